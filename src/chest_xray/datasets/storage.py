@@ -1,0 +1,58 @@
+"""One file of any kind: found, fetched, and written whole or not at all, on any fsspec filesystem."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from kedro.io import AbstractDataset
+
+
+@contextmanager
+def atomic_path(filepath: str) -> Iterator[Path]:
+    """Offer a local path to write to, and put what was written in place once it is complete.
+
+    What stood at `filepath` before stays untouched until then, and stays for good where writing fails.
+
+    Args:
+        filepath: Where the file goes: a local path or an fsspec address.
+
+    Yields:
+        A path of the same name in a temporary folder, beside the target where that is local.
+    """
+    filesystem, target = fsspec.core.url_to_fs(filepath)
+    filesystem.makedirs(filesystem._parent(target), exist_ok=True)
+    local = "file" in filesystem.protocol
+    with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=".part-") as folder:
+        part = Path(folder) / Path(target).name
+        yield part
+        if local:
+            part.replace(target)
+        else:
+            filesystem.put_file(str(part), target)
+
+
+class FileDataset(AbstractDataset[Any, Any]):
+    """What the datasets of a single file share.
+
+    Args:
+        filepath: A local path or an fsspec address.
+        metadata: For plugins such as Kedro-Viz.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        self._filepath = filepath
+        self.metadata = metadata
+
+    def _local(self) -> str:
+        """Give a local path to read from; a remote file is fetched whole."""
+        return str(fsspec.open_local(f"simplecache::{self._filepath}")) if "://" in self._filepath else self._filepath
+
+    def _exists(self) -> bool:
+        filesystem, path = fsspec.core.url_to_fs(self._filepath)
+        return bool(filesystem.exists(path))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}

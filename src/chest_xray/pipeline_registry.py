@@ -1,0 +1,16 @@
+"""The pipelines that `kedro run --pipeline=NAME` knows."""
+
+from kedro.pipeline import Pipeline
+
+from chest_xray.pipelines import augmentation, data_processing, evaluation, modeling
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Give every pipeline under the name that users type; `__default__` is all of them in order."""
+    pipelines = {
+        "data_processing": data_processing.create_pipeline(),
+        "modeling": modeling.create_pipeline("baseline"),
+        "evaluation": evaluation.create_pipeline("baseline"),
+        "augmentation": augmentation.create_pipeline(),
+    }
+    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}

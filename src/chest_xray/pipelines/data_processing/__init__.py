@@ -1,0 +1,5 @@
+"""The data_processing pipeline."""
+
+from chest_xray.pipelines.data_processing.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]
