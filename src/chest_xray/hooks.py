@@ -25,7 +25,7 @@ class CheckInputs:
         sys.excepthook = _brief(sys.excepthook)
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: CatalogProtocol[Any]) -> None:
         """Check what a run is given and what it needs.
 
         Raises:
@@ -38,7 +38,9 @@ class CheckInputs:
         made = pipeline.inputs() & pipelines["__default__"].all_outputs()
         missing = {name for name in made if not catalog.exists(name)}
         if missing:
-            makers = [name for name, each in pipelines.items() if name != "__default__" and each.all_outputs() & missing]
+            makers = [
+                name for name, each in pipelines.items() if name != "__default__" and each.all_outputs() & missing
+            ]
             commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
             raise InputError(
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "

@@ -4,4 +4,8 @@ from chest_xray.hooks import CheckInputs
 
 HOOKS = (CheckInputs(),)
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
-CONFIG_LOADER_ARGS = {"base_env": "base", "default_run_env": "local", "merge_strategy": {"parameters": "soft"}}
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+}

@@ -1,3 +1,49 @@
-from kedro.pipeline import Pipeline
-def create_pipeline(*a) -> Pipeline:
-    return Pipeline([])
+"""Train and test once more on a train set enlarged by altered copies, and compare."""
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines import evaluation, modeling
+from chest_xray.pipelines.augmentation import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the augmented run and its comparison with the baseline."""
+    comparison = Pipeline(
+        [
+            Node(
+                nodes.draw_augmented_examples,
+                ["prepared_images", "image_split", "params:augmented.augmentation", "params:data_source"],
+                "augmented_examples",
+                name="draw_augmented_examples",
+            ),
+            Node(
+                nodes.pair_predictions,
+                [
+                    *("baseline.test_predictions", "augmented.test_predictions"),
+                    *("baseline.operating_point", "augmented.operating_point"),
+                ],
+                "paired_predictions",
+                name="pair_predictions",
+            ),
+            Node(
+                nodes.compare_runs,
+                ["paired_predictions", "params:evaluation"],
+                "comparison",
+                name="compare_runs",
+            ),
+            Node(nodes.tabulate_comparison, "comparison", "comparison_table", name="tabulate_comparison"),
+            Node(
+                nodes.draw_comparison,
+                ["comparison", "params:data_source"],
+                "comparison_figure",
+                name="draw_comparison",
+            ),
+            Node(
+                nodes.write_comparison,
+                ["comparison", "baseline.history", "augmented.history", "params:data_source"],
+                "comparison_conclusions",
+                name="write_comparison",
+            ),
+        ]
+    )
+    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison

@@ -1,3 +1,59 @@
-from kedro.pipeline import Pipeline
-def create_pipeline(*a) -> Pipeline:
-    return Pipeline([])
+"""From a trained network and the test split to evidence, once for each run."""
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines.evaluation import nodes
+
+
+def create_pipeline(run: str) -> Pipeline:
+    """Wire the evaluation of one run.
+
+    Args:
+        run: The same name that its modeling pipeline has.
+    """
+    predictions = ["validation_predictions", "test_predictions"]
+    return Pipeline(
+        [
+            Node(
+                nodes.predict_test,
+                ["model", "prepared_images", "image_split"],
+                "test_predictions",
+                name="predict_test",
+            ),
+            Node(
+                nodes.evaluate_with_keras,
+                ["model", "prepared_images", "image_split", "operating_point"],
+                "keras_evaluation",
+                name="evaluate_with_keras",
+            ),
+            Node(
+                nodes.compute_metrics,
+                [*predictions, "operating_point", "params:evaluation"],
+                "metrics",
+                name="compute_metrics",
+            ),
+            Node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
+            Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
+            Node(
+                nodes.draw_roc_curve,
+                [*predictions, "metrics", "params:data_source"],
+                "roc_curve",
+                name="draw_roc_curve",
+            ),
+            Node(
+                nodes.draw_confusion_matrices,
+                ["metrics", "params:data_source"],
+                "confusion_matrices",
+                name="draw_confusion_matrices",
+            ),
+            Node(
+                nodes.write_conclusions,
+                ["metrics", "history", "params:data_source"],
+                "conclusions",
+                name="write_conclusions",
+            ),
+        ],
+        namespace=run,
+        inputs={"prepared_images", "image_split"},
+        parameters={"evaluation", "data_source"},
+    )

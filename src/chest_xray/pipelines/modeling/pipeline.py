@@ -1,3 +1,56 @@
-from kedro.pipeline import Pipeline
-def create_pipeline(*a) -> Pipeline:
-    return Pipeline([])
+"""From prepared images to a trained network and its operating point, once for each run."""
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines.modeling import nodes
+
+
+def create_pipeline(run: str) -> Pipeline:
+    """Wire training for one run.
+
+    Args:
+        run: Names the run: its datasets are `{run}.model` and so on, its augmentation is `params:{run}.augmentation`.
+    """
+    return Pipeline(
+        [
+            Node(
+                nodes.build_model,
+                ["prepared_images", "params:model", "params:training"],
+                "untrained_model",
+                name="build_model",
+            ),
+            Node(
+                nodes.build_training_sets,
+                ["prepared_images", "image_split", "params:training", "params:augmentation"],
+                "training_sets",
+                name="build_training_sets",
+            ),
+            Node(
+                nodes.train_model,
+                ["untrained_model", "training_sets", "params:training"],
+                ["model", "history"],
+                name="train_model",
+            ),
+            Node(
+                nodes.draw_learning_curves,
+                ["history", "params:data_source"],
+                "learning_curves",
+                name="draw_learning_curves",
+            ),
+            Node(
+                nodes.predict_validation,
+                ["model", "prepared_images", "image_split"],
+                "validation_predictions",
+                name="predict_validation",
+            ),
+            Node(
+                nodes.choose_operating_point,
+                ["validation_predictions", "params:operating_point"],
+                "operating_point",
+                name="choose_operating_point",
+            ),
+        ],
+        namespace=run,
+        inputs={"prepared_images", "image_split"},
+        parameters={"model", "training", "operating_point", "data_source"},
+    )

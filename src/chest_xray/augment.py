@@ -1,0 +1,149 @@
+"""The only definition of augmentation: what may happen to a training image, how strongly, and why.
+
+Nothing here is part of a network, so nothing here can act when a network is tested or used.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chest_xray.options import Options
+from chest_xray.types import Tensor
+
+Share = Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Augmentation(Options):
+    """How the copies of an image may differ from it; every range is symmetric, and 0 switches its transform off.
+
+    A radiograph's label survives all of these within the limits allowed here. For and against each:
+
+    - `horizontal_flip`: opacities occur on either side; but it puts the heart on the right, as in dextrocardia (about 1
+      in 10,000), so a network trained on it must not be asked about the side of anything.
+    - `zoom`, `shift`: distance to the tube, body size and collimation vary; too strong, the lung bases are lost.
+    - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the picture.
+    - `aspect`: collimation varies, and pictures are squeezed to the network's input.
+    - `brightness`, `contrast`, `gamma`: exposure and the detector's tone curve vary between rooms; too strong, faint
+      viral opacities vanish.
+    - `noise`, `blur`: dose, movement and compression vary; too strong, fine markings vanish.
+    """
+
+    copies: Annotated[int, Field(ge=0, le=8)] = 0  # altered copies beside each original, drawn anew at each use
+    keep_originals: bool = True  # False: the copies stand in place of the originals
+    horizontal_flip: bool = False  # mirrors half of the copies
+    zoom: Share = 0.0  # factor from 1 - zoom to 1 + zoom
+    shift: Share = 0.0  # of the side, either way
+    tilt: Annotated[float, Field(ge=0, le=45)] = 0.0  # degrees, either way
+    aspect: Share = 0.0  # width / height times 1 - aspect to 1 + aspect
+    brightness: Share = 0.0  # added, of the full range
+    contrast: Annotated[float, Field(ge=0, lt=1)] = (
+        0.0  # factor around the image's mean, from 1 - contrast to 1 + contrast
+    )
+    gamma: Annotated[float, Field(ge=0, le=2)] = 0.0  # exponent from exp(-gamma) to exp(gamma)
+    noise: Share = 0.0  # largest standard deviation, of the full range
+    blur: Annotated[float, Field(ge=0, le=5)] = 0.0  # largest standard deviation of the Gaussian, in pixels
+
+    @property
+    def moves(self) -> bool:
+        """Whether any transform changes where things are."""
+        return self.horizontal_flip or any((self.zoom, self.shift, self.tilt, self.aspect))
+
+
+def augment(images: Tensor, options: Augmentation, seed: Any) -> Tensor:
+    """Alter every image of a batch, each by a draw of its own.
+
+    Args:
+        images: float32 in [0, 1], of shape (batch, height, width, 1).
+        options: Which transforms, and how strong.
+        seed: Two integers, int64 of shape (2,); the same seed gives the same images.
+
+    Returns:
+        Images of the same shape, dtype and range.
+    """
+    import tensorflow as tf
+
+    draws = tf.random.stateless_uniform([11, tf.shape(images)[0]], seed, minval=-1.0, maxval=1.0)
+    if options.moves:
+        images = warp(images, affine_matrices(options, draws[:6], images.shape[1:3]))
+    if options.blur:
+        images = _blur(images, tf.abs(draws[6]) * options.blur, options.blur)
+    return _change_intensity(images, options, draws[7:], seed)
+
+
+def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fuse flip, zoom, aspect, tilt and shift into one matrix an image, so that pixels are interpolated once.
+
+    Args:
+        options: Which transforms, and how strong.
+        draws: In [-1, 1], of shape (6, batch): for flip, zoom, tilt, aspect and the shift across and down.
+        size: Height and width of the images, in pixels.
+
+    Returns:
+        float32 of shape (batch, 8): for each image the first eight entries of the projective matrix that leads from a
+        pixel (x, y) of the result to the place in the source that it shows, as TensorFlow's
+        ImageProjectiveTransformV3 takes it.
+    """
+    import tensorflow as tf
+
+    flip = tf.where(draws[0] < 0, -1.0, 1.0) if options.horizontal_flip else tf.ones_like(draws[0])
+    zoom = 1.0 + options.zoom * draws[1]
+    angle = draws[2] * (options.tilt * 3.14159265 / 180)
+    stretch = tf.sqrt(1.0 + options.aspect * draws[3])
+    across, down = flip / (zoom * stretch), stretch / zoom
+    a, b = tf.cos(angle) * across, -tf.sin(angle) * down
+    c, d = tf.sin(angle) * across, tf.cos(angle) * down
+    x, y = (size[1] - 1) / 2, (size[0] - 1) / 2  # Everything turns about the centre.
+    right = x - a * x - b * y + options.shift * draws[4] * size[1]
+    below = y - c * x - d * y + options.shift * draws[5] * size[0]
+    return tf.stack([a, b, right, c, d, below, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
+
+
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Show each image through its matrix: bilinear, and mirrored where the source ends, so that no black wedge appears.
+
+    Args:
+        images: float32 of shape (batch, height, width, channels).
+        matrices: float32 of shape (batch, 8); see `affine_matrices`.
+
+    Returns:
+        Images of the same shape.
+    """
+    import tensorflow as tf
+
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=matrices,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+
+
+def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Tensor:
+    import tensorflow as tf
+
+    brightness, contrast, gamma, noise = (draw[:, None, None, None] for draw in tf.unstack(draws))
+    if options.gamma:
+        images = tf.pow(tf.maximum(images, 1e-6), tf.exp(options.gamma * gamma))
+    if options.contrast or options.brightness:
+        mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
+        images = (images - mean) * (1.0 + options.contrast * contrast) + mean + options.brightness * brightness
+    if options.noise:
+        grain = tf.random.stateless_normal(tf.shape(images), seed)
+        images += grain * tf.abs(noise) * options.noise
+    return tf.clip_by_value(images, 0.0, 1.0)
+
+
+def _blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
+    """Gaussian blur by two passes of a kernel of each image's own width, the batch standing as channels."""
+    import tensorflow as tf
+
+    reach = tf.range(-round(2 * largest), round(2 * largest) + 1, dtype=tf.float32)
+    kernels = tf.nn.softmax(-(reach[:, None] ** 2) / (2 * tf.maximum(sigmas, 0.05)[None, :] ** 2), axis=0)
+    stacked = tf.transpose(images, [3, 1, 2, 0])
+    half = tf.shape(reach)[0] // 2
+    stacked = tf.pad(stacked, [[0, 0], [half, half], [half, half], [0, 0]], "SYMMETRIC")
+    for kernel in (kernels[:, None, :, None], kernels[None, :, :, None]):
+        stacked = tf.nn.depthwise_conv2d(stacked, kernel, [1, 1, 1, 1], "VALID")
+    return tf.transpose(stacked, [3, 1, 2, 0])

@@ -1,0 +1,109 @@
+"""Which sentences the numbers of one run support. How each is said stands in `chest_xray.wording`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chest_xray.wording import Finding
+
+BAR = 0.80  # test accuracy that the assignment asks for
+POINT = 0.01  # a smaller change of accuracy is called none
+
+
+def how_well(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Say how the network does on test, and against what needs no network."""
+    test, point = metrics["test"], metrics["test"]["at_chosen"]
+    accuracy = point["accuracy"]
+    yield Finding("performance", {**test, **point})
+    if point["precision"]["value"] is not None:
+        yield Finding("precision", {**point, "prevalence": test["prevalence"]})
+    yield Finding("ranking", {"auc": test["auc"]})
+    if accuracy["low"] > BAR:
+        yield Finding("above_bar", {"bar": BAR})
+    else:
+        yield Finding("above_bar_unsure" if accuracy["value"] > BAR else "below_bar", {"bar": BAR})
+    majority = max(test["prevalence"], 1 - test["prevalence"])
+    yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
+
+
+def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Say which kind of image is got wrong, and what the threshold has to do with it."""
+    point = metrics["test"]["at_chosen"]
+    counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+    if point["fn"] + point["fp"] == 0:
+        yield Finding("no_errors", {})
+    elif above(point["sensitivity"], point["specificity"]):
+        yield Finding("misses_healthy", counts)
+    else:
+        key = "misses_diseased" if above(point["specificity"], point["sensitivity"]) else "errors_balanced"
+        yield Finding(key, counts)
+    yield from _by_aetiology(metrics)
+    at_half = metrics["test"]["at_half"]["accuracy"]
+    gain = point["accuracy"]["value"] - at_half["value"]
+    key = "threshold_alike" if abs(gain) <= POINT else "threshold_helps" if gain > 0 else "threshold_hurts"
+    yield Finding(key, {"at_half": at_half, "gain": abs(gain)})
+
+
+def _by_aetiology(metrics: dict[str, Any]) -> Iterator[Finding]:
+    found = metrics["test"]["sensitivity_by_aetiology"]
+    if worse := weaker_aetiology(metrics):
+        better = "viral" if worse == "bacterial" else "bacterial"
+        names = {"worse_name": worse.capitalize(), "better_name": better}
+        yield Finding("aetiology_differs", {**names, "worse": found[worse], "better": found[better]})
+    elif {"bacterial", "viral"} <= set(found):
+        yield Finding("aetiology_alike", found)
+
+
+def weaker_aetiology(metrics: dict[str, Any]) -> str | None:
+    """Name the aetiology that is found less often, if the intervals of the two do not meet."""
+    found = metrics["test"]["sensitivity_by_aetiology"]
+    for worse, better in (("bacterial", "viral"), ("viral", "bacterial")):
+        if worse in found and better in found and above(found[better], found[worse]):
+            return worse
+    return None
+
+
+def validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Say whether validation promised more than test held, and on which side."""
+    validation, test = metrics["validation"]["at_chosen"], metrics["test"]["at_chosen"]
+    pair = {"validation": validation["accuracy"], "test": test["accuracy"]}
+    if above(test["accuracy"], validation["accuracy"]):
+        yield Finding("validation_strict", pair)
+    else:
+        yield Finding("validation_flatters" if flatters(metrics, "accuracy") else "validation_agrees", pair)
+    for name in ("specificity", "sensitivity"):
+        if flatters(metrics, name):
+            yield Finding(f"{name}_gap", {"validation": validation[name], "test": test[name]})
+
+
+def flatters(metrics: dict[str, Any], name: str) -> bool:
+    """Tell whether a metric's interval on validation lies wholly above that on test."""
+    return above(metrics["validation"]["at_chosen"][name], metrics["test"]["at_chosen"][name])
+
+
+def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
+    """Say what follows from what failed.
+
+    Args:
+        metrics: Of the run.
+        training: `train_accuracy` and `validation_accuracy` of the kept epoch, and `kept_last`: it was the last epoch.
+    """
+    test, point = metrics["test"], metrics["test"]["at_chosen"]
+    if flatters(metrics, "accuracy") or flatters(metrics, "specificity"):
+        yield Finding("try_robustness", {})
+    if test["auc"]["low"] > point["accuracy"]["high"]:
+        yield Finding("try_threshold", {"auc": test["auc"], "accuracy": point["accuracy"]})
+    train, validation = training["train_accuracy"], training["validation_accuracy"]
+    if train - validation > 3 * POINT:
+        yield Finding("try_regularisation", {"train": train, "validation": validation})
+    if training["kept_last"]:
+        yield Finding("try_longer", {})
+    if above(point["specificity"], point["sensitivity"]):
+        yield Finding("try_sensitivity", {})
+    if worse := weaker_aetiology(metrics):
+        yield Finding("try_aetiology", {"worse_name_lower": worse})
+    yield Finding("try_other_hospital", {})
+
+
+def above(first: dict[str, Any], second: dict[str, Any]) -> bool:
+    """Tell whether the first interval lies wholly above the second."""
+    return bool(first["low"] > second["high"])

@@ -1,0 +1,243 @@
+"""Open the test split: predictions, metrics, figures, and conclusions that the numbers support."""
+
+import logging
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chest_xray.batches import image_batches
+from chest_xray.options import Options
+from chest_xray.pipelines.evaluation import conclusions
+from chest_xray.pipelines.evaluation.metrics import PLAIN_THRESHOLD, roc_points, summarise, tabulate
+from chest_xray.radiographs import CLASSES
+from chest_xray.scoring import score_images
+from chest_xray.types import Array, DataFrame, Figure, Model
+from chest_xray.wording import render
+
+logger = logging.getLogger(__name__)
+
+AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
+
+
+class Evaluation(Options):
+    """How the test split is judged."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def predict_test(model: Model, prepared_images: Array, image_split: DataFrame) -> DataFrame:
+    """Score the test images; see `chest_xray.scoring.score_images`."""
+    return score_images(model, prepared_images, image_split, "test")
+
+
+def evaluate_with_keras(
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+) -> dict[str, Any]:
+    """Measure the network on test by `model.evaluate`, at 0.5 and at the chosen threshold.
+
+    Args:
+        model: The trained network; not changed.
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        operating_point: Its `threshold`.
+
+    Returns:
+        `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
+    """
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    rows = np.flatnonzero(image_split["subset"] == "test")
+    labels = image_split["label"].to_numpy(np.float32)[rows, None]
+    batches = tf.data.Dataset.zip(
+        image_batches(prepared_images, rows, 64), tf.data.Dataset.from_tensor_slices(labels).batch(64)
+    )
+    thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
+    judged = keras.Sequential([model])
+    judged.compile(loss="binary_crossentropy", metrics=_keras_metrics(thresholds))
+    scores = judged.evaluate(batches, return_dict=True, verbose=0)
+    names = ("accuracy", "precision", "recall")
+    return {
+        "loss": scores["loss"],
+        **{at: {name: scores[f"{name}_{at}"] for name in names} for at in thresholds},
+    }
+
+
+def _keras_metrics(thresholds: dict[str, float]) -> list[Any]:
+    import keras
+    import numpy as np
+
+    found = []
+    for at, threshold in thresholds.items():
+        # Keras calls an image positive above the threshold, the project at or above it.
+        just_below = float(np.nextafter(np.float32(threshold), np.float32(0)))
+        found.append(keras.metrics.BinaryAccuracy(f"accuracy_{at}", threshold=just_below))
+        found.append(keras.metrics.Precision(just_below, name=f"precision_{at}"))
+        found.append(keras.metrics.Recall(just_below, name=f"recall_{at}"))
+    return found
+
+
+def compute_metrics(
+    validation_predictions: DataFrame,
+    test_predictions: DataFrame,
+    operating_point: dict[str, Any],
+    evaluation: Evaluation,
+) -> dict[str, Any]:
+    """Give all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
+
+    Args:
+        validation_predictions: One row a validation image.
+        test_predictions: One row a test image.
+        operating_point: Its `threshold`, chosen on validation.
+        evaluation: Seed of the bootstrap.
+
+    Returns:
+        `validation` and `test`, each as `chest_xray.pipelines.evaluation.metrics.summarise` gives it.
+    """
+    threshold, seed = operating_point["threshold"], evaluation.seed
+    found = {
+        "validation": summarise(validation_predictions, threshold, seed),
+        "test": summarise(test_predictions, threshold, seed),
+    }
+    point = found["test"]["at_chosen"]
+    logger.info(
+        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
+        *(found["test"]["num_images"], threshold, point["accuracy"]["value"], point["sensitivity"]["value"]),
+        *(point["specificity"]["value"], found["test"]["auc"]["value"]),
+    )
+    return found
+
+
+def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> DataFrame:
+    """Hold what Keras measured against what scikit-learn computed from the predictions table.
+
+    Args:
+        metrics: From `compute_metrics`.
+        keras_evaluation: From `evaluate_with_keras`.
+
+    Returns:
+        One row a metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
+
+    Raises:
+        ValueError: A pair differs by more than rounding; one of the two was not measured on what it should have been.
+    """
+    import pandas as pd
+
+    test = metrics["test"]
+    rows = [("loss", "", keras_evaluation["loss"], test["loss"])]
+    for at in ("at_half", "at_chosen"):
+        for keras_name, name in (
+            ("accuracy", "accuracy"),
+            ("precision", "precision"),
+            ("recall", "sensitivity"),
+        ):
+            rows.append((keras_name, at, keras_evaluation[at][keras_name], test[at][name]["value"] or 0.0))
+    table = pd.DataFrame(rows, columns=["metric", "at", "keras", "scikit_learn"])
+    table["difference"] = table["keras"] - table["scikit_learn"]
+    apart = table[table["difference"].abs() > AGREEMENT]
+    if len(apart):
+        raise ValueError(
+            f"Keras and scikit-learn disagree on the same test images:\n{apart.to_string(index=False)}\n"
+            f"expected differences below {AGREEMENT}. Run modeling and evaluation again, so that model and predictions "
+            "belong together."
+        )
+    return table
+
+
+def tabulate_metrics(metrics: dict[str, Any]) -> DataFrame:
+    """Lay the metrics out for reading; see `chest_xray.pipelines.evaluation.metrics.tabulate`."""
+    return tabulate(metrics)
+
+
+def draw_roc_curve(
+    validation_predictions: DataFrame, test_predictions: DataFrame, metrics: dict[str, Any], data_source: str
+) -> Figure:
+    """Draw the ROC curves of validation and test, with the points where 0.5 and the chosen threshold lie.
+
+    Args:
+        validation_predictions: `label` and `probability` of each validation image.
+        test_predictions: The same of test.
+        metrics: From `compute_metrics`.
+        data_source: Printed below the plot.
+    """
+    from chest_xray.figures import BLUE, GREY, ORANGE, label_axes, new_figure
+
+    figure, axes = new_figure(data_source, width=6, height=5.5)
+    for name, table, colour in (
+        ("validation", validation_predictions, BLUE),
+        ("test", test_predictions, ORANGE),
+    ):
+        part = metrics[name]
+        axes.plot(
+            *roc_points(table),
+            color=colour,
+            label=f"{name}: n = {len(table)}, AUC {part['auc']['value']:.3f}",
+        )
+        for at, marker in (("at_half", "o"), ("at_chosen", "D")):
+            point = part[at]
+            axes.plot(
+                1 - point["specificity"]["value"],
+                point["sensitivity"]["value"],
+                marker,
+                color=colour,
+                markersize=7,
+            )
+    axes.plot([], [], "o", color=GREY, label="threshold 0.5")
+    axes.plot([], [], "D", color=GREY, label=f"chosen threshold {metrics['test']['at_chosen']['threshold']:.3f}")
+    axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
+    label_axes(axes, "ROC curve", ("1 - specificity", "sensitivity"))
+    axes.legend(frameon=False, loc="lower right", fontsize=9)
+    return figure
+
+
+def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure:
+    """Draw the test images by class and decision, at 0.5 and at the chosen threshold.
+
+    Args:
+        metrics: From `compute_metrics`.
+        data_source: Printed below the plots.
+    """
+    import numpy as np
+    from sklearn.metrics import ConfusionMatrixDisplay
+
+    from chest_xray.figures import new_figure
+
+    figure, axes = new_figure(data_source, columns=2, width=9, height=4.4)
+    for place, (at, name) in zip(axes, (("at_half", "plain"), ("at_chosen", "chosen")), strict=True):
+        point = metrics["test"][at]
+        counts = np.array([[point["tn"], point["fp"]], [point["fn"], point["tp"]]])
+        display = ConfusionMatrixDisplay(counts, display_labels=CLASSES)
+        display.plot(ax=place, cmap="Blues", colorbar=False, values_format="d")
+        place.set(xlabel="decision", ylabel="class")
+        place.set_title(
+            f"{name} threshold {point['threshold']:.3f}, n = {counts.sum()}\naccuracy {point['accuracy']['value']:.3f}",
+            fontsize=10,
+        )
+    return figure
+
+
+def write_conclusions(metrics: dict[str, Any], history: DataFrame, data_source: str) -> str:
+    """Write what the numbers support: how well, where it fails, validation against test, what to try next.
+
+    Args:
+        metrics: From `compute_metrics`.
+        history: One row an epoch; the kept one says how training went.
+        data_source: Stands on the page.
+
+    Returns:
+        Markdown.
+    """
+    kept = history[history["kept"]].iloc[0]
+    training = {
+        "train_accuracy": float(kept["accuracy"]),
+        "validation_accuracy": float(kept["val_accuracy"]),
+        "kept_last": bool(kept["epoch"] == len(history)),
+    }
+    sections = {
+        "how_well": list(conclusions.how_well(metrics)),
+        "where_it_fails": list(conclusions.where_it_fails(metrics)),
+        "validation_and_test": list(conclusions.validation_and_test(metrics)),
+        "what_to_try": list(conclusions.what_to_try(metrics, training)),
+    }
+    return render("conclusions_title", sections, data_source)
