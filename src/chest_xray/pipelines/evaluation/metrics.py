@@ -56,8 +56,8 @@ def summarise(predictions: DataFrame, threshold: float, seed: int) -> dict[str, 
 
     Returns:
         `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy),
-        `auc` (area under the ROC curve, with 95% interval of a bootstrap over patients), `at_half` and `at_chosen`
-        (see `metrics_at`, thresholds 0.5 and `threshold`), and `sensitivity_by_aetiology`.
+        `auc` (area under the ROC curve, with 95% interval of a bootstrap over patients), `at_half` and
+        `at_chosen` (see `metrics_at`, thresholds 0.5 and `threshold`), and `sensitivity_by_aetiology`.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
