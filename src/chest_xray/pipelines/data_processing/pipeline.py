@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.data_processing import nodes
+from chest_xray.pipelines.data_processing import nodes, shift
 
 
 def create_pipeline() -> Pipeline:
@@ -21,6 +21,18 @@ def create_pipeline() -> Pipeline:
                 ["image_index", "params:preparation"],
                 "prepared_images",
                 name="prepare_images",
+            ),
+            Node(
+                shift.list_shifted_validation,
+                ["image_split", "params:shift"],
+                "shifted_validation",
+                name="list_shifted_validation",
+            ),
+            Node(
+                shift.reacquire_validation,
+                ["shifted_validation", "params:shift", "params:preparation"],
+                "shifted_validation_images",
+                name="reacquire_validation",
             ),
             Node(nodes.count_classes, "image_split", "class_counts", name="count_classes"),
             Node(

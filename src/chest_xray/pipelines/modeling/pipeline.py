@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.modeling import nodes
+from chest_xray.pipelines.modeling import nodes, operating_point, training
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -20,14 +20,14 @@ def create_pipeline(run: str) -> Pipeline:
                 name="build_model",
             ),
             Node(
-                nodes.build_training_sets,
+                training.build_training_sets,
                 ["prepared_images", "image_split", "params:training", "params:augmentation"],
                 "training_sets",
                 name="build_training_sets",
             ),
             Node(
-                nodes.train_model,
-                ["untrained_model", "training_sets", "params:training"],
+                training.train_model,
+                ["untrained_model", "training_sets", "params:training", "checkpoint"],
                 ["model", "history"],
                 name="train_model",
             ),
@@ -44,13 +44,25 @@ def create_pipeline(run: str) -> Pipeline:
                 name="predict_validation",
             ),
             Node(
-                nodes.choose_operating_point,
-                ["validation_predictions", "params:operating_point"],
+                nodes.predict_shifted_validation,
+                ["model", "shifted_validation_images", "shifted_validation"],
+                "shifted_predictions",
+                name="predict_shifted_validation",
+            ),
+            Node(
+                operating_point.choose_operating_point,
+                ["shifted_predictions", "params:operating_point"],
                 "operating_point",
                 name="choose_operating_point",
             ),
+            Node(
+                operating_point.summarise_shift,
+                ["shifted_predictions", "operating_point"],
+                "shift_metrics",
+                name="summarise_shift",
+            ),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split"},
+        inputs={"prepared_images", "image_split", "shifted_validation_images", "shifted_validation"},
         parameters={"model", "training", "operating_point", "data_source"},
     )
