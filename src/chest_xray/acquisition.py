@@ -51,7 +51,7 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
     if kind == "gamma":
         return picture ** np.float32(np.exp(sign * strength))
     if kind == "noise":
-        return np.clip(picture + rng.normal(0, strength, picture.shape).astype(np.float32), 0, 1)
+        return np.clip(picture + np.float32(rng.normal(0, strength, picture.shape)), 0, 1)
     if kind == "blur":
         return ndimage.gaussian_filter(picture, strength)
     if kind == "crop":
@@ -84,4 +84,4 @@ def read_working_picture(path: str) -> Array:
     header: dict[str, Any] = read_header(path) or {}
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
-    return np.float32(pixels) / 255
+    return pixels.astype(np.float32) / 255

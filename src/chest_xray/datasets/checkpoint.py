@@ -51,7 +51,7 @@ class Checkpoint:
         }
         named = {f"{name}.{i}": array for name, each in arrays.items() for i, array in enumerate(each)}
         with atomic_path(self.filepath) as path:
-            np.savez(path, header=np.array(json.dumps(header)), **named)
+            np.savez(path, header=np.array(json.dumps(header)), **named)  # type: ignore[arg-type]
 
     def clear(self) -> None:
         """Forget: the training is over."""

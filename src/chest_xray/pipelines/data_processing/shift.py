@@ -44,8 +44,8 @@ def list_shifted_validation(image_split: DataFrame, shift: Shift) -> DataFrame:
         shift: The conditions.
 
     Returns:
-        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`, and
-        `subset` "shifted_validation".
+        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
+        and `subset` "shifted_validation".
     """
     import pandas as pd
 
@@ -74,10 +74,10 @@ def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparatio
         for row in rows:
             kind, strength = shifted_validation["kind"].iloc[row], shifted_validation["strength"].iloc[row]
             rng = np.random.default_rng([shift.seed, row])
-            steps = _combined(shift, rng) if kind == "combined" else [(kind, strength)]
+            steps = _combined(shift, rng) if kind == "combined" else [(kind, float(strength))]
             altered = picture
             for step in steps:
-                altered = reacquire(altered, *step, rng)
+                altered = reacquire(altered, step[0], step[1], rng)
             pixels[row] = fit(altered, preparation.width, preparation.height)
 
     images = np.array_split(np.arange(len(pixels)), shifted_validation["path"].nunique())

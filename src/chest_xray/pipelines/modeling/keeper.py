@@ -59,11 +59,11 @@ class Keeper:
         """Take an epoch in: Keras calls this at its end."""
         if not all(map(math.isfinite, logs.values())):
             raise InputError(
-                f"training diverged in epoch {epoch + 1}: {logs}. Expected finite numbers. Lower training.learning_rate "
-                f"from {self.training.learning_rate}. The state after epoch {epoch} is in {self.checkpoint.filepath}."
+                f"training diverged in epoch {epoch + 1}: {logs}; expected finite numbers. Lower "
+                f"training.learning_rate, now {self.training.learning_rate}. The state of epoch {epoch} is in {self.checkpoint.filepath}."
             )
         now = time.perf_counter()
-        self.rows.append({**{name: float(value) for name, value in logs.items()}, "seconds": now - self.began})
+        self.rows.append({name: float(value) for name, value in logs.items()} | {"seconds": now - self.began})
         self.began = now
         if self.best_epoch == epoch:
             self.best = self._weights()

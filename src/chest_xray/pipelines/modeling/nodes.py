@@ -46,11 +46,6 @@ def draw_learning_curves(history: DataFrame, data_source: str) -> Figure:
     return figure
 
 
-def predict_validation(model: Model, prepared_images: Array, image_split: DataFrame) -> DataFrame:
-    """Score the validation images; see `chest_xray.scoring.score_images`."""
-    return score_images(model, prepared_images, image_split, "validation")
-
-
 def predict_shifted_validation(model: Model, shifted_images: Array, shifted_validation: DataFrame) -> DataFrame:
     """Score the validation images as they were taken again; see `chest_xray.scoring.score_images`."""
     return score_images(model, shifted_images, shifted_validation, "shifted_validation")

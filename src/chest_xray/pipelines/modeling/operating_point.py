@@ -95,7 +95,8 @@ def calibrate(logit: Series, calibration: dict[str, float]) -> Array:
         Probability of pneumonia, float64 in [0, 1], shape (images,).
     """
     import numpy as np
-    from scipy.special import expit, logit as log_odds
+    from scipy.special import expit
+    from scipy.special import logit as log_odds
 
     shift = calibration["bias"] + log_odds(calibration["expected_prevalence"])
     return np.asarray(expit(logit.to_numpy(float) / calibration["temperature"] + shift))

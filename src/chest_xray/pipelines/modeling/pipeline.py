@@ -38,12 +38,6 @@ def create_pipeline(run: str) -> Pipeline:
                 name="draw_learning_curves",
             ),
             Node(
-                nodes.predict_validation,
-                ["model", "prepared_images", "image_split"],
-                "validation_predictions",
-                name="predict_validation",
-            ),
-            Node(
                 nodes.predict_shifted_validation,
                 ["model", "shifted_validation_images", "shifted_validation"],
                 "shifted_predictions",
