@@ -60,7 +60,8 @@ class Keeper:
         if not all(map(math.isfinite, logs.values())):
             raise InputError(
                 f"training diverged in epoch {epoch + 1}: {logs}; expected finite numbers. Lower "
-                f"training.learning_rate, now {self.training.learning_rate}. The state of epoch {epoch} is in {self.checkpoint.filepath}."
+                f"training.learning_rate, now {self.training.learning_rate}. "
+                f"The state of epoch {epoch} is in {self.checkpoint.filepath}."
             )
         now = time.perf_counter()
         self.rows.append({name: float(value) for name, value in logs.items()} | {"seconds": now - self.began})
