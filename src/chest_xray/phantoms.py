@@ -47,20 +47,21 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
         num_images: Images of each class, for example `{"NORMAL": 40, "PNEUMONIA": 100}`.
         seed: Same seed, same images.
     """
+    first_patient = 6001 if folder.name == "test" else 1  # Nobody is in both splits, as in the Kermany set.
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
         for label, name in enumerate(CLASSES):
             rng = np.random.default_rng([seed, label, *folder.name.encode()])
             (Path(part) / name).mkdir()
             for number in range(num_images[name]):
-                _save_phantom(Path(part) / name, number, rng)
+                _save_phantom(Path(part) / name, number, first_patient, rng)
         Path(part).rename(folder)
 
 
-def _save_phantom(folder: Path, number: int, rng: np.random.Generator) -> None:
+def _save_phantom(folder: Path, number: int, first_patient: int, rng: np.random.Generator) -> None:
     from PIL import Image
 
-    patient = number // 2 + 1
+    patient = first_patient + number // 2
     if folder.name == "NORMAL":
         name, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
     else:
