@@ -5,6 +5,7 @@ from chest_xray.datasets.checkpoint import CheckpointDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
+from chest_xray.datasets.packaged_model import PackagedModelDataset
 from chest_xray.datasets.phantom_folder import PhantomFolderDataset
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",
+    "PackagedModelDataset",
     "PhantomFolderDataset",
 ]
