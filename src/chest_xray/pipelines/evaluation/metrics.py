@@ -8,6 +8,7 @@ from chest_xray.types import Array, DataFrame
 
 NUM_BINS = 15
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
+LEAST = 1e-7  # In the loss no probability is nearer to 0 or 1, so that one that is certain and wrong does not cost all.
 
 
 def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
@@ -56,26 +57,29 @@ def summarise(predictions: DataFrame, operating_point: dict[str, Any], seed: int
         seed: Of the bootstrap.
 
     Returns:
-        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary
-        cross-entropy), `auc` (area under the ROC curve, with the 95% interval of a bootstrap over patients), `brier`
-        (score of Brier 1950) and `ece` of the calibrated probabilities; `at_half`, `at_chosen` and `at_other` (see
-        `metrics_at`: at 0.5, at the point that decides, and at the other one), and `sensitivity_by_aetiology`.
+        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy
+        of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with the 95% interval of a bootstrap
+        over patients), `brier` (score of Brier 1950) and `ece` of the calibrated probabilities; `at_half`, `at_chosen`
+        and `at_other` (see `metrics_at`: at 0.5, at the point that decides, and at the other one), and
+        `sensitivity_by_aetiology`.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
+    import numpy as np
     from sklearn.metrics import brier_score_loss, log_loss
 
     _require_both_classes(predictions)
     threshold = operating_point["threshold"]
     other = next(rule for rule in operating_point["points"] if rule != operating_point["rule"])
     diseased = predictions[predictions["label"] == 1]
+    held = np.clip(predictions["probability"].to_numpy(np.float32), LEAST, 1 - LEAST)
     hits = (diseased["probability"] >= threshold).groupby(diseased["aetiology"])
     return {
         "num_images": len(predictions),
         "num_groups": int(predictions["group"].nunique()),
         "prevalence": float(predictions["label"].mean()),
-        "loss": float(log_loss(predictions["label"], predictions["probability"])),
+        "loss": float(log_loss(predictions["label"], held.astype(float))),
         "auc": bootstrap_auc(predictions, seed),
         "brier": float(brier_score_loss(predictions["label"], predictions["calibrated"])),
         "ece": expected_calibration_error(predictions["label"].to_numpy(), predictions["calibrated"].to_numpy()),

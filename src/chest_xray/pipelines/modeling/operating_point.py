@@ -42,14 +42,16 @@ def choose_operating_point(shifted_predictions: DataFrame, operating_point: Oper
         raise InputError(
             f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
         )
-    false_positive_rate, sensitivity, thresholds = roc_curve(label, probability, drop_intermediate=False)
+    curve = roc_curve(label, probability, drop_intermediate=False)
+    # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
+    false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
     best = {
-        "balanced_accuracy": int(np.argmax(sensitivity - false_positive_rate)),
+        "balanced_accuracy": int(np.argmax((sensitivity - false_positive_rate).round(9))),  # Rounding breaks no tie.
         "sensitivity": int(np.argmax(sensitivity >= operating_point.min_sensitivity)),
     }
     points = {
         rule: {
-            "threshold": float(min(thresholds[place], 1.0)),
+            "threshold": float(thresholds[place]),
             "sensitivity": float(sensitivity[place]),
             "specificity": float(1 - false_positive_rate[place]),
         }
