@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import fsspec
 import keras
 import numpy as np
 import pytest
@@ -79,3 +80,11 @@ def test_the_preview_lists_layers_with_shapes_and_weights(tmp_path: Path) -> Non
     assert shown["weights"] == 361
     # Kedro-Viz decides by this annotation how to draw a preview.
     assert KerasModelDataset.preview.__annotations__["return"] is JSONPreview
+
+
+def test_a_remote_model_comes_back_too() -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    dataset = KerasModelDataset(filepath="memory://models/model.keras")
+    dataset.save(network)
+    np.testing.assert_array_equal(dataset.load()(IMAGES), network(IMAGES))
+    fsspec.filesystem("memory").store.clear()

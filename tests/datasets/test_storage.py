@@ -9,6 +9,19 @@ import pytest
 from chest_xray.datasets.storage import FileDataset, atomic_path
 
 
+class Page(FileDataset):
+    """The smallest dataset of one file."""
+
+    def load(self) -> str:
+        """Give the text."""
+        return Path(self._local()).read_text()
+
+    def save(self, data: str) -> None:
+        """Write the text."""
+        with atomic_path(self._filepath) as path:
+            path.write_text(data)
+
+
 @pytest.fixture(params=["local", "memory"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where to write: a file in a folder that does not exist yet, on two filesystems."""
@@ -57,14 +70,6 @@ def test_a_second_writing_replaces_the_first(address: str) -> None:
 
 
 def test_a_dataset_exists_once_its_file_does(address: str) -> None:
-    class Page(FileDataset):
-        def load(self) -> str:
-            return Path(self._local()).read_text()
-
-        def save(self, data: str) -> None:
-            with atomic_path(self._filepath) as path:
-                path.write_text(data)
-
     dataset = Page(filepath=address, metadata={"layer": "raw"})
     assert not dataset.exists()
     dataset.save("here")
@@ -72,3 +77,11 @@ def test_a_dataset_exists_once_its_file_does(address: str) -> None:
     assert dataset.load() == "here"
     assert address in str(dataset)
     assert dataset.metadata == {"layer": "raw"}
+
+
+def test_a_remote_file_that_was_written_again_is_read_again() -> None:
+    dataset = Page(filepath="memory://again/page.txt")
+    for text in ("first", "second"):
+        dataset.save(text)
+        assert dataset.load() == text
+    fsspec.filesystem("memory").store.clear()
