@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import fsspec
+
 from chest_xray.datasets import MarkdownDataset
 
 PAGE = "# Ergebnis für n = 3\n\n- 100 % richtig\n"
@@ -29,3 +31,12 @@ def test_signs_that_mean_something_in_html_are_escaped(tmp_path: Path) -> None:
     dataset = MarkdownDataset(filepath=str(tmp_path / "page.md"))
     dataset.save("- 3 < 4 & 5 > 2\n")
     assert "<li>3 &lt; 4 &amp; 5 &gt; 2</li>" in str(dataset.preview())
+
+
+def test_a_page_goes_to_the_filesystem_that_its_address_names() -> None:
+    dataset = MarkdownDataset(filepath="memory://pages/page.md")
+    dataset.save(PAGE)
+    assert dataset.load() == PAGE
+    memory = fsspec.filesystem("memory")
+    assert memory.find("/") == ["/pages/page.md"]
+    memory.store.clear()
