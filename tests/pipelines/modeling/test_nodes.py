@@ -207,6 +207,29 @@ def test_the_threshold_where_sensitivity_and_specificity_together_are_largest() 
     assert (found["sensitivity"], found["specificity"]) == (1.0, pytest.approx(2 / 3))
 
 
+def test_equal_sums_are_equal_whatever_thirds_come_to_in_floats() -> None:
+    # At 0.8: 2/3 + 1; at 0.6: 1 + 2/3.
+    found = choose("balanced_accuracy", [1, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.3, 0.1])
+    assert found["threshold"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "threshold", "sensitivity", "specificity"),
+    [
+        ([0, 1, 0, 1], [1.0, 1.0, 1.0, 1.0], 1.0, 1.0, 0.0),  # nothing tells the classes apart
+        ([0, 0, 1, 1], [1.0, 0.9, 0.2, 0.1], 0.1, 1.0, 0.0),  # the wrong way round
+    ],
+)
+def test_the_threshold_is_a_probability_that_was_given_even_where_none_does_better_than_chance(
+    labels: list[int], probabilities: list[float], threshold: float, sensitivity: float, specificity: float
+) -> None:
+    found = choose("balanced_accuracy", labels, probabilities)
+    assert found == {
+        **{"threshold": pytest.approx(threshold), "rule": "balanced_accuracy"},
+        **{"sensitivity": sensitivity, "specificity": specificity},
+    }
+
+
 def test_images_of_one_probability_are_called_alike() -> None:
     # 0.6 is shared by a diseased and a healthy image: the threshold takes both or neither.
     found = choose("sensitivity", [1, 1, 0, 0], [0.9, 0.6, 0.6, 0.1], 1.0)

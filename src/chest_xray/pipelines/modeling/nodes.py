@@ -214,7 +214,7 @@ def choose_operating_point(validation_predictions: DataFrame, operating_point: O
         validation_predictions: `label` and `probability` of the validation images.
         operating_point: "sensitivity" takes the highest threshold at which the sensitivity is at least
             `min_sensitivity`; "balanced_accuracy" the one where the mean of sensitivity and specificity is largest
-            (Youden 1950).
+            (Youden 1950), and of several such the highest.
 
     Returns:
         `threshold` (an image is called PNEUMONIA at this probability or above), `rule`, and `sensitivity` and
@@ -224,13 +224,15 @@ def choose_operating_point(validation_predictions: DataFrame, operating_point: O
     from sklearn.metrics import roc_curve
 
     label, probability = validation_predictions["label"], validation_predictions["probability"]
-    false_positive_rate, sensitivity, thresholds = roc_curve(label, probability, drop_intermediate=False)
+    curve = roc_curve(label, probability, drop_intermediate=False)
+    # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
+    false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
     if operating_point.rule == "sensitivity":
         best = int(np.argmax(sensitivity >= operating_point.min_sensitivity))
     else:
-        best = int(np.argmax(sensitivity - false_positive_rate))
+        best = int(np.argmax((sensitivity - false_positive_rate).round(9)))  # so that rounding breaks no tie
     return {
-        "threshold": float(min(thresholds[best], 1.0)),
+        "threshold": float(thresholds[best]),
         "rule": operating_point.rule,
         "sensitivity": float(sensitivity[best]),
         "specificity": float(1 - false_positive_rate[best]),
