@@ -62,6 +62,25 @@ def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
     assert found["at_chosen"] == {"accuracy": 0.625, "precision": pytest.approx(2 / 3), "recall": 0.5}
 
 
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_threshold(place: int) -> None:
+    model = make_grey_reader(4, 0.5)
+    probability = predict_test(model, make_graded_pixels(), SPLIT)["probability"].iloc[place]
+    computed, by_keras = measure(model, float(probability))
+    table = cross_check(computed, by_keras)
+    assert table["difference"].abs().max() < 1e-6
+    assert sum(computed["test"]["at_chosen"][name] for name in ("tp", "fp")) == 8 - place
+
+
+def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_as_certain() -> None:
+    # At this slope the logits run from -304 to 284, so that the probabilities are 0 and 1 but for one.
+    computed, by_keras = measure(make_grey_reader(1000, 0.5), 0.5)
+    assert predict_test(make_grey_reader(1000, 0.5), make_graded_pixels(), SPLIT)["probability"].isin([0, 1]).sum() >= 7
+    assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-4
+    # Two of eight are wrong, each at a cost of -log(1e-7) = 16.1.
+    assert by_keras["loss"] == pytest.approx(2 * 16.118 / 8, rel=0.02)
+
+
 def test_keras_and_scikit_learn_agree_where_nothing_is_called_diseased() -> None:
     computed, by_keras = measure(make_grey_reader(4, 0.5), 1.0)
     assert computed["test"]["at_chosen"]["precision"]["value"] is None

@@ -7,6 +7,7 @@ from chest_xray.resampling import bootstrap_auc
 from chest_xray.types import Array, DataFrame
 
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
+LEAST = 1e-7  # In the loss no probability is nearer to 0 or 1, so that one that is certain and wrong does not cost all.
 
 
 def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
@@ -55,23 +56,26 @@ def summarise(predictions: DataFrame, threshold: float, seed: int) -> dict[str, 
         seed: Of the bootstrap.
 
     Returns:
-        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy),
-        `auc` (area under the ROC curve, with 95% interval of a bootstrap over patients), `at_half` and
-        `at_chosen` (see `metrics_at`, thresholds 0.5 and `threshold`), and `sensitivity_by_aetiology`.
+        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy
+        of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with 95% interval of a bootstrap over
+        patients), `at_half` and `at_chosen` (see `metrics_at`, thresholds 0.5 and `threshold`), and
+        `sensitivity_by_aetiology`.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
+    import numpy as np
     from sklearn.metrics import log_loss
 
     _require_both_classes(predictions)
     diseased = predictions[predictions["label"] == 1]
+    held = np.clip(predictions["probability"].to_numpy(np.float32), LEAST, 1 - LEAST)
     hits = (diseased["probability"] >= threshold).groupby(diseased["aetiology"])
     return {
         "num_images": len(predictions),
         "num_groups": int(predictions["group"].nunique()),
         "prevalence": float(predictions["label"].mean()),
-        "loss": float(log_loss(predictions["label"], predictions["probability"].astype(float))),
+        "loss": float(log_loss(predictions["label"], held.astype(float))),
         "auc": bootstrap_auc(predictions, seed),
         "at_half": metrics_at(predictions, PLAIN_THRESHOLD),
         "at_chosen": metrics_at(predictions, threshold),

@@ -8,10 +8,10 @@ from pydantic import Field
 from chest_xray.batches import image_batches
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.evaluation.metrics import PLAIN_THRESHOLD, roc_points, summarise, tabulate
+from chest_xray.pipelines.evaluation.metrics import LEAST, PLAIN_THRESHOLD, roc_points, summarise, tabulate
 from chest_xray.radiographs import CLASSES
 from chest_xray.scoring import score_images
-from chest_xray.types import Array, DataFrame, Figure, Model
+from chest_xray.types import Array, DataFrame, Figure, Model, Tensor
 from chest_xray.wording import render
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def evaluate_with_keras(
     )
     thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
     judged = keras.Sequential([model])
-    judged.compile(loss="binary_crossentropy", metrics=_keras_metrics(thresholds))
+    judged.compile(loss=_loss, metrics=_keras_metrics(thresholds))
     scores = judged.evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {
@@ -64,14 +64,22 @@ def evaluate_with_keras(
     }
 
 
+def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary cross-entropy of the probability itself; unclipped, Keras would take the logit behind it."""
+    import keras
+
+    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))
+
+
 def _keras_metrics(thresholds: dict[str, float]) -> list[Any]:
     import keras
     import numpy as np
 
     found = []
     for at, threshold in thresholds.items():
-        # Keras calls an image positive above the threshold, the project at or above it.
-        just_below = float(np.nextafter(np.float32(threshold), np.float32(0)))
+        # Keras calls an image positive above the threshold, the project at or above it. Two steps of float32, for
+        # `evaluate` and `predict` differ in the last bit.
+        just_below = max(float(threshold - 2 * np.spacing(np.float32(threshold))), 0.0)
         found.append(keras.metrics.BinaryAccuracy(f"accuracy_{at}", threshold=just_below))
         found.append(keras.metrics.Precision(just_below, name=f"precision_{at}"))
         found.append(keras.metrics.Recall(just_below, name=f"recall_{at}"))
