@@ -226,7 +226,8 @@ def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
     for name, each in comparison["metrics"].items():
         change = each["difference"]
         verdict = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "not shown"
-        yield Finding("difference", {"metric": _join([name]).capitalize(), **each, **change, "verdict": verdict})
+        metric = "AUC" if name == "auc" else name.capitalize()
+        yield Finding("difference", {"metric": metric, **each, **change, "verdict": verdict})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["mended"] + mcnemar["broken"]
     key = "mcnemar" if disagree else "same_decisions"
