@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -45,9 +46,7 @@ BROWSER_FLAGS = (
 @pytest.fixture(scope="module")
 def viz_url() -> Iterator[str]:
     """Address of a running Kedro-Viz, which reaches no other machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     command = [sys.executable, "-m", "kedro", "viz", "run", "--no-browser", "--env=test", f"--port={port}"]
     environment = {**os.environ, "HTTPS_PROXY": NOBODY}
     server = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
@@ -58,6 +57,15 @@ def viz_url() -> Iterator[str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+def _free_port() -> int:
+    """A port that nobody listens on. The system would offer one above 49151, which Kedro-Viz refuses."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    pytest.fail("No free port among 100 drawn from 20000 to 30000.")
 
 
 def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
