@@ -1,25 +1,25 @@
 """Build a network, show how its training went, and score the images that choices are made on."""
 
 from chest_xray.network import Network, build_network
-from chest_xray.pipelines.modeling.training import Training
+from chest_xray.pipelines.modeling.training import Run
 from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model
 
 
-def build_model(prepared_images: Array, model: Network, training: Training) -> Model:
+def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
     """Build the untrained network for images of the prepared size.
 
     Args:
         prepared_images: uint8 of shape (images, height, width); only its shape is read.
         model: Shape of the network.
-        training: Its seed gives the first weights.
+        run: Its seed gives the first weights.
 
     Returns:
         A Keras model; see `chest_xray.network.build_network`.
     """
     import keras
 
-    keras.utils.set_random_seed(training.seed)
+    keras.utils.set_random_seed(run.seed)
     height, width = prepared_images.shape[1:]
     return build_network((height, width), model)
 

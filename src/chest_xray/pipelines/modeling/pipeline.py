@@ -6,22 +6,22 @@ from chest_xray.pipelines.modeling import nodes, operating_point, training
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire training for one run.
+    """Wire training and the choice of the operating point for one run.
 
     Args:
-        run: Names the run: its datasets are `{run}.model` and so on, its augmentation is `params:{run}.augmentation`.
+        run: Names the run: its datasets are `{run}.model` and so on, its seed and augmentation are `params:{run}`.
     """
-    return Pipeline(
+    training_of_run = Pipeline(
         [
             Node(
                 nodes.build_model,
-                ["prepared_images", "params:model", "params:training"],
+                ["prepared_images", "params:model", "params:run"],
                 "untrained_model",
                 name="build_model",
             ),
             Node(
                 training.build_training_sets,
-                ["prepared_images", "image_split", "params:training", "params:augmentation"],
+                ["prepared_images", "image_split", "params:training", "params:run"],
                 "training_sets",
                 name="build_training_sets",
             ),
@@ -37,6 +37,18 @@ def create_pipeline(run: str) -> Pipeline:
                 "learning_curves",
                 name="draw_learning_curves",
             ),
+        ],
+        namespace=run,
+        inputs={"prepared_images", "image_split"},
+        parameters={name: name for name in ("model", "training", "data_source")} | {"run": run},
+    )
+    return training_of_run + create_choice(run)
+
+
+def create_choice(run: str) -> Pipeline:
+    """Wire what follows once `{run}.model` exists: its scores under shift and its operating point."""
+    return Pipeline(
+        [
             Node(
                 nodes.predict_shifted_validation,
                 ["model", "shifted_validation_images", "shifted_validation"],
@@ -57,6 +69,6 @@ def create_pipeline(run: str) -> Pipeline:
             ),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split", "shifted_validation_images", "shifted_validation"},
-        parameters={"model", "training", "operating_point", "data_source"},
+        inputs={"shifted_validation_images", "shifted_validation"},
+        parameters={"operating_point"},
     )

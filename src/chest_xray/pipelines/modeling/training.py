@@ -15,10 +15,16 @@ from chest_xray.pipelines.modeling.keeper import Keeper
 from chest_xray.types import Array, DataFrame, Dataset, Model
 
 
+class Run(Options):
+    """What one run has of its own; all else it shares with the others, so that they can be compared."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    augmentation: Augmentation
+
+
 class Training(Options):
     """How a network is trained."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
     epochs: Annotated[int, Field(ge=1, le=500)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     optimizer: Literal["adam", "sgd"]
@@ -44,15 +50,16 @@ class TrainingSets:
 
 
 def build_training_sets(
-    prepared_images: Array, image_split: DataFrame, training: Training, augmentation: Augmentation
+    prepared_images: Array, image_split: DataFrame, training: Training, run: Run
 ) -> TrainingSets:
     """Join pixels and labels to what training and validation read.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        training: Batch size, seed, and whether the rarer class counts more.
-        augmentation: How the copies beside the originals differ from them; validation never has copies.
+        training: Batch size, and whether the rarer class counts more.
+        run: Seed of order and copies, and how the copies beside the originals differ from them; validation never has
+            copies.
 
     Returns:
         Train and validation batches. An epoch has as many steps as the originals fill batches, whatever the number of
@@ -65,9 +72,9 @@ def build_training_sets(
     train, validation = (np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation"))
     balance = "balanced" if training.class_weight == "balanced" else None
     weights = compute_class_weight(balance, classes=np.array([0, 1]), y=labels[train])
-    shared = {"batch_size": training.batch_size, "seed": training.seed}
+    options: dict[str, Any] = {"augmentation": run.augmentation, "seed": run.seed, "batch_size": training.batch_size}
     return TrainingSets(
-        train=TrainingBatches(prepared_images, train, labels[train], augmentation=augmentation, **shared),
+        train=TrainingBatches(prepared_images, train, labels[train], **options),
         validation=_with_labels(prepared_images, validation, labels),
         steps_per_epoch=-(-len(train) // training.batch_size),
         class_weight=dict(enumerate(weights.tolist())),
@@ -107,7 +114,7 @@ def train_model(
     """
     import keras
 
-    keras.utils.set_random_seed(training.seed)
+    keras.utils.set_random_seed(training_sets.train.seed)
     network = _compile(untrained_model, training, training_sets.steps_per_epoch)
     keeper = Keeper(network, training, checkpoint, _fingerprint(untrained_model, training_sets, training))
     first = keeper.resume()
@@ -149,7 +156,7 @@ def _compile(untrained_model: Model, training: Training, steps_per_epoch: int) -
 def _fingerprint(untrained_model: Model, training_sets: TrainingSets, training: Training) -> str:
     """Tell trainings apart whose checkpoints must not be mixed up."""
     batches = training_sets.train
-    digest = blake2b(repr((training, batches.augmentation, untrained_model.to_json())).encode(), digest_size=16)
+    digest = blake2b(repr((training, batches.augmentation, batches.seed, untrained_model.to_json())).encode(), digest_size=16)
     for array in (batches.pixels, batches.rows, batches.labels, *untrained_model.get_weights()):
         digest.update(array.tobytes() if array.ndim < 3 else memoryview(array).cast("B"))
     return digest.hexdigest()
