@@ -22,7 +22,7 @@ def _create_comparison() -> Pipeline:
         [
             Node(
                 nodes.draw_augmented_examples,
-                ["prepared_images", "image_split", "params:augmentation", "params:data_source"],
+                ["prepared_images", "image_split", "params:augmented", "params:data_source"],
                 "augmented_examples",
                 name="draw_augmented_examples",
             ),
@@ -61,5 +61,4 @@ def _create_comparison() -> Pipeline:
                 ("history", "history"),
             )
         },
-        parameters={"params:augmentation": "params:augmented.augmentation"},
     )

@@ -58,25 +58,16 @@ def summarise(predictions: DataFrame, operating_point: dict[str, Any], seed: int
 
     Returns:
         `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy
-<<<<<<< HEAD
         of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with the 95% interval of a bootstrap
         over patients), `brier` (score of Brier 1950) and `ece` of the calibrated probabilities; `at_half`, `at_chosen`
         and `at_other` (see `metrics_at`: at 0.5, at the point that decides, and at the other one), and
-=======
-        of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with 95% interval of a bootstrap over
-        patients), `at_half` and `at_chosen` (see `metrics_at`, thresholds 0.5 and `threshold`), and
->>>>>>> tests
         `sensitivity_by_aetiology`.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
     import numpy as np
-<<<<<<< HEAD
     from sklearn.metrics import brier_score_loss, log_loss
-=======
-    from sklearn.metrics import log_loss
->>>>>>> tests
 
     _require_both_classes(predictions)
     threshold = operating_point["threshold"]

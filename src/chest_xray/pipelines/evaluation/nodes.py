@@ -9,10 +9,7 @@ from chest_xray.batches import image_batches
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.pipelines.evaluation.metrics import LEAST, PLAIN_THRESHOLD, roc_points, summarise, tabulate
-<<<<<<< HEAD
 from chest_xray.pipelines.modeling.operating_point import calibrate
-=======
->>>>>>> tests
 from chest_xray.radiographs import CLASSES
 from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model, Tensor

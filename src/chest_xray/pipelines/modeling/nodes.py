@@ -46,44 +46,6 @@ def draw_learning_curves(history: DataFrame, data_source: str) -> Figure:
     return figure
 
 
-<<<<<<< HEAD
 def predict_shifted_validation(model: Model, shifted_images: Array, shifted_validation: DataFrame) -> DataFrame:
     """Score the validation images as they were taken again; see `chest_xray.scoring.score_images`."""
     return score_images(model, shifted_images, shifted_validation, "shifted_validation")
-=======
-def predict_validation(model: Model, prepared_images: Array, image_split: DataFrame) -> DataFrame:
-    """Score the validation images; see `chest_xray.scoring.score_images`."""
-    return score_images(model, prepared_images, image_split, "validation")
-
-
-def choose_operating_point(validation_predictions: DataFrame, operating_point: OperatingPointRule) -> dict[str, Any]:
-    """Choose the decision threshold, on validation alone.
-
-    Args:
-        validation_predictions: `label` and `probability` of the validation images.
-        operating_point: "sensitivity" takes the highest threshold at which the sensitivity is at least
-            `min_sensitivity`; "balanced_accuracy" the one where the mean of sensitivity and specificity is largest
-            (Youden 1950), and of several such the highest.
-
-    Returns:
-        `threshold` (an image is called PNEUMONIA at this probability or above), `rule`, and `sensitivity` and
-        `specificity` on validation, all in [0, 1].
-    """
-    import numpy as np
-    from sklearn.metrics import roc_curve
-
-    label, probability = validation_predictions["label"], validation_predictions["probability"]
-    curve = roc_curve(label, probability, drop_intermediate=False)
-    # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
-    false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
-    if operating_point.rule == "sensitivity":
-        best = int(np.argmax(sensitivity >= operating_point.min_sensitivity))
-    else:
-        best = int(np.argmax((sensitivity - false_positive_rate).round(9)))  # so that rounding breaks no tie
-    return {
-        "threshold": float(thresholds[best]),
-        "rule": operating_point.rule,
-        "sensitivity": float(sensitivity[best]),
-        "specificity": float(1 - false_positive_rate[best]),
-    }
->>>>>>> tests
