@@ -24,7 +24,7 @@ class PackagedModelDataset(FileDataset):
     """Writes a network in the format that the suffix of its file names; the converters are Keras' own.
 
     Args:
-        filepath: Ends in `.keras` (contract inside, as `contract.json`), `.onnx` (contract in the metadata under the key
+        filepath: Ends in `.keras` (contract inside, as `contract.json`), `.onnx` (contract in the metadata under
             "contract") or `.tflite` (LiteRT; no contract inside).
         metadata: For plugins such as Kedro-Viz.
 

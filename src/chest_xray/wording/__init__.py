@@ -12,13 +12,13 @@ class Finding(NamedTuple):
     values: Mapping[str, Any]
 
 
-def render(title: str, sections: Mapping[str, Sequence[Finding]], data_source: str) -> str:
+def render(title: str, sections: Mapping[str, Sequence[Finding]], about: Mapping[str, str]) -> str:
     """Write findings as a page of Markdown.
 
     Args:
         title: Key of the page's title.
         sections: From the key of a heading to what stands below it; a section without findings is left out.
-        data_source: Stands below the title.
+        about: `data_source`, which stands below the title, and what else the title names.
 
     Returns:
         Markdown, one bullet a finding.
@@ -27,7 +27,7 @@ def render(title: str, sections: Mapping[str, Sequence[Finding]], data_source: s
         KeyError: There is no such sentence, or a value that it names is missing.
     """
     words = _words()
-    lines = [f"# {words[title]}", "", words["source"].format(data_source=data_source)]
+    lines = [f"# {words[title].format(**about)}", "", words["source"].format(**about)]
     for heading, findings in sections.items():
         if findings:
             lines += ["", f"## {words[heading]}", ""]

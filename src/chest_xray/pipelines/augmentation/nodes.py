@@ -83,8 +83,9 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         evaluation: Seed of the bootstrap.
 
     Returns:
-        `num_images`, `num_groups`; `metrics`: for accuracy, sensitivity, specificity and auc the value of each run,
-        and `difference` (augmented minus baseline) with the 95% interval of a bootstrap over patients, paired: both
+        `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: for accuracy, sensitivity, specificity and
+        auc the value of each run, and `difference` (augmented minus baseline) with the 95% interval of a bootstrap
+        over patients, paired: both
         runs are judged on the same resamples; `mcnemar`: how many wrong decisions augmentation `mended`, how many it
         `broke`, and `p`, two-sided and exact (McNemar 1947), that such a split is chance.
     """
@@ -99,6 +100,8 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         measured[name] = {**values, "difference": bootstrap_difference(first, second, weights)}
     return {
         "num_images": len(paired_predictions),
+        "num_healthy": int((paired_predictions["label"] == 0).sum()),
+        "num_diseased": int((paired_predictions["label"] == 1).sum()),
         "num_groups": int(paired_predictions["group"].nunique()),
         "metrics": measured,
         "mcnemar": _mcnemar(paired_predictions),
@@ -136,10 +139,12 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
     """Lay the comparison out: one row a metric, with `baseline`, `augmented`, `difference`, `low`, `high`."""
     import pandas as pd
 
+    counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
     rows = [
-        {"metric": name, **{run: each[run] for run in RUNS}, "difference": each["difference"]["value"]}
+        {"metric": name, "n": counted.get(name, comparison["num_images"])}
+        | {run: each[run] for run in RUNS}
+        | {"difference": each["difference"]["value"]}
         | {bound: each["difference"][bound] for bound in ("low", "high")}
-        | {"n": comparison["num_images"]}
         for name, each in comparison["metrics"].items()
     ]
     return pd.DataFrame(rows).round(4)
@@ -159,20 +164,16 @@ def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
         change = {key: 100 * value for key, value in each["difference"].items()}
         axes.plot([change["low"], change["high"]], [height, height], color=BLUE, linewidth=2)
         axes.plot(change["value"], height, "D", color=BLUE)
-        axes.annotate(
-            f"{each['baseline']:.3f} → {each['augmented']:.3f}",
-            (change["high"], height),
-            xytext=(8, -3),
-            textcoords="offset points",
-        )
+        values = f"{each['baseline']:.3f} → {each['augmented']:.3f}"
+        axes.text(1.02, height, values, transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(0, color=GREY, linestyle=":")
     axes.set_yticks(
         range(len(comparison["metrics"])),
         [name.upper() if name == "auc" else name for name in reversed(comparison["metrics"])],
     )
-    axes.margins(x=0.25, y=0.2)
+    axes.margins(x=0.1, y=0.2)
     title = f"Augmented minus baseline on {comparison['num_images']} test images"
-    label_axes(axes, title, ("percentage points, with 95% interval over patients", ""))
+    label_axes(axes, title, ("points (hundredths), with 95% interval over patients", ""))
     return figure
 
 
@@ -199,7 +200,7 @@ def write_comparison(
         "in_numbers": list(in_numbers(comparison)),
         "how_compared": list(how_compared(steps)),
     }
-    return render("comparison_title", sections, data_source)
+    return render("comparison_title", sections, {"data_source": data_source})
 
 
 def answer(metrics: dict[str, Any]) -> Finding:
@@ -226,7 +227,8 @@ def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
         change = each["difference"]
         verdict = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "not shown"
         metric = "AUC" if name == "auc" else name.capitalize()
-        yield Finding("difference", {"metric": metric, **each, **change, "verdict": verdict})
+        points = {name: 100 * value for name, value in change.items()}
+        yield Finding("difference", {"metric": metric, **each, **points, "verdict": verdict})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["mended"] + mcnemar["broken"]
     key = "mcnemar" if disagree else "same_decisions"

@@ -17,6 +17,8 @@ from chest_xray.wording import render
 
 logger = logging.getLogger(__name__)
 
+MARKERS = {"at_half": "o", "at_chosen": "D", "at_other": "s"}
+MEANING = {"at_half": "", "at_chosen": " (chosen)", "at_other": " (other point)"}
 AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
 
 
@@ -124,10 +126,11 @@ def compute_metrics(
         evaluation: Seed of the bootstrap.
 
     Returns:
-        `operating_point`: its rule and calibration; `validation` and `test`, each as
+        `run`: its title; `operating_point`: its rule and calibration; `validation` and `test`, each as
         `chest_xray.pipelines.evaluation.metrics.summarise` gives it.
     """
     found: dict[str, Any] = {
+        "run": operating_point["run"],
         "operating_point": {"rule": operating_point["rule"], **operating_point["calibration"]},
         "validation": summarise(validation_predictions, operating_point, evaluation.seed),
         "test": summarise(test_predictions, operating_point, evaluation.seed),
@@ -166,7 +169,7 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
         ):
             rows.append((keras_name, at, keras_evaluation[at][keras_name], test[at][name]["value"] or 0.0))
     table = pd.DataFrame(rows, columns=["metric", "at", "keras", "scikit_learn"])
-    table["difference"] = table["keras"] - table["scikit_learn"]
+    table["difference"] = (table["keras"] - table["scikit_learn"]).round(9)
     apart = table[table["difference"].abs() > AGREEMENT]
     if len(apart):
         raise ValueError(
@@ -185,7 +188,7 @@ def tabulate_metrics(metrics: dict[str, Any]) -> DataFrame:
 def draw_roc_curve(
     validation_predictions: DataFrame, test_predictions: DataFrame, metrics: dict[str, Any], data_source: str
 ) -> Figure:
-    """Draw the ROC curves of validation and test, with the points where 0.5 and the chosen threshold lie.
+    """Draw the ROC curves of validation and test, with the points where the thresholds lie.
 
     Args:
         validation_predictions: `label` and `probability` of each validation image.
@@ -195,57 +198,48 @@ def draw_roc_curve(
     """
     from chest_xray.figures import BLUE, GREY, ORANGE, label_axes, new_figure
 
-    figure, axes = new_figure(data_source, width=6, height=5.5)
-    for name, table, colour in (
-        ("validation", validation_predictions, BLUE),
-        ("test", test_predictions, ORANGE),
-    ):
-        part = metrics[name]
-        axes.plot(
-            *roc_points(table),
-            color=colour,
-            label=f"{name}: n = {len(table)}, AUC {part['auc']['value']:.3f}",
-        )
-        for at, marker in (("at_half", "o"), ("at_chosen", "D")):
+    figure, axes = new_figure(data_source, width=6, height=6)
+    for name, table, colour in (("validation", validation_predictions, BLUE), ("test", test_predictions, ORANGE)):
+        part, auc = metrics[name], metrics[name]["auc"]
+        label = f"{name}: n = {len(table)}, AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
+        axes.plot(*roc_points(table), color=colour, label=label)
+        for at, marker in MARKERS.items():
             point = part[at]
-            axes.plot(
-                1 - point["specificity"]["value"],
-                point["sensitivity"]["value"],
-                marker,
-                color=colour,
-                markersize=7,
-            )
-    axes.plot([], [], "o", color=GREY, label="threshold 0.5")
-    axes.plot([], [], "D", color=GREY, label=f"chosen threshold {metrics['test']['at_chosen']['threshold']:.3f}")
+            axes.plot(1 - point["specificity"]["value"], point["sensitivity"]["value"], marker, color=colour)
+    for at, marker in MARKERS.items():
+        axes.plot([], [], marker, color=GREY, label=f"threshold {metrics['test'][at]['threshold']:.3f}{MEANING[at]}")
     axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
-    label_axes(axes, "ROC curve", ("1 - specificity", "sensitivity"))
+    label_axes(axes, f"ROC curve, {metrics['run']}", ("1 - specificity", "sensitivity"))
+    axes.set_aspect("equal")
     axes.legend(frameon=False, loc="lower right", fontsize=9)
     return figure
 
 
 def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw the test images by class and decision, at 0.5 and at the chosen threshold.
+    """Draw the test images by true class and decision, at 0.5 and at both operating points, with shares of each class.
 
     Args:
         metrics: From `compute_metrics`.
         data_source: Printed below the plots.
     """
     import numpy as np
-    from sklearn.metrics import ConfusionMatrixDisplay
 
     from chest_xray.figures import new_figure
 
-    figure, axes = new_figure(data_source, columns=2, width=9, height=4.4)
-    for place, (at, name) in zip(axes, (("at_half", "plain"), ("at_chosen", "chosen")), strict=True):
+    figure, axes = new_figure(data_source, columns=len(MARKERS), width=12, height=4.6)
+    figure.suptitle(f"Test, {metrics['run']}", fontsize=11)
+    for place, at in zip(axes, MARKERS, strict=True):
         point = metrics["test"][at]
         counts = np.array([[point["tn"], point["fp"]], [point["fn"], point["tp"]]])
-        display = ConfusionMatrixDisplay(counts, display_labels=CLASSES)
-        display.plot(ax=place, cmap="Blues", colorbar=False, values_format="d")
-        place.set(xlabel="decision", ylabel="class")
-        place.set_title(
-            f"{name} threshold {point['threshold']:.3f}, n = {counts.sum()}\naccuracy {point['accuracy']['value']:.3f}",
-            fontsize=10,
-        )
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            place.text(column, row, f"{count}\n{shares[row, column]:.1%}", ha="center", va="center", color=colour)
+        place.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES, yticklabels=CLASSES)
+        place.set(xlabel="decision", ylabel="true class")
+        title = f"threshold {point['threshold']:.3f}{MEANING[at]}\n"
+        place.set_title(f"{title}n = {counts.sum()}, accuracy {point['accuracy']['value']:.3f}", fontsize=10)
     return figure
 
 
@@ -272,4 +266,4 @@ def write_conclusions(metrics: dict[str, Any], history: DataFrame, data_source: 
         "validation_and_test": list(conclusions.validation_and_test(metrics)),
         "what_to_try": list(conclusions.what_to_try(metrics, training)),
     }
-    return render("conclusions_title", sections, data_source)
+    return render("conclusions_title", sections, {"data_source": data_source, "run": metrics["run"]})

@@ -1,5 +1,5 @@
 """The modeling pipeline."""
 
-from chest_xray.pipelines.modeling.pipeline import create_pipeline
+from chest_xray.pipelines.modeling.pipeline import create_choice, create_pipeline
 
-__all__ = ["create_pipeline"]
+__all__ = ["create_choice", "create_pipeline"]

@@ -24,11 +24,12 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
     return build_network((height, width), model)
 
 
-def draw_learning_curves(history: DataFrame, data_source: str) -> Figure:
+def draw_learning_curves(history: DataFrame, run: Run, data_source: str) -> Figure:
     """Show loss and accuracy of train and validation by epoch, and the epoch that was kept.
 
     Args:
         history: One row an epoch, from `train_model`.
+        run: Its title stands above the plots.
         data_source: Printed below the plots.
     """
     from chest_xray.figures import BLUE, GREY, ORANGE, label_axes, new_figure
@@ -41,7 +42,10 @@ def draw_learning_curves(history: DataFrame, data_source: str) -> Figure:
         place.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
         place.xaxis.get_major_locator().set_params(integer=True)
         label_axes(place, f"{name.capitalize()} by epoch", ("epoch", name))
+    figure.suptitle(run.title, fontsize=11)
     axes[0].set_ylabel("binary cross-entropy")
+    axes[0].set_ylim(0, 1.05 * history[["loss", "val_loss"]].max().max())
+    axes[1].set_ylim(min(0.6, history[["accuracy", "val_accuracy"]].min().min() - 0.02), 1.005)
     axes[1].legend(frameon=False)
     return figure
 

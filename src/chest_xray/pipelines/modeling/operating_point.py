@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chest_xray.options import InputError, Options
+from chest_xray.pipelines.modeling.training import Run
 from chest_xray.types import Array, DataFrame, Series
 
 UnitInterval = Annotated[float, Field(gt=0, lt=1)]
@@ -18,18 +19,21 @@ class OperatingPointRule(Options):
     expected_prevalence: UnitInterval
 
 
-def choose_operating_point(shifted_predictions: DataFrame, operating_point: OperatingPointRule) -> dict[str, Any]:
+def choose_operating_point(
+    shifted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
+) -> dict[str, Any]:
     """Choose thresholds and calibrate, on the validation images as they were taken again under every condition.
 
     Args:
         shifted_predictions: `label`, `logit` and `probability` of each image and condition.
         operating_point: Which of the two points decides, the least sensitivity of the second, and the prevalence.
+        run: Its title goes along with the point.
 
     Returns:
         `points`: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
         "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`; each with `threshold` (an
         image is called PNEUMONIA when the network's output is this or more), `sensitivity` and `specificity` on these
-        images. `rule` and `threshold`: the point that decides. `calibration`: see `calibrate`.
+        images. `rule` and `threshold`: the point that decides. `calibration`: see `calibrate`. `run`: the title.
 
     Raises:
         InputError: The images are all of one class.
@@ -59,7 +63,10 @@ def choose_operating_point(shifted_predictions: DataFrame, operating_point: Oper
     }
     calibration = fit_calibration(shifted_predictions, operating_point.expected_prevalence)
     rule = operating_point.rule
-    return {"rule": rule, "threshold": points[rule]["threshold"], "points": points, "calibration": calibration}
+    return {
+        **{"run": run.title, "rule": rule, "threshold": points[rule]["threshold"]},
+        **{"points": points, "calibration": calibration},
+    }
 
 
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> dict[str, float]:

@@ -33,7 +33,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 nodes.draw_learning_curves,
-                ["history", "params:data_source"],
+                ["history", "params:run", "params:data_source"],
                 "learning_curves",
                 name="draw_learning_curves",
             ),
@@ -57,7 +57,7 @@ def create_choice(run: str) -> Pipeline:
             ),
             Node(
                 operating_point.choose_operating_point,
-                ["shifted_predictions", "params:operating_point"],
+                ["shifted_predictions", "params:operating_point", "params:run"],
                 "operating_point",
                 name="choose_operating_point",
             ),
@@ -70,5 +70,5 @@ def create_choice(run: str) -> Pipeline:
         ],
         namespace=run,
         inputs={"shifted_validation_images", "shifted_validation"},
-        parameters={"operating_point"},
+        parameters={"operating_point": "operating_point", "run": run},
     )

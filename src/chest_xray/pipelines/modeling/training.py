@@ -18,6 +18,7 @@ from chest_xray.types import Array, DataFrame, Dataset, Model
 class Run(Options):
     """What one run has of its own; all else it shares with the others, so that they can be compared."""
 
+    title: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
 
