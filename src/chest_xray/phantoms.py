@@ -1,4 +1,4 @@
-"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without any patient data.
+"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without patients.
 
 They have what makes the real task hard to judge (several images a patient, other sizes and contrast from image to
 image) and nothing that says how well a network would do on radiographs.
@@ -21,8 +21,8 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
         aetiology: "none" for clear lungs, "bacterial" for one or two dense patches, "viral" for faint ones all over.
 
     Returns:
-        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide as
-        high.
+        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide
+        as high.
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
@@ -47,20 +47,21 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
         num_images: Images of each class, for example `{"NORMAL": 40, "PNEUMONIA": 100}`.
         seed: Same seed, same images.
     """
+    first_patient = 6001 if folder.name == "test" else 1  # Nobody is in both splits, as in the Kermany set.
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
         for label, name in enumerate(CLASSES):
             rng = np.random.default_rng([seed, label, *folder.name.encode()])
             (Path(part) / name).mkdir()
             for number in range(num_images[name]):
-                _save_phantom(Path(part) / name, number, rng)
+                _save_phantom(Path(part) / name, number, first_patient, rng)
         Path(part).rename(folder)
 
 
-def _save_phantom(folder: Path, number: int, rng: np.random.Generator) -> None:
+def _save_phantom(folder: Path, number: int, first_patient: int, rng: np.random.Generator) -> None:
     from PIL import Image
 
-    patient = number // 2 + 1
+    patient = first_patient + number // 2
     if folder.name == "NORMAL":
         name, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
     else:
