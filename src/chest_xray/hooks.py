@@ -13,7 +13,7 @@ from kedro.validation.exceptions import ParameterValidationError
 
 from chest_xray.options import InputError
 
-CATALOG_PARAMETERS = {"data_root"}  # The catalog reads them; no node does.
+CATALOG_PARAMETERS = {"data_root", "split_table"}  # The catalog reads them; no node does.
 
 
 class CheckInputs:
@@ -34,8 +34,9 @@ class CheckInputs:
         from chest_xray.pipeline_registry import register_pipelines
 
         pipelines = register_pipelines()
-        _refuse_unknown_parameters(run_params["runtime_params"], pipelines["__default__"])
-        made = pipeline.inputs() & pipelines["__default__"].all_outputs()
+        everything = sum(pipelines.values(), Pipeline([]))
+        _refuse_unknown_parameters(run_params["runtime_params"], everything)
+        made = pipeline.inputs() & everything.all_outputs()
         missing = {name for name in made if not catalog.exists(name)}
         if missing:
             makers = [
