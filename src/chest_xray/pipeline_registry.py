@@ -2,15 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, evaluation, modeling
+from chest_xray.pipelines import augmentation, data_processing, download, evaluation, modeling
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give every pipeline under the name that users type; `__default__` is all of them in order."""
+    """Give every pipeline under the name that users type; `__default__` is all but download, in order."""
     pipelines = {
         "data_processing": data_processing.create_pipeline(),
         "modeling": modeling.create_pipeline("baseline"),
         "evaluation": evaluation.create_pipeline("baseline"),
         "augmentation": augmentation.create_pipeline(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}
+    everything = sum(pipelines.values(), Pipeline([]))
+    return {"download": download.create_pipeline(), **pipelines, "__default__": everything}
