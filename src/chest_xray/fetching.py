@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 1 << 20  # bytes
+CHUNK = 1 << 16  # bytes; what has come of a chunk when the connection breaks is lost
 
 
 @dataclass(frozen=True)
