@@ -87,13 +87,13 @@ def _extract(plan: Unpacking, part: Path) -> None:
 
 
 def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
-    members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
-    for member in members:
+    for member in archive.infolist():
         if problem := _tell_danger(member):
             raise DatasetError(
                 f"{plan.archive['path']} is refused: {member.filename!r} {problem}. No honest image archive has such "
                 "an entry; get it from another source."
             )
+    members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
     total, packed = sum(each.file_size for each in members), Path(plan.archive["path"]).stat().st_size
     for what, found, limit in (
         ("max_gigabytes", total / 1e9, plan.max_gigabytes),
