@@ -38,11 +38,11 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
 
 
 def _fast_jpeg(data: bytes, size: tuple[int, int], geometry: Geometry) -> Any | None:
-    """Decode with libjpeg-turbo; None where the file is no plain JPEG."""
+    """Decode with libjpeg-turbo; None where the file is no JPEG, is in printing inks or lies on its side."""
     import simplejpeg
     from PIL import Image
 
-    if not data.startswith(b"\xff\xd8\xff") or b"Exif\0\0" in data[:EXIF_REACH]:
+    if not data.startswith(b"\xff\xd8\xff") or _lies_on_its_side(data):
         return None
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     if colours in ("CMYK", "YCCK"):
@@ -50,6 +50,33 @@ def _fast_jpeg(data: bytes, size: tuple[int, int], geometry: Geometry) -> Any | 
     least_width, least_height = _least_size((width, height), size, geometry)
     grey = simplejpeg.decode_jpeg(data, "GRAY", min_width=least_width, min_height=least_height)
     return Image.fromarray(grey[..., 0])
+
+
+def _lies_on_its_side(data: bytes) -> bool:
+    """Whether a JPEG has to be turned.
+
+    A mention of Exif must not decide alone: pixels would differ by where files come from, and that can tell the class.
+    """
+    start = data.find(b"Exif\0\0", 0, EXIF_REACH)
+    return start >= 2 and read_orientation(data[start : start + int.from_bytes(data[start - 2 : start])]) != 1
+
+
+def read_orientation(exif_block: bytes | None) -> int:
+    """Tell how an image has to be turned.
+
+    Args:
+        exif_block: What Pillow's `image.info["exif"]` holds; `image.getexif` would decode a whole PNG to look for it.
+
+    Returns:
+        The Exif orientation (Exif 2.32, tag 0x0112): 1 is upright, 5 to 8 swap width and height.
+    """
+    from PIL import Image
+
+    if not exif_block:
+        return 1
+    exif = Image.Exif()
+    exif.load(exif_block)
+    return int(exif.get(0x0112, 1))
 
 
 def _any_image(data: bytes, size: tuple[int, int], geometry: Geometry) -> Any:

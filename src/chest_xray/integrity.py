@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from chest_xray.decoding import read_orientation
 from chest_xray.radiographs import CLASSES, open_file
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height (Exif 2.32, tag 0x0112).
+QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 
 
 def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
     marker = END_MARKERS.get(image.format, b"")
     if marker not in _last_bytes(file):
         return _refusal("truncated", f"a {image.format} that ends without its end marker")
-    if _orientation(image) in QUARTER_TURNS:
+    if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
         width, height = height, width
     return {"width": width, "height": height, "mode": image.mode}
 
@@ -85,17 +86,6 @@ def _last_bytes(file: Any) -> bytes:
         return bytes(near)
     file.seek(max(end - TAIL, 0))
     return bytes(file.read())
-
-
-def _orientation(image: Any) -> int:
-    """The Exif orientation, from what the header held: `image.getexif` would decode a whole PNG to look for it."""
-    from PIL import Image
-
-    if not image.info.get("exif"):
-        return 1
-    exif = Image.Exif()
-    exif.load(image.info["exif"])
-    return int(exif.get(0x0112, 1))
 
 
 def _not_an_image(path: str) -> dict[str, str]:
