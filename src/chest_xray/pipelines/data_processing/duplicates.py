@@ -77,7 +77,7 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: Dup
     bits = image_hashes[rows[:, 0], :-DIGEST_BYTES] ^ image_hashes[rows[:, 1], :-DIGEST_BYTES]
     kinds = np.repeat(["exact", "near"], [len(copies), len(near)])
     pairs = pd.DataFrame({"first": left["path"], "second": right["path"], "kind": kinds})
-    pairs["distance"] = np.bitwise_count(bits).sum(axis=1)
+    pairs["distance"] = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
     return pairs.assign(**{f"same_{name}": left[name] == right[name] for name in ("split", "label", "group")})
 
 
