@@ -38,8 +38,11 @@ def test_a_grey_jpeg_and_its_rgb_copy_give_the_same_grey() -> None:
     assert np.abs(difference).max() <= 2
 
 
-def test_a_cmyk_jpeg_is_read_the_right_way_round() -> None:
-    data = encode(Image.fromarray(ramp(64, 64)).convert("RGB").convert("CMYK"), "JPEG", quality=95)
+@pytest.mark.parametrize("inks", ["colours", "black"])
+def test_a_cmyk_jpeg_is_read_the_right_way_round(inks: str) -> None:
+    none, black = Image.new("L", (64, 64), 0), Image.fromarray(255 - ramp(64, 64))
+    image = Image.merge("CMYK", (none, none, none, black) if inks == "black" else (black, black, black, none))
+    data = encode(image, "JPEG", quality=95)
     grey = decode_grey(data, (16, 16))
     assert grey[:, 0].mean() < 40
     assert grey[:, -1].mean() > 215
@@ -96,10 +99,19 @@ def test_padding_keeps_the_proportions_and_fills_with_black() -> None:
 @pytest.mark.parametrize("geometry", ["stretch", "crop", "pad"])
 def test_scaled_decoding_shows_what_full_decoding_shows(geometry: Any) -> None:
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 256, (24, 32), np.uint8)).resize((1280, 960), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(rng.integers(0, 256, (48, 64), np.uint8)).resize((320, 240), Image.Resampling.BICUBIC)
     fast = decode_grey(encode(smooth, "JPEG", quality=98), (48, 64), geometry).astype(int)
     full = decode_grey(encode(smooth), (48, 64), geometry)
     assert np.abs(fast - full).mean() < 2
+
+
+def test_a_jpeg_on_its_side_is_as_sharp_as_an_upright_one() -> None:
+    coarse = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    fine = Image.fromarray(coarse).resize((512, 512), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # Upside down.
+    turned = decode_grey(encode(fine, "JPEG", quality=98, exif=exif.tobytes()), (200, 200)).astype(int)
+    assert np.abs(turned[::-1, ::-1] - decode_grey(encode(fine), (200, 200))).mean() < 3
 
 
 @pytest.mark.parametrize("geometry", ["stretch", "crop", "pad"])

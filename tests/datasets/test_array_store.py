@@ -115,19 +115,33 @@ def test_after_a_break_only_the_rows_that_are_missing_are_computed(tmp_path: Pat
     assert open_store(tmp_path).load()[:, 0, 0].tolist() == list(range(50))
 
 
-def test_a_torn_line_of_the_journal_counts_as_not_done(tmp_path: Path) -> None:
-    test_after_a_break_only_the_rows_that_are_missing_are_computed(tmp_path / "other")
-    part = tmp_path / "a1.part"
+def test_a_torn_line_of_the_journal_counts_as_not_done_and_the_others_as_done(tmp_path: Path) -> None:
+    computed: list[int] = []
 
-    def break_off(row: int) -> Array:
-        if row == 20:
-            raise KeyboardInterrupt
-        return row_of_its_number(row)
+    def break_off_at(last: int) -> Callable[[int], Array]:
+        def compute(row: int) -> Array:
+            if row == last:
+                raise KeyboardInterrupt
+            computed.append(row)
+            return row_of_its_number(row)
+
+        return compute
 
     with pytest.raises(KeyboardInterrupt):
-        open_store(tmp_path).save(plan(break_off))
-    with (part / "journal.jsonl").open("a") as journal:
+        open_store(tmp_path).save(plan(break_off_at(20)))
+    with (tmp_path / "a1.part/journal.jsonl").open("a") as journal:
         journal.write('{"start": 16, "fail')
+    with pytest.raises(KeyboardInterrupt):
+        open_store(tmp_path).save(plan(break_off_at(36)))
+    computed.clear()
+    open_store(tmp_path).save(plan(break_off_at(-1)))
+    assert min(computed) == 32  # What the second run wrote after the torn line stands.
+    assert open_store(tmp_path).load()[:, 0, 0].tolist() == list(range(50))
+
+
+def test_a_journal_that_makes_no_sense_starts_over(tmp_path: Path) -> None:
+    (tmp_path / "a1.part").mkdir()
+    (tmp_path / "a1.part/journal.jsonl").write_bytes(b"\0\0\xff\n")
     open_store(tmp_path).save(plan())
     assert open_store(tmp_path).load()[:, 0, 0].tolist() == list(range(50))
 

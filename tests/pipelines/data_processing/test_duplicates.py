@@ -82,12 +82,14 @@ def test_close_pairs_are_those_of_comparing_each_with_each() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (60, 4), np.uint8)
     codes[30:] = codes[:30] ^ (rng.random((30, 4, 8)) < 0.1).astype(np.uint8).dot(1 << np.arange(8)).astype(np.uint8)
+    codes[59] = codes[0] ^ np.packbits(np.isin(np.arange(32), [0, 7, 14, 20, 26]))  # One bit in each fifth.
     expected = [
         pair
         for pair in itertools.combinations(range(60), 2)
         if np.bitwise_count(codes[pair[0]] ^ codes[pair[1]]).sum() <= 5
     ]
     assert 10 < len(expected) < 40
+    assert (0, 59) in expected
     assert [tuple(pair) for pair in _close_pairs(codes, 5).tolist()] == expected
 
 
