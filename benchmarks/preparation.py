@@ -1,9 +1,8 @@
-"""Print the figures of docs/data.md again: speed against bare decoders, memory and time by size, index, leak.
+"""Print the figures of docs/data.md again: speed against bare decoders, growth with size, and the index.
 
     PYTHONPATH=src python benchmarks/preparation.py speed FOLDER      # images/s, ours and each decoder's, in turn
     PYTHONPATH=src python benchmarks/preparation.py growth FOLDER     # memory and time for 1,000 to 100,000 files
     PYTHONPATH=src python benchmarks/preparation.py index FOLDER      # files/s over 100,000 files, warm
-    PYTHONPATH=src python benchmarks/preparation.py leak FOLDER       # does scaled decoding tell the size of a file?
 
 FOLDER holds radiographs at original size, in any depth of folders. OpenCV takes part in `speed` where it is installed
 (`uv run --with opencv-python-headless ...`).
@@ -30,7 +29,6 @@ import simplejpeg
 from PIL import Image
 
 from chest_xray.datasets import ComputedArrayDataset, ImageFolderDataset
-from chest_xray.decoding import decode_grey
 from chest_xray.pipelines.data_processing.index import Integrity, index_images
 from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
 from chest_xray.types import Array, DataFrame
@@ -174,46 +172,6 @@ def print_index(folder: Path) -> None:
             )
 
 
-def print_leak(folder: Path) -> None:
-    """How well the size of the original is told from prepared pixels, scaled and full decoding side by side."""
-    from sklearn.linear_model import RidgeCV
-    from sklearn.model_selection import KFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    paths = list_images(folder)["path"]
-    files = [Path(path).read_bytes() for path in paths]
-    sizes = [Image.open(io.BytesIO(data)).size for data in files]
-    scaled = np.stack([decode_grey(data, (SIZE, SIZE)) for data in files])
-    full = np.stack([decode_grey(as_png(data), (SIZE, SIZE)) for data in files])
-    print(f"{len(files)} files; mean difference of a pixel {np.abs(scaled - full.astype(float)).mean():.2f} of 255")
-    for target, values in (
-        ("log width", np.log([w for w, _ in sizes])),
-        ("aspect", np.array([w / h for w, h in sizes])),
-    ):
-        for name, pixels in (("scaled", scaled), ("full", full)):
-            model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
-            told = cross_val_predict(model, spectrum(pixels), values, cv=KFold(10, shuffle=True, random_state=0))
-            rank = pd.Series(told).corr(pd.Series(values), method="spearman")
-            print(f"{target:10s} from the spectrum of {name:6s} pixels: rank correlation {rank:.3f} (10-fold)")
-
-
-def as_png(data: bytes) -> bytes:
-    """The same pixels where no decoder can scale."""
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(data)).convert("L").save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
-
-
-def spectrum(pixels: Array, num_bins: int = 24) -> Array:
-    """Log power by frequency, along rows and columns apart: where traces of scaling would stand."""
-    power = np.log(np.abs(np.fft.rfft2(pixels - pixels.mean((1, 2), keepdims=True))) ** 2 + 1)
-    rows = power[:, : SIZE // 2].mean(2)
-    columns = power.mean(1)[:, : SIZE // 2]
-    bins = np.linspace(0, SIZE // 2, num_bins + 1).astype(int)[:-1]
-    return np.concatenate([np.add.reduceat(each, bins, axis=1) for each in (rows, columns)], axis=1)
-
-
 def main() -> None:
     """Choose a figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -221,7 +179,6 @@ def main() -> None:
         "speed": print_speed,
         "growth": print_growth,
         "index": print_index,
-        "leak": print_leak,
         "one": measure_one,
     }
     parser.add_argument("figure", choices=figures)

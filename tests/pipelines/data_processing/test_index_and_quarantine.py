@@ -15,7 +15,6 @@ from PIL import Image
 
 from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_accepted
-from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
 from chest_xray.radiographs import read_pixels
 from image_folders import draw_image_folders, process
 
@@ -186,44 +185,3 @@ def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
         keep_accepted(index, refused, Integrity(max_megapixels=1, max_refused_files=0))
-
-
-IMAGES = pd.DataFrame({"path": ["a.jpeg", "b.jpeg"], "bytes": [1, 2], "modified": ["1", "2"]})
-
-
-def fingerprint(images: pd.DataFrame = IMAGES, **options: Any) -> str:
-    return prepare_images(images, Preparation(**{"width": 16, "height": 16, **options}))[0].fingerprint
-
-
-def test_unchanged_inputs_and_parameters_have_the_same_fingerprint() -> None:
-    assert fingerprint() == fingerprint(IMAGES.copy())
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        fingerprint(width=32),
-        fingerprint(height=32),
-        fingerprint(geometry="crop"),
-        fingerprint(IMAGES.assign(path=["a.jpeg", "c.jpeg"])),
-        fingerprint(IMAGES.assign(bytes=[1, 3])),
-        fingerprint(IMAGES.assign(modified=["1", "3"])),
-        fingerprint(IMAGES.iloc[::-1]),
-        fingerprint(IMAGES.iloc[:1]),
-    ],
-)
-def test_any_change_to_files_or_parameters_changes_the_fingerprint(changed: str) -> None:
-    assert changed != fingerprint()
-
-
-def test_padding_warns_that_it_shows_the_shape(caplog: pytest.LogCaptureFixture) -> None:
-    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="pad"))
-    assert "padding shows the shape of each image" in caplog.text
-    caplog.clear()
-    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="crop"))
-    assert caplog.text == ""
-
-
-def test_an_unknown_geometry_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"geometry: received 'tile', but Input should be 'stretch', 'crop' or 'pad'"):
-        Preparation.model_validate({"width": 16, "height": 16, "geometry": "tile"})
