@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from chest_xray.datasets import ComputedArrayDataset, FailedRowsDataset, ImageFolderDataset
-from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_accepted
+from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_decodable, keep_readable
 from chest_xray.pipelines.data_processing.prepare import Preparation, list_quarantine, prepare_images
 from chest_xray.types import Array, DataFrame
 
@@ -27,7 +27,7 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     integrity = Integrity(max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
     indexed, unreadable = index_images(train, test, integrity)
-    readable = keep_accepted(indexed, unreadable, integrity)
+    readable = keep_readable(indexed, unreadable, integrity)
     folder = str(root.parent / "prepared")
     pixels = ComputedArrayDataset(filepath=folder, block=64)
     failures = FailedRowsDataset(filepath=folder, block=64)
@@ -36,4 +36,4 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     ):
         dataset.save(plan)
     quarantine = list_quarantine(readable, unreadable, failures.load())
-    return keep_accepted(readable, quarantine, integrity), quarantine, pixels.load()
+    return keep_decodable(readable, quarantine, integrity), quarantine, pixels.load()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chest_xray.options import InputError
-from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_accepted
+from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_readable
 from chest_xray.radiographs import read_pixels
 from image_folders import draw_image_folders, process
 
@@ -184,4 +184,4 @@ def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     assert len(index) == 0
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
-        keep_accepted(index, refused, Integrity(max_megapixels=1, max_refused_files=0))
+        keep_readable(index, refused, Integrity(max_megapixels=1, max_refused_files=0))

@@ -51,20 +51,41 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
     return _describe_images(files[readable].drop(columns=["reason", "detail"])), refused
 
 
-def keep_accepted(images: DataFrame, refused_files: DataFrame, integrity: Integrity) -> DataFrame:
-    """Go on with the files that are not refused, unless too many are.
+def keep_readable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
+    """Go on with the images, unless too many files are unreadable: told by headers, before hours of decoding.
 
     Args:
-        images: One row an image.
-        refused_files: `path`, `reason`, `detail` of files set aside, whether or not they have a row.
-        integrity: How many may be set aside; junk of operating systems does not count.
+        indexed_images: One row an image.
+        unreadable_files: `path`, `reason`, `detail` of each file that is none.
+        integrity: How many of these are tolerated; junk of operating systems does not count.
 
     Returns:
-        The images that are not set aside, in their order.
+        The images.
 
     Raises:
         InputError: More files are set aside than tolerated, or a class has no image left in a split.
     """
+    return _keep_accepted(indexed_images, unreadable_files, integrity)
+
+
+def keep_decodable(readable_images: DataFrame, quarantine: DataFrame, integrity: Integrity) -> DataFrame:
+    """Leave out the images that turned out damaged, unless there are too many.
+
+    Args:
+        readable_images: One row an image.
+        quarantine: `path`, `reason`, `detail` of each file set aside, by its header or when it was decoded.
+        integrity: How many of these are tolerated; junk of operating systems does not count.
+
+    Returns:
+        The images that could be decoded, in their order, which is that of the prepared images.
+
+    Raises:
+        InputError: More files are set aside than tolerated, or a class has no image left in a split.
+    """
+    return _keep_accepted(readable_images, quarantine, integrity)
+
+
+def _keep_accepted(images: DataFrame, refused_files: DataFrame, integrity: Integrity) -> DataFrame:
     counted = refused_files[~refused_files["reason"].isin(UNCOUNTED)]
     if len(refused_files):
         logger.warning("set aside: %s", _summarise(refused_files))

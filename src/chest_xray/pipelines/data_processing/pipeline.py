@@ -13,7 +13,7 @@ from chest_xray.pipelines.data_processing.audit import (
 from chest_xray.pipelines.data_processing.duplicates import find_duplicates, hash_images
 from chest_xray.pipelines.data_processing.examples import draw_example_radiographs
 from chest_xray.pipelines.data_processing.header_rule import draw_header_rule, fit_header_rule
-from chest_xray.pipelines.data_processing.index import index_images, keep_accepted
+from chest_xray.pipelines.data_processing.index import index_images, keep_decodable, keep_readable
 from chest_xray.pipelines.data_processing.prepare import list_quarantine, prepare_images
 from chest_xray.pipelines.data_processing.split import assign_subsets
 
@@ -33,7 +33,7 @@ def _prepare_nodes() -> list[Any]:
             name="index_images",
         ),
         Node(
-            keep_accepted,
+            keep_readable,
             ["indexed_images", "unreadable_files", "params:integrity"],
             "readable_images",
             name="keep_readable",
@@ -51,7 +51,7 @@ def _prepare_nodes() -> list[Any]:
             name="list_quarantine",
         ),
         Node(
-            keep_accepted,
+            keep_decodable,
             ["readable_images", "quarantine", "params:integrity"],
             "image_index",
             name="keep_decodable",
