@@ -9,7 +9,7 @@ import pytest
 from kedro.io import DatasetError
 
 from chest_xray.fetching import ArchiveSource, fetch_archive
-from http_server import Served, serve
+from tests.http_server import Served, serve
 
 DATA = random.Random(0).randbytes(3_000_000)
 BLOCK = 1 << 16  # What is lost when a connection breaks in its middle.

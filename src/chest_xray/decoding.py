@@ -34,7 +34,7 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
     """
     import numpy as np
 
-    return np.asarray(_fit(_fast_jpeg(data, size, geometry) or _any_image(data, size, geometry), size, geometry))
+    return np.asarray(fit_grey(_fast_jpeg(data, size, geometry) or _any_image(data, size, geometry), size, geometry))
 
 
 def _fast_jpeg(data: bytes, size: tuple[int, int], geometry: Geometry) -> Any | None:
@@ -121,7 +121,17 @@ def _eight_bits(image: Any) -> Any:
     return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
 
 
-def _fit(image: Any, size: tuple[int, int], geometry: Geometry) -> Any:
+def fit_grey(image: Any, size: tuple[int, int], geometry: Geometry) -> Any:
+    """Bring an image to a size.
+
+    Args:
+        image: Of Pillow, grey.
+        size: Width and height in pixels.
+        geometry: See `decode_grey`.
+
+    Returns:
+        An image of Pillow of that size.
+    """
     from PIL import Image, ImageOps
 
     if geometry == "crop":

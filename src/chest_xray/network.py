@@ -81,6 +81,26 @@ def with_precision(network: Model, precision: Precision) -> Model:
     return copy
 
 
+def without_sigmoid(network: Model) -> Model:
+    """Copy a network, leaving out its last step: what comes out are logits, which do not run into 0 and 1.
+
+    Args:
+        network: Ends in a Dense layer with a sigmoid; not changed.
+
+    Returns:
+        A model of the same weights from the same images to float32 logits of shape (batch, 1).
+    """
+    import keras
+
+    def convert(layer: keras.Layer) -> keras.Layer:
+        linear = {"activation": "linear"} if layer is network.layers[-1] else {}
+        return type(layer).from_config({**layer.get_config(), **linear})
+
+    copy = keras.models.clone_model(network, clone_function=convert)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def choose_precision() -> Precision:
     """Name the faster precision on this processor: bfloat16 where it has AVX512-BF16 or AMX-BF16, else float32."""
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, download, evaluation, modeling
+from chest_xray.pipelines import augmentation, data_processing, download, evaluation, export, modeling
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -13,5 +13,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluation": evaluation.create_pipeline("baseline"),
         "augmentation": augmentation.create_pipeline(),
     }
-    everything = sum(pipelines.values(), Pipeline([]))
-    return {"download": download.create_pipeline(), **pipelines, "__default__": everything}
+    on_request = {"download": download.create_pipeline(), "export": export.create_pipeline("augmented")}
+    return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

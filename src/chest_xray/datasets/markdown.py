@@ -1,17 +1,22 @@
 """A page of Markdown that Kedro-Viz shows rendered."""
 
+from pathlib import Path
+
 from kedro_datasets._typing import HTMLPreview
-from kedro_datasets.text import TextDataset
 
-from chest_xray.datasets.storage import atomic_path
+from chest_xray.datasets.storage import FileDataset, atomic_path
 
 
-class MarkdownDataset(TextDataset):
-    """Keeps a Markdown text as kedro-datasets' TextDataset does, written whole or not at all, with a preview."""
+class MarkdownDataset(FileDataset):
+    """Keeps a Markdown text in UTF-8, with a preview."""
+
+    def load(self) -> str:
+        """Give the text as it was saved."""
+        return Path(self._local()).read_text(encoding="utf-8")
 
     def save(self, data: str) -> None:
-        """Write the text in UTF-8."""
-        with atomic_path(str(self._filepath)) as path:
+        """Write the text whole or not at all."""
+        with atomic_path(self._filepath) as path:
             path.write_text(data, encoding="utf-8")
 
     def preview(self) -> HTMLPreview:

@@ -47,8 +47,14 @@ class FileDataset(AbstractDataset[Any, Any]):
         self.metadata = metadata
 
     def _local(self) -> str:
-        """Give a local path to read from; a remote file is fetched whole."""
-        return str(fsspec.open_local(f"simplecache::{self._filepath}")) if "://" in self._filepath else self._filepath
+        """Give a local path of the same name to read from; a remote file is fetched whole, as it is now."""
+        if "://" not in self._filepath:
+            return self._filepath
+        filesystem, path = fsspec.core.url_to_fs(self._filepath)
+        # A cache that all loads share would go on giving what it fetched first. It lasts as long as it is referred to.
+        self._fetched = fsspec.filesystem("simplecache", fs=filesystem, same_names=True, skip_instance_cache=True)
+        with self._fetched.open(path) as file:
+            return str(file.name)
 
     def _exists(self) -> bool:
         filesystem, path = fsspec.core.url_to_fs(self._filepath)

@@ -16,7 +16,7 @@ from PIL import Image
 from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_readable
 from chest_xray.radiographs import read_pixels
-from image_folders import draw_image_folders, process
+from tests.image_folders import draw_image_folders, process
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chest_xray.datasets import ArchiveDataset, UnpackedFolderDataset
 from chest_xray.options import InputError
 from chest_xray.pipelines.download import create_pipeline
 from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, locate_archive
-from http_server import Served, serve
+from tests.http_server import Served, serve
 
 PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))
 

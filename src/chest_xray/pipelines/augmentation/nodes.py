@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from chest_xray.augment import Augmentation, augment
+from chest_xray.augment import augment
 from chest_xray.batches import scale
 from chest_xray.options import InputError
 from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.pipelines.modeling.training import Run
 from chest_xray.radiographs import CLASSES
 from chest_xray.resampling import bootstrap_difference, resample_weights, weighted_auc
 from chest_xray.types import Array, DataFrame, Figure
@@ -16,15 +17,13 @@ RUNS = ("baseline", "augmented")
 NUM_COPIES = 5  # shown beside each original
 
 
-def draw_augmented_examples(
-    prepared_images: Array, image_split: DataFrame, augmentation: Augmentation, data_source: str
-) -> Figure:
+def draw_augmented_examples(prepared_images: Array, image_split: DataFrame, run: Run, data_source: str) -> Figure:
     """Show a healthy and a diseased training image, each beside copies as training sees them.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        augmentation: Of the run that is shown.
+        run: Its augmentation is shown.
         data_source: Printed below the pictures.
     """
     import numpy as np
@@ -35,7 +34,7 @@ def draw_augmented_examples(
     for label, row_of_axes in enumerate(axes):
         row = np.flatnonzero((image_split["subset"] == "train") & (image_split["label"] == label))[0]
         image = scale(prepared_images[row])
-        copies = augment(np.stack([image] * NUM_COPIES), augmentation, seed=(label, 0))
+        copies = augment(np.stack([image] * NUM_COPIES), run.augmentation, seed=(label, 0))
         show_image(row_of_axes[0], np.asarray(image)[..., 0], f"{CLASSES[label]}: original")
         for place, copy in zip(row_of_axes[1:], np.asarray(copies)[..., 0], strict=True):
             show_image(place, copy, "altered copy")
@@ -226,7 +225,8 @@ def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
     for name, each in comparison["metrics"].items():
         change = each["difference"]
         verdict = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "not shown"
-        yield Finding("difference", {"metric": _join([name]).capitalize(), **each, **change, "verdict": verdict})
+        metric = "AUC" if name == "auc" else name.capitalize()
+        yield Finding("difference", {"metric": metric, **each, **change, "verdict": verdict})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["mended"] + mcnemar["broken"]
     key = "mcnemar" if disagree else "same_decisions"

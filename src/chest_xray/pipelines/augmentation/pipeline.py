@@ -1,5 +1,7 @@
 """Train and test once more on a train set enlarged by altered copies, and compare."""
 
+import warnings
+
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines import evaluation, modeling
@@ -8,20 +10,25 @@ from chest_xray.pipelines.augmentation import nodes
 
 def create_pipeline() -> Pipeline:
     """Wire the augmented run and its comparison with the baseline."""
-    comparison = Pipeline(
+    with warnings.catch_warnings():
+        # Kedro warns of the dots in names; to read what two namespaces made takes them.
+        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
+        comparison = _create_comparison()
+    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison
+
+
+def _create_comparison() -> Pipeline:
+    return Pipeline(
         [
             Node(
                 nodes.draw_augmented_examples,
-                ["prepared_images", "image_split", "params:augmented.augmentation", "params:data_source"],
+                ["prepared_images", "image_split", "params:augmented", "params:data_source"],
                 "augmented_examples",
                 name="draw_augmented_examples",
             ),
             Node(
                 nodes.pair_predictions,
-                [
-                    *("baseline.test_predictions", "augmented.test_predictions"),
-                    *("baseline.operating_point", "augmented.operating_point"),
-                ],
+                ["baseline_predictions", "augmented_predictions", "baseline_point", "augmented_point"],
                 "paired_predictions",
                 name="pair_predictions",
             ),
@@ -40,10 +47,18 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.write_comparison,
-                ["comparison", "baseline.history", "augmented.history", "params:data_source"],
+                ["comparison", "baseline_history", "augmented_history", "params:data_source"],
                 "comparison_conclusions",
                 name="write_comparison",
             ),
-        ]
+        ],
+        inputs={
+            f"{run}_{short}": f"{run}.{name}"
+            for run in nodes.RUNS
+            for short, name in (
+                ("predictions", "test_predictions"),
+                ("point", "operating_point"),
+                ("history", "history"),
+            )
+        },
     )
-    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison

@@ -15,6 +15,7 @@ from chest_xray.pipelines.data_processing.examples import draw_example_radiograp
 from chest_xray.pipelines.data_processing.header_rule import draw_header_rule, fit_header_rule
 from chest_xray.pipelines.data_processing.index import index_images, keep_decodable, keep_readable
 from chest_xray.pipelines.data_processing.prepare import list_quarantine, prepare_images
+from chest_xray.pipelines.data_processing.shift import list_shifted_validation, reacquire_validation
 from chest_xray.pipelines.data_processing.split import assign_subsets
 
 
@@ -73,6 +74,18 @@ def _split_nodes() -> list[Any]:
             ["image_index", "duplicates", "own_split", "params:hold_out"],
             "image_split",
             name="assign_subsets",
+        ),
+        Node(
+            list_shifted_validation,
+            ["image_split", "params:shift"],
+            "shifted_validation",
+            name="list_shifted_validation",
+        ),
+        Node(
+            reacquire_validation,
+            ["shifted_validation", "params:shift", "params:preparation"],
+            "shifted_validation_images",
+            name="reacquire_validation",
         ),
     ]
 

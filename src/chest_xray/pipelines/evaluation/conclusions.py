@@ -16,7 +16,9 @@ def how_well(metrics: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("performance", {**test, **point})
     if point["precision"]["value"] is not None:
         yield Finding("precision", {**point, "prevalence": test["prevalence"]})
+    yield Finding("other_point", {**test["at_other"], "rule": test["at_other"]["rule"].replace("_", " ")})
     yield Finding("ranking", {"auc": test["auc"]})
+    yield Finding("calibrated", {"ece": test["ece"], "brier": test["brier"]})
     if accuracy["low"] > BAR:
         yield Finding("above_bar", {"bar": BAR})
     else:

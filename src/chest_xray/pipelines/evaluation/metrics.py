@@ -6,7 +6,9 @@ from chest_xray.options import InputError
 from chest_xray.resampling import bootstrap_auc
 from chest_xray.types import Array, DataFrame
 
+NUM_BINS = 15
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
+LEAST = 1e-7  # In the loss no probability is nearer to 0 or 1, so that one that is certain and wrong does not cost all.
 
 
 def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
@@ -46,37 +48,63 @@ def proportion(count: int, total: int) -> dict[str, float | None]:
     return {"value": count / total, "low": float(interval.low), "high": float(interval.high)}
 
 
-def summarise(predictions: DataFrame, threshold: float, seed: int) -> dict[str, Any]:
+def summarise(predictions: DataFrame, operating_point: dict[str, Any], seed: int) -> dict[str, Any]:
     """Give all metrics of one subset.
 
     Args:
         predictions: One row an image, as `chest_xray.scoring.score_images` gives it.
-        threshold: Chosen on validation.
+        operating_point: `points` and the `rule` that decides, chosen on validation under shift.
         seed: Of the bootstrap.
 
     Returns:
-        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy),
-        `auc` (area under the ROC curve, with 95% interval of a bootstrap over patients), `at_half` and
-        `at_chosen` (see `metrics_at`, thresholds 0.5 and `threshold`), and `sensitivity_by_aetiology`.
+        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy
+        of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with the 95% interval of a bootstrap
+        over patients), `brier` (score of Brier 1950) and `ece` of the calibrated probabilities; `at_half`, `at_chosen`
+        and `at_other` (see `metrics_at`: at 0.5, at the point that decides, and at the other one), and
+        `sensitivity_by_aetiology`.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
-    from sklearn.metrics import log_loss
+    import numpy as np
+    from sklearn.metrics import brier_score_loss, log_loss
 
     _require_both_classes(predictions)
+    threshold = operating_point["threshold"]
+    other = next(rule for rule in operating_point["points"] if rule != operating_point["rule"])
     diseased = predictions[predictions["label"] == 1]
+    held = np.clip(predictions["probability"].to_numpy(np.float32), LEAST, 1 - LEAST)
     hits = (diseased["probability"] >= threshold).groupby(diseased["aetiology"])
     return {
         "num_images": len(predictions),
         "num_groups": int(predictions["group"].nunique()),
         "prevalence": float(predictions["label"].mean()),
-        "loss": float(log_loss(predictions["label"], predictions["probability"].astype(float))),
+        "loss": float(log_loss(predictions["label"], held.astype(float))),
         "auc": bootstrap_auc(predictions, seed),
+        "brier": float(brier_score_loss(predictions["label"], predictions["calibrated"])),
+        "ece": expected_calibration_error(predictions["label"].to_numpy(), predictions["calibrated"].to_numpy()),
         "at_half": metrics_at(predictions, PLAIN_THRESHOLD),
         "at_chosen": metrics_at(predictions, threshold),
+        "at_other": {"rule": other, **metrics_at(predictions, operating_point["points"][other]["threshold"])},
         "sensitivity_by_aetiology": {str(name): proportion(int(hit.sum()), len(hit)) for name, hit in hits},
     }
+
+
+def expected_calibration_error(label: Array, probability: Array) -> float:
+    """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
+
+    Args:
+        label: 0 or 1, shape (images,).
+        probability: Of 1, in [0, 1], shape (images,).
+
+    Returns:
+        In [0, 1]; 0 is perfect.
+    """
+    import numpy as np
+
+    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
+    promised, true = (np.bincount(bins, values, NUM_BINS) for values in (probability, label))
+    return float(np.abs(promised - true).sum() / len(label))
 
 
 def _require_both_classes(predictions: DataFrame) -> None:
@@ -107,7 +135,7 @@ def tabulate(metrics: dict[str, Any]) -> DataFrame:
         part = metrics[subset]
         rows.append({"metric": "loss", "subset": subset, "n": part["num_images"], "value": part["loss"]})
         rows.append({"metric": "auc", "subset": subset, "n": part["num_images"], **part["auc"]})
-        for at in ("at_half", "at_chosen"):
+        for at in ("at_half", "at_chosen", "at_other"):
             for name, value in part[at].items():
                 if isinstance(value, dict):
                     threshold = part[at]["threshold"]

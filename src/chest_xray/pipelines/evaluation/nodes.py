@@ -8,10 +8,11 @@ from pydantic import Field
 from chest_xray.batches import image_batches
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.evaluation.metrics import PLAIN_THRESHOLD, roc_points, summarise, tabulate
+from chest_xray.pipelines.evaluation.metrics import LEAST, PLAIN_THRESHOLD, roc_points, summarise, tabulate
+from chest_xray.pipelines.modeling.operating_point import calibrate
 from chest_xray.radiographs import CLASSES
 from chest_xray.scoring import score_images
-from chest_xray.types import Array, DataFrame, Figure, Model
+from chest_xray.types import Array, DataFrame, Figure, Model, Tensor
 from chest_xray.wording import render
 
 logger = logging.getLogger(__name__)
@@ -25,9 +26,31 @@ class Evaluation(Options):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
 
 
-def predict_test(model: Model, prepared_images: Array, image_split: DataFrame) -> DataFrame:
-    """Score the test images; see `chest_xray.scoring.score_images`."""
-    return score_images(model, prepared_images, image_split, "test")
+def predict_test(
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+) -> DataFrame:
+    """Score the test images, and calibrate the scores as validation under shift asks.
+
+    Args:
+        model: The trained network.
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        operating_point: Its `calibration`.
+
+    Returns:
+        As `chest_xray.scoring.score_images` gives it, and `calibrated`: the probability of pneumonia at the expected
+        prevalence, float64 in [0, 1].
+    """
+    predictions = score_images(model, prepared_images, image_split, "test")
+    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point["calibration"]))
+
+
+def predict_validation(
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+) -> DataFrame:
+    """Score the unaltered validation images in the same way; see `predict_test`."""
+    predictions = score_images(model, prepared_images, image_split, "validation")
+    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point["calibration"]))
 
 
 def evaluate_with_keras(
@@ -55,7 +78,7 @@ def evaluate_with_keras(
     )
     thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
     judged = keras.Sequential([model])
-    judged.compile(loss="binary_crossentropy", metrics=_keras_metrics(thresholds))
+    judged.compile(loss=_loss, metrics=_keras_metrics(thresholds))
     scores = judged.evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {
@@ -64,14 +87,22 @@ def evaluate_with_keras(
     }
 
 
+def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary cross-entropy of the probability itself; unclipped, Keras would take the logit behind it."""
+    import keras
+
+    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))
+
+
 def _keras_metrics(thresholds: dict[str, float]) -> list[Any]:
     import keras
     import numpy as np
 
     found = []
     for at, threshold in thresholds.items():
-        # Keras calls an image positive above the threshold, the project at or above it.
-        just_below = float(np.nextafter(np.float32(threshold), np.float32(0)))
+        # Keras calls an image positive above the threshold, the project at or above it. Two steps of float32, for
+        # `evaluate` and `predict` differ in the last bit.
+        just_below = max(float(threshold - 2 * np.spacing(np.float32(threshold))), 0.0)
         found.append(keras.metrics.BinaryAccuracy(f"accuracy_{at}", threshold=just_below))
         found.append(keras.metrics.Precision(just_below, name=f"precision_{at}"))
         found.append(keras.metrics.Recall(just_below, name=f"recall_{at}"))
@@ -89,21 +120,22 @@ def compute_metrics(
     Args:
         validation_predictions: One row a validation image.
         test_predictions: One row a test image.
-        operating_point: Its `threshold`, chosen on validation.
+        operating_point: Chosen on validation under shift.
         evaluation: Seed of the bootstrap.
 
     Returns:
-        `validation` and `test`, each as `chest_xray.pipelines.evaluation.metrics.summarise` gives it.
+        `operating_point`: its rule and calibration; `validation` and `test`, each as
+        `chest_xray.pipelines.evaluation.metrics.summarise` gives it.
     """
-    threshold, seed = operating_point["threshold"], evaluation.seed
-    found = {
-        "validation": summarise(validation_predictions, threshold, seed),
-        "test": summarise(test_predictions, threshold, seed),
+    found: dict[str, Any] = {
+        "operating_point": {"rule": operating_point["rule"], **operating_point["calibration"]},
+        "validation": summarise(validation_predictions, operating_point, evaluation.seed),
+        "test": summarise(test_predictions, operating_point, evaluation.seed),
     }
     point = found["test"]["at_chosen"]
     logger.info(
         "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
-        *(found["test"]["num_images"], threshold, point["accuracy"]["value"], point["sensitivity"]["value"]),
+        *(found["test"]["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
         *(point["specificity"]["value"], found["test"]["auc"]["value"]),
     )
     return found

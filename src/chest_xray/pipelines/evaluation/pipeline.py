@@ -15,8 +15,14 @@ def create_pipeline(run: str) -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.predict_validation,
+                ["model", "prepared_images", "image_split", "operating_point"],
+                "validation_predictions",
+                name="predict_validation",
+            ),
+            Node(
                 nodes.predict_test,
-                ["model", "prepared_images", "image_split"],
+                ["model", "prepared_images", "image_split", "operating_point"],
                 "test_predictions",
                 name="predict_test",
             ),

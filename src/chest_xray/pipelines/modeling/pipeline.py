@@ -2,32 +2,32 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.modeling import nodes
+from chest_xray.pipelines.modeling import nodes, operating_point, training
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire training for one run.
+    """Wire training and the choice of the operating point for one run.
 
     Args:
-        run: Names the run: its datasets are `{run}.model` and so on, its augmentation is `params:{run}.augmentation`.
+        run: Names the run: its datasets are `{run}.model` and so on, its seed and augmentation are `params:{run}`.
     """
-    return Pipeline(
+    training_of_run = Pipeline(
         [
             Node(
                 nodes.build_model,
-                ["prepared_images", "params:model", "params:training"],
+                ["prepared_images", "params:model", "params:run"],
                 "untrained_model",
                 name="build_model",
             ),
             Node(
-                nodes.build_training_sets,
-                ["prepared_images", "image_split", "params:training", "params:augmentation"],
+                training.build_training_sets,
+                ["prepared_images", "image_split", "params:training", "params:run"],
                 "training_sets",
                 name="build_training_sets",
             ),
             Node(
-                nodes.train_model,
-                ["untrained_model", "training_sets", "params:training"],
+                training.train_model,
+                ["untrained_model", "training_sets", "params:training", "checkpoint"],
                 ["model", "history"],
                 name="train_model",
             ),
@@ -37,20 +37,38 @@ def create_pipeline(run: str) -> Pipeline:
                 "learning_curves",
                 name="draw_learning_curves",
             ),
-            Node(
-                nodes.predict_validation,
-                ["model", "prepared_images", "image_split"],
-                "validation_predictions",
-                name="predict_validation",
-            ),
-            Node(
-                nodes.choose_operating_point,
-                ["validation_predictions", "params:operating_point"],
-                "operating_point",
-                name="choose_operating_point",
-            ),
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"model", "training", "operating_point", "data_source"},
+        parameters={name: name for name in ("model", "training", "data_source")} | {"run": run},
+    )
+    return training_of_run + create_choice(run)
+
+
+def create_choice(run: str) -> Pipeline:
+    """Wire what follows once `{run}.model` exists: its scores under shift and its operating point."""
+    return Pipeline(
+        [
+            Node(
+                nodes.predict_shifted_validation,
+                ["model", "shifted_validation_images", "shifted_validation"],
+                "shifted_predictions",
+                name="predict_shifted_validation",
+            ),
+            Node(
+                operating_point.choose_operating_point,
+                ["shifted_predictions", "params:operating_point"],
+                "operating_point",
+                name="choose_operating_point",
+            ),
+            Node(
+                operating_point.summarise_shift,
+                ["shifted_predictions", "operating_point"],
+                "shift_metrics",
+                name="summarise_shift",
+            ),
+        ],
+        namespace=run,
+        inputs={"shifted_validation_images", "shifted_validation"},
+        parameters={"operating_point"},
     )

@@ -1,0 +1,53 @@
+# Everything runs in .venv, made from requirements.lock; nothing else on the machine is changed.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint viz notebook lock clean
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: .venv/installed  ## Make .venv with the locked dependencies (again only when the lock or pyproject.toml change)
+
+# The lock is complete and hashed, so pip resolves nothing. --no-compile halves the time (3 min to 1.5 min on two busy cores):
+# Python compiles what it imports. The package itself is linked, not copied.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile \
+		--require-hashes -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: .venv/installed  ## Run all pipelines: on data/01_raw/chest_xray if it is there, else on synthetic phantoms
+	@if [ -d data/01_raw/chest_xray/train ] && [ -d data/01_raw/chest_xray/test ]; then \
+		echo "Running on the radiographs in data/01_raw/chest_xray. Results: data/08_reporting"; \
+		$(BIN)/kedro run && echo "Done. Look at data/08_reporting, or at the graph with: make viz"; \
+	else \
+		echo "No data/01_raw/chest_xray/train and test here: running on SYNTHETIC phantoms (see data/README.md)."; \
+		$(BIN)/kedro run --env=demo && \
+		echo "Done. Look at data/demo/08_reporting, or at the graph with: make viz KEDRO_ENV=demo"; \
+	fi
+
+test: lint  ## Check style and types, then run the tests
+	$(BIN)/pytest -n 2
+
+lint: .venv/installed  ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify --keep-id $(filter-out notebooks/xray_nn.ipynb,$(wildcard notebooks/*.ipynb))
+
+viz: .venv/installed  ## Show the pipelines in a browser (KEDRO_ENV=demo for those of the demo)
+	$(BIN)/kedro viz run
+
+notebook: .venv/installed  ## Open notebooks/ with catalog and session ready (KEDRO_ENV=demo for those of the demo)
+	$(BIN)/kedro jupyter lab
+
+lock: .venv/installed  ## Resolve pyproject.toml anew into requirements.lock, for all platforms
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --all-extras \
+		--generate-hashes --no-annotate --no-emit-index-url --output-file requirements.lock
+
+clean:  ## Remove .venv and what tools cache; data/ stays
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .viz src/*.egg-info
+	find conf notebooks src tests -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,90 @@
+"""Validation under shift: every validation image taken again under conditions that training never saw."""
+
+import logging
+import os
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from chest_xray.acquisition import KINDS, fit, reacquire, read_working_picture
+from chest_xray.options import Options
+from chest_xray.pipelines.data_processing.prepare import Preparation
+from chest_xray.types import Array, DataFrame
+
+logger = logging.getLogger(__name__)
+
+Strengths = tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class Shift(Options):
+    """Which conditions, and how strong; the units stand in `chest_xray.acquisition.reacquire`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    contrast: Strengths
+    gamma: Strengths
+    noise: Strengths
+    blur: Strengths
+    crop: Strengths
+    tilt: Strengths
+    collimation: Strengths
+    combined: Annotated[float, Field(gt=0, le=1)]
+
+    def conditions(self) -> list[tuple[str, float]]:
+        """List the conditions: unaltered, each kind at each strength, and all kinds at once."""
+        alone = [(kind, strength) for kind in KINDS[1:] for strength in getattr(self, kind)]
+        return [(KINDS[0], 0.0), *alone, ("combined", self.combined)]
+
+
+def list_shifted_validation(image_split: DataFrame, shift: Shift) -> DataFrame:
+    """List every validation image once for each condition.
+
+    Args:
+        image_split: One row an image.
+        shift: The conditions.
+
+    Returns:
+        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
+        and `subset` "shifted_validation".
+    """
+    import pandas as pd
+
+    validation = image_split[image_split["subset"] == "validation"].assign(subset="shifted_validation")
+    conditions = pd.DataFrame(shift.conditions(), columns=["kind", "strength"])
+    return validation.merge(conditions, how="cross")
+
+
+def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparation: Preparation) -> Array:
+    """Take the validation images again, and prepare them as the network will read them.
+
+    Args:
+        shifted_validation: One row an image and condition, from `list_shifted_validation`.
+        shift: Seed, and the strongest of each kind, of which the combined condition draws shares.
+        preparation: Width and height in pixels, and the geometry.
+
+    Returns:
+        uint8 of shape (rows, height, width), in the order of the rows.
+    """
+    from tqdm.contrib.concurrent import thread_map
+
+    pixels = np.empty((len(shifted_validation), preparation.height, preparation.width), np.uint8)
+
+    def take_again(rows: Array) -> None:
+        picture = read_working_picture(shifted_validation["path"].iloc[rows[0]])
+        for row in rows:
+            kind, strength = shifted_validation["kind"].iloc[row], shifted_validation["strength"].iloc[row]
+            rng = np.random.default_rng([shift.seed, row])
+            steps = _combined(shift, rng) if kind == "combined" else [(kind, float(strength))]
+            altered = picture
+            for step in steps:
+                altered = reacquire(altered, step[0], step[1], rng)
+            pixels[row] = fit(altered, (preparation.width, preparation.height), preparation.geometry)
+
+    images = np.array_split(np.arange(len(pixels)), shifted_validation["path"].nunique())
+    thread_map(take_again, images, max_workers=os.cpu_count(), disable=None, desc="Taking again", unit="image")
+    return pixels
+
+
+def _combined(shift: Shift, rng: np.random.Generator) -> list[tuple[str, float]]:
+    """Every kind at once, each at a share of its greatest strength, drawn up to `combined`."""
+    return [(kind, rng.uniform(0, shift.combined) * max(getattr(shift, kind))) for kind in KINDS[1:]]

@@ -1,0 +1,32 @@
+"""From a trained network to files that others can use, once for each run."""
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines.export import nodes
+
+
+def create_pipeline(run: str) -> Pipeline:
+    """Wire the export of one run.
+
+    Args:
+        run: The same name that its modeling pipeline has.
+    """
+    return Pipeline(
+        [
+            Node(
+                nodes.write_contract,
+                ["prepared_images", "image_split", "params:preparation", "operating_point"],
+                "contract",
+                name="write_contract",
+            ),
+            Node(
+                nodes.export_model,
+                ["model", "contract"],
+                ["packaged_keras", "packaged_onnx", "packaged_litert"],
+                name="export_model",
+            ),
+        ],
+        namespace=run,
+        inputs={"prepared_images", "image_split"},
+        parameters={"preparation"},
+    )

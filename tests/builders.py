@@ -1,0 +1,127 @@
+"""Small inputs made in memory, shared by the tests."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from chest_xray.network import Network
+from chest_xray.pipelines.modeling.nodes import Training
+from chest_xray.types import Array
+
+TINY_NETWORK = Network(
+    filters=(2, 4), kernel_size=3, activation="relu", batch_normalization=False, dense_units=4, dropout=0.0
+)
+
+
+def make_pixels(num_images: int, height: int = 16, width: int = 16, seed: int = 0) -> Array:
+    """Draw grey noise: uint8 of shape (num_images, height, width), no two images alike."""
+    return np.random.default_rng(seed).integers(0, 256, (num_images, height, width), dtype=np.uint8)
+
+
+def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFrame:
+    """Describe images of these labels, each of a patient of its own; `subsets` is one name or one for each image."""
+    paths = [f"{'PNEUMONIA' if label else 'NORMAL'}/{number:03d}.png" for number, label in enumerate(labels)]
+    return pd.DataFrame(
+        {
+            "path": paths,
+            "subset": subsets,
+            "group": paths,
+            "aetiology": ["bacterial" if label else "none" for label in labels],
+            "label": np.array(labels, np.int8),
+            "width": 16,
+            "height": 16,
+        }
+    )
+
+
+def make_predictions(
+    labels: Sequence[int], probabilities: Sequence[float], groups: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Join labels and probabilities to a predictions table, as `score_images` gives it."""
+    table = make_split(labels, "test").assign(probability=np.array(probabilities, np.float32))
+    return table if groups is None else table.assign(group=list(groups))
+
+
+def make_training(**changes: Any) -> Training:
+    """Options of a short training in float32."""
+    plain = {
+        **{"seed": 7, "epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01},
+        **{"patience": 5, "class_weight": "balanced", "precision": "float32"},
+    }
+    return Training.model_validate({**plain, **changes})
+
+
+def interval(low: float, value: float, high: float) -> dict[str, float]:
+    """A figure with its interval, as metrics hold it."""
+    return {"value": value, "low": low, "high": high}
+
+
+def sure(value: float) -> dict[str, float]:
+    """A figure whose interval is a hundredth either way."""
+    return interval(value - 0.01, value, value + 0.01)
+
+
+def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd.DataFrame:
+    """One row an epoch of `steps` steps, as `train_model` gives it; `kept` is the number of the epoch, from 1."""
+    epoch = np.arange(1, len(val_loss) + 1)
+    return pd.DataFrame(
+        {
+            **{"epoch": epoch, "steps": steps * epoch, "seconds": 1.5},
+            **{"loss": 0.5, "accuracy": 0.8, "auc": 0.9, "val_loss": val_loss, "val_accuracy": 0.75, "val_auc": 0.85},
+            "kept": epoch == kept,
+        }
+    )
+
+
+def make_run_metrics(
+    *,
+    at_half: dict[str, float] | None = None,
+    by_aetiology: dict[str, Any] | None = None,
+    validation: dict[str, Any] | None = None,
+    **test: dict[str, float],
+) -> dict[str, Any]:
+    """Metrics of a run in which nothing stands out, but for what is given.
+
+    Args:
+        at_half: Accuracy on test at 0.5.
+        by_aetiology: Sensitivity on test by aetiology.
+        validation: Figures of validation at the chosen threshold.
+        **test: The same of test.
+    """
+    point = {
+        **{"threshold": 0.4, "tn": 36, "fp": 4, "fn": 6, "tp": 54},
+        **{name: sure(0.9) for name in ("accuracy", "sensitivity", "specificity", "precision")},
+    }
+    found = {
+        **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "auc": sure(0.9)},
+        "sensitivity_by_aetiology": {"bacterial": sure(0.9), "viral": sure(0.9)}
+        if by_aetiology is None
+        else by_aetiology,
+    }
+    return {
+        "validation": {**found, "at_half": point, "at_chosen": {**point, **(validation or {})}},
+        "test": {
+            **found,
+            "at_half": {**point, "accuracy": at_half or test.get("accuracy", sure(0.9))},
+            "at_chosen": {**point, **test},
+        },
+    }
+
+
+def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
+    """A comparison of two runs on 100 images that shows no difference, but for the differences that are given."""
+    metrics = {}
+    for name in ("accuracy", "sensitivity", "specificity", "auc"):
+        change = differences.get(name, interval(-0.02, 0.0, 0.02))
+        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change}
+    return {
+        **{"num_images": 100, "num_groups": 80, "metrics": metrics},
+        "mcnemar": {"mended": 5, "broken": 1, "p": 14 / 64},
+    }
+
+
+def axes_of(figure: Any) -> list[Any]:
+    """The plots of a figure, untyped: what matplotlib draws is not always in its types."""
+    return list(figure.axes)

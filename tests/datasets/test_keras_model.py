@@ -1,0 +1,90 @@
+"""Models come back as they were saved, in one format, and are never half written."""
+
+import json
+from pathlib import Path
+
+import fsspec
+import keras
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+from kedro_datasets._typing import JSONPreview
+
+from chest_xray.datasets import KerasModelDataset
+from chest_xray.network import build_network
+from tests.builders import TINY_NETWORK, make_pixels
+
+IMAGES = make_pixels(4)[..., None].astype(np.float32) / 255
+
+
+class Unsaveable:
+    """Stands for a model on a disk that runs full."""
+
+    def save(self, path: Path) -> None:
+        """Write the half that fits."""
+        path.write_bytes(b"half a model")
+        raise OSError("no space left on device")
+
+
+def test_a_model_comes_back_with_its_layers_and_weights(tmp_path: Path) -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    dataset = KerasModelDataset(filepath=str(tmp_path / "new" / "model.keras"))
+    assert not dataset.exists()
+    dataset.save(network)
+    assert dataset.exists()
+    again = dataset.load()
+    assert [layer.name for layer in again.layers] == [layer.name for layer in network.layers]
+    np.testing.assert_array_equal(again(IMAGES), network(IMAGES))
+
+
+def test_a_compiled_model_comes_back_compiled(tmp_path: Path) -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    labels = np.array([[0.0], [1.0], [0.0], [1.0]])
+    network.train_on_batch(IMAGES, labels)
+    dataset = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
+    dataset.save(network)
+    assert set(dataset.load().evaluate(IMAGES, labels, return_dict=True, verbose=0)) == {"accuracy", "loss"}
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.pkl", "model", "model.keras.zip"])
+def test_any_other_format_is_refused(name: str) -> None:
+    with pytest.raises(DatasetError, match=f"received filepath '{name}'; expected one that ends in .keras"):
+        KerasModelDataset(filepath=name)
+
+
+def test_where_saving_fails_the_old_model_stays_and_nothing_else(tmp_path: Path) -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    dataset = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
+    dataset.save(network)
+    with pytest.raises(DatasetError, match="no space left on device"):
+        dataset.save(Unsaveable())
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    np.testing.assert_array_equal(dataset.load()(IMAGES), network(IMAGES))
+
+
+def test_code_inside_a_model_file_is_not_run(tmp_path: Path) -> None:
+    network = keras.Sequential([keras.layers.Input((2,)), keras.layers.Lambda(lambda x: 2 * x)])
+    network.save(tmp_path / "model.keras")
+    with pytest.raises(DatasetError, match="deserialization of a `Lambda` layer"):
+        KerasModelDataset(filepath=str(tmp_path / "model.keras")).load()
+
+
+def test_the_preview_lists_layers_with_shapes_and_weights(tmp_path: Path) -> None:
+    dataset = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
+    dataset.save(build_network((16, 16), TINY_NETWORK))
+    shown = json.loads(str(dataset.preview()))
+    # 3*3*1*2+2 = 20, 3*3*2*4+4 = 76, 4*4*4*4+4 = 260, 4+1 = 5
+    assert [layer["weights"] for layer in shown["layers"]] == [20, 0, 76, 0, 0, 260, 0, 5]
+    assert shown["layers"][1]["output"] == "(None, 8, 8, 2)"
+    assert shown["weights"] == 361
+    # Kedro-Viz decides by this annotation how to draw a preview.
+    assert KerasModelDataset.preview.__annotations__["return"] is JSONPreview
+
+
+def test_a_remote_model_comes_back_too() -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    dataset = KerasModelDataset(filepath="memory://models/model.keras")
+    dataset.save(network)
+    np.testing.assert_array_equal(dataset.load()(IMAGES), network(IMAGES))
+    fsspec.filesystem("memory").store.clear()

@@ -1,0 +1,42 @@
+"""Pages come back as they were written, and show as HTML."""
+
+from pathlib import Path
+
+import fsspec
+
+from chest_xray.datasets import MarkdownDataset
+
+PAGE = "# Ergebnis für n = 3\n\n- 100 % richtig\n"
+
+
+def test_a_page_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    dataset = MarkdownDataset(filepath=str(tmp_path / "new" / "page.md"))
+    assert not dataset.exists()
+    dataset.save(PAGE)
+    assert dataset.exists()
+    assert dataset.load() == PAGE
+    assert (tmp_path / "new" / "page.md").read_bytes() == PAGE.encode()
+
+
+def test_the_preview_is_the_page_as_html_with_tables(tmp_path: Path) -> None:
+    dataset = MarkdownDataset(filepath=str(tmp_path / "page.md"))
+    dataset.save(PAGE + "\n| a |\n|---|\n| 1 |\n")
+    shown = str(dataset.preview())
+    assert "<h1>Ergebnis für n = 3</h1>" in shown
+    assert "<li>100 % richtig</li>" in shown
+    assert "<td>1</td>" in shown
+
+
+def test_signs_that_mean_something_in_html_are_escaped(tmp_path: Path) -> None:
+    dataset = MarkdownDataset(filepath=str(tmp_path / "page.md"))
+    dataset.save("- 3 < 4 & 5 > 2\n")
+    assert "<li>3 &lt; 4 &amp; 5 &gt; 2</li>" in str(dataset.preview())
+
+
+def test_a_page_goes_to_the_filesystem_that_its_address_names() -> None:
+    dataset = MarkdownDataset(filepath="memory://pages/page.md")
+    dataset.save(PAGE)
+    assert dataset.load() == PAGE
+    memory = fsspec.filesystem("memory")
+    assert memory.find("/") == ["/pages/page.md"]
+    memory.store.clear()

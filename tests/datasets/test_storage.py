@@ -1,0 +1,87 @@
+"""Files are written whole or not at all."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from chest_xray.datasets.storage import FileDataset, atomic_path
+
+
+class Page(FileDataset):
+    """The smallest dataset of one file."""
+
+    def load(self) -> str:
+        """Give the text."""
+        return Path(self._local()).read_text()
+
+    def save(self, data: str) -> None:
+        """Write the text."""
+        with atomic_path(self._filepath) as path:
+            path.write_text(data)
+
+
+@pytest.fixture(params=["local", "memory"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where to write: a file in a folder that does not exist yet, on two filesystems."""
+    if request.param == "local":
+        yield str(tmp_path / "new" / "folder" / "page.txt")
+    else:
+        yield f"memory://{tmp_path.name}/folder/page.txt"
+        fsspec.filesystem("memory").store.clear()
+
+
+def read(address: str) -> str:
+    with fsspec.open(address, "r") as file:
+        return str(file.read())
+
+
+def write_half(address: str) -> None:
+    with atomic_path(address) as path:
+        path.write_text("ha")
+        raise OSError("no space left on device")
+
+
+def test_what_was_written_is_in_place_afterwards_and_not_before(address: str) -> None:
+    filesystem, target = fsspec.core.url_to_fs(address)
+    with atomic_path(address) as path:
+        path.write_text("whole")
+        assert path.name == "page.txt"
+        assert not filesystem.exists(target)
+    assert read(address) == "whole"
+
+
+def test_where_writing_fails_the_old_file_stays_and_nothing_else(address: str) -> None:
+    with atomic_path(address) as path:
+        path.write_text("old")
+    with pytest.raises(OSError, match="no space left"):
+        write_half(address)
+    assert read(address) == "old"
+    filesystem, target = fsspec.core.url_to_fs(address)
+    assert filesystem.ls(filesystem._parent(target), detail=False) == [target]
+
+
+def test_a_second_writing_replaces_the_first(address: str) -> None:
+    for text in ("first", "second"):
+        with atomic_path(address) as path:
+            path.write_text(text)
+    assert read(address) == "second"
+
+
+def test_a_dataset_exists_once_its_file_does(address: str) -> None:
+    dataset = Page(filepath=address, metadata={"layer": "raw"})
+    assert not dataset.exists()
+    dataset.save("here")
+    assert dataset.exists()
+    assert dataset.load() == "here"
+    assert address in str(dataset)
+    assert dataset.metadata == {"layer": "raw"}
+
+
+def test_a_remote_file_that_was_written_again_is_read_again() -> None:
+    dataset = Page(filepath="memory://again/page.txt")
+    for text in ("first", "second"):
+        dataset.save(text)
+        assert dataset.load() == text
+    fsspec.filesystem("memory").store.clear()

@@ -1,0 +1,243 @@
+"""The comparison of two runs, worked by hand on eight images, and what may be said of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chest_xray.augment import Augmentation
+from chest_xray.options import InputError
+from chest_xray.pipelines.augmentation.nodes import (
+    answer,
+    compare_runs,
+    draw_augmented_examples,
+    draw_comparison,
+    how_compared,
+    in_numbers,
+    pair_predictions,
+    tabulate_comparison,
+    write_comparison,
+)
+from chest_xray.pipelines.evaluation.nodes import Evaluation
+from tests.builders import axes_of, interval, make_comparison, make_history, make_pixels, make_predictions, make_split
+
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
+# Cut at 0.5, the first run is right on 2 of 4 healthy and 3 of 4 diseased; the second on 4 and 2.
+FIRST = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]
+SECOND = [0.1, 0.2, 0.4, 0.3, 0.35, 0.45, 0.8, 0.9]
+HALF = {"threshold": 0.5}
+
+
+def make_pairs() -> pd.DataFrame:
+    return pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, SECOND), HALF, HALF)
+
+
+def test_each_image_has_one_row_with_what_both_runs_say() -> None:
+    first, second = make_predictions([0, 1], [0.3, 0.7]), make_predictions([0, 1], [0.4, 0.6])
+    pairs = pair_predictions(first, second, {"threshold": 0.3}, {"threshold": 0.65})
+    assert pairs.columns.tolist() == [
+        *("path", "group", "aetiology", "label"),
+        *("probability_baseline", "decision_baseline", "probability_augmented", "decision_augmented"),
+    ]
+    assert pairs["decision_baseline"].tolist() == [True, True]  # at the threshold or above, each run at its own
+    assert pairs["decision_augmented"].tolist() == [False, False]
+    np.testing.assert_array_equal(pairs["probability_augmented"], second["probability"])
+
+
+def test_pairing_does_not_change_the_tables_it_is_given() -> None:
+    first, second = make_predictions(LABELS, FIRST), make_predictions(LABELS, SECOND)
+    pair_predictions(first, second, HALF, HALF)
+    pd.testing.assert_frame_equal(first, make_predictions(LABELS, FIRST))
+    pd.testing.assert_frame_equal(second, make_predictions(LABELS, SECOND))
+
+
+def test_runs_that_were_tested_on_different_images_are_refused() -> None:
+    whole = make_predictions(LABELS, FIRST)
+    for other, num in ((whole.iloc[1:], 7), (whole.iloc[::-1], 8)):
+        with pytest.raises(
+            InputError, match=rf"tested on different images \(8 and {num}\); expected the same .* Run `kedro run` again"
+        ):
+            pair_predictions(whole, other, HALF, HALF)
+
+
+def test_metrics_of_both_runs_and_their_differences() -> None:
+    found = compare_runs(make_pairs(), Evaluation(seed=1))
+    assert (found["num_images"], found["num_groups"]) == (8, 8)
+    metrics = found["metrics"]
+    plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
+    # AUC: of 16 pairs the first has 0.3 above 2, 0.5 above 2, 0.8 and 0.9 above 4: 12; the second 3 + 4 + 4 + 4: 15.
+    assert plain == {
+        "accuracy": (5 / 8, 6 / 8, 1 / 8),
+        "sensitivity": (3 / 4, 2 / 4, -1 / 4),
+        "specificity": (2 / 4, 4 / 4, 2 / 4),
+        "auc": (12 / 16, 15 / 16, 3 / 16),
+    }
+
+
+def test_the_interval_of_a_difference_is_that_of_resamples_that_both_runs_share() -> None:
+    difference = compare_runs(make_pairs(), Evaluation(seed=1))["metrics"]["sensitivity"]["difference"]
+    # One of four diseased images is lost; no resample can gain, as it could if each run had resamples of its own.
+    assert difference["high"] == 0
+    assert -1 <= difference["low"] < -0.5
+
+
+def test_runs_that_agree_on_every_image_differ_by_nothing() -> None:
+    pairs = pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, FIRST), HALF, HALF)
+    found = compare_runs(pairs, Evaluation(seed=1))
+    assert [each["difference"] for each in found["metrics"].values()] == [{"value": 0, "low": 0, "high": 0}] * 4
+    assert found["mcnemar"] == {"mended": 0, "broken": 0, "p": 1.0}
+
+
+def test_runs_in_the_other_order_differ_the_other_way() -> None:
+    there = compare_runs(make_pairs(), Evaluation(seed=1))["metrics"]
+    pairs = pair_predictions(make_predictions(LABELS, SECOND), make_predictions(LABELS, FIRST), HALF, HALF)
+    back = compare_runs(pairs, Evaluation(seed=1))["metrics"]
+    for name, each in there.items():
+        turned = {"value": -back[name]["difference"]["value"], "low": -back[name]["difference"]["high"]}
+        assert each["difference"]["value"] == turned["value"]
+        assert each["difference"]["low"] == pytest.approx(turned["low"])
+
+
+def test_patients_are_resampled_whole() -> None:
+    pairs = make_pairs()
+    once = compare_runs(pairs, Evaluation(seed=1))["metrics"]
+    fourfold = compare_runs(pd.concat([pairs] * 4, ignore_index=True), Evaluation(seed=1))
+    assert (fourfold["num_images"], fourfold["num_groups"]) == (32, 8)
+    for name, each in fourfold["metrics"].items():
+        assert each["difference"] == pytest.approx(once[name]["difference"])
+
+
+def mcnemar(mended: int, broken: int) -> float:
+    """The p-value where augmentation mends so many healthy images and breaks so many."""
+    labels = [0] * (mended + broken) + [1]
+    first = [0.9] * mended + [0.1] * broken + [0.9]
+    second = [0.1] * mended + [0.9] * broken + [0.9]
+    pairs = pair_predictions(make_predictions(labels, first), make_predictions(labels, second), HALF, HALF)
+    found = compare_runs(pairs, Evaluation(seed=1))["mcnemar"]
+    assert (found["mended"], found["broken"]) == (mended, broken)
+    return float(found["p"])
+
+
+def test_mcnemars_exact_test_counts_the_images_on_which_the_runs_disagree() -> None:
+    # Both tails of a fair coin: 2 x (1 + 6) / 2^6; 2 / 2^5; all of it.
+    assert mcnemar(5, 1) == pytest.approx(14 / 64)
+    assert mcnemar(1, 5) == pytest.approx(14 / 64)
+    assert mcnemar(5, 0) == pytest.approx(2 / 32)
+    assert mcnemar(3, 3) == pytest.approx(1)
+
+
+def test_the_table_has_a_row_for_each_metric() -> None:
+    table = tabulate_comparison(make_comparison(accuracy=interval(-0.01234, 0.05, 0.1)))
+    assert table.columns.tolist() == ["metric", "baseline", "augmented", "difference", "low", "high", "n"]
+    assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
+    assert table.iloc[0].tolist() == ["accuracy", 0.8, 0.85, 0.05, -0.0123, 0.1, 100]
+
+
+BETTER, WORSE = interval(0.001, 0.05, 0.1), interval(-0.1, -0.05, -0.001)
+TOUCHING = (interval(0.0, 0.05, 0.1), interval(-0.1, -0.05, 0.0))
+
+
+def test_an_interval_that_reaches_0_shows_no_difference() -> None:
+    for same in (interval(-0.1, 0.0, 0.1), *TOUCHING):
+        assert answer(make_comparison(accuracy=same)["metrics"]) == ("no_difference_shown", {})
+
+
+def test_an_interval_above_0_is_a_help_and_one_below_0_a_harm() -> None:
+    found = answer(make_comparison(accuracy=BETTER)["metrics"])
+    assert found == ("augmentation_helps", {"metrics": "accuracy", "verb": "is"})
+    found = answer(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
+    assert found == ("augmentation_helps", {"metrics": "accuracy and AUC", "verb": "are"})
+    found = answer(make_comparison(specificity=WORSE)["metrics"])
+    assert found == ("augmentation_hurts", {"metrics": "specificity", "verb": "is"})
+
+
+def test_help_and_harm_together_are_said_to_be_both() -> None:
+    found = answer(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
+    assert found.key == "augmentation_mixed"
+    assert found.values == {
+        **{"better": "specificity and AUC", "better_verb": "are"},
+        **{"worse": "sensitivity", "worse_verb": "is"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [(BETTER, "better"), (WORSE, "worse"), (TOUCHING[0], "not shown"), (TOUCHING[1], "not shown")],
+)
+def test_each_difference_has_its_verdict(change: dict[str, float], verdict: str) -> None:
+    first = next(iter(in_numbers(make_comparison(accuracy=change))))
+    assert first.key == "difference"
+    assert first.values["verdict"] == verdict
+    assert first.values["metric"] == "Accuracy"
+    assert first.values["value"] == change["value"]
+
+
+def test_metrics_are_written_as_people_write_them() -> None:
+    named = [finding.values["metric"] for finding in in_numbers(make_comparison()) if finding.key == "difference"]
+    assert named == ["Accuracy", "Sensitivity", "Specificity", "AUC"]
+
+
+def test_disagreement_is_told_where_there_is_any() -> None:
+    for mended, broken, key in ((0, 0, "same_decisions"), (1, 0, "mcnemar"), (0, 1, "mcnemar"), (3, 2, "mcnemar")):
+        comparison = make_comparison()
+        comparison["mcnemar"] = {"mended": mended, "broken": broken, "p": 0.5}
+        last = list(in_numbers(comparison))[-1]
+        assert last.key == key
+        assert last.values["disagree"] == mended + broken
+
+
+def make_steps(baseline: int, augmented: int) -> dict[str, int]:
+    return {
+        **{"baseline_steps": baseline, "augmented_steps": augmented},
+        **{"baseline_kept": baseline, "augmented_kept": augmented},
+    }
+
+
+def test_equal_training_is_told_from_unequal() -> None:
+    equal, caution = how_compared(make_steps(80, 80))
+    assert equal == ("equal_steps", {"steps": 80})
+    assert caution == ("one_seed", {})
+    for augmented in (79, 81):
+        unequal, _ = how_compared(make_steps(80, augmented))
+        assert unequal == ("unequal_steps", make_steps(80, augmented))
+
+
+def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
+    comparison = compare_runs(make_pairs(), Evaluation(seed=1))
+    first, second = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
+    page = write_comparison(comparison, first, second, "phantoms")
+    assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == ["## Answer", "## In numbers", "## How the two were compared"]
+    assert "- Accuracy: 62.5% without, 75.0% with; difference +12.5% (95% interval" in page
+    assert "The two runs disagree on 3 of 8 test images: augmentation mends 2 and breaks 1" in page
+    assert "30 optimiser steps without augmentation and 20 with (the kept weights are those after 20 and 20)" in page
+
+
+def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_source() -> None:
+    figure = draw_comparison(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), "phantoms")
+    (axes,) = axes_of(figure)
+    assert figure.get_supxlabel() == "Data: phantoms"
+    assert axes.get_title() == "Augmented minus baseline on 100 test images"
+    assert axes.get_xlabel() == "percentage points, with 95% interval over patients"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["AUC", "specificity", "sensitivity", "accuracy"]
+    *_, accuracy, estimate, no_change = axes.lines
+    assert accuracy.get_xydata().tolist() == [[-2, 3], [10, 3]]
+    assert estimate.get_xydata().tolist() == [[5, 3]]
+    assert no_change.get_xdata() == [0, 0]
+    assert axes.texts[-1].get_text() == "0.800 → 0.850"
+
+
+def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_the_source() -> None:
+    pixels, split = make_pixels(4), make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
+    figure = draw_augmented_examples(pixels, split, Augmentation(copies=1, brightness=0.5), "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    titles = [axes.get_title() for axes in axes_of(figure)]
+    assert titles == [
+        *("NORMAL: original", *["altered copy"] * 5),
+        *("PNEUMONIA: original", *["altered copy"] * 5),
+    ]
+    shown = [np.asarray(axes.images[0].get_array()) for axes in axes_of(figure)]
+    for place, row in ((0, 1), (6, 2)):  # the first training image of each class
+        np.testing.assert_allclose(shown[place], pixels[row] / np.float32(255))
+        for copy in shown[place + 1 : place + 6]:
+            assert np.abs(copy - shown[place]).mean() > 0.01

@@ -1,0 +1,173 @@
+"""Keras and scikit-learn measure the same, and what they measure is laid out with its source."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from chest_xray.pipelines.evaluation.nodes import (
+    Evaluation,
+    compute_metrics,
+    cross_check,
+    draw_confusion_matrices,
+    draw_roc_curve,
+    evaluate_with_keras,
+    predict_test,
+    tabulate_metrics,
+    write_conclusions,
+)
+from chest_xray.types import Array
+from tests.builders import axes_of, make_history, make_predictions, make_split
+
+LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
+SPLIT = make_split([0, 1, *LABELS], ["train", "validation"] + ["test"] * 8)
+
+
+def make_graded_pixels() -> Array:
+    """Images of one grey each, from 0 to 225 in steps of 25."""
+    return np.repeat(np.arange(0, 250, 25, dtype=np.uint8), 64).reshape(10, 8, 8)
+
+
+def make_grey_reader(slope: float, middle: float) -> keras.Model:
+    """A model whose probability is sigmoid(slope x (mean grey - middle))."""
+    output = keras.layers.Dense(1, activation="sigmoid")
+    model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), output])
+    output.set_weights([np.array([[slope]], np.float32), np.array([-slope * middle], np.float32)])
+    return model
+
+
+def measure(model: keras.Model, threshold: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metrics of scikit-learn and of Keras."""
+    point = {"threshold": threshold}
+    table = predict_test(model, make_graded_pixels(), SPLIT)
+    computed = compute_metrics(table, table, point, Evaluation(seed=1))
+    return computed, evaluate_with_keras(model, make_graded_pixels(), SPLIT, point)
+
+
+def test_test_predictions_are_of_the_test_images_alone() -> None:
+    table = predict_test(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT)
+    assert table["label"].tolist() == LABELS
+    assert set(table["subset"]) == {"test"}
+    greys = np.arange(50, 250, 25) / 255
+    np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-4 * (greys - 0.5))), rtol=1e-5)
+
+
+def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
+    # Greys 125/255 and below are called healthy at 0.5: 50, 75, 125 rightly, 100 wrongly; above 200 wrongly.
+    _, found = measure(make_grey_reader(4, 0.5), 0.6)
+    assert found["at_half"] == {"accuracy": 0.75, "precision": 0.75, "recall": 0.75}
+    # sigmoid(4 x (grey - 0.5)) is 0.6 at 0.6014: 175 (0.686) and above are called diseased, 150 (0.588) no more.
+    assert found["at_chosen"] == {"accuracy": 0.625, "precision": pytest.approx(2 / 3), "recall": 0.5}
+
+
+@pytest.mark.parametrize("place", [0, 3, 7])
+def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_threshold(place: int) -> None:
+    model = make_grey_reader(4, 0.5)
+    probability = predict_test(model, make_graded_pixels(), SPLIT)["probability"].iloc[place]
+    computed, by_keras = measure(model, float(probability))
+    table = cross_check(computed, by_keras)
+    assert table["difference"].abs().max() < 1e-6
+    assert sum(computed["test"]["at_chosen"][name] for name in ("tp", "fp")) == 8 - place
+
+
+def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_as_certain() -> None:
+    # At this slope the logits run from -304 to 284, so that the probabilities are 0 and 1 but for one.
+    computed, by_keras = measure(make_grey_reader(1000, 0.5), 0.5)
+    assert predict_test(make_grey_reader(1000, 0.5), make_graded_pixels(), SPLIT)["probability"].isin([0, 1]).sum() >= 7
+    assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-4
+    # Two of eight are wrong, each at a cost of -log(1e-7) = 16.1.
+    assert by_keras["loss"] == pytest.approx(2 * 16.118 / 8, rel=0.02)
+
+
+def test_keras_and_scikit_learn_agree_where_nothing_is_called_diseased() -> None:
+    computed, by_keras = measure(make_grey_reader(4, 0.5), 1.0)
+    assert computed["test"]["at_chosen"]["precision"]["value"] is None
+    assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-6
+
+
+def test_measuring_does_not_change_the_model() -> None:
+    model = make_grey_reader(4, 0.5)
+    before = [weight.copy() for weight in model.get_weights()]
+    measure(model, 0.5)
+    assert not model.compiled
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_the_cross_check_names_both_figures_and_their_difference() -> None:
+    table = cross_check(*measure(make_grey_reader(4, 0.5), 0.6))
+    assert table.columns.tolist() == ["metric", "at", "keras", "scikit_learn", "difference"]
+    assert table["metric"].tolist() == ["loss"] + ["accuracy", "precision", "recall"] * 2
+    assert table["at"].tolist() == ["", *["at_half"] * 3, *["at_chosen"] * 3]
+    assert table["scikit_learn"].tolist()[1:4] == [0.75, 0.75, 0.75]
+
+
+@pytest.mark.parametrize("name", ["accuracy", "precision", "recall"])
+def test_a_difference_between_keras_and_scikit_learn_stops_the_run(name: str) -> None:
+    computed, by_keras = measure(make_grey_reader(4, 0.5), 0.6)
+    by_keras["at_chosen"][name] += 0.0002
+    with pytest.raises(
+        ValueError, match=rf"disagree on the same test images:\n(.|\n)*{name} at_chosen(.|\n)*below 0.0001"
+    ):
+        cross_check(computed, by_keras)
+    by_keras["at_chosen"][name] -= 0.00015
+    assert cross_check(computed, by_keras)["difference"].abs().max() == pytest.approx(0.00005, abs=1e-6)
+
+
+def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+    validation = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    test = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
+    return validation, test, compute_metrics(validation, test, {"threshold": 0.35}, Evaluation(seed=1))
+
+
+def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> None:
+    _, _, metrics = make_metrics()
+    assert metrics["validation"]["num_images"] == 4
+    assert metrics["test"]["num_images"] == 5
+    assert metrics["validation"]["at_chosen"]["accuracy"]["value"] == 0.75
+    assert metrics["test"]["at_chosen"]["accuracy"]["value"] == 0.6
+    assert tabulate_metrics(metrics)["n"].max() == 5
+
+
+def test_the_roc_figure_shows_both_curves_their_points_and_the_source() -> None:
+    validation, test, metrics = make_metrics()
+    figure = draw_roc_curve(validation, test, metrics, "phantoms")
+    (axes,) = axes_of(figure)
+    assert figure.get_supxlabel() == "Data: phantoms"
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("ROC curve", "1 - specificity", "sensitivity")
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend[:2] == ["validation: n = 4, AUC 0.750", "test: n = 5, AUC 0.667"]
+    assert "chosen threshold 0.350" in legend
+    points = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata()) == 1]
+    # Validation at 0.5 and 0.35, then test: one of two healthy called, two of three diseased found, both times.
+    assert points == [[[0, 0.5]], [[0.5, 1]], [[0.5, pytest.approx(2 / 3)]], [[0.5, pytest.approx(2 / 3)]]]
+
+
+def test_the_confusion_figure_shows_the_counts_at_both_thresholds_and_the_source() -> None:
+    _, _, metrics = make_metrics()
+    metrics["test"]["at_chosen"].update(tn=7, fp=3, fn=2, tp=8)
+    figure = draw_confusion_matrices(metrics, "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    plain, chosen = axes_of(figure)
+    assert plain.get_title() == "plain threshold 0.500, n = 5\naccuracy 0.600"
+    assert chosen.get_title().startswith("chosen threshold 0.350, n = 20\n")
+    assert (chosen.get_xlabel(), chosen.get_ylabel()) == ("decision", "class")
+    assert [text.get_text() for text in chosen.texts] == ["7", "3", "2", "8"]
+    for labels in (chosen.get_xticklabels(), chosen.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["NORMAL", "PNEUMONIA"]
+
+
+def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
+    _, _, metrics = make_metrics()
+    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), "phantoms")
+    assert page.startswith("# Conclusions\n\nData: phantoms. For teaching and research; not a medical device")
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == [
+        *("## How well it does", "## Where it fails", "## Validation against test", "## What to try next")
+    ]
+    assert "On 5 test images of 5 patients the network is right on 60.0%" in page
+    assert "The last epoch was the best one: train longer" in page
+    earlier = write_conclusions(metrics, make_history([0.5, 0.7], kept=1), "phantoms")
+    assert "train longer" not in earlier

@@ -1,0 +1,264 @@
+"""Augmentation: each transform does what it says, and none does anything at strength zero."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import ndimage
+
+from chest_xray.augment import Augmentation, _blur, affine_matrices, augment, warp
+from chest_xray.options import InputError
+from chest_xray.types import Array
+
+SEED = (3, 5)
+EVERYTHING = Augmentation(
+    horizontal_flip=True,
+    **{"zoom": 0.2, "shift": 0.1, "tilt": 10, "aspect": 0.2},
+    **{"brightness": 0.1, "contrast": 0.2, "gamma": 0.3, "noise": 0.05, "blur": 1.0},
+)
+# The position in `draws` of what steers each transform.
+FLIP, ZOOM, TILT, ASPECT, ACROSS, DOWN = range(6)
+
+
+def make_images(num_images: int = 8, height: int = 16, width: int = 16) -> Array:
+    return np.random.default_rng(0).uniform(0, 1, (num_images, height, width, 1)).astype(np.float32)
+
+
+def across(width: int = 5, height: int = 5) -> Array:
+    """One image in which a pixel's value is its column / 10."""
+    return np.tile(np.arange(width, dtype=np.float32) / 10, (height, 1))[None, ..., None]
+
+
+def down() -> Array:
+    """One image in which a pixel's value is its row / 10."""
+    return across().transpose(0, 2, 1, 3)
+
+
+def warp_by(images: Array, options: dict[str, Any], **draws: float) -> Array:
+    """Warp by parameters that are fixed instead of drawn; the result without the axes of batch and channels."""
+    fixed = np.zeros((6, len(images)), np.float32)
+    for name, value in draws.items():
+        fixed[globals()[name]] = value
+    matrices = affine_matrices(Augmentation(**options), tf.constant(fixed), images.shape[1:3])
+    return warp(images, matrices).numpy()[0, ..., 0]
+
+
+def test_every_image_keeps_its_shape_type_and_range() -> None:
+    images = make_images(height=16, width=20)
+    altered = augment(images, EVERYTHING, SEED).numpy()
+    assert altered.shape == images.shape
+    assert altered.dtype == np.float32
+    assert altered.min() >= 0
+    assert altered.max() <= 1
+    assert all(not np.allclose(before, after, atol=0.01) for before, after in zip(images, altered, strict=True))
+
+
+def test_at_zero_strength_nothing_changes_at_all() -> None:
+    images = make_images()
+    np.testing.assert_array_equal(augment(images, Augmentation(copies=3), SEED), images)
+
+
+def test_the_same_seed_gives_the_same_images_and_another_seed_others() -> None:
+    images = make_images()
+    first = augment(images, EVERYTHING, SEED).numpy()
+    np.testing.assert_array_equal(augment(images, EVERYTHING, SEED), first)
+    for other in ((3, 6), (4, 5)):
+        assert np.abs(augment(images, EVERYTHING, other) - first).mean() > 0.01
+
+
+def test_each_image_of_a_batch_is_altered_by_a_draw_of_its_own() -> None:
+    copies = augment(np.repeat(make_images(1), 4, axis=0), EVERYTHING, SEED).numpy()
+    for i in range(4):
+        for j in range(i):
+            assert np.abs(copies[i] - copies[j]).mean() > 0.01
+
+
+def test_inside_an_input_pipeline_the_images_are_the_same_as_outside() -> None:
+    images = make_images()
+    dataset = tf.data.Dataset.from_tensors(images).map(lambda batch: augment(batch, EVERYTHING, SEED))
+    np.testing.assert_allclose(next(iter(dataset)), augment(images, EVERYTHING, SEED), atol=1e-5)
+
+
+def test_a_flip_mirrors_left_and_right_and_only_where_the_draw_is_negative() -> None:
+    image = make_images(1)
+    np.testing.assert_allclose(warp_by(image, {"horizontal_flip": True}, FLIP=-1), image[0, :, ::-1, 0], atol=1e-6)
+    np.testing.assert_allclose(warp_by(image, {"horizontal_flip": True}, FLIP=1), image[0, ..., 0], atol=1e-6)
+    np.testing.assert_allclose(warp_by(image, {"tilt": 10}, FLIP=-1), image[0, ..., 0], atol=1e-6)
+
+
+def test_about_half_of_the_copies_are_flipped() -> None:
+    flipped = augment(np.repeat(across(), 400, axis=0), Augmentation(horizontal_flip=True), SEED).numpy()
+    assert flipped[:, 0, 0, 0].mean() == pytest.approx(0.2, abs=0.03)  # 0 where it stayed, 0.4 where it was mirrored
+
+
+def test_zoom_enlarges_and_reduces_about_the_centre() -> None:
+    # Factor 1.5: two thirds of a pixel apart, with column 2 in place.
+    larger = warp_by(across(), {"zoom": 0.5}, ZOOM=1)
+    np.testing.assert_allclose(larger[2], [0.2 / 3, 0.4 / 3, 0.2, 0.8 / 3, 1.0 / 3], atol=1e-6)
+    # Factor 0.5: two pixels apart; columns -2 and 6 lie outside and show 1 and 3, mirrored at the edge.
+    smaller = warp_by(across(), {"zoom": 0.5}, ZOOM=-1)
+    np.testing.assert_allclose(smaller[2], [0.1, 0.0, 0.2, 0.4, 0.3], atol=1e-6)
+
+
+def test_tilt_turns_by_the_stated_degrees() -> None:
+    # 30 degrees: two pixels above the centre (2, 2) stands what was sin 30 x 2 = 1 right and cos 30 x 2 = 1.732 above.
+    options = {"tilt": 30}
+    assert warp_by(across(), options, TILT=1)[0, 2] == pytest.approx(0.3, abs=1e-5)
+    assert warp_by(down(), options, TILT=1)[0, 2] == pytest.approx(0.2 - 0.1732, abs=1e-5)
+    # Half the draw is half the angle: sin 15 x 2 = 0.5176.
+    assert warp_by(across(), options, TILT=0.5)[0, 2] == pytest.approx(0.25176, abs=1e-5)
+    assert warp_by(across(), options, TILT=-1)[0, 2] == pytest.approx(0.1, abs=1e-5)
+
+
+def test_shift_moves_by_a_share_of_the_side() -> None:
+    # 0.4 of 5 pixels is 2.
+    moved = warp_by(across(), {"shift": 0.4}, ACROSS=1)
+    np.testing.assert_allclose(moved[2], [0.2, 0.3, 0.4, 0.4, 0.3], atol=1e-6)
+    moved = warp_by(down(), {"shift": 0.4}, DOWN=-1)
+    np.testing.assert_allclose(moved[:, 2], [0.1, 0.0, 0.0, 0.1, 0.2], atol=1e-6)
+    # And of 10 pixels it is 4.
+    assert warp_by(across(width=10), {"shift": 0.4}, ACROSS=1)[2, 0] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_aspect_widens_as_much_as_it_flattens() -> None:
+    # Width / height times 1.44 is 1.2 in width and 1 / 1.2 in height.
+    options = {"aspect": 0.44}
+    wider = [0.2 - 0.2 / 1.2, 0.2 - 0.1 / 1.2, 0.2, 0.2 + 0.1 / 1.2, 0.2 + 0.2 / 1.2]
+    np.testing.assert_allclose(warp_by(across(), options, ASPECT=1)[2], wider, atol=1e-6)
+    np.testing.assert_allclose(warp_by(down(), options, ASPECT=1)[1:4, 2], [0.08, 0.2, 0.32], atol=1e-6)
+
+
+def make_smooth_image() -> Array:
+    image = np.zeros((49, 49))
+    image[15, 18], image[30, 27], image[21, 33] = 1, 0.7, 0.4
+    image = ndimage.gaussian_filter(image, 5)
+    return (image / image.max()).astype(np.float32)[None, ..., None]
+
+
+# Keras' factors are shares of a full turn and of how much more than the image is shown.
+def turn_by_keras(image: Array, degrees: float) -> Array:
+    layer = keras.layers.RandomRotation((degrees / 360,) * 2, fill_mode="reflect", interpolation="bilinear")
+    return np.asarray(layer(image, training=True))
+
+
+def zoom_by_keras(image: Array, zoom: float) -> Array:
+    layer = keras.layers.RandomZoom((1 / zoom - 1,) * 2, fill_mode="reflect", interpolation="bilinear")
+    return np.asarray(layer(image, training=True))
+
+
+def flip_by_keras(image: Array) -> Array:
+    layer = keras.layers.RandomFlip("horizontal")
+    return np.asarray(layer.transform_images(image, {"flips": np.full((1, 1, 1, 1), True)}, training=True))
+
+
+def test_each_transform_alone_is_that_of_the_layer_of_keras() -> None:
+    image = make_smooth_image()
+    for ours, theirs in (
+        (warp_by(image, {"tilt": 10}, TILT=1), turn_by_keras(image, 10)),
+        (warp_by(image, {"zoom": 0.2}, ZOOM=-1), zoom_by_keras(image, 0.8)),
+        (warp_by(image, {"horizontal_flip": True}, FLIP=-1), flip_by_keras(image)),
+    ):
+        np.testing.assert_allclose(ours, theirs[0, ..., 0], atol=1e-4)
+        assert np.abs(ours - image[0, ..., 0]).max() > 0.1
+
+
+@pytest.mark.parametrize("degrees", [-10, 4])
+@pytest.mark.parametrize("zoom", [0.8, 1.2])
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_fused_warp_agrees_with_the_three_layers_of_keras(degrees: float, zoom: float, flip: bool) -> None:
+    image = make_smooth_image()
+    fixed = {"FLIP": -1 if flip else 1, "ZOOM": (zoom - 1) / 0.2, "TILT": degrees / 10}
+    ours = warp_by(image, {"horizontal_flip": True, "zoom": 0.2, "tilt": 10}, **fixed)
+    theirs = zoom_by_keras(turn_by_keras(image, degrees), zoom)
+    theirs = (flip_by_keras(theirs) if flip else theirs)[0, ..., 0]
+    # Off the edge, where Keras mirrors twice. A fifth of a pixel would be 0.025; the rest is interpolating twice.
+    assert np.abs(ours - theirs)[5:-5, 5:-5].max() < 0.02
+
+
+def test_brightness_adds_the_same_to_every_pixel() -> None:
+    images = 0.4 + 0.2 * make_images(300)
+    added = (augment(images, Augmentation(brightness=0.25), SEED) - images).numpy()
+    np.testing.assert_allclose(added, np.broadcast_to(added[:, :1, :1], added.shape), atol=1e-6)
+    assert np.abs(added).max() <= 0.25 + 1e-6
+    assert added.max() > 0.24
+    assert added.min() < -0.24
+
+
+def test_contrast_spreads_around_the_mean_and_keeps_it() -> None:
+    images = 0.4 + 0.2 * make_images(300)
+    altered = augment(images, Augmentation(contrast=0.5), SEED).numpy()
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(altered.mean(axis=(1, 2), keepdims=True), mean, atol=1e-5)
+    factor = altered.std(axis=(1, 2)) / images.std(axis=(1, 2))
+    np.testing.assert_allclose(altered - mean, (images - mean) * factor[:, None, None], atol=1e-5)
+    assert 0.5 <= factor.min() < 0.52
+    assert 1.48 < factor.max() <= 1.5 + 1e-4
+
+
+def test_gamma_raises_to_a_power_and_keeps_black_and_white() -> None:
+    images = 0.1 + 0.8 * make_images(300)
+    images[:, 0, 0], images[:, 0, 1] = 0, 1
+    altered = augment(images, Augmentation(gamma=0.7), SEED).numpy()
+    np.testing.assert_allclose(altered[:, 0, 0], 0, atol=0.002)  # the least grey is 1e-6, so that 0 has a power
+    np.testing.assert_array_equal(altered[:, 0, 1], 1)
+    exponent = np.log(altered[:, 1:]) / np.log(images[:, 1:])
+    np.testing.assert_allclose(exponent, np.broadcast_to(exponent[:, :1, :1], exponent.shape), rtol=1e-3)
+    assert np.exp(-0.7) - 1e-3 <= exponent.min() < 0.52
+    assert 1.95 < exponent.max() <= np.exp(0.7) + 1e-3
+
+
+def test_noise_has_mean_zero_and_no_more_than_the_stated_deviation() -> None:
+    images = np.full((200, 32, 32, 1), 0.5, np.float32)
+    grain = augment(images, Augmentation(noise=0.1), SEED).numpy() - 0.5
+    deviations = grain.std(axis=(1, 2, 3))
+    assert abs(grain.mean()) < 0.001
+    assert deviations.max() == pytest.approx(0.1, abs=0.008)
+    assert deviations.min() < 0.005
+    beside = np.corrcoef(grain[..., :-1, 0].ravel(), grain[..., 1:, 0].ravel())[0, 1]
+    assert abs(beside) < 0.01
+
+
+def test_blur_is_the_gaussian_filter_of_scipy_with_a_width_for_each_image() -> None:
+    images, sigmas = make_images(4), [0.0, 0.4, 1.0, 2.0]
+    blurred = _blur(tf.constant(images), tf.constant(sigmas), 2.0).numpy()
+    for image, sigma, ours in zip(images[..., 0], sigmas, blurred[..., 0], strict=True):
+        theirs = ndimage.gaussian_filter(image, sigma, mode="reflect", radius=4) if sigma else image
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_blur_draws_widths_from_none_to_the_largest() -> None:
+    images = make_images(200)
+    altered = augment(images, Augmentation(blur=1.0), SEED).numpy()
+    np.testing.assert_allclose(altered.mean(axis=(1, 2)), images.mean(axis=(1, 2)), atol=0.02)
+    kept = altered.std(axis=(1, 2)) / images.std(axis=(1, 2))
+    assert kept.max() > 0.99
+    assert kept.min() < 0.4
+    strongest = int(kept.argmin())
+    expected = ndimage.gaussian_filter(images[strongest, ..., 0], 1.0, mode="reflect", radius=2)
+    np.testing.assert_allclose(altered[strongest, ..., 0], expected, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"copies": 9}, r"copies: received 9, but Input should be less than or equal to 8"),
+        ({"copies": -1}, r"copies: received -1, but Input should be greater than or equal to 0"),
+        ({"zoom": 0.6}, r"zoom: received 0.6, but Input should be less than or equal to 0.5"),
+        ({"tilt": 60}, r"tilt: received 60, but Input should be less than or equal to 45"),
+        ({"contrast": 1.0}, r"contrast: received 1.0, but Input should be less than 1"),
+        ({"gamma": -0.1}, r"gamma: received -0.1, but Input should be greater than or equal to 0"),
+        ({"blur": 6}, r"blur: received 6, but Input should be less than or equal to 5"),
+        ({"horizontal_flip": "sideways"}, r"horizontal_flip: received 'sideways', but Input should be a valid boolean"),
+        ({"rotate": 5}, r"rotate: received 5, but Extra inputs are not permitted \(known keys: copies, .*, blur\)"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Augmentation.model_validate(given)
+
+
+def test_options_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        EVERYTHING.zoom = 0.5  # type: ignore[misc]

@@ -1,0 +1,120 @@
+"""A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
+
+import sys
+from typing import Any
+
+import pytest
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+
+from chest_xray.hooks import CheckInputs
+from chest_xray.options import InputError
+from chest_xray.pipeline_registry import register_pipelines
+
+MADE_BY_DATA_PROCESSING = ("prepared_images", "image_split")
+MADE_BY_MODELING = tuple(
+    f"baseline.{name}" for name in ("model", "operating_point", "history", "validation_predictions")
+)
+MADE_BY_EVALUATION = ("baseline.test_predictions",)
+
+
+def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:
+    """Call the hook as Kedro does, with a catalog in which these datasets exist."""
+    catalog = DataCatalog({name: MemoryDataset("data") for name in existing})
+    CheckInputs().before_pipeline_run(
+        run_params={"runtime_params": parameters}, pipeline=register_pipelines()[pipeline], catalog=catalog
+    )
+
+
+def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
+    check("__default__")
+    check("data_processing")
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "existing", "missing", "makers"),
+    [
+        ("modeling", (), "image_split, prepared_images do", ["data_processing"]),
+        ("modeling", ("image_split",), "prepared_images does", ["data_processing"]),
+        ("evaluation", MADE_BY_DATA_PROCESSING, "baseline.history, .* do", ["modeling"]),
+        ("evaluation", (), "baseline.history, .*, image_split, prepared_images do", ["data_processing", "modeling"]),
+        (
+            *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.test_predictions does"),
+            ["evaluation"],
+        ),
+        (
+            *("augmentation", (), "baseline.history, .* do"),
+            ["data_processing", "modeling", "evaluation"],
+        ),
+    ],
+)
+def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(
+    pipeline: str, existing: tuple[str, ...], missing: str, makers: list[str]
+) -> None:
+    commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
+    with pytest.raises(
+        InputError,
+        match=f"^cannot start: {missing} not exist yet. Run {commands} first, with the same --env and --params",
+    ):
+        check(pipeline, existing)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "existing"),
+    [
+        ("modeling", MADE_BY_DATA_PROCESSING),
+        ("evaluation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING),
+        ("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING + MADE_BY_EVALUATION),
+    ],
+)
+def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tuple[str, ...]) -> None:
+    check(pipeline, existing)
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "suggestion"),
+    [
+        ({"trainin": {"epochs": 3}}, "trainin.epochs", r" Did you mean 'training'\?"),
+        ({"data_rot": "/data"}, "data_rot", r" Did you mean 'data_root'\?"),
+        ({"augmented": {"augmentaton": {"tilt": 5}}}, "augmented.augmentaton.tilt", r" Did you mean 'augmented.augm"),
+        ({"epochs": 3}, "epochs", "$"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
+    given: dict[str, Any], name: str, suggestion: str
+) -> None:
+    with pytest.raises(
+        InputError,
+        match=f"^received the parameter '{name}', which nothing reads; expected one of augm.*, training.{suggestion}",
+    ):
+        check("data_processing", **given)
+
+
+def test_parameters_that_any_pipeline_or_the_catalog_reads_are_let_through() -> None:
+    check("data_processing", data_root="/data", training={"epochs": 3, "seed": 1})
+    check("data_processing", augmented={"augmentation": {"tilt": 5}}, data_source="elsewhere")
+
+
+@pytest.fixture
+def restored_excepthook(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """Puts `sys.excepthook` back; the list is of the errors that reached it."""
+    shown: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, *_: shown.append(kind))
+    CheckInputs().after_context_created()
+    return shown
+
+
+@pytest.mark.parametrize("error", [InputError("no such folder"), DatasetError("no such folder")])
+def test_a_mistake_of_the_user_is_shown_in_one_sentence(
+    error: Exception, restored_excepthook: list[type[BaseException]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err == "\nError: no such folder\n"
+    assert restored_excepthook == []
+
+
+def test_any_other_error_keeps_its_traceback(
+    restored_excepthook: list[type[BaseException]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    sys.excepthook(ZeroDivisionError, ZeroDivisionError("a bug"), None)
+    assert restored_excepthook == [ZeroDivisionError]
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,141 @@
+"""The network: the layers that were asked for, and two precisions with the same weights."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from chest_xray.network import Network, build_network, choose_precision, with_precision
+from chest_xray.options import InputError
+from tests.builders import TINY_NETWORK, make_pixels
+
+
+def make_network(**changes: Any) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    return build_network((16, 24), TINY_NETWORK.model_copy(update=changes))
+
+
+def kinds(network: keras.Model) -> list[str]:
+    return [type(layer).__name__ for layer in network.layers]
+
+
+def test_blocks_of_convolution_and_pooling_then_dense_layers() -> None:
+    blocks = ["Conv2D", "MaxPooling2D"] * 2
+    assert kinds(make_network()) == [*blocks, "Flatten", "Dense", "Dropout", "Dense"]
+
+
+def test_batch_normalisation_stands_behind_each_pooling_with_momentum_0_9() -> None:
+    network = make_network(batch_normalization=True)
+    assert kinds(network)[:6] == ["Conv2D", "MaxPooling2D", "BatchNormalization"] * 2
+    assert network.layers[2].momentum == 0.9
+
+
+def test_every_option_reaches_its_layer() -> None:
+    network = make_network(filters=(3, 5), kernel_size=5, activation="tanh", dense_units=7, dropout=0.25)
+    first, _, second, _, _, dense, dropout, output = network.layers
+    assert [first.filters, second.filters] == [3, 5]
+    assert {first.kernel_size, second.kernel_size} == {(5, 5)}
+    assert {first.activation, second.activation, dense.activation} == {keras.activations.tanh}
+    assert (dense.units, dropout.rate) == (7, 0.25)
+    assert (output.units, output.activation) == (1, keras.activations.sigmoid)
+    # 5*5*1*3+3 = 78, 5*5*3*5+5 = 380; 16 x 24 halved twice is 4 x 6: 4*6*5*7+7 = 847; 7+1 = 8.
+    assert network.count_params() == 78 + 380 + 847 + 8
+
+
+def test_it_gives_a_probability_for_each_image() -> None:
+    network = make_network()
+    assert network.input_shape == (None, 16, 24, 1)
+    found = network.predict(make_pixels(3, 16, 24)[..., None].astype(np.float32) / 255, verbose=0)
+    assert found.shape == (3, 1)
+    assert found.dtype == np.float32
+    assert ((found > 0) & (found < 1)).all()
+
+
+def test_as_many_blocks_as_the_shorter_side_allows_and_one_more_is_refused() -> None:
+    four = TINY_NETWORK.model_copy(update={"filters": (1,) * 4})
+    assert build_network((16, 64), four).layers[7].output.shape == (None, 1, 4, 1)
+    five = TINY_NETWORK.model_copy(update={"filters": (1,) * 5})
+    with pytest.raises(
+        InputError,
+        match=r"received 5 blocks in model.filters for images of 64 x 16 pixels; .* at least 32 pixels a side. Take",
+    ):
+        build_network((16, 64), five)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filters": []}, "filters: received .*at least 1 item"),
+        ({"filters": [0]}, "filters.0: received 0, but Input should be greater than or equal to 1"),
+        ({"activation": "softplus"}, "activation: received 'softplus', but Input should be 'relu', 'elu'"),
+        ({"dropout": 1.0}, "dropout: received 1.0, but Input should be less than 1"),
+        ({"droput": 0.1}, "droput: received 0.1, but Extra inputs are not permitted"),
+    ],
+)
+def test_an_impossible_network_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Network.model_validate({**TINY_NETWORK.model_dump(), **changes})
+
+
+def test_another_precision_keeps_layers_weights_and_a_float32_probability() -> None:
+    network = make_network(batch_normalization=True)
+    before = [weight.copy() for weight in network.get_weights()]
+    mixed = with_precision(network, "mixed_bfloat16")
+    assert kinds(mixed) == kinds(network)
+    assert [layer.compute_dtype for layer in mixed.layers] == ["bfloat16"] * (len(mixed.layers) - 1) + ["float32"]
+    assert {str(weight.dtype) for weight in mixed.weights} == {"float32"}
+    images = make_pixels(4, 16, 24)[..., None].astype(np.float32) / 255
+    found = mixed(images).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, network(images), atol=0.01)
+    for part in (mixed.get_weights(), network.get_weights()):
+        for weight, old in zip(part, before, strict=True):
+            np.testing.assert_array_equal(weight, old)
+
+
+def test_a_copy_in_another_precision_shares_nothing_with_its_original() -> None:
+    network = make_network()
+    before = [weight.copy() for weight in network.get_weights()]
+    copy = with_precision(network, "float32")
+    copy.set_weights([weight + 1 for weight in copy.get_weights()])
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    for weight, old in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+
+
+def test_there_and_back_again_is_the_same_network() -> None:
+    network = make_network(batch_normalization=True)
+    again = with_precision(with_precision(network, "mixed_bfloat16"), "float32")
+    images = make_pixels(4, 16, 24)[..., None].astype(np.float32) / 255
+    np.testing.assert_array_equal(again(images), network(images))
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [
+        ("flags : sse avx2 avx512_bf16 fma", "mixed_bfloat16"),
+        ("flags : amx_tile amx_bf16", "mixed_bfloat16"),
+        ("flags : sse avx2 avx512f", "float32"),
+        ("flags : not_avx512_bf16", "float32"),
+    ],
+)
+def test_the_processor_says_which_precision_is_faster(
+    flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: flags)
+    assert choose_precision() == precision
+
+
+def test_without_a_description_of_the_processor_precision_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_file", lambda _: False)
+    assert choose_precision() == "float32"
+
+
+def test_auto_takes_the_precision_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for choice in ("mixed_bfloat16", "float32"):
+        monkeypatch.setattr("chest_xray.network.choose_precision", lambda choice=choice: choice)
+        network = with_precision(make_network(), "auto")
+        assert network.layers[0].dtype_policy.name == choice

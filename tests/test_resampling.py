@@ -1,0 +1,118 @@
+"""Intervals over patients: the weighted AUC against scikit-learn, and patients drawn whole."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from chest_xray.resampling import (
+    NUM_RESAMPLES,
+    bootstrap_auc,
+    bootstrap_difference,
+    interval,
+    resample_weights,
+    weighted_auc,
+)
+from chest_xray.types import Array
+from tests.builders import make_predictions
+
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
+PROBABILITIES = [0.1, 0.3, 0.35, 0.8, 0.2, 0.6, 0.7, 0.9]
+
+
+def auc(labels: list[int], scores: list[float], weights: list[float]) -> float:
+    return float(weighted_auc(np.array(labels), np.array(scores), np.array([weights]))[0])
+
+
+def test_the_auc_is_the_share_of_pairs_in_the_right_order() -> None:
+    # Of the four pairs, 0.7 is above 0.2 and 0.5, and 0.4 is above 0.2 alone.
+    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 1, 1, 1]) == 0.75
+
+
+def test_a_tie_counts_half() -> None:
+    # 0.5 ties with 0.5 (1/2) and is above 0.2 (1); 0.7 is above both (2): 3.5 of 4.
+    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.5, 0.7], [1, 1, 1, 1]) == 0.875
+
+
+def test_weights_count_an_image_as_often_as_it_was_drawn() -> None:
+    # Pairs: 0.4 above 0.2 (3 x 1), 0.4 below 0.5 (2 x 3 wrong), the image at 0.7 not drawn: 3 of 3 + 6.
+    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 2, 3, 0]) == pytest.approx(1 / 3)
+
+
+def test_a_resample_of_one_class_alone_has_no_auc() -> None:
+    assert np.isnan(auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 1, 0, 0]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_weighted_auc_is_that_of_scikit_learn_on_tables_with_ties(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label, score = rng.integers(0, 2, 40), rng.integers(0, 8, 40) / 8
+    weights = rng.integers(0, 4, (20, 40)).astype(float)
+    theirs = [roc_auc_score(label, score, sample_weight=each) for each in weights]
+    np.testing.assert_allclose(weighted_auc(label, score, weights), theirs, rtol=1e-12)
+
+
+def test_the_auc_does_not_depend_on_the_order_of_images_nor_on_a_monotone_change_of_scores() -> None:
+    plain = bootstrap_auc(make_predictions(LABELS, PROBABILITIES), 1)
+    assert bootstrap_auc(make_predictions(LABELS, PROBABILITIES).iloc[::-1], 1) == pytest.approx(plain)
+    assert bootstrap_auc(make_predictions(LABELS, [p**3 / 2 for p in PROBABILITIES]), 1) == pytest.approx(plain)
+
+
+def test_every_resample_draws_as_many_patients_as_there_are_and_each_whole() -> None:
+    groups = np.array(["b", "a", "b", "c", "b"])
+    weights = resample_weights(groups, 1)
+    assert weights.shape == (NUM_RESAMPLES, 5)
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
+    np.testing.assert_array_equal(weights[:, 0], weights[:, 4])
+    np.testing.assert_array_equal(weights[:, [0, 1, 3]].sum(axis=1), 3)
+    assert weights[:, 1].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_resamples_come_from_the_seed() -> None:
+    groups = np.arange(6)
+    np.testing.assert_array_equal(resample_weights(groups, 1), resample_weights(groups, 1))
+    assert (resample_weights(groups, 1) != resample_weights(groups, 2)).any()
+
+
+def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
+    rng = np.random.default_rng(0)
+    labels = [0, 1] * 20
+    probabilities = rng.normal(np.array(labels) * 0.2 + 0.4, 0.2).clip(0, 1).tolist()
+    patients = [f"patient {number:02d}" for number in range(40)]
+    once = bootstrap_auc(make_predictions(labels, probabilities, patients), 1)
+    fourfold = bootstrap_auc(make_predictions(labels * 4, probabilities * 4, patients * 4), 1)
+    assert fourfold == pytest.approx(once)
+    # Counted as patients of their own, the same images would seem four times as much evidence: half the width.
+    naive = bootstrap_auc(make_predictions(labels * 4, probabilities * 4, [str(n) for n in range(160)]), 1)
+    assert naive["value"] == pytest.approx(once["value"])
+    ratio = (naive["high"] - naive["low"]) / (once["high"] - once["low"])
+    assert ratio == pytest.approx(0.5, abs=0.1)
+
+
+def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
+    resampled = np.arange(41) / 40  # 2.5% and 97.5% are the second and the last but one
+    assert interval(0.5, resampled) == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975)}
+
+
+def test_a_resample_without_a_value_does_not_count() -> None:
+    resampled = np.append(np.arange(41) / 40, np.nan)
+    assert interval(0.5, resampled)["low"] == pytest.approx(0.025)
+
+
+def share(right: list[int]) -> Callable[[Array], Array]:
+    return lambda weights: weights @ np.array(right) / weights.sum(axis=1)
+
+
+def test_a_difference_is_the_second_minus_the_first_on_the_same_resamples() -> None:
+    weights = resample_weights(np.arange(4), 1)
+    found = bootstrap_difference(share([1, 1, 0, 0]), share([1, 1, 1, 0]), weights)
+    assert found["value"] == 0.25
+    assert found["low"] == 0  # the mended image was not drawn
+    assert found["high"] == 0.75  # it was drawn three times
+
+
+def test_runs_that_are_right_on_the_same_images_do_not_differ_in_any_resample() -> None:
+    same = share([1, 0, 1, 0])
+    expected = {"value": 0, "low": 0, "high": 0}
+    assert bootstrap_difference(same, same, resample_weights(np.arange(4), 1)) == expected

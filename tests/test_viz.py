@@ -1,0 +1,125 @@
+"""Kedro-Viz shows the project: the graph's layers in order, and the pipelines' nodes in a browser."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from chest_xray.pipelines import data_processing
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 90  # seconds; the server takes about 5, the page about 3
+NOBODY = "http://127.0.0.1:9"  # The discard port: what goes through this proxy arrives nowhere.
+FONTS = {"fonts.googleapis.com", "fonts.gstatic.com"}  # Linked by Kedro-Viz's own page, which does without them.
+BROWSER_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--window-size=1600,1000",
+)
+
+
+@pytest.fixture(scope="module")
+def viz_url() -> Iterator[str]:
+    """Address of a running Kedro-Viz, which reaches no other machine."""
+    port = _free_port()
+    command = [sys.executable, "-m", "kedro", "viz", "run", "--no-browser", "--env=test", f"--port={port}"]
+    environment = {**os.environ, "HTTPS_PROXY": NOBODY}
+    server = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/api/main", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _free_port() -> int:
+    """A port that nobody listens on. The system would offer one above 49151, which Kedro-Viz refuses."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    pytest.fail("No free port among 100 drawn from 20000 to 30000.")
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urlopen(url):
+                return
+        except URLError:
+            time.sleep(0.2)
+    pytest.fail(f"Kedro-Viz does not answer at {url} after {PATIENCE} s, or has stopped.")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    """A headless Chromium with an empty profile that records its console and its requests."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options, Service(driver))
+    yield chrome
+    chrome.quit()
+
+
+def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
+
+
+def _requested_hosts(browser: Chrome) -> set[str]:
+    """Every host that the page itself asked for something."""
+    events = [json.loads(entry["message"])["message"] for entry in _log(browser, "performance")]
+    urls = [urlsplit(e["params"]["request"]["url"]) for e in events if e["method"] == "Network.requestWillBeSent"]
+    return {url.hostname or "" for url in urls if url.scheme in ("http", "https")}
+
+
+def test_layers_run_from_raw_images_to_reports(viz_url: str) -> None:
+    with urlopen(f"{viz_url}/api/main") as answer:
+        layers = json.load(answer)["layers"]
+    assert layers == ["raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting"]
+
+
+def test_page_shows_every_step_and_run_without_an_error_and_asks_no_other_host(viz_url: str, browser: Chrome) -> None:
+    steps = {node.name for node in data_processing.create_pipeline().nodes}
+    browser.get(viz_url)
+    WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
+    shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
+    assert shown >= steps | {"baseline", "augmented"}
+
+    severe = [entry["message"] for entry in _log(browser, "browser") if entry["level"] == "SEVERE"]
+    assert [message for message in severe if not any(host in message for host in FONTS)] == []
+    assert _requested_hosts(browser) <= FONTS | {"127.0.0.1"}
