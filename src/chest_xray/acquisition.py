@@ -5,10 +5,11 @@ hospital would alter them, they tell a robust network from a fragile one. Every 
 before any geometry of the network's: what is done to fit a picture to the network is judged along with it.
 """
 
-from typing import Any
+import math
 
 import numpy as np
 
+from chest_xray.decoding import Geometry, fit_grey
 from chest_xray.types import Array
 
 WORKING_SIDE = (
@@ -69,19 +70,20 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")
 
 
-def fit(picture: Array, width: int, height: int) -> Array:
-    """Squeeze or stretch grey values in [0, 1] of any shape to uint8 of (height, width)."""
+def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
+    """Bring grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
     from PIL import Image
 
     image = Image.fromarray(np.uint8(np.clip(picture, 0, 1) * 255 + 0.5))
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(fit_grey(image, size, geometry))
 
 
 def read_working_picture(path: str) -> Array:
     """Decode a radiograph to float32 in [0, 1], `WORKING_SIDE` pixels on the shorter side."""
-    from chest_xray.radiographs import read_header, read_pixels
+    from chest_xray.integrity import read_header
+    from chest_xray.radiographs import read_pixels
 
-    header: dict[str, Any] = read_header(path) or {}
+    header = read_header(path, math.inf)
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
     return pixels.astype(np.float32) / 255

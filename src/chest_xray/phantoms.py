@@ -1,4 +1,4 @@
-"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without any patient data.
+"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without patients.
 
 They have what makes the real task hard to judge (several images a patient, other sizes and contrast from image to
 image) and nothing that says how well a network would do on radiographs.
@@ -21,8 +21,8 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
         aetiology: "none" for clear lungs, "bacterial" for one or two dense patches, "viral" for faint ones all over.
 
     Returns:
-        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide as
-        high.
+        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide
+        as high.
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))

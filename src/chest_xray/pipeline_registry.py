@@ -2,16 +2,20 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, ensemble, evaluation, export, modeling
+from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give every pipeline under the name that users type; `__default__` is all of them in order."""
+    """Give every pipeline under the name that users type; `__default__` is what a result needs, in order."""
     pipelines = {
         "data_processing": data_processing.create_pipeline(),
         "modeling": modeling.create_pipeline("baseline"),
         "evaluation": evaluation.create_pipeline("baseline"),
         "augmentation": augmentation.create_pipeline(),
     }
-    on_request = {"ensemble": ensemble.create_pipeline(), "export": export.create_pipeline("augmented")}
+    on_request = {
+        "download": download.create_pipeline(),
+        "ensemble": ensemble.create_pipeline(),
+        "export": export.create_pipeline("augmented"),
+    }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

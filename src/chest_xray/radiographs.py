@@ -1,45 +1,34 @@
-"""Reading one radiograph from its file: its header, or its pixels as one grey channel."""
+"""Reading one radiograph from its file: its name, or its pixels as one grey channel."""
 
 import re
 from typing import Any
 
 import fsspec
 
+from chest_xray.decoding import Geometry, decode_grey
 from chest_xray.options import InputError
 from chest_xray.types import Array
 
 CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position: 0 healthy, 1 diseased.
 
 
-def read_header(path: str) -> dict[str, Any] | None:
-    """Give width and height in pixels and the colour mode of an image, without decoding it.
+def open_file(path: str) -> Any:
+    """Open a file for reading bytes.
 
     Args:
-        path: A local path or fsspec address.
-
-    Returns:
-        `width`, `height` (pixels) and `mode` (as Pillow names it: "L" is 8-bit grey), or None where the file is not a
-        readable image.
+        path: A local path or fsspec address; fsspec's own way to a local file takes three times as long.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with fsspec.open(path, "rb") as file, Image.open(file) as image:
-            return {"width": image.width, "height": image.height, "mode": image.mode}
-    except (OSError, UnidentifiedImageError):
-        return None
+    return fsspec.open(path, "rb") if "://" in path else open(path, "rb")  # noqa: PTH123
 
 
-def read_pixels(path: str, width: int, height: int) -> Array:
-    """Decode an image to one grey channel and squeeze or stretch it to the size asked for.
-
-    A JPEG is decoded at the smallest scale (1, 1/2, 1/4, 1/8) that is still at least as large as the size asked for,
-    which halves the time of a full decode.
+def read_pixels(path: str, width: int, height: int, geometry: Geometry = "stretch") -> Array:
+    """Decode an image to one grey channel of the size asked for.
 
     Args:
         path: A local path or fsspec address.
         width: Columns of the result, in pixels.
         height: Rows of the result, in pixels.
+        geometry: How the image gets the size; see `decoding.decode_grey`.
 
     Returns:
         Grey values, uint8 in [0, 255], of shape (height, width); 0 is black.
@@ -47,22 +36,18 @@ def read_pixels(path: str, width: int, height: int) -> Array:
     Raises:
         InputError: The file holds no decodable image.
     """
-    import numpy as np
-    from PIL import Image
-
     try:
-        with fsspec.open(path, "rb") as file, Image.open(file) as image:
-            image.draft("L", (width, height))
-            grey = image.convert("L").resize((width, height), Image.Resampling.BILINEAR)
-    except (OSError, SyntaxError) as error:
+        with open_file(path) as file:
+            return decode_grey(file.read(), (width, height), geometry)
+    except Exception as error:  # On damaged data the decoders raise anything from ValueError to struct.error.
         raise InputError(f"cannot decode {path}: {error}. Replace the file or remove it, and run again.") from error
-    return np.asarray(grey)
 
 
 def parse_name(path: str) -> dict[str, str]:
     """Tell patient and aetiology from a file name of the Kermany set.
 
-    Bacterial and viral patients are numbered apart, and so are the two series of healthy ones; the group keeps them apart.
+    Bacterial and viral patients are numbered apart, and so are the two series of healthy ones; the group keeps them
+    apart.
 
     Args:
         path: The path of an image; its last part is the name, the folder above it the class.
@@ -73,9 +58,12 @@ def parse_name(path: str) -> dict[str, str]:
     """
     folder, name = path.split("/")[-2:]
     if diseased := re.match(r"(person\d+)_(bacteria|virus)_", name):
-        return {"group": diseased[0].rstrip("_"), "aetiology": {"bacteria": "bacterial", "virus": "viral"}[diseased[2]]}
+        return {
+            "group": diseased[0].rstrip("_"),
+            "aetiology": {"bacteria": "bacterial", "virus": "viral"}[diseased[2]],
+        }
     healthy = re.match(r"(?:NORMAL2-)?IM-\d+", name)
     return {
         "group": healthy[0] if healthy else f"{folder}/{name}",
-        "aetiology": "none" if folder == CLASSES[0] else "unknown",
+        "aetiology": "none" if folder.upper() == CLASSES[0] else "unknown",
     }

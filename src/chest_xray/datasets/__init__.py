@@ -1,19 +1,25 @@
 """Datasets that kedro-datasets lacks; each imports its heavy library when it loads or saves."""
 
-from chest_xray.datasets.array import ArrayDataset
+from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
+from chest_xray.datasets.array_store import ComputedArrayDataset, FailedRowsDataset
 from chest_xray.datasets.checkpoint import CheckpointDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
 from chest_xray.datasets.packaged_model import PackagedModelDataset
 from chest_xray.datasets.phantom_folder import PhantomFolderDataset
+from chest_xray.datasets.split_table import SplitTableDataset
 
 __all__ = [
-    "ArrayDataset",
+    "ArchiveDataset",
     "CheckpointDataset",
+    "ComputedArrayDataset",
+    "FailedRowsDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",
     "PackagedModelDataset",
     "PhantomFolderDataset",
+    "SplitTableDataset",
+    "UnpackedFolderDataset",
 ]

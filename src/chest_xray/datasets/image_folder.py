@@ -1,5 +1,7 @@
-"""The images of one split, listed and handed out as paths."""
+"""The files of one split, listed and handed out as paths."""
 
+import logging
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import fsspec
@@ -7,50 +9,56 @@ from kedro.io import AbstractDataset, DatasetError
 
 from chest_xray.types import DataFrame
 
-SUFFIXES = (".jpeg", ".jpg", ".png")
+logger = logging.getLogger(__name__)
+
 REMEDY = (
-    "Expected a folder `train` and a folder `test`, each with NORMAL/ and PNEUMONIA/. Unpack the chest X-ray set into "
-    "data/01_raw/chest_xray, or name its place with --params data_root=DIR. No data at hand? `kedro run --env=demo` "
-    "draws synthetic phantoms and runs on them."
+    "Expected a folder `train` and a folder `test`, each with NORMAL/ and PNEUMONIA/. Fetch the chest X-ray set with "
+    "`kedro run --pipelines=download`, or name its place with --params data_root=DIR. No data at hand? "
+    "`kedro run --env=demo` draws synthetic phantoms and runs on them."
 )
 
 
 class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
-    """Lists the image files below a folder: `.jpeg`, `.jpg` and `.png` in any case, without hidden or junk files.
+    """Lists every file below the folder of a split, whatever it is; the index decides what is an image.
+
+    Where there is no such folder, one of that name one or two levels below its parent is taken: archives unpacked by
+    hand often lie in `chest_xray/chest_xray`.
 
     Args:
-        path: A local folder or an fsspec address.
+        path: A local folder or an fsspec address that ends in the name of the split.
         metadata: For plugins such as Kedro-Viz.
     """
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None):
-        self._path = path
+        self._path = path.rstrip("/")
         self.metadata = metadata
 
     def load(self) -> DataFrame:
-        """Give one row a file, in order of path: `path` (str, for fsspec) and `bytes` (int64).
+        """Give one row a file, in order of path.
+
+        Returns:
+            `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where the storage does not tell),
+            `problem` (str): why a file or a folder cannot be opened at all, empty for all others.
 
         Raises:
-            DatasetError: There is no such folder, or no image in it; the message says what was found and what to do.
+            DatasetError: There is no such folder, several that may be meant, or no file in it; the message says what
+                was found and what to do.
         """
         import pandas as pd
 
         filesystem, root = fsspec.core.url_to_fs(self._path)
-        if not filesystem.isdir(root):
-            raise DatasetError(f"no image folder at {self._path}. {REMEDY}")
-        files = filesystem.find(root, detail=True)
-        rows = [
-            (filesystem.unstrip_protocol(path) if "://" in self._path else path, info["size"])
-            for path, info in sorted(files.items())
-            if path.lower().endswith(SUFFIXES) and not _is_junk(path.removeprefix(root))
-        ]
+        folder = _find_split(filesystem, root, self._path)
+        rows = sorted(_list_files(filesystem, folder))
         if not rows:
-            raise DatasetError(f"{self._path} holds {len(files)} files, but no .jpeg, .jpg or .png. {REMEDY}")
-        return pd.DataFrame(rows, columns=["path", "bytes"])
+            raise DatasetError(f"{self._path} holds no files. {REMEDY}")
+        files = pd.DataFrame(rows, columns=["path", "bytes", "modified", "problem"])
+        if "://" in self._path:
+            files["path"] = files["path"].map(filesystem.unstrip_protocol)
+        return files
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: raw images are read, never written."""
-        raise DatasetError(f"{type(self).__name__} is read-only.")
+        raise DatasetError(f"received {type(data).__name__} to save, but {type(self).__name__} is read-only.")
 
     def _exists(self) -> bool:
         filesystem, root = fsspec.core.url_to_fs(self._path)
@@ -60,5 +68,54 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
         return {"path": self._path}
 
 
-def _is_junk(path: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+def _list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
+    """Walk a folder; a folder that cannot be listed becomes a row itself, which fsspec's own `find` leaves out."""
+    try:
+        entries = filesystem.ls(folder, detail=True)
+    except PermissionError:
+        yield folder, 0, "", "no permission"
+        return
+    for entry in entries:
+        if entry["type"] == "directory":
+            yield from _list_files(filesystem, entry["name"])
+        else:
+            modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
+            # A pipe or a device would hang or feed a reader for ever.
+            special = entry["type"] == "other" and not entry.get("islink")
+            yield entry["name"], entry["size"] or 0, str(modified), "not a regular file" if special else ""
+
+
+def _find_split(filesystem: Any, root: str, asked: str) -> str:
+    parent, name = root.rsplit("/", 1)
+    below = _nested(filesystem, parent, name)
+    if filesystem.isdir(root):
+        for copy in below:
+            logger.info("%s is left out: the archive of the Kaggle mirror holds the set twice.", copy)
+        _explain_val(filesystem, parent, name)
+        return root
+    if len(below) > 1:
+        raise DatasetError(f"no image folder at {asked}, but several below: {', '.join(below)}. {REMEDY}")
+    if not below:
+        raise DatasetError(f"no image folder at {asked}. {REMEDY}")
+    logger.info("%s is taken, since there is no %s.", below[0], asked)
+    _explain_val(filesystem, below[0].rsplit("/", 1)[0], name)
+    return below[0]
+
+
+def _nested(filesystem: Any, parent: str, name: str) -> list[str]:
+    """Folders of a split's name one level below the parent, or else two levels below."""
+    for pattern in (f"{parent}/*/{name}", f"{parent}/*/*/{name}"):
+        found = [each for each in filesystem.glob(pattern) if "__MACOSX" not in each and filesystem.isdir(each)]
+        if found:
+            return sorted(found)
+    return []
+
+
+def _explain_val(filesystem: Any, parent: str, name: str) -> None:
+    if name == "train" and filesystem.isdir(f"{parent}/val"):
+        logger.info(
+            "%s/val (%d files) is left out: the 16 images that the Kaggle mirror puts there are too few to choose "
+            "a model by. Validation images come from train, by whole patients.",
+            parent,
+            len(filesystem.find(f"{parent}/val")),
+        )

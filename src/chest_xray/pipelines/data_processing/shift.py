@@ -1,18 +1,16 @@
 """Validation under shift: every validation image taken again under conditions that training never saw."""
 
-import logging
-import os
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from chest_xray.acquisition import KINDS, fit, reacquire, read_working_picture
+from chest_xray.datasets.partial_array import RowPlan
 from chest_xray.options import Options
-from chest_xray.pipelines.data_processing.nodes import Preparation
+from chest_xray.pipelines.data_processing.prepare import Preparation, fingerprint
 from chest_xray.types import Array, DataFrame
-
-logger = logging.getLogger(__name__)
 
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 
@@ -54,35 +52,35 @@ def list_shifted_validation(image_split: DataFrame, shift: Shift) -> DataFrame:
     return validation.merge(conditions, how="cross")
 
 
-def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparation: Preparation) -> Array:
-    """Take the validation images again, and prepare them as the network will read them.
+def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparation: Preparation) -> RowPlan:
+    """Plan how the validation images are taken again and prepared as the network will read them.
 
     Args:
         shifted_validation: One row an image and condition, from `list_shifted_validation`.
         shift: Seed, and the strongest of each kind, of which the combined condition draws shares.
-        preparation: Width and height in pixels.
+        preparation: Width and height in pixels, and the geometry.
 
     Returns:
-        uint8 of shape (rows, height, width), in the order of the rows.
+        A plan of uint8 of shape (rows, height, width), in the order of the rows; its dataset carries it out.
     """
-    from tqdm.contrib.concurrent import thread_map
+    rows = shifted_validation[["path", "kind", "strength"]].to_numpy()
+    read = lru_cache(maxsize=32)(read_working_picture)  # All conditions of a picture stand one after the other.
 
-    pixels = np.empty((len(shifted_validation), preparation.height, preparation.width), np.uint8)
+    def compute(row: int) -> Array:
+        path, kind, strength = rows[row]
+        rng = np.random.default_rng([shift.seed, row])
+        picture = read(path)
+        for each, how_much in _combined(shift, rng) if kind == "combined" else [(kind, strength)]:
+            picture = reacquire(picture, each, how_much, rng)
+        return fit(picture, (preparation.width, preparation.height), preparation.geometry)
 
-    def take_again(rows: Array) -> None:
-        picture = read_working_picture(shifted_validation["path"].iloc[rows[0]])
-        for row in rows:
-            kind, strength = shifted_validation["kind"].iloc[row], shifted_validation["strength"].iloc[row]
-            rng = np.random.default_rng([shift.seed, row])
-            steps = _combined(shift, rng) if kind == "combined" else [(kind, float(strength))]
-            altered = picture
-            for step in steps:
-                altered = reacquire(altered, step[0], step[1], rng)
-            pixels[row] = fit(altered, preparation.width, preparation.height)
-
-    images = np.array_split(np.arange(len(pixels)), shifted_validation["path"].nunique())
-    thread_map(take_again, images, max_workers=os.cpu_count(), disable=None, desc="Taking again", unit="image")
-    return pixels
+    files = shifted_validation[["path", "bytes", "modified", "kind", "strength"]]
+    return RowPlan(
+        title="Taking again",
+        fingerprint=fingerprint(files, shift, preparation),
+        shape=(len(rows), preparation.height, preparation.width),
+        compute=compute,
+    )
 
 
 def _combined(shift: Shift, rng: np.random.Generator) -> list[tuple[str, float]]:

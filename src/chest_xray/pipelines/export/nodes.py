@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 from chest_xray.datasets.packaged_model import PackagedModel
-from chest_xray.pipelines.data_processing.nodes import Preparation
+from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.radiographs import CLASSES
 from chest_xray.types import Array, DataFrame, Model
 

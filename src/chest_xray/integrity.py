@@ -1,0 +1,100 @@
+"""Whether a file is an image worth decoding, told from its header and its last bytes alone."""
+
+from typing import Any
+
+from chest_xray.decoding import read_orientation
+from chest_xray.radiographs import CLASSES, open_file
+
+JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
+TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
+END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
+
+
+def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
+    """Give size and colour mode of an image without decoding it, or say why it is none.
+
+    Args:
+        path: A local path or fsspec address.
+        max_megapixels: Above this an image is refused: a few kilobytes can unfold to gigabytes.
+
+    Returns:
+        `width`, `height` (pixels, of the upright image) and `mode` (as Pillow names it: "L" is 8-bit grey); or `reason`
+        (a word or two that many files share) and `detail`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with open_file(path) as file, Image.open(file) as image:
+            return _describe(file, image, max_megapixels)
+    except FileNotFoundError:
+        return _refusal("broken link", "the file it points to does not exist")
+    except PermissionError as error:
+        return _refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
+    except Image.DecompressionBombError as error:
+        return _refusal("too large", str(error))
+    except UnidentifiedImageError:
+        return _not_an_image(path)
+    except Exception as error:  # Pillow's readers raise anything from SyntaxError to struct.error on damaged headers.
+        return _refusal("not an image", f"{type(error).__name__}: {error}")
+
+
+def tell_junk(path: str) -> bool:
+    """Tell whether a file is what operating systems leave behind in folders and archives.
+
+    Args:
+        path: With `/` between its parts.
+    """
+    *folders, name = path.split("/")
+    return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
+
+
+def tell_misplaced(path: str) -> dict[str, str] | None:
+    """Tell files that are left out for where they lie or what they are called.
+
+    Args:
+        path: The path below a split: the last part is the name, the folder above it should be the class.
+
+    Returns:
+        `reason` ("junk", "unknown class folder") and `detail`, or None for a file in its place.
+    """
+    folders = path.split("/")[:-1]
+    if tell_junk(path):
+        return _refusal("junk", "left behind by an operating system")
+    if not folders or folders[-1].upper() not in CLASSES:
+        return _refusal("unknown class folder", f"lies in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
+    return None
+
+
+def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
+    width, height = image.size
+    if width * height > max_megapixels * 1e6:
+        return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+    marker = END_MARKERS.get(image.format, b"")
+    if marker not in _last_bytes(file):
+        return _refusal("truncated", f"a {image.format} that ends without its end marker")
+    if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
+        width, height = height, width
+    return {"width": width, "height": height, "mode": image.mode}
+
+
+def _last_bytes(file: Any) -> bytes:
+    end = file.seek(0, 2)
+    file.seek(max(end - 16, 0))
+    near = file.read()
+    if b"\xff\xd9" in near or b"IEND" in near:
+        return bytes(near)
+    file.seek(max(end - TAIL, 0))
+    return bytes(file.read())
+
+
+def _not_an_image(path: str) -> dict[str, str]:
+    with open_file(path) as file:
+        start = file.read(8)
+    if not start:
+        return _refusal("empty", "zero bytes")
+    return _refusal("not an image", f"begins with {bytes(start)!r}, which no reader knows")
+
+
+def _refusal(reason: str, detail: str) -> dict[str, str]:
+    return {"reason": reason, "detail": detail}

@@ -1,0 +1,128 @@
+"""Unpack an archive that somebody else made: nothing outside the target, no bombs, and all of it or nothing."""
+
+import json
+import logging
+import shutil
+import stat
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from kedro.io import DatasetError
+
+from chest_xray.integrity import tell_junk
+
+logger = logging.getLogger(__name__)
+
+MARKER = ".source.json"
+SPLITS = {"train", "test"}
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """What to unpack, and what is too much.
+
+    Args:
+        archive: `path`, `sha256` and `source` of a zip file.
+        max_gigabytes: Of all files together, unpacked.
+        max_files: Number of files.
+        max_ratio: Size unpacked over size packed; radiographs are packed already and stay near 1.
+    """
+
+    archive: dict[str, str]
+    max_gigabytes: float
+    max_files: int
+    max_ratio: float
+
+
+def unpack(plan: Unpacking, target: Path) -> None:
+    """Put the image folders of an archive in place.
+
+    Args:
+        plan: The archive and its limits.
+        target: Gets the `train` and `test` of the archive, whatever folder they lie in there. Nothing is done where the
+            same archive has been unpacked before.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, is too large, or has no `train` and `test`; or
+            the target holds something else.
+    """
+    if (target / MARKER).exists() and json.loads((target / MARKER).read_text("utf-8")) == plan.archive:
+        logger.info("%s holds what %s has: nothing to unpack.", target, plan.archive["path"])
+        return
+    if target.exists() and any(target.iterdir()):
+        raise DatasetError(
+            f"{target} is not empty, and its files are not from {plan.archive['path']}. Move them away, or unpack to "
+            "another place with --params data_root=DIR."
+        )
+    part = target.with_name(f".part-{target.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        _extract(plan, part)
+        root = _find_splits(part, plan.archive["path"])
+        (root / MARKER).write_text(json.dumps(plan.archive), "utf-8")
+        if target.exists():
+            target.rmdir()
+        root.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _extract(plan: Unpacking, part: Path) -> None:
+    from tqdm import tqdm
+
+    try:
+        with zipfile.ZipFile(plan.archive["path"]) as archive:
+            members = _choose_members(archive, plan)
+            total = sum(member.file_size for member in members)
+            if total > shutil.disk_usage(part).free:
+                raise DatasetError(f"{plan.archive['path']} unpacks to {total / 1e9:.1f} GB; {part} has less room.")
+            with tqdm(total=total, unit="B", unit_scale=True, desc="Unpacking", disable=None) as bar:
+                for member in members:
+                    archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
+                    bar.update(member.file_size)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
+        raise DatasetError(f"{plan.archive['path']} is no sound zip archive: {error}. Get it again.") from error
+
+
+def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
+    for member in archive.infolist():
+        if problem := _tell_danger(member):
+            raise DatasetError(
+                f"{plan.archive['path']} is refused: {member.filename!r} {problem}. No honest image archive has such "
+                "an entry; get it from another source."
+            )
+    members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
+    total, packed = sum(each.file_size for each in members), Path(plan.archive["path"]).stat().st_size
+    for what, found, limit in (
+        ("max_gigabytes", total / 1e9, plan.max_gigabytes),
+        ("max_files", len(members), plan.max_files),
+        ("max_ratio", total / packed, plan.max_ratio),
+    ):
+        if found > limit:
+            raise DatasetError(
+                f"{plan.archive['path']} is refused: it would unpack to {len(members)} files of {total / 1e9:.3g} GB, "
+                f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g}."
+            )
+    return members
+
+
+def _tell_danger(member: zipfile.ZipInfo) -> str | None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+        return "points outside of the folder it is unpacked to"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    return None
+
+
+def _find_splits(part: Path, archive: str) -> Path:
+    """The uppermost folder that holds both splits."""
+    for folder in sorted([part, *part.rglob("*/")], key=lambda each: (len(each.parts), each)):
+        if {each.name for each in folder.iterdir() if each.is_dir()} >= SPLITS:
+            return folder
+    found = ", ".join(sorted(each.name for each in part.iterdir())[:5]) or "nothing"
+    raise DatasetError(f"{archive} holds {found}; expected a folder with `train` and `test` in it.")

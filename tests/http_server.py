@@ -1,0 +1,81 @@
+"""A real HTTP server on the loopback that serves one file, with ranges, and breaks when it is told to."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Served:
+    """What the server gives, and what it was asked."""
+
+    data: bytes
+    breaks: list[int] = field(default_factory=list)  # Bytes of a response after which the connection is cut.
+    ranges: bool = True
+    etag: str | None = '"v1"'
+    status: int | None = None
+    url: str = ""
+    requests: list[dict[str, str]] = field(default_factory=list)
+    sent: int = 0
+
+
+@contextmanager
+def serve(served: Served) -> Iterator[Served]:
+    """Serve until the block is left."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            served.requests.append(dict(self.headers))
+            if served.status:
+                self.send_error(served.status)
+                return
+            start = self._start()
+            if start >= len(served.data):
+                self.send_error(416)
+                return
+            self._send_head(start)
+            self._send_body(served.data[start:])
+
+        def _start(self) -> int:
+            match = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            fresh = self.headers.get("If-Range") == served.etag
+            return int(match[1]) if match and fresh and served.ranges else 0
+
+        def _send_head(self, start: int) -> None:
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(served.data) - start))
+            if start:
+                self.send_header("Content-Range", f"bytes {start}-{len(served.data) - 1}/{len(served.data)}")
+            if served.etag:
+                self.send_header("ETag", served.etag)
+            self.end_headers()
+
+        def _send_body(self, body: bytes) -> None:
+            if served.breaks:
+                body = body[: served.breaks.pop(0)]
+                self.close_connection = True
+            self.wfile.write(body)
+            self.wfile.flush()
+            served.sent += len(body)
+            if self.close_connection:
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served.url = f"http://127.0.0.1:{server.server_port}/archive.zip"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

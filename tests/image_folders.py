@@ -1,0 +1,39 @@
+"""A folder of small images, and the way from there to prepared pixels."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from chest_xray.datasets import ComputedArrayDataset, FailedRowsDataset, ImageFolderDataset
+from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_decodable, keep_readable
+from chest_xray.pipelines.data_processing.prepare import Preparation, list_quarantine, prepare_images
+from chest_xray.types import Array, DataFrame
+
+
+def draw_image_folders(root: Path) -> None:
+    """Two images for each split and class, under names of the Kermany set."""
+    rng = np.random.default_rng(0)
+    for split, first in (("train", 1), ("test", 500)):
+        for number in (first, first + 1):
+            for name in (f"NORMAL/IM-{number:04d}-0001.jpeg", f"PNEUMONIA/person{number}_virus_1.jpeg"):
+                path = root / split / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 256, (40, 48), np.uint8)).save(path)
+
+
+def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFrame, Array]:
+    """From a root of image folders to the index, the quarantine and the prepared pixels, as the pipeline does it."""
+    integrity = Integrity(max_megapixels=1, max_refused_files=max_refused_files)
+    train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
+    indexed, unreadable = index_images(train, test, integrity)
+    readable = keep_readable(indexed, unreadable, integrity)
+    folder = str(root.parent / "prepared")
+    pixels = ComputedArrayDataset(filepath=folder, block=64)
+    failures = FailedRowsDataset(filepath=folder, block=64)
+    for dataset, plan in zip(
+        (pixels, failures), prepare_images(readable, Preparation(width=16, height=16)), strict=True
+    ):
+        dataset.save(plan)
+    quarantine = list_quarantine(readable, unreadable, failures.load())
+    return keep_decodable(readable, quarantine, integrity), quarantine, pixels.load()

@@ -1,0 +1,49 @@
+"""What changes the fingerprint of the prepared images, and what the options refuse."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from chest_xray.options import InputError
+from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
+
+IMAGES = pd.DataFrame({"path": ["a.jpeg", "b.jpeg"], "bytes": [1, 2], "modified": ["1", "2"]})
+
+
+def fingerprint(images: pd.DataFrame = IMAGES, **options: Any) -> str:
+    return prepare_images(images, Preparation(**{"width": 16, "height": 16, **options}))[0].fingerprint
+
+
+def test_unchanged_inputs_and_parameters_have_the_same_fingerprint() -> None:
+    assert fingerprint() == fingerprint(IMAGES.copy())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        fingerprint(width=32),
+        fingerprint(height=32),
+        fingerprint(geometry="crop"),
+        fingerprint(IMAGES.assign(path=["a.jpeg", "c.jpeg"])),
+        fingerprint(IMAGES.assign(bytes=[1, 3])),
+        fingerprint(IMAGES.assign(modified=["1", "3"])),
+        fingerprint(IMAGES.iloc[::-1]),
+        fingerprint(IMAGES.iloc[:1]),
+    ],
+)
+def test_any_change_to_files_or_parameters_changes_the_fingerprint(changed: str) -> None:
+    assert changed != fingerprint()
+
+
+def test_padding_warns_that_it_shows_the_shape(caplog: pytest.LogCaptureFixture) -> None:
+    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="pad"))
+    assert "padding shows the shape of each image" in caplog.text
+    caplog.clear()
+    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="crop"))
+    assert caplog.text == ""
+
+
+def test_an_unknown_geometry_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"geometry: received 'tile', but Input should be 'stretch', 'crop' or 'pad'"):
+        Preparation.model_validate({"width": 16, "height": 16, "geometry": "tile"})

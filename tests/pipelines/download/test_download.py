@@ -1,0 +1,68 @@
+"""From a URL to image folders, as the pipeline does it."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from chest_xray.datasets import ArchiveDataset, UnpackedFolderDataset
+from chest_xray.options import InputError
+from chest_xray.pipelines.download import create_pipeline
+from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, locate_archive
+from tests.http_server import Served, serve
+
+PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))
+
+
+def read_options(**changes: Any) -> Download:
+    return Download.model_validate({**PARAMETERS["download"], **changes})
+
+
+def test_the_name_of_a_preset_stands_for_its_address() -> None:
+    source = locate_archive(read_options(source="mendeley"))
+    assert source.address.startswith("https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/")
+    assert locate_archive(read_options(source="kaggle")).address.endswith("paultimothymooney/chest-xray-pneumonia")
+
+
+def test_anything_else_is_taken_as_it_is() -> None:
+    assert locate_archive(read_options(source="/data/mine.zip", sha256="a" * 64)).address == "/data/mine.zip"
+
+
+def test_a_checksum_given_goes_before_that_of_the_preset() -> None:
+    preset = {"mine": {"url": "https://example.org/a.zip", "sha256": "b" * 64}}
+    assert locate_archive(read_options(source="mine", presets=preset)).sha256 == "b" * 64
+    assert locate_archive(read_options(source="mine", presets=preset, sha256="a" * 64)).sha256 == "a" * 64
+
+
+def test_a_checksum_of_the_wrong_length_stops_the_run() -> None:
+    with pytest.raises(InputError, match=r"sha256: received 'abc', but String should match pattern"):
+        read_options(sha256="abc")
+
+
+def test_from_a_broken_connection_to_image_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "served.zip", "w") as archive:
+        for split in ("train", "test"):
+            archive.writestr(f"chest_xray/{split}/NORMAL/1.jpeg", bytes(range(256)) * 400)
+    with serve(Served((tmp_path / "served.zip").read_bytes(), breaks=[50_000])) as served:
+        catalog = DataCatalog(
+            {
+                "params:download": MemoryDataset(read_options(source=served.url, wait=0)),
+                "params:unpacking": MemoryDataset(UnpackingLimits(**PARAMETERS["unpacking"])),
+                "image_archive": ArchiveDataset(filepath=str(tmp_path / "download")),
+                "image_folders": UnpackedFolderDataset(path=str(tmp_path / "chest_xray")),
+            }
+        )
+        SequentialRunner().run(create_pipeline(), catalog)
+    assert len(served.requests) == 2
+    assert catalog["image_folders"].load() == str(tmp_path / "chest_xray")
+    assert (tmp_path / "chest_xray/test/NORMAL/1.jpeg").read_bytes() == bytes(range(256)) * 400
+
+
+@pytest.mark.parametrize("make", [lambda at: ArchiveDataset(filepath=at), lambda at: UnpackedFolderDataset(path=at)])
+def test_a_remote_folder_is_refused(make: Any) -> None:
+    with pytest.raises(DatasetError, match=r"received 's3://bucket/a'; expected a local folder"):
+        make("s3://bucket/a")
