@@ -9,8 +9,13 @@ BAR = 0.80  # test accuracy that the assignment asks for
 POINT = 0.01  # a smaller change of accuracy is called none
 
 
-def how_well(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say how the network does on test, and against what needs no network."""
+def how_well(metrics: dict[str, Any], header_rule: dict[str, Any]) -> Iterator[Finding]:
+    """Say how the network does on test, and against what needs no network.
+
+    Args:
+        metrics: Of the run.
+        header_rule: For each feature of the file's header its scores on `train` and `test`.
+    """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     accuracy = point["accuracy"]
     yield Finding("performance", {**test, **point})
@@ -25,6 +30,18 @@ def how_well(metrics: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("above_bar_unsure" if accuracy["value"] > BAR else "below_bar", {"bar": BAR})
     majority = max(test["prevalence"], 1 - test["prevalence"])
     yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
+    feature = best_on_train(header_rule)
+    header = header_rule[feature]["test"]["accuracy"]
+    key = "better_than_header" if accuracy["low"] > header else "not_better_than_header"
+    yield Finding(key, {"feature": feature, "header": header})
+
+
+def best_on_train(header_rule: dict[str, Any]) -> str:
+    """Name the feature of the header that tells the classes apart best on train, by balanced accuracy."""
+    return max(
+        header_rule,
+        key=lambda feature: header_rule[feature]["train"]["sensitivity"] + header_rule[feature]["train"]["specificity"],
+    )
 
 
 def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:

@@ -243,12 +243,15 @@ def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure
     return figure
 
 
-def write_conclusions(metrics: dict[str, Any], history: DataFrame, data_source: str) -> str:
+def write_conclusions(
+    metrics: dict[str, Any], history: DataFrame, header_rule: dict[str, Any], data_source: str
+) -> str:
     """Write what the numbers support: how well, where it fails, validation against test, what to try next.
 
     Args:
         metrics: From `compute_metrics`.
         history: One row an epoch; the kept one says how training went.
+        header_rule: How far the header of the file goes without a look at a pixel.
         data_source: Stands on the page.
 
     Returns:
@@ -261,7 +264,7 @@ def write_conclusions(metrics: dict[str, Any], history: DataFrame, data_source: 
         "kept_last": bool(kept["epoch"] == len(history)),
     }
     sections = {
-        "how_well": list(conclusions.how_well(metrics)),
+        "how_well": list(conclusions.how_well(metrics, header_rule)),
         "where_it_fails": list(conclusions.where_it_fails(metrics)),
         "validation_and_test": list(conclusions.validation_and_test(metrics)),
         "what_to_try": list(conclusions.what_to_try(metrics, training)),

@@ -54,12 +54,12 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 nodes.write_conclusions,
-                ["metrics", "history", "params:data_source"],
+                ["metrics", "history", "header_rule", "params:data_source"],
                 "conclusions",
                 name="write_conclusions",
             ),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split"},
+        inputs={"prepared_images", "image_split", "header_rule"},
         parameters={"evaluation", "data_source"},
     )
