@@ -163,6 +163,16 @@ def test_calibrated_probabilities_come_true_on_what_they_were_fitted_on() -> Non
         assert table["label"][part].mean() == pytest.approx(low + 0.05, abs=0.03)
 
 
+@pytest.mark.parametrize("logits", [[2.0, 2.0, 2.0, 2.0], [3.0, 2.0, -1.0, -2.0]])
+def test_a_network_that_tells_nothing_or_the_wrong_way_round_says_the_prevalence_of_every_image(
+    logits: list[float],
+) -> None:
+    table = pd.DataFrame({"logit": logits, "label": [0, 0, 1, 1]})
+    calibration = fit_calibration(table, 0.2)
+    assert all(np.isfinite(each) for each in calibration.values())
+    np.testing.assert_allclose(calibrate(table["logit"], calibration), 0.2, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("logit", "changes", "probability"),
     [
