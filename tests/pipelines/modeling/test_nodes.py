@@ -1,0 +1,26 @@
+"""The network is built for the images and the seed of its run, and scores what choices are made on."""
+
+import numpy as np
+
+from chest_xray.pipelines.modeling.nodes import build_model, predict_shifted_validation
+from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
+from tests.pipelines.modeling.toys import make_model, weights_differ
+
+
+def test_the_first_weights_come_from_the_seed() -> None:
+    assert not weights_differ(make_model(), make_model())
+    assert weights_differ(make_model(), make_model(seed=8))
+
+
+def test_the_network_is_built_for_the_prepared_size() -> None:
+    model = build_model(make_pixels(1, height=16, width=24), TINY_NETWORK, make_run())
+    assert model.input_shape == (None, 16, 24, 1)
+
+
+def test_every_image_is_scored_under_every_condition_with_the_condition_beside_it() -> None:
+    table = make_split([0, 0, 1, 1], "shifted_validation").assign(kind=["none", "noise"] * 2, strength=[0, 0.1] * 2)
+    pixels, model = make_pixels(4), make_model()
+    found = predict_shifted_validation(model, pixels, table)
+    assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])
+    probability = model(pixels[..., None].astype(np.float32) / 255).numpy()[:, 0]
+    np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)
