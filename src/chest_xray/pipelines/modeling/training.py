@@ -108,7 +108,7 @@ def train_model(
         `loss`, `accuracy`, the same of validation with the prefix `val_`, and `kept` (the epoch returned).
 
     Raises:
-        InputError: The loss is no longer a number; the checkpoint still holds the epoch before.
+        InputError: Loss or weights are no longer numbers; the checkpoint still holds the epoch before.
     """
     import keras
 
