@@ -24,8 +24,8 @@ class PackagedModelDataset(FileDataset):
     """Writes a network in the format that the suffix of its file names; the converters are Keras' own.
 
     Args:
-        filepath: Ends in `.keras` (contract inside, as `contract.json`), `.onnx` (contract in the metadata under the key
-            "contract") or `.tflite` (LiteRT; no contract inside).
+        filepath: Ends in `.keras` (contract inside, as `contract.json`), `.onnx` (contract in the metadata under the
+            key "contract") or `.tflite` (LiteRT; no contract inside).
         metadata: For plugins such as Kedro-Viz.
 
     Raises:
