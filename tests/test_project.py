@@ -122,11 +122,11 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
     [
         (
             [ENVIRONMENT, "--params=trainin.epochs=3"],
-            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of augmented.",
+            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of augmented, baseline",
         ),
         (
             [ENVIRONMENT, "--params=training.epocs=3"],
-            "epocs: received 3, but Extra inputs are not permitted (known keys: seed, epochs, batch_size",
+            "epocs: received 3, but Extra inputs are not permitted (known keys: epochs, batch_size",
         ),
         (
             [ENVIRONMENT, "--params=training.epochs=0"],

@@ -20,6 +20,10 @@ CONTRACT = {"labels": ["NORMAL", "PNEUMONIA"], "operating_point": {"threshold": 
 IMAGES = make_pixels(100)[..., None].astype(np.float32) / 255
 
 
+# tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
+pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
+
+
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
     """A network whose answers are spread out, so that a wrong one would show."""
