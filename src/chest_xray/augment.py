@@ -130,7 +130,8 @@ def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed
         mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
         images = (images - mean) * (1.0 + options.contrast * contrast) + mean + options.brightness * brightness
     if options.noise:
-        grain = tf.random.stateless_normal(tf.shape(images), seed)
+        # A seed of its own, or the grain would follow from the draws.
+        grain = tf.random.stateless_normal(tf.shape(images), tf.random.fold_in(seed, 1))
         images += grain * tf.abs(noise) * options.noise
     return tf.clip_by_value(images, 0.0, 1.0)
 
