@@ -9,8 +9,12 @@ from kedro.io import DatasetError
 
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.types import Array
 
-ARRAYS = {"network": [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)], "best": []}
+ARRAYS: dict[str, list[Array]] = {
+    "network": [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)],
+    "best": [],
+}
 NOTES = [{"loss": 0.5, "val_loss": 0.1 + 0.2}]
 
 

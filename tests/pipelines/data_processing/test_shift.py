@@ -53,7 +53,7 @@ def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(sp
     assert table["path"].tolist() == [split["path"][1]] * 10 + [split["path"][3]] * 10
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
     assert set(table["subset"]) == {"shifted_validation"}
-    assert table.loc[10, ["label", "group"]].tolist() == split.loc[3, ["label", "group"]].tolist()
+    assert (table["label"][10], table["group"][10]) == (split["label"][3], split["group"][3])
     assert set(split["subset"]) == {"train", "validation", "test"}  # The split itself is not changed.
 
 
