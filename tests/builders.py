@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
+from chest_xray.augment import Augmentation
 from chest_xray.network import Network
-from chest_xray.pipelines.modeling.nodes import Training
+from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.types import Array
 
 TINY_NETWORK = Network(
@@ -26,6 +28,7 @@ def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFr
     return pd.DataFrame(
         {
             "path": paths,
+            "bytes": [1000 + number for number in range(len(labels))],
             "subset": subsets,
             "group": paths,
             "aetiology": ["bacterial" if label else "none" for label in labels],
@@ -39,16 +42,34 @@ def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFr
 def make_predictions(
     labels: Sequence[int], probabilities: Sequence[float], groups: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Join labels and probabilities to a predictions table, as `score_images` gives it."""
-    table = make_split(labels, "test").assign(probability=np.array(probabilities, np.float32))
+    """Join labels and probabilities to a predictions table, as `predict_test` gives it; they pass for calibrated."""
+    given = np.array(probabilities, float)
+    held = np.clip(given, 1e-6, 1 - 1e-6)
+    table = make_split(labels, "test").assign(logit=logit(held), probability=given, calibrated=given)
     return table if groups is None else table.assign(group=list(groups))
 
 
+def make_point(threshold: float, other: float = 0.25, rule: str = "balanced_accuracy") -> dict[str, Any]:
+    """An operating point that decides at `threshold`, by `rule`, and whose calibration leaves probabilities alone."""
+    rules = {"balanced_accuracy": threshold, "sensitivity": other}
+    if rule == "sensitivity":
+        rules = {"balanced_accuracy": other, "sensitivity": threshold}
+    points = {name: {"threshold": each, "sensitivity": 0.9, "specificity": 0.8} for name, each in rules.items()}
+    unchanged = {"temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
+    return {"rule": rule, "threshold": threshold, "points": points, "calibration": unchanged}
+
+
+def make_run(seed: int = 7, **augmentation: Any) -> Run:
+    """What a run has of its own; without copies but for those asked for."""
+    return Run(seed=seed, augmentation=Augmentation(**augmentation))
+
+
 def make_training(**changes: Any) -> Training:
-    """Options of a short training in float32."""
+    """Options of a short training in float32, at one learning rate."""
     plain = {
-        **{"seed": 7, "epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01},
-        **{"patience": 5, "class_weight": "balanced", "precision": "float32"},
+        **{"epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01, "schedule": "constant"},
+        **{"warmup_epochs": 0, "label_smoothing": 0, "weight_average": 0, "keep": "best", "patience": 5},
+        **{"class_weight": "balanced", "precision": "float32"},
     }
     return Training.model_validate({**plain, **changes})
 
@@ -69,7 +90,7 @@ def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd
     return pd.DataFrame(
         {
             **{"epoch": epoch, "steps": steps * epoch, "seconds": 1.5},
-            **{"loss": 0.5, "accuracy": 0.8, "auc": 0.9, "val_loss": val_loss, "val_accuracy": 0.75, "val_auc": 0.85},
+            **{"loss": 0.5, "accuracy": 0.8, "val_loss": val_loss, "val_accuracy": 0.75},
             "kept": epoch == kept,
         }
     )
@@ -96,6 +117,7 @@ def make_run_metrics(
     }
     found = {
         **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "auc": sure(0.9)},
+        **{"brier": 0.12, "ece": 0.05, "at_other": {"rule": "sensitivity", **point}},
         "sensitivity_by_aetiology": {"bacterial": sure(0.9), "viral": sure(0.9)}
         if by_aetiology is None
         else by_aetiology,

@@ -220,6 +220,20 @@ def test_noise_has_mean_zero_and_no_more_than_the_stated_deviation() -> None:
     assert abs(beside) < 0.01
 
 
+def test_the_grain_does_not_depend_on_what_else_was_drawn() -> None:
+    image = np.full((1, 4, 4, 1), 0.5, np.float32)
+
+    def draw(**options: Any) -> Array:
+        drawn = [augment(image, Augmentation(**options), (3, number)) for number in range(400)]
+        return np.reshape(drawn, (400, -1)) - 0.5
+
+    grain = draw(noise=0.1)
+    for other in (draw(brightness=0.2)[:, :1], np.abs(draw(brightness=0.2)[:, :1])):
+        for each in (grain, np.abs(grain)):
+            found = np.corrcoef(np.hstack([other, each]), rowvar=False)[0, 1:]
+            assert np.abs(found).max() < 0.2  # four standard errors
+
+
 def test_blur_is_the_gaussian_filter_of_scipy_with_a_width_for_each_image() -> None:
     images, sigmas = make_images(4), [0.0, 0.4, 1.0, 2.0]
     blurred = _blur(tf.constant(images), tf.constant(sigmas), 2.0).numpy()

@@ -10,11 +10,10 @@ from chest_xray.hooks import CheckInputs
 from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
-MADE_BY_DATA_PROCESSING = ("prepared_images", "image_split")
-MADE_BY_MODELING = tuple(
-    f"baseline.{name}" for name in ("model", "operating_point", "history", "validation_predictions")
-)
+MADE_BY_DATA_PROCESSING = ("prepared_images", "image_split", "shifted_validation", "shifted_validation_images")
+MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history"))
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
+MADE_BY_AUGMENTATION = ("augmented.model", "augmented.operating_point")
 
 
 def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:
@@ -33,8 +32,8 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
 @pytest.mark.parametrize(
     ("pipeline", "existing", "missing", "makers"),
     [
-        ("modeling", (), "image_split, prepared_images do", ["data_processing"]),
-        ("modeling", ("image_split",), "prepared_images does", ["data_processing"]),
+        ("modeling", (), "image_split, prepared_images, shifted_.*, shifted_validation_images do", ["data_processing"]),
+        ("modeling", MADE_BY_DATA_PROCESSING[1:], "prepared_images does", ["data_processing"]),
         ("evaluation", MADE_BY_DATA_PROCESSING, "baseline.history, .* do", ["modeling"]),
         ("evaluation", (), "baseline.history, .*, image_split, prepared_images do", ["data_processing", "modeling"]),
         (
@@ -45,6 +44,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             *("augmentation", (), "baseline.history, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
+        ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
     ],
 )
 def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(
@@ -64,6 +64,7 @@ def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(
         ("modeling", MADE_BY_DATA_PROCESSING),
         ("evaluation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING),
         ("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING + MADE_BY_EVALUATION),
+        ("export", MADE_BY_DATA_PROCESSING + MADE_BY_AUGMENTATION),
     ],
 )
 def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tuple[str, ...]) -> None:
@@ -75,7 +76,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
     [
         ({"trainin": {"epochs": 3}}, "trainin.epochs", r" Did you mean 'training'\?"),
         ({"data_rot": "/data"}, "data_rot", r" Did you mean 'data_root'\?"),
-        ({"augmented": {"augmentaton": {"tilt": 5}}}, "augmented.augmentaton.tilt", r" Did you mean 'augmented.augm"),
+        ({"augmentd": {"augmentation": {"tilt": 5}}}, "augmentd.augmentation.tilt", r"$"),
         ({"epochs": 3}, "epochs", "$"),
     ],
 )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from chest_xray.network import build_network
-from chest_xray.scoring import COLUMNS, score_images
+from chest_xray.scoring import score_images
 from tests.builders import TINY_NETWORK, make_pixels, make_split
 
 
@@ -13,10 +13,37 @@ def test_every_image_of_the_subset_is_scored_in_its_order_and_no_other() -> None
     split.index = split.index[::-1]  # A row's place counts, not its name.
     table = score_images(network, pixels, split, "test")
     rows = np.arange(1, 150, 3)
-    assert table.columns.tolist() == [*COLUMNS, "probability"]
+    assert table.columns.tolist() == [*split.columns, "logit", "probability"]
     assert table["path"].tolist() == split["path"].iloc[rows].tolist()
     assert table.index.tolist() == list(range(50))
-    assert table["probability"].dtype == np.float32
+    assert table[["logit", "probability"]].dtypes.tolist() == [np.float32, np.float64]
     one_by_one = [float(network(pixels[[row], ..., None] / np.float32(255))[0, 0]) for row in rows]
     np.testing.assert_allclose(table["probability"], one_by_one, atol=1e-6)
     assert len(set(one_by_one)) == 50  # so an image in another's place would show
+
+
+def test_the_probability_is_the_sigmoid_of_the_logit_and_what_the_network_gives() -> None:
+    pixels, network = make_pixels(6), build_network((16, 16), TINY_NETWORK)
+    table = score_images(network, pixels, make_split([0, 1] * 3, "test"), "test")
+    np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-table["logit"].to_numpy(float))), rtol=1e-12)
+    images = pixels[..., None].astype(np.float32) / 255
+    np.testing.assert_allclose(table["probability"], network.predict(images, verbose=0)[:, 0], rtol=1e-5)
+
+
+def test_answers_that_float32_would_round_to_one_stay_apart() -> None:
+    network = build_network((16, 16), TINY_NETWORK)
+    weights = network.get_weights()
+    network.set_weights([*weights[:-1], np.array([25], np.float32)])
+    table = score_images(network, make_pixels(6), make_split([0, 1] * 3, "test"), "test")
+    assert table["probability"].nunique() == 6
+    assert table["probability"].astype(np.float32).nunique() == 1
+
+
+def test_scoring_changes_neither_the_network_nor_the_split() -> None:
+    network, split = build_network((16, 16), TINY_NETWORK), make_split([0, 1] * 3, "test")
+    before, columns = [weight.copy() for weight in network.get_weights()], split.columns.tolist()
+    score_images(network, make_pixels(6), split, "test")
+    assert split.columns.tolist() == columns
+    assert network.layers[-1].activation.__name__ == "sigmoid"
+    for weight, old in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)

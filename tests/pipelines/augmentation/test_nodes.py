@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.augment import Augmentation
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation.nodes import (
     answer,
@@ -18,7 +17,16 @@ from chest_xray.pipelines.augmentation.nodes import (
     write_comparison,
 )
 from chest_xray.pipelines.evaluation.nodes import Evaluation
-from tests.builders import axes_of, interval, make_comparison, make_history, make_pixels, make_predictions, make_split
+from tests.builders import (
+    axes_of,
+    interval,
+    make_comparison,
+    make_history,
+    make_pixels,
+    make_predictions,
+    make_run,
+    make_split,
+)
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 # Cut at 0.5, the first run is right on 2 of 4 healthy and 3 of 4 diseased; the second on 4 and 2.
@@ -229,7 +237,7 @@ def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_s
 
 def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_the_source() -> None:
     pixels, split = make_pixels(4), make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
-    figure = draw_augmented_examples(pixels, split, Augmentation(copies=1, brightness=0.5), "phantoms")
+    figure = draw_augmented_examples(pixels, split, make_run(copies=1, brightness=0.5), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     titles = [axes.get_title() for axes in axes_of(figure)]
     assert titles == [

@@ -3,12 +3,20 @@
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from chest_xray.options import InputError
-from chest_xray.pipelines.evaluation.metrics import metrics_at, proportion, roc_points, summarise, tabulate
-from tests.builders import make_predictions
+from chest_xray.pipelines.evaluation.metrics import (
+    expected_calibration_error,
+    metrics_at,
+    proportion,
+    roc_points,
+    summarise,
+    tabulate,
+)
+from tests.builders import make_point, make_predictions
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
@@ -74,7 +82,7 @@ def make_table() -> pd.DataFrame:
 
 
 def test_a_summary_holds_every_metric_of_a_subset() -> None:
-    found = summarise(make_table(), 0.75, seed=1)
+    found = summarise(make_table(), make_point(0.75), seed=1)
     assert (found["num_images"], found["num_groups"], found["prevalence"]) == (10, 5, 0.6)
     assert counts(found["at_half"]) == (3, 1, 1, 5)
     assert counts(found["at_chosen"]) == (4, 0, 3, 3)
@@ -86,39 +94,84 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
     assert found["loss"] == pytest.approx(-sum(math.log(each) for each in right) / 10, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("rule", "other"), [("balanced_accuracy", "sensitivity"), ("sensitivity", "balanced_accuracy")]
+)
+def test_both_operating_points_are_told_the_one_that_decides_and_the_other(rule: str, other: str) -> None:
+    found = summarise(make_table(), make_point(0.75, other=0.35, rule=rule), seed=1)
+    assert found["at_chosen"] == metrics_at(make_table(), 0.75)
+    # Healthy 0.4 and 0.6 and diseased 0.5 and above are called at 0.35.
+    assert found["at_other"] == {"rule": other, **metrics_at(make_table(), 0.35)}
+    assert counts(found["at_other"]) == (2, 2, 1, 5)
+
+
+def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
+    table = make_table().assign(calibrated=[0.5] * 10)
+    found = summarise(table, make_point(0.75), seed=1)
+    assert found["brier"] == pytest.approx(0.25)
+    assert found["ece"] == pytest.approx(0.1)  # one half was promised, six of ten came true
+    # Squares of what was missing: healthy .01 + .04 + .16 + .36, diseased .49 + .25 + .09 + .04 + .01 + .0025.
+    assert summarise(make_table(), make_point(0.75), seed=1)["brier"] == pytest.approx(0.14525)
+
+
+def calibration_error(labels: list[int], probabilities: list[float]) -> float:
+    return expected_calibration_error(np.array(labels), np.array(probabilities))
+
+
+def test_the_calibration_error_is_the_mean_distance_between_promise_and_truth_by_bin() -> None:
+    # The bin from 3/15 to 4/15: promised 0.22 + 0.24 + 0.26 = 0.72, true 1. That from 9/15: promised 1.24, true 2.
+    assert calibration_error([0, 1, 0, 1, 1], [0.22, 0.24, 0.26, 0.61, 0.63]) == pytest.approx((0.28 + 0.76) / 5)
+    # Errors of either sign in one bin make up for each other, in two bins they do not.
+    assert calibration_error([0, 1], [0.48, 0.52]) == pytest.approx(0)
+    assert calibration_error([0, 1], [0.4, 0.6]) == pytest.approx(0.4)
+
+
+def test_a_certain_answer_falls_into_the_last_bin() -> None:
+    assert calibration_error([1, 0, 1, 0], [1.0, 0.0, 1.0, 0.0]) == 0
+    assert calibration_error([0, 1], [1.0, 0.0]) == 1
+    assert calibration_error([0, 1], [1.0, 0.95]) == pytest.approx(0.95 / 2)
+
+
+def test_the_calibration_error_does_not_depend_on_the_order_of_images() -> None:
+    assert calibration_error(LABELS[::-1], PROBABILITIES[::-1]) == pytest.approx(
+        calibration_error(LABELS, PROBABILITIES)
+    )
+
+
 def test_sensitivity_is_told_for_each_aetiology_at_the_chosen_threshold() -> None:
-    found = summarise(make_table(), 0.75, seed=1)["sensitivity_by_aetiology"]
+    found = summarise(make_table(), make_point(0.75), seed=1)["sensitivity_by_aetiology"]
     assert {name: each["value"] for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
     assert found["viral"] == proportion(0, 2)
 
 
 def test_one_class_alone_is_refused() -> None:
     with pytest.raises(InputError, match=r"images of one class alone \(label: images \{1: 2\}\); expected healthy and"):
-        summarise(make_predictions([1, 1], [0.2, 0.8]), 0.5, seed=1)
+        summarise(make_predictions([1, 1], [0.2, 0.8]), make_point(0.5), seed=1)
 
 
 def test_probabilities_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(InputError, match=r"received 1 probabilities that are no numbers of 2; .* Train again"):
-        summarise(make_predictions([0, 1], [float("nan"), 0.8]), 0.5, seed=1)
+        summarise(make_predictions([0, 1], [float("nan"), 0.8]), make_point(0.5), seed=1)
 
 
 def test_the_table_has_a_row_for_each_metric_threshold_and_subset() -> None:
-    table = tabulate({name: summarise(make_table(), 0.75, seed=1) for name in ("validation", "test")})
+    table = tabulate({name: summarise(make_table(), make_point(0.75), seed=1) for name in ("validation", "test")})
     assert table.columns.tolist() == ["metric", "threshold", "subset", "n", "value", "low", "high"]
-    assert table["subset"].tolist() == ["validation"] * 10 + ["test"] * 10
+    assert table["subset"].tolist() == ["validation"] * 14 + ["test"] * 14
     named = ["accuracy", "sensitivity", "specificity", "precision"]
-    assert table["metric"].tolist() == ["loss", "auc", *named, *named] * 2
+    assert table["metric"].tolist() == ["loss", "auc", *named, *named, *named] * 2
     test = {(row["metric"], row["threshold"]): row for _, row in table[table["subset"] == "test"].iterrows()}
     # n is what the share is of: all, the diseased, the healthy, those called diseased.
     assert [test[name, 0.5]["n"] for name in named] == [10, 6, 4, 6]
     assert [test[name, 0.75]["n"] for name in named] == [10, 6, 4, 3]
+    assert [test[name, 0.25]["n"] for name in named] == [10, 6, 4, 8]  # the point that does not decide
     assert test["specificity", 0.5]["value"] == 0.75
     assert test["sensitivity", 0.5]["value"] == 0.8333
     assert table.loc[table["metric"] == "loss", ["low", "high"]].isna().all(axis=None)
 
 
 def test_a_metric_that_does_not_exist_is_an_empty_cell() -> None:
-    table = tabulate({name: summarise(make_table(), 0.99, seed=1) for name in ("validation", "test")})
+    table = tabulate({name: summarise(make_table(), make_point(0.99), seed=1) for name in ("validation", "test")})
     row = table[(table["metric"] == "precision") & (table["threshold"] == 0.99)].iloc[0]
     assert row["n"] == 0
     assert row[["value", "low", "high"]].isna().all()

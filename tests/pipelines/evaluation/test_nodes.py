@@ -15,11 +15,12 @@ from chest_xray.pipelines.evaluation.nodes import (
     draw_roc_curve,
     evaluate_with_keras,
     predict_test,
+    predict_validation,
     tabulate_metrics,
     write_conclusions,
 )
 from chest_xray.types import Array
-from tests.builders import axes_of, make_history, make_predictions, make_split
+from tests.builders import axes_of, make_history, make_point, make_predictions, make_split
 
 LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
 SPLIT = make_split([0, 1, *LABELS], ["train", "validation"] + ["test"] * 8)
@@ -40,18 +41,30 @@ def make_grey_reader(slope: float, middle: float) -> keras.Model:
 
 def measure(model: keras.Model, threshold: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metrics of scikit-learn and of Keras."""
-    point = {"threshold": threshold}
-    table = predict_test(model, make_graded_pixels(), SPLIT)
+    point = make_point(threshold)
+    table = predict_test(model, make_graded_pixels(), SPLIT, point)
     computed = compute_metrics(table, table, point, Evaluation(seed=1))
     return computed, evaluate_with_keras(model, make_graded_pixels(), SPLIT, point)
 
 
 def test_test_predictions_are_of_the_test_images_alone() -> None:
-    table = predict_test(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT)
+    table = predict_test(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT, make_point(0.5))
     assert table["label"].tolist() == LABELS
     assert set(table["subset"]) == {"test"}
     greys = np.arange(50, 250, 25) / 255
     np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-4 * (greys - 0.5))), rtol=1e-5)
+
+
+def test_predictions_are_calibrated_as_the_operating_point_says() -> None:
+    point = make_point(0.5)
+    point["calibration"] = {"temperature": 2.0, "bias": np.log(3), "expected_prevalence": 0.5}
+    for predict, subset in ((predict_validation, "validation"), (predict_test, "test")):
+        table = predict(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT, point)
+        assert set(table["subset"]) == {subset}
+        odds = 3 * np.exp(table["logit"].to_numpy(float) / 2)
+        np.testing.assert_allclose(table["calibrated"], odds / (1 + odds), rtol=1e-6)
+        assert table["calibrated"].dtype == np.float64
+        assert (table["calibrated"] != table["probability"]).all()
 
 
 def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
@@ -62,20 +75,26 @@ def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
     assert found["at_chosen"] == {"accuracy": 0.625, "precision": pytest.approx(2 / 3), "recall": 0.5}
 
 
-@pytest.mark.parametrize("place", [0, 3, 7])
-def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_threshold(place: int) -> None:
-    model = make_grey_reader(4, 0.5)
-    probability = predict_test(model, make_graded_pixels(), SPLIT)["probability"].iloc[place]
+# At the steep slope the logits from place 4 on are 17, 35, 54 and 73: in float32, which Keras measures in, their
+# probabilities are all 1.
+@pytest.mark.parametrize(("slope", "place"), [(4, 0), (4, 3), (4, 7), (190, 0), (190, 3), (190, 4), (190, 5)])
+def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_threshold(
+    slope: float, place: int
+) -> None:
+    model = make_grey_reader(slope, 0.5)
+    probability = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5))["probability"].iloc[place]
     computed, by_keras = measure(model, float(probability))
     table = cross_check(computed, by_keras)
-    assert table["difference"].abs().max() < 1e-6
+    assert table["difference"].abs().max() < 1e-5
     assert sum(computed["test"]["at_chosen"][name] for name in ("tp", "fp")) == 8 - place
 
 
 def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_as_certain() -> None:
     # At this slope the logits run from -304 to 284, so that the probabilities are 0 and 1 but for one.
-    computed, by_keras = measure(make_grey_reader(1000, 0.5), 0.5)
-    assert predict_test(make_grey_reader(1000, 0.5), make_graded_pixels(), SPLIT)["probability"].isin([0, 1]).sum() >= 7
+    model = make_grey_reader(1000, 0.5)
+    computed, by_keras = measure(model, 0.5)
+    probability = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5))["probability"]
+    assert ((probability < 1e-30) | (probability == 1)).sum() == 7
     assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-4
     # Two of eight are wrong, each at a cost of -log(1e-7) = 16.1.
     assert by_keras["loss"] == pytest.approx(2 * 16.118 / 8, rel=0.02)
@@ -119,7 +138,7 @@ def test_a_difference_between_keras_and_scikit_learn_stops_the_run(name: str) ->
 def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     validation = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     test = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
-    return validation, test, compute_metrics(validation, test, {"threshold": 0.35}, Evaluation(seed=1))
+    return validation, test, compute_metrics(validation, test, make_point(0.35), Evaluation(seed=1))
 
 
 def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> None:
@@ -129,6 +148,8 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics["validation"]["at_chosen"]["accuracy"]["value"] == 0.75
     assert metrics["test"]["at_chosen"]["accuracy"]["value"] == 0.6
     assert tabulate_metrics(metrics)["n"].max() == 5
+    told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
+    assert metrics["operating_point"] == told
 
 
 def test_the_roc_figure_shows_both_curves_their_points_and_the_source() -> None:

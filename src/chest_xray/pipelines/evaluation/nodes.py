@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chest_xray.batches import image_batches
+from chest_xray.network import without_sigmoid
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.pipelines.evaluation.metrics import LEAST, PLAIN_THRESHOLD, roc_points, summarise, tabulate
@@ -69,24 +70,59 @@ def evaluate_with_keras(
     Returns:
         `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
     """
-    import keras
     import numpy as np
     import tensorflow as tf
 
     rows = np.flatnonzero(image_split["subset"] == "test")
     labels = image_split["label"].to_numpy(np.float32)[rows, None]
-    batches = tf.data.Dataset.zip(
-        image_batches(prepared_images, rows, 64), tf.data.Dataset.from_tensor_slices(labels).batch(64)
-    )
+    answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
+    batches = tf.data.Dataset.zip(image_batches(prepared_images, rows, 64), answers.batch(64))
     thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
-    judged = keras.Sequential([model])
-    judged.compile(loss=_loss, metrics=_keras_metrics(thresholds))
-    scores = judged.evaluate(batches, return_dict=True, verbose=0)
+    scores = _judge(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {
         "loss": scores["loss"],
-        **{at: {name: scores[f"{name}_{at}"] for name in names} for at in thresholds},
+        **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds},
     }
+
+
+def _judge(model: Model, thresholds: dict[str, float]) -> Model:
+    """Give the network an output more for each threshold: above one half where an image is called PNEUMONIA.
+
+    Logits are compared, for near 1 many probabilities are one and the same in float32.
+    """
+    import keras
+
+    def compare(at: str) -> Any:
+        return keras.layers.Activation("sigmoid", name=at)(logits.outputs[0] - _boundary(thresholds[at]))
+
+    logits = without_sigmoid(model)
+    probability = keras.layers.Activation("sigmoid", name="probability")(logits.outputs[0])
+    judged = keras.Model(logits.inputs, {"probability": probability, **{at: compare(at) for at in thresholds}})
+    judged.compile(
+        loss={"probability": _loss},
+        metrics={
+            at: [
+                keras.metrics.BinaryAccuracy("accuracy"),
+                keras.metrics.Precision(name="precision"),
+                keras.metrics.Recall(name="recall"),
+            ]
+            for at in thresholds
+        },
+    )
+    return judged
+
+
+def _boundary(threshold: float) -> float:
+    """Give a logit just below the least one that is called, for Keras' measures ask for more than one half.
+
+    Two steps of float32 below it, for `evaluate` and `predict` differ in the last bit.
+    """
+    import numpy as np
+    from scipy.special import logit
+
+    boundary = logit(np.nextafter(threshold, 0))
+    return float(boundary - 2 * np.spacing(np.float32(max(abs(boundary), 1))))
 
 
 def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
@@ -94,21 +130,6 @@ def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
     import keras
 
     return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))
-
-
-def _keras_metrics(thresholds: dict[str, float]) -> list[Any]:
-    import keras
-    import numpy as np
-
-    found = []
-    for at, threshold in thresholds.items():
-        # Keras calls an image positive above the threshold, the project at or above it. Two steps of float32, for
-        # `evaluate` and `predict` differ in the last bit.
-        just_below = max(float(threshold - 2 * np.spacing(np.float32(threshold))), 0.0)
-        found.append(keras.metrics.BinaryAccuracy(f"accuracy_{at}", threshold=just_below))
-        found.append(keras.metrics.Precision(just_below, name=f"precision_{at}"))
-        found.append(keras.metrics.Recall(just_below, name=f"recall_{at}"))
-    return found
 
 
 def compute_metrics(

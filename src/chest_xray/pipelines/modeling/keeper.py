@@ -56,21 +56,33 @@ class Keeper:
         return [*averaging, note, TqdmCallback(verbose=0, disable=None, desc="Training")]
 
     def note(self, epoch: int, logs: dict[str, float]) -> None:
-        """Take an epoch in: Keras calls this at its end."""
-        if not all(map(math.isfinite, logs.values())):
-            raise InputError(
-                f"training diverged in epoch {epoch + 1}: {logs}; expected finite numbers. Lower "
-                f"training.learning_rate, now {self.training.learning_rate}. "
-                f"The state of epoch {epoch} is in {self.checkpoint.filepath}."
-            )
+        """Take an epoch in: Keras calls this at its end.
+
+        Raises:
+            InputError: A figure or a weight is no longer a number; the checkpoint still holds the epoch before.
+        """
+        arrays = {"network": _values(self.network.variables), "optimizer": _values(self.network.optimizer.variables)}
+        self._require_finite(epoch, logs, arrays["network"])
         now = time.perf_counter()
         self.rows.append({name: float(value) for name, value in logs.items()} | {"seconds": now - self.began})
         self.began = now
         if self.best_epoch == epoch:
             self.best = self._weights()
-        arrays = {"network": _values(self.network.variables), "optimizer": _values(self.network.optimizer.variables)}
         self.checkpoint.save(self.fingerprint, {**arrays, "best": self.best}, self.rows)
         self.network.stop_training = self.is_done
+
+    def _require_finite(self, epoch: int, logs: dict[str, float], values: list[Array]) -> None:
+        import numpy as np
+
+        # The weights are looked at too: ReLU turns NaN into 0, behind which the loss looks sound.
+        num_broken = sum(not np.isfinite(value).all() for value in values)
+        if num_broken or not all(map(math.isfinite, logs.values())):
+            kept = f" The state of epoch {epoch} is in {self.checkpoint.filepath}." if epoch else ""
+            raise InputError(
+                f"training diverged in epoch {epoch + 1}: {logs}, and {num_broken} of {len(values)} arrays of weights "
+                "hold NaN or infinity; expected finite numbers. Lower training.learning_rate, now "
+                f"{self.training.learning_rate}.{kept}"
+            )
 
     def resume(self) -> int:
         """Take up what the checkpoint holds of this very training; give the number of epochs that are over."""

@@ -10,6 +10,8 @@ from chest_xray.types import Array, DataFrame, Series
 
 UnitInterval = Annotated[float, Field(gt=0, lt=1)]
 
+LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
+
 
 class OperatingPointRule(Options):
     """How the decision threshold is chosen, and which share of diseased is expected where the network is used."""
@@ -83,11 +85,10 @@ def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> dict[
 
     fitted = LogisticRegression(C=1e6, class_weight="balanced")
     fitted.fit(predictions[["logit"]].to_numpy(float), predictions["label"])
-    return {
-        "temperature": float(1 / fitted.coef_[0, 0]),
-        "bias": float(fitted.intercept_[0]),
-        "expected_prevalence": expected_prevalence,
-    }
+    slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    if slope < LEAST_SLOPE:
+        slope, bias = LEAST_SLOPE, 0.0
+    return {"temperature": 1 / slope, "bias": bias, "expected_prevalence": expected_prevalence}
 
 
 def calibrate(logit: Series, calibration: dict[str, float]) -> Array:

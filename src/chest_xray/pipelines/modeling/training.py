@@ -109,7 +109,7 @@ def train_model(
         `loss`, `accuracy`, the same of validation with the prefix `val_`, and `kept` (the epoch returned).
 
     Raises:
-        InputError: The loss is no longer a number; the checkpoint still holds the epoch before.
+        InputError: Loss or weights are no longer numbers; the checkpoint still holds the epoch before.
     """
     import keras
 
@@ -155,9 +155,9 @@ def _compile(untrained_model: Model, training: Training, steps_per_epoch: int) -
 def _fingerprint(untrained_model: Model, training_sets: TrainingSets, training: Training) -> str:
     """Tell trainings apart whose checkpoints must not be mixed up."""
     batches = training_sets.train
-    digest = blake2b(
-        repr((training, batches.augmentation, batches.seed, untrained_model.to_json())).encode(), digest_size=16
-    )
+    # Without their names: Keras numbers layers by how many this process has built before.
+    layers = [layer.get_config() | {"name": ""} for layer in untrained_model.layers]
+    digest = blake2b(repr((training, batches.augmentation, batches.seed, layers)).encode(), digest_size=16)
     for array in (batches.pixels, batches.rows, batches.labels, *untrained_model.get_weights()):
         digest.update(array.tobytes() if array.ndim < 3 else memoryview(array).cast("B"))
     return digest.hexdigest()

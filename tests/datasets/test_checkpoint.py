@@ -1,0 +1,85 @@
+"""What an interrupted training left comes back as it was, to that training alone."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from chest_xray.datasets import CheckpointDataset
+from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.types import Array
+
+ARRAYS: dict[str, list[Array]] = {
+    "network": [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)],
+    "best": [],
+}
+NOTES = [{"loss": 0.5, "val_loss": 0.1 + 0.2}]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    """A place in a folder that does not exist yet, as the dataset hands it out."""
+    return CheckpointDataset(filepath=str(tmp_path / "run" / "checkpoint.npz")).load()
+
+
+def test_arrays_and_notes_come_back_to_the_last_bit_with_names_types_and_order(checkpoint: Checkpoint) -> None:
+    checkpoint.save("this", ARRAYS, NOTES)
+    found = checkpoint.load("this")
+    assert found is not None
+    arrays, notes = found
+    assert list(arrays) == ["network", "best"]
+    assert arrays["best"] == []
+    for array, saved in zip(arrays["network"], ARRAYS["network"], strict=True):
+        assert array.dtype == saved.dtype
+        np.testing.assert_array_equal(array, saved)
+    assert notes == NOTES
+
+
+def test_where_nothing_was_left_there_is_nothing(checkpoint: Checkpoint) -> None:
+    assert checkpoint.load("this") is None
+    checkpoint.clear()  # and nothing to forget
+
+
+def test_what_was_saved_last_stands_in_place_of_what_was_before(checkpoint: Checkpoint) -> None:
+    checkpoint.save("this", ARRAYS, [])
+    checkpoint.save("this", {}, NOTES)
+    assert checkpoint.load("this") == ({}, NOTES)
+    assert [path.name for path in Path(checkpoint.filepath).parent.iterdir()] == ["checkpoint.npz"]
+
+
+def test_another_training_is_told_that_it_starts_anew(checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chest_xray")
+    checkpoint.save("this", ARRAYS, NOTES)
+    assert checkpoint.load("other") is None
+    assert caplog.messages == [f"Training starts anew: {checkpoint.filepath} was left by other data or settings"]
+    assert checkpoint.load("this") is not None  # It is not used, but not lost either.
+
+
+def test_once_cleared_it_is_gone(checkpoint: Checkpoint) -> None:
+    checkpoint.save("this", ARRAYS, NOTES)
+    checkpoint.clear()
+    assert checkpoint.load("this") is None
+
+
+def test_a_save_that_fails_leaves_the_checkpoint_before(
+    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save("this", ARRAYS, NOTES)
+
+    def write_half(path: Path, **_: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(np, "savez", write_half)
+    with pytest.raises(OSError, match="no space left"):
+        checkpoint.save("this", {}, [])
+    assert checkpoint.load("this") is not None
+
+
+def test_the_dataset_is_always_there_and_refuses_to_be_an_output(tmp_path: Path) -> None:
+    dataset = CheckpointDataset(filepath=str(tmp_path / "checkpoint.npz"))
+    assert dataset.exists()
+    with pytest.raises(DatasetError, match="CheckpointDataset is not an output; received dict"):
+        dataset.save({})

@@ -1,0 +1,104 @@
+"""A network that is handed on answers as the one that was trained, in every format, with its contract inside."""
+
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
+from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.network import build_network, without_sigmoid
+from chest_xray.types import Array
+from tests.builders import TINY_NETWORK, make_pixels
+
+CONTRACT = {"labels": ["NORMAL", "PNEUMONIA"], "operating_point": {"threshold": 0.25}}
+IMAGES = make_pixels(100)[..., None].astype(np.float32) / 255
+
+
+# tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
+pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    """A network whose answers are spread out, so that a wrong one would show."""
+    keras.utils.set_random_seed(3)
+    network = build_network((16, 16), TINY_NETWORK.model_copy(update={"batch_normalization": True}))
+    *others, kernel, bias = network.get_weights()
+    logits = without_sigmoid(network).predict(IMAGES, verbose=0)
+    network.set_weights([*others, kernel / logits.std(), (bias - logits.mean()) / logits.std()])
+    return network
+
+
+def package(model: keras.Model, path: Path) -> Path:
+    dataset = PackagedModelDataset(filepath=str(path))
+    dataset.save(PackagedModel(model, CONTRACT))
+    assert dataset.load() == path.read_bytes()
+    return path
+
+
+def answers(model: keras.Model) -> Array:
+    found = model.predict(IMAGES, verbose=0)
+    assert found.std() > 0.1
+    return np.asarray(found)
+
+
+def test_plain_keras_loads_the_file_in_safe_mode_and_the_contract_is_inside(model: keras.Model, tmp_path: Path) -> None:
+    path = package(model, tmp_path / "packaged.keras")
+    again = keras.saving.load_model(path, safe_mode=True)
+    np.testing.assert_allclose(answers(again), answers(model), atol=1e-6)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert json.loads(archive.read("contract.json")) == CONTRACT
+
+
+def test_onnx_answers_as_keras_does_and_carries_the_contract(model: keras.Model, tmp_path: Path) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(package(model, tmp_path / "packaged.onnx"))
+    (given,) = session.get_inputs()
+    assert given.shape[1:] == [16, 16, 1]
+    (found,) = session.run(None, {given.name: IMAGES})
+    np.testing.assert_allclose(found, answers(model), atol=1e-4)
+    assert json.loads(session.get_modelmeta().custom_metadata_map["contract"]) == CONTRACT
+
+
+def test_litert_answers_as_keras_does(model: keras.Model, tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(package(model, tmp_path / "packaged.tflite")))
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], IMAGES.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], IMAGES)
+    interpreter.invoke()
+    np.testing.assert_allclose(interpreter.get_tensor(answer["index"]), answers(model), atol=1e-4)
+
+
+def test_a_model_that_was_loaded_and_never_called_is_converted_too(model: keras.Model, tmp_path: Path) -> None:
+    stored = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
+    stored.save(model)
+    assert package(stored.load(), tmp_path / "packaged.onnx").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model", "model.onnx.zip"])
+def test_any_other_format_is_refused(name: str) -> None:
+    with pytest.raises(DatasetError, match=rf"received filepath '{name}'; expected one that ends in .keras, .onnx or"):
+        PackagedModelDataset(filepath=name)
+
+
+@pytest.mark.parametrize("module", ["onnx", "tf2onnx"])
+def test_without_the_converters_the_error_says_how_to_install_them(
+    module: str, model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(DatasetError, match=r"Install the converters: pip install 'chest-xray\[export\]'"):
+        package(model, tmp_path / "packaged.onnx")
+    assert list(tmp_path.iterdir()) == []

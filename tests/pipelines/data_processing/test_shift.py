@@ -1,0 +1,110 @@
+"""Every validation image is taken again under every condition, and no other image is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from chest_xray.options import InputError
+from chest_xray.pipelines.data_processing.nodes import Preparation
+from chest_xray.pipelines.data_processing.shift import Shift, list_shifted_validation, reacquire_validation
+from chest_xray.types import Array
+from tests.builders import make_pixels, make_split
+
+CONDITIONS = [
+    *(("none", 0.0), ("contrast", 0.3), ("contrast", 0.6), ("gamma", 0.5), ("noise", 0.1), ("blur", 2.0)),
+    *(("crop", 0.2), ("tilt", 8.0), ("collimation", 0.25), ("combined", 0.6)),
+]
+
+
+def make_shift(**changes: Any) -> Shift:
+    plain = {
+        **{"seed": 1, "contrast": [0.3, 0.6], "gamma": [0.5], "noise": [0.1], "blur": [2.0], "crop": [0.2]},
+        **{"tilt": [8.0], "collimation": [0.25], "combined": 0.6},
+    }
+    return Shift.model_validate({**plain, **changes})
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> pd.DataFrame:
+    """Two validation images that can be read, between others that cannot."""
+    table = make_split([0, 1, 0, 1, 1], ["train", "validation", "test", "validation", "train"])
+    for row in (1, 3):
+        path = tmp_path / f"{row}.png"
+        Image.fromarray(make_pixels(1, 40, 60, seed=row)[0]).resize((300, 200)).save(path)
+        table.loc[row, "path"] = str(path)
+    return table
+
+
+def take_again(split: pd.DataFrame, shift: Shift) -> tuple[pd.DataFrame, Array]:
+    table = list_shifted_validation(split, shift)
+    return table, reacquire_validation(table, shift, Preparation(width=24, height=16))
+
+
+def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:
+    assert make_shift().conditions() == CONDITIONS
+
+
+def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
+    table = list_shifted_validation(split, make_shift())
+    assert table["path"].tolist() == [split["path"][1]] * 10 + [split["path"][3]] * 10
+    assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
+    assert set(table["subset"]) == {"shifted_validation"}
+    assert (table["label"][10], table["group"][10]) == (split["label"][3], split["group"][3])
+    assert set(split["subset"]) == {"train", "validation", "test"}  # The split itself is not changed.
+
+
+def test_pictures_come_in_the_order_of_the_list_and_of_the_prepared_size(split: pd.DataFrame) -> None:
+    table, pixels = take_again(split, make_shift())
+    assert pixels.shape == (len(table), 16, 24)
+    assert pixels.dtype == np.uint8
+    for place in (0, 10):  # unaltered
+        with Image.open(table["path"][place]) as image:
+            plain = np.asarray(image.resize((24, 16), Image.Resampling.BILINEAR), float)
+        differences = np.abs(pixels.astype(float) - plain).mean(axis=(1, 2))
+        assert differences.argmin() == place
+        assert differences[place] < 3  # resized twice instead of once
+
+
+def test_each_condition_gives_another_picture(split: pd.DataFrame) -> None:
+    _, pixels = take_again(split, make_shift())
+    assert len(np.unique(pixels.reshape(len(pixels), -1), axis=0)) == len(pixels)
+
+
+def test_less_contrast_is_less_contrast(split: pd.DataFrame) -> None:
+    _, pixels = take_again(split, make_shift())
+    deviations = pixels[:3].std(axis=(1, 2))
+    np.testing.assert_allclose(deviations[1:] / deviations[0], [0.7, 0.4], atol=0.03)
+
+
+def test_one_seed_gives_the_same_pictures_and_another_others(split: pd.DataFrame) -> None:
+    first, again, other = (take_again(split, make_shift(seed=seed))[1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(first[0], other[0])  # What is not altered has no chance in it.
+
+
+def test_a_shift_is_drawn_for_each_picture_of_its_own(split: pd.DataFrame) -> None:
+    same = split.copy()
+    with Image.open(split["path"][1]) as image:
+        image.save(split["path"][3])
+    table, pixels = take_again(same, make_shift())
+    for place in table.index[table["kind"].isin(["noise", "combined"])][:2]:
+        assert (pixels[place] != pixels[place + 10]).any()
+    np.testing.assert_array_equal(pixels[0], pixels[10])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"noise": [0.0]}, r"noise.0: received 0.0, but Input should be greater than 0"),
+        ({"combined": 1.5}, "combined: received 1.5, but Input should be less than or equal to 1"),
+        ({"stretch": [0.5]}, r"stretch: received \[0.5\], but Extra inputs are not permitted"),
+    ],
+)
+def test_impossible_conditions_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_shift(**changes)

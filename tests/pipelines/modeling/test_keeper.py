@@ -1,0 +1,141 @@
+"""After every epoch the state is safe; an epoch that went wrong ends training and spoils nothing."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.options import InputError
+from chest_xray.pipelines.modeling.keeper import Keeper
+from chest_xray.pipelines.modeling.training import _compile, train_model
+from tests.builders import make_training
+from tests.pipelines.modeling.toys import make_model, make_sets, weights_differ
+
+
+def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> Keeper:
+    options = make_training(**{"epochs": 6, **training})
+    network = _compile(make_model(seed), options, steps_per_epoch=2)
+    return Keeper(network, options, Checkpoint(str(folder / "checkpoint.npz")), fingerprint)
+
+
+def note(keeper: Keeper, *validation_losses: float) -> None:
+    """Let epochs end with these losses, each with weights of its own: all equal to the epoch's number from 1."""
+    for loss in validation_losses:
+        epoch = len(keeper.rows)
+        keeper.network.set_weights([np.full_like(weight, epoch + 1) for weight in keeper.network.get_weights()])
+        keeper.note(epoch, {"loss": 0.5, "accuracy": 0.7, "val_loss": loss, "val_accuracy": 0.6})
+
+
+def value_of(model: keras.Model) -> float:
+    (value,) = {float(number) for weight in model.get_weights() for number in weight.ravel()}
+    return value
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 3)])
+def test_the_weights_of_the_best_or_of_the_last_epoch_are_given_back(keep: str, kept: int, tmp_path: Path) -> None:
+    keeper = make_keeper(tmp_path, keep=keep)
+    note(keeper, 0.5, 0.4, 0.4)  # Of two that are equally good, the first is the best.
+    trained, history = keeper.finish(steps_per_epoch=2)
+    assert value_of(trained) == kept
+    assert history.loc[history["kept"], "epoch"].tolist() == [kept]
+    assert history["steps"].tolist() == [2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("losses", "keep", "done"),
+    [
+        ([0.5, 0.6], "best", False),
+        ([0.5, 0.6, 0.7], "best", True),
+        ([0.5, 0.6, 0.4, 0.41], "best", False),  # Patience begins anew with each lower loss.
+        ([0.5, 0.6, 0.4, 0.41, 0.4], "best", True),  # As low is not lower.
+        ([0.5, 0.6, 0.7, 0.8], "last", False),
+        ([0.5, 0.4, 0.3, 0.2, 0.1, 0.05], "best", True),  # All six epochs are over.
+    ],
+)
+def test_training_is_over_with_the_epochs_or_with_patience(
+    losses: list[float], keep: str, done: bool, tmp_path: Path
+) -> None:
+    keeper = make_keeper(tmp_path, keep=keep, patience=2)
+    note(keeper, *losses)
+    assert keeper.is_done == done
+    assert keeper.network.stop_training == done
+
+
+def test_a_training_takes_up_what_it_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chest_xray")
+    left = make_keeper(tmp_path)
+    note(left, 0.5, 0.4, 0.6)
+    again = make_keeper(tmp_path, seed=8)
+    assert again.resume() == 3
+    assert again.rows == left.rows
+    assert value_of(again.network) == 3
+    assert {float(weight.flat[0]) for weight in again.best} == {2}
+    assert "Training goes on after epoch 3 of 6" in caplog.messages
+
+
+def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chest_xray")
+    note(make_keeper(tmp_path), 0.5)
+    other = make_keeper(tmp_path, fingerprint="other")
+    assert other.resume() == 0
+    assert other.rows == []
+    assert not weights_differ(other.network, make_model())
+    assert f"Training starts anew: {tmp_path}/checkpoint.npz was left by other data or settings" in caplog.messages
+
+
+def test_once_training_is_over_its_checkpoint_is_gone(tmp_path: Path) -> None:
+    keeper = make_keeper(tmp_path)
+    note(keeper, 0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+    keeper.finish(steps_per_epoch=2)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [{"loss": math.nan}, {"val_loss": math.nan}, {"loss": math.inf}])
+def test_an_epoch_that_diverged_is_named_with_what_to_change_and_the_one_before_is_safe(
+    wrong: dict[str, float], tmp_path: Path
+) -> None:
+    keeper = make_keeper(tmp_path)
+    note(keeper, 0.5, 0.4)
+    before = (tmp_path / "checkpoint.npz").read_bytes()
+    plain = {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6}
+    with pytest.raises(
+        InputError,
+        match=r"diverged in epoch 3: .*(nan|inf).*; expected finite numbers. Lower training.learning_rate, now 0.01. "
+        rf"The state of epoch 2 is in {tmp_path}/checkpoint.npz",
+    ):
+        keeper.note(2, {**plain, **wrong})
+    assert (tmp_path / "checkpoint.npz").read_bytes() == before
+    assert make_keeper(tmp_path).resume() == 2
+
+
+def test_where_the_first_epoch_diverged_no_checkpoint_is_promised(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"diverged in epoch 1: .*now 0.01.$"):
+        make_keeper(tmp_path).note(0, {"loss": math.nan, "val_loss": 0.5})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_real_training_that_diverges_ends_in_a_sentence(optimizer: str, tmp_path: Path) -> None:
+    # With both, ReLU hides the NaN from the loss.
+    options = make_training(optimizer=optimizer).model_copy(update={"learning_rate": 1e30})
+    with pytest.raises(
+        InputError, match=r"diverged in epoch 1: .* and \d of \d arrays of weights hold NaN .* now 1e\+30"
+    ):
+        train_model(make_model(), make_sets(), options, Checkpoint(str(tmp_path / "checkpoint.npz")))
+
+
+def test_weights_that_are_no_numbers_end_training_even_where_the_loss_is_one(tmp_path: Path) -> None:
+    keeper = make_keeper(tmp_path)
+    note(keeper, 0.5)
+    weights = keeper.network.get_weights()
+    weights[2][0, 0, 0, 0] = math.nan
+    keeper.network.set_weights(weights)
+    with pytest.raises(InputError, match=r"diverged in epoch 2: .*, and 1 of 8 arrays of weights hold NaN or infinity"):
+        keeper.note(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
+    assert make_keeper(tmp_path).resume() == 1

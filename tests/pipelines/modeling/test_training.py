@@ -1,0 +1,211 @@
+"""Training can be repeated, keeps the epoch that was asked for, and every setting reaches it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.options import InputError
+from chest_xray.pipelines.modeling.training import (
+    Run,
+    Training,
+    TrainingSets,
+    _compile,
+    build_training_sets,
+    train_model,
+)
+from chest_xray.scoring import score_images
+from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
+from tests.pipelines.modeling.toys import (
+    COPIES,
+    TRAIN,
+    VALIDATION,
+    make_images_and_split,
+    make_model,
+    make_sets,
+    weights_differ,
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    """A place where nothing was left."""
+    return Checkpoint(str(tmp_path / "checkpoint.npz"))
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[keras.Model, keras.Model, pd.DataFrame]:
+    """A model before and after four epochs, and their history."""
+    untrained = make_model()
+    checkpoint = Checkpoint(str(tmp_path_factory.mktemp("training") / "checkpoint.npz"))
+    return untrained, *train_model(untrained, make_sets(), make_training(epochs=4, learning_rate=0.05), checkpoint)
+
+
+def test_training_does_not_change_the_untrained_model(training: tuple[keras.Model, keras.Model, pd.DataFrame]) -> None:
+    untrained, trained, _ = training
+    assert not weights_differ(untrained, make_model())
+    assert weights_differ(trained, untrained)
+
+
+def test_training_learns_and_tells_each_epoch(training: tuple[keras.Model, keras.Model, pd.DataFrame]) -> None:
+    _, trained, history = training
+    assert history.columns.tolist() == [
+        *("epoch", "steps", "seconds", "accuracy", "loss", "val_accuracy", "val_loss", "kept")
+    ]
+    assert history["epoch"].tolist() == [1, 2, 3, 4]
+    assert history["steps"].tolist() == [2, 4, 6, 8]  # 16 images in batches of 8
+    assert (history["seconds"] > 0).all()
+    assert history["kept"].tolist() == (history["val_loss"] == history["val_loss"].min()).tolist()
+    table = score_images(trained, *make_images_and_split(), "validation")
+    assert ((table["probability"] >= 0.5) == (table["label"] == 1)).all()
+
+
+def test_training_with_one_seed_gives_the_same_history_and_predictions_twice(checkpoint: Checkpoint) -> None:
+    untrained, images = make_model(network=TINY_NETWORK.model_copy(update={"dropout": 0.5})), make_images_and_split()
+    first, second, other = (
+        train_model(untrained, make_sets(augmentation=COPIES, seed=seed), make_training(), checkpoint)
+        for seed in (7, 7, 8)
+    )
+    pd.testing.assert_frame_equal(first[1].drop(columns="seconds"), second[1].drop(columns="seconds"))
+    tables = [score_images(trained, *images, "validation") for trained, _ in (first, second, other)]
+    pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
+    assert (tables[0]["probability"] != tables[2]["probability"]).all()
+
+
+def validation_loss(model: keras.Model, sets: TrainingSets) -> float:
+    probability = model.predict(sets.validation.map(lambda images, _: images), verbose=0)
+    labels = np.concatenate([labels for _, labels in sets.validation.as_numpy_iterator()])
+    return float(keras.losses.BinaryCrossentropy()(labels, probability))
+
+
+def test_the_best_epoch_is_kept_and_training_stops_when_patience_is_out(checkpoint: Checkpoint) -> None:
+    sets = make_sets(mislead=True)  # The better it learns, the worse it validates.
+    trained, history = train_model(make_model(), sets, make_training(epochs=6, patience=2), checkpoint)
+    assert history["val_loss"].is_monotonic_increasing
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["kept"].tolist() == [True, False, False]
+    assert validation_loss(trained, sets) == pytest.approx(history["val_loss"][0], rel=1e-4)
+
+
+def test_the_last_epoch_is_kept_where_that_was_asked_for_and_training_goes_on_to_it(checkpoint: Checkpoint) -> None:
+    sets = make_sets(mislead=True)
+    trained, history = train_model(make_model(), sets, make_training(epochs=4, patience=1, keep="last"), checkpoint)
+    assert history["kept"].tolist() == [False, False, False, True]
+    assert validation_loss(trained, sets) == pytest.approx(history["val_loss"][3], rel=1e-4)
+
+
+def test_a_model_trained_in_bfloat16_computes_in_float32_afterwards(checkpoint: Checkpoint) -> None:
+    options = make_training(epochs=1, precision="mixed_bfloat16")
+    trained, _ = train_model(make_model(), make_sets(), options, checkpoint)
+    assert {layer.compute_dtype for layer in trained.layers} == {"float32"}
+
+
+def test_averaged_weights_are_those_of_each_step_with_the_momentum_asked_for(checkpoint: Checkpoint) -> None:
+    sets, options = make_sets(mislead=True), make_training(epochs=1, keep="last")
+    after_one, _ = train_model(make_model(), replace(sets, steps_per_epoch=1), options, checkpoint)
+    after_two, _ = train_model(make_model(), sets, options, checkpoint)
+    averaging = make_training(epochs=1, keep="last", weight_average=0.75)
+    averaged, history = train_model(make_model(), sets, averaging, checkpoint)
+    for first, second, found in zip(*(each.get_weights() for each in (after_one, after_two, averaged)), strict=True):
+        np.testing.assert_allclose(found, 0.75 * first + 0.25 * second, atol=1e-6)
+    assert weights_differ(averaged, after_two)
+    assert validation_loss(averaged, sets) == pytest.approx(history["val_loss"][0], rel=1e-4)  # validated as averaged
+
+
+def rates(steps: list[int], **training: Any) -> list[float]:
+    """The learning rate at these steps, of four epochs of ten steps."""
+    options = make_training(epochs=4, learning_rate=0.1, **training)
+    rate = _compile(make_model(), options, steps_per_epoch=10).optimizer._learning_rate
+    return [float(rate(step)) if callable(rate) else float(rate) for step in steps]
+
+
+def test_the_learning_rate_rises_from_0_and_falls_as_a_cosine_to_a_hundredth() -> None:
+    # Midway between the end of the rise, at step 10, and the end, it has fallen by half of 0.1 - 0.001.
+    found = rates([0, 5, 10, 25, 40], schedule="cosine", warmup_epochs=1)
+    assert found == pytest.approx([0, 0.05, 0.1, 0.0505, 0.001], abs=1e-6)
+
+
+def test_without_a_rise_the_learning_rate_falls_from_the_first_step() -> None:
+    found = rates([0, 20, 40], schedule="cosine", warmup_epochs=0)
+    assert found == pytest.approx([0.1, 0.0505, 0.001], abs=1e-6)
+
+
+def test_a_constant_learning_rate_does_not_rise_either() -> None:
+    assert rates([0], schedule="constant", warmup_epochs=1) == pytest.approx([0.1])
+
+
+def test_smoothed_labels_reach_the_loss() -> None:
+    # Of a label 1 smoothed by 0.2 the loss at a probability of 0.8 is -(0.9 log 0.8 + 0.1 log 0.2).
+    loss = _compile(make_model(), make_training(label_smoothing=0.2), 1).loss
+    expected = -(0.9 * np.log(0.8) + 0.1 * np.log(0.2))
+    assert float(loss(np.array([[1.0]]), np.array([[0.8]]))) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_one_step_is_as_long_as_optimiser_and_learning_rate_say(optimizer: str, checkpoint: Checkpoint) -> None:
+    sets, untrained = make_sets(batch_size=16), make_model()
+    options = make_training(epochs=1, optimizer=optimizer, learning_rate=0.003, batch_size=16)
+    trained, _ = train_model(untrained, sets, options, checkpoint)
+    step = float((trained.get_weights()[-1] - untrained.get_weights()[-1])[0])
+    # The last bias has the gradient mean(probability - label); Adam's first step is as long as the learning rate.
+    pixels, _ = make_images_and_split()
+    gradient = float(np.mean(untrained(pixels[:16, ..., None].astype(np.float32) / 255).numpy()[:, 0] - TRAIN))
+    # Nesterov's momentum of 0.9 adds that share of the first step to itself.
+    expected = -0.003 * (1.9 * gradient if optimizer == "sgd" else np.sign(gradient))
+    assert step == pytest.approx(expected, rel=0.01)
+
+
+def test_an_epoch_has_as_many_steps_with_copies_as_without() -> None:
+    sets = [make_sets(augmentation=each, batch_size=5) for each in (None, COPIES)]
+    assert [each.steps_per_epoch for each in sets] == [4, 4]  # 16 images in batches of 5
+    assert [each.train.num_enlarged for each in sets] == [16, 32]
+
+
+def test_validation_holds_the_validation_images_in_order_and_no_copies() -> None:
+    pixels, _ = make_images_and_split()
+    for augmentation in (None, COPIES):
+        sets = make_sets(augmentation=augmentation)
+        ((images, labels),) = sets.validation.as_numpy_iterator()
+        np.testing.assert_array_equal(images[..., 0], pixels[16:].astype(np.float32) / 255)
+        assert labels[:, 0].tolist() == VALIDATION
+        assert sets.validation.element_spec[1] == tf.TensorSpec((None, 1), tf.float32)
+
+
+def test_only_train_images_are_trained_on() -> None:
+    assert make_sets().train.rows.tolist() == list(range(16))
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "expected"),
+    [("balanced", {0: 2.0, 1: pytest.approx(2 / 3)}), ("none", {0: 1.0, 1: 1.0})],  # 8 / (2 x 2) and 8 / (2 x 6)
+)
+def test_class_weights_are_inverse_to_the_number_of_images(class_weight: str, expected: dict[int, float]) -> None:
+    split = make_split([0, 0, 1, 1, 1, 1, 1, 1, 0, 0], ["train"] * 8 + ["validation"] * 2)
+    sets = build_training_sets(make_pixels(10), split, make_training(class_weight=class_weight), make_run())
+    assert sets.class_weight == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "message"),
+    [
+        (Training, {"epocs": 3}, "epocs: received 3, but Extra inputs are not permitted"),
+        (Training, {"epochs": 0}, "epochs: received 0, but Input should be greater than or equal to 1"),
+        (Training, {"learning_rate": 0}, "learning_rate: received 0, but Input should be greater than 0"),
+        (Training, {"optimizer": "adagrad"}, "optimizer: received 'adagrad', but Input should be 'adam' or 'sgd'"),
+        (Training, {"schedule": "step"}, "schedule: received 'step', but Input should be 'constant' or 'cosine'"),
+        (Training, {"keep": "first"}, "keep: received 'first', but Input should be 'best' or 'last'"),
+        (Training, {"weight_average": 1.0}, "weight_average: received 1.0, but Input should be less than 1"),
+        (Run, {"seed": -1}, "seed: received -1, but Input should be greater than or equal to 0"),
+        (Run, {"augmentation": {"tlt": 5}}, "augmentation.tlt: received 5, but Extra inputs are not permitted"),
+    ],
+)
+def test_impossible_options_are_refused(options: type[Any], changes: dict[str, Any], message: str) -> None:
+    plain = (make_training() if options is Training else make_run()).model_dump()
+    with pytest.raises(InputError, match=message):
+        options.model_validate({**plain, **changes})

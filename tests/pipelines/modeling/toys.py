@@ -1,0 +1,43 @@
+"""A task that a tiny network learns in a few steps: dark healthy and bright diseased images."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+
+from chest_xray.augment import Augmentation
+from chest_xray.network import Network
+from chest_xray.pipelines.modeling.nodes import build_model
+from chest_xray.pipelines.modeling.training import Run, TrainingSets, build_training_sets
+from chest_xray.types import Array
+from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
+
+TRAIN, VALIDATION = [0, 1] * 8, [0, 1] * 4
+COPIES = Augmentation(copies=1, horizontal_flip=True, tilt=10)
+
+
+def make_images_and_split(*, mislead: bool = False) -> tuple[Array, pd.DataFrame]:
+    """16 images for training and 8 for validation; where `mislead`, validation has it the other way round."""
+    labels = np.array(TRAIN + VALIDATION)
+    pixels = (make_pixels(len(labels)) // 4 + 128 * labels[:, None, None]).astype(np.uint8)
+    labels[len(TRAIN) :] = (labels[len(TRAIN) :] + mislead) % 2
+    return pixels, make_split(labels.tolist(), ["train"] * len(TRAIN) + ["validation"] * len(VALIDATION))
+
+
+def make_sets(
+    *, mislead: bool = False, seed: int = 7, augmentation: Augmentation | None = None, **training: Any
+) -> TrainingSets:
+    """Sets of these images, without copies if nothing else is said."""
+    run = Run(seed=seed, augmentation=augmentation or Augmentation())
+    return build_training_sets(*make_images_and_split(mislead=mislead), make_training(**training), run)
+
+
+def make_model(seed: int = 7, network: Network = TINY_NETWORK) -> keras.Model:
+    """An untrained network for these images."""
+    return build_model(make_pixels(1), network, make_run(seed))
+
+
+def weights_differ(first: keras.Model, second: keras.Model) -> bool:
+    """Whether any bit does."""
+    return any((a != b).any() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
