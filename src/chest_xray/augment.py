@@ -29,7 +29,6 @@ class Augmentation(Options):
     """
 
     copies: Annotated[int, Field(ge=0, le=8)] = 0  # altered copies beside each original, drawn anew at each use
-    keep_originals: bool = True  # False: the copies stand in place of the originals
     horizontal_flip: bool = False  # mirrors half of the copies
     zoom: Share = 0.0  # factor from 1 - zoom to 1 + zoom
     shift: Share = 0.0  # of the side, either way

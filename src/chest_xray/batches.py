@@ -41,7 +41,7 @@ class TrainingBatches:
     """An endless sequence of training batches in which batch number n depends on n and the seed alone.
 
     So training can stop after any step and go on later with what it would have seen. Each pass goes once, in a new
-    order, over the enlarged set: the originals (if they are kept) and `copies` altered copies of each, drawn anew.
+    order, over the enlarged set: the originals and `copies` altered copies of each, drawn anew.
 
     Args:
         pixels: Prepared images, uint8 of shape (images, height, width).
@@ -64,8 +64,7 @@ class TrainingBatches:
     ):
         self.pixels, self.rows, self.labels = pixels, rows, labels
         self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
-        self.first_copy = int(augmentation.copies > 0 and not augmentation.keep_originals)
-        self.num_enlarged = len(rows) * (augmentation.copies + 1 - self.first_copy)
+        self.num_enlarged = len(rows) * (1 + augmentation.copies)
 
     def pick(self, step: int) -> tuple[Array, Array, Array]:
         """Say what batch number `step`, counted from 0, is made of.
@@ -79,8 +78,7 @@ class TrainingBatches:
         numbers = np.arange(start, start + self.batch_size)
         passes = {number: self._order(number) for number in np.unique(numbers // self.num_enlarged)}
         items = np.array([passes[n // self.num_enlarged][n % self.num_enlarged] for n in numbers])
-        places = items % len(self.rows)
-        is_copy = items // len(self.rows) + self.first_copy > 0
+        places, is_copy = items % len(self.rows), items >= len(self.rows)
         return places, is_copy, self.labels[places].astype(np.float32)[:, None]
 
     def dataset(self, first_step: int = 0) -> Dataset:

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from chest_xray.pipelines.data_processing.nodes import Preparation
 from PIL import Image
 
 from chest_xray.options import InputError
-from chest_xray.pipelines.data_processing.nodes import Preparation
 from chest_xray.pipelines.data_processing.shift import Shift, list_shifted_validation, reacquire_validation
 from chest_xray.types import Array
 from tests.builders import make_pixels, make_split
