@@ -42,6 +42,7 @@ def show_image(axes: Any, pixels: Array, title: str) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == "uint8" else 1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
+    axes.set_anchor("N")  # Titles beside each other stand at one height.
 
 
 def label_axes(axes: Any, title: str, labels: Sequence[str]) -> None:
