@@ -224,11 +224,14 @@ def test_the_grain_does_not_depend_on_what_else_was_drawn() -> None:
     image = np.full((1, 4, 4, 1), 0.5, np.float32)
 
     def draw(**options: Any) -> Array:
-        drawn = [augment(image, Augmentation(**options), (3, number)) for number in range(400)]
+        seeds = tf.stack([tf.fill([400], 3), tf.range(400)], axis=1)
+        drawn = tf.map_fn(
+            lambda seed: augment(image, Augmentation(**options), seed), seeds, fn_output_signature="float32"
+        )
         return np.reshape(drawn, (400, -1)) - 0.5
 
-    grain = draw(noise=0.1)
-    for other in (draw(brightness=0.2)[:, :1], np.abs(draw(brightness=0.2)[:, :1])):
+    grain, brightness = draw(noise=0.1), draw(brightness=0.2)[:, :1]
+    for other in (brightness, np.abs(brightness)):
         for each in (grain, np.abs(grain)):
             found = np.corrcoef(np.hstack([other, each]), rowvar=False)[0, 1:]
             assert np.abs(found).max() < 0.2  # four standard errors
