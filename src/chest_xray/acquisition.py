@@ -79,11 +79,17 @@ def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
 
 
 def read_working_picture(path: str) -> Array:
-    """Decode a radiograph to float32 in [0, 1], `WORKING_SIDE` pixels on the shorter side."""
+    """Decode a radiograph to float32 in [0, 1], `WORKING_SIDE` pixels on the shorter side.
+
+    Raises:
+        ValueError: The file, which could be read when it was indexed, can not be read any more.
+    """
     from chest_xray.integrity import read_header
     from chest_xray.radiographs import read_pixels
 
     header = read_header(path, math.inf)
+    if "width" not in header:
+        raise ValueError(f"{path} could be read when it was indexed, and now: {header}. Run data_processing again.")
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
     return pixels.astype(np.float32) / 255

@@ -8,7 +8,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
 from chest_xray.options import InputError
@@ -47,6 +47,23 @@ class CheckInputs:
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
                 f"Run {commands} first, with the same --env and --params."
             )
+
+
+class ForgetCheckpoints:
+    """Removes the checkpoint of a training once its model and history are saved, and no sooner."""
+
+    @hook_impl
+    def before_pipeline_run(self, catalog: DataCatalog) -> None:
+        """Keep the catalog in reach."""
+        self.catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Forget the checkpoint after the last output of the node that read it."""
+        if dataset_name == node.outputs[-1]:
+            for name in node.inputs:
+                if name.rsplit(".", 1)[-1] == "checkpoint":
+                    self.catalog.load(name).clear()
 
 
 def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:

@@ -96,7 +96,7 @@ class Keeper:
         return len(self.rows)
 
     def finish(self, steps_per_epoch: int) -> tuple[Model, DataFrame]:
-        """Give the model that is kept, in float32, and the history; forget the checkpoint."""
+        """Give the model that is kept, in float32, and the history."""
         import pandas as pd
 
         kept = self.best_epoch if self.training.keep == "best" else len(self.rows) - 1
@@ -107,7 +107,6 @@ class Keeper:
         table.insert(1, "steps", table["epoch"] * steps_per_epoch)
         table.insert(2, "seconds", table.pop("seconds").round(2))
         table["kept"] = table.index == kept
-        self.checkpoint.clear()
         logger.info(
             "Trained %d epochs in %.0f s; kept epoch %d: validation loss %.4f, accuracy %.4f",
             *(len(table), table["seconds"].sum(), kept + 1, table["val_loss"][kept], table["val_accuracy"][kept]),
