@@ -120,8 +120,8 @@ def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, A
         operating_point: From `choose_operating_point`.
 
     Returns:
-        `num_images` (image and condition), `auc` over all of them pooled, `specificity` at the least sensitivity asked
-        for, and `conditions`: for each kind and strength `auc`, and `sensitivity` and `specificity` at the threshold.
+        `num_images` (image and condition), `auc` over all of them pooled, `worst_auc`, the mean over the worst quarter of
+        the conditions, `specificity` at the least sensitivity asked for, and `conditions`: for each kind and strength `auc`, and `sensitivity` and `specificity` at the threshold.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -134,9 +134,12 @@ def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, A
         }
 
     groups = shifted_predictions.groupby(["kind", "strength"], sort=False)
+    conditions = [{"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups]
+    worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
         "num_images": len(shifted_predictions),
         "auc": float(roc_auc_score(shifted_predictions["label"], shifted_predictions["probability"])),
+        "worst_auc": sum(worst) / len(worst),
         "specificity": operating_point["points"]["sensitivity"]["specificity"],
-        "conditions": [{"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups],
+        "conditions": conditions,
     }
