@@ -120,8 +120,9 @@ def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, A
         operating_point: From `choose_operating_point`.
 
     Returns:
-        `num_images` (image and condition), `auc` over all of them pooled, `worst_auc`, the mean over the worst quarter of
-        the conditions, `specificity` at the least sensitivity asked for, and `conditions`: for each kind and strength `auc`, and `sensitivity` and `specificity` at the threshold.
+        `num_images` (image and condition), `auc` over all of them pooled, `worst_auc`, the mean over the worst quarter
+        of the conditions, `specificity` at the least sensitivity asked for, and `conditions`: for each kind and
+        strength `auc`, and `sensitivity` and `specificity` at the threshold.
     """
     from sklearn.metrics import roc_auc_score
 
