@@ -92,10 +92,8 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    with pytest.raises(
-        InputError,
-        match=f"^received the parameter '{name}', which nothing reads; expected one of audit, augm.*, training, unpacking.{suggestion}",
-    ):
+    told = f"^received the parameter '{name}', which nothing reads; expected one of audit, .*, unpacking.{suggestion}"
+    with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 
 
