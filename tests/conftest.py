@@ -37,6 +37,15 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_project(tmp_path_factory.mktemp("empty") / "project")
 
 
+@pytest.fixture(scope="session")
+def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which data_processing has run; tests leave its data as they are."""
+    project = copy_project(tmp_path_factory.mktemp("prepared") / "project")
+    done = run_kedro(project, "run", "--env=test", "--pipelines=data_processing")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project for one test alone."""

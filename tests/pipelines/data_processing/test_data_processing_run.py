@@ -1,48 +1,25 @@
 """The whole pipeline on phantoms: what it leaves behind, and that a second run decodes nothing."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-PROJECT = Path(__file__).parents[3]
+from tests.conftest import run_kedro
+
+pytestmark = pytest.mark.xdist_group("whole_runs")
 
 
-def run(conf: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "kedro",
-        "run",
-        f"--conf-source={conf}",
-        "--env=test",
-        "--pipelines=data_processing",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT / "src")}
-    return subprocess.run(
-        [*command, *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
-    )
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_kedro(project, "run", "--env=test", "--pipelines=data_processing", *arguments)
 
 
-@pytest.fixture(scope="module")
-def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's configuration, with a data folder of its own, after one run."""
-    root = tmp_path_factory.mktemp("project")
-    shutil.copytree(PROJECT / "conf", root / "conf")
-    (root / "conf/test/globals.yml").write_text(f"data_dir: {root / 'data'}\n", "utf-8")
-    first = run(root / "conf")
-    assert first.returncode == 0, first.stderr
-    return root / "conf"
-
-
-def test_index_split_and_pixels_belong_together(conf: Path) -> None:
-    data = conf.parent / "data"
+def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:
+    data = prepared_project / "data/test"
     split = pd.read_parquet(data / "03_primary/image_split.parquet")
     folder = data / "03_primary/prepared_images"
     pixels = np.load(folder / (folder / "current").read_text() / "array.npy")
@@ -52,8 +29,8 @@ def test_index_split_and_pixels_belong_together(conf: Path) -> None:
     assert split.columns.tolist() == names
 
 
-def test_the_header_rule_is_kept_for_later_reports(conf: Path) -> None:
-    rules = json.loads((conf.parent / "data/08_reporting/header_rule.json").read_text())
+def test_the_header_rule_is_kept_for_later_reports(prepared_project: Path) -> None:
+    rules = json.loads((prepared_project / "data/test/08_reporting/header_rule.json").read_text())
     assert list(rules) == ["width", "height", "aspect", "bytes"]
     for rule in rules.values():
         assert {"threshold", "direction", "test"} <= set(rule)
@@ -61,25 +38,21 @@ def test_the_header_rule_is_kept_for_later_reports(conf: Path) -> None:
         assert rule["test"]["num"] == 26
 
 
-def test_a_second_run_computes_nothing_and_leaves_the_same_split(conf: Path) -> None:
-    before = (conf.parent / "data/03_primary/image_split.parquet").read_bytes()
-    second = run(conf)
+def test_a_second_run_computes_nothing_and_leaves_the_same_split(prepared_project: Path) -> None:
+    before = (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes()
+    second = run(prepared_project)
     assert "Preparing: nothing has changed, 110 rows stand as they are" in second.stderr
     assert "Hashing: nothing has changed, 110 rows stand as they are" in second.stderr
-    assert (conf.parent / "data/03_primary/image_split.parquet").read_bytes() == before
+    assert (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes() == before
 
 
-def test_a_split_table_of_the_user_is_followed(conf: Path) -> None:
-    own = pd.read_parquet(conf.parent / "data/03_primary/image_split.parquet")
+def test_a_split_table_of_the_user_is_followed(prepared_project: Path, project: Path) -> None:
+    shutil.copytree(prepared_project / "data", project / "data")
+    own = pd.read_parquet(project / "data/test/03_primary/image_split.parquet")
+    own["path"] = own["path"].str.replace(str(prepared_project), str(project))
     own["subset"] = own["subset"].replace("validation", "train").where(own["group"] != "IM-0003", "validation")
-    own[["path", "subset"]].to_csv(conf.parent / "split.csv", index=False)
-    followed = run(conf, "--params", f"split_table={conf.parent / 'split.csv'}")
+    own[["path", "subset"]].to_csv(project / "split.csv", index=False)
+    followed = run(project, "--params=split_table=split.csv")
     assert followed.returncode == 0, followed.stderr
-    split = pd.read_parquet(conf.parent / "data/03_primary/image_split.parquet")
+    split = pd.read_parquet(project / "data/test/03_primary/image_split.parquet")
     assert split.loc[split["subset"] == "validation", "group"].unique().tolist() == ["IM-0003"]
-
-
-def test_a_wrong_parameter_stops_before_the_first_node(conf: Path) -> None:
-    stopped = run(conf, "--params", "hold_out.share=0.9")
-    assert stopped.returncode != 0
-    assert "share: received 0.9, but Input should be less than or equal to 0.5" in stopped.stderr
