@@ -11,6 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no process is left alone with it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_whole_runs.py")
+
+
 def copy_project(folder: Path) -> Path:
     """Copy what a run needs, without data and without local settings."""
     folder.mkdir()
@@ -35,15 +40,6 @@ def run_kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which nothing has run; tests leave it so."""
     return copy_project(tmp_path_factory.mktemp("empty") / "project")
-
-
-@pytest.fixture(scope="session")
-def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which data_processing has run; tests leave its data as they are."""
-    project = copy_project(tmp_path_factory.mktemp("prepared") / "project")
-    done = run_kedro(project, "run", "--env=test", "--pipelines=data_processing")
-    assert done.returncode == 0, done.stderr
-    return project
 
 
 @pytest.fixture

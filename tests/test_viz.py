@@ -43,9 +43,6 @@ BROWSER_FLAGS = (
 )
 
 
-pytestmark = pytest.mark.xdist_group("viz")  # Both tests look at one server.
-
-
 @pytest.fixture(scope="module")
 def viz_url() -> Iterator[str]:
     """Address of a running Kedro-Viz, which reaches no other machine."""
