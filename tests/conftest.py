@@ -11,6 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no process is left alone with it in the end."""
+    items.sort(key=lambda item: item.path.name != "test_whole_runs.py")
+
+
 def copy_project(folder: Path) -> Path:
     """Copy what a run needs, without data and without local settings."""
     folder.mkdir()

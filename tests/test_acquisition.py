@@ -112,12 +112,12 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_a_picture_of_any_shape_is_fitted_to_width_and_height_in_grey_values() -> None:
-    fitted = fit(make_picture(20, 30), width=12, height=8)
+    fitted = fit(make_picture(20, 30), (12, 8), "stretch")
     assert fitted.shape == (8, 12)
     assert fitted.dtype == np.uint8
     # Grey values are rounded, and those beyond 0 and 1 held there.
     flat = np.array([[-0.5, 0.0, 0.501, 1.0, 1.5]], np.float32)
-    assert fit(flat, width=5, height=1).tolist() == [[0, 0, 128, 255, 255]]
+    assert fit(flat, (5, 1), "stretch").tolist() == [[0, 0, 128, 255, 255]]
 
 
 @pytest.mark.parametrize(

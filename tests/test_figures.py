@@ -7,7 +7,7 @@ import pytest
 from chest_xray.figures import label_axes, new_figure, show_image
 from chest_xray.pipelines.modeling.nodes import draw_learning_curves
 from chest_xray.types import Array
-from tests.builders import axes_of, make_history
+from tests.builders import TITLE, axes_of, make_history, make_run
 
 
 def test_the_source_of_the_data_stands_on_the_face_of_the_figure() -> None:
@@ -48,8 +48,9 @@ def test_a_plot_has_its_title_and_the_names_of_its_axes() -> None:
 
 def test_learning_curves_show_train_validation_and_the_kept_epoch() -> None:
     history = make_history([0.6, 0.4, 0.5], kept=2).assign(loss=[0.7, 0.5, 0.3])
-    figure = draw_learning_curves(history, "phantoms")
+    figure = draw_learning_curves(history, make_run(), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
+    assert figure.get_suptitle() == TITLE
     loss, accuracy = axes_of(figure)
     assert (loss.get_title(), accuracy.get_title()) == ("Loss by epoch", "Accuracy by epoch")
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "binary cross-entropy")
@@ -63,5 +64,5 @@ def test_learning_curves_show_train_validation_and_the_kept_epoch() -> None:
 
 def test_drawing_does_not_change_the_history() -> None:
     history = make_history([0.6, 0.4], kept=2)
-    draw_learning_curves(history, "phantoms")
+    draw_learning_curves(history, make_run(), "phantoms")
     pd.testing.assert_frame_equal(history, make_history([0.6, 0.4], kept=2))

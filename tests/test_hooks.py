@@ -10,10 +10,16 @@ from chest_xray.hooks import CheckInputs
 from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
-MADE_BY_DATA_PROCESSING = ("prepared_images", "image_split", "shifted_validation", "shifted_validation_images")
+MADE_BY_DATA_PROCESSING = (
+    "prepared_images",
+    "image_split",
+    "shifted_validation",
+    "shifted_validation_images",
+    "header_rule",
+)
 MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history"))
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
-MADE_BY_AUGMENTATION = ("augmented.model", "augmented.operating_point")
+MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history"))
 
 
 def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:
@@ -25,6 +31,7 @@ def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> N
 
 
 def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
+    check("download")
     check("__default__")
     check("data_processing")
 
@@ -44,6 +51,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             *("augmentation", (), "baseline.history, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
+        ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
     ],
 )
@@ -64,6 +72,7 @@ def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(
         ("modeling", MADE_BY_DATA_PROCESSING),
         ("evaluation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING),
         ("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING + MADE_BY_EVALUATION),
+        ("ensemble", MADE_BY_DATA_PROCESSING + MADE_BY_AUGMENTATION),
         ("export", MADE_BY_DATA_PROCESSING + MADE_BY_AUGMENTATION),
     ],
 )
@@ -83,10 +92,8 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    with pytest.raises(
-        InputError,
-        match=f"^received the parameter '{name}', which nothing reads; expected one of augm.*, training.{suggestion}",
-    ):
+    told = f"^received the parameter '{name}', which nothing reads; expected one of audit, .*, unpacking.{suggestion}"
+    with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 
 

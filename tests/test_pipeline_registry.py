@@ -7,6 +7,9 @@ from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipeline_registry import register_pipelines
 
+BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation")
+ON_REQUEST = ("download", "ensemble", "export")
+
 
 def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Node, "__dotted_dataset_name_warned__", False, raising=False)  # Kedro warns once.
@@ -18,19 +21,18 @@ def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch
 
 def test_the_default_is_all_pipelines_together_but_for_those_on_request() -> None:
     pipelines = register_pipelines()
-    default = pipelines.pop("__default__")
-    assert set(pipelines) == {"data_processing", "modeling", "evaluation", "augmentation", "export"}
-    del pipelines["export"]
-    assert {node.name for node in default.nodes} == {node.name for each in pipelines.values() for node in each.nodes}
+    assert set(pipelines) == {"__default__", *BY_DEFAULT, *ON_REQUEST}
+    together = {node.name for name in BY_DEFAULT for node in pipelines[name].nodes}
+    assert {node.name for node in pipelines["__default__"].nodes} == together
 
 
 def test_a_node_is_named_for_its_function_and_its_run() -> None:
     pipelines = register_pipelines()
-    for node in (pipelines["__default__"] + pipelines["export"]).nodes:
+    for node in sum(pipelines.values(), Pipeline([])).nodes:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
 
 
-@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "export"])
+@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "ensemble", "export"])
 def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
     pipelines = register_pipelines()
     order = list(pipelines)

@@ -11,9 +11,10 @@ import pytest
 from chest_xray.pipelines.augmentation import nodes as comparing
 from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.wording import Finding, _words, render
-from tests.builders import interval, make_comparison, make_run_metrics, sure
+from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
+ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
@@ -32,14 +33,14 @@ def of_one_run() -> Iterator[Finding]:
                 validation=dict.fromkeys(("accuracy", "sensitivity", "specificity"), validation),
             )
             metrics["test"]["auc"] = interval(0.96, 0.97, 0.98)
-            yield from conclusions.how_well(metrics)
+            yield from conclusions.how_well(metrics, make_header_rule(0.75))
             yield from conclusions.where_it_fails(metrics)
             yield from conclusions.validation_and_test(metrics)
             for last, train in ((True, 0.9), (False, 0.99)):
                 training = {"train_accuracy": train, "validation_accuracy": 0.9, "kept_last": last}
                 yield from conclusions.what_to_try(metrics, training)
     unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
-    yield from conclusions.how_well(unsure)
+    yield from conclusions.how_well(unsure, make_header_rule())
     flawless = make_run_metrics()
     flawless["test"]["at_chosen"].update(fn=0, fp=0)
     yield from conclusions.where_it_fails(flawless)
@@ -63,7 +64,7 @@ def of_two_runs() -> Iterator[Finding]:
 
 def test_every_finding_can_be_written_and_every_sentence_can_be_found() -> None:
     found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs())}
-    page = render("answer", {"in_numbers": list(found.values())}, "phantoms")
+    page = render("answer", {"in_numbers": list(found.values())}, ABOUT)
     assert "{" not in page
     assert "None" not in page
     assert {finding.key for finding in found.values()} == set(_words()) - NOT_FINDINGS
@@ -106,7 +107,7 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
         "in_numbers": [],
         "how_compared": [Finding("one_seed", {})],
     }
-    lines = render("comparison_title", sections, "phantoms").split("\n")
+    lines = render("comparison_title", sections, ABOUT).split("\n")
     assert lines[:3] == [
         "# Did augmentation help?",
         "",
@@ -125,12 +126,12 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
 
 def test_numbers_are_written_as_the_sentence_says() -> None:
     finding = Finding("threshold_helps", {"at_half": sure(0.7654), "gain": 0.0321})
-    page = render("answer", {"in_numbers": [finding]}, "phantoms")
+    page = render("answer", {"in_numbers": [finding]}, ABOUT)
     assert "Cut at 0.5 it would be right on 76.5%; the chosen threshold gives 3.2% more." in page
 
 
 def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(KeyError, match="no_such_sentence"):
-        render("answer", {"in_numbers": [Finding("no_such_sentence", {})]}, "phantoms")
+        render("answer", {"in_numbers": [Finding("no_such_sentence", {})]}, ABOUT)
     with pytest.raises(KeyError, match="at_half"):
-        render("answer", {"in_numbers": [Finding("threshold_helps", {"gain": 0.1})]}, "phantoms")
+        render("answer", {"in_numbers": [Finding("threshold_helps", {"gain": 0.1})]}, ABOUT)

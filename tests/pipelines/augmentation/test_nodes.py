@@ -69,7 +69,7 @@ def test_runs_that_were_tested_on_different_images_are_refused() -> None:
 
 def test_metrics_of_both_runs_and_their_differences() -> None:
     found = compare_runs(make_pairs(), Evaluation(seed=1))
-    assert (found["num_images"], found["num_groups"]) == (8, 8)
+    assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
     metrics = found["metrics"]
     plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
     # AUC: of 16 pairs the first has 0.3 above 2, 0.5 above 2, 0.8 and 0.9 above 4: 12; the second 3 + 4 + 4 + 4: 15.
@@ -135,9 +135,10 @@ def test_mcnemars_exact_test_counts_the_images_on_which_the_runs_disagree() -> N
 
 def test_the_table_has_a_row_for_each_metric() -> None:
     table = tabulate_comparison(make_comparison(accuracy=interval(-0.01234, 0.05, 0.1)))
-    assert table.columns.tolist() == ["metric", "baseline", "augmented", "difference", "low", "high", "n"]
+    assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high"]
     assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
-    assert table.iloc[0].tolist() == ["accuracy", 0.8, 0.85, 0.05, -0.0123, 0.1, 100]
+    assert table.iloc[0].tolist() == ["accuracy", 100, 0.8, 0.85, 0.05, -0.0123, 0.1]
+    assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity rests on the diseased, specificity on the healthy
 
 
 BETTER, WORSE = interval(0.001, 0.05, 0.1), interval(-0.1, -0.05, -0.001)
@@ -176,7 +177,7 @@ def test_each_difference_has_its_verdict(change: dict[str, float], verdict: str)
     assert first.key == "difference"
     assert first.values["verdict"] == verdict
     assert first.values["metric"] == "Accuracy"
-    assert first.values["value"] == change["value"]
+    assert first.values["value"] == 100 * change["value"]  # in points
 
 
 def test_metrics_are_written_as_people_write_them() -> None:
@@ -216,7 +217,7 @@ def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]
-    assert "- Accuracy: 62.5% without, 75.0% with; difference +12.5% (95% interval" in page
+    assert "- Accuracy: 62.5% without, 75.0% with; difference +12.5 points (95% interval" in page
     assert "The two runs disagree on 3 of 8 test images: augmentation mends 2 and breaks 1" in page
     assert "30 optimiser steps without augmentation and 20 with (the kept weights are those after 20 and 20)" in page
 
@@ -226,7 +227,7 @@ def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_s
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == "Augmented minus baseline on 100 test images"
-    assert axes.get_xlabel() == "percentage points, with 95% interval over patients"
+    assert axes.get_xlabel() == "points (hundredths), with 95% interval over patients"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["AUC", "specificity", "sensitivity", "accuracy"]
     *_, accuracy, estimate, no_change = axes.lines
     assert accuracy.get_xydata().tolist() == [[-2, 3], [10, 3]]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from chest_xray.pipelines.data_processing.nodes import Preparation
 from PIL import Image
 
 from chest_xray.options import InputError
+from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.data_processing.shift import Shift, list_shifted_validation, reacquire_validation
 from chest_xray.types import Array
 from tests.builders import make_pixels, make_split
@@ -41,7 +41,10 @@ def split(tmp_path: Path) -> pd.DataFrame:
 
 def take_again(split: pd.DataFrame, shift: Shift) -> tuple[pd.DataFrame, Array]:
     table = list_shifted_validation(split, shift)
-    return table, reacquire_validation(table, shift, Preparation(width=24, height=16))
+    plan = reacquire_validation(table, shift, Preparation(width=24, height=16))
+    pixels = np.stack([plan.compute(row) for row in range(len(table))])
+    assert pixels.shape == plan.shape
+    return table, pixels
 
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:

@@ -20,7 +20,7 @@ from chest_xray.pipelines.evaluation.nodes import (
     write_conclusions,
 )
 from chest_xray.types import Array
-from tests.builders import axes_of, make_history, make_point, make_predictions, make_split
+from tests.builders import TITLE, axes_of, make_header_rule, make_history, make_point, make_predictions, make_split
 
 LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
 SPLIT = make_split([0, 1, *LABELS], ["train", "validation"] + ["test"] * 8)
@@ -148,6 +148,7 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics["validation"]["at_chosen"]["accuracy"]["value"] == 0.75
     assert metrics["test"]["at_chosen"]["accuracy"]["value"] == 0.6
     assert tabulate_metrics(metrics)["n"].max() == 5
+    assert metrics["run"] == TITLE
     told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
     assert metrics["operating_point"] == told
 
@@ -157,38 +158,44 @@ def test_the_roc_figure_shows_both_curves_their_points_and_the_source() -> None:
     figure = draw_roc_curve(validation, test, metrics, "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
-    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("ROC curve", "1 - specificity", "sensitivity")
+    assert axes.get_title() == f"ROC curve, {TITLE}"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("1 - specificity", "sensitivity")
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert legend[:2] == ["validation: n = 4, AUC 0.750", "test: n = 5, AUC 0.667"]
-    assert "chosen threshold 0.350" in legend
+    for name, num, shown in (("validation", 4, "0.750"), ("test", 5, "0.667")):
+        auc = metrics[name]["auc"]
+        assert f"{name}: n = {num}, AUC {shown} ({auc['low']:.3f} to {auc['high']:.3f})" in legend
+    assert legend[2:] == ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)", "chance"]
     points = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata()) == 1]
-    # Validation at 0.5 and 0.35, then test: one of two healthy called, two of three diseased found, both times.
-    assert points == [[[0, 0.5]], [[0.5, 1]], [[0.5, pytest.approx(2 / 3)]], [[0.5, pytest.approx(2 / 3)]]]
+    # Validation at 0.5, 0.35 and 0.25; test: one of two healthy called and two of three diseased found, then all three.
+    two_thirds = [[0.5, pytest.approx(2 / 3)]]
+    assert points == [[[0, 0.5]], [[0.5, 1]], [[0.5, 1]], two_thirds, two_thirds, [[0.5, 1]]]
 
 
-def test_the_confusion_figure_shows_the_counts_at_both_thresholds_and_the_source() -> None:
+def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source() -> None:
     _, _, metrics = make_metrics()
     metrics["test"]["at_chosen"].update(tn=7, fp=3, fn=2, tp=8)
     figure = draw_confusion_matrices(metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
-    plain, chosen = axes_of(figure)
-    assert plain.get_title() == "plain threshold 0.500, n = 5\naccuracy 0.600"
-    assert chosen.get_title().startswith("chosen threshold 0.350, n = 20\n")
-    assert (chosen.get_xlabel(), chosen.get_ylabel()) == ("decision", "class")
-    assert [text.get_text() for text in chosen.texts] == ["7", "3", "2", "8"]
+    assert figure.get_suptitle() == f"Test, {TITLE}"
+    plain, chosen, other = axes_of(figure)
+    assert plain.get_title() == "threshold 0.500\nn = 5, accuracy 0.600"
+    assert chosen.get_title().startswith("threshold 0.350 (chosen)\nn = 20, ")
+    assert other.get_title() == "threshold 0.250 (other point)\nn = 5, accuracy 0.800"
+    assert (chosen.get_xlabel(), chosen.get_ylabel()) == ("decision", "true class")
+    assert [text.get_text() for text in chosen.texts] == ["7\n70.0%", "3\n30.0%", "2\n20.0%", "8\n80.0%"]
     for labels in (chosen.get_xticklabels(), chosen.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["NORMAL", "PNEUMONIA"]
 
 
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
-    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), "phantoms")
-    assert page.startswith("# Conclusions\n\nData: phantoms. For teaching and research; not a medical device")
+    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule(), "phantoms")
+    assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
         *("## How well it does", "## Where it fails", "## Validation against test", "## What to try next")
     ]
     assert "On 5 test images of 5 patients the network is right on 60.0%" in page
     assert "The last epoch was the best one: train longer" in page
-    earlier = write_conclusions(metrics, make_history([0.5, 0.7], kept=1), "phantoms")
+    earlier = write_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_rule(), "phantoms")
     assert "train longer" not in earlier

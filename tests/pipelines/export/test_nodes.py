@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from chest_xray.pipelines.data_processing.nodes import Preparation
 
 from chest_xray.network import build_network
+from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.export.nodes import export_model, write_contract
 from tests.builders import TINY_NETWORK, make_pixels, make_point, make_split
 

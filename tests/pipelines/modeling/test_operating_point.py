@@ -16,7 +16,7 @@ from chest_xray.pipelines.modeling.operating_point import (
     fit_calibration,
     summarise_shift,
 )
-from tests.builders import make_point, make_predictions
+from tests.builders import TITLE, make_point, make_predictions, make_run
 
 
 def make_rule(rule: str = "balanced_accuracy", least: float = 0.75, prevalence: float = 0.5) -> OperatingPointRule:
@@ -26,7 +26,7 @@ def make_rule(rule: str = "balanced_accuracy", least: float = 0.75, prevalence: 
 
 def choose(rule: str, labels: Sequence[int], probabilities: Sequence[float], least: float = 0.75) -> dict[str, float]:
     """The point that decides by this rule."""
-    found = choose_operating_point(make_predictions(labels, probabilities), make_rule(rule, least))
+    found = choose_operating_point(make_predictions(labels, probabilities), make_rule(rule, least), make_run())
     point: dict[str, float] = found["points"][rule]
     assert (found["rule"], found["threshold"]) == (rule, point["threshold"])
     return point
@@ -124,7 +124,8 @@ def test_both_points_are_computed_whichever_decides() -> None:
         "sensitivity": {"threshold": pytest.approx(0.5), "sensitivity": 0.75, "specificity": 0.5},
     }
     for rule in points:
-        found = choose_operating_point(make_predictions(LABELS, PROBABILITIES), make_rule(rule))
+        found = choose_operating_point(make_predictions(LABELS, PROBABILITIES), make_rule(rule), make_run())
+        assert found["run"] == TITLE
         assert found["points"] == points
         assert found["rule"] == rule
         assert found["threshold"] == found["points"][rule]["threshold"]
@@ -199,7 +200,7 @@ def test_logits_become_probabilities_at_the_expected_prevalence(
 
 def test_the_expected_prevalence_moves_probabilities_and_not_thresholds() -> None:
     table = make_predictions(LABELS, PROBABILITIES)
-    rare, common = (choose_operating_point(table, make_rule(prevalence=each)) for each in (0.1, 0.9))
+    rare, common = (choose_operating_point(table, make_rule(prevalence=each), make_run()) for each in (0.1, 0.9))
     assert rare["points"] == common["points"]
     low, high = (calibrate(table["logit"], each["calibration"]) for each in (rare, common))
     assert (low < high).all()

@@ -29,7 +29,7 @@ def make_sets(
     *, mislead: bool = False, seed: int = 7, augmentation: Augmentation | None = None, **training: Any
 ) -> TrainingSets:
     """Sets of these images, without copies if nothing else is said."""
-    run = Run(seed=seed, augmentation=augmentation or Augmentation())
+    run = Run(title="as a trial", seed=seed, augmentation=augmentation or Augmentation())
     return build_training_sets(*make_images_and_split(mislead=mislead), make_training(**training), run)
 
 

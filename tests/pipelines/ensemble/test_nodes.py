@@ -1,0 +1,67 @@
+"""Several networks become one that says the mean of their logits, and several histories one."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from chest_xray.network import build_network
+from chest_xray.pipelines.ensemble.nodes import average_histories, join_models
+from chest_xray.types import Array
+from tests.builders import TINY_NETWORK, make_history
+
+IMAGES = np.array([0.25, 0.5, 1.0], np.float32)[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)
+
+
+def make_grey_reader(slope: float, bias: float) -> keras.Model:
+    """A model whose logit is slope x mean grey + bias."""
+    output = keras.layers.Dense(1, activation="sigmoid")
+    model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.GlobalAveragePooling2D(), output])
+    output.set_weights([np.array([[slope]], np.float32), np.array([bias], np.float32)])
+    return model
+
+
+def say(model: keras.Model) -> Array:
+    return model.predict(IMAGES, verbose=0)[:, 0]
+
+
+def test_the_ensemble_says_the_sigmoid_of_the_mean_logit() -> None:
+    joined = join_models(make_grey_reader(8.0, 0.0), make_grey_reader(0.0, -1.0), make_grey_reader(-2.0, 4.0))
+    # Logits of the greys 0.25, 0.5 and 1: 2, 4, 8; -1, -1, -1; 3.5, 3, 2. Their means are 1.5, 2 and 3.
+    np.testing.assert_allclose(say(joined), 1 / (1 + np.exp([-1.5, -2.0, -3.0])), rtol=1e-6)
+    # The mean of the probabilities would be 0.712 for the first.
+    assert say(joined)[0] == pytest.approx(0.818, abs=0.001)
+
+
+def test_the_order_of_members_does_not_matter_and_one_alone_stays_what_it_is() -> None:
+    first, second = make_grey_reader(8.0, 0.0), make_grey_reader(-2.0, 1.0)
+    np.testing.assert_allclose(say(join_models(first, second)), say(join_models(second, first)), rtol=1e-6)
+    np.testing.assert_allclose(say(join_models(first, first)), say(first), rtol=1e-6)
+
+
+def test_joining_changes_no_member() -> None:
+    members = [build_network((8, 8), TINY_NETWORK.model_copy(update={"filters": (2,)})) for _ in range(2)]
+    names, before = [member.name for member in members], [say(member) for member in members]
+    join_models(*members)
+    assert [member.name for member in members] == names
+    for member, said in zip(members, before, strict=True):
+        np.testing.assert_array_equal(say(member), said)
+
+
+def test_histories_are_averaged_over_the_epochs_that_all_have_and_their_cost_is_added() -> None:
+    first = make_history([0.6, 0.4, 0.5], kept=2, steps=10).assign(loss=[0.8, 0.6, 0.1])
+    second = make_history([0.2, 0.3], kept=1, steps=10).assign(loss=[0.4, 0.4])
+    averaged = average_histories(first, second)
+    expected = pd.DataFrame(
+        {
+            **{"epoch": [1, 2], "steps": [20, 40], "seconds": [3.0, 3.0], "loss": [0.6, 0.5], "accuracy": [0.8, 0.8]},
+            **{"val_loss": [0.4, 0.35], "val_accuracy": [0.75, 0.75], "kept": [False, True]},
+        }
+    )
+    pd.testing.assert_frame_equal(averaged, expected, check_dtype=False)
+
+
+def test_averaging_does_not_change_the_histories() -> None:
+    history = make_history([0.6, 0.4], kept=1)
+    average_histories(history, history)
+    pd.testing.assert_frame_equal(history, make_history([0.6, 0.4], kept=1))

@@ -1,0 +1,159 @@
+"""The project as users run it: every pipeline on small phantoms, from the command line, and what it leaves behind."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT, copy_project, run_kedro
+
+ENVIRONMENT = "--env=test"
+DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
+AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "ensemble", "export")  # Download has its own test.
+RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemble")
+# Nothing outside its pipeline reads them.
+PASSED_IN_MEMORY = {"indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"}
+EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
+
+
+def read_catalog() -> dict[str, Any]:
+    catalog: dict[str, Any] = yaml.safe_load((ROOT / "conf/base/catalog.yml").read_text(encoding="utf-8"))
+    return catalog
+
+
+def place(entry: dict[str, Any]) -> str:
+    return str(entry.get("filepath", "")).replace("${globals:data_dir}", "data/test")
+
+
+def declared_outputs(runs: tuple[str, ...]) -> set[str]:
+    """Every file or folder that the catalog names and a run leaves, with each run in the place of `{run}`."""
+    made = {place(entry) for entry in read_catalog().values()}
+    named = {each.replace("{run}", run) for each in made for run in runs if each.startswith("data/test/0")}
+    # A checkpoint is gone once its training is over; the ensemble is not trained.
+    not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
+    not_made |= {"data/test/01_raw/download", "data/test/08_reporting/ensemble/learning_curves.png"}
+    not_made |= {name for name in named if name.endswith(EXPORTED) and "/augmented/" not in name}
+    return named - not_made
+
+
+def made_in(project: Path) -> set[str]:
+    """Every file below the data folder, but for the raw images; an array that is stored as a folder counts as one."""
+    arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith("ComputedArrayDataset")}
+    files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
+    names = {next((each for each in arrays if name.startswith(f"{each}/")), name) for name in files}
+    return {name for name in names if not name.startswith("data/test/01_raw/")}
+
+
+def read_predictions(project: Path, run: str) -> pd.DataFrame:
+    folder = project / "data/test/07_model_output" / run
+    tables = [pd.read_parquet(folder / f"{subset}_predictions.parquet") for subset in ("validation", "test")]
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def prepared_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project in which data_processing has run; tests leave its data as they are."""
+    project = copy_project(tmp_path_factory.mktemp("prepared") / "project")
+    done = run_kedro(project, *DATA_PROCESSING)
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="module")
+def step_by_step(
+    prepared_project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, subprocess.CompletedProcess[str]]]:
+    """A project in which each pipeline ran alone, in order; and what each printed."""
+    project = copy_project(tmp_path_factory.mktemp("step_by_step") / "project")
+    shutil.copytree(prepared_project / "data", project / "data")
+    printed = {name: run_kedro(project, "run", ENVIRONMENT, f"--pipelines={name}") for name in AFTER_DATA_PROCESSING}
+    return project, printed
+
+
+def test_each_pipeline_runs_alone_and_leaves_every_output_that_the_catalog_declares(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    project, printed = step_by_step
+    for name, done in printed.items():
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+    assert made_in(project) == declared_outputs(RUNS)
+
+
+def test_what_is_passed_in_memory_is_of_no_use_outside_its_pipeline() -> None:
+    assert {name for name, entry in read_catalog().items() if entry["type"] == "MemoryDataset"} == PASSED_IN_MEMORY
+
+
+def test_whatever_is_printed_for_people_names_its_source(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    project, _ = step_by_step
+    pages = sorted((project / "data/test/08_reporting").rglob("*.md"))
+    assert len(pages) == len(RUNS) + 1  # conclusions of each run, and one comparison
+    for page in pages:
+        assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
+
+
+def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predicts_the_same(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]], project: Path
+) -> None:
+    shutil.copytree(step_by_step[0] / "data", project / "data")
+    registry = project / "src/chest_xray/pipeline_registry.py"
+    last = '        "augmentation": augmentation.create_pipeline(),\n'
+    assert last in registry.read_text(encoding="utf-8")
+    third = '        "third": modeling.create_pipeline("third") + evaluation.create_pipeline("third"),\n'
+    registry.write_text(registry.read_text(encoding="utf-8").replace(last, last + third), encoding="utf-8")
+    # A run's own settings; here those of another run, so that it should find the same.
+    settings = (project / "conf/base/parameters_augmentation.yml").read_text(encoding="utf-8")
+    (project / "conf/base/parameters_third.yml").write_text(settings.replace("augmented:", "third:"), encoding="utf-8")
+    done = run_kedro(project, "run", ENVIRONMENT, "--pipelines=third")
+    assert done.returncode == 0, done.stderr
+    assert made_in(project) == declared_outputs((*RUNS, "third"))
+    augmented, third_run = (read_predictions(project, run) for run in ("augmented", "third"))
+    pd.testing.assert_frame_equal(third_run, augmented, check_exact=True)
+    assert (augmented["probability"] != read_predictions(project, "baseline")["probability"]).any()
+
+
+def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:
+    data = prepared_project / "data/test"
+    split = pd.read_parquet(data / "03_primary/image_split.parquet")
+    folder = data / "03_primary/prepared_images"
+    pixels = np.load(folder / (folder / "current").read_text() / "array.npy")
+    assert pixels.shape == (len(split), 32, 32) == (110, 32, 32)
+    assert set(split["subset"]) == {"train", "validation", "test"}
+    names = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode", "subset"]
+    assert split.columns.tolist() == names
+
+
+def test_the_header_rule_is_kept_for_later_reports(prepared_project: Path) -> None:
+    rules = json.loads((prepared_project / "data/test/08_reporting/header_rule.json").read_text())
+    assert list(rules) == ["width", "height", "aspect", "bytes"]
+    for rule in rules.values():
+        assert {"threshold", "direction", "test"} <= set(rule)
+        assert list(rule["test"]) == ["num", "accuracy", "sensitivity", "specificity", "auc"]
+        assert rule["test"]["num"] == 26
+
+
+def test_a_second_run_computes_nothing_and_leaves_the_same_split(prepared_project: Path) -> None:
+    before = (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes()
+    second = run_kedro(prepared_project, *DATA_PROCESSING)
+    assert "Preparing: nothing has changed, 110 rows stand as they are" in second.stderr
+    assert "Hashing: nothing has changed, 110 rows stand as they are" in second.stderr
+    assert (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes() == before
+
+
+def test_a_split_table_of_the_user_is_followed(prepared_project: Path, project: Path) -> None:
+    shutil.copytree(prepared_project / "data", project / "data")
+    own = pd.read_parquet(project / "data/test/03_primary/image_split.parquet")
+    own["path"] = own["path"].str.replace(str(prepared_project), str(project))
+    own["subset"] = own["subset"].replace("validation", "train").where(own["group"] != "IM-0003", "validation")
+    own[["path", "subset"]].to_csv(project / "split.csv", index=False)
+    followed = run_kedro(project, *DATA_PROCESSING, "--params=split_table=split.csv")
+    assert followed.returncode == 0, followed.stderr
+    split = pd.read_parquet(project / "data/test/03_primary/image_split.parquet")
+    assert split.loc[split["subset"] == "validation", "group"].unique().tolist() == ["IM-0003"]
