@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chest_xray.pipelines.augmentation import nodes as comparing
+from chest_xray.pipelines.augmentation import conclusions as comparing
 from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.wording import Finding, _words, render
 from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure

@@ -5,13 +5,11 @@ import pandas as pd
 import pytest
 
 from chest_xray.options import InputError
+from chest_xray.pipelines.augmentation.conclusions import answer, how_compared, in_numbers
 from chest_xray.pipelines.augmentation.nodes import (
-    answer,
     compare_runs,
     draw_augmented_examples,
     draw_comparison,
-    how_compared,
-    in_numbers,
     pair_predictions,
     tabulate_comparison,
     write_comparison,

@@ -80,13 +80,13 @@ def test_precision_is_told_where_there_is_one() -> None:
 def test_the_point_that_does_not_decide_is_told_with_its_own_figures_and_its_rule_in_words() -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_other"].update(rule="balanced_accuracy", threshold=0.7, accuracy=sure(0.77))
-    (found,) = [finding for finding in how_well(metrics) if finding.key == "other_point"]
+    (found,) = [finding for finding in how_well(metrics, make_header_rule()) if finding.key == "other_point"]
     assert (found.values["rule"], found.values["threshold"]) == ("balanced accuracy", 0.7)
     assert found.values["accuracy"] == sure(0.77)
 
 
 def test_calibration_is_told_by_its_error_and_brier_score() -> None:
-    (found,) = [finding for finding in how_well(make_run_metrics()) if finding.key == "calibrated"]
+    (found,) = [finding for finding in how_well(make_run_metrics(), make_header_rule()) if finding.key == "calibrated"]
     assert found.values == {"ece": 0.05, "brier": 0.12}
 
 

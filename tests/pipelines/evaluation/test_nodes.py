@@ -7,13 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.pipelines.evaluation.drawing import draw_confusion_matrices, draw_roc_curve
+from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_with_keras
 from chest_xray.pipelines.evaluation.nodes import (
     Evaluation,
     compute_metrics,
-    cross_check,
-    draw_confusion_matrices,
-    draw_roc_curve,
-    evaluate_with_keras,
     predict_test,
     predict_validation,
     tabulate_metrics,

@@ -1,17 +1,18 @@
 """Did augmentation help? Two runs that differ in it alone, compared image by image on the same test split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from chest_xray.augment import augment
 from chest_xray.batches import scale
 from chest_xray.options import InputError
+from chest_xray.pipelines.augmentation import conclusions
 from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.modeling.training import Run
 from chest_xray.radiographs import CLASSES
 from chest_xray.resampling import bootstrap_difference, resample_weights, weighted_auc
 from chest_xray.types import Array, DataFrame, Figure
-from chest_xray.wording import Finding, render
+from chest_xray.wording import render
 
 RUNS = ("baseline", "augmented")
 NUM_COPIES = 5  # shown beside each original
@@ -196,57 +197,8 @@ def write_comparison(
         steps[f"{run}_steps"] = int(history["steps"].max())
         steps[f"{run}_kept"] = int(history.loc[history["kept"], "steps"].iloc[0])
     sections = {
-        "answer": [answer(comparison["metrics"])],
-        "in_numbers": list(in_numbers(comparison)),
-        "how_compared": list(how_compared(steps)),
+        "answer": [conclusions.answer(comparison["metrics"])],
+        "in_numbers": list(conclusions.in_numbers(comparison)),
+        "how_compared": list(conclusions.how_compared(steps)),
     }
     return render("comparison_title", sections, {"data_source": data_source})
-
-
-def answer(metrics: dict[str, Any]) -> Finding:
-    """Say which metrics' intervals leave 0 out, and on which side."""
-    better = [name for name, each in metrics.items() if each["difference"]["low"] > 0]
-    worse = [name for name, each in metrics.items() if each["difference"]["high"] < 0]
-    if better and worse:
-        sides = {
-            "better": _join(better),
-            "better_verb": _verb(better),
-            "worse": _join(worse),
-            "worse_verb": _verb(worse),
-        }
-        return Finding("augmentation_mixed", sides)
-    if named := better or worse:
-        key = "augmentation_helps" if better else "augmentation_hurts"
-        return Finding(key, {"metrics": _join(named), "verb": _verb(named)})
-    return Finding("no_difference_shown", {})
-
-
-def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
-    """Give each difference with its interval, and the images on which the runs disagree."""
-    for name, each in comparison["metrics"].items():
-        change = each["difference"]
-        verdict = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "not shown"
-        metric = "AUC" if name == "auc" else name.capitalize()
-        points = {name: 100 * value for name, value in change.items()}
-        yield Finding("difference", {"metric": metric, **each, **points, "verdict": verdict})
-    mcnemar = comparison["mcnemar"]
-    disagree = mcnemar["mended"] + mcnemar["broken"]
-    key = "mcnemar" if disagree else "same_decisions"
-    yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
-
-
-def how_compared(steps: dict[str, int]) -> Iterator[Finding]:
-    """Say whether both runs trained equally long, and what the intervals leave out."""
-    if steps["baseline_steps"] == steps["augmented_steps"]:
-        yield Finding("equal_steps", {"steps": steps["baseline_steps"]})
-    else:
-        yield Finding("unequal_steps", steps)
-    yield Finding("one_seed", {})
-
-
-def _join(names: list[str]) -> str:
-    return " and ".join("AUC" if name == "auc" else name for name in names)
-
-
-def _verb(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"

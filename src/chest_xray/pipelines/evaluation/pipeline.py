@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.evaluation import nodes
+from chest_xray.pipelines.evaluation import drawing, keras_check, nodes
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -27,7 +27,7 @@ def create_pipeline(run: str) -> Pipeline:
                 name="predict_test",
             ),
             Node(
-                nodes.evaluate_with_keras,
+                keras_check.evaluate_with_keras,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "keras_evaluation",
                 name="evaluate_with_keras",
@@ -38,16 +38,16 @@ def create_pipeline(run: str) -> Pipeline:
                 "metrics",
                 name="compute_metrics",
             ),
-            Node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
+            Node(keras_check.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
             Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
             Node(
-                nodes.draw_roc_curve,
+                drawing.draw_roc_curve,
                 [*predictions, "metrics", "params:data_source"],
                 "roc_curve",
                 name="draw_roc_curve",
             ),
             Node(
-                nodes.draw_confusion_matrices,
+                drawing.draw_confusion_matrices,
                 ["metrics", "params:data_source"],
                 "confusion_matrices",
                 name="draw_confusion_matrices",

@@ -135,7 +135,9 @@ def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, A
         }
 
     groups = shifted_predictions.groupby(["kind", "strength"], sort=False)
-    conditions = [{"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups]
+    conditions: list[dict[str, Any]] = [
+        {"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups
+    ]
     worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
         "num_images": len(shifted_predictions),
