@@ -37,7 +37,7 @@ def of_one_run() -> Iterator[Finding]:
             yield from conclusions.where_it_fails(metrics)
             yield from conclusions.validation_and_test(metrics)
             for last, train in ((True, 0.9), (False, 0.99)):
-                training = {"train_accuracy": train, "validation_accuracy": 0.9, "kept_last": last}
+                training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
                 yield from conclusions.what_to_try(metrics, training)
     unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
     yield from conclusions.how_well(unsure, make_header_rule())

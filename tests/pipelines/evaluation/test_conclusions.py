@@ -15,7 +15,7 @@ from chest_xray.pipelines.evaluation.conclusions import (
 )
 from tests.builders import interval, make_header_rule, make_run_metrics, sure
 
-FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "kept_last": False}
+FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "best_was_last": False}
 
 
 def keys(findings: Any) -> list[str]:
@@ -216,7 +216,7 @@ def test_regularisation_is_to_be_tried_where_training_is_well_above_validation()
 
 def test_longer_training_is_to_be_tried_where_the_last_epoch_was_kept() -> None:
     for last in (True, False):
-        assert ("try_longer" in keys(what_to_try(make_run_metrics(), {**FINE, "kept_last": last}))) == last
+        assert ("try_longer" in keys(what_to_try(make_run_metrics(), {**FINE, "best_was_last": last}))) == last
 
 
 def test_sensitivity_is_to_be_tried_where_misses_are_shown_to_be_commoner() -> None:

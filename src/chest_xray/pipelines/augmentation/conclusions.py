@@ -48,7 +48,8 @@ def how_compared(steps: dict[str, int]) -> Iterator[Finding]:
 
 
 def _join(names: list[str]) -> str:
-    return " and ".join("AUC" if name == "auc" else name for name in names)
+    words = ["AUC" if name == "auc" else name for name in names]
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
 
 
 def _verb(names: list[str]) -> str:

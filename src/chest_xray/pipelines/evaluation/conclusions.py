@@ -104,7 +104,8 @@ def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[F
 
     Args:
         metrics: Of the run.
-        training: `train_accuracy` and `validation_accuracy` of the kept epoch, and `kept_last`: it was the last epoch.
+        training: `train_accuracy` and `validation_accuracy` of the kept epoch, and `best_was_last`: no
+            epoch before the last had as low a validation loss.
     """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     if flatters(metrics, "accuracy") or flatters(metrics, "specificity"):
@@ -114,7 +115,7 @@ def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[F
     train, validation = training["train_accuracy"], training["validation_accuracy"]
     if train - validation > 3 * POINT:
         yield Finding("try_regularisation", {"train": train, "validation": validation})
-    if training["kept_last"]:
+    if training["best_was_last"]:
         yield Finding("try_longer", {})
     if above(point["specificity"], point["sensitivity"]):
         yield Finding("try_sensitivity", {})

@@ -105,7 +105,7 @@ def write_conclusions(
     training = {
         "train_accuracy": float(kept["accuracy"]),
         "validation_accuracy": float(kept["val_accuracy"]),
-        "kept_last": bool(kept["epoch"] == len(history)),
+        "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
     sections = {
         "how_well": list(conclusions.how_well(metrics, header_rule)),
