@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint viz notebook lock clean
+.PHONY: help install run test lint viz notebook lab lock clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,7 +41,22 @@ lint: .venv/installed  ## Check style and types
 viz: .venv/installed  ## Show the pipelines in a browser (KEDRO_ENV=demo for those of the demo)
 	$(BIN)/kedro viz run
 
-notebook: .venv/installed  ## Open notebooks/ with catalog and session ready (KEDRO_ENV=demo for those of the demo)
+# DATA_ROOT=DIR: radiographs elsewhere. KEDRO_ENV=demo: the demo though there are radiographs. RERUN=1: every pipeline anew.
+# The page asks no other host for scripts: it has no formulas to set.
+notebook: .venv/installed  ## Execute the report on your data (DATA_ROOT=DIR if they lie elsewhere), else on synthetic phantoms
+	@if [ -n "$(KEDRO_ENV)" ]; then env="$(KEDRO_ENV)"; \
+	elif [ -n "$(DATA_ROOT)" ] || [ -d data/01_raw/chest_xray/train ]; then env=local; \
+	else env=demo; echo "No data/01_raw/chest_xray/train and no DATA_ROOT: on SYNTHETIC phantoms (see data/README.md)."; fi; \
+	case $$env in base|local) folder=data/08_reporting ;; *) folder=data/$$env/08_reporting ;; esac; \
+	echo "Pipelines run where their outputs are missing, which takes as long as make run."; \
+	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_RERUN="$(RERUN)" $(BIN)/jupyter nbconvert \
+		--log-level=ERROR --to notebook --execute --ExecutePreprocessor.record_timing=False \
+		--output-dir $$folder notebooks/xray_nn.ipynb && \
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
+		$$folder/xray_nn.ipynb && \
+	echo "Done: $$folder/xray_nn.ipynb and xray_nn.html"
+
+lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session ready (KEDRO_ENV=demo for those of the demo)
 	$(BIN)/kedro jupyter lab
 
 lock: .venv/installed  ## Resolve pyproject.toml anew into requirements.lock, for all platforms
