@@ -1,12 +1,15 @@
 """A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.pipeline import Node
 
-from chest_xray.hooks import CheckInputs
+from chest_xray.datasets import CheckpointDataset
+from chest_xray.hooks import CheckInputs, ForgetCheckpoints
 from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
@@ -126,3 +129,15 @@ def test_any_other_error_keeps_its_traceback(
     sys.excepthook(ZeroDivisionError, ZeroDivisionError("a bug"), None)
     assert restored_excepthook == [ZeroDivisionError]
     assert capsys.readouterr().err == ""
+
+
+def test_a_checkpoint_is_forgotten_after_the_last_output_of_its_training_and_no_sooner(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.npz"
+    checkpoint.touch()
+    hook = ForgetCheckpoints()
+    hook.before_pipeline_run(DataCatalog({"any.checkpoint": CheckpointDataset(filepath=str(checkpoint))}))
+    training = Node(lambda _: (1, 2), "any.checkpoint", ["any.model", "any.history"], name="train", namespace="any")
+    hook.after_dataset_saved("any.model", training)
+    assert checkpoint.exists()
+    hook.after_dataset_saved("any.history", training)
+    assert not checkpoint.exists()

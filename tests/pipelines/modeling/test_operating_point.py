@@ -219,6 +219,7 @@ def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
     assert summarise_shift(make_shifted(), point) == {
         "num_images": 8,
         "auc": pytest.approx(14 / 16),
+        "worst_auc": 0.75,  # One of two conditions is the worst quarter.
         "specificity": 0.625,
         "conditions": [
             {"kind": "none", "strength": 0.0, "auc": 1.0, "sensitivity": 1.0, "specificity": 1.0},
