@@ -66,7 +66,7 @@ def with_precision(network: Model, precision: Precision) -> Model:
         precision: "float32", "mixed_bfloat16", or "auto" for the latter where the processor has instructions for it.
 
     Returns:
-        A model of the same layers and weights.
+        An uncompiled model of the same layers and weights.
     """
     import keras
 
@@ -76,7 +76,8 @@ def with_precision(network: Model, precision: Precision) -> Model:
         is_output = layer is network.layers[-1]
         return type(layer).from_config({**layer.get_config(), "dtype": "float32" if is_output else policy})
 
-    copy = keras.models.clone_model(network, clone_function=convert)
+    # Not keras.models.clone_model: it copies the optimiser too, which would treble the file of a trained network.
+    copy = keras.Sequential([keras.Input(network.input_shape[1:]), *map(convert, network.layers)])
     copy.set_weights(network.get_weights())
     return copy
 
