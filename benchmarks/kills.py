@@ -57,7 +57,7 @@ def main() -> None:
         killed = 0
         while killed < arguments.kills:
             process = start(arguments.folder, disturbed)
-            time.sleep(rng.uniform(0, 2.5 * seconds / arguments.kills))
+            time.sleep(rng.uniform(0, 1.4 * seconds / arguments.kills))
             process.send_signal(signal.SIGKILL)
             killed += process.wait() == -signal.SIGKILL
             print(
