@@ -21,7 +21,8 @@ from chest_xray.pipelines.data_processing.split import assign_subsets
 
 def create_pipeline() -> Pipeline:
     """Wire the nodes that run once, before any network is trained."""
-    return Pipeline([*_prepare_nodes(), *_split_nodes(), *_audit_nodes()])
+    nodes = [*_prepare_nodes(), *_split_nodes(), *_audit_nodes()]
+    return Pipeline(nodes, namespace="data_processing", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.
 
 
 def _prepare_nodes() -> list[Any]:
