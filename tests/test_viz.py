@@ -111,7 +111,7 @@ def test_layers_run_from_raw_images_to_reports(viz_url: str) -> None:
     assert layers == ["raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting"]
 
 
-def test_page_shows_data_processing_and_each_run_as_a_group_without_an_error_and_asks_no_other_host(viz_url: str, browser: Chrome) -> None:
+def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: str, browser: Chrome) -> None:
     browser.get(viz_url)
     WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
     shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
