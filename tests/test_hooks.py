@@ -114,12 +114,16 @@ def restored_excepthook(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseExcept
     return shown
 
 
-@pytest.mark.parametrize("error", [InputError("no such folder"), DatasetError("no such folder")])
+MISTAKES = [InputError("no such folder"), DatasetError("no such folder")]
+MISTAKES += [ValueError("Failed to find the pipeline named 'modelling'.")]
+
+
+@pytest.mark.parametrize("error", MISTAKES)
 def test_a_mistake_of_the_user_is_shown_in_one_sentence(
     error: Exception, restored_excepthook: list[type[BaseException]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sys.excepthook(type(error), error, None)
-    assert capsys.readouterr().err == "\nError: no such folder\n"
+    assert capsys.readouterr().err == f"\nError: {error}\n"
     assert restored_excepthook == []
 
 

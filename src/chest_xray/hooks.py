@@ -88,7 +88,8 @@ def _dotted(given: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _brief(otherwise: Any) -> Any:
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        if isinstance(error, (InputError, DatasetError, ParameterValidationError)):
+        misnamed = str(error).startswith("Failed to find the pipeline named")  # Kedro's, of no type of its own.
+        if misnamed or isinstance(error, (InputError, DatasetError, ParameterValidationError)):
             print(f"\nError: {error}", file=sys.stderr)  # noqa: T201
         else:
             otherwise(kind, error, traceback)
