@@ -35,9 +35,7 @@ class Augmentation(Options):
     tilt: Annotated[float, Field(ge=0, le=45)] = 0.0  # degrees, either way
     aspect: Share = 0.0  # width / height times 1 - aspect to 1 + aspect
     brightness: Share = 0.0  # added, of the full range
-    contrast: Annotated[float, Field(ge=0, lt=1)] = (
-        0.0  # factor around the image's mean, from 1 - contrast to 1 + contrast
-    )
+    contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0  # factor around the mean, from 1 - contrast to 1 + contrast
     gamma: Annotated[float, Field(ge=0, le=2)] = 0.0  # exponent from exp(-gamma) to exp(gamma)
     noise: Share = 0.0  # largest standard deviation, of the full range
     blur: Annotated[float, Field(ge=0, le=5)] = 0.0  # largest standard deviation of the Gaussian, in pixels

@@ -37,15 +37,17 @@ def predict_test(
         As `chest_xray.scoring.score_images` gives it, and `calibrated`: the probability of pneumonia at the expected
         prevalence, float64 in [0, 1].
     """
-    predictions = score_images(model, prepared_images, image_split, "test")
-    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point["calibration"]))
+    return _add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
 
 
 def predict_validation(
     model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
 ) -> DataFrame:
     """Score the unaltered validation images in the same way; see `predict_test`."""
-    predictions = score_images(model, prepared_images, image_split, "validation")
+    return _add_calibrated(score_images(model, prepared_images, image_split, "validation"), operating_point)
+
+
+def _add_calibrated(predictions: DataFrame, operating_point: dict[str, Any]) -> DataFrame:
     return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point["calibration"]))
 
 
