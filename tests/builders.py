@@ -13,7 +13,15 @@ from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.types import Array
 
 TINY_NETWORK = Network(
-    filters=(2, 4), kernel_size=3, activation="relu", batch_normalization=False, dense_units=4, dropout=0.0
+    architecture="plain",
+    filters=(2, 4),
+    kernel_size=3,
+    activation="relu",
+    batch_normalization=False,
+    last_pooling="block",
+    dense_units=4,
+    dropout=0.0,
+    pretrained=False,
 )
 
 TITLE = "as a trial"  # of every run made here
@@ -72,7 +80,7 @@ def make_training(**changes: Any) -> Training:
     plain = {
         **{"epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01, "schedule": "constant"},
         **{"warmup_epochs": 0, "label_smoothing": 0, "weight_average": 0, "keep": "best", "patience": 5},
-        **{"class_weight": "balanced", "precision": "float32"},
+        **{"class_weight": "balanced", "precision": "float32", "tensorboard": False},
     }
     return Training.model_validate({**plain, **changes})
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from chest_xray.network import Network, build_network, choose_precision, with_precision
+from chest_xray.network import Network, build_network, choose_precision, with_precision, without_sigmoid
 from chest_xray.options import InputError
 from tests.builders import TINY_NETWORK, make_pixels
 
@@ -18,7 +18,7 @@ def make_network(**changes: Any) -> keras.Model:
 
 
 def kinds(network: keras.Model) -> list[str]:
-    return [type(layer).__name__ for layer in network.layers]
+    return [type(layer).__name__ for layer in network.layers[1:]]  # behind the input
 
 
 def test_blocks_of_convolution_and_pooling_then_dense_layers() -> None:
@@ -29,12 +29,12 @@ def test_blocks_of_convolution_and_pooling_then_dense_layers() -> None:
 def test_batch_normalisation_stands_behind_each_pooling_with_momentum_0_9() -> None:
     network = make_network(batch_normalization=True)
     assert kinds(network)[:6] == ["Conv2D", "MaxPooling2D", "BatchNormalization"] * 2
-    assert network.layers[2].momentum == 0.9
+    assert network.layers[3].momentum == 0.9
 
 
 def test_every_option_reaches_its_layer() -> None:
     network = make_network(filters=(3, 5), kernel_size=5, activation="tanh", dense_units=7, dropout=0.25)
-    first, _, second, _, _, dense, dropout, output = network.layers
+    first, _, second, _, _, dense, dropout, output = network.layers[1:]
     assert [first.filters, second.filters] == [3, 5]
     assert {first.kernel_size, second.kernel_size} == {(5, 5)}
     assert {first.activation, second.activation, dense.activation} == {keras.activations.tanh}
@@ -55,7 +55,7 @@ def test_it_gives_a_probability_for_each_image() -> None:
 
 def test_as_many_blocks_as_the_shorter_side_allows_and_one_more_is_refused() -> None:
     four = TINY_NETWORK.model_copy(update={"filters": (1,) * 4})
-    assert build_network((16, 64), four).layers[7].output.shape == (None, 1, 4, 1)
+    assert build_network((16, 64), four).layers[8].output.shape == (None, 1, 4, 1)
     five = TINY_NETWORK.model_copy(update={"filters": (1,) * 5})
     with pytest.raises(
         InputError,
@@ -84,7 +84,7 @@ def test_another_precision_keeps_layers_weights_and_a_float32_probability() -> N
     before = [weight.copy() for weight in network.get_weights()]
     mixed = with_precision(network, "mixed_bfloat16")
     assert kinds(mixed) == kinds(network)
-    assert [layer.compute_dtype for layer in mixed.layers] == ["bfloat16"] * (len(mixed.layers) - 1) + ["float32"]
+    assert [layer.compute_dtype for layer in mixed.layers[1:]] == ["bfloat16"] * (len(mixed.layers) - 2) + ["float32"]
     assert {str(weight.dtype) for weight in mixed.weights} == {"float32"}
     images = make_pixels(4, 16, 24)[..., None].astype(np.float32) / 255
     found = mixed(images).numpy()
@@ -138,4 +138,57 @@ def test_auto_takes_the_precision_that_was_chosen(monkeypatch: pytest.MonkeyPatc
     for choice in ("mixed_bfloat16", "float32"):
         monkeypatch.setattr("chest_xray.network.choose_precision", lambda choice=choice: choice)
         network = with_precision(make_network(), "auto")
-        assert network.layers[0].dtype_policy.name == choice
+        assert network.layers[1].dtype_policy.name == choice
+
+
+def test_a_last_pooling_over_the_map_leaves_one_value_a_filter_wherever_the_pattern_lies() -> None:
+    network = make_network(last_pooling="map")
+    assert kinds(network) == kinds(make_network())
+    flatten = next(layer for layer in network.layers if type(layer).__name__ == "Flatten")
+    assert flatten.output.shape == (None, 4)
+    image = np.zeros((1, 16, 24, 1), np.float32)
+    image[0, 4:8, 4:8] = 1
+    moved = np.roll(image, (4, 8), axis=(1, 2))  # by whole strides of the poolings, away from the border
+    np.testing.assert_allclose(network(image), network(moved), atol=1e-6)
+    assert abs(float(make_network()(image)[0, 0] - make_network()(moved)[0, 0])) > 1e-4
+
+
+def test_a_residual_network_has_a_shortcut_around_every_two_convolutions() -> None:
+    network = make_network(architecture="residual", dense_units=0)
+    assert kinds(network).count("Add") == kinds(network).count("MaxPooling2D") == 2
+    assert kinds(network)[-3:] == ["GlobalAveragePooling2D", "Dropout", "Dense"]
+    # 9*1*2, 9*2*2, 1*1*2 and 9*2*4, 9*4*4, 2*4 without bias; batch normalisation has 4 a filter; 4 + 1 at the end.
+    assert network.count_params() == (18 + 36 + 2) + (72 + 144 + 8) + 4 * 3 * (2 + 4) + 5
+
+
+@pytest.mark.parametrize("architecture", ["plain", "residual"])
+def test_every_architecture_can_be_copied_to_logits_in_another_precision(architecture: str) -> None:
+    network = make_network(architecture=architecture, batch_normalization=True, last_pooling="map")
+    images = make_pixels(4, 16, 24)[..., None].astype(np.float32) / 255
+    logits = without_sigmoid(with_precision(network, "float32"))(images).numpy()
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), network(images), rtol=1e-5)
+    np.testing.assert_allclose(with_precision(network, "mixed_bfloat16")(images), network(images), atol=0.01)
+
+
+def test_a_copy_of_a_compiled_network_is_not_compiled_and_as_small() -> None:
+    network = make_network()
+    network.compile("adam", "binary_crossentropy")
+    assert not with_precision(network, "float32").compiled
+    assert network.compiled
+
+
+def test_a_network_of_keras_applications_takes_grey_images() -> None:
+    options = TINY_NETWORK.model_copy(update={"architecture": "MobileNetV3Small", "dense_units": 0})
+    network = build_network((32, 32), options)
+    assert network.input_shape == (None, 32, 32, 1)
+    assert with_precision(network, "float32")(np.zeros((2, 32, 32, 1), np.float32)).shape == (2, 1)
+
+
+def test_weights_that_cannot_be_fetched_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: Any) -> None:
+        raise Exception("URL fetch failure: no route to host")
+
+    monkeypatch.setattr(keras.applications, "ConvNeXtTiny", fail)
+    options = TINY_NETWORK.model_copy(update={"architecture": "ConvNeXtTiny", "pretrained": True})
+    with pytest.raises(InputError, match=r"weights of ConvNeXtTiny could not be fetched: URL .*model.pretrained=false"):
+        build_network((32, 32), options)

@@ -74,7 +74,7 @@ def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Bring grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
     from PIL import Image
 
-    image = Image.fromarray(np.uint8(np.clip(picture, 0, 1) * 255 + 0.5))
+    image = Image.fromarray((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
     return np.asarray(fit_grey(image, size, geometry))
 
 

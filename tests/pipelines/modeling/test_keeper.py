@@ -120,3 +120,23 @@ def test_weights_that_are_no_numbers_end_training_even_where_the_loss_is_one(tmp
     with pytest.raises(InputError, match=r"diverged in epoch 2: .*, and 1 of 8 arrays of weights hold NaN or infinity"):
         keeper.note(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
     assert make_keeper(tmp_path).resume() == 1
+
+
+def test_logs_for_tensorboard_lie_beside_the_checkpoint_and_only_on_request(tmp_path: Path) -> None:
+    for asked in (False, True):
+        checkpoint = Checkpoint(str(tmp_path / "checkpoint.npz"))
+        train_model(make_model(), make_sets(), make_training(epochs=2, tensorboard=asked), checkpoint)
+        checkpoint.clear()
+        written = [path for path in (tmp_path / "tensorboard").rglob("events.out.*")]
+        assert bool(written) is asked
+    assert {path.parent.name for path in written} == {"train", "validation"}
+
+
+def test_without_the_package_tensorboard_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"tensorboard=true, .*pip install 'chest-xray\[tensorboard\]'"):
+        train_model(
+            make_model(), make_sets(), make_training(tensorboard=True), Checkpoint(str(tmp_path / "checkpoint.npz"))
+        )

@@ -1,8 +1,10 @@
 """What happens after every epoch: note it, leave a checkpoint, keep the best, stop in time."""
 
+import importlib.util
 import logging
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chest_xray.datasets.checkpoint import Checkpoint
@@ -53,7 +55,22 @@ class Keeper:
 
         averaging = [keras.callbacks.SwapEMAWeights()] if self.training.weight_average else []
         note = keras.callbacks.LambdaCallback(on_epoch_end=self.note)
-        return [*averaging, note, TqdmCallback(verbose=0, disable=None, desc="Training")]
+        progress = TqdmCallback(verbose=0, disable=None, desc="Training")
+        return [*averaging, note, progress, *self._logs()]
+
+    def _logs(self) -> list[Any]:
+        """Loss, accuracy and learning rate of each epoch for TensorBoard, if they were asked for."""
+        import keras
+
+        if not self.training.tensorboard:
+            return []
+        if importlib.util.find_spec("tensorboard") is None:
+            raise InputError(
+                "received training.tensorboard=true, which needs a package that is not installed. "
+                "Install it: pip install 'chest-xray[tensorboard]'."
+            )
+        folder = Path(self.checkpoint.filepath).parent / "tensorboard"
+        return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
 
     def note(self, epoch: int, logs: dict[str, float]) -> None:
         """Take an epoch in: Keras calls this at its end.

@@ -38,6 +38,7 @@ class Training(Options):
     patience: Annotated[int, Field(ge=1)]
     class_weight: Literal["balanced", "none"]
     precision: Precision
+    tensorboard: bool
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def train_model(
         training_sets: Batches, and how many make an epoch.
         training: All settings. "cosine" warms the learning rate up and lets it fall to a hundredth (Loshchilov and
             Hutter 2017); `weight_average` is the momentum of an exponential average of the weights (Polyak and Juditsky
-            1992), 0 for none; `keep` is the epoch of the lowest validation loss, or the last.
+            1992), 0 for none; `keep` is the epoch of the lowest validation loss, or the last; `tensorboard` leaves logs
+            in a folder of that name beside the checkpoint.
         checkpoint: Where the state is left.
 
     Returns:
@@ -158,7 +160,15 @@ def _fingerprint(untrained_model: Model, training_sets: TrainingSets, training: 
     # Without their names: Keras numbers layers by how many this process has built before.
     layers = [layer.get_config() | {"name": ""} for layer in untrained_model.layers]
     digest = blake2b(
-        repr((training, training_sets.steps_per_epoch, batches.augmentation, batches.seed, layers)).encode(),
+        repr(
+            (
+                training.model_copy(update={"tensorboard": False}),
+                training_sets.steps_per_epoch,
+                batches.augmentation,
+                batches.seed,
+                layers,
+            )
+        ).encode(),
         digest_size=16,
     )
     for array in (batches.pixels, batches.rows, batches.labels, *untrained_model.get_weights()):
