@@ -127,7 +127,7 @@ def test_logs_for_tensorboard_lie_beside_the_checkpoint_and_only_on_request(tmp_
         checkpoint = Checkpoint(str(tmp_path / "checkpoint.npz"))
         train_model(make_model(), make_sets(), make_training(epochs=2, tensorboard=asked), checkpoint)
         checkpoint.clear()
-        written = [path for path in (tmp_path / "tensorboard").rglob("events.out.*")]
+        written = list((tmp_path / "tensorboard").rglob("events.out.*"))
         assert bool(written) is asked
     assert {path.parent.name for path in written} == {"train", "validation"}
 

@@ -159,18 +159,9 @@ def _fingerprint(untrained_model: Model, training_sets: TrainingSets, training: 
     batches = training_sets.train
     # Without their names: Keras numbers layers by how many this process has built before.
     layers = [layer.get_config() | {"name": ""} for layer in untrained_model.layers]
-    digest = blake2b(
-        repr(
-            (
-                training.model_copy(update={"tensorboard": False}),
-                training_sets.steps_per_epoch,
-                batches.augmentation,
-                batches.seed,
-                layers,
-            )
-        ).encode(),
-        digest_size=16,
-    )
+    recipe = training.model_copy(update={"tensorboard": False})
+    settings = (recipe, training_sets.steps_per_epoch, batches.augmentation, batches.seed, layers)
+    digest = blake2b(repr(settings).encode(), digest_size=16)
     for array in (batches.pixels, batches.rows, batches.labels, *untrained_model.get_weights()):
         digest.update(array.tobytes() if array.ndim < 3 else memoryview(array).cast("B"))
     return digest.hexdigest()
