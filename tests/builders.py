@@ -78,7 +78,8 @@ def make_run(seed: int = 7, **augmentation: Any) -> Run:
 def make_training(**changes: Any) -> Training:
     """Options of a short training in float32, at one learning rate."""
     plain = {
-        **{"epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 0.01, "schedule": "constant"},
+        **{"epochs": 2, "passes_per_epoch": 1, "batch_size": 8},
+        **{"optimizer": "adam", "learning_rate": 0.01, "schedule": "constant"},
         **{"warmup_epochs": 0, "label_smoothing": 0, "weight_average": 0, "keep": "best", "patience": 5},
         **{"class_weight": "balanced", "precision": "float32", "tensorboard": False},
     }

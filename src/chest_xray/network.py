@@ -1,6 +1,6 @@
 """The network: blocks of Conv2D and MaxPooling2D, then Flatten, Dense and one sigmoid; or another, by a parameter."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -175,6 +175,30 @@ def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
     copy = keras.models.clone_model(plain, clone_function=convert)
     copy.set_weights(network.get_weights())
     return copy
+
+
+def join_networks(networks: Sequence[Model], *, mirror: bool = False) -> Model:
+    """Make one network of several, or of one that is asked twice, by the mean of the logits.
+
+    Args:
+        networks: Networks of the same input; not changed.
+        mirror: Whether each is asked for the mirror image too.
+
+    Returns:
+        One Keras model from the same images, float32 in [0, 1] of shape (batch, height, width, 1), to the sigmoid of
+        the mean logit, float32 of shape (batch, 1).
+    """
+    import keras
+
+    image = keras.Input(networks[0].input_shape[1:])
+    views = [image, keras.ops.flip(image, axis=2)] if mirror else [image]
+    logits = []
+    for number, network in enumerate(networks, start=1):
+        member = without_sigmoid(network)
+        member.name = f"member_{number}"  # Keras wants them apart.
+        logits += [member(view) for view in views]
+    mean = keras.layers.Average()(logits) if len(logits) > 1 else logits[0]
+    return keras.Model(image, keras.layers.Activation("sigmoid")(mean))
 
 
 def choose_precision() -> Precision:

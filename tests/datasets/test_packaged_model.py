@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
-from chest_xray.network import build_network, without_sigmoid
+from chest_xray.network import build_network, join_networks, without_sigmoid
 from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_pixels
 
@@ -32,7 +32,7 @@ def model() -> keras.Model:
     *others, kernel, bias = network.get_weights()
     logits = without_sigmoid(network).predict(IMAGES, verbose=0)
     network.set_weights([*others, kernel / logits.std(), (bias - logits.mean()) / logits.std()])
-    return network
+    return join_networks([network], mirror=True)  # as the default run hands it on
 
 
 def package(model: keras.Model, path: Path) -> Path:

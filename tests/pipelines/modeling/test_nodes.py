@@ -1,8 +1,12 @@
 """The network is built for the images and the seed of its run, and scores what choices are made on."""
 
+from pathlib import Path
+
+import keras
 import numpy as np
 
-from chest_xray.pipelines.modeling.nodes import build_model, predict_shifted_validation
+from chest_xray.network import join_networks, without_sigmoid
+from chest_xray.pipelines.modeling.nodes import ask_twice, build_model, predict_shifted_validation
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
 from tests.pipelines.modeling.toys import make_model, weights_differ
 
@@ -24,3 +28,22 @@ def test_every_image_is_scored_under_every_condition_with_the_condition_beside_i
     assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])
     probability = model(pixels[..., None].astype(np.float32) / 255).numpy()[:, 0]
     np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)
+
+
+def test_a_network_asked_twice_says_the_mean_logit_of_a_picture_and_its_mirror_image() -> None:
+    model, images = make_model(), make_pixels(3)[..., None].astype(np.float32) / 255
+    asked = ask_twice(model, make_run().model_copy(update={"mirror": True}))
+    logit, mirrored = (without_sigmoid(model)(each).numpy() for each in (images, images[:, :, ::-1]))
+    assert np.abs(logit - mirrored).min() > 1e-3
+    np.testing.assert_allclose(without_sigmoid(asked)(images), (logit + mirrored) / 2, rtol=1e-5)
+    np.testing.assert_allclose(asked(images), asked(images[:, :, ::-1]), rtol=1e-6)
+    assert ask_twice(model, make_run()) is model
+
+
+def test_a_network_asked_twice_can_be_kept_and_joined_to_an_ensemble(tmp_path: Path) -> None:
+    images = make_pixels(3)[..., None].astype(np.float32) / 255
+    asked = [ask_twice(make_model(seed), make_run().model_copy(update={"mirror": True})) for seed in (1, 2)]
+    joined = join_networks(asked)
+    joined.save(tmp_path / "joined.keras")
+    again = keras.saving.load_model(tmp_path / "joined.keras", safe_mode=True)
+    np.testing.assert_array_equal(again(images), joined(images))

@@ -167,6 +167,10 @@ def test_an_epoch_has_as_many_steps_with_copies_as_without() -> None:
     assert [each.train.num_enlarged for each in sets] == [16, 32]
 
 
+def test_an_epoch_can_be_several_passes_long() -> None:
+    assert make_sets(batch_size=5, passes_per_epoch=3).steps_per_epoch == 10  # 48 images in batches of 5
+
+
 def test_validation_holds_the_validation_images_in_order_and_no_copies() -> None:
     pixels, _ = make_images_and_split()
     for augmentation in (None, COPIES):

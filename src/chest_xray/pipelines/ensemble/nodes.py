@@ -1,6 +1,6 @@
 """Several networks that differ in their seed alone, joined to one."""
 
-from chest_xray.network import without_sigmoid
+from chest_xray.network import join_networks
 from chest_xray.types import DataFrame, Model
 
 
@@ -14,14 +14,7 @@ def join_models(*models: Model) -> Model:
         One Keras model from the same images, float32 in [0, 1] of shape (batch, height, width, 1), to the sigmoid of
         the mean logit, float32 of shape (batch, 1).
     """
-    import keras
-
-    image = keras.Input(models[0].input_shape[1:])
-    members = [without_sigmoid(model) for model in models]
-    for number, member in enumerate(members, start=1):
-        member.name = f"member_{number}"  # Keras wants them apart.
-    logits = [member(image) for member in members]
-    return keras.Model(image, keras.layers.Activation("sigmoid")(keras.layers.Average()(logits)))
+    return join_networks(models)
 
 
 def average_histories(*histories: DataFrame) -> DataFrame:

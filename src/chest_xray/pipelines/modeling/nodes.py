@@ -1,6 +1,6 @@
 """Build a network, show how its training went, and score the images that choices are made on."""
 
-from chest_xray.network import Network, build_network
+from chest_xray.network import Network, build_network, join_networks
 from chest_xray.pipelines.modeling.training import Run
 from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model
@@ -22,6 +22,21 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
     keras.utils.set_random_seed(run.seed)
     height, width = prepared_images.shape[1:]
     return build_network((height, width), model)
+
+
+def ask_twice(trained_model: Model, run: Run) -> Model:
+    """Let the network answer for a picture and its mirror image, if the run says so.
+
+    Of use after training on mirrored copies alone.
+
+    Args:
+        trained_model: From `train_model`; not changed.
+        run: Its `mirror`.
+
+    Returns:
+        The network, or one around it whose logit is the mean of the two; see `chest_xray.network.join_networks`.
+    """
+    return join_networks([trained_model], mirror=True) if run.mirror else trained_model
 
 
 def draw_learning_curves(history: DataFrame, run: Run, data_source: str) -> Figure:

@@ -28,9 +28,10 @@ def create_pipeline(run: str) -> Pipeline:
             Node(
                 training.train_model,
                 ["untrained_model", "training_sets", "params:training", "checkpoint"],
-                ["model", "history"],
+                ["trained_model", "history"],
                 name="train_model",
             ),
+            Node(nodes.ask_twice, ["trained_model", "params:run"], "model", name="ask_twice"),
             Node(
                 nodes.draw_learning_curves,
                 ["history", "params:run", "params:data_source"],

@@ -21,12 +21,14 @@ class Run(Options):
     title: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
+    mirror: bool = False  # whether the trained network is asked twice; see `ask_twice`
 
 
 class Training(Options):
     """How a network is trained."""
 
     epochs: Annotated[int, Field(ge=1, le=500)]
+    passes_per_epoch: Annotated[int, Field(ge=1, le=100)]
     batch_size: Annotated[int, Field(ge=1, le=1024)]
     optimizer: Literal["adam", "sgd"]
     learning_rate: Annotated[float, Field(gt=0, le=10)]
@@ -57,13 +59,14 @@ def build_training_sets(prepared_images: Array, image_split: DataFrame, training
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        training: Batch size, and whether the rarer class counts more.
+        training: Batch size, how long an epoch is, and whether the rarer class counts more.
         run: Seed of order and copies, and how the copies beside the originals differ from them; validation never has
             copies.
 
     Returns:
-        Train and validation batches. An epoch has as many steps as the originals fill batches, whatever the number of
-        copies: so runs with and without augmentation take the same number of optimiser steps an epoch.
+        Train and validation batches. An epoch has as many steps as the originals fill batches in `passes_per_epoch`
+        passes, whatever the number of copies: so runs with and without augmentation take the same number of optimiser
+        steps an epoch.
     """
     import numpy as np
     from sklearn.utils.class_weight import compute_class_weight
@@ -76,7 +79,7 @@ def build_training_sets(prepared_images: Array, image_split: DataFrame, training
     return TrainingSets(
         train=TrainingBatches(prepared_images, train, labels[train], **options),
         validation=_with_labels(prepared_images, validation, labels),
-        steps_per_epoch=-(-len(train) // training.batch_size),
+        steps_per_epoch=-(-len(train) * training.passes_per_epoch // training.batch_size),
         class_weight=dict(enumerate(weights.tolist())),
     )
 
