@@ -11,6 +11,7 @@ HOVER = (
     "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
     "healthy: %{customdata[5]} cleared, %{customdata[6]} called diseased<extra></extra>"
 )
+MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # Seen on white and on black: Kedro-Viz is dark.
 SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
 DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
 
@@ -85,12 +86,12 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
     """
     from plotly.subplots import make_subplots
 
-    from chest_xray.figures import BLUE, ORANGE
+    from chest_xray.figures import BLUE, GREEN, ORANGE
 
     figure = make_subplots(cols=2, horizontal_spacing=0.12)
     table = tabulate_thresholds(test_predictions)
     told = {"customdata": table[TOLD].to_numpy(object).tolist(), "hovertemplate": HOVER, "mode": "lines"}
-    curves = {"ROC curve": ("#000000", (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
+    curves = {"ROC curve": (GREEN, (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
     for name, colour in (("sensitivity", ORANGE), ("specificity", BLUE)):
         curves[name] = (colour, table["logit"].tolist(), table[name].tolist())
     for name, (colour, x, y) in curves.items():
@@ -108,11 +109,11 @@ def _mark_point(figure: Any, point: dict[str, Any], meaning: str, at: str) -> No
     threshold = name_probability(point["threshold"])
     x, y = 1 - point["specificity"]["value"], point["sensitivity"]["value"]
     told = [threshold, y, 1 - x, *(point[name] for name in ("tp", "fn", "tn", "fp"))]
-    marker = {"symbol": SYMBOLS[at], "size": 11, "color": "#595959", "line": {"color": "white", "width": 1}}
+    marker = {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}}
     name = f"threshold {threshold}{meaning}"
     look = {"mode": "markers", "marker": marker, "name": name, "customdata": [told], "hovertemplate": HOVER}
     figure.add_scatter(x=[x], y=[y], **look, row=1, col=1)
-    line = {"dash": DASHES[at], "width": 1.2, "color": "#595959"}
+    line = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
     figure.add_vline(x=as_logit(point["threshold"]), line=line, opacity=1, row=1, col=2)
 
 
@@ -123,6 +124,7 @@ def _lay_out(figure: Any, metrics: dict[str, Any], data_source: str) -> None:
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
     figure.update_xaxes(title="1 - specificity", range=[-0.02, 1.02], row=1, col=1)
     figure.update_xaxes(title=LOGIT_AXIS, row=1, col=2)
-    figure.update_yaxes(range=[-0.02, 1.02], showgrid=True)
+    figure.update_xaxes(title_font_size=12)
+    figure.update_yaxes(range=[-0.02, 1.02], showgrid=True, gridcolor=FAINT, title_font_size=12)
     figure.update_yaxes(title="sensitivity", row=1, col=1)
     figure.update_yaxes(title="share of the class decided rightly", row=1, col=2)
