@@ -34,7 +34,7 @@ def create_pipeline(run: str) -> Pipeline:
             Node(nodes.ask_twice, ["trained_model", "params:run"], "model", name="ask_twice"),
             Node(
                 nodes.draw_learning_curves,
-                ["history", "params:run", "params:data_source"],
+                ["history", "image_split", "params:run", "params:data_source"],
                 "learning_curves",
                 name="draw_learning_curves",
             ),
