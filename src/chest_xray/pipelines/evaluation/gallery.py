@@ -40,8 +40,8 @@ def select_cases(
     Returns:
         One row an image: `run` (its title), `decision` ("false_negative", "false_positive", "true_positive",
         "true_negative"), `of` (how many there are of it), `path`, `aetiology`, `probability` (the score), `threshold`,
-        and `row` of the prepared images. False negatives come with the lowest score first, false positives with the highest; of the right ones
-        those nearest to their median.
+        and `row` of the prepared images. False negatives come with the lowest score first, false positives with the
+        highest; of the right ones those nearest to their median.
     """
     import numpy as np
     import pandas as pd
