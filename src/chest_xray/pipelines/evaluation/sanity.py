@@ -132,7 +132,8 @@ def rank_correlations(first: Array, second: Array) -> Array:
     from scipy.stats import rankdata
 
     both = first.any(axis=(1, 2)) & second.any(axis=(1, 2))
-    ranks = [rankdata(maps[both].reshape(int(both.sum()), -1), axis=1) for maps in (first, second)]
+    shape = (int(both.sum()), int(np.prod(first.shape[1:])))
+    ranks = [rankdata(maps[both].reshape(shape), axis=1) for maps in (first, second)]
     centred = [each - each.mean(axis=1, keepdims=True) for each in ranks]
     norms = [np.linalg.norm(each, axis=1) for each in centred]
     together, product = (centred[0] * centred[1]).sum(axis=1), norms[0] * norms[1]
