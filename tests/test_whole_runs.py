@@ -18,7 +18,9 @@ DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
 AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "ensemble", "export")  # Download has its own test.
 RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemble")
 # Nothing outside its pipeline reads them.
-PASSED_IN_MEMORY = {"indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"}
+PASSED_IN_MEMORY = {
+    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.occluded_examples"),
+}
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
 
 
@@ -94,7 +96,7 @@ def test_whatever_is_printed_for_people_names_its_source(
 ) -> None:
     project, _ = step_by_step
     pages = sorted((project / "data/test/08_reporting").rglob("*.md"))
-    assert len(pages) == len(RUNS) + 1  # conclusions of each run, and one comparison
+    assert len(pages) == 2 * len(RUNS) + 1  # conclusions and scrutiny of each run, and one comparison
     for page in pages:
         assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
 
