@@ -11,7 +11,7 @@ from keras import layers
 from scipy import ndimage
 
 from chest_xray.gradcam import grad_cam
-from chest_xray.network import build_network, with_precision
+from chest_xray.network import build_network, join_networks, with_precision
 from chest_xray.options import InputError
 from chest_xray.pipelines.ensemble.nodes import join_models
 from chest_xray.types import Array, Model
@@ -59,14 +59,15 @@ def resize(signed: Array, side: int) -> Array:
 
 
 def compute_directly(model: Model, images: Array, place: int) -> Array:
-    """The signed map of the layer number `place` of a Sequential network, with the gradient of each logit by a tape."""
+    """The signed map of the layer number `place` behind the input, with the gradient of each logit by a tape."""
     values = tf.constant(images)
-    for layer in model.layers[: place + 1]:
+    inner = [layer for layer in model.layers if not isinstance(layer, layers.InputLayer)]
+    for layer in inner[: place + 1]:
         values = layer(values, training=False)
     with tf.GradientTape() as tape:
         tape.watch(values)
         rest = values
-        for layer in model.layers[place + 1 : -1]:
+        for layer in inner[place + 1 : -1]:
             rest = layer(rest, training=False)
         kernel, bias = model.layers[-1].weights
         logit = (rest @ kernel.value + bias.value)[:, 0]
@@ -144,6 +145,16 @@ def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Pat
         np.testing.assert_allclose(grad_cam(model, make_two_points()), make_two_points()[..., 0], atol=1e-6)
 
 
+def test_what_a_network_saw_in_the_mirror_image_is_mirrored_back() -> None:
+    keras.utils.set_random_seed(4)
+    alone, images = build_network((24, 24), TINY_NETWORK), make_images(4, 24)
+    asked = join_networks([alone], mirror=True)
+    of_image, of_mirrored = grad_cam(asked, images), grad_cam(asked, images[:, :, ::-1])
+    assert of_image.max() == 1
+    assert np.abs(of_image - of_image[:, :, ::-1]).max() > 0.1
+    np.testing.assert_allclose(of_mirrored[:, :, ::-1], of_image, atol=1e-5)
+
+
 def test_members_of_an_ensemble_count_by_what_they_add_to_the_logit() -> None:
     keras.utils.set_random_seed(3)
     members, images = [build_network((96, 96), FIVE_BLOCKS) for _ in range(3)], make_images(2, 96)
@@ -180,11 +191,11 @@ def test_a_network_inside_another_is_explained_like_the_same_layers_in_a_row() -
 
 def test_explaining_does_not_change_the_network() -> None:
     model = with_precision(build_network((16, 16), TINY_NETWORK), "mixed_bfloat16")
-    before, policy = model.get_weights(), model.layers[0].dtype_policy.name
+    before, policy = model.get_weights(), model.layers[1].dtype_policy.name
     grad_cam(model, make_images(2, 16))
-    assert model.layers[0].dtype_policy.name == policy == "mixed_bfloat16"
+    assert model.layers[1].dtype_policy.name == policy == "mixed_bfloat16"
     assert model.layers[-1].activation is keras.activations.sigmoid
-    assert model.layers[0].output.shape == (None, 16, 16, 2)  # Keras refuses this of a layer that was called twice.
+    assert model.layers[1].output.shape == (None, 16, 16, 2)  # Keras refuses this of a layer that was called twice.
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
 

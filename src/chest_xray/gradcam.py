@@ -5,7 +5,7 @@ decision, but say less and less of where: of a picture of 96 pixels the fifth po
 each as large as half a lung, while the last Conv2D before it still has 6 x 6.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from chest_xray.network import without_sigmoid
 from chest_xray.options import InputError
@@ -21,7 +21,8 @@ def grad_cam(model: Model, images: Array) -> Array:
     Each channel of the explained layer is weighted by the mean gradient of the logit of pneumonia with respect to it;
     the weighted sum, where it is positive, is the map. The logit, not the probability: the sigmoid's slope is 0 in
     float32 where the network is sure. A joint model's members are explained together, as one network that has the
-    channels of all of them. Everything is computed in float32, in whatever precision the model itself does.
+    channels of all of them; what one saw in the mirror image is mirrored back. Everything is computed in float32,
+    whatever the precision of the model.
 
     Limits: the map is as coarse as the layer and is smoothed to the size of the image. It shows where, not why, and
     only what speaks for pneumonia: that of a healthy child shows what came nearest to it. Averaging the gradient
@@ -44,19 +45,19 @@ def grad_cam(model: Model, images: Array) -> Array:
     """
     import numpy as np
 
-    exposed = _expose(without_sigmoid(model))
-    if len(exposed.outputs) == 1:
+    exposed, mirrored = _expose(without_sigmoid(model))
+    if not mirrored:
         raise InputError(
             f"Grad-CAM needs a layer with maps of at least {LEAST_CELLS} x {LEAST_CELLS} cells, and the network "
             f"{model.name!r} has none. Take fewer blocks (model.filters) or larger images (preparation)."
         )
     starts = range(0, len(images), BATCH_SIZE)
-    maps = [_explain(exposed, images[start : start + BATCH_SIZE]) for start in starts]
+    maps = [_explain(exposed, mirrored, images[start : start + BATCH_SIZE]) for start in starts]
     return np.concatenate([np.empty((0, *images.shape[1:3]), np.float32), *maps])
 
 
-def _explain(exposed: Model, images: Array) -> Array:
-    """Give the maps of one batch."""
+def _explain(exposed: Model, mirrored: list[bool], images: Array) -> Array:
+    """Give the maps of one batch; those of layers that saw it mirrored are mirrored back."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -66,6 +67,7 @@ def _explain(exposed: Model, images: Array) -> Array:
     gradients = tape.gradient(total, layers)
     finest = max((tuple(layer.shape[1:3]) for layer in layers), key=min)
     evidence = [tf.image.resize(_weigh(*pair), finest) for pair in zip(layers, gradients, strict=True)]
+    evidence = [each[:, :, ::-1] if back else each for each, back in zip(evidence, mirrored, strict=True)]
     maps = tf.image.resize(tf.nn.relu(tf.add_n(evidence)), images.shape[1:3])
     strongest = tf.reduce_max(maps, axis=(1, 2), keepdims=True)
     return tf.math.divide_no_nan(maps, strongest)[..., 0].numpy()
@@ -79,24 +81,40 @@ def _weigh(layer: Tensor, gradient: Tensor) -> Tensor:
     return tf.reduce_sum(weights * layer, axis=-1, keepdims=True)
 
 
-def _expose(network: Model) -> Model:
+class _Trace(NamedTuple):
+    """What lies on the way to a tensor."""
+
+    is_mirrored: bool  # whether the tensor shows the picture mirrored
+    maps: list[tuple[Any, bool]]  # the last fine maps before it, one for each branch, and whether they are mirrored
+
+
+def _expose(network: Model) -> tuple[Model, list[bool]]:
     """Give a network further outputs: the last maps that are fine enough, one for each branch that ends in such maps.
 
     The layers are shared with the network given, and compute in float32 from then on.
+
+    Returns:
+        The network, and for each further output whether its maps are mirrored.
     """
     import keras
 
-    last_maps: dict[int, list[Any]] = {}  # By the id of a tensor: the last maps on the way to it.
+    traces: dict[int, _Trace] = {}  # By the id of a tensor.
 
-    def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
-        before = {id(each): each for given in keras.tree.flatten(inputs) for each in last_maps.get(id(given), [])}
+    def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        before = [traces[id(given)] for given in keras.tree.flatten(inputs) if id(given) in traces]
+        is_mirrored = any(trace.is_mirrored for trace in before) != (type(layer).__name__ == "Flip")
         if isinstance(layer, keras.Model):
-            output, *maps = keras.tree.flatten(_expose(layer)(*inputs, **options))
+            exposed, turned = _expose(layer)
+            output, *maps = keras.tree.flatten(exposed(*inputs, **options))
+            found = [(each, back != is_mirrored) for each, back in zip(maps, turned, strict=True)]
         else:
-            layer.dtype_policy = "float32"
-            output, maps = layer(*inputs, **options), []
-        is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= LEAST_CELLS
-        last_maps[id(output)] = [output] if is_fine and not maps else maps or list(before.values())
+            if isinstance(layer, keras.Layer):
+                layer.dtype_policy = "float32"
+            output = layer(*inputs, **options)
+            is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= LEAST_CELLS
+            found = [(output, is_mirrored)] if is_fine else []
+        inherited = {id(each[0]): each for trace in before for each in trace.maps}
+        traces[id(output)] = _Trace(is_mirrored, found or list(inherited.values()))
         return output
 
     image = keras.Input(network.input_shape[1:])
@@ -107,4 +125,5 @@ def _expose(network: Model) -> Model:
     else:
         copy = keras.models.clone_model(network, image, clone_function=lambda layer: layer, call_function=call)
         output = copy.outputs[0]
-    return keras.Model(image, [output, *last_maps.get(id(output), [])])
+    maps = traces[id(output)].maps
+    return keras.Model(image, [output, *(each for each, _ in maps)]), [is_mirrored for _, is_mirrored in maps]
