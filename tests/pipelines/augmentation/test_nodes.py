@@ -150,37 +150,34 @@ def test_an_interval_that_reaches_0_shows_no_difference() -> None:
 
 def test_an_interval_above_0_is_a_help_and_one_below_0_a_harm() -> None:
     found = answer(make_comparison(accuracy=BETTER)["metrics"])
-    assert found == ("augmentation_helps", {"metrics": "accuracy", "verb": "is"})
+    assert found == ("augmentation_helps", {"better": ("accuracy",)})
     found = answer(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
-    assert found == ("augmentation_helps", {"metrics": "accuracy and AUC", "verb": "are"})
+    assert found == ("augmentation_helps", {"better": ("accuracy", "auc")})
     found = answer(make_comparison(specificity=WORSE)["metrics"])
-    assert found == ("augmentation_hurts", {"metrics": "specificity", "verb": "is"})
+    assert found == ("augmentation_hurts", {"worse": ("specificity",)})
 
 
 def test_help_and_harm_together_are_said_to_be_both() -> None:
     found = answer(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
-    assert found.key == "augmentation_mixed"
-    assert found.values == {
-        **{"better": "specificity and AUC", "better_verb": "are"},
-        **{"worse": "sensitivity", "worse_verb": "is"},
-    }
+    assert found == ("augmentation_mixed", {"better": ("specificity", "auc"), "worse": ("sensitivity",)})
 
 
 @pytest.mark.parametrize(
     ("change", "verdict"),
-    [(BETTER, "better"), (WORSE, "worse"), (TOUCHING[0], "not shown"), (TOUCHING[1], "not shown")],
+    [(BETTER, "better"), (WORSE, "worse"), (TOUCHING[0], "not_shown"), (TOUCHING[1], "not_shown")],
 )
 def test_each_difference_has_its_verdict(change: dict[str, float], verdict: str) -> None:
     first = next(iter(in_numbers(make_comparison(accuracy=change))))
-    assert first.key == "difference"
-    assert first.values["verdict"] == verdict
-    assert first.values["metric"] == "Accuracy"
+    assert first.key == f"difference_{verdict}"
+    assert (first.values["metric"], first.values["n"]) == ("accuracy", 100)
     assert first.values["value"] == 100 * change["value"]  # in points
 
 
-def test_metrics_are_written_as_people_write_them() -> None:
-    named = [finding.values["metric"] for finding in in_numbers(make_comparison()) if finding.key == "difference"]
-    assert named == ["Accuracy", "Sensitivity", "Specificity", "AUC"]
+def test_each_difference_says_how_many_images_it_rests_on() -> None:
+    found = list(in_numbers(make_comparison()))[:4]
+    assert [(finding.values["metric"], finding.values["n"]) for finding in found] == [
+        *(("accuracy", 100), ("sensitivity", 60), ("specificity", 40), ("auc", 100))
+    ]
 
 
 def test_disagreement_is_told_where_there_is_any() -> None:
@@ -215,7 +212,7 @@ def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]
-    assert "- Accuracy: 62.5% without, 75.0% with; difference +12.5 points (95% interval" in page
+    assert "- No difference shown in accuracy: 62.5% without, 75.0% with; difference +12.5 points (95% interval" in page
     assert "The two runs disagree on 3 of 8 test images: augmentation mends 2 and breaks 1" in page
     assert "30 optimiser steps without augmentation and 20 with (the kept weights are those after 20 and 20)" in page
 
