@@ -153,7 +153,7 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
     metrics = {}
     for name in ("accuracy", "sensitivity", "specificity", "auc"):
         change = differences.get(name, interval(-0.02, 0.0, 0.02))
-        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change}
+        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"mended": 5, "broken": 1, "p": 14 / 64},
