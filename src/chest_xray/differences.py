@@ -87,7 +87,7 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
         num_groups: Patients.
 
     Returns:
-        `low`, `high`, and `smallest`: see `smallest_difference`.
+        `low`, `high` in [-1, 1], and `smallest`: see `smallest_difference`.
     """
     import numpy as np
     from scipy.stats import t
@@ -99,4 +99,5 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     freedom = total**2 / parts if parts else math.inf
     reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
     mean = float(np.mean(by_seed))
-    return {"low": mean - reach, "high": mean + reach, "smallest": smallest_difference(math.sqrt(total), freedom)}
+    smallest = smallest_difference(math.sqrt(total), freedom)
+    return {"low": max(mean - reach, -1.0), "high": min(mean + reach, 1.0), "smallest": smallest}

@@ -61,8 +61,8 @@ def draw_transforms(prepared_images: Array, image_split: DataFrame, run: Run, da
     from chest_xray.figures import new_figure, show_image
 
     names = _switched_on(run.augmentation)
-    size = {"columns": 1 + len(names), "width": 1.65 * (1 + len(names)), "height": 4.6}
-    figure, axes = new_figure(data_source, rows=2, **size)
+    columns = 1 + len(names)
+    figure, axes = new_figure(data_source, columns=columns, rows=2, width=1.65 * columns, height=4.6)
     for label, row_of_axes in enumerate(np.reshape(axes, (2, -1))):
         image = _first_of(label, prepared_images, image_split)
         show_image(row_of_axes[0], image[..., 0], f"{CLASSES[label]}:\noriginal")
@@ -114,7 +114,7 @@ def _alter_alone(image: Array, options: Augmentation, name: str, draws: tuple[fl
     import tensorflow as tf
 
     alone = Augmentation(**{name: getattr(options, name)})
-    all_draws = tf.constant(np.tile(np.float32(draws), (NUM_DRAWS, 1)))
+    all_draws = tf.constant(np.tile(np.array(draws, np.float32), (NUM_DRAWS, 1)))
     return np.asarray(alter(np.stack([image] * len(draws)), alone, all_draws, (0, 0)))[..., 0]
 
 
