@@ -11,8 +11,9 @@ import pytest
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions as comparing
 from chest_xray.pipelines.evaluation import conclusions
+from chest_xray.pipelines.study import conclusions as studying
 from chest_xray.wording import Finding, Name, languages, read_words, render, say
-from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure
+from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
 ENGLISH = read_words("en")
@@ -21,6 +22,7 @@ NOT_FINDINGS = {
     "names",
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
+    *("study_title", "study_method"),
 }
 
 
@@ -65,8 +67,19 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
+def of_a_study() -> Iterator[Finding]:
+    wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
+        study = make_study(accuracy=both)
+        yield from studying.answer(study)
+        yield from studying.in_numbers(study)
+        yield from studying.how_compared(study)
+    study["steps"]["most"] += 1
+    yield from studying.how_compared(study)
+
+
 def test_every_finding_can_be_written_and_every_sentence_can_be_found() -> None:
-    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs())}
+    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs(), *of_a_study())}
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT)
     assert "{" not in page
     assert "None" not in page
@@ -92,7 +105,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparing])
+@pytest.mark.parametrize("module", [conclusions, comparing, studying])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(ENGLISH)
