@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling
+from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling, study
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -16,6 +16,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     on_request = {
         "download": download.create_pipeline(),
         "ensemble": ensemble.create_pipeline(),
+        "study": study.create_pipeline(),
         "export": export.create_pipeline("augmented"),
     }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

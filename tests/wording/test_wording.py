@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions as comparing
 from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.wording import Finding, _words, render
-from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure
+from chest_xray.pipelines.study import conclusions as studying
+from chest_xray.wording import Finding, Name, languages, read_words, render, say
+from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
+ENGLISH = read_words("en")
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
+    "names",
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
+    *("study_title", "study_method"),
 }
 
 
@@ -62,12 +67,23 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
+def of_a_study() -> Iterator[Finding]:
+    wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
+        study = make_study(accuracy=both)
+        yield from studying.answer(study)
+        yield from studying.in_numbers(study)
+        yield from studying.how_compared(study)
+    study["steps"]["most"] += 1
+    yield from studying.how_compared(study)
+
+
 def test_every_finding_can_be_written_and_every_sentence_can_be_found() -> None:
-    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs())}
+    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs(), *of_a_study())}
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT)
     assert "{" not in page
     assert "None" not in page
-    assert {finding.key for finding in found.values()} == set(_words()) - NOT_FINDINGS
+    assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
 
 
 def keys_in(module: object) -> set[str]:
@@ -89,16 +105,39 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparing])
+@pytest.mark.parametrize("module", [conclusions, comparing, studying])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
-    assert keys_in(module) <= set(_words())
+    assert keys_in(module) <= set(ENGLISH)
 
 
-def test_every_sentence_is_a_format_that_python_can_read() -> None:
-    for key, text in _words().items():
-        assert text == text.strip(), key
-        assert list(string.Formatter().parse(text)), key
+def placeholders(text: str) -> set[str]:
+    """What a sentence fills in, with index and without format: another language may write a number its own way."""
+    return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_says_every_sentence_with_the_same_values(language: str) -> None:
+    words = read_words(language)
+    assert set(words["names"]) == set(ENGLISH["names"])
+    assert {key: placeholders(str(text)) for key, text in words.items() if key != "names"} == {
+        key: placeholders(text) for key, text in ENGLISH.items() if key != "names"
+    }
+    for key, text in (*words.items(), *words["names"].items()):
+        assert key == "names" or text == text.strip(), key
+
+
+def test_a_language_that_nobody_wrote_is_refused() -> None:
+    with pytest.raises(InputError, match=r"received the language 'tlh'; expected one of en"):
+        render("answer", {}, ABOUT, language="tlh")
+
+
+def test_names_are_said_in_the_language_and_other_words_as_they_are() -> None:
+    words = {"names": {"auc": "площадь", "width": "ширина"}, "told": "{one}; {several}; {plain}"}
+    finding = Finding("told", {"one": Name("auc"), "several": (Name("auc"), Name("width")), "plain": "auc"})
+    assert say(finding, words) == "площадь; площадь, ширина; auc"
+    with pytest.raises(KeyError, match="depth"):
+        say(Finding("told", {**finding.values, "one": Name("depth")}), words)
 
 
 def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:

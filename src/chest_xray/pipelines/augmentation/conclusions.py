@@ -3,35 +3,36 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.wording import Finding
+from chest_xray.wording import Finding, Name
 
 
 def answer(metrics: dict[str, Any]) -> Finding:
     """Say which metrics' intervals leave 0 out, and on which side."""
-    better = [name for name, each in metrics.items() if each["difference"]["low"] > 0]
-    worse = [name for name, each in metrics.items() if each["difference"]["high"] < 0]
+    better = tuple(Name(name) for name, each in metrics.items() if each["difference"]["low"] > 0)
+    worse = tuple(Name(name) for name, each in metrics.items() if each["difference"]["high"] < 0)
     if better and worse:
-        sides = {
-            "better": _join(better),
-            "better_verb": _verb(better),
-            "worse": _join(worse),
-            "worse_verb": _verb(worse),
-        }
-        return Finding("augmentation_mixed", sides)
-    if named := better or worse:
-        key = "augmentation_helps" if better else "augmentation_hurts"
-        return Finding(key, {"metrics": _join(named), "verb": _verb(named)})
-    return Finding("no_difference_shown", {})
+        return Finding("augmentation_mixed", {"better": better, "worse": worse})
+    if better:
+        return Finding("augmentation_helps", {"better": better})
+    return Finding("augmentation_hurts", {"worse": worse}) if worse else Finding("no_difference_shown", {})
 
 
 def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
     """Give each difference with its interval, and the images on which the runs disagree."""
+    counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
     for name, each in comparison["metrics"].items():
         change = each["difference"]
-        verdict = "better" if change["low"] > 0 else "worse" if change["high"] < 0 else "not shown"
-        metric = "AUC" if name == "auc" else name.capitalize()
-        points = {name: 100 * value for name, value in change.items()}
-        yield Finding("difference", {"metric": metric, **each, **points, "verdict": verdict})
+        key = (
+            "difference_better"
+            if change["low"] > 0
+            else "difference_worse"
+            if change["high"] < 0
+            else "difference_not_shown"
+        )
+        points = {bound: 100 * value for bound, value in change.items()}
+        n = counted.get(name, comparison["num_images"])
+        smallest = 100 * each["smallest"]
+        yield Finding(key, {"metric": Name(name), "n": n, **each, **points, "smallest": smallest})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["mended"] + mcnemar["broken"]
     key = "mcnemar" if disagree else "same_decisions"
@@ -45,12 +46,3 @@ def how_compared(steps: dict[str, int]) -> Iterator[Finding]:
     else:
         yield Finding("unequal_steps", steps)
     yield Finding("one_seed", {})
-
-
-def _join(names: list[str]) -> str:
-    words = ["AUC" if name == "auc" else name for name in names]
-    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else words[0]
-
-
-def _verb(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"
