@@ -2,7 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling
+from chest_xray.pipelines import (
+    augmentation,
+    data_processing,
+    download,
+    ensemble,
+    evaluation,
+    export,
+    modeling,
+    report,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -12,6 +21,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "modeling": modeling.create_pipeline("baseline"),
         "evaluation": evaluation.create_pipeline("baseline"),
         "augmentation": augmentation.create_pipeline(),
+        "report": report.create_pipeline(),
     }
     on_request = {
         "download": download.create_pipeline(),

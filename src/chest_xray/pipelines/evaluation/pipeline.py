@@ -53,13 +53,19 @@ def create_pipeline(run: str) -> Pipeline:
                 name="draw_confusion_matrices",
             ),
             Node(
+                nodes.find_conclusions,
+                ["metrics", "history", "header_rule"],
+                "found_conclusions",
+                name="find_conclusions",
+            ),
+            Node(
                 nodes.write_conclusions,
-                ["metrics", "history", "header_rule", "params:data_source"],
+                ["found_conclusions", "metrics", "params:data_source", "params:language"],
                 "conclusions",
                 name="write_conclusions",
             ),
         ],
         namespace=run,
         inputs={"prepared_images", "image_split", "header_rule"},
-        parameters={"evaluation", "data_source"},
+        parameters={"evaluation", "data_source", "language"},
     )
