@@ -41,10 +41,17 @@ class Table(NamedTuple):
 
 
 class Sentences(NamedTuple):
-    """A list of sentences, each with a tone (good, unsure, bad) or with none."""
+    """Sentences one below the other."""
 
-    items: list[tuple[str, str]]
+    items: list[str]
     kind: str = "sentences"
+
+
+class Verdicts(NamedTuple):
+    """Sentences with what each is about, and its tone: good, unsure or bad."""
+
+    items: list[tuple[str, str, str]]
+    kind: str = "verdicts"
 
 
 class Terms(NamedTuple):
@@ -105,7 +112,7 @@ def make_table(frame: DataFrame, name: str, run: str, words: Mapping[str, Any], 
     heads = [words["columns"].get(column, str(column).replace("_", " ")) for column in frame.columns]
     shown = frame.head(MOST_ROWS).to_dict("records")
     rows = [[write_cell(value, words) for value in record.values()] for record in shown]
-    numbers = [any(isinstance(record[column], (int, float, dict)) for record in shown) for column in frame.columns]
+    numbers = [not any(isinstance(record[column], str) for record in shown) for column in frame.columns]
     label = f"{caption} ({run})" if run else caption
     return Table(caption, label, heads, rows, numbers, max(0, len(frame) - MOST_ROWS), folded)
 
@@ -120,7 +127,7 @@ def write_cell(value: Any, words: Mapping[str, Any]) -> str:
         return str(words["cells"]["yes" if value else "no"])
     if isinstance(value, float):
         whole = value.is_integer() and abs(value) > 1
-        return write_number(value, ".0f" if whole else ".3f", words)
+        return write_number(value, ".0f" if whole else ".3f" if abs(value) < 10 else ".1f", words)
     return str(words["cells"].get(value, value))
 
 
@@ -133,5 +140,5 @@ def _write_interval(measured: Mapping[str, Any], words: Mapping[str, Any]) -> st
 
 
 def make_sentences(findings: Iterable[Finding], words: Mapping[str, Any]) -> Sentences:
-    """Say findings one below the other, without a tone."""
-    return Sentences([("", say(finding, words)) for finding in findings])
+    """Say findings one below the other."""
+    return Sentences([say(finding, words) for finding in findings])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from chest_xray.pipelines.report import contents
 from chest_xray.pipelines.report.blocks import make_table, write_cell
 from chest_xray.pipelines.report.layouts import pair_subsets
 from chest_xray.radiographs import CLASSES
@@ -47,7 +48,7 @@ def write_card(
         table=make_table(pair_subsets(run["metrics_table"]), "metrics_table", "", words),
         groups=_list_groups(run["metrics"], words),
         intended_use=list(words["intended_use"].values()),
-        limits=list(words["known_limits"].values()),
+        limits=list(words[contents.limits_of(evidence["params_report"])].values()),
     )
     return str(card)
 

@@ -61,7 +61,7 @@ DATA: tuple[Shown, ...] = (
 
 # What the rules and the model card read, beside what is shown.
 READ_OF_A_RUN = ("metrics", "history", "operating_point")
-READ = ("audit", "comparison")
+READ = ("audit", "comparison", "own_split")
 PARAMETERS: dict[str, type[Options]] = {
     **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},
     **{"model": Network, "training": Training, "operating_point": OperatingPointRule, "augmented": Run},
@@ -75,6 +75,11 @@ def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """
     options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
     return {name: options[name].model_validate(each) if name in options else each for name, each in evidence.items()}
+
+
+def limits_of(report: Report) -> str:
+    """Name the words that say what the figures are not good for."""
+    return "limits_of_phantoms" if report.synthetic else "known_limits"
 
 
 def names_of_a_run() -> list[str]:

@@ -25,7 +25,7 @@ def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
         "pipelines": ", ".join(run_record["pipelines"]),
         "parameters": json.dumps(run_record["parameters"], ensure_ascii=False) if run_record["parameters"] else None,
         "seconds": run_record["seconds"],
-        "commit": git["commit"] if git else None,
+        "commit": git["commit"] if git else "no_git",
         "dirty": git["dirty"] if git else None,
         **{name: machine[name] for name in ("platform", "processor", "cores")},
         "python": run_record["python"],

@@ -10,6 +10,7 @@ from chest_xray.pipelines.report.blocks import (
     Section,
     Sentences,
     Terms,
+    Verdicts,
     make_figure,
     make_sentences,
     make_table,
@@ -42,7 +43,7 @@ def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words
         Section("data", titles["data"], _describe_data(evidence, words)),
         Section("protocol", titles["protocol"], [make_sentences(protocol.describe_protocol(evidence), words)]),
         Section("environment", titles["environment"], environment),
-        Section("limits", titles["limits"], [], _list_limits(words)),
+        Section("limits", titles["limits"], [], _list_limits(evidence, words)),
         Section(
             "glossary",
             titles["glossary"],
@@ -55,7 +56,7 @@ def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -
     judged = list(runs.values())[-1]
     (answer,) = _find_comparison(evidence)["answer"]
     verdicts = [*judge(judged["metrics"], evidence["header_rule"]), judge_augmentation(answer)]
-    said = Sentences([(verdict.tone, say(verdict.finding, words)) for verdict in verdicts])
+    said = Verdicts([(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts])
     table = summarise_runs(runs, evidence["header_rule"], words)
     return [said, make_table(table, "summary", "", words)]
 
@@ -102,10 +103,9 @@ def _tabulate_environment(run_record: dict[str, Any], runs: Mapping[str, Evidenc
     return [("run_record", tabulate_record(run_record)), ("seeds", tabulate_seeds(runs))]
 
 
-def _list_limits(words: Words) -> list[Section]:
+def _list_limits(evidence: Evidence, words: Words) -> list[Section]:
+    parts = {"intended_use": "intended_use", "known_limits": contents.limits_of(evidence["params_report"])}
     return [
-        Section(
-            key.replace("_", "-"), words["sections"][key], [Sentences([("", each) for each in words[key].values()])]
-        )
-        for key in ("intended_use", "known_limits")
+        Section(key.replace("_", "-"), words["sections"][key], [Sentences(list(words[said].values()))])
+        for key, said in parts.items()
     ]

@@ -1,5 +1,6 @@
 """How choices were made in this run, and what the data set is made of: sentences with this run's parameters."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,8 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """
     preparation, model = (evidence[f"params_{name}"].model_dump() for name in ("preparation", "model"))
     training, rule = (evidence[f"params_{name}"].model_dump() for name in ("training", "operating_point"))
-    yield Finding("protocol_split", evidence["params_hold_out"].model_dump())
+    key = "protocol_own_split" if len(evidence["own_split"]) else "protocol_split"
+    yield Finding(key, evidence["params_hold_out"].model_dump())
     yield Finding("protocol_preparation", {**preparation, "geometry": Name(preparation["geometry"])})
     yield Finding("protocol_shift", {"num_conditions": len(evidence["params_shift"].conditions())})
     filters = ", ".join(map(str, model["filters"]))
@@ -39,7 +41,16 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("audit_duplicates", {"exact": audit["duplicates"]["exact"], "near": audit["duplicates"]["near"]})
     wide = {f"{name.lower()}": shift for name, shift in audit["shift"].items()}
     yield Finding("audit_wide", {**wide, "aspect": evidence["params_audit"].wide_aspect})
-    feature = best_on_train(rules)
-    yield Finding("audit_header", {"feature": Name(feature), **rules[feature]["test"]})
+    yield _describe_header_rule(audit, rules)
     quarantine = audit["quarantine"]
     yield Finding("audit_quarantine" if quarantine["files"] else "audit_no_quarantine", {"files": quarantine["files"]})
+
+
+def _describe_header_rule(audit: dict[str, Any], rules: dict[str, Any]) -> Finding:
+    feature = best_on_train(rules)
+    classes: Counter[str] = Counter()
+    for row in audit["counts"]:
+        classes[row["class"]] += row["images"] if row["subset"] == "test" else 0
+    majority = max(classes.values()) / classes.total()
+    key = "audit_header" if rules[feature]["test"]["accuracy"] > majority else "audit_header_nothing"
+    return Finding(key, {"feature": Name(feature), "majority": majority, **rules[feature]["test"]})

@@ -10,8 +10,9 @@ Tone = Literal["good", "unsure", "bad"]
 
 
 class Verdict(NamedTuple):
-    """A sentence and whether it speaks for the network or against it."""
+    """A sentence, what it is about, and whether it speaks for the network or against it."""
 
+    topic: str
     tone: Tone
     finding: Finding
 
@@ -26,13 +27,13 @@ def judge(metrics: dict[str, Any], header_rule: dict[str, Any]) -> list[Verdict]
     marks = [_against_what_was_asked(metrics), _against_the_header(metrics, header_rule)]
     tones = {mark.tone for mark in marks}
     tone: Tone = "bad" if "bad" in tones else "unsure" if "unsure" in tones else "good"
-    return [Verdict(tone, Finding(f"verdict_{tone}", {})), *marks, *_weaknesses(metrics)]
+    return [Verdict("whole", tone, Finding(f"verdict_{tone}", {})), *marks, *_weaknesses(metrics)]
 
 
 def _against_what_was_asked(metrics: dict[str, Any]) -> Verdict:
     accuracy = metrics["test"]["at_chosen"]["accuracy"]
     tone = _clear(accuracy, BAR)
-    return Verdict(tone, Finding(f"asked_{tone}", {"accuracy": accuracy, "bar": BAR}))
+    return Verdict("asked", tone, Finding(f"asked_{tone}", {"accuracy": accuracy, "bar": BAR}))
 
 
 def _against_the_header(metrics: dict[str, Any], header_rule: dict[str, Any]) -> Verdict:
@@ -40,7 +41,8 @@ def _against_the_header(metrics: dict[str, Any], header_rule: dict[str, Any]) ->
     feature = best_on_train(header_rule)
     header = header_rule[feature]["test"]["accuracy"]
     tone = _clear(accuracy, header)
-    return Verdict(tone, Finding(f"header_{tone}", {"accuracy": accuracy, "header": header, "feature": Name(feature)}))
+    values = {"accuracy": accuracy, "header": header, "feature": Name(feature)}
+    return Verdict("header", tone, Finding(f"header_{tone}", values))
 
 
 def _clear(accuracy: dict[str, float], mark: float) -> Tone:
@@ -51,20 +53,20 @@ def _clear(accuracy: dict[str, float], mark: float) -> Tone:
 def _weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
     point = metrics["test"]["at_chosen"]
     counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
-    if above(point["sensitivity"], point["specificity"]):
-        yield Verdict("bad", Finding("weak_on_healthy", counts))
+    if point["fn"] + point["fp"] == 0:
+        yield Verdict("errors", "good", Finding("no_errors", {}))
+    elif above(point["sensitivity"], point["specificity"]):
+        yield Verdict("errors", "bad", Finding("weak_on_healthy", counts))
     elif above(point["specificity"], point["sensitivity"]):
-        yield Verdict("bad", Finding("weak_on_diseased", counts))
+        yield Verdict("errors", "bad", Finding("weak_on_diseased", counts))
     else:
-        yield Verdict("good", Finding("weak_on_neither", counts))
+        yield Verdict("errors", "unsure", Finding("weak_on_neither", counts))
     if flatters(metrics, "accuracy"):
         pair = {name: metrics[name]["at_chosen"]["accuracy"] for name in ("validation", "test")}
-        yield Verdict("bad", Finding("verdict_flatters", pair))
+        yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
 
 
 def judge_augmentation(answer: Finding) -> Verdict:
     """Give the tone to what the comparison of two runs answers."""
-    tone: Tone = (
-        "good" if answer.key == "augmentation_helps" else "bad" if answer.key == "augmentation_hurts" else "unsure"
-    )
-    return Verdict(tone, answer)
+    tones: dict[str, Tone] = {"augmentation_helps": "good", "augmentation_hurts": "bad"}
+    return Verdict("augmentation", tones.get(answer.key, "unsure"), answer)
