@@ -54,6 +54,10 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             *("augmentation", (), "baseline.history, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
+        (
+            *("report", (), "audit, augmented.confusion_matrices, .* do"),
+            ["data_processing", "modeling", "evaluation", "augmentation"],
+        ),
         ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
     ],
