@@ -226,11 +226,13 @@ def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_s
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == "Augmented minus baseline on 100 test images"
     assert axes.get_xlabel() == "points (hundredths), with 95% interval over patients"
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["AUC", "specificity", "sensitivity", "accuracy"]
+    names = ["AUC: n = 100", "specificity: n = 40", "sensitivity: n = 60", "accuracy: n = 100"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == names
     *_, accuracy, estimate, no_change = axes.lines
     assert accuracy.get_xydata().tolist() == [[-2, 3], [10, 3]]
     assert estimate.get_xydata().tolist() == [[5, 3]]
     assert no_change.get_xdata() == [0, 0]
+    assert axes.texts[0].get_text() == "baseline → augmented"
     assert axes.texts[-1].get_text() == "0.800 → 0.850"
 
 

@@ -68,6 +68,7 @@ def test_doubling_every_size_doubles_the_threshold_and_keeps_the_scores() -> Non
 def test_the_figure_has_a_curve_a_feature_and_names_its_data() -> None:
     index = build_index(TRAIN, TEST)
     figure: Any = draw_header_rule(index, fit_header_rule(index), "phantoms")
-    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    *labels, chance, threshold = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert (chance, threshold) == ("chance", "threshold fitted on train")
     assert labels == ["width: AUC 0.833", "height: AUC 0.500", "aspect: AUC 0.833", "bytes: AUC 0.500"]
     assert figure.get_supxlabel() == "Data: phantoms"

@@ -12,7 +12,6 @@ from chest_xray.pipelines.evaluation.metrics import (
     expected_calibration_error,
     metrics_at,
     proportion,
-    roc_points,
     summarise,
     tabulate,
 )
@@ -175,11 +174,3 @@ def test_a_metric_that_does_not_exist_is_an_empty_cell() -> None:
     row = table[(table["metric"] == "precision") & (table["threshold"] == 0.99)].iloc[0]
     assert row["n"] == 0
     assert row[["value", "low", "high"]].isna().all()
-
-
-def test_the_roc_curve_runs_from_corner_to_corner_through_its_points() -> None:
-    false_positive_rate, sensitivity = roc_points(make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]))
-    assert (false_positive_rate[0], sensitivity[0]) == (0, 0)
-    assert (false_positive_rate[-1], sensitivity[-1]) == (1, 1)
-    points = list(zip(false_positive_rate.tolist(), sensitivity.tolist(), strict=True))
-    assert {(0, 0.5), (0.5, 0.5), (0.5, 1)} <= set(points)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.evaluation.drawing import draw_confusion_matrices, draw_roc_curve
 from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_with_keras
 from chest_xray.pipelines.evaluation.nodes import (
     Evaluation,
@@ -20,7 +19,7 @@ from chest_xray.pipelines.evaluation.nodes import (
 )
 from chest_xray.types import Array
 from chest_xray.wording import Language
-from tests.builders import TITLE, axes_of, make_header_rule, make_history, make_point, make_predictions, make_split
+from tests.builders import TITLE, make_header_rule, make_history, make_point, make_predictions, make_split
 
 LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
 SPLIT = make_split([0, 1, *LABELS], ["train", "validation"] + ["test"] * 8)
@@ -151,40 +150,6 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics["run"] == TITLE
     told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
     assert metrics["operating_point"] == told
-
-
-def test_the_roc_figure_shows_both_curves_their_points_and_the_source() -> None:
-    validation, test, metrics = make_metrics()
-    figure = draw_roc_curve(validation, test, metrics, "phantoms")
-    (axes,) = axes_of(figure)
-    assert figure.get_supxlabel() == "Data: phantoms"
-    assert axes.get_title() == f"ROC curve, {TITLE}"
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("1 - specificity", "sensitivity")
-    legend = [text.get_text() for text in axes.get_legend().get_texts()]
-    for name, num, shown in (("validation", 4, "0.750"), ("test", 5, "0.667")):
-        auc = metrics[name]["auc"]
-        assert f"{name}: n = {num}, AUC {shown} ({auc['low']:.3f} to {auc['high']:.3f})" in legend
-    assert legend[2:] == ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)", "chance"]
-    points = [line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata()) == 1]
-    # Validation at 0.5, 0.35 and 0.25; test: one of two healthy called and two of three diseased found, then all three.
-    two_thirds = [[0.5, pytest.approx(2 / 3)]]
-    assert points == [[[0, 0.5]], [[0.5, 1]], [[0.5, 1]], two_thirds, two_thirds, [[0.5, 1]]]
-
-
-def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source() -> None:
-    _, _, metrics = make_metrics()
-    metrics["test"]["at_chosen"].update(tn=7, fp=3, fn=2, tp=8)
-    figure = draw_confusion_matrices(metrics, "phantoms")
-    assert figure.get_supxlabel() == "Data: phantoms"
-    assert figure.get_suptitle() == f"Test, {TITLE}"
-    plain, chosen, other = axes_of(figure)
-    assert plain.get_title() == "threshold 0.500\nn = 5, accuracy 0.600"
-    assert chosen.get_title().startswith("threshold 0.350 (chosen)\nn = 20, ")
-    assert other.get_title() == "threshold 0.250 (other point)\nn = 5, accuracy 0.800"
-    assert (chosen.get_xlabel(), chosen.get_ylabel()) == ("decision", "true class")
-    assert [text.get_text() for text in chosen.texts] == ["7\n70.0%", "3\n30.0%", "2\n20.0%", "8\n80.0%"]
-    for labels in (chosen.get_xticklabels(), chosen.get_yticklabels()):
-        assert [label.get_text() for label in labels] == ["NORMAL", "PNEUMONIA"]
 
 
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:

@@ -29,9 +29,9 @@ def draw_augmented_examples(prepared_images: Array, image_split: DataFrame, run:
     """
     import numpy as np
 
-    from chest_xray.figures import new_figure, show_image
+    from chest_xray.figures import PAGE_WIDTH, new_figure, show_image
 
-    figure, axes = new_figure(data_source, columns=1 + NUM_COPIES, rows=2, width=13, height=5.2)
+    figure, axes = new_figure(data_source, columns=1 + NUM_COPIES, rows=2, width=PAGE_WIDTH, height=3.5)
     for label, row_of_axes in enumerate(axes):
         row = np.flatnonzero((image_split["subset"] == "train") & (image_split["label"] == label))[0]
         image = scale(prepared_images[row])
@@ -158,20 +158,21 @@ def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
         comparison: From `compare_runs`.
         data_source: Printed below the plot.
     """
-    from chest_xray.figures import BLUE, GREY, label_axes, new_figure
+    from chest_xray.figures import BLUE, GREY, PAGE_WIDTH, label_axes, new_figure
 
-    figure, axes = new_figure(data_source, width=8, height=3.6)
+    figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
+    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
+    axes.text(1.02, len(comparison["metrics"]) - 0.5, " → ".join(RUNS), **beside)
     for height, each in enumerate(reversed(comparison["metrics"].values())):
         change = {key: 100 * value for key, value in each["difference"].items()}
         axes.plot([change["low"], change["high"]], [height, height], color=BLUE, linewidth=2)
         axes.plot(change["value"], height, "D", color=BLUE)
         values = f"{each['baseline']:.3f} → {each['augmented']:.3f}"
-        axes.text(1.02, height, values, transform=axes.get_yaxis_transform(), va="center")
+        axes.text(1.02, height, values, **beside)
     axes.axvline(0, color=GREY, linestyle=":")
-    axes.set_yticks(
-        range(len(comparison["metrics"])),
-        [name.upper() if name == "auc" else name for name in reversed(comparison["metrics"])],
-    )
+    num = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
+    names = [f"{name}: n = {num.get(name, comparison['num_images'])}" for name in reversed(comparison["metrics"])]
+    axes.set_yticks(range(len(names)), [name.replace("auc", "AUC") for name in names])
     axes.margins(x=0.1, y=0.2)
     title = f"Augmented minus baseline on {comparison['num_images']} test images"
     label_axes(axes, title, ("points (hundredths), with 95% interval over patients", ""))

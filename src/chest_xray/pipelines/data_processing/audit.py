@@ -93,16 +93,17 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
     """
     import numpy as np
 
-    from chest_xray.figures import BLUE, ORANGE, label_axes, new_figure
+    from chest_xray.figures import BLUE, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
-    figure, axes = new_figure(data_source, columns=4, width=14, height=4)
-    for place, (feature, unit) in zip(axes, FEATURES.items(), strict=True):
+    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
+    for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
             values = np.sort(read_feature(_choose(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
-            place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}", **style)
-        label_axes(place, feature, [unit, "share of images"])
-    axes[0].legend(fontsize=8)
+            place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}: n = {len(values):,}", **style)
+        place.locator_params(axis="x", nbins=6)  # so that long numbers stand apart
+        label_axes(place, feature, [unit, "share of images up to here"])
+    head_figure(figure, "What the header of a file tells, before a pixel is read")
     return figure
 
 

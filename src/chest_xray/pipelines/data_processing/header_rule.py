@@ -61,19 +61,22 @@ def draw_header_rule(image_index: DataFrame, header_rule: dict[str, Any], data_s
     Returns:
         One ROC curve a feature, with the fitted threshold as a dot.
     """
-    from chest_xray.figures import label_axes, new_figure
+    from chest_xray.figures import GREY, add_legend, label_axes, new_figure
 
-    figure, axes = new_figure(data_source, width=5.5, height=5)
+    figure, axes = new_figure(data_source, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]
     labels = test["label"].to_numpy()
     for feature, rule in header_rule.items():
         sensitivity, specificity, _ = _sweep(_signed(read_feature(test, feature), rule["direction"]), labels)
         scores = rule["test"]
         (line,) = axes.plot(1 - specificity, sensitivity, label=f"{feature}: AUC {scores['auc']:.3f}")
-        axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", color=line.get_color())
-    axes.plot([0, 1], [0, 1], ":", color="0.6")
-    axes.legend(loc="lower right", fontsize=9)
-    title = f"Pneumonia told from the header alone, {len(test)} test images"
+        look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
+        axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", **look)
+    axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
+    axes.plot([], [], "o", color=GREY, label="threshold fitted on train")
+    axes.set_aspect("equal")
+    add_legend(axes, loc="lower right")
+    title = f"Pneumonia told from the header alone: n = {len(test)} test images"
     label_axes(axes, title, ["1 - specificity", "sensitivity"])
     return figure
 

@@ -159,11 +159,3 @@ def _total(counts: dict[str, Any], name: str) -> int:
         "precision": ("tp", "fp"),
     }
     return sum(int(counts[part]) for part in parts[name])
-
-
-def roc_points(predictions: DataFrame) -> tuple[Array, Array]:
-    """Give the ROC curve: false positive rates and sensitivities, in [0, 1], of the same length."""
-    from sklearn.metrics import roc_curve
-
-    false_positive_rate, sensitivity, _ = roc_curve(predictions["label"], predictions["probability"])
-    return false_positive_rate, sensitivity

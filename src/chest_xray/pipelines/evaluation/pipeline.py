@@ -1,8 +1,11 @@
 """From a trained network and the test split to evidence, once for each run."""
 
+from collections.abc import Callable
+from typing import Any
+
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.evaluation import drawing, keras_check, nodes
+from chest_xray.pipelines.evaluation import curves, drawing, keras_check, nodes, score_drawing, threshold_drawing
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -40,18 +43,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(keras_check.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
             Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
-            Node(
-                drawing.draw_roc_curve,
-                [*predictions, "metrics", "params:data_source"],
-                "roc_curve",
-                name="draw_roc_curve",
-            ),
-            Node(
-                drawing.draw_confusion_matrices,
-                ["metrics", "params:data_source"],
-                "confusion_matrices",
-                name="draw_confusion_matrices",
-            ),
+            *_create_figures(predictions),
             Node(
                 nodes.find_conclusions,
                 ["metrics", "history", "header_rule"],
@@ -69,3 +61,24 @@ def create_pipeline(run: str) -> Pipeline:
         inputs={"prepared_images", "image_split", "header_rule"},
         parameters={"evaluation", "data_source", "language"},
     )
+
+
+def _create_figures(predictions: list[str]) -> list[Node]:
+    validation, test = predictions
+    traced = [validation, "shifted_predictions", test, "params:evaluation"]
+    drawn: dict[str, tuple[Callable[..., Any], list[str]]] = {
+        "roc_curve": (drawing.draw_roc_curve, ["curves"]),
+        "precision_recall": (drawing.draw_precision_recall, ["curves"]),
+        "thresholds": (threshold_drawing.draw_thresholds, ["curves"]),
+        "threshold_explorer": (threshold_drawing.draw_threshold_explorer, [test]),
+        "reliability": (score_drawing.draw_reliability, [test]),
+        "scores": (score_drawing.draw_scores, [validation, test]),
+        "confusion_matrices": (drawing.draw_confusion_matrices, []),
+    }
+    return [
+        Node(curves.trace_curves, traced, "curves", name="trace_curves"),
+        *(
+            Node(function, [*inputs, "metrics", "params:data_source"], name, name=function.__name__)
+            for name, (function, inputs) in drawn.items()
+        ),
+    ]

@@ -33,7 +33,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 nodes.draw_learning_curves,
-                ["history", "params:run", "params:data_source"],
+                ["history", "image_split", "params:run", "params:data_source"],
                 "learning_curves",
                 name="draw_learning_curves",
             ),

@@ -1,0 +1,73 @@
+"""The figure to move about in tells at each threshold what counting by hand gives."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro_datasets.plotly import JSONDataset
+
+from chest_xray.pipelines.evaluation.drawing import as_logit
+from chest_xray.pipelines.evaluation.nodes import Evaluation, compute_metrics
+from chest_xray.pipelines.evaluation.threshold_drawing import draw_threshold_explorer, tabulate_thresholds
+from tests.builders import TITLE, make_point, make_predictions
+
+TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
+
+
+@pytest.fixture
+def figure() -> Any:
+    metrics = compute_metrics(TEST, TEST, make_point(0.35), Evaluation(seed=1))
+    return draw_threshold_explorer(TEST, metrics, "phantoms")
+
+
+def test_every_threshold_has_its_four_counts() -> None:
+    table = tabulate_thresholds(TEST)
+    assert table["threshold"].tolist() == ["above every score", "0.900", "0.700", "0.600", "0.300", "0.200"]
+    assert table[["tp", "fn", "tn", "fp"]].to_numpy().tolist() == [
+        *([0, 3, 2, 0], [1, 2, 2, 0], [1, 2, 1, 1], [2, 1, 1, 1], [3, 0, 1, 1], [3, 0, 0, 2])
+    ]
+    assert table["sensitivity"].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 1, 1])
+    assert table["specificity"].tolist() == [1, 1, 0.5, 0.5, 0.5, 0]
+    assert table["logit"].tolist()[1:] == pytest.approx([as_logit(each) for each in (0.9, 0.7, 0.6, 0.3, 0.2)])
+    assert table["logit"].is_monotonic_decreasing
+
+
+@pytest.mark.parametrize("probabilities", [[0.5] * 3, [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+def test_counts_hold_where_scores_are_equal_or_certain(probabilities: list[float]) -> None:
+    table = tabulate_thresholds(make_predictions([0, 1, 1], probabilities))
+    assert (table["tp"] + table["fn"]).tolist() == [2] * len(table)
+    assert (table["tn"] + table["fp"]).tolist() == [1] * len(table)
+    assert table[["tp", "fp"]].iloc[-1].tolist() == [2, 1]
+
+
+def test_the_explorer_draws_the_three_curves_and_tells_the_counts_of_each_threshold(figure: Any) -> None:
+    table = tabulate_thresholds(TEST)
+    roc, sensitivity, specificity, *points = figure.data
+    assert [each.name for each in (roc, sensitivity, specificity)] == ["ROC curve", "sensitivity", "specificity"]
+    assert (list(roc.x), list(roc.y)) == ((1 - table["specificity"]).tolist(), table["sensitivity"].tolist())
+    for line in (sensitivity, specificity):
+        assert (list(line.x), list(line.y)) == (table["logit"].tolist(), table[line.name].tolist())
+    told = table[["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]].to_numpy(object).tolist()
+    for line in (roc, sensitivity, specificity):
+        assert [list(each) for each in line.customdata] == told
+    assert [point.name for point in points] == [
+        *("threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)")
+    ]
+    # At 0.5 two of three diseased are found and one of two healthy cleared.
+    assert points[0].customdata[0] == ["0.500", pytest.approx(2 / 3), 0.5, 2, 1, 1, 1]
+    assert (points[0].x[0], points[0].y[0]) == (0.5, pytest.approx(2 / 3))
+    assert [line.x0 for line in figure.layout.shapes] == pytest.approx([as_logit(each) for each in (0.5, 0.35, 0.25)])
+
+
+def test_the_explorer_names_run_number_of_images_and_source(figure: Any) -> None:
+    assert figure.layout.title.text == f"Thresholds on test, {TITLE}: n = 5<br><sup>Data: phantoms</sup>"
+
+
+def test_the_explorer_is_stored_as_plain_numbers_that_any_viewer_reads(figure: Any, tmp_path: Path) -> None:
+    dataset = JSONDataset(filepath=(tmp_path / "explorer.json").as_posix())
+    dataset.save(figure)
+    shown = dataset.preview()
+    assert shown["data"][0]["y"] == list(figure.data[0].y)
+    assert "bdata" not in json.dumps(shown)
+    assert dataset.load() == figure
