@@ -153,10 +153,30 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
     metrics = {}
     for name in ("accuracy", "sensitivity", "specificity", "auc"):
         change = differences.get(name, interval(-0.02, 0.0, 0.02))
-        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change}
+        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"mended": 5, "broken": 1, "p": 14 / 64},
+    }
+
+
+def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict[str, Any]:
+    """A study of `flip` over three seeds that shows nothing, but for intervals over patients, and over both, given."""
+    plain = (interval(-0.02, 0.0, 0.02), interval(-0.04, 0.0, 0.04))
+    names = ("accuracy", "sensitivity", "specificity", "auc")
+    by_seed = {"by_seed": [0.7, 0.8, 0.9], "mean": 0.8, "deviation": 0.1}
+    changes = {}
+    for name in names:
+        patients, both = differences.get(name, plain)
+        over_both = {"low": both["low"], "high": both["high"], "smallest": 0.06}
+        spread = {"standard_error": 0.011, "smallest": 0.03, "by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02}
+        changes[name] = {**patients, **spread, "both": over_both}
+    pairs = [{"seed": seed, "mended": 3, "broken": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
+    return {
+        **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "seeds": [1, 2, 3]},
+        "steps": {"fewest": 80, "most": 80},
+        "arms": {arm: dict.fromkeys(names, by_seed) for arm in ("none", "flip")},
+        **{"differences": {"flip": changes}, "mcnemar": {"flip": pairs}},
     }
 
 

@@ -36,6 +36,13 @@ def run_kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
+def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a `kedro` command in a project without waiting for it."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [sys.executable, "-m", "kedro", *arguments]
+    return subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 @pytest.fixture(scope="session")
 def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which nothing has run; tests leave it so."""

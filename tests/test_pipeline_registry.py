@@ -1,15 +1,20 @@
 """The pipelines: what they are called, how they fit together, and that listing them says nothing else."""
 
 import warnings
+from itertools import product
 
 import pytest
+from kedro.config import OmegaConfigLoader
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.pipelines import report
+from chest_xray.pipelines.modeling.training import Run
+from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
+from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
-ON_REQUEST = ("download", "ensemble", "export")
+ON_REQUEST = ("download", "ensemble", "study", "export")
 
 
 def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,13 +38,13 @@ def test_a_node_is_named_for_its_function_and_its_run() -> None:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
 
 
-@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "export"])
+@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export"])
 def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
     pipelines = register_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
     # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split.
-    always_there = (".checkpoint", "run_record", "own_split")
+    always_there = (".checkpoint", ".training_state", "run_record", "own_split")
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
     }
@@ -52,3 +57,22 @@ def test_the_report_takes_any_runs_and_makes_the_model_card_of_the_last() -> Non
     assert {"augmented.roc_curve", "third.roc_curve", "third.model", "params:third"} <= pipeline.inputs()
     assert not {"augmented.model", "baseline.roc_curve"} & pipeline.inputs()
     assert {"report", "model_card"} <= pipeline.outputs()
+
+
+def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentation_alone() -> None:
+    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
+    settings = loader["parameters"]
+    for arm, seed in product(ARMS, SEEDS):
+        run, none = settings[f"study_{arm}_{seed}"], settings[f"study_none_{seed}"]
+        assert Run.model_validate(run).seed == none["seed"] == seed
+        assert (run["augmentation"] == none["augmentation"]) == (arm == "none")
+    given = {arm: set(settings[f"study_{arm}_1"]["augmentation"]) - {"copies"} for arm in ARMS}
+    default = settings["augmented"]["augmentation"]
+    assert given["none"] == set()
+    assert [given[arm] for arm in ("flip", "zoom", "tilt")] == [{"horizontal_flip"}, {"zoom"}, {"tilt"}]
+    assert given["flip_zoom_tilt"] == {"horizontal_flip", "zoom", "tilt"}
+    assert settings["study_everything_1"]["augmentation"] == default
+    for arm in ARMS[1:]:
+        alone = settings[f"study_{arm}_1"]["augmentation"]
+        assert alone == {name: default[name] for name in alone}  # the strengths of the default augmentation
+        assert "copies" in alone

@@ -114,5 +114,5 @@ def test_a_difference_is_the_second_minus_the_first_on_the_same_resamples() -> N
 
 def test_runs_that_are_right_on_the_same_images_do_not_differ_in_any_resample() -> None:
     same = share([1, 0, 1, 0])
-    expected = {"value": 0, "low": 0, "high": 0}
+    expected = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
     assert bootstrap_difference(same, same, resample_weights(np.arange(4), 1)) == expected

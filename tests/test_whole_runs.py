@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from tests.conftest import ROOT, copy_project, run_kedro
+from tests.conftest import ROOT, copy_project, run_kedro, start_kedro
 
 ENVIRONMENT = "--env=test"
 DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
@@ -27,7 +28,7 @@ AFTER_DATA_PROCESSING = (
 RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemble")
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
-    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"),
+    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.decisions"),
     *("{run}.found_conclusions", "found_comparison", "evidence", "{run}.evidence", "described_model"),
 }
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
@@ -50,7 +51,22 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
     not_made |= {"data/test/01_raw/download", "data/test/08_reporting/ensemble/learning_curves.png"}
     not_made |= {name for name in named if name.endswith(EXPORTED) and "/augmented/" not in name}
+    not_made |= {name for name in named if "/study" in name or name.endswith("/training_state.npz")}  # See below.
     return named - not_made
+
+
+def declared_by_a_study(runs: tuple[str, ...]) -> set[str]:
+    """What the catalog names of a study and its runs: of each the training, and the test predictions alone."""
+    made = {place(entry) for entry in read_catalog().values()}
+    of_runs = {
+        *("06_models/{run}/training_state.npz", "06_models/{run}/model.keras", "06_models/{run}/operating_point.json"),
+        *("06_models/{run}/history.csv", "07_model_output/{run}/shifted_predictions.parquet"),
+        *("07_model_output/{run}/test_predictions.parquet", "08_reporting/{run}/learning_curves.png"),
+        "08_reporting/{run}/shift_metrics.json",
+    }
+    assert {f"data/test/{each}" for each in of_runs} <= made
+    named = {f"data/test/{each}".replace("{run}", run) for each in of_runs for run in runs}
+    return named | {each for each in made if "{run}" not in each and "/study" in each}
 
 
 def made_in(project: Path) -> set[str]:
@@ -161,6 +177,34 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
     augmented, third_run = (read_predictions(project, run) for run in ("augmented", "third"))
     pd.testing.assert_frame_equal(third_run, augmented, check_exact=True)
     assert (augmented["probability"] != read_predictions(project, "baseline")["probability"]).any()
+
+
+def test_a_study_that_was_killed_goes_on_and_trains_nothing_twice(prepared_project: Path, project: Path) -> None:
+    shutil.copytree(prepared_project / "data", project / "data")
+    registry = project / "src/chest_xray/pipeline_registry.py"
+    whole, small = "study.create_pipeline()", 'study.create_pipeline(("none", "flip"), (1, 2))'
+    assert whole in registry.read_text(encoding="utf-8")
+    registry.write_text(registry.read_text(encoding="utf-8").replace(whole, small), encoding="utf-8")
+    command = ("run", ENVIRONMENT, "--pipelines=study")
+    killed = start_kedro(project, *command)
+    while len(states := sorted(project.glob("data/test/06_models/*/training_state.npz"))) < 2:
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() == -9, "the study was over before it was killed"
+    over = min(states, key=lambda path: path.stat().st_mtime_ns)
+    left = over.read_bytes()
+    resumed = run_kedro(project, *command)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "Training goes on after epoch 2 of 2" in resumed.stderr
+    assert over.read_bytes() == left
+    before = made_in(prepared_project)
+    runs = ("study_none_1", "study_none_2", "study_flip_1", "study_flip_2")
+    assert made_in(project) - before == declared_by_a_study(runs)
+    table = pd.read_csv(project / "data/test/08_reporting/study/study_table.csv")
+    assert set(table["arm"]) == {"none", "flip"}
+    page = (project / "data/test/08_reporting/study/study_conclusions.md").read_text(encoding="utf-8")
+    assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page
 
 
 def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:

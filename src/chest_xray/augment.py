@@ -11,21 +11,28 @@ from chest_xray.options import Options
 from chest_xray.types import Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
+NUM_DRAWS = 11  # of each image: six of geometry, one of blur, four of intensity
 
 
 class Augmentation(Options):
     """How the copies of an image may differ from it; every range is symmetric, and 0 switches its transform off.
 
-    A radiograph's label survives all of these within the limits allowed here. For and against each:
+    A radiograph's label survives all of these within the limits allowed here. Unit and limit of each, and what speaks
+    for and against it:
 
-    - `horizontal_flip`: opacities occur on either side; but it puts the heart on the right, as in dextrocardia (about 1
-      in 10,000), so a network trained on it must not be asked about the side of anything.
-    - `zoom`, `shift`: distance to the tube, body size and collimation vary; too strong, the lung bases are lost.
-    - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the picture.
-    - `aspect`: collimation varies, and pictures are squeezed to the network's input.
-    - `brightness`, `contrast`, `gamma`: exposure and the detector's tone curve vary between rooms; too strong, faint
+    - `horizontal_flip`, on or off: opacities occur on either side; but it puts the heart on the right, as in
+      dextrocardia (about 1 in 10,000), so a network trained on it must not be asked about the side of anything.
+    - `zoom`, a share of the size up to 0.5, and `shift`, a share of the side up to 0.5: distance to the tube, body size
+      and collimation vary; too strong, the lung bases are lost.
+    - `tilt`, degrees up to 45: a child is seldom held straight; beyond about 15 degrees a technician would repeat the
+      picture.
+    - `aspect`, a share of width / height up to 0.5: collimation varies, and pictures are squeezed to the network's
+      input; too strong, a hyperinflated chest and a flat one look alike.
+    - `brightness`, a share of the full range up to 0.5, `contrast`, a share of the contrast below 1, and `gamma`, a
+      logarithm of the exponent up to 2: exposure and the detector's tone curve vary between rooms; too strong, faint
       viral opacities vanish.
-    - `noise`, `blur`: dose, movement and compression vary; too strong, fine markings vanish.
+    - `noise`, a share of the full range up to 0.5, and `blur`, pixels up to 5: dose, movement and compression vary; too
+      strong, fine markings vanish.
     """
 
     copies: Annotated[int, Field(ge=0, le=8)] = 0  # altered copies beside each original, drawn anew at each use
@@ -59,7 +66,25 @@ def augment(images: Tensor, options: Augmentation, seed: Any) -> Tensor:
     """
     import tensorflow as tf
 
-    draws = tf.random.stateless_uniform([11, tf.shape(images)[0]], seed, minval=-1.0, maxval=1.0)
+    draws = tf.random.stateless_uniform([NUM_DRAWS, tf.shape(images)[0]], seed, minval=-1.0, maxval=1.0)
+    return alter(images, options, draws, seed)
+
+
+def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Tensor:
+    """Alter images by draws that are given: -1 is the one end of each range, 1 the other, 0 the middle.
+
+    Args:
+        images: float32 in [0, 1], of shape (batch, height, width, 1).
+        options: Which transforms, and how strong.
+        draws: In [-1, 1], of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for blur, brightness, contrast,
+            gamma and noise. Of blur and noise the absolute value counts; a negative draw mirrors.
+        seed: Of the grain of the noise: two integers.
+
+    Returns:
+        Images of the same shape, dtype and range.
+    """
+    import tensorflow as tf
+
     if options.moves:
         images = warp(images, affine_matrices(options, draws[:6], images.shape[1:3]))
     if options.blur:

@@ -11,6 +11,7 @@ from chest_xray.pipelines import (
     export,
     modeling,
     report,
+    study,
 )
 
 
@@ -26,6 +27,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     on_request = {
         "download": download.create_pipeline(),
         "ensemble": ensemble.create_pipeline(),
+        "study": study.create_pipeline(),
         "export": export.create_pipeline("augmented"),
     }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

@@ -90,9 +90,10 @@ def bootstrap_difference(
         weights: From `resample_weights`.
 
     Returns:
-        `value`, `low`, `high` in [-1, 1].
+        `value`, `low`, `high` in [-1, 1], and `standard_error`.
     """
     import numpy as np
 
     whole = np.ones((1, weights.shape[1]))
-    return interval((second(whole) - first(whole))[0], second(weights) - first(weights))
+    resampled = second(weights) - first(weights)
+    return {**interval((second(whole) - first(whole))[0], resampled), "standard_error": float(np.nanstd(resampled))}

@@ -17,8 +17,9 @@ from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.pipelines.report.contents import read_options
 from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
 from chest_xray.pipelines.report.verdict import judge
+from chest_xray.pipelines.study import conclusions as studying
 from chest_xray.wording import Finding, Language, Name, languages, read_words, render, say, say_given
-from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure
+from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
 from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
@@ -29,6 +30,7 @@ NOT_FINDINGS = {
     *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
+    *("study_title", "study_method"),
 }
 
 
@@ -90,9 +92,23 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
+def of_a_study() -> Iterator[Finding]:
+    wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
+        study = make_study(accuracy=both)
+        yield from studying.answer(study)
+        yield from studying.in_numbers(study)
+        yield from studying.how_compared(study)
+    study["steps"]["most"] += 1
+    yield from studying.how_compared(study)
+
+
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
-    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs(), *of_the_report())}
+    found = {
+        (each.key, *sorted(each.values)): each
+        for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_study())
+    }
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
     assert "{" not in page
     assert "None" not in page
@@ -118,7 +134,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparing])
+@pytest.mark.parametrize("module", [conclusions, comparing, studying])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(ENGLISH)

@@ -31,7 +31,8 @@ def in_numbers(comparison: dict[str, Any]) -> Iterator[Finding]:
         )
         points = {bound: 100 * value for bound, value in change.items()}
         n = counted.get(name, comparison["num_images"])
-        yield Finding(key, {"metric": Name(name), "n": n, **each, **points})
+        smallest = 100 * each["smallest"]
+        yield Finding(key, {"metric": Name(name), "n": n, **each, **points, "smallest": smallest})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["mended"] + mcnemar["broken"]
     key = "mcnemar" if disagree else "same_decisions"

@@ -1,45 +1,16 @@
 """Did augmentation help? Two runs that differ in it alone, compared image by image on the same test split."""
 
-from collections.abc import Callable
 from typing import Any
 
-from chest_xray.augment import augment
-from chest_xray.batches import scale
+from chest_xray.differences import METRICS, compare_decisions, smallest_difference, weigh_metric
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions
 from chest_xray.pipelines.evaluation.nodes import Evaluation
-from chest_xray.pipelines.modeling.training import Run
-from chest_xray.radiographs import CLASSES
-from chest_xray.resampling import bootstrap_difference, resample_weights, weighted_auc
-from chest_xray.types import Array, DataFrame, Figure
+from chest_xray.resampling import bootstrap_difference, resample_weights
+from chest_xray.types import DataFrame, Figure
 from chest_xray.wording import Finding, Language, render
 
 RUNS = ("baseline", "augmented")
-NUM_COPIES = 5  # shown beside each original
-
-
-def draw_augmented_examples(prepared_images: Array, image_split: DataFrame, run: Run, data_source: str) -> Figure:
-    """Show a healthy and a diseased training image, each beside copies as training sees them.
-
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        run: Its augmentation is shown.
-        data_source: Printed below the pictures.
-    """
-    import numpy as np
-
-    from chest_xray.figures import PAGE_WIDTH, new_figure, show_image
-
-    figure, axes = new_figure(data_source, columns=1 + NUM_COPIES, rows=2, width=PAGE_WIDTH, height=3.5)
-    for label, row_of_axes in enumerate(axes):
-        row = np.flatnonzero((image_split["subset"] == "train") & (image_split["label"] == label))[0]
-        image = scale(prepared_images[row])
-        copies = augment(np.stack([image] * NUM_COPIES), run.augmentation, seed=(label, 0))
-        show_image(row_of_axes[0], np.asarray(image)[..., 0], f"{CLASSES[label]}: original")
-        for place, copy in zip(row_of_axes[1:], np.asarray(copies)[..., 0], strict=True):
-            show_image(place, copy, "altered copy")
-    return figure
 
 
 def pair_predictions(
@@ -85,59 +56,39 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
 
     Returns:
         `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: for accuracy, sensitivity, specificity and
-        auc the value of each run, and `difference` (augmented minus baseline) with the 95% interval of a bootstrap
-        over patients, paired: both
-        runs are judged on the same resamples; `mcnemar`: how many wrong decisions augmentation `mended`, how many it
-        `broke`, and `p`, two-sided and exact (McNemar 1947), that such a split is chance.
+        auc the value of each run, `difference` (augmented minus baseline) with standard error and 95% interval of a
+        bootstrap over patients, paired: both runs are judged on the same resamples; and `smallest`, the difference that
+        a test set of this size shows with 80% power. `mcnemar`: see `chest_xray.differences.compare_decisions`. All of
+        these cover other patients, not other training seeds.
     """
     import numpy as np
 
     weights = resample_weights(paired_predictions["group"].to_numpy(), evaluation.seed)
     whole = np.ones((1, len(paired_predictions)))
+    label, *said = (paired_predictions[name].to_numpy() for name in _columns())
     measured: dict[str, Any] = {}
-    for name in ("accuracy", "sensitivity", "specificity", "auc"):
-        first, second = (_metric(name, paired_predictions, run) for run in RUNS)
+    for name in METRICS:
+        first, second = weigh_metric(name, label, *said[:2]), weigh_metric(name, label, *said[2:])
         values = {run: float(metric(whole)[0]) for run, metric in zip(RUNS, (first, second), strict=True)}
-        measured[name] = {**values, "difference": bootstrap_difference(first, second, weights)}
+        difference = bootstrap_difference(first, second, weights)
+        smallest = smallest_difference(difference["standard_error"])
+        measured[name] = {**values, "difference": difference, "smallest": smallest}
     return {
         "num_images": len(paired_predictions),
         "num_healthy": int((paired_predictions["label"] == 0).sum()),
         "num_diseased": int((paired_predictions["label"] == 1).sum()),
         "num_groups": int(paired_predictions["group"].nunique()),
         "metrics": measured,
-        "mcnemar": _mcnemar(paired_predictions),
+        "mcnemar": compare_decisions(label, said[1], said[3]),
     }
 
 
-def _metric(name: str, pairs: DataFrame, run: str) -> Callable[[Array], Array]:
-    """A metric of one run as a function of weights (resamples, images)."""
-    label = pairs["label"].to_numpy()
-    if name == "auc":
-        return lambda weights: weighted_auc(label, pairs[f"probability_{run}"].to_numpy(), weights)
-    right = (pairs[f"decision_{run}"].to_numpy() == label).astype(float)
-    counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
-    return lambda weights: _share(weights @ (right * counted), weights @ counted)
-
-
-def _share(part: Array, whole: Array) -> Array:
-    """Part / whole, NaN where a resample has nothing to count."""
-    import numpy as np
-
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-
-def _mcnemar(pairs: DataFrame) -> dict[str, Any]:
-    from scipy.stats import binomtest
-
-    right = {run: pairs[f"decision_{run}"] == (pairs["label"] == 1) for run in RUNS}
-    mended = int((right["augmented"] & ~right["baseline"]).sum())
-    broken = int((right["baseline"] & ~right["augmented"]).sum())
-    p = binomtest(mended, mended + broken).pvalue if mended + broken else 1.0
-    return {"mended": mended, "broken": broken, "p": float(p)}
+def _columns() -> list[str]:
+    return ["label", *(f"{kind}_{run}" for run in RUNS for kind in ("probability", "decision"))]
 
 
 def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
-    """Lay the comparison out: one row a metric, with `baseline`, `augmented`, `difference`, `low`, `high`."""
+    """Lay the comparison out: a row a metric; `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
     import pandas as pd
 
     counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
@@ -146,6 +97,7 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
         | {run: each[run] for run in RUNS}
         | {"difference": each["difference"]["value"]}
         | {bound: each["difference"][bound] for bound in ("low", "high")}
+        | {"smallest": each["smallest"]}
         for name, each in comparison["metrics"].items()
     ]
     return pd.DataFrame(rows).round(4)

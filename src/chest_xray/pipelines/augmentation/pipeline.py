@@ -5,7 +5,7 @@ import warnings
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines import evaluation, modeling
-from chest_xray.pipelines.augmentation import nodes
+from chest_xray.pipelines.augmentation import nodes, pictures
 
 
 def create_pipeline() -> Pipeline:
@@ -14,18 +14,24 @@ def create_pipeline() -> Pipeline:
         # Kedro warns of the dots in names; to read what two namespaces made takes them.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
         comparison = _create_comparison()
-    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison
+    trained = modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented")
+    return trained + _create_pictures() + comparison
+
+
+def _create_pictures() -> Pipeline:
+    images = ["prepared_images", "image_split", "params:augmented", "params:data_source"]
+    return Pipeline(
+        [
+            Node(pictures.draw_augmented_examples, images, "augmented_examples", name="draw_augmented_examples"),
+            Node(pictures.draw_transforms, images, "transforms", name="draw_transforms"),
+            Node(pictures.draw_transform_ranges, images, "transform_ranges", name="draw_transform_ranges"),
+        ]
+    )
 
 
 def _create_comparison() -> Pipeline:
     return Pipeline(
         [
-            Node(
-                nodes.draw_augmented_examples,
-                ["prepared_images", "image_split", "params:augmented", "params:data_source"],
-                "augmented_examples",
-                name="draw_augmented_examples",
-            ),
             Node(
                 nodes.pair_predictions,
                 ["baseline_predictions", "augmented_predictions", "baseline_point", "augmented_point"],

@@ -1,0 +1,64 @@
+"""What does each part of augmentation do? Arms of an experiment, each trained from several seeds, against none."""
+
+import warnings
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines import evaluation, modeling
+from chest_xray.pipelines.study import comparing, drawing, nodes, tables
+
+# Every arm and seed is a run of its own, `study_{arm}_{seed}`, with its settings in conf/base/parameters_study.yml.
+ARMS = (comparing.REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "everything")
+SEEDS = (1, 2, 3)
+
+
+def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS) -> Pipeline:
+    """Wire training and test of every arm from every seed, and the comparison of each arm with none.
+
+    Args:
+        arms: Their names; "none" is among them, and every other one is compared with it.
+        seeds: At least two, alike for every arm, so that differences are paired.
+    """
+    with warnings.catch_warnings():
+        # Kedro warns of the dots in names; to read what many namespaces made takes them.
+        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
+        runs = [_create_run(f"study_{arm}_{seed}") for arm in arms for seed in seeds]
+        return sum(runs, _create_comparison(arms, seeds))
+
+
+def _create_run(run: str) -> Pipeline:
+    """One training, what it says of the test images, and nothing else of the evaluation."""
+    # Under another name than `checkpoint` the state outlives its training: a run that is over is not trained again.
+    trained = Pipeline(modeling.create_pipeline(run), inputs={f"{run}.checkpoint": f"{run}.training_state"})
+    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions")
+    decided = Pipeline(
+        [
+            Node(
+                nodes.decide_images,
+                ["test_predictions", "operating_point", "history"],
+                "decisions",
+                name="decide_images",
+            )
+        ],
+        namespace=run,
+    )
+    return trained + tested + decided
+
+
+def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipeline:
+    decisions = {f"{arm}_{seed}": f"study_{arm}_{seed}.decisions" for arm in arms for seed in seeds}
+    return Pipeline(
+        [
+            Node(nodes.join_runs, decisions, "study_predictions", name="join_runs"),
+            Node(comparing.compare_arms, ["study_predictions", "params:evaluation"], "study", name="compare_arms"),
+            Node(tables.tabulate_arms, "study", "study_table", name="tabulate_arms"),
+            Node(tables.tabulate_runs, "study", "study_runs", name="tabulate_runs"),
+            Node(drawing.draw_arms, ["study", "params:data_source"], "study_figure", name="draw_arms"),
+            Node(
+                nodes.write_study,
+                ["study", "params:data_source", "params:language"],
+                "study_conclusions",
+                name="write_study",
+            ),
+        ]
+    )

@@ -1,0 +1,84 @@
+"""The pictures of augmentation: what is beside what, at which strength, and what the titles say of it."""
+
+import numpy as np
+
+from chest_xray.augment import Augmentation
+from chest_xray.pipelines.augmentation.pictures import (
+    TOLD,
+    draw_augmented_examples,
+    draw_transform_ranges,
+    draw_transforms,
+)
+from chest_xray.types import Array, Figure
+from tests.builders import axes_of, make_pixels, make_run, make_split
+
+PIXELS = make_pixels(4)
+SPLIT = make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
+HEALTHY, DISEASED = PIXELS[1] / np.float32(255), PIXELS[2] / np.float32(255)  # the first of each class in train
+RUN = make_run(copies=1, horizontal_flip=True, brightness=0.5, noise=0.2)
+
+
+def titles_of(figure: Figure) -> list[str]:
+    return [axes.get_title() for axes in axes_of(figure)]
+
+
+def shown_in(figure: Figure) -> list[Array]:
+    return [np.asarray(axes.images[0].get_array()) for axes in axes_of(figure)]
+
+
+def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_the_source() -> None:
+    figure = draw_augmented_examples(PIXELS, SPLIT, make_run(copies=1, brightness=0.5), "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    assert titles_of(figure) == [
+        *("NORMAL: original", *["altered copy"] * 5),
+        *("PNEUMONIA: original", *["altered copy"] * 5),
+    ]
+    shown = shown_in(figure)
+    for place, original in ((0, HEALTHY), (6, DISEASED)):
+        np.testing.assert_allclose(shown[place], original)
+        for copy in shown[place + 1 : place + 6]:
+            assert np.abs(copy - shown[place]).mean() > 0.01
+
+
+def test_each_transform_that_is_on_stands_beside_its_original_at_full_strength() -> None:
+    figure = draw_transforms(PIXELS, SPLIT, RUN, "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    transforms = ["horizontal flip\nmirrored", "brightness\n+0.50 of 1", "noise\ndeviation 0.200"]
+    assert titles_of(figure) == ["NORMAL:\noriginal", *transforms, "PNEUMONIA:\noriginal", *transforms]
+    for original, shown in ((HEALTHY, shown_in(figure)[:4]), (DISEASED, shown_in(figure)[4:])):
+        np.testing.assert_allclose(shown[0], original)
+        np.testing.assert_allclose(shown[1], original[:, ::-1], atol=1e-6)
+        np.testing.assert_allclose(shown[2], np.minimum(original + 0.5, 1), atol=1e-6)
+        inside = (original > 0.4) & (original < 0.6)
+        assert 0.1 < (shown[3] - original)[inside].std() < 0.3
+
+
+def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
+    figure = draw_transform_ranges(PIXELS, SPLIT, RUN, "phantoms")
+    assert titles_of(figure) == [
+        *("horizontal flip: mirrored", "horizontal flip: mirrored", *["horizontal flip: as it is"] * 3),
+        *(f"brightness: {added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
+        *(f"noise: deviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
+    ]
+    shown = shown_in(figure)
+    np.testing.assert_allclose(shown[0], DISEASED[:, ::-1], atol=1e-6)
+    for place, added in enumerate((-0.5, -0.25, 0, 0.25, 0.5), start=5):
+        np.testing.assert_allclose(shown[place], np.clip(DISEASED + added, 0, 1), atol=1e-6)
+    strengths = [np.abs(picture - DISEASED).mean() for picture in shown[10:]]
+    assert strengths == sorted(strengths)
+    assert strengths[0] < 1e-6
+
+
+def test_a_run_without_augmentation_has_its_originals_alone() -> None:
+    assert titles_of(draw_transforms(PIXELS, SPLIT, make_run(), "phantoms")) == [
+        "NORMAL:\noriginal",
+        "PNEUMONIA:\noriginal",
+    ]
+    unaltered = draw_transform_ranges(PIXELS, SPLIT, make_run(), "phantoms")
+    assert titles_of(unaltered) == ["horizontal flip: as it is"] * 5
+    for picture in shown_in(unaltered):
+        np.testing.assert_allclose(picture, DISEASED, atol=1e-6)
+
+
+def test_every_transform_has_a_unit_in_which_its_strength_is_told() -> None:
+    assert set(TOLD) == set(Augmentation.model_fields) - {"copies"}

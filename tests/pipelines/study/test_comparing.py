@@ -1,0 +1,159 @@
+"""Arms against none over two seeds, worked by hand on eight images, and the tables of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chest_xray.options import InputError
+from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.pipelines.study.comparing import compare_arms
+from chest_xray.pipelines.study.nodes import decide_images, join_runs
+from chest_xray.pipelines.study.tables import tabulate_arms, tabulate_runs
+from tests.builders import make_history, make_predictions
+
+LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
+SEED = Evaluation(seed=1)
+# Cut at 0.5, right on this many of 4 healthy and 4 diseased, and so many of 16 pairs in order:
+POOR = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]  # 2, 3, 12
+FAIR = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.8, 0.9]  # 3, 3, 13
+GOOD = [0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.8, 0.9]  # 4, 3, 16
+
+
+def decide(probabilities: list[float], steps: int = 10) -> pd.DataFrame:
+    history = make_history([0.5, 0.4], kept=1, steps=steps)
+    return decide_images(make_predictions(LABELS, probabilities), {"threshold": 0.5}, history)
+
+
+def make_runs(**probabilities: list[float]) -> pd.DataFrame:
+    return join_runs(**{name: decide(each) for name, each in probabilities.items()})
+
+
+HELPS = make_runs(none_1=POOR, none_2=FAIR, flip_1=GOOD, flip_2=GOOD)
+
+
+def test_an_image_is_called_diseased_at_the_runs_own_threshold() -> None:
+    found = decide_images(make_predictions([0, 1], [0.3, 0.7]), {"threshold": 0.7}, make_history([0.5], kept=1))
+    assert found.columns.tolist() == ["path", "group", "label", "probability", "decision", "steps"]
+    assert found["decision"].tolist() == [False, True]
+    assert found["steps"].tolist() == [10, 10]
+
+
+def test_runs_stand_below_each_other_under_arm_and_seed() -> None:
+    joined = make_runs(none_1=POOR, none_2=FAIR, flip_zoom_tilt_1=GOOD, flip_zoom_tilt_2=POOR)
+    assert joined.columns.tolist()[:2] == ["arm", "seed"]
+    runs = joined[["arm", "seed"]].drop_duplicates().to_numpy().tolist()
+    assert runs == [["none", 1], ["none", 2], ["flip_zoom_tilt", 1], ["flip_zoom_tilt", 2]]
+    third = joined[(joined["arm"] == "flip_zoom_tilt") & (joined["seed"] == 1)]
+    assert third["probability"].tolist() == GOOD
+
+
+def test_one_seed_alone_tells_no_spread() -> None:
+    with pytest.raises(InputError, match="received 1 seed an arm; expected at least two, to tell their spread"):
+        make_runs(none_1=POOR, flip_1=GOOD)
+
+
+def test_runs_that_were_tested_on_different_images_are_named() -> None:
+    tables = {name: decide(POOR) for name in ("none_1", "none_2", "flip_1", "flip_2")}
+    tables["flip_2"] = tables["flip_2"].iloc[::-1]
+    with pytest.raises(
+        InputError, match=r"^flip_2 and none_1 were tested on different images; .* Run `kedro run --pip"
+    ):
+        join_runs(**tables)
+
+
+def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
+    found = compare_arms(HELPS, SEED)
+    assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
+    assert found["seeds"] == [1, 2]
+    assert found["arms"]["none"]["accuracy"]["by_seed"] == [5 / 8, 6 / 8]
+    assert found["arms"]["none"]["accuracy"]["mean"] == 5.5 / 8
+    assert found["arms"]["none"]["accuracy"]["deviation"] == pytest.approx(np.std([5 / 8, 6 / 8], ddof=1))
+    differences = found["differences"]["flip"]
+    assert set(found["differences"]) == {"flip"}
+    expected = {
+        "accuracy": [2 / 8, 1 / 8],
+        "sensitivity": [0, 0],
+        "specificity": [2 / 4, 1 / 4],
+        "auc": [4 / 16, 3 / 16],
+    }
+    for name, by_seed in expected.items():
+        assert differences[name]["by_seed"] == pytest.approx(by_seed)
+        assert differences[name]["value"] == pytest.approx(np.mean(by_seed))
+        assert differences[name]["deviation"] == pytest.approx(np.std(by_seed, ddof=1))
+
+
+def test_both_arms_are_judged_on_the_same_resamples() -> None:
+    # The arm never breaks a decision, so no resample of patients may show a loss.
+    change = compare_arms(HELPS, SEED)["differences"]["flip"]
+    assert change["accuracy"]["low"] >= 0
+    assert change["sensitivity"] == {
+        **{"value": 0, "low": 0, "high": 0, "standard_error": 0, "smallest": 0, "by_seed": [0, 0], "deviation": 0},
+        "both": {"low": 0, "high": 0, "smallest": 0},
+    }
+
+
+def test_the_interval_over_patients_is_that_of_the_differences_averaged_over_seeds() -> None:
+    # Accuracy: images 3 and 4 gain 1 and 1/2 of the seeds. Drawn 0 to 8 times of 8, each counts for 1/8.
+    change = compare_arms(HELPS, SEED)["differences"]["flip"]["accuracy"]
+    per_image = np.array([0, 0, 0.5, 1, 0, 0, 0, 0])  # the third is right in FAIR already
+    assert change["standard_error"] == pytest.approx(per_image.std() / np.sqrt(8), rel=0.05)
+    assert change["smallest"] == pytest.approx(2.8016 * change["standard_error"], rel=1e-4)
+
+
+def test_seeds_that_disagree_widen_the_interval_over_both_and_not_that_over_patients() -> None:
+    steady = make_runs(none_1=POOR, none_2=POOR, flip_1=FAIR, flip_2=FAIR)
+    shaky = make_runs(none_1=POOR, none_2=GOOD, flip_1=GOOD, flip_2=GOOD)
+    widths = []
+    for runs in (steady, shaky):
+        change = compare_arms(runs, SEED)["differences"]["flip"]["accuracy"]
+        assert change["value"] == pytest.approx(1 / 8)
+        widths.append((change["high"] - change["low"], change["both"]["high"] - change["both"]["low"]))
+    assert widths[0][0] == pytest.approx(widths[1][0], abs=0.1)
+    assert widths[1][1] > 2.5 * widths[0][1]
+
+
+def test_the_order_of_images_and_a_copy_of_every_patient_change_what_they_should() -> None:
+    once = compare_arms(HELPS, SEED)["differences"]["flip"]
+    doubled = compare_arms(pd.concat([HELPS, HELPS], ignore_index=True), SEED)
+    assert (doubled["num_images"], doubled["num_groups"]) == (16, 8)
+    for name, each in doubled["differences"]["flip"].items():
+        assert each["standard_error"] == pytest.approx(once[name]["standard_error"])
+
+
+def test_mcnemars_test_pairs_runs_of_one_seed() -> None:
+    found = compare_arms(HELPS, SEED)["mcnemar"]["flip"]
+    assert found == [{"seed": 1, "mended": 2, "broken": 0, "p": 0.5}, {"seed": 2, "mended": 1, "broken": 0, "p": 1.0}]
+
+
+def test_fewest_and_most_steps_are_kept() -> None:
+    tables = {name: decide(POOR) for name in ("none_1", "none_2", "flip_1")}
+    found = compare_arms(join_runs(**tables, flip_2=decide(POOR, steps=12)), SEED)
+    assert found["steps"] == {"fewest": 20, "most": 24}
+
+
+def test_the_table_has_a_row_an_arm_and_metric_and_nothing_is_compared_with_itself() -> None:
+    table = tabulate_arms(compare_arms(HELPS, SEED))
+    assert table[["arm", "metric", "n"]].to_numpy().tolist() == [
+        *(["none", "accuracy", 8], ["none", "sensitivity", 4], ["none", "specificity", 4], ["none", "auc", 8]),
+        *(["flip", "accuracy", 8], ["flip", "sensitivity", 4], ["flip", "specificity", 4], ["flip", "auc", 8]),
+    ]
+    assert table.columns[3:].tolist() == [
+        *("mean", "deviation", "difference", "low", "high", "smallest", "difference_deviation"),
+        *("low_both", "high_both", "smallest_both"),
+    ]
+    assert table.iloc[:4, 5:].isna().all(axis=None)
+    assert table.iloc[4, 5] == 0.1875
+    assert not table.iloc[4:].isna().any(axis=None)
+
+
+def test_the_runs_have_a_row_each_and_metric_with_mcnemars_test_beside_accuracy() -> None:
+    table = tabulate_runs(compare_arms(HELPS, SEED))
+    assert len(table) == 2 * 2 * 4
+    given = table[(table["arm"] == "flip") & (table["metric"] == "accuracy")]
+    assert given[["seed", "value", "difference", "mended", "broken", "p"]].to_numpy().tolist() == [
+        [1, 0.875, 0.25, 2, 0, 0.5],
+        [2, 0.875, 0.125, 1, 0, 1.0],
+    ]
+    others = table[(table["arm"] == "none") | (table["metric"] != "accuracy")]
+    assert others[["mended", "broken", "p"]].isna().all(axis=None)
+    assert table.loc[table["arm"] == "none", "difference"].isna().all()

@@ -1,0 +1,100 @@
+"""What is said of an arm follows from its two intervals; and the figure shows them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chest_xray.pipelines.study.conclusions import answer, how_compared, in_numbers
+from chest_xray.pipelines.study.drawing import draw_arms
+from chest_xray.pipelines.study.nodes import write_study
+from chest_xray.wording import Language
+from tests.builders import axes_of, interval, make_study
+
+WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+
+
+def findings(**metrics: tuple[dict[str, float], dict[str, float]]) -> list[tuple[str, dict[str, Any]]]:
+    return [(key, dict(values)) for key, values in answer(make_study(**metrics))]
+
+
+def test_an_arm_none_of_whose_intervals_leaves_0_out_is_not_shown_to_differ() -> None:
+    touching = interval(0.0, 0.05, 0.1)
+    for same in (WIDE, touching, interval(-0.1, -0.05, 0.0)):
+        assert findings(accuracy=(same, same)) == [("arm_not_shown", {"arm": "flip"})]
+
+
+def test_what_holds_for_other_patients_and_seeds_is_told_from_what_holds_for_these_seeds() -> None:
+    assert findings(accuracy=(ABOVE, ABOVE)) == [("arm_better", {"arm": "flip", "better": ("accuracy",)})]
+    assert findings(auc=(BELOW, BELOW)) == [("arm_worse", {"arm": "flip", "worse": ("auc",)})]
+    these = {"arm": "flip", "num_seeds": 3}
+    assert findings(accuracy=(ABOVE, WIDE)) == [("arm_better_these_seeds", {**these, "better": ("accuracy",)})]
+    assert findings(accuracy=(BELOW, WIDE)) == [("arm_worse_these_seeds", {**these, "worse": ("accuracy",)})]
+
+
+def test_an_arm_can_be_better_and_worse() -> None:
+    found = findings(specificity=(ABOVE, ABOVE), auc=(ABOVE, ABOVE), sensitivity=(BELOW, WIDE))
+    assert [key for key, _ in found] == ["arm_better", "arm_worse_these_seeds"]
+    assert found[0][1]["better"] == ("specificity", "auc")
+
+
+@pytest.mark.parametrize(
+    ("patients", "both", "key"),
+    [
+        (ABOVE, ABOVE, "arm_difference_better"),
+        (BELOW, BELOW, "arm_difference_worse"),
+        (ABOVE, WIDE, "arm_difference_not_shown"),
+        (WIDE, WIDE, "arm_difference_not_shown"),
+    ],
+)
+def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any, both: Any, key: str) -> None:
+    first = next(iter(in_numbers(make_study(accuracy=(patients, both)))))
+    assert first.key == key
+    assert first.values["metric"] == "accuracy"
+    assert first.values["low"] == 100 * patients["low"]  # in points
+    assert first.values["both"]["high"] == 100 * both["high"]
+    assert first.values["seed"] == {"least": pytest.approx(-1), "most": pytest.approx(3)}
+
+
+def test_the_pairs_of_one_arm_are_told_together() -> None:
+    last = list(in_numbers(make_study()))[-1]
+    assert last == (
+        "arm_mcnemar",
+        {"arm": "flip", "num_pairs": 3, "mended": 9, "broken": 3, "p": {"least": 0.01, "most": 0.5}},
+    )
+
+
+def test_equal_training_is_told_from_unequal_and_the_number_of_differences_is_told() -> None:
+    study = make_study()
+    keys = [finding.key for finding in how_compared(study)]
+    assert keys == ["study_equal_steps", "study_over_patients", "study_over_both", "study_many"]
+    assert list(how_compared(study))[-1].values == {"num": 4}
+    study["steps"]["most"] += 1
+    assert next(iter(how_compared(study))) == ("study_unequal_steps", {"fewest": 80, "most": 81})
+
+
+def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
+    page = write_study(make_study(accuracy=(ABOVE, WIDE)), "phantoms", Language("en"))
+    assert page.startswith("# What does each part of augmentation do?\n\nData: phantoms. ")
+    headings = [line for line in page.splitlines() if line.startswith("## ")]
+    assert headings == ["## Answer", "## In numbers", "## How the arms were compared"]
+    assert (
+        "- `flip` is better in accuracy for these 3 trainings, by more than other test patients would explain; " in page
+    )
+    assert (
+        "(95% interval over test patients +1.0 to +10.0; over test patients and training seeds -20.0 to +20.0)" in page
+    )
+    assert "Smallest difference shown with 80% power: 3.0 points over patients, 6.0 over both." in page
+
+
+def test_the_figure_shows_both_intervals_and_every_seed() -> None:
+    figure = draw_arms(make_study(accuracy=(ABOVE, WIDE)), "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    titles = [axes.get_title() for axes in axes_of(figure)]
+    assert titles == ["accuracy (n = 100)", "sensitivity (n = 60)", "specificity (n = 40)", "AUC (n = 100)"]
+    both, patients, mean, seeds, no_change = axes_of(figure)[0].lines
+    np.testing.assert_allclose(both.get_xydata(), [[-20, 0], [20, 0]])
+    np.testing.assert_allclose(patients.get_xydata(), [[1, 0], [10, 0]])
+    np.testing.assert_allclose(mean.get_xydata(), [[5, 0]])
+    np.testing.assert_allclose(seeds.get_xydata(), [[-1, -0.25], [1, -0.25], [3, -0.25]])
+    assert no_change.get_xdata() == [0, 0]

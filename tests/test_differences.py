@@ -1,0 +1,87 @@
+"""Differences between two networks: metrics by hand, McNemar's test, and what a test set of some size can show."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from chest_xray.differences import compare_decisions, interval_over_both, smallest_difference, weigh_metric
+
+LABEL = np.array([0, 0, 1, 1, 1])
+PROBABILITY = np.array([0.2, 0.7, 0.6, 0.9, 0.1])
+DECISION = PROBABILITY >= 0.5  # right on the first, third and fourth
+
+
+@pytest.mark.parametrize(
+    ("name", "plain", "weighted"),
+    [
+        ("accuracy", 3 / 5, 5 / 8),
+        ("sensitivity", 2 / 3, 4 / 6),
+        ("specificity", 1 / 2, 1 / 2),
+        # Pairs: 0.6 above 0.2 alone, 0.9 above both, 0.1 above none: 3 of 6. Weighted: 1 + 3 x 2 = 7 of 6 x 2.
+        ("auc", 3 / 6, 7 / 12),
+    ],
+)
+def test_a_metric_counts_each_image_as_often_as_it_was_drawn(name: str, plain: float, weighted: float) -> None:
+    metric = weigh_metric(name, LABEL, PROBABILITY, DECISION)
+    found = metric(np.array([[1, 1, 1, 1, 1], [1, 1, 1, 3, 2]], float))
+    assert found.tolist() == pytest.approx([plain, weighted])
+
+
+@pytest.mark.parametrize("name", ["sensitivity", "auc"])
+def test_a_metric_of_nothing_is_no_number(name: str) -> None:
+    metric = weigh_metric(name, LABEL, PROBABILITY, DECISION)
+    assert np.isnan(metric(np.array([[1, 1, 0, 0, 0]], float))).all()
+
+
+def test_disagreement_is_counted_by_who_is_right() -> None:
+    second = np.array([True, False, False, True, True])  # breaks the first and third, mends the second and fifth
+    assert compare_decisions(LABEL, DECISION, second) == {"mended": 2, "broken": 2, "p": 1.0}
+    assert compare_decisions(LABEL, DECISION, LABEL == 1) == {"mended": 2, "broken": 0, "p": pytest.approx(0.5)}
+
+
+def test_the_smallest_difference_is_shown_by_four_tests_in_five() -> None:
+    assert smallest_difference(0.01) == pytest.approx(0.028016, abs=1e-6)  # 1.959964 + 0.841621
+    drawn = np.random.default_rng(0).normal(smallest_difference(0.01), 0.01, 100_000)
+    assert (drawn > 1.96 * 0.01).mean() == pytest.approx(0.8, abs=0.005)
+
+
+def test_with_few_degrees_of_freedom_the_smallest_difference_is_larger() -> None:
+    assert smallest_difference(1, 2) == pytest.approx(4.302653 + 1.060660, abs=1e-5)  # Student's table at 2
+
+
+def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
+    by_seed = np.array([0.02, 0.05, 0.08])
+    found = interval_over_both(by_seed, 0.0, 400)
+    theirs = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
+    assert (found["low"], found["high"]) == pytest.approx((theirs.low, theirs.high))
+    assert found["smallest"] == pytest.approx(smallest_difference(0.03 / math.sqrt(3), 2))
+
+
+def test_where_patients_decide_the_interval_is_that_of_the_bootstrap() -> None:
+    found = interval_over_both(np.array([0.05, 0.05]), 0.01, 10_001)
+    assert (found["low"], found["high"]) == pytest.approx((0.05 - 0.0196, 0.05 + 0.0196), abs=1e-5)
+    assert found["smallest"] == pytest.approx(0.02802, abs=1e-5)
+
+
+def test_variances_over_patients_and_seeds_are_added() -> None:
+    # Over patients 0.0004, over seeds (0.0018 / 2) = 0.0009: the sum has (0.0013^2) / (0.0004^2 / 100 + 0.0009^2 / 1)
+    # = 2.08222 degrees of freedom.
+    found = interval_over_both(np.array([0.02, 0.08]), 0.02, 101)
+    reach = stats.t.ppf(0.975, 2.08222) * math.sqrt(0.0013)
+    assert (found["low"], found["high"]) == pytest.approx((0.05 - reach, 0.05 + reach), abs=1e-5)
+
+
+def test_the_interval_over_both_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    truth, over_patients, over_seeds, num_seeds, covered = 0.03, 0.01, 0.015, 3, []
+    for _ in range(2000):
+        by_seed = truth + rng.normal(0, over_patients) + rng.normal(0, over_seeds, num_seeds)
+        found = interval_over_both(by_seed, over_patients, 400)
+        covered.append(found["low"] <= truth <= found["high"])
+    assert 0.93 < np.mean(covered) < 0.99
+
+
+def test_runs_that_never_differ_have_an_interval_of_nothing() -> None:
+    assert interval_over_both(np.zeros(3), 0.0, 10) == {"low": 0, "high": 0, "smallest": 0}
