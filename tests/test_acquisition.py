@@ -106,8 +106,37 @@ def test_collimation_cuts_the_width_or_the_height_half_on_each_side() -> None:
     assert {each.shape for each in found} == {(20, 24), (16, 30)}
 
 
+def make_soft_picture() -> Array:
+    """Grey values that change slowly, as in a radiograph."""
+    return ndimage.gaussian_filter(np.random.default_rng(0).uniform(0, 1, (64, 80)), 4).astype(np.float32)
+
+
+def test_a_jpeg_of_the_highest_quality_is_nearly_the_picture_and_one_of_low_quality_is_not() -> None:
+    picture = make_soft_picture()
+    losses = [float(np.abs(take("jpeg", quality, picture) - picture).max()) for quality in (100, 50, 5)]
+    assert losses[0] < 2 / 255
+    assert losses[0] < losses[1] < losses[2]
+    assert losses[2] > 5 / 255
+
+
+def test_a_jpeg_of_low_quality_has_lost_all_but_the_mean_of_a_block() -> None:
+    # At quality 1 every step of the quantisation is at its coarsest: fine noise is gone, blocks of 8 x 8 are even.
+    noise = np.random.default_rng(0).uniform(0.45, 0.55, (16, 24)).astype(np.float32)
+    stored = take("jpeg", 1, noise)
+    assert stored.shape == noise.shape
+    assert stored.dtype == np.float32
+    blocks = stored.reshape(2, 8, 3, 8)
+    np.testing.assert_array_equal(blocks.max(axis=(1, 3)), blocks.min(axis=(1, 3)))
+
+
+def test_a_jpeg_is_not_among_the_kinds_that_validation_combines() -> None:
+    assert "jpeg" not in KINDS
+
+
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"received the change 'stretch'; expected one of none, contr.*collimation"):
+    with pytest.raises(
+        ValueError, match=r"received the change 'stretch'; expected one of none, contr.*collimation, jpeg\."
+    ):
         take("stretch", 0.5)
 
 

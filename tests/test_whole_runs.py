@@ -29,7 +29,15 @@ RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemb
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
     *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.decisions"),
-    *("{run}.found_conclusions", "found_comparison", "evidence", "{run}.evidence", "described_model"),
+    *(
+        "{run}.occluded_examples",
+        "{run}.found_scrutiny",
+        "{run}.found_conclusions",
+        "found_comparison",
+        "evidence",
+        "{run}.evidence",
+        "described_model",
+    ),
 }
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
 
@@ -122,7 +130,9 @@ def test_whatever_is_printed_for_people_names_its_source(
     project, _ = step_by_step
     folder = project / "data/test/08_reporting"
     pages = [*sorted(folder.rglob("*.md")), folder / "report.html"]
-    assert len(pages) == len(RUNS) + 3  # conclusions of each run, one comparison, the model card, and the report
+    assert (
+        len(pages) == 2 * len(RUNS) + 3
+    )  # conclusions and scrutiny of each run, one comparison, the model card, and the report
     for page in pages:
         assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
 

@@ -31,6 +31,8 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
             "tilt": degrees, either way;
             "collimation": share of the width or of the height that is cut off, half on each side, so that the picture
             becomes narrower or wider;
+            "jpeg": quality from 1 to 100 of a JPEG that the picture is stored in and read from again; the only kind
+            of which more is weaker;
             "none": nothing.
         strength: How much.
         rng: Draws the direction, the place of the crop and the noise.
@@ -64,18 +66,30 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
         cut_down, cut_across = (0.0, strength / 2) if sign > 0 else (strength / 2, 0.0)
         down, across = round(height * cut_down), round(width * cut_across)
         return picture[down : height - down, across : width - across]
-    raise ValueError(f"received the change {kind!r}; expected one of {', '.join(KINDS)}.")
+    if kind == "jpeg":
+        return _store_as_jpeg(picture, round(strength))
+    raise ValueError(f"received the change {kind!r}; expected one of {', '.join((*KINDS, 'jpeg'))}.")
 
 
-KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")
+KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
+
+
+def _store_as_jpeg(picture: Array, quality: int) -> Array:
+    import simplejpeg
+
+    data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], quality, "GRAY")
+    return simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(np.float32) / 255
+
+
+def _to_grey_values(picture: Array) -> Array:
+    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Bring grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
     from PIL import Image
 
-    image = Image.fromarray(np.uint8(np.clip(picture, 0, 1) * 255 + 0.5))
-    return np.asarray(fit_grey(image, size, geometry))
+    return np.asarray(fit_grey(Image.fromarray(_to_grey_values(picture)), size, geometry))
 
 
 def read_working_picture(path: str) -> Array:

@@ -11,7 +11,15 @@ from PIL import Image
 
 from chest_xray.pipelines.report import contents
 from chest_xray.types import DataFrame
-from tests.builders import interval, make_comparison, make_header_rule, make_history, make_point, make_run_metrics
+from tests.builders import (
+    TITLE,
+    interval,
+    make_comparison,
+    make_header_rule,
+    make_history,
+    make_point,
+    make_run_metrics,
+)
 
 ROOT = Path(__file__).parents[3]
 HOSTILE = '<script>alert("x")</script>&<img src=//example.org/a.png>.jpeg'
@@ -48,7 +56,30 @@ def make_metrics_table() -> DataFrame:
     return pd.DataFrame(rows)
 
 
+def make_measured(value: float) -> dict[str, float]:
+    """Accuracy and AUC with their intervals, as tables hold them."""
+    figures = {name: {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.02} for name in SCRUTINISED}
+    return {key: number for each in figures.values() for key, number in each.items()}
+
+
+SCRUTINISED = ("accuracy", "auc")
 TABLES: dict[str, Any] = {
+    "robustness_table": pd.DataFrame(
+        [
+            {"run": TITLE, "kind": kind, "strength": strength, "n": 100, **make_measured(value)}
+            for kind, strength, value in (("none", 0.0, 0.9), ("blur", 1.5, 0.7), ("noise", 0.06, 0.9))
+        ]
+    ),
+    "occlusion_table": pd.DataFrame(
+        [
+            {"run": TITLE, "shown": shown, "n": 100, **make_measured(value)}
+            for shown, value in (("whole", 0.95), ("border", 0.8), ("centre", 0.9))
+        ]
+    ),
+    "map_sanity": {
+        **{"num_images": 64, "most_alike": 0.5, "verdict": "depends"},
+        "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15)}],
+    },
     "metrics_table": make_metrics_table(),
     "shift_metrics": {
         "worst_auc": 0.8,
@@ -126,6 +157,7 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
         for part in contents.OF_A_RUN.values()
         for shown in part
     }
+    shown["map_sanity"] = TABLES["map_sanity"]
     metrics = make_run_metrics() | {"run": read_parameters()[run]["title"]}
     return {
         **shown,

@@ -15,6 +15,7 @@ from chest_xray.pipelines.data_processing.examples import draw_example_radiograp
 from chest_xray.pipelines.data_processing.header_rule import draw_header_rule, fit_header_rule
 from chest_xray.pipelines.data_processing.index import index_images, keep_decodable, keep_readable
 from chest_xray.pipelines.data_processing.prepare import list_quarantine, prepare_images
+from chest_xray.pipelines.data_processing.robustness import list_altered_test, reacquire_test
 from chest_xray.pipelines.data_processing.shift import list_shifted_validation, reacquire_validation
 from chest_xray.pipelines.data_processing.split import assign_subsets
 
@@ -87,6 +88,18 @@ def _split_nodes() -> list[Any]:
             ["shifted_validation", "params:shift", "params:preparation"],
             "shifted_validation_images",
             name="reacquire_validation",
+        ),
+        Node(
+            list_altered_test,
+            ["image_split", "params:robustness"],
+            "altered_test",
+            name="list_altered_test",
+        ),
+        Node(
+            reacquire_test,
+            ["altered_test", "params:robustness", "params:preparation"],
+            "altered_test_images",
+            name="reacquire_test",
         ),
     ]
 

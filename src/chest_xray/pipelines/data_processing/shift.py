@@ -1,5 +1,6 @@
 """Validation under shift: every validation image taken again under conditions that training never saw."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated
 
@@ -63,22 +64,39 @@ def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparatio
     Returns:
         A plan of uint8 of shape (rows, height, width), in the order of the rows; its dataset carries it out.
     """
-    rows = shifted_validation[["path", "kind", "strength"]].to_numpy()
+    conditions = shifted_validation[["kind", "strength"]].to_numpy()
+
+    def take(row: int, picture: Array) -> Array:
+        kind, strength = conditions[row]
+        rng = np.random.default_rng([shift.seed, row])
+        for each, how_much in _combined(shift, rng) if kind == "combined" else [(kind, strength)]:
+            picture = reacquire(picture, each, how_much, rng)
+        return picture
+
+    return plan_pictures(shifted_validation, shift, preparation, take)
+
+
+def plan_pictures(
+    table: DataFrame, options: Options, preparation: Preparation, take: Callable[[int, Array], Array]
+) -> RowPlan:
+    """Plan one picture a row.
+
+    Args:
+        table: `path`, `bytes`, `modified`, `kind` and `strength` of each picture; all rows of a path stand together.
+        options: What else decides how a picture is taken.
+        preparation: Width and height in pixels, and the geometry.
+        take: From the number of a row and its working picture to the picture taken again.
+    """
+    paths = table["path"].to_numpy()
     read = lru_cache(maxsize=32)(read_working_picture)  # All conditions of a picture stand one after the other.
 
     def compute(row: int) -> Array:
-        path, kind, strength = rows[row]
-        rng = np.random.default_rng([shift.seed, row])
-        picture = read(path)
-        for each, how_much in _combined(shift, rng) if kind == "combined" else [(kind, strength)]:
-            picture = reacquire(picture, each, how_much, rng)
-        return fit(picture, (preparation.width, preparation.height), preparation.geometry)
+        return fit(take(row, read(paths[row])), (preparation.width, preparation.height), preparation.geometry)
 
-    files = shifted_validation[["path", "bytes", "modified", "kind", "strength"]]
     return RowPlan(
         title="Taking again",
-        fingerprint=fingerprint(files, shift, preparation),
-        shape=(len(rows), preparation.height, preparation.width),
+        fingerprint=fingerprint(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation),
+        shape=(len(table), preparation.height, preparation.width),
         compute=compute,
     )
 

@@ -92,7 +92,9 @@ def _list_results(data_source: str, test: dict[str, Any]) -> Iterator[Any]:
 def _describe(evidence: Mapping[str, Any], model: dict[str, Any], words: Mapping[str, Any]) -> Iterator[Finding]:
     network, preparation = evidence["params_model"], evidence["params_preparation"]
     yield Finding("card_model", {"num_blocks": len(network.filters), "parameters": model["parameters"]})
-    yield Finding("protocol_preparation", {**preparation.model_dump(), "geometry": Name(preparation.geometry)})
+    yield Finding(
+        "protocol_preparation", {**preparation.model_dump(), "geometry": Name(f"geometry_{preparation.geometry}")}
+    )
     counts = evidence["class_counts"]
     train = counts[counts["subset"] == "train"]
     trained_on = {"images": int(train["images"].sum()), "groups": int(train["groups"].sum())}

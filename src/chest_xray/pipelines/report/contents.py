@@ -41,14 +41,24 @@ class Grid(NamedTuple):
 
 Shown = Picture | Grid
 
-# Of each run, below its own heading.
+# Of each run, below its own heading; below a heading that rules know stands first what they found.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
-    "scores": (Grid("metrics_table", layouts.pair_subsets), Picture("confusion_matrices")),
-    "ranking": (Picture("roc_curve"),),
-    "robustness": (Grid("shift_metrics", layouts.list_conditions, folded=True),),
+    "figures": (Grid("metrics_table", layouts.pair_subsets), Picture("confusion_matrices")),
+    "ranking": (Picture("roc_curve"), Picture("precision_recall")),
+    "decisions": (Picture("thresholds"), Picture("scores")),
+    "probabilities": (Picture("reliability"),),
+    "robustness": (
+        *(Picture("robustness_figure"), Grid("robustness_table", layouts.join_intervals, folded=True)),
+        Grid("shift_metrics", layouts.list_conditions, folded=True),
+    ),
+    "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", layouts.join_intervals)),
+    "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
     "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
 }
-COMPARISON: tuple[Shown, ...] = (Picture("comparison_figure"), Grid("comparison_table"), Picture("augmented_examples"))
+COMPARISON: tuple[Shown, ...] = (
+    *(Picture("comparison_figure"), Grid("comparison_table")),
+    *(Picture("augmented_examples"), Picture("transforms"), Picture("transform_ranges")),
+)
 DATA: tuple[Shown, ...] = (
     Grid("class_counts"),
     Picture("example_radiographs"),
@@ -60,7 +70,7 @@ DATA: tuple[Shown, ...] = (
 )
 
 # What the rules and the model card read, beside what is shown.
-READ_OF_A_RUN = ("metrics", "history", "operating_point")
+READ_OF_A_RUN = ("metrics", "history", "operating_point", "map_sanity")
 READ = ("audit", "comparison", "own_split")
 PARAMETERS: dict[str, type[Options]] = {
     **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},

@@ -48,3 +48,18 @@ def list_header_rules(header_rule: dict[str, Any]) -> DataFrame:
         for feature, rule in header_rule.items()
     ]
     return pd.DataFrame(rows)
+
+
+def join_intervals(table: DataFrame) -> DataFrame:
+    """Put each figure and its interval into one column.
+
+    Args:
+        table: Beside a column `x` those of its interval, `x_low` and `x_high`. A column `run` names the same run
+            throughout and is left out.
+    """
+    joined = table.drop(columns=["run"], errors="ignore")
+    for name in [each for each in table.columns if f"{each}_low" in table.columns]:
+        bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+        joined[name] = [{bound: row[column] for bound, column in bounds.items()} for row in table.to_dict("records")]
+        joined = joined.drop(columns=[bounds["low"], bounds["high"]])
+    return joined

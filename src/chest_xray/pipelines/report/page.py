@@ -5,6 +5,7 @@ from typing import Any
 
 from chest_xray.pipelines.augmentation.nodes import find_comparison
 from chest_xray.pipelines.evaluation.nodes import find_conclusions
+from chest_xray.pipelines.evaluation.scrutiny import find_scrutiny
 from chest_xray.pipelines.report import contents, protocol
 from chest_xray.pipelines.report.blocks import (
     Section,
@@ -64,16 +65,14 @@ def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -
 def _describe_run(name: str, run: Evidence, header_rule: dict[str, Any], words: Words) -> Section:
     title = say_given(run["metrics"]["run"], words)
     found = find_conclusions(run["metrics"], run["history"], header_rule)
-    told = [
-        Section(f"{name}-{key}", words[key], [make_sentences(findings, words)])
-        for key, findings in found.items()
-        if findings
-    ]
-    shown = [
-        Section(f"{name}-{key}", words["sections"][key], _show(part, run, title, words))
-        for key, part in contents.OF_A_RUN.items()
-    ]
-    return Section(name, words["sections"]["run"].format(run=title), [], [*told, *shown])
+    found |= find_scrutiny(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    parts = []
+    for key in dict.fromkeys([*found, *contents.OF_A_RUN]):
+        blocks = [make_sentences(found[key], words)] if found.get(key) else []
+        blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, words)
+        if blocks:
+            parts.append(Section(f"{name}-{key}", words["sections"].get(key) or words[key], blocks))
+    return Section(name, words["sections"]["run"].format(run=title), [], parts)
 
 
 def _compare(evidence: Evidence, words: Words) -> list[Any]:

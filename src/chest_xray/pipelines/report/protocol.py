@@ -18,7 +18,7 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     training, rule = (evidence[f"params_{name}"].model_dump() for name in ("training", "operating_point"))
     key = "protocol_own_split" if len(evidence["own_split"]) else "protocol_split"
     yield Finding(key, evidence["params_hold_out"].model_dump())
-    yield Finding("protocol_preparation", {**preparation, "geometry": Name(preparation["geometry"])})
+    yield Finding("protocol_preparation", {**preparation, "geometry": Name(f"geometry_{preparation['geometry']}")})
     yield Finding("protocol_shift", {"num_conditions": len(evidence["params_shift"].conditions())})
     filters = ", ".join(map(str, model["filters"]))
     yield Finding("protocol_network", {**model, "num_blocks": len(model["filters"]), "filters": filters})

@@ -1,0 +1,85 @@
+"""What follows from covering, altering and explaining test images. How it is said stands in `chest_xray.wording`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chest_xray.pipelines.evaluation.conclusions import above
+from chest_xray.pipelines.evaluation.robustness import UNALTERED
+from chest_xray.types import DataFrame
+from chest_xray.wording import Finding, Language, Name, render
+
+CHANCE = 0.5  # AUC of a score that tells nothing
+
+
+def find_scrutiny(
+    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+) -> dict[str, list[Finding]]:
+    """Find what the numbers say of where the network looks, and of how much alteration it bears.
+
+    Args:
+        map_sanity: From `chest_xray.pipelines.evaluation.sanity.check_maps`.
+        occlusion_table: One row a view, from `measure_occlusion`.
+        robustness_table: One row a kind and strength, from `measure_robustness`.
+
+    Returns:
+        From the key of a heading to what stands below it.
+    """
+    return {
+        "maps": list(judge_maps(map_sanity)),
+        "occlusion": list(judge_occlusion(occlusion_table)),
+        "robustness": list(judge_robustness(robustness_table)),
+    }
+
+
+def write_scrutiny(
+    found_scrutiny: dict[str, list[Finding]], operating_point: dict[str, Any], data_source: str, language: Language
+) -> str:
+    """Write what was found as a page.
+
+    Args:
+        found_scrutiny: From `find_scrutiny`.
+        operating_point: Of the run; its title stands on the page.
+        data_source: Stands on the page.
+        language: Of the page.
+
+    Returns:
+        Markdown.
+    """
+    about = {"data_source": data_source, "run": operating_point["run"]}
+    return render("scrutiny_title", found_scrutiny, about, language.root)
+
+
+def judge_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
+    """Say whether the Grad-CAM maps show the network, by the verdict of the randomisation test."""
+    last = map_sanity["steps"][-1]
+    yield Finding(f"maps_{map_sanity['verdict']}", {**map_sanity, **last})
+    yield Finding("maps_limits", {})
+
+
+def judge_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
+    """Say whether the border alone tells the classes apart, and whether the centre alone does as well as the whole."""
+    auc = {row["shown"]: figure(row, "auc") for row in occlusion_table.to_dict("records")}
+    yield Finding("border_tells" if auc["border"]["low"] > CHANCE else "border_silent", auc)
+    yield Finding("centre_worse" if above(auc["whole"], auc["centre"]) else "centre_alike", auc)
+
+
+def judge_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
+    """Say from which strength of each kind on accuracy is lost: the intervals of altered and unaltered do not meet."""
+    is_unaltered = robustness_table["kind"] == UNALTERED
+    unaltered = figure(robustness_table[is_unaltered].iloc[0], "accuracy")
+    yield Finding("unaltered", {"accuracy": unaltered})
+    borne = []
+    for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
+        lost = next((row for _, row in rows.iterrows() if above(unaltered, figure(row, "accuracy"))), None)
+        if lost is None:
+            borne.append(Name(kind))
+        else:
+            worst = rows["accuracy"].min()
+            yield Finding("kind_loses", {**lost, "kind": Name(kind), "worst": worst})
+    if borne:
+        yield Finding("kinds_borne", {"kinds": tuple(borne)})
+
+
+def figure(row: Any, name: str) -> dict[str, float]:
+    """Give a metric of a table's row as `value`, `low`, `high`."""
+    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}

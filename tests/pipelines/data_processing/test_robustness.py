@@ -1,0 +1,84 @@
+"""Every test image is taken again with one thing changed at a time, and no other image is."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from chest_xray.acquisition import fit, reacquire, read_working_picture
+from chest_xray.options import InputError
+from chest_xray.pipelines.data_processing.prepare import Preparation
+from chest_xray.pipelines.data_processing.robustness import Robustness, list_altered_test, reacquire_test
+from tests.builders import make_pixels, make_split
+
+CONDITIONS = [
+    *(("none", 0.0), ("blur", 1.0), ("blur", 4.0), ("noise", 0.05), ("noise", 0.1), ("contrast", 0.5), ("gamma", 0.5)),
+    *(("jpeg", 50.0), ("jpeg", 5.0), ("crop", 0.2), ("collimation", 0.25)),
+]
+
+
+def make_robustness(**changes: Any) -> Robustness:
+    plain = {
+        **{"seed": 1, "blur": [1.0, 4.0], "noise": [0.05, 0.1], "contrast": [0.5], "gamma": [0.5], "jpeg": [50, 5]},
+        **{"tilt": [], "crop": [0.2], "collimation": [0.25]},
+    }
+    return Robustness.model_validate({**plain, **changes})
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> pd.DataFrame:
+    """Two test images that can be read, between others that cannot."""
+    table = make_split([0, 1, 0, 1, 1], ["train", "test", "validation", "test", "train"])
+    for row in (1, 3):
+        path = tmp_path / f"{row}.png"
+        Image.fromarray(make_pixels(1, 40, 60, seed=row)[0]).resize((300, 200)).save(path)
+        table.loc[row, "path"] = str(path)
+    return table
+
+
+def test_conditions_are_none_and_each_kind_at_each_strength_and_an_empty_list_leaves_a_kind_out() -> None:
+    assert make_robustness().conditions() == CONDITIONS
+
+
+def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
+    table = list_altered_test(split, make_robustness())
+    assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
+    assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
+    assert set(table["subset"]) == {"altered_test"}
+    assert (table["label"][11], table["group"][11]) == (split["label"][3], split["group"][3])
+
+
+def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(split: pd.DataFrame) -> None:
+    table = list_altered_test(split, make_robustness())
+    plan = reacquire_test(table, make_robustness(), Preparation(width=24, height=16))
+    assert plan.shape == (22, 16, 24)
+    for row in range(22):
+        picture = read_working_picture(table["path"][row])
+        again = reacquire(picture, *CONDITIONS[row % 11], np.random.default_rng([1, row // 11]))
+        np.testing.assert_array_equal(plan.compute(row), fit(again, (24, 16), "stretch"))
+
+
+def test_another_seed_or_strength_is_another_plan(split: pd.DataFrame) -> None:
+    def fingerprint(**changes: Any) -> str:
+        options = make_robustness(**changes)
+        return reacquire_test(list_altered_test(split, options), options, Preparation(width=24, height=16)).fingerprint
+
+    assert fingerprint() == fingerprint()
+    assert len({fingerprint(), fingerprint(seed=2), fingerprint(jpeg=[50, 6])}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"jpeg": [101]}, "jpeg.0: received 101, but Input should be less than or equal to 100"),
+        ({"crop": [1.0]}, "crop.0: received 1.0, but Input should be less than 1"),
+        ({"blur": [0]}, "blur.0: received 0, but Input should be greater than 0"),
+        ({"combined": 0.5}, "combined: received 0.5, but Extra inputs are not permitted"),
+    ],
+)
+def test_impossible_conditions_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_robustness(**changes)

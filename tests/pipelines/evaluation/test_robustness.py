@@ -1,0 +1,85 @@
+"""Each condition is measured on its own, and drawn against what is unaltered."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.pipelines.evaluation.robustness import AXIS, draw_robustness, measure_robustness, predict_altered_test
+from chest_xray.resampling import bootstrap_auc
+from tests.builders import TITLE, axes_of, make_point, make_predictions, make_split
+from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
+
+LABELS = [0, 0, 1, 1, 1]
+SCORES = {
+    ("none", 0.0): [0.1, 0.2, 0.6, 0.7, 0.9],
+    ("blur", 1.0): [0.1, 0.6, 0.55, 0.7, 0.9],
+    ("blur", 3.0): [0.8, 0.9, 0.1, 0.2, 0.3],
+    ("jpeg", 5.0): [0.1, 0.2, 0.3, 0.4, 0.5],
+}
+
+
+def make_altered() -> pd.DataFrame:
+    parts = [
+        make_predictions(LABELS, scores).assign(kind=kind, strength=strength)
+        for (kind, strength), scores in SCORES.items()
+    ]
+    # As in the list, all conditions of an image stand together.
+    return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
+
+
+def make_table() -> pd.DataFrame:
+    return measure_robustness(make_altered(), make_point(0.5), Evaluation(seed=1))
+
+
+def test_altered_images_are_scored_row_by_row() -> None:
+    table = make_split([0, 1], "altered_test").assign(kind=["none", "blur"])
+    pixels = make_graded_pixels()[[4, 8]]
+    scored = predict_altered_test(make_grey_reader(4, 0.5), pixels, table)
+    np.testing.assert_allclose(scored["logit"], 4 * (np.array([100, 200]) / 255 - 0.5), rtol=1e-5)
+    assert scored["kind"].tolist() == ["none", "blur"]
+
+
+def test_each_condition_has_its_own_row_with_figures_worked_by_hand() -> None:
+    table = make_table()
+    assert list(zip(table["kind"], table["strength"], strict=True)) == list(SCORES)
+    assert set(table["run"]) == {TITLE}
+    assert table["n"].tolist() == [5] * 4
+    assert table["threshold"].tolist() == [0.5] * 4
+    # At 0.5: all right; one healthy called; all wrong; one of three diseased found.
+    assert table["accuracy"].tolist() == [1.0, 0.8, 0.0, 0.6]
+    assert table["sensitivity"].tolist() == [1.0, 1.0, 0.0, 0.3333]
+    assert table["specificity"].tolist() == [1.0, 0.5, 0.0, 1.0]
+    assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs the wrong way round; all of them; none
+    # Wilson for 4 of 5: 0.3755 to 0.9638.
+    assert (table["accuracy_low"][1], table["accuracy_high"][1]) == (0.3755, 0.9638)
+
+
+def test_the_interval_of_the_auc_is_that_of_the_bootstrap_over_patients() -> None:
+    part = make_predictions(LABELS, SCORES["blur", 1.0])
+    expected = bootstrap_auc(part, 1)
+    row = make_table().iloc[1]
+    assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(tuple(expected.values()), abs=1e-4)
+
+
+def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> None:
+    figure = draw_robustness(make_table(), "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    panels = [place for place in axes_of(figure) if place.get_visible()]
+    assert [place.get_title() for place in panels] == ["blur", "jpeg"]
+    assert [place.get_xlabel() for place in panels] == [AXIS["blur"], AXIS["jpeg"]]
+    assert [text.get_text() for text in panels[0].get_xticklabels()] == ["1", "3"]
+    lines = {str(line.get_label()): line.get_ydata() for line in panels[0].lines}
+    assert list(lines["accuracy, unaltered"]) == [1.0, 1.0]
+    curves = [container.lines[0].get_ydata().tolist() for container in panels[0].containers]
+    assert curves == [[0.8, 0.0], [0.8333, 0.0]]
+    (legend,) = figure.legends
+    assert legend.get_title().get_text() == f"Test images taken again, {TITLE}: n = 5 each, 95% intervals"
+    told = {text.get_text() for text in legend.get_texts()}
+    assert told == {"accuracy at 0.500", "AUC", "accuracy, unaltered", "AUC, unaltered"}
+
+
+def test_every_kind_that_can_be_asked_for_has_a_name_for_its_strength() -> None:
+    from chest_xray.pipelines.data_processing.robustness import Robustness
+
+    assert set(AXIS) == set(Robustness.model_fields) - {"seed"}
