@@ -9,7 +9,7 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node
 
 from chest_xray.datasets import CheckpointDataset
-from chest_xray.hooks import CheckInputs, ForgetCheckpoints
+from chest_xray.hooks import CheckInputs, ForgetCheckpoints, RecordRun
 from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
@@ -53,6 +53,10 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         (
             *("augmentation", (), "baseline.history, .* do"),
             ["data_processing", "modeling", "evaluation"],
+        ),
+        (
+            *("report", (), "audit, augmented.confusion_matrices, .* do"),
+            ["data_processing", "modeling", "evaluation", "augmentation"],
         ),
         ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
@@ -145,3 +149,16 @@ def test_a_checkpoint_is_forgotten_after_the_last_output_of_its_training_and_no_
     assert checkpoint.exists()
     hook.after_dataset_saved("any.history", training)
     assert not checkpoint.exists()
+
+
+def test_the_record_of_a_run_is_written_when_it_is_asked_for_and_no_sooner() -> None:
+    catalog = DataCatalog({"run_record": MemoryDataset(), "metrics": MemoryDataset()})
+    hook = RecordRun()
+    params = {"run_id": "now", "env": "test", "runtime_params": {}, "pipeline_names": ["report"], "project_path": "/no"}
+    hook.before_pipeline_run(run_params=params, catalog=catalog)
+    hook.before_dataset_loaded("metrics")
+    assert not catalog.exists("run_record")
+    hook.before_dataset_loaded("run_record")
+    record = catalog.load("run_record")
+    assert (record["session"], record["environment"], record["pipelines"]) == ("now", "test", ["report"])
+    assert 0 <= record["seconds"] < 60

@@ -8,11 +8,12 @@ from kedro.config import OmegaConfigLoader
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipeline_registry import register_pipelines
+from chest_xray.pipelines import report
 from chest_xray.pipelines.modeling.training import Run
 from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
 from tests.conftest import ROOT
 
-BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation")
+BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
 ON_REQUEST = ("download", "ensemble", "study", "export")
 
 
@@ -37,15 +38,25 @@ def test_a_node_is_named_for_its_function_and_its_run() -> None:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
 
 
-@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "ensemble", "study", "export"])
+@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export"])
 def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
     pipelines = register_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
-    places = (".checkpoint", ".training_state")  # They are always there.
-    inputs = {each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(places)}
+    # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split.
+    always_there = (".checkpoint", ".training_state", "run_record", "own_split")
+    inputs = {
+        each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
+    }
     assert inputs
     assert inputs <= before.all_outputs()
+
+
+def test_the_report_takes_any_runs_and_makes_the_model_card_of_the_last() -> None:
+    pipeline = report.create_pipeline(["augmented", "third"])
+    assert {"augmented.roc_curve", "third.roc_curve", "third.model", "params:third"} <= pipeline.inputs()
+    assert not {"augmented.model", "baseline.roc_curve"} & pipeline.inputs()
+    assert {"report", "model_card"} <= pipeline.outputs()
 
 
 def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentation_alone() -> None:

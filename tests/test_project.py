@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import run_kedro
 
 ENVIRONMENT = "--env=test"
-PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "download", "ensemble", "export")
+PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "export")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,33 +11,21 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.browser import open_browser, read_log
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 90  # seconds; the server takes about 5, the page about 3
 NOBODY = "http://127.0.0.1:9"  # The discard port: what goes through this proxy arrives nowhere.
 FONTS = {"fonts.googleapis.com", "fonts.gstatic.com"}  # Linked by Kedro-Viz's own page, which does without them.
-BROWSER_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--window-size=1600,1000",
-)
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +66,14 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """A headless Chromium with an empty profile that records its console and its requests."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options, Service(driver))
-    yield chrome
-    chrome.quit()
-
-
-def _log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
+    """A headless Chromium with an empty profile."""
+    with open_browser(tmp_path) as chrome:
+        yield chrome
 
 
 def _requested_hosts(browser: Chrome) -> set[str]:
     """Every host that the page itself asked for something."""
-    events = [json.loads(entry["message"])["message"] for entry in _log(browser, "performance")]
+    events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     urls = [urlsplit(e["params"]["request"]["url"]) for e in events if e["method"] == "Network.requestWillBeSent"]
     return {url.hostname or "" for url in urls if url.scheme in ("http", "https")}
 
@@ -117,6 +90,6 @@ def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: 
     shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
     assert shown >= {"data_processing", "baseline", "augmented", "compare_runs"}
 
-    severe = [entry["message"] for entry in _log(browser, "browser") if entry["level"] == "SEVERE"]
+    severe = [entry["message"] for entry in read_log(browser, "browser") if entry["level"] == "SEVERE"]
     assert [message for message in severe if not any(host in message for host in FONTS)] == []
     assert _requested_hosts(browser) <= FONTS | {"127.0.0.1"}

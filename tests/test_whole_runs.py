@@ -11,17 +11,33 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 from tests.conftest import ROOT, copy_project, run_kedro, start_kedro
 
 ENVIRONMENT = "--env=test"
 DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
-AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "ensemble", "export")  # Download has its own test.
+AFTER_DATA_PROCESSING = (
+    "modeling",
+    "evaluation",
+    "augmentation",
+    "report",
+    "ensemble",
+    "export",
+)  # Download has its own test.
 RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemble")
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
-    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.occluded_examples"),
-    "{run}.decisions",
+    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.decisions"),
+    *(
+        "{run}.occluded_examples",
+        "{run}.found_scrutiny",
+        "{run}.found_conclusions",
+        "found_comparison",
+        "evidence",
+        "{run}.evidence",
+        "described_model",
+    ),
 }
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
 
@@ -112,10 +128,45 @@ def test_whatever_is_printed_for_people_names_its_source(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     project, _ = step_by_step
-    pages = sorted((project / "data/test/08_reporting").rglob("*.md"))
-    assert len(pages) == 2 * len(RUNS) + 1  # conclusions and scrutiny of each run, and one comparison
+    folder = project / "data/test/08_reporting"
+    pages = [*sorted(folder.rglob("*.md")), folder / "report.html"]
+    assert (
+        len(pages) == 2 * len(RUNS) + 3
+    )  # conclusions and scrutiny of each run, one comparison, the model card, and the report
     for page in pages:
         assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
+
+
+def test_the_report_is_one_file_of_moderate_size_that_says_its_data_are_synthetic(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    project, _ = step_by_step
+    page = (project / "data/test/08_reporting/report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 8_000_000
+    assert "<strong>SYNTHETIC DATA.</strong>" in page.split("<h1>")[0]
+    record = json.loads((project / "data/test/08_reporting/run_record.json").read_text())
+    assert (record["environment"], record["pipelines"], record["git"]) == ("test", ["report"], None)
+    assert record["command"].endswith("run --env=test --pipelines=report")
+    assert record["command"].replace("&", "&amp;") in page
+    card = ModelCard.load(project / "data/test/08_reporting/model_card.md")
+    metrics = json.loads((project / "data/test/08_reporting/augmented/metrics.json").read_text())
+    (accuracy,) = [each.metric_value for each in card.data.eval_results if each.metric_type == "accuracy"]
+    assert accuracy == round(metrics["test"]["at_chosen"]["accuracy"]["value"], 4)
+
+
+def test_pages_are_written_in_the_language_that_is_asked_for(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]], project: Path
+) -> None:
+    shutil.copytree(step_by_step[0] / "data", project / "data")
+    done = run_kedro(project, "run", ENVIRONMENT, "--pipelines=report", "--params=language=ru")
+    assert done.returncode == 0, done.stderr
+    page = (project / "data/test/08_reporting/report.html").read_text(encoding="utf-8")
+    assert '<html lang="ru">' in page
+    assert "СИНТЕТИЧЕСКИЕ ДАННЫЕ" in page
+    refused = run_kedro(project, "run", ENVIRONMENT, "--pipelines=report", "--params=language=tlh")
+    assert refused.returncode != 0
+    assert "received the language 'tlh'; expected one of en, ru" in refused.stderr.replace("\n", " ")
+    assert "Traceback" not in refused.stderr
 
 
 def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predicts_the_same(

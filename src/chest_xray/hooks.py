@@ -3,6 +3,7 @@
 import difflib
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
 from chest_xray.options import InputError
+from chest_xray.provenance import describe_run
 
 CATALOG_PARAMETERS = {"data_root", "split_table"}  # The catalog reads them; no node does.
 
@@ -64,6 +66,21 @@ class ForgetCheckpoints:
             for name in node.inputs:
                 if name.rsplit(".", 1)[-1] == "checkpoint":
                     self.catalog.load(name).clear()
+
+
+class RecordRun:
+    """Writes down by what and where a run is made, just before a page that tells it is built."""
+
+    @hook_impl
+    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
+        """Keep the time and what Kedro knows of the run."""
+        self.started, self.run_params, self.catalog = datetime.now(UTC), run_params, catalog
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str) -> None:
+        """Bring the record up to date, so that it holds the seconds up to now."""
+        if dataset_name == "run_record":
+            self.catalog.save(dataset_name, describe_run(self.run_params, self.started, sys.argv))
 
 
 def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:

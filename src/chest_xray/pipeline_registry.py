@@ -2,7 +2,17 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling, study
+from chest_xray.pipelines import (
+    augmentation,
+    data_processing,
+    download,
+    ensemble,
+    evaluation,
+    export,
+    modeling,
+    report,
+    study,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -12,6 +22,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "modeling": modeling.create_pipeline("baseline"),
         "evaluation": evaluation.create_pipeline("baseline"),
         "augmentation": augmentation.create_pipeline(),
+        "report": report.create_pipeline(),
     }
     on_request = {
         "download": download.create_pipeline(),

@@ -1,8 +1,8 @@
 """What differs from Kedro's defaults."""
 
-from chest_xray.hooks import CheckInputs, ForgetCheckpoints
+from chest_xray.hooks import CheckInputs, ForgetCheckpoints, RecordRun
 
-HOOKS = (CheckInputs(), ForgetCheckpoints())
+HOOKS = (CheckInputs(), ForgetCheckpoints(), RecordRun())
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

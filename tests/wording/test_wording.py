@@ -1,28 +1,39 @@
 """Every sentence can be said, and every finding has its sentence."""
 
 import ast
+import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions as comparing
 from chest_xray.pipelines.evaluation import conclusions
+from chest_xray.pipelines.evaluation import scrutiny as scrutinising
+from chest_xray.pipelines.report.contents import read_options
+from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
+from chest_xray.pipelines.report.verdict import judge
 from chest_xray.pipelines.study import conclusions as studying
-from chest_xray.wording import Finding, Name, languages, read_words, render, say
+from chest_xray.wording import Finding, Language, Name, languages, read_words, render, say, say_given
 from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
+from tests.pipelines.evaluation.test_scrutiny import make_occlusion, make_robustness, make_sanity
+from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
 ENGLISH = read_words("en")
+KINDS = ("blur", "noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
-    "names",
+    *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
+    *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
-    *("study_title", "study_method"),
+    *("study_title", "study_method", "scrutiny_title", "maps", "occlusion", "robustness"),
 }
 
 
@@ -51,6 +62,23 @@ def of_one_run() -> Iterator[Finding]:
     yield from conclusions.where_it_fails(flawless)
 
 
+def of_the_report() -> Iterator[Finding]:
+    """What verdict, audit, protocol and model card say, in every case."""
+    mark = interval(0.8, 0.85, 0.9)
+    for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
+        metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
+        metrics["validation"]["at_chosen"]["accuracy"] = interval(0.96, 0.97, 0.98)
+        for header in (0.5, mark["value"], 0.99):
+            yield from (verdict.finding for verdict in judge(metrics, make_header_rule(header)))
+    for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
+        audit = {**AUDIT, "quarantine": {"files": files}}
+        evidence = make_evidence(audit=audit, own_split=own_split, header_rule=make_rules(header))
+        yield from describe_data(read_options(evidence))
+        yield from describe_protocol(read_options(evidence))
+    yield Finding("card_model", {"num_blocks": 5, "parameters": 392449})
+    yield Finding("card_data", {"images": 1, "groups": 1, "data_source": "phantoms", "licence": "MIT"})
+
+
 def of_two_runs() -> Iterator[Finding]:
     better, worse = interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
     for comparison in (
@@ -67,6 +95,15 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
+def of_a_scrutiny() -> Iterator[Finding]:
+    for verdict in ("depends", "does_not_depend", "undecided"):
+        yield from scrutinising.judge_maps(make_sanity(verdict))
+    for border, centre in ((0.8, 0.8), (0.5, 0.95)):
+        yield from scrutinising.judge_occlusion(make_occlusion(border, centre))
+    yield from scrutinising.judge_robustness(make_robustness(**{kind: [0.5] for kind in KINDS}))
+    yield from scrutinising.judge_robustness(make_robustness(**{kind: [0.9] for kind in KINDS}))
+
+
 def of_a_study() -> Iterator[Finding]:
     wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
     for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
@@ -78,9 +115,13 @@ def of_a_study() -> Iterator[Finding]:
     yield from studying.how_compared(study)
 
 
-def test_every_finding_can_be_written_and_every_sentence_can_be_found() -> None:
-    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs(), *of_a_study())}
-    page = render("answer", {"in_numbers": list(found.values())}, ABOUT)
+@pytest.mark.parametrize("language", languages())
+def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
+    found = {
+        (each.key, *sorted(each.values)): each
+        for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_scrutiny(), *of_a_study())
+    }
+    page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
     assert "{" not in page
     assert "None" not in page
     assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
@@ -111,20 +152,62 @@ def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert keys_in(module) <= set(ENGLISH)
 
 
-def placeholders(text: str) -> set[str]:
-    """What a sentence fills in, with index and without format: another language may write a number its own way."""
-    return {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+def flatten(words: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every text by its key, those in groups with a dot between the keys."""
+    found: dict[str, str] = {}
+    for key, text in words.items():
+        found |= flatten(text, f"{prefix}{key}.") if isinstance(text, dict) else {f"{prefix}{key}": str(text)}
+    return found
+
+
+def placeholders(text: str) -> list[tuple[str, str | None]]:
+    """What a sentence fills in and how numbers are written, in the order of the names."""
+    return sorted((field, form) for _, field, form, _ in string.Formatter().parse(text) if field is not None)
 
 
 @pytest.mark.parametrize("language", languages())
-def test_every_language_says_every_sentence_with_the_same_values(language: str) -> None:
-    words = read_words(language)
-    assert set(words["names"]) == set(ENGLISH["names"])
-    assert {key: placeholders(str(text)) for key, text in words.items() if key != "names"} == {
-        key: placeholders(text) for key, text in ENGLISH.items() if key != "names"
+def test_every_language_says_everything_with_the_same_values_written_to_the_same_digits(language: str) -> None:
+    words, english = flatten(read_words(language)), flatten(ENGLISH)
+    assert {key: placeholders(text) for key, text in words.items()} == {
+        key: placeholders(text) for key, text in english.items()
     }
-    for key, text in (*words.items(), *words["names"].items()):
-        assert key == "names" or text == text.strip(), key
+    assert [key for key, text in words.items() if not text or text != text.strip()] == []
+
+
+def test_russian_is_russian_and_not_english_left_standing() -> None:
+    words, english = flatten(read_words("ru")), flatten(ENGLISH)
+    same = {key for key, text in words.items() if text == english[key]}
+    assert {english[key] for key in same} <= {"AUC", "n", "Keras", "scikit-learn", "5%", "95%", "Python"}
+    for key, text in words.items():
+        assert key in same or re.search("[а-яё]", text.lower()) or key in ("decimal_mark", "cells.at_half"), key  # noqa: RUF001
+
+
+def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:
+    for path in sorted((ROOT / "conf").rglob("parameters*.yml")):
+        source = yaml.safe_load(path.read_text(encoding="utf-8")).get("data_source")
+        assert source is None or source in ENGLISH["given"], path
+    for run in ("baseline", "augmented", "ensemble"):
+        assert read_parameters()[run]["title"] in ENGLISH["given"]
+
+
+def test_a_run_and_the_source_are_named_in_the_language_and_unknown_ones_as_they_are() -> None:
+    words = read_words("ru")
+    assert say_given("with augmentation", words) == "с аугментацией"  # noqa: RUF001
+    assert say_given("stronger", words) == "stronger"
+
+
+def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_points() -> None:
+    finding = Finding("told", {"share": 0.8333, "count": 3, "file": "a.png", "p": 4.8e-9})
+    words = {"told": "{share:.1%}, {count}, {file}, {p:.2g}. {share:+.2f}", "names": {}, "decimal_mark": ","}
+    assert say(finding, words) == "83,3%, 3, a.png, 4,8e-09. +0,83"
+    assert say(finding, words | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+
+
+@pytest.mark.parametrize("given", ["de", "", "EN", None, 3])
+def test_only_languages_that_there_are_words_for_are_accepted_as_a_parameter(given: Any) -> None:
+    with pytest.raises(InputError, match=re.escape(f"received the language {given!r}; expected one of en, ru.")):
+        Language.model_validate(given)
+    assert Language.model_validate("ru").root == "ru"
 
 
 def test_a_language_that_nobody_wrote_is_refused() -> None:

@@ -3,6 +3,7 @@
 from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
 from chest_xray.datasets.array_store import ComputedArrayDataset, FailedRowsDataset
 from chest_xray.datasets.checkpoint import CheckpointDataset
+from chest_xray.datasets.figure import FigureDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
@@ -15,6 +16,7 @@ __all__ = [
     "CheckpointDataset",
     "ComputedArrayDataset",
     "FailedRowsDataset",
+    "FigureDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",

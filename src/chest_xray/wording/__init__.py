@@ -2,9 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from typing import Any, NamedTuple
+from string import Formatter
+from typing import Any, NamedTuple, Self
+
+from pydantic import ConfigDict, RootModel
 
 from chest_xray.options import InputError
+
+
+class Language(RootModel[str]):
+    """The language of pages, by its two letters: checked when Kedro reads the parameters, before any node runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """Accept the name of a language that there are words for.
+
+        Raises:
+            InputError: There is no such language.
+        """
+        _require_language(obj)
+        return super().model_validate(obj, **settings)
 
 
 class Name(str):
@@ -43,7 +62,8 @@ def render(
         KeyError: There is no such sentence or name, or a value that the sentence names is missing.
     """
     words = read_words(language)
-    lines = [f"# {words[title].format(**about)}", "", words["source"].format(**about)]
+    said = {key: say_given(value, words) for key, value in about.items()}
+    lines = [f"# {words[title].format(**said)}", "", words["source"].format(**said)]
     for heading, findings in sections.items():
         if findings:
             lines += ["", f"## {words[heading]}", ""]
@@ -61,8 +81,30 @@ def say(finding: Finding, words: Mapping[str, Any]) -> str:
     Raises:
         KeyError: There is no such sentence or name, or a value that the sentence names is missing.
     """
-    sentence: str = words[finding.key]
-    return sentence.format(**{key: _translate(value, words["names"]) for key, value in finding.values.items()})
+    values = {key: _translate(value, words["names"]) for key, value in finding.values.items()}
+    return _Writer(words).vformat(words[finding.key], (), values)
+
+
+def say_given(text: str, words: Mapping[str, Any]) -> str:
+    """Say a title or the source of the data, as `conf` gives them, in the language; as it stands if that is unknown."""
+    return str(words.get("given", {}).get(text, text))
+
+
+def write_number(value: float, form: str, words: Mapping[str, Any]) -> str:
+    """Write a number as Python's format says, with the decimal mark of the language."""
+    return str(_Writer(words).format_field(value, form))
+
+
+class _Writer(Formatter):
+    """Fills in values, with the decimal mark of the language in numbers."""
+
+    def __init__(self, words: Mapping[str, Any]):
+        self._mark = words.get("decimal_mark", ".")
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        """Format one value."""
+        text = super().format_field(value, format_spec)
+        return text.replace(".", self._mark) if isinstance(value, float) else text
 
 
 def _translate(value: Any, names: Mapping[str, str]) -> Any:
@@ -87,8 +129,12 @@ def read_words(language: str) -> dict[str, Any]:
     """
     import yaml
 
-    if language not in languages():
-        raise InputError(f"received the language {language!r}; expected one of {', '.join(languages())}.")
+    _require_language(language)
     text = resources.files(__package__).joinpath(f"{language}.yml").read_text(encoding="utf-8")
     words: dict[str, Any] = yaml.safe_load(text)
     return words
+
+
+def _require_language(language: Any) -> None:
+    if language not in languages():
+        raise InputError(f"received the language {language!r}; expected one of {', '.join(languages())}.")

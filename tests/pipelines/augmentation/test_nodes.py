@@ -9,11 +9,13 @@ from chest_xray.pipelines.augmentation.conclusions import answer, how_compared, 
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
     draw_comparison,
+    find_comparison,
     pair_predictions,
     tabulate_comparison,
     write_comparison,
 )
 from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.wording import Language
 from tests.builders import (
     axes_of,
     interval,
@@ -205,7 +207,8 @@ def test_equal_training_is_told_from_unequal() -> None:
 def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     comparison = compare_runs(make_pairs(), Evaluation(seed=1))
     first, second = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
-    page = write_comparison(comparison, first, second, "phantoms")
+    found = find_comparison(comparison, first, second)
+    page = write_comparison(found, "phantoms", Language("en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]

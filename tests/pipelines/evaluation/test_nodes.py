@@ -11,12 +11,14 @@ from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_wi
 from chest_xray.pipelines.evaluation.nodes import (
     Evaluation,
     compute_metrics,
+    find_conclusions,
     predict_test,
     predict_validation,
     tabulate_metrics,
     write_conclusions,
 )
 from chest_xray.types import Array
+from chest_xray.wording import Language
 from tests.builders import TITLE, make_header_rule, make_history, make_point, make_predictions, make_split
 
 LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
@@ -152,7 +154,8 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
 
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
-    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule(), "phantoms")
+    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule())
+    page = write_conclusions(found, metrics, "phantoms", Language("en"))
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
@@ -160,5 +163,14 @@ def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     ]
     assert "On 5 test images of 5 patients the network is right on 60.0%" in page
     assert "The last epoch was the best one: train longer" in page
-    earlier = write_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_rule(), "phantoms")
-    assert "train longer" not in earlier
+    earlier = find_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_rule())
+    assert "train longer" not in write_conclusions(earlier, metrics, "phantoms", Language("en"))
+
+
+def test_the_conclusions_are_the_same_in_another_language() -> None:
+    _, _, metrics = make_metrics()
+    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule())
+    english, russian = (write_conclusions(found, metrics, "phantoms", Language(name)) for name in ("en", "ru"))
+    marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
+    assert marks[0] == marks[1]
+    assert "На 5 тестовых снимках 5 пациентов сеть права в 60,0% случаев" in russian  # noqa: RUF001

@@ -5,8 +5,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.evaluation.scrutiny import judge_maps, judge_occlusion, judge_robustness, write_scrutiny
-from tests.builders import TITLE
+from chest_xray.pipelines.evaluation.scrutiny import (
+    find_scrutiny,
+    judge_maps,
+    judge_occlusion,
+    judge_robustness,
+    write_scrutiny,
+)
+from chest_xray.wording import Language
+from tests.builders import TITLE, make_point
 
 
 def make_sanity(verdict: str = "depends", **last: Any) -> dict[str, Any]:
@@ -59,10 +66,10 @@ def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() 
     assert [each.key for each in found] == ["unaltered", "kind_loses", "kind_loses", "kinds_borne"]
     told = [{name: each.values[name] for name in ("kind", "strength", "accuracy", "worst")} for each in found[1:3]]
     assert told == [
-        {"kind": "Blur", "strength": 2.0, "accuracy": 0.85, "worst": 0.85},
-        {"kind": "Crop", "strength": 1.0, "accuracy": 0.8, "worst": 0.5},
+        {"kind": "blur", "strength": 2.0, "accuracy": 0.85, "worst": 0.85},
+        {"kind": "crop", "strength": 1.0, "accuracy": 0.8, "worst": 0.5},
     ]
-    assert found[3].values == {"kinds": "noise"}
+    assert found[3].values == {"kinds": ("noise",)}
 
 
 def test_nothing_is_said_to_be_borne_where_everything_costs_accuracy() -> None:
@@ -72,8 +79,9 @@ def test_nothing_is_said_to_be_borne_where_everything_costs_accuracy() -> None:
 def test_the_page_names_run_and_source_and_fills_every_number() -> None:
     for sanity in (make_sanity(), make_sanity("does_not_depend"), make_sanity("undecided", correlation=None)):
         for occlusion in (make_occlusion(0.8, 0.9), make_occlusion(0.5, 0.95)):
-            page = write_scrutiny(sanity, occlusion, make_robustness(blur=[0.5], noise=[0.9]), "phantoms")
+            found = find_scrutiny(sanity, occlusion, make_robustness(blur=[0.5], noise=[0.9]))
+            page = write_scrutiny(found, make_point(0.5), "phantoms", Language("en"))
             assert page.startswith(f"# Scrutiny, {TITLE}\n\nData: phantoms.")
-            assert "Blur: at strength 1 accuracy is down to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
+            assert "Accuracy suffers from blur: at strength 1 it is down to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
             assert "No loss is shown at any strength tried of: noise." in page
             assert "{" not in page

@@ -8,6 +8,7 @@ import pytest
 from chest_xray.pipelines.study.conclusions import answer, how_compared, in_numbers
 from chest_xray.pipelines.study.drawing import draw_arms
 from chest_xray.pipelines.study.nodes import write_study
+from chest_xray.wording import Language
 from tests.builders import axes_of, interval, make_study
 
 WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
@@ -73,7 +74,7 @@ def test_equal_training_is_told_from_unequal_and_the_number_of_differences_is_to
 
 
 def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
-    page = write_study(make_study(accuracy=(ABOVE, WIDE)), "phantoms")
+    page = write_study(make_study(accuracy=(ABOVE, WIDE)), "phantoms", Language("en"))
     assert page.startswith("# What does each part of augmentation do?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the arms were compared"]

@@ -8,7 +8,7 @@ from chest_xray.pipelines.augmentation import conclusions
 from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.resampling import bootstrap_difference, resample_weights
 from chest_xray.types import DataFrame, Figure
-from chest_xray.wording import render
+from chest_xray.wording import Finding, Language, render
 
 RUNS = ("baseline", "augmented")
 
@@ -131,27 +131,39 @@ def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
     return figure
 
 
-def write_comparison(
-    comparison: dict[str, Any], baseline_history: DataFrame, augmented_history: DataFrame, data_source: str
-) -> str:
-    """Write whether augmentation helped, as far as the numbers tell.
+def find_comparison(
+    comparison: dict[str, Any], baseline_history: DataFrame, augmented_history: DataFrame
+) -> dict[str, list[Finding]]:
+    """Find whether augmentation helped, as far as the numbers tell.
 
     Args:
         comparison: From `compare_runs`.
         baseline_history: One row an epoch of the run without augmentation.
         augmented_history: The same of the run with it.
-        data_source: Stands on the page.
 
     Returns:
-        Markdown.
+        From the key of a heading to what stands below it.
     """
     steps = {}
     for run, history in zip(RUNS, (baseline_history, augmented_history), strict=True):
         steps[f"{run}_steps"] = int(history["steps"].max())
         steps[f"{run}_kept"] = int(history.loc[history["kept"], "steps"].iloc[0])
-    sections = {
+    return {
         "answer": [conclusions.answer(comparison["metrics"])],
         "in_numbers": list(conclusions.in_numbers(comparison)),
         "how_compared": list(conclusions.how_compared(steps)),
     }
-    return render("comparison_title", sections, {"data_source": data_source})
+
+
+def write_comparison(found_comparison: dict[str, list[Finding]], data_source: str, language: Language) -> str:
+    """Write what was found as a page.
+
+    Args:
+        found_comparison: From `find_comparison`.
+        data_source: Stands on the page.
+        language: Of the page.
+
+    Returns:
+        Markdown.
+    """
+    return render("comparison_title", found_comparison, {"data_source": data_source}, language.root)

@@ -11,7 +11,7 @@ from chest_xray.pipelines.evaluation.metrics import summarise, tabulate
 from chest_xray.pipelines.modeling.operating_point import calibrate
 from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Model
-from chest_xray.wording import render
+from chest_xray.wording import Finding, Language, render
 
 logger = logging.getLogger(__name__)
 
@@ -89,19 +89,18 @@ def tabulate_metrics(metrics: dict[str, Any]) -> DataFrame:
     return tabulate(metrics)
 
 
-def write_conclusions(
-    metrics: dict[str, Any], history: DataFrame, header_rule: dict[str, Any], data_source: str
-) -> str:
-    """Write what the numbers support: how well, where it fails, validation against test, what to try next.
+def find_conclusions(
+    metrics: dict[str, Any], history: DataFrame, header_rule: dict[str, Any]
+) -> dict[str, list[Finding]]:
+    """Find what the numbers support: how well, where it fails, validation against test, what to try next.
 
     Args:
         metrics: From `compute_metrics`.
         history: One row an epoch; the kept one says how training went.
         header_rule: How far the header of the file goes without a look at a pixel.
-        data_source: Stands on the page.
 
     Returns:
-        Markdown.
+        From the key of a heading to what stands below it.
     """
     kept = history[history["kept"]].iloc[0]
     training = {
@@ -109,10 +108,27 @@ def write_conclusions(
         "validation_accuracy": float(kept["val_accuracy"]),
         "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
-    sections = {
+    return {
         "how_well": list(conclusions.how_well(metrics, header_rule)),
         "where_it_fails": list(conclusions.where_it_fails(metrics)),
         "validation_and_test": list(conclusions.validation_and_test(metrics)),
         "what_to_try": list(conclusions.what_to_try(metrics, training)),
     }
-    return render("conclusions_title", sections, {"data_source": data_source, "run": metrics["run"]})
+
+
+def write_conclusions(
+    found_conclusions: dict[str, list[Finding]], metrics: dict[str, Any], data_source: str, language: Language
+) -> str:
+    """Write what was found as a page.
+
+    Args:
+        found_conclusions: From `find_conclusions`.
+        metrics: Of the run; its title stands on the page.
+        data_source: Stands on the page.
+        language: Of the page.
+
+    Returns:
+        Markdown.
+    """
+    about = {"data_source": data_source, "run": metrics["run"]}
+    return render("conclusions_title", found_conclusions, about, language.root)

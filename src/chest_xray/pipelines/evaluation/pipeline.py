@@ -57,8 +57,14 @@ def create_pipeline(run: str) -> Pipeline:
             Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
             *_create_figures(predictions),
             Node(
+                nodes.find_conclusions,
+                ["metrics", "history", "header_rule"],
+                "found_conclusions",
+                name="find_conclusions",
+            ),
+            Node(
                 nodes.write_conclusions,
-                ["metrics", "history", "header_rule", "params:data_source"],
+                ["found_conclusions", "metrics", "params:data_source", "params:language"],
                 "conclusions",
                 name="write_conclusions",
             ),
@@ -66,7 +72,7 @@ def create_pipeline(run: str) -> Pipeline:
         ],
         namespace=run,
         inputs={"prepared_images", "image_split", "header_rule", "altered_test", "altered_test_images"},
-        parameters={"evaluation", "data_source", "gallery", "map_sanity", "occlusion"},
+        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion"},
     )
 
 
@@ -149,8 +155,14 @@ def _create_scrutiny() -> list[Node]:
             name="draw_robustness",
         ),
         Node(
+            scrutiny.find_scrutiny,
+            ["map_sanity", "occlusion_table", "robustness_table"],
+            "found_scrutiny",
+            name="find_scrutiny",
+        ),
+        Node(
             scrutiny.write_scrutiny,
-            ["map_sanity", "occlusion_table", "robustness_table", "params:data_source"],
+            ["found_scrutiny", "operating_point", "params:data_source", "params:language"],
             "scrutiny",
             name="write_scrutiny",
         ),

@@ -6,32 +6,47 @@ from typing import Any
 from chest_xray.pipelines.evaluation.conclusions import above
 from chest_xray.pipelines.evaluation.robustness import UNALTERED
 from chest_xray.types import DataFrame
-from chest_xray.wording import Finding, render
+from chest_xray.wording import Finding, Language, Name, render
 
 CHANCE = 0.5  # AUC of a score that tells nothing
 
 
-def write_scrutiny(
-    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame, data_source: str
-) -> str:
-    """Write what the numbers say of where the network looks, and of how much alteration it bears.
+def find_scrutiny(
+    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+) -> dict[str, list[Finding]]:
+    """Find what the numbers say of where the network looks, and of how much alteration it bears.
 
     Args:
         map_sanity: From `chest_xray.pipelines.evaluation.sanity.check_maps`.
         occlusion_table: One row a view, from `measure_occlusion`.
         robustness_table: One row a kind and strength, from `measure_robustness`.
-        data_source: Stands on the page.
 
     Returns:
-        Markdown.
+        From the key of a heading to what stands below it.
     """
-    sections = {
+    return {
         "maps": list(judge_maps(map_sanity)),
         "occlusion": list(judge_occlusion(occlusion_table)),
         "robustness": list(judge_robustness(robustness_table)),
     }
-    about = {"data_source": data_source, "run": occlusion_table["run"].iloc[0]}
-    return render("scrutiny_title", sections, about)
+
+
+def write_scrutiny(
+    found_scrutiny: dict[str, list[Finding]], operating_point: dict[str, Any], data_source: str, language: Language
+) -> str:
+    """Write what was found as a page.
+
+    Args:
+        found_scrutiny: From `find_scrutiny`.
+        operating_point: Of the run; its title stands on the page.
+        data_source: Stands on the page.
+        language: Of the page.
+
+    Returns:
+        Markdown.
+    """
+    about = {"data_source": data_source, "run": operating_point["run"]}
+    return render("scrutiny_title", found_scrutiny, about, language.root)
 
 
 def judge_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
@@ -57,12 +72,12 @@ def judge_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
     for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
         lost = next((row for _, row in rows.iterrows() if above(unaltered, figure(row, "accuracy"))), None)
         if lost is None:
-            borne.append(str(kind))
+            borne.append(Name(kind))
         else:
             worst = rows["accuracy"].min()
-            yield Finding("kind_loses", {**lost, "kind": str(kind).capitalize(), "worst": worst})
+            yield Finding("kind_loses", {**lost, "kind": Name(kind), "worst": worst})
     if borne:
-        yield Finding("kinds_borne", {"kinds": ", ".join(borne)})
+        yield Finding("kinds_borne", {"kinds": tuple(borne)})
 
 
 def figure(row: Any, name: str) -> dict[str, float]:

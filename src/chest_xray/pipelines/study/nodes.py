@@ -5,7 +5,7 @@ from typing import Any
 from chest_xray.options import InputError
 from chest_xray.pipelines.study import conclusions
 from chest_xray.types import DataFrame
-from chest_xray.wording import render
+from chest_xray.wording import Language, render
 
 
 def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:
@@ -54,12 +54,13 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write_study(study: dict[str, Any], data_source: str) -> str:
+def write_study(study: dict[str, Any], data_source: str, language: Language) -> str:
     """Write what is shown of each arm, and which uncertainty that covers.
 
     Args:
         study: From `compare_arms`.
         data_source: Stands on the page.
+        language: Of the page.
 
     Returns:
         Markdown.
@@ -69,4 +70,4 @@ def write_study(study: dict[str, Any], data_source: str) -> str:
         "in_numbers": list(conclusions.in_numbers(study)),
         "study_method": list(conclusions.how_compared(study)),
     }
-    return render("study_title", sections, {"data_source": data_source})
+    return render("study_title", sections, {"data_source": data_source}, language.root)

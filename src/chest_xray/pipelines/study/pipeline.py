@@ -54,6 +54,11 @@ def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipelin
             Node(tables.tabulate_arms, "study", "study_table", name="tabulate_arms"),
             Node(tables.tabulate_runs, "study", "study_runs", name="tabulate_runs"),
             Node(drawing.draw_arms, ["study", "params:data_source"], "study_figure", name="draw_arms"),
-            Node(nodes.write_study, ["study", "params:data_source"], "study_conclusions", name="write_study"),
+            Node(
+                nodes.write_study,
+                ["study", "params:data_source", "params:language"],
+                "study_conclusions",
+                name="write_study",
+            ),
         ]
     )

@@ -1,0 +1,102 @@
+"""What each part of the page shows, by the names in the catalog: a new figure or table is one entry here and its words.
+
+The words stand in `chest_xray.wording`: `sections`, `figures`, `tables`, and `columns` and `cells` for what is in them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from chest_xray.network import Network
+from chest_xray.options import Options
+from chest_xray.pipelines.data_processing.audit import Audit
+from chest_xray.pipelines.data_processing.prepare import Preparation
+from chest_xray.pipelines.data_processing.shift import Shift
+from chest_xray.pipelines.data_processing.split import HoldOut
+from chest_xray.pipelines.modeling.operating_point import OperatingPointRule
+from chest_xray.pipelines.modeling.training import Run, Training
+from chest_xray.pipelines.report import layouts
+from chest_xray.types import DataFrame
+
+
+class Report(Options):
+    """What the page and the model card say of the data, beside its source."""
+
+    synthetic: bool
+    data_licence: str
+
+
+class Picture(NamedTuple):
+    """A figure of the catalog."""
+
+    name: str
+
+
+class Grid(NamedTuple):
+    """A table of the catalog, how it is laid out, and whether a reader has to unfold it."""
+
+    name: str
+    lay_out: Callable[[Any], DataFrame] = layouts.as_it_is
+    folded: bool = False
+
+
+Shown = Picture | Grid
+
+# Of each run, below its own heading; below a heading that rules know stands first what they found.
+OF_A_RUN: dict[str, tuple[Shown, ...]] = {
+    "figures": (Grid("metrics_table", layouts.pair_subsets), Picture("confusion_matrices")),
+    "ranking": (Picture("roc_curve"), Picture("precision_recall")),
+    "decisions": (Picture("thresholds"), Picture("scores")),
+    "probabilities": (Picture("reliability"),),
+    "robustness": (
+        *(Picture("robustness_figure"), Grid("robustness_table", layouts.join_intervals, folded=True)),
+        Grid("shift_metrics", layouts.list_conditions, folded=True),
+    ),
+    "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", layouts.join_intervals)),
+    "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
+    "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
+}
+COMPARISON: tuple[Shown, ...] = (
+    *(Picture("comparison_figure"), Grid("comparison_table")),
+    *(Picture("augmented_examples"), Picture("transforms"), Picture("transform_ranges")),
+)
+DATA: tuple[Shown, ...] = (
+    Grid("class_counts"),
+    Picture("example_radiographs"),
+    Picture("header_figure"),
+    Grid("header_rule", layouts.list_header_rules),
+    Picture("header_rule_figure"),
+    Grid("header_table", folded=True),
+    Grid("quarantine", folded=True),
+)
+
+# What the rules and the model card read, beside what is shown.
+READ_OF_A_RUN = ("metrics", "history", "operating_point", "map_sanity")
+READ = ("audit", "comparison", "own_split")
+PARAMETERS: dict[str, type[Options]] = {
+    **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},
+    **{"model": Network, "training": Training, "operating_point": OperatingPointRule, "augmented": Run},
+}
+
+
+def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the evidence with its parameters as options.
+
+    Kedro makes options of parameters only where a pipeline that runs now has a node that asks for them.
+    """
+    options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
+    return {name: options[name].model_validate(each) if name in options else each for name, each in evidence.items()}
+
+
+def limits_of(report: Report) -> str:
+    """Name the words that say what the figures are not good for."""
+    return "limits_of_phantoms" if report.synthetic else "known_limits"
+
+
+def names_of_a_run() -> list[str]:
+    """Name every dataset of a run that its part of the page is made from."""
+    return [*READ_OF_A_RUN, *(shown.name for part in OF_A_RUN.values() for shown in part)]
+
+
+def names() -> list[str]:
+    """Name every dataset that belongs to no single run, and the page is made from."""
+    return [*READ, *(shown.name for shown in (*COMPARISON, *DATA))]

@@ -1,0 +1,72 @@
+"""What a reader in a hurry should know of a run, as far as the numbers and their intervals tell."""
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+from chest_xray.pipelines.evaluation.conclusions import BAR, above, best_on_train, flatters
+from chest_xray.wording import Finding, Name
+
+Tone = Literal["good", "unsure", "bad"]
+
+
+class Verdict(NamedTuple):
+    """A sentence, what it is about, and whether it speaks for the network or against it."""
+
+    topic: str
+    tone: Tone
+    finding: Finding
+
+
+def judge(metrics: dict[str, Any], header_rule: dict[str, Any]) -> list[Verdict]:
+    """Give the verdict over one run: what sums it up first, then what it rests on.
+
+    Args:
+        metrics: Of the run.
+        header_rule: Scores of the rules that read no pixel.
+    """
+    marks = [_against_what_was_asked(metrics), _against_the_header(metrics, header_rule)]
+    tones = {mark.tone for mark in marks}
+    tone: Tone = "bad" if "bad" in tones else "unsure" if "unsure" in tones else "good"
+    return [Verdict("whole", tone, Finding(f"verdict_{tone}", {})), *marks, *_weaknesses(metrics)]
+
+
+def _against_what_was_asked(metrics: dict[str, Any]) -> Verdict:
+    accuracy = metrics["test"]["at_chosen"]["accuracy"]
+    tone = _clear(accuracy, BAR)
+    return Verdict("asked", tone, Finding(f"asked_{tone}", {"accuracy": accuracy, "bar": BAR}))
+
+
+def _against_the_header(metrics: dict[str, Any], header_rule: dict[str, Any]) -> Verdict:
+    accuracy = metrics["test"]["at_chosen"]["accuracy"]
+    feature = best_on_train(header_rule)
+    header = header_rule[feature]["test"]["accuracy"]
+    tone = _clear(accuracy, header)
+    values = {"accuracy": accuracy, "header": header, "feature": Name(feature)}
+    return Verdict("header", tone, Finding(f"header_{tone}", values))
+
+
+def _clear(accuracy: dict[str, float], mark: float) -> Tone:
+    """Good where the whole interval lies above a mark, unsure where the value alone does."""
+    return "good" if accuracy["low"] > mark else "unsure" if accuracy["value"] > mark else "bad"
+
+
+def _weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
+    point = metrics["test"]["at_chosen"]
+    counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+    if point["fn"] + point["fp"] == 0:
+        yield Verdict("errors", "good", Finding("no_errors", {}))
+    elif above(point["sensitivity"], point["specificity"]):
+        yield Verdict("errors", "bad", Finding("weak_on_healthy", counts))
+    elif above(point["specificity"], point["sensitivity"]):
+        yield Verdict("errors", "bad", Finding("weak_on_diseased", counts))
+    else:
+        yield Verdict("errors", "unsure", Finding("weak_on_neither", counts))
+    if flatters(metrics, "accuracy"):
+        pair = {name: metrics[name]["at_chosen"]["accuracy"] for name in ("validation", "test")}
+        yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
+
+
+def judge_augmentation(answer: Finding) -> Verdict:
+    """Give the tone to what the comparison of two runs answers."""
+    tones: dict[str, Tone] = {"augmentation_helps": "good", "augmentation_hurts": "bad"}
+    return Verdict("augmentation", tones.get(answer.key, "unsure"), answer)

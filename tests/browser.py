@@ -1,0 +1,52 @@
+"""A headless browser that records what its pages say and ask for."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--window-size=1600,1000",
+)
+
+
+@contextmanager
+def open_browser(profile: Path) -> Iterator[Chrome]:
+    """Open Chromium, which records its console and its requests; the test skips where there is none.
+
+    Args:
+        profile: An empty folder.
+    """
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options, Service(driver))
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def read_log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
+    """Give what was logged since this was asked last: "browser" is the console, "performance" the requests."""
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries

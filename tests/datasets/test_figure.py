@@ -1,0 +1,43 @@
+"""Figures come back as pictures, for pages and for Kedro-Viz."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kedro_datasets._typing import ImagePreview
+from matplotlib.figure import Figure
+from PIL import Image
+
+from chest_xray.datasets import FigureDataset
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> FigureDataset:
+    """One that holds a red figure of 3 by 2 inches at 50 pixels an inch."""
+    kept = FigureDataset(filepath=str(tmp_path / "new" / "figure.png"))
+    assert not kept.exists()
+    kept.save(Figure(figsize=(3, 2), dpi=50, facecolor="red"))
+    assert kept.exists()
+    return kept
+
+
+def test_a_figure_comes_back_as_a_picture_of_its_own_size(dataset: FigureDataset) -> None:
+    with Image.open(io.BytesIO(dataset.load())) as picture:
+        assert (picture.format, picture.size) == ("PNG", (150, 100))
+        assert (np.asarray(picture.convert("RGB")) == (255, 0, 0)).all()
+
+
+def test_the_preview_is_the_picture_and_says_so_to_kedro_viz(dataset: FigureDataset) -> None:
+    assert base64.b64decode(dataset.preview()) == dataset.load()
+    assert FigureDataset.preview.__annotations__["return"] is ImagePreview
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_the_one_before(dataset: FigureDataset) -> None:
+    before = dataset.load()
+    broken = Figure()
+    broken.text(0.5, 0.5, r"$\frac$")
+    with pytest.raises(Exception, match=r"frac"):
+        dataset.save(broken)
+    assert dataset.load() == before

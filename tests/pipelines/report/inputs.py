@@ -1,0 +1,167 @@
+"""What the page is made from, in memory: small tables, small pictures, and the parameters of `conf/base`."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from omegaconf import OmegaConf
+from PIL import Image
+
+from chest_xray.pipelines.report import contents
+from chest_xray.types import DataFrame
+from tests.builders import (
+    TITLE,
+    interval,
+    make_comparison,
+    make_header_rule,
+    make_history,
+    make_point,
+    make_run_metrics,
+)
+
+ROOT = Path(__file__).parents[3]
+HOSTILE = '<script>alert("x")</script>&<img src=//example.org/a.png>.jpeg'
+RECORD: dict[str, Any] = {
+    **{"command": "kedro run --env=test", "session": "2026-11-24T10.00.00.000Z", "environment": "test"},
+    **{"pipelines": ["__default__"], "parameters": {"language": "en"}, "started": "2026-11-24T10:00:00+00:00"},
+    **{"seconds": 81.5, "python": "3.11.7", "git": {"commit": "0" * 40, "dirty": True}},
+    "machine": {"platform": "Linux", "processor": "Some CPU", "cores": 2},
+    "packages": {"chest-xray": "0.1.0", "keras": "3.15.1"},
+}
+
+
+def read_parameters() -> dict[str, Any]:
+    """The parameters of the base environment, by name, as Kedro would resolve them."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "conf/base").glob("parameters_*.yml"))]
+    merged = OmegaConf.merge(*(OmegaConf.create(yaml.safe_load(text)) for text in texts))
+    return {str(name): each for name, each in dict(OmegaConf.to_container(merged, resolve=True)).items()}  # type: ignore[call-overload]
+
+
+def make_png(width: int = 320, height: int = 200) -> bytes:
+    """A picture of one grey."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), "grey").save(file, "PNG")
+    return file.getvalue()
+
+
+def make_metrics_table() -> DataFrame:
+    """Two metrics of both subsets, one of them without an interval."""
+    rows = [
+        {"metric": metric, "threshold": threshold, "subset": subset, "n": 100, "value": 0.9, "low": low, "high": high}
+        for metric, threshold, low, high in (("loss", None, None, None), ("accuracy", 0.5, 0.85, 0.95))
+        for subset in ("validation", "test")
+    ]
+    return pd.DataFrame(rows)
+
+
+def make_measured(value: float) -> dict[str, float]:
+    """Accuracy and AUC with their intervals, as tables hold them."""
+    figures = {name: {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.02} for name in SCRUTINISED}
+    return {key: number for each in figures.values() for key, number in each.items()}
+
+
+SCRUTINISED = ("accuracy", "auc")
+TABLES: dict[str, Any] = {
+    "robustness_table": pd.DataFrame(
+        [
+            {"run": TITLE, "kind": kind, "strength": strength, "n": 100, **make_measured(value)}
+            for kind, strength, value in (("none", 0.0, 0.9), ("blur", 1.5, 0.7), ("noise", 0.06, 0.9))
+        ]
+    ),
+    "occlusion_table": pd.DataFrame(
+        [
+            {"run": TITLE, "shown": shown, "n": 100, **make_measured(value)}
+            for shown, value in (("whole", 0.95), ("border", 0.8), ("centre", 0.9))
+        ]
+    ),
+    "map_sanity": {
+        **{"num_images": 64, "most_alike": 0.5, "verdict": "depends"},
+        "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15)}],
+    },
+    "metrics_table": make_metrics_table(),
+    "shift_metrics": {
+        "worst_auc": 0.8,
+        "conditions": [{"kind": "blur", "strength": 1.5, "auc": 0.9, "sensitivity": 0.9, "specificity": 0.8}],
+    },
+    "cross_check": pd.DataFrame(
+        {"metric": ["accuracy"], "at": ["at_half"], "keras": [0.9], "scikit_learn": [0.9], "difference": [0.0]}
+    ),
+    "comparison_table": pd.DataFrame(
+        {
+            **{"metric": ["accuracy"], "n": [100], "baseline": [0.8], "augmented": [0.9]},
+            **{"difference": [0.1], "low": [0.05], "high": [0.15]},
+        }
+    ),
+    "class_counts": pd.DataFrame(
+        {
+            **{"subset": ["train", "test"], "class": ["NORMAL", "PNEUMONIA"], "aetiology": ["none", "viral"]},
+            **{"images": [40, 60], "groups": [30, 50], "share": [0.4, 0.6]},
+        }
+    ),
+    "header_table": pd.DataFrame(
+        {
+            **{"feature": ["width"], "split": ["train"], "class": ["NORMAL"], "images": [40], "minimum": [96.0]},
+            **{"p5": [100.0], "median": [410.5], "p95": [550.0], "maximum": [729.0]},
+        }
+    ),
+    "quarantine": pd.DataFrame({"path": [HOSTILE], "reason": ["not an image"], "detail": ["<b>bold</b>"]}),
+}
+AUDIT = {
+    "counts": [
+        {"subset": "test", "class": "NORMAL", "images": 40},
+        {"subset": "test", "class": "PNEUMONIA", "images": 60},
+    ],
+    "groups": {"test": {"groups": 80}},
+    "duplicates": {
+        kind: {"pairs": 2, "pictures": 2, "across_splits": 1, "across_classes": 0, "across_groups": 0}
+        for kind in ("exact", "near")
+    },
+    "shift": {name: {"wide_train": 0.02, "wide_test": 0.27} for name in ("NORMAL", "PNEUMONIA")},
+    "quarantine": {"files": 1, "reasons": {"not an image": 1}},
+}
+
+
+def make_rules(accuracy: float = 0.5) -> dict[str, Any]:
+    """Rules on the header with all that the catalog holds of them."""
+    rules = make_header_rule(accuracy)
+    for rule in rules.values():
+        rule |= {"unit": "pixels", "threshold": 340.0, "direction": "at most"}
+        rule["test"] = {"num": 100, "sensitivity": 0.6, "specificity": 0.4, "auc": 0.5, **rule["test"]}
+    return rules
+
+
+def make_evidence(**changes: Any) -> dict[str, Any]:
+    """What belongs to no single run; parameters as plain values, as Kedro gives them where no node asks for options."""
+    parameters = read_parameters()
+    shown = {
+        shown.name: make_png() if isinstance(shown, contents.Picture) else TABLES.get(shown.name)
+        for shown in (*contents.COMPARISON, *contents.DATA)
+    }
+    histories = {f"{run}_history": make_history([0.6, 0.5], kept=2) for run in ("baseline", "augmented")}
+    return {
+        **shown,
+        **histories,
+        **{f"params_{name}": parameters[name] for name in contents.PARAMETERS},
+        **{"params_data_source": parameters["data_source"], "run_record": RECORD, "header_rule": make_rules()},
+        **{"audit": AUDIT, "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)), "own_split": pd.DataFrame()},
+        **changes,
+    }
+
+
+def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
+    """What the page shows of one run."""
+    shown = {
+        shown.name: make_png() if isinstance(shown, contents.Picture) else TABLES.get(shown.name)
+        for part in contents.OF_A_RUN.values()
+        for shown in part
+    }
+    shown["map_sanity"] = TABLES["map_sanity"]
+    metrics = make_run_metrics() | {"run": read_parameters()[run]["title"]}
+    return {
+        **shown,
+        **{"metrics": metrics, "history": make_history([0.6, 0.5], kept=2), "operating_point": make_point(0.4)},
+        "params_run": read_parameters()[run],
+        **changes,
+    }

@@ -1,0 +1,94 @@
+"""Tables and figures as the page shows them: how values are written, and that pictures go into the page whole."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from chest_xray.pipelines.report import layouts
+from chest_xray.pipelines.report.blocks import EMPTY, LARGE, make_figure, make_table, write_cell
+from chest_xray.wording import read_words
+from tests.pipelines.report.inputs import make_metrics_table, make_png
+
+ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "russian"),
+    [
+        (0.91234, "0.912", "0,912"),
+        (1.0, "1.000", "1,000"),
+        (340.0, "340", "340"),
+        (51.09, "51.1", "51,1"),
+        (624, "624", "624"),
+        (True, "yes", "да"),
+        (None, EMPTY, EMPTY),
+        (float("nan"), EMPTY, EMPTY),
+        (float("inf"), EMPTY, EMPTY),
+        ("sensitivity", "sensitivity", "чувствительность"),
+        ("person1_virus_2.jpeg", "person1_virus_2.jpeg", "person1_virus_2.jpeg"),
+        (
+            {"value": 0.9, "low": 0.85, "high": 0.95, "n": 100},
+            f"0.900 [0.850{EMPTY}0.950], n = 100",
+            f"0,900 [0,850{EMPTY}0,950], n = 100",
+        ),
+        ({"value": 0.3, "low": None, "high": None}, "0.300", "0,300"),
+        ({"value": None, "low": None, "high": None}, EMPTY, EMPTY),
+    ],
+)
+def test_a_cell_is_written_in_the_language(value: Any, english: str, russian: str) -> None:
+    assert (write_cell(value, ENGLISH), write_cell(value, RUSSIAN)) == (english, russian)
+
+
+def test_heads_are_said_in_the_language_and_unknown_ones_without_underscores() -> None:
+    frame = pd.DataFrame({"metric": ["accuracy"], "n": [3], "some_new_column": [0.5]})
+    table = make_table(frame, "metrics_table", "with augmentation", RUSSIAN)
+    assert table.heads == ["показатель", "n", "some new column"]
+    assert table.rows == [["доля верных решений", "3", "0,500"]]
+    assert table.numbers == [False, True, True]
+    assert table.label == f"{RUSSIAN['tables']['metrics_table']} (with augmentation)"
+
+
+def test_a_long_table_is_cut_and_says_how_much_is_left() -> None:
+    table = make_table(pd.DataFrame({"path": [f"{number}.png" for number in range(130)]}), "quarantine", "", ENGLISH)
+    assert (len(table.rows), table.rows[-1], table.hidden_rows) == (100, ["99.png"], 30)
+
+
+def test_validation_and_test_of_one_metric_stand_side_by_side() -> None:
+    paired = layouts.pair_subsets(make_metrics_table())
+    assert paired.columns.tolist() == ["metric", "threshold", "validation", "test"]
+    assert paired["metric"].tolist() == ["loss", "accuracy"]
+    assert paired.loc[1, "test"] == {"n": 100, "value": 0.9, "low": 0.85, "high": 0.95}
+    table = make_table(paired, "metrics_table", "", ENGLISH)
+    assert table.rows[0] == ["loss", EMPTY, "0.900, n = 100", "0.900, n = 100"]
+
+
+def read_source(source: str) -> tuple[str, Image.Image]:
+    head, _, data = source.partition(";base64,")
+    return head, Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_a_small_picture_goes_into_the_page_as_it_is_with_its_size() -> None:
+    figure = make_figure(make_png(320, 200), "roc_curve", "with augmentation", ENGLISH)
+    head, picture = read_source(figure.source)
+    assert (head, picture.size) == ("data:image/png", (320, 200))
+    assert (figure.width, figure.height) == (320, 200)
+    assert figure.title == "ROC curve: with augmentation"
+    assert figure.alt == ENGLISH["figures"]["roc_curve"]["alt"]
+
+
+def test_a_large_picture_is_packed_again_at_the_same_size_and_nearly_the_same_greys() -> None:
+    smooth = np.linspace(60, 190, 700)[:, None] + np.random.default_rng(0).normal(0, 12, (700, 700))
+    grey = smooth.clip(0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(grey).save(file, "PNG")
+    assert len(file.getvalue()) > LARGE
+    figure = make_figure(file.getvalue(), "example_radiographs", "", ENGLISH)
+    head, picture = read_source(figure.source)
+    assert (head, picture.size) == ("data:image/webp", (700, 700))
+    assert len(figure.source) < len(file.getvalue()) * 4 / 3
+    assert np.abs(np.asarray(picture.convert("L"), float) - grey).mean() < 6

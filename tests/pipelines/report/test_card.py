@@ -1,0 +1,112 @@
+"""The model card says of the network what the network, the operating point and the metrics say themselves."""
+
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+from PIL import Image
+
+from chest_xray.network import build_network
+from chest_xray.pipelines.report.nodes import describe_model, write_model_card
+from chest_xray.radiographs import CLASSES
+from chest_xray.types import Model
+from chest_xray.wording import Language
+from tests.builders import TINY_NETWORK, interval, make_point, make_run_metrics, sure
+from tests.pipelines.report.inputs import make_evidence, make_run_evidence
+
+SIZE = {"width": 24, "height": 16, "geometry": "stretch"}
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """A small network for images of 24 x 16 pixels."""
+    keras.utils.set_random_seed(3)
+    return build_network((16, 24), TINY_NETWORK)
+
+
+def write(model: Model, language: str = "en", geometry: str = "stretch", **metrics: Any) -> str:
+    run = make_run_evidence(
+        metrics=make_run_metrics(**metrics) | {"run": "with augmentation"}, operating_point=make_point(0.437281)
+    )
+    evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry})
+    return write_model_card(evidence, run, describe_model(model), Language.model_validate(language))
+
+
+def read_contract(card: ModelCard) -> dict[str, str]:
+    """The rows of the table that hold code."""
+    return dict(re.findall(r"^\| (.+?) \| `(.+?)` \|$", card.text, re.MULTILINE))
+
+
+def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
+    contract = read_contract(ModelCard(write(model)))
+    assert contract["input shape"] == "[None, 16, 24, 1]" == str(list(model.input_shape))
+    assert contract["output shape"] == str(list(model.output_shape))
+    assert int(contract["weights"]) == sum(weights.size for weights in model.get_weights())
+    assert contract["dtype"] == model.inputs[0].dtype == "float32"
+    assert contract["labels"] == str(list(CLASSES))
+    assert contract["value range (0 is black)"] == "[0, 1]"
+    point = make_point(0.437281)
+    assert float(contract["threshold"]) == point["threshold"]
+    assert float(contract["other threshold (`sensitivity`)"]) == point["points"]["sensitivity"]["threshold"]
+    assert float(contract["temperature"]) == point["calibration"]["temperature"]
+
+
+def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model) -> None:
+    accuracy = interval(0.88, 0.9123, 0.93)
+    card = ModelCard(write(model, accuracy=accuracy))
+    results = {each.metric_type: each for each in card.data.eval_results}
+    assert set(results) == {"accuracy", "recall", "specificity", "precision", "roc_auc"}
+    assert results["accuracy"].metric_value == 0.9123
+    assert results["accuracy"].metric_name == "accuracy (95% interval 0.880 to 0.930)"
+    assert (results["recall"].metric_value, results["roc_auc"].metric_value) == (0.9, 0.9)
+    assert {each.dataset_split for each in results.values()} == {"test"}
+    assert results["accuracy"].dataset_name == make_evidence()["params_data_source"]
+    assert (card.data.license, card.data.library_name) == ("mit", "keras")
+    assert "synthetic" not in card.data.tags
+
+
+def test_a_metric_that_does_not_exist_is_left_out(model: Model) -> None:
+    none: dict[str, Any] = {"value": None, "low": None, "high": None}
+    card = ModelCard(write(model, precision=none))
+    assert "precision" not in {each.metric_type for each in card.data.eval_results}
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_card_tells_subgroups_limits_data_and_licence(model: Model, language: str) -> None:
+    text = ModelCard(write(model, language, by_aetiology={"viral": sure(0.75), "bacterial": sure(0.5)})).text
+    assert "CC BY 4.0" in text
+    assert re.search(r"0[.,]750 \[0[.,]740\N{EN DASH}0[.,]760\]", text)
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert len(headings) == 5
+    assert ("Limits" in headings) == (language == "en")
+    assert "{" not in text.replace("{{", "")
+
+
+@pytest.mark.parametrize("geometry", ["stretch", "crop", "pad"])
+def test_the_code_on_the_card_runs_and_decides_as_the_network_does(
+    model: Model, geometry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model.save("model.keras")
+    Image.fromarray(np.random.default_rng(5).integers(0, 256, (40, 50), np.uint8)).save("picture.jpeg")
+    (code,) = re.findall(r"```python\n(.+?)```", write(model, geometry=geometry), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["images"].shape == (1, 16, 24, 1)
+    assert 0 <= names["images"].min() <= names["images"].max() <= 1
+    assert names["score"] == pytest.approx(float(model(names["images"])[0, 0]), abs=1e-6)
+    assert names["decision"] == CLASSES[int(names["score"] >= 0.437281)]
+
+
+def test_writing_the_card_opens_no_connection(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert write(model).startswith("---\n")

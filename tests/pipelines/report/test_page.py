@@ -1,0 +1,164 @@
+"""The page: complete, whole in itself, and never fooled by what stands in file names."""
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from chest_xray.pipelines.report import contents
+from chest_xray.pipelines.report.nodes import gather_evidence, write_report
+from chest_xray.wording import Language, read_words
+from tests.builders import make_run_metrics, sure
+from tests.pipelines.report.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
+
+REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
+PHANTOMS = contents.Report(synthetic=True, data_licence="MIT")
+NONE = {"value": None, "low": None, "high": None}
+
+
+class Elements(HTMLParser):
+    """Reads the tags of a page with their attributes, its text outside `style`, and its headings."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.styling = False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep a tag."""
+        self.tags.append((tag, dict(attrs)))
+        self.styling = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        """Text after `style` is shown again."""
+        self.styling = False if tag == "style" else self.styling
+
+    def handle_data(self, data: str) -> None:
+        """Keep what is shown."""
+        if not self.styling:
+            self.text.append(data)
+
+    def values(self, tag: str, attribute: str) -> list[str | None]:
+        """An attribute of every such tag."""
+        return [attributes.get(attribute) for each, attributes in self.tags if each == tag]
+
+
+def write(
+    language: str = "en", report: contents.Report = REAL, evidence: dict[str, Any] | None = None, **runs: Any
+) -> str:
+    runs = runs or {run: make_run_evidence(run) for run in ("baseline", "augmented")}
+    return write_report(evidence or make_evidence(), report, Language.model_validate(language), **runs)
+
+
+def test_gathering_hands_on_what_it_is_given() -> None:
+    assert gather_evidence(roc_curve=b"png", params_model={"a": 1}) == {"roc_curve": b"png", "params_model": {"a": 1}}
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_part_is_there_in_order_and_every_link_leads_to_one(language: str) -> None:
+    page = Elements(write(language))
+    anchors = [anchor for anchor in page.values("section", "id") if anchor and "-" not in anchor]
+    assert anchors == [
+        *("summary", "baseline", "augmented", "augmentation", "data", "protocol", "environment", "limits", "glossary")
+    ]
+    identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert [name for name, times in Counter(identities).items() if times > 1] == []
+    links = page.values("a", "href")
+    assert links == ["#summary", *(f"#{anchor}" for anchor in anchors)]
+    assert page.values("html", "lang") == [language]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(language: str) -> None:
+    words = read_words(language)
+    page = write(language)
+    elements = Elements(page)
+    text = " ".join("".join(elements.text).split())
+    everything = [*contents.COMPARISON, *contents.DATA, *(each for part in contents.OF_A_RUN.values() for each in part)]
+    for shown in everything:
+        kind = "figures" if isinstance(shown, contents.Picture) else "tables"
+        said = words[kind][shown.name]
+        assert (said["caption"] if kind == "figures" else said) in text
+    num_pictures = sum(isinstance(shown, contents.Picture) for shown in (*contents.COMPARISON, *contents.DATA))
+    num_pictures += 2 * sum(isinstance(each, contents.Picture) for part in contents.OF_A_RUN.values() for each in part)
+    assert len(elements.values("img", "src")) == num_pictures
+    assert all(elements.values("img", "alt"))
+    assert "{" not in text.replace('{"language": "en"}', "")  # nothing was left to be filled in
+    assert "None" not in text
+
+
+def test_the_page_asks_nobody_for_anything_and_holds_no_script() -> None:
+    page = write()
+    elements = Elements(page)
+    addresses = [value or "" for _, each in elements.tags for name, value in each.items() if name in ("src", "href")]
+    assert {re.split(r"[:,]", address)[0] for address in addresses if not address.startswith("#")} == {"data"}
+    assert "script" not in {tag for tag, _ in elements.tags}
+    assert not re.search(r"url\(|@import|//", page.split("<style>")[1].split("</style>")[0].replace("/*", ""))
+
+
+def test_names_of_files_cannot_become_part_of_the_page() -> None:
+    hostile_record = RECORD | {"command": f"kedro run --params=data_root={HOSTILE}"}
+    evidence = make_evidence(params_data_source=HOSTILE, run_record=hostile_record)
+    run = make_run_evidence(metrics=make_run_metrics() | {"run": HOSTILE})
+    page = write(evidence=evidence, augmented=run)
+    elements = Elements(page)
+    assert "<b>" not in page
+    assert {"script", "b"} & {tag for tag, _ in elements.tags} == set()
+    assert all((source or "").startswith("data:") for source in elements.values("img", "src"))
+    assert "".join(elements.text).count(HOSTILE) >= 4  # title, source, command and quarantine show it as it is
+
+
+def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> None:
+    words = read_words("en")
+    phantoms, real = write(report=PHANTOMS), write()
+    assert words["page"]["synthetic"] in phantoms.split("<h1>")[0]
+    assert words["page"]["synthetic"] not in real
+    assert words["page"]["not_a_device"] in real.split("<h1>")[0]
+    marked = make_evidence()
+    marked["params_report"] = {"synthetic": True, "data_licence": "MIT"}
+    assert words["limits_of_phantoms"]["easy"] in write(report=PHANTOMS, evidence=marked)
+    assert words["known_limits"]["labels"] in real
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
+    metrics = make_run_metrics(by_aetiology={"viral": sure(0.9)}) | {"run": "alone"}
+    for at in ("at_half", "at_chosen", "at_other"):
+        metrics["test"][at].update(precision=NONE, tp=0, fn=0, fp=0)
+    metrics["test"]["sensitivity_by_aetiology"]["unknown"] = NONE
+    table = TABLES["metrics_table"].assign(value=None, low=None, high=None)
+    run = make_run_evidence(metrics=metrics, metrics_table=table)
+    page = write(language, evidence=make_evidence(quarantine=TABLES["quarantine"].head(0)), augmented=run)
+    text = "".join(Elements(page).text)
+    assert read_words(language)["no_errors"] in text
+    assert read_words(language)["tables"]["quarantine"] not in text
+    assert "nan" not in text.lower().split()
+
+
+def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> None:
+    words = read_words("en")
+    own = pd.DataFrame({"path": ["a.png"], "subset": ["train"]})
+    page = write(evidence=make_evidence(own_split=own))
+    assert words["protocol_own_split"] in page
+    assert "held out for validation, by whole patients" not in page
+    assert "held out for validation, by whole patients" in write()
+
+
+def test_the_last_run_is_the_one_that_is_judged() -> None:
+    weak = make_run_evidence("baseline", metrics=make_run_metrics(accuracy=sure(0.6)) | {"run": "weak"})
+    strong = make_run_evidence(metrics=make_run_metrics(accuracy=sure(0.97)) | {"run": "strong"})
+    words = read_words("en")
+    assert words["verdict_good"] in write(baseline=weak, augmented=strong)
+    assert words["verdict_bad"] in write(augmented=strong, baseline=weak)
+
+
+def test_a_checkout_without_git_is_told_so() -> None:
+    page = write(evidence=make_evidence(run_record=RECORD | {"git": None, "parameters": {}}))
+    assert "no git repository" in page
+    assert "0" * 40 in write()

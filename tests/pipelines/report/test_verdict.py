@@ -1,0 +1,94 @@
+"""The verdict: what an interval must clear, at both sides of each mark."""
+
+from typing import Any
+
+import pytest
+
+from chest_xray.pipelines.report.verdict import judge, judge_augmentation
+from chest_xray.wording import Finding
+from tests.builders import interval, make_header_rule, make_run_metrics, sure
+
+LOW = make_header_rule(0.5)  # A rule that is right on half stands in no network's way.
+
+
+def verdicts(metrics: dict[str, Any], rule: dict[str, Any] | None = None) -> dict[str, tuple[str, str]]:
+    """Tone and key by topic."""
+    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, rule or LOW)}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "tone"),
+    [
+        (interval(0.801, 0.85, 0.9), "good"),
+        (interval(0.80, 0.85, 0.9), "unsure"),
+        (interval(0.75, 0.801, 0.9), "unsure"),
+        (interval(0.75, 0.80, 0.9), "bad"),
+    ],
+)
+def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(
+    accuracy: dict[str, float], tone: str
+) -> None:
+    found = verdicts(make_run_metrics(accuracy=accuracy))
+    assert found["asked"] == (tone, f"asked_{tone}")
+    assert found["header"] == ("good", "header_good")
+    assert found["whole"] == (tone, f"verdict_{tone}")
+
+
+@pytest.mark.parametrize(
+    ("header", "tone"), [(0.889, "good"), (0.89, "unsure"), (0.899, "unsure"), (0.90, "bad"), (0.95, "bad")]
+)
+def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_by_the_value_or_not(header: float, tone: str) -> None:
+    found = verdicts(make_run_metrics(accuracy=interval(0.89, 0.90, 0.91)), make_header_rule(header))
+    assert found["header"] == (tone, f"header_{tone}")
+    assert found["asked"] == ("good", "asked_good")
+    assert found["whole"] == (tone, f"verdict_{tone}")
+
+
+def test_the_rule_that_is_beaten_is_the_one_that_was_best_on_train() -> None:
+    (found,) = [each.finding for each in judge(make_run_metrics(), make_header_rule(0.6)) if each.topic == "header"]
+    assert (found.values["feature"], found.values["header"]) == ("height", 0.6)
+
+
+def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
+    found = verdicts(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)), make_header_rule(0.99))
+    assert (found["asked"][0], found["header"][0], found["whole"][0]) == ("unsure", "bad", "bad")
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity", "expected"),
+    [
+        (interval(0.9, 0.95, 0.97), interval(0.8, 0.85, 0.899), ("bad", "weak_on_healthy")),
+        (interval(0.9, 0.95, 0.97), interval(0.8, 0.85, 0.9), ("unsure", "weak_on_neither")),
+        (interval(0.8, 0.85, 0.899), interval(0.9, 0.95, 0.97), ("bad", "weak_on_diseased")),
+        (interval(0.8, 0.85, 0.9), interval(0.9, 0.95, 0.97), ("unsure", "weak_on_neither")),
+    ],
+)
+def test_a_kind_of_error_is_called_a_weakness_where_the_intervals_do_not_meet(
+    sensitivity: dict[str, float], specificity: dict[str, float], expected: tuple[str, str]
+) -> None:
+    metrics = make_run_metrics(sensitivity=sensitivity, specificity=specificity)
+    assert verdicts(metrics)["errors"] == expected
+
+
+def test_a_network_without_an_error_has_no_weakness() -> None:
+    metrics = make_run_metrics()
+    metrics["test"]["at_chosen"].update(fn=0, fp=0)
+    assert verdicts(metrics)["errors"] == ("good", "no_errors")
+
+
+def test_validation_is_told_of_where_its_interval_lies_above_that_of_test() -> None:
+    assert "validation" not in verdicts(make_run_metrics(validation={"accuracy": interval(0.91, 0.95, 0.97)}))
+    found = verdicts(make_run_metrics(validation={"accuracy": interval(0.911, 0.95, 0.97)}, accuracy=sure(0.9)))
+    assert found["validation"] == ("bad", "verdict_flatters")
+
+
+@pytest.mark.parametrize(
+    ("key", "tone"),
+    [
+        *(("augmentation_helps", "good"), ("augmentation_hurts", "bad")),
+        *(("augmentation_mixed", "unsure"), ("no_difference_shown", "unsure")),
+    ],
+)
+def test_augmentation_has_the_tone_of_its_answer(key: str, tone: str) -> None:
+    verdict = judge_augmentation(Finding(key, {}))
+    assert (verdict.topic, verdict.tone, verdict.finding.key) == ("augmentation", tone, key)

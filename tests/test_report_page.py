@@ -1,0 +1,129 @@
+"""The report page in a browser: whole in itself, accessible, readable on a phone, in the dark and on paper."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+from axe_core_python.selenium import Axe
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from chest_xray.pipelines.report.contents import Report
+from chest_xray.pipelines.report.nodes import write_report
+from chest_xray.wording import Language
+from tests.browser import open_browser, read_log
+from tests.pipelines.report.inputs import make_evidence, make_png, make_run_evidence
+
+LANGUAGES = ("en", "ru")
+WIDTHS = (1280, 360)  # pixels of a desktop and of a small phone
+SCHEMES = ("light", "dark")
+A4_HEIGHT = 29.7 / 2.54 * 72  # points
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Addresses of the page in each language, with a wide figure and a long table among the others."""
+    folder = tmp_path_factory.mktemp("pages")
+    report, addresses = Report(synthetic=True, data_licence="MIT"), {}
+    evidence = make_evidence(augmented_examples=make_png(1400, 500))
+    for language in LANGUAGES:
+        runs = {run: make_run_evidence(run) for run in ("baseline", "augmented")}
+        page = write_report(evidence, report, Language.model_validate(language), **runs)
+        path = folder / f"{language}.html"
+        path.write_text(page, encoding="utf-8")
+        addresses[language] = path.as_uri()
+    return addresses
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One for all tests of this file."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
+        yield chrome
+
+
+def show(browser: Chrome, address: str, width: int = 1280, scheme: str = "light") -> None:
+    """Open a page on a screen of this width."""
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    wanted = {"media": "", "features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    browser.get(address)
+
+
+def ask(browser: Chrome, script: str) -> Any:
+    return browser.execute_script(script)  # type: ignore[no-untyped-call]
+
+
+def test_the_page_asks_no_other_address_and_has_no_error(pages: dict[str, str], browser: Chrome) -> None:
+    browser.get("about:blank")
+    read_log(browser, "performance")
+    read_log(browser, "browser")
+    show(browser, pages["en"])
+    assert browser.find_element(By.TAG_NAME, "h1").text
+    events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
+    asked = [each["params"]["request"]["url"] for each in events if each["method"] == "Network.requestWillBeSent"]
+    assert {address for address in asked if not address.startswith(("data:", "chrome:"))} == {pages["en"]}
+    assert ask(browser, "return performance.getEntriesByType('resource').length") == 0
+    assert read_log(browser, "browser") == []
+
+
+@pytest.mark.parametrize(("language", "width", "scheme"), [*product(LANGUAGES, WIDTHS, SCHEMES)])
+def test_the_page_is_accessible_at_every_width_light_and_dark(
+    language: str, width: int, scheme: str, pages: dict[str, str], browser: Chrome
+) -> None:
+    show(browser, pages[language], width, scheme)
+    dark = ask(browser, "return getComputedStyle(document.body).backgroundColor") == "rgb(20, 25, 31)"
+    assert dark == (scheme == "dark")
+    ask(browser, "document.querySelectorAll('details').forEach(each => each.open = true)")
+    found = Axe().run(browser)
+    told = [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found["violations"]]
+    assert told == []
+    assert len(found["passes"]) > 20
+
+
+@pytest.mark.parametrize(("language", "width"), [*product(LANGUAGES, WIDTHS)])
+def test_the_page_never_scrolls_sideways_but_wide_tables_do_in_their_box(
+    language: str, width: int, pages: dict[str, str], browser: Chrome
+) -> None:
+    show(browser, pages[language], width)
+    ask(browser, "document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert ask(browser, "return document.documentElement.scrollWidth") <= width
+    wider = (
+        "return [...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
+    )
+    assert bool(ask(browser, wider)) == (width == 360)
+
+
+def test_pictures_are_shown_at_their_own_proportions(pages: dict[str, str], browser: Chrome) -> None:
+    script = (
+        "return [...document.images].map(each => "
+        "[each.naturalWidth / each.naturalHeight, each.clientWidth / each.clientHeight])"
+    )
+    for width in WIDTHS:
+        show(browser, pages["en"], width)
+        shown = ask(browser, script)
+        assert len(shown) >= 10
+        for natural, drawn in shown:
+            assert drawn == pytest.approx(natural, rel=0.02)
+
+
+def test_the_page_prints_with_folded_tables_open_and_no_figure_larger_than_a_sheet(
+    pages: dict[str, str], browser: Chrome
+) -> None:
+    show(browser, pages["en"])
+    wanted = {"printBackground": True, "preferCSSPageSize": True}
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", wanted)["data"])
+    assert pdf.startswith(b"%PDF-")
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+    assert len(boxes) >= 5
+    assert all(float(height) == pytest.approx(A4_HEIGHT, abs=1) for _, height in boxes)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    heights = ask(browser, "return [...document.images].map(each => each.clientHeight)")
+    assert 0 < max(heights) < 225 / 25.4 * 96 + 1
+    folded = "return [...document.querySelectorAll('details table')].map(each => each.getBoundingClientRect().height)"
+    assert min(ask(browser, folded)) > 20
