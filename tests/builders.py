@@ -1,14 +1,21 @@
 """Small inputs made in memory, shared by the tests."""
 
+import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from scipy.special import logit
 
 from chest_xray.augment import Augmentation
-from chest_xray.network import Network
+from chest_xray.datasets import PackagedModelDataset
+from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.network import Network, build_network
+from chest_xray.pipelines.data_processing.prepare import Preparation
+from chest_xray.pipelines.export.nodes import write_contract
 from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.types import Array
 
@@ -158,6 +165,25 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"mended": 5, "broken": 1, "p": 14 / 64},
     }
+
+
+def make_packaged(path: Path, *, width: int = 32, height: int = 32, threshold: float = 0.5) -> Path:
+    """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
+    import keras
+
+    keras.utils.set_random_seed(5)
+    split = make_split([0, 1] * 4, "train")
+    preparation = Preparation(width=width, height=height)
+    contract = write_contract(make_pixels(8, height, width), split, preparation, make_point(threshold))
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(build_network((height, width), TINY_NETWORK), contract))
+    return path
+
+
+def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:
+    """Write pixels to the bytes of an image file."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **settings)
+    return buffer.getvalue()
 
 
 def axes_of(figure: Any) -> list[Any]:
