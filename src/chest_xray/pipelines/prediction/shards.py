@@ -1,5 +1,6 @@
 """From the files of one shard to its rows: here, or on the workers of a Dask cluster."""
 
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -53,7 +54,8 @@ def score_shard(files: list[NewFile], packaged: bytes) -> Table:
     def read(file: NewFile) -> Prepared:
         return Prediction.refuse("unreadable", file.problem) if file.problem else predictor.read(file.path)
 
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
+        warnings.simplefilter("ignore")  # What Pillow and pydicom doubt; what matters becomes a reason.
         prepared = pool.map(read, files)
         batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
         predictions = [each for batch in batches for each in predictor.answer(batch)]
