@@ -34,7 +34,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{number:02d}.jpeg").write_bytes(encode(pixels, "JPEG"))
     (folder / "12").write_bytes(write(make_dataset(make_pixels(1, 80, 60)[0])))
     (folder / "13.png").write_bytes(b"no image")
-    os.symlink(folder / "none", folder / "14.png")
+    (folder / "14.png").symlink_to(folder / "none")
     (folder / os.fsdecode(b"15\xff.png")).write_bytes(b"")
     return folder
 
@@ -68,7 +68,7 @@ def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_pat
     )
 
 
-def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, packaged: Path, tmp_path: Path) -> None:
+def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, packaged: Path) -> None:
     files = list_images(images)
     scoring = Scoring(shard=4, engine="local")
     before = plan_predictions(files, packaged.read_bytes(), scoring)
@@ -102,6 +102,7 @@ predict(*map(Path, sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_after_a_kill_only_the_unfinished_shards_are_scored(
     images: Path, packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +133,7 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
 def test_a_cluster_that_loses_a_worker_gives_the_same_rows(images: Path, packaged: Path, tmp_path: Path) -> None:
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:  # type: ignore[no-untyped-call]
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {cluster.workers[0].pid}"])
         table = predict(images, packaged, tmp_path / "cluster", shard=1, engine=cluster.scheduler_address)
         killer.wait()
