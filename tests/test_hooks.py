@@ -60,6 +60,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         ),
         ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
+        ("prediction", MADE_BY_DATA_PROCESSING, "augmented.packaged_keras does", ["export"]),
     ],
 )
 def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(
@@ -99,7 +100,9 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    told = f"^received the parameter '{name}', which nothing reads; expected one of audit, .*, unpacking.{suggestion}"
+    told = (
+        f"^received the parameter '{name}', which nothing reads; expected one of acceptance, .*, unpacking.{suggestion}"
+    )
     with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 

@@ -14,7 +14,7 @@ from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
 from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
-ON_REQUEST = ("download", "ensemble", "study", "export")
+ON_REQUEST = ("download", "ensemble", "study", "export", "prediction")
 
 
 def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +38,16 @@ def test_a_node_is_named_for_its_function_and_its_run() -> None:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
 
 
-@pytest.mark.parametrize("name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export"])
+@pytest.mark.parametrize(
+    "name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export", "prediction"]
+)
 def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
     pipelines = register_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
-    # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split.
-    always_there = (".checkpoint", ".training_state", "run_record", "own_split")
+    # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split,
+    # and new images are the user's.
+    always_there = (".checkpoint", ".training_state", "run_record", "own_split", "new_images")
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
     }

@@ -10,7 +10,10 @@ import pytest
 from tests.conftest import run_kedro
 
 ENVIRONMENT = "--env=test"
-PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "export")
+PIPELINES = (
+    *("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "export"),
+    "prediction",
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +21,7 @@ PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "repor
     [
         ("evaluation", ["data_processing", "modeling"]),
         ("ensemble", ["data_processing", "augmentation"]),
+        ("prediction", ["export"]),
     ],
 )
 def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
@@ -37,7 +41,7 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
     [
         (
             [ENVIRONMENT, "--params=trainin.epochs=3"],
-            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of audit, augmented",
+            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of acceptance, audit",
         ),
         (
             [ENVIRONMENT, "--params=training.epocs=3,training.epochs=0"],

@@ -22,19 +22,33 @@ def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
         `width`, `height` (pixels, of the upright image) and `mode` (as Pillow names it: "L" is 8-bit grey); or `reason`
         (a word or two that many files share) and `detail`.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with open_file(path) as file, Image.open(file) as image:
-            return _describe(file, image, max_megapixels)
+        with open_file(path) as file:
+            return describe_image(file, max_megapixels)
     except FileNotFoundError:
         return _refusal("broken link", "the file it points to does not exist")
     except PermissionError as error:
         return _refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
+    except Exception as error:  # Of whatever storage the path names.
+        return _refusal("not an image", f"{type(error).__name__}: {error}")
+
+
+def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
+    """Give size and colour mode of an open file, or say why it is no image; see `read_header`.
+
+    Args:
+        file: Opened for reading bytes.
+        max_megapixels: The largest image that is accepted.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            return _describe(file, image, max_megapixels)
     except Image.DecompressionBombError as error:
         return _refusal("too large", str(error))
     except UnidentifiedImageError:
-        return _not_an_image(path)
+        return _not_an_image(file)
     except Exception as error:  # Pillow's readers raise anything from SyntaxError to struct.error on damaged headers.
         return _refusal("not an image", f"{type(error).__name__}: {error}")
 
@@ -88,9 +102,9 @@ def _last_bytes(file: Any) -> bytes:
     return bytes(file.read())
 
 
-def _not_an_image(path: str) -> dict[str, str]:
-    with open_file(path) as file:
-        start = file.read(8)
+def _not_an_image(file: Any) -> dict[str, str]:
+    file.seek(0)
+    start = file.read(8)
     if not start:
         return _refusal("empty", "zero bytes")
     return _refusal("not an image", f"begins with {bytes(start)!r}, which no reader knows")

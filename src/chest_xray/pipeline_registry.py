@@ -10,6 +10,7 @@ from chest_xray.pipelines import (
     evaluation,
     export,
     modeling,
+    prediction,
     report,
     study,
 )
@@ -29,5 +30,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ensemble": ensemble.create_pipeline(),
         "study": study.create_pipeline(),
         "export": export.create_pipeline("augmented"),
+        "prediction": prediction.create_pipeline("augmented"),
     }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

@@ -7,8 +7,10 @@ from chest_xray.datasets.figure import FigureDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
+from chest_xray.datasets.new_images import NewImagesDataset
 from chest_xray.datasets.packaged_model import PackagedModelDataset
 from chest_xray.datasets.phantom_folder import PhantomFolderDataset
+from chest_xray.datasets.sharded_table import ShardedTableDataset
 from chest_xray.datasets.split_table import SplitTableDataset
 
 __all__ = [
@@ -20,8 +22,10 @@ __all__ = [
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",
+    "NewImagesDataset",
     "PackagedModelDataset",
     "PhantomFolderDataset",
+    "ShardedTableDataset",
     "SplitTableDataset",
     "UnpackedFolderDataset",
 ]
