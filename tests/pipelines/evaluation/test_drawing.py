@@ -152,7 +152,8 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
 
 
 def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(metrics: dict[str, Any]) -> None:
-    test = TEST.assign(aetiology=["none", "none", "bacterial", "bacterial", "viral"])
+    test = make_predictions([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.3, 0.6, 0.9])
+    test = test.assign(aetiology=["none", "none", "none", "bacterial", "bacterial", "viral"])
     figure = draw_scores(VALIDATION, test, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
@@ -160,18 +161,19 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     assert texts_of(head) == THRESHOLDS
     places = axes_of(figure)
     assert [axes.get_title() for axes in places] == [
-        *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 2, 50.0% cleared"),
+        *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 3, 66.7% cleared"),
         *("validation, bacterial pneumonia: n = 2, 100.0% found", "test, bacterial pneumonia: n = 2, 50.0% found"),
         *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% found"),
     ]
     for axes in places:
         assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([as_logit(t) for t in (0.5, 0.35, 0.25)])
-    shares = [sum(bar.get_height() for bar in axes.patches) for axes in places]
-    assert shares == pytest.approx([1, 1, 1, 1, 0, 1])
-    logits = test.loc[test["aetiology"] == "bacterial", "logit"].sort_values().tolist()
-    taken = [bar.get_x() for bar in places[3].patches if bar.get_height()]
-    width = places[3].patches[0].get_width()
-    assert [x <= logit <= x + width for x, logit in zip(taken, logits, strict=True)] == [True, True]
+    steps = [axes.patches[0].get_data() for axes in places]
+    assert [step.values.sum() for step in steps] == pytest.approx([1, 1, 1, 1, 0, 1])
+    bacterial = steps[3]
+    assert bacterial.values[bacterial.values > 0].tolist() == [0.5, 0.5]
+    lower = bacterial.edges[:-1][bacterial.values > 0]
+    logits = test.loc[test["aetiology"] == "bacterial", "logit"].sort_values().to_numpy()
+    assert ((lower <= logits) & (logits < lower + bacterial.edges[1] - bacterial.edges[0])).all()
 
 
 def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged(metrics: dict[str, Any]) -> None:
