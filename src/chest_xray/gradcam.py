@@ -1,0 +1,110 @@
+"""Where in a radiograph the evidence for pneumonia lies that a network has found: Grad-CAM.
+
+The layer explained is the last one whose maps are at least `LEAST_CELLS` cells a side. Later layers stand nearer to the
+decision, but say less and less of where: of a picture of 96 pixels the fifth pooling leaves 3 x 3 cells of 32 pixels,
+each as large as half a lung, while the last Conv2D before it still has 6 x 6.
+"""
+
+from typing import Any
+
+from chest_xray.network import without_sigmoid
+from chest_xray.options import InputError
+from chest_xray.scoring import BATCH_SIZE
+from chest_xray.types import Array, Model, Tensor
+
+LEAST_CELLS = 5  # of the shorter side of the layer explained
+
+
+def grad_cam(model: Model, images: Array) -> Array:
+    """Show which parts of each image speak for pneumonia (Selvaraju et al. 2017, section 3).
+
+    Each channel of the explained layer is weighted by the mean gradient of the logit of pneumonia with respect to it;
+    the weighted sum, where it is positive, is the map. The logit, not the probability: the sigmoid's slope is 0 in
+    float32 where the network is sure. A joint model's members are explained together, as one network that has the
+    channels of all of them. Everything is computed in float32, in whatever precision the model itself does.
+
+    Limits: the map is as coarse as the layer and is smoothed to the size of the image. It shows where, not why, and
+    only what speaks for pneumonia: that of a healthy child shows what came nearest to it. Averaging the gradient
+    forgets that layers behind Flatten weigh each place differently, so that the map may show a place that did not count
+    (Draelos and Carin 2020). It explains the network and not the disease, and a map that looks right is no proof that
+    the network is (Adebayo et al. 2018).
+
+    Args:
+        model: Any Sequential or functional network, nested ones included, from such images to one probability; not
+            changed.
+        images: float32 in [0, 1] of shape (n, height, width, 1).
+
+    Returns:
+        float32 in [0, 1] of shape (n, height, width): 1 is the strongest place of the same image, so that maps of two
+        images do not compare in strength. 0 means that nothing there speaks for pneumonia; a map of zeros alone, that
+        nothing in the whole image does, as far as this layer tells.
+
+    Raises:
+        InputError: No layer has maps of `LEAST_CELLS` cells a side.
+    """
+    import numpy as np
+
+    exposed = _expose(without_sigmoid(model))
+    if len(exposed.outputs) == 1:
+        raise InputError(
+            f"Grad-CAM needs a layer with maps of at least {LEAST_CELLS} x {LEAST_CELLS} cells, and the network "
+            f"{model.name!r} has none. Take fewer blocks (model.filters) or larger images (preparation)."
+        )
+    starts = range(0, len(images), BATCH_SIZE)
+    maps = [_explain(exposed, images[start : start + BATCH_SIZE]) for start in starts]
+    return np.concatenate([np.empty((0, *images.shape[1:3]), np.float32), *maps])
+
+
+def _explain(exposed: Model, images: Array) -> Array:
+    """Give the maps of one batch."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        logit, *layers = exposed(tf.convert_to_tensor(images, tf.float32), training=False)
+        # Images are independent: the gradient of the sum is that of each image's own logit.
+        total = tf.reduce_sum(logit)
+    gradients = tape.gradient(total, layers)
+    finest = max((tuple(layer.shape[1:3]) for layer in layers), key=min)
+    evidence = [tf.image.resize(_weigh(*pair), finest) for pair in zip(layers, gradients, strict=True)]
+    maps = tf.image.resize(tf.nn.relu(tf.add_n(evidence)), images.shape[1:3])
+    strongest = tf.reduce_max(maps, axis=(1, 2), keepdims=True)
+    return tf.math.divide_no_nan(maps, strongest)[..., 0].numpy()
+
+
+def _weigh(layer: Tensor, gradient: Tensor) -> Tensor:
+    """Sum the channels by their mean gradients: from (n, rows, columns, channels) to (n, rows, columns, 1)."""
+    import tensorflow as tf
+
+    weights = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
+    return tf.reduce_sum(weights * layer, axis=-1, keepdims=True)
+
+
+def _expose(network: Model) -> Model:
+    """Give a network further outputs: the last maps that are fine enough, one for each branch that ends in such maps.
+
+    The layers are shared with the network given, and compute in float32 from then on.
+    """
+    import keras
+
+    last_maps: dict[int, list[Any]] = {}  # By the id of a tensor: the last maps on the way to it.
+
+    def call(layer: keras.Layer, *inputs: Any, **options: Any) -> Any:
+        before = {id(each): each for given in keras.tree.flatten(inputs) for each in last_maps.get(id(given), [])}
+        if isinstance(layer, keras.Model):
+            output, *maps = keras.tree.flatten(_expose(layer)(*inputs, **options))
+        else:
+            layer.dtype_policy = "float32"
+            output, maps = layer(*inputs, **options), []
+        is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= LEAST_CELLS
+        last_maps[id(output)] = [output] if is_fine and not maps else maps or list(before.values())
+        return output
+
+    image = keras.Input(network.input_shape[1:])
+    if isinstance(network, keras.Sequential):
+        output = image
+        for layer in network.layers:
+            output = call(layer, output)
+    else:
+        copy = keras.models.clone_model(network, image, clone_function=lambda layer: layer, call_function=call)
+        output = copy.outputs[0]
+    return keras.Model(image, [output, *last_maps.get(id(output), [])])
