@@ -137,8 +137,12 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         FastAPI offers load scripts from another host.
     """
     app = FastAPI(
-        **{"title": "chest-xray", "version": __version__, "description": DESCRIPTION},
-        **{"docs_url": None, "redoc_url": None, "lifespan": service.running},
+        title="chest-xray",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.running,
         exception_handlers={AnyHTTPException: _tell_problem, RequestValidationError: _tell_invalid},
     )
     app.state.service = service

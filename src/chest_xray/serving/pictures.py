@@ -1,0 +1,103 @@
+"""Pictures for the page, as data that stands in the page itself: nothing is written to a file."""
+
+import base64
+import io
+import math
+from typing import Any
+
+from chest_xray.decoding import decode_grey
+from chest_xray.integrity import describe_image
+from chest_xray.types import Array, Model
+
+SIDE = 512  # pixels of the longer side of what is shown
+# Faint to strong, told apart by colour-blind readers and from the grey below: matplotlib's plasma without its dark end.
+HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
+
+
+def show_picture(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int] | None:
+    """Show the part of a picture that the network gets, in its own proportions.
+
+    Args:
+        data: The bytes of a file.
+        preparation: Of the contract: `width`, `height` and `geometry` of what the network gets.
+
+    Returns:
+        A data URL, and width and height in pixels; None where the file cannot be shown.
+    """
+    try:
+        facts = describe_image(io.BytesIO(data), math.inf)
+        geometry = preparation["geometry"]
+        given = facts if geometry == "stretch" else preparation
+        scale = SIDE / max(given["width"], given["height"])
+        width, height = (max(1, round(given[side] * scale)) for side in ("width", "height"))
+        return encode_png(decode_grey(data, (width, height), geometry)), width, height
+    except Exception:  # It is shown for orientation only; why it was refused is told beside it.
+        return None
+
+
+def explain(network: Model, pixels: Array) -> Array:
+    """Give the Grad-CAM of one prepared image.
+
+    Args:
+        network: Ends in a sigmoid.
+        pixels: uint8 of shape (height, width).
+
+    Returns:
+        float32 in [0, 1] of shape (height, width).
+    """
+    import numpy as np
+
+    from chest_xray.gradcam import grad_cam
+
+    return grad_cam(network, pixels[None, ..., None].astype(np.float32) / 255)[0]
+
+
+def draw_heat(evidence: Array) -> str | None:
+    """Colour a map of evidence: the stronger, the brighter and the less transparent.
+
+    Args:
+        evidence: In [0, 1] of shape (height, width).
+
+    Returns:
+        A data URL, or None where there is no evidence anywhere.
+    """
+    import numpy as np
+    from PIL import Image, ImageColor
+
+    if not evidence.any():
+        return None
+    colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
+    steps = np.linspace(0, 1, len(HEAT))
+    channels = [np.interp(evidence, steps, colours[:, channel]) for channel in range(3)]
+    layers = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
+    smooth = Image.fromarray(layers, "RGBA").resize((SIDE // 2, SIDE // 2), Image.Resampling.BICUBIC)
+    return encode_png(np.asarray(smooth))
+
+
+def encode_png(pixels: Array) -> str:
+    """Give pixels as a data URL.
+
+    Args:
+        pixels: uint8 of shape (height, width), or (height, width, 4) with a fourth channel of opacity.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def draw_phantom_png(aetiology: str) -> bytes:
+    """Draw a phantom that was not drawn before, as the bytes of a PNG file.
+
+    Args:
+        aetiology: See `phantoms.draw_phantom`.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from chest_xray.phantoms import draw_phantom
+
+    buffer = io.BytesIO()
+    Image.fromarray(draw_phantom(np.random.default_rng(), aetiology)).save(buffer, "PNG")
+    return buffer.getvalue()
