@@ -7,15 +7,17 @@ from typing import Any
 
 import gradio
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
+from fastapi.responses import RedirectResponse, Response
 
 from chest_xray.predictor import Prediction
-from chest_xray.serving.pictures import draw_heat, draw_phantom_png, explain, show_picture
+from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
 from chest_xray.serving.speech import Speech, read_style
-from chest_xray.types import Model
+from chest_xray.types import Array
 
 logger = logging.getLogger(__name__)
+
+Explain = Callable[[Array], Array]
 
 LANGUAGES = ("en", "ru")
 KEPT = 60  # seconds for which Gradio keeps an upload, in a folder that goes with the server
@@ -28,13 +30,13 @@ document.documentElement.lang = "{0}";
 </script>"""
 
 
-def mount_page(app: FastAPI, service: Service, network: Callable[[], Awaitable[Model]], data_source: str) -> None:
+def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
     """Add the page to the server: one address a language, and `/` leads to the first of them.
 
     Args:
         app: Of `create_app`.
         service: Answers.
-        network: Gives the network whose evidence is shown, once it is loaded.
+        explain: Gives the evidence, float32 in [0, 1], of a prepared image, both of shape (height, width).
         data_source: What the network was trained on.
     """
 
@@ -42,12 +44,20 @@ def mount_page(app: FastAPI, service: Service, network: Callable[[], Awaitable[M
     def lead_to_page() -> RedirectResponse:
         return RedirectResponse(f"/{service.options.language}/")
 
+    @app.get("/favicon.ico", include_in_schema=False)
+    def give_icon() -> Response:
+        return Response(status_code=204)
+
+    @app.get("/manifest.json", include_in_schema=False)
+    def give_manifest() -> dict[str, str]:  # Gradio's page asks for it.
+        return {"name": "chest-xray"}
+
     style = read_style()
     for language in LANGUAGES:
         speech = Speech(language, data_source)
         gradio.mount_gradio_app(
             app,
-            build_page(service, network, speech),
+            build_page(service, explain, speech),
             f"/{language}",
             **{"footer_links": [], "run_history": False, "ssr_mode": False, "pwa": False, "mcp_server": False},
             **{"max_file_size": service.options.max_upload_bytes, "show_error": False, "css": style},
@@ -56,18 +66,18 @@ def mount_page(app: FastAPI, service: Service, network: Callable[[], Awaitable[M
         )
 
 
-def build_page(service: Service, network: Callable[[], Awaitable[Model]], speech: Speech) -> gradio.Blocks:
+def build_page(service: Service, explain: Explain, speech: Speech) -> gradio.Blocks:
     """Lay the page out in one language.
 
     Args:
         service: Answers.
-        network: Gives the network whose evidence is shown.
+        explain: See `mount_page`.
         speech: The language.
     """
     words = speech.words
 
     async def answer(data: bytes | None) -> str:
-        return await _answer(data, service, network, speech) if data else _quiet(words["waiting"])
+        return await _answer(data, service, explain, speech) if data else _quiet(words["waiting"])
 
     async def about() -> str:
         predictor = await service.predictor()
@@ -75,14 +85,15 @@ def build_page(service: Service, network: Callable[[], Awaitable[Model]], speech
 
     with gradio.Blocks(title=words["title"], analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
         gradio.HTML(_head(speech))
-        with gradio.Row():
-            with gradio.Column(scale=2, min_width=300):
-                upload = gradio.File(label=words["drop"], type="binary", height=180, elem_id="upload")
-                gradio.HTML(f'<p class="note">{words["phantom_note"]}</p>')
-                healthy = gradio.Button(words["phantom_healthy"], size="sm")
-                diseased = gradio.Button(words["phantom_diseased"], size="sm")
-            with gradio.Column(scale=3, min_width=300):
-                result = gradio.HTML(_quiet(words["waiting"]), elem_id="result")
+        with gradio.Row(elem_id="ask"):
+            with gradio.Column(scale=3, min_width=280):
+                upload = gradio.File(label=words["drop"], type="binary", height=150, elem_id="upload")
+            with gradio.Column(scale=2, min_width=280):
+                gradio.HTML(_quiet(words["phantom_note"]))
+                with gradio.Row():
+                    healthy = gradio.Button(words["phantom_healthy"], size="sm", min_width=130)
+                    diseased = gradio.Button(words["phantom_diseased"], size="sm", min_width=130)
+        result = gradio.HTML(_quiet(words["waiting"]), elem_id="result")
         with gradio.Accordion(words["about"], open=False):
             facts = gradio.HTML(_quiet(words["loading"]))
         quietly: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
@@ -101,12 +112,12 @@ def _phantom_answer(answer: Callable[[bytes], Awaitable[str]], aetiology: str) -
     return answer_phantom
 
 
-async def _answer(data: bytes, service: Service, network: Callable[[], Awaitable[Model]], speech: Speech) -> str:
+async def _answer(data: bytes, service: Service, explain: Explain, speech: Speech) -> str:
     """Give the whole answer as HTML; an error of ours is logged, and told without its text."""
     try:
         predictor = await service.predictor()
         picture = service.decode(show_picture, data, predictor.contract["input"]["preparation"])
-        shown, (prediction, heat) = await asyncio.gather(picture, _judge(data, service, network))
+        shown, (prediction, heat) = await asyncio.gather(picture, _judge(data, service, explain))
         url, width, height = shown or (None, 0, 0)
         pictures = {"picture": url, "heat": heat, "width": width, "height": height}
         return speech.show_result(prediction, predictor.contract, pictures)
@@ -115,9 +126,7 @@ async def _answer(data: bytes, service: Service, network: Callable[[], Awaitable
         return speech.show_failure()
 
 
-async def _judge(
-    data: bytes, service: Service, network: Callable[[], Awaitable[Model]]
-) -> tuple[Prediction, str | None]:
+async def _judge(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
     """Give what the network says, and the overlay where it says anything."""
     pixels = await service.read(data)
     if isinstance(pixels, Prediction):
@@ -125,7 +134,7 @@ async def _judge(
     prediction = await service.score(pixels)
     if prediction.decision is None:
         return prediction, None
-    return prediction, draw_heat(await service.compute(explain, await network(), pixels))
+    return prediction, draw_heat(await service.compute(explain, pixels))
 
 
 def _head(speech: Speech) -> str:

@@ -3,11 +3,12 @@
 import base64
 import io
 import math
+import tempfile
 from typing import Any
 
 from chest_xray.decoding import decode_grey
 from chest_xray.integrity import describe_image
-from chest_xray.types import Array, Model
+from chest_xray.types import Array
 
 SIDE = 512  # pixels of the longer side of what is shown
 # Faint to strong, told apart by colour-blind readers and from the grey below: matplotlib's plasma without its dark end.
@@ -35,21 +36,41 @@ def show_picture(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, in
         return None
 
 
-def explain(network: Model, pixels: Array) -> Array:
-    """Give the Grad-CAM of one prepared image.
+class Explainer:
+    """Says by Grad-CAM where in a picture the evidence for pneumonia lies.
 
     Args:
-        network: Ends in a sigmoid.
-        pixels: uint8 of shape (height, width).
-
-    Returns:
-        float32 in [0, 1] of shape (height, width).
+        data: The bytes of a packaged network.
     """
-    import numpy as np
 
-    from chest_xray.gradcam import grad_cam
+    def __init__(self, data: bytes):
+        self._data = data
 
-    return grad_cam(network, pixels[None, ..., None].astype(np.float32) / 255)[0]
+    def load(self) -> None:
+        """Load the network, and explain nothing once: the first time takes seconds."""
+        import keras
+        import numpy as np
+
+        with tempfile.NamedTemporaryFile(suffix=".keras") as file:
+            file.write(self._data)
+            file.flush()
+            self._network = keras.saving.load_model(file.name, safe_mode=True)
+        self.explain(np.zeros(self._network.input_shape[1:3], np.uint8))
+
+    def explain(self, pixels: Array) -> Array:
+        """Give the evidence in one prepared image.
+
+        Args:
+            pixels: uint8 of shape (height, width).
+
+        Returns:
+            float32 in [0, 1] of shape (height, width); see `chest_xray.gradcam.grad_cam`.
+        """
+        import numpy as np
+
+        from chest_xray.gradcam import grad_cam
+
+        return grad_cam(self._network, pixels[None, ..., None].astype(np.float32) / 255)[0]
 
 
 def draw_heat(evidence: Array) -> str | None:

@@ -44,35 +44,47 @@ class Speech:
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
             cut = _calibrate_threshold(contract["operating_point"])
-            values |= {"cut": cut, "threshold": percent(cut), "probability": percent(prediction.probability or 0.0)}
+            values |= {
+                "cut": cut,
+                "threshold": self.percent(cut),
+                "probability": self.percent(prediction.probability or 0.0),
+            }
         else:
             key = f"reason_{prediction.reason}"
             values |= {"reason": self.words.get(key, self.words["reason_other"])}
-        return self._templates.get_template("result.html").render(say=self.say, **values)
+        return self._templates.get_template("result.html").render(say=self.say, number=self.number, **values)
 
     def show_about(self, contract: dict[str, Any], fingerprint: str) -> str:
         """Give the contract of the network in a few lines of HTML."""
         values = {"contract": contract, "fingerprint": fingerprint, "preparation": contract["input"]["preparation"]}
         page = self._templates.get_template("about.html")
-        return page.render(say=self.say, **values, **self._describe_point(contract))
+        return page.render(say=self.say, number=self.number, **values, **self._describe_point(contract))
 
     def show_failure(self) -> str:
         """Say that the program failed, and nothing of the picture."""
         return f'<section class="answer" aria-live="polite"><h2 class="refused">{self.words["failed"]}</h2></section>'
 
+    def number(self, value: float, form: str) -> str:
+        """Write a number with the decimal mark of the language.
+
+        Args:
+            value: The number.
+            form: Python's format.
+        """
+        return format(value, form).replace(".", self.words["decimal_mark"])
+
+    def percent(self, probability: float) -> str:
+        """Write a probability; the last step to a certainty that no network has is not rounded up to it."""
+        if probability < 0.001:
+            return f"< {self.number(0.001, '.1%')}"
+        if probability > 0.999:
+            return f"> {self.number(0.999, '.1%')}"
+        return self.number(probability, ".1%")
+
     def _describe_point(self, contract: dict[str, Any]) -> dict[str, Any]:
         point = contract["operating_point"]
         rule = point["rule"]
         return {"point": point, "chosen": point["points"][rule], "rule": self.words[f"rule_{rule}"]}
-
-
-def percent(probability: float) -> str:
-    """Write a probability; the last step to a certainty that no network has is not rounded up to it."""
-    if probability < 0.001:
-        return "< 0.1%"
-    if probability > 0.999:
-        return "> 99.9%"
-    return f"{probability:.1%}"
 
 
 def _calibrate_threshold(point: dict[str, Any]) -> float:

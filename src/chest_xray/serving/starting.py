@@ -2,17 +2,18 @@
 
 import logging
 import os
+import signal
 import socket
+import sys
 import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from chest_xray.options import InputError
 from chest_xray.serving.options import LOOPBACK, Serving
-from chest_xray.types import Model
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ def start(project: Project, with_page: bool, browser: bool) -> None:
         InputError: A library is missing, the address is taken, or the network cannot be loaded.
     """
     require_libraries(("fastapi", "uvicorn", "multipart", *(["gradio"] if with_page else [])))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Uvicorn raises it again; without this no folder would go.
     with _listen(project.options) as door, private_folder():
         host, port = door.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -120,6 +122,7 @@ def _run(project: Project, with_page: bool, door: socket.socket) -> None:
 
     from chest_xray.predictor import Predictor
     from chest_xray.serving.app import create_app
+    from chest_xray.serving.pictures import Explainer
     from chest_xray.serving.service import Service
 
     failures: list[Exception] = []
@@ -128,36 +131,21 @@ def _run(project: Project, with_page: bool, door: socket.socket) -> None:
         failures.append(error)
         server.should_exit = True
 
-    service = Service(lambda: Predictor.load(project.network), project.options, stop)
+    explainer = Explainer(project.network)
+
+    def load() -> Predictor:
+        if with_page:
+            explainer.load()
+        return Predictor.load(project.network)
+
+    service = Service(load, project.options, stop)
     app = create_app(service, project.options)
     if with_page:
         from chest_xray.serving.page import mount_page
 
-        mount_page(app, service, _Network(service, project.network).get, project.data_source)
+        mount_page(app, service, explainer.explain, project.data_source)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
-    server.run(sockets=[door])
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[door])
     if failures:
         raise failures[0]
-
-
-class _Network:
-    """The network as Keras has it, whose gradients are asked for; loaded when the first picture is explained."""
-
-    def __init__(self, service: Any, data: bytes):
-        self._service, self._data = service, data
-        self._network: Model | None = None
-
-    async def get(self) -> Model:
-        if self._network is None:
-            self._network = await self._service.compute(load_network, self._data)
-        return self._network
-
-
-def load_network(data: bytes) -> Model:
-    """Give the Keras model in the bytes of a packaged network."""
-    import keras
-
-    with tempfile.NamedTemporaryFile(suffix=".keras") as file:
-        file.write(data)
-        file.flush()
-        return keras.saving.load_model(file.name, safe_mode=True)
