@@ -10,12 +10,13 @@ import pandas as pd
 from PIL import Image
 from scipy.special import logit
 
+from chest_xray.acceptance import Acceptance
 from chest_xray.augment import Augmentation
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.network import Network, build_network
 from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.export.nodes import write_contract
+from chest_xray.pipelines.export.nodes import fit_acceptance, write_contract
 from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.types import Array
 
@@ -167,16 +168,29 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def make_packaged(path: Path, *, width: int = 32, height: int = 32, threshold: float = 0.5) -> Path:
+def make_packaged(
+    path: Path, *, width: int = 32, height: int = 32, threshold: float = 0.5, max_distance: float = 1e9
+) -> Path:
     """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
     import keras
 
     keras.utils.set_random_seed(5)
-    split = make_split([0, 1] * 4, "train")
-    preparation = Preparation(width=width, height=height)
-    contract = write_contract(make_pixels(8, height, width), split, preparation, make_point(threshold))
-    PackagedModelDataset(filepath=str(path)).save(PackagedModel(build_network((height, width), TINY_NETWORK), contract))
+    pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
+    acceptance, familiarity = fit_acceptance(pixels, split, make_acceptance())
+    acceptance["limits"]["max_distance"] = max_distance
+    contract = write_contract(split, Preparation(width=width, height=height), make_point(threshold), acceptance)
+    model = build_network((height, width), TINY_NETWORK)
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, familiarity))
     return path
+
+
+def make_acceptance(**changes: Any) -> Acceptance:
+    """Limits as they are in conf/base, but for what is given."""
+    plain = {
+        **{"max_megapixels": 200, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10},
+        **{"side": 32, "components": 16, "refused_share": 0.01},
+    }
+    return Acceptance.model_validate({**plain, **changes})
 
 
 def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:

@@ -37,7 +37,7 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
     [
         (
             [ENVIRONMENT, "--params=trainin.epochs=3"],
-            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of audit, augmented",
+            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of acceptance, audit",
         ),
         (
             [ENVIRONMENT, "--params=training.epocs=3,training.epochs=0"],

@@ -37,7 +37,7 @@ def model() -> keras.Model:
 
 def package(model: keras.Model, path: Path) -> Path:
     dataset = PackagedModelDataset(filepath=str(path))
-    dataset.save(PackagedModel(model, CONTRACT))
+    dataset.save(PackagedModel(model, CONTRACT, {"mean": np.arange(3)}))
     assert dataset.load() == path.read_bytes()
     return path
 
@@ -55,6 +55,8 @@ def test_plain_keras_loads_the_file_in_safe_mode_and_the_contract_is_inside(mode
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert json.loads(archive.read("contract.json")) == CONTRACT
+        with archive.open("familiarity.npz") as file, np.load(file, allow_pickle=False) as arrays:
+            assert arrays["mean"].tolist() == [0, 1, 2]
 
 
 def test_onnx_answers_as_keras_does_and_carries_the_contract(model: keras.Model, tmp_path: Path) -> None:

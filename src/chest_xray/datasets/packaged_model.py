@@ -1,5 +1,6 @@
 """A network in a file for others: Keras, ONNX or LiteRT, with its contract inside where the format has room for it."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -8,24 +9,27 @@ from typing import Any, NamedTuple
 from kedro.io import DatasetError
 
 from chest_xray.datasets.storage import FileDataset, atomic_path
-from chest_xray.types import Model
+from chest_xray.types import Array, Model
 
-CONTRACT = "contract.json"  # its name inside a .keras file, which is a ZIP archive; Keras leaves it alone
+# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
+CONTRACT = "contract.json"
+FAMILIARITY = "familiarity.npz"  # NumPy's own format, without pickle
 
 
 class PackagedModel(NamedTuple):
-    """A network and all that one must know to use it, as plain data."""
+    """A network and all that one must know to use it, as plain data; `acceptance.measure_distance` needs the arrays."""
 
     model: Model
     contract: dict[str, Any]
+    familiarity: dict[str, Array]
 
 
 class PackagedModelDataset(FileDataset):
     """Writes a network in the format that the suffix of its file names; the converters are Keras' own.
 
     Args:
-        filepath: Ends in `.keras` (contract inside, as `contract.json`), `.onnx` (contract in the metadata under
-            "contract") or `.tflite` (LiteRT; no contract inside).
+        filepath: Ends in `.keras` (inside: `contract.json`, `familiarity.npz`), `.onnx` (contract in the metadata
+            under "contract") or `.tflite` (LiteRT; no contract inside).
         metadata: For plugins such as Kedro-Viz.
 
     Raises:
@@ -47,33 +51,37 @@ class PackagedModelDataset(FileDataset):
         Raises:
             DatasetError: The converter is not installed.
         """
-        contract = json.dumps(data.contract, indent=2)
         _call_once(data.model)
         write = {".keras": _write_keras, ".onnx": _write_onnx, ".tflite": _write_litert}[Path(self._filepath).suffix]
         with atomic_path(self._filepath) as path:
             try:
-                write(data.model, contract, str(path))
+                write(data, str(path))
             except ImportError as error:
                 raise DatasetError(f"{error}. Install the converters: pip install 'chest-xray[export]'.") from error
 
 
-def _write_keras(model: Model, contract: str, path: str) -> None:
-    model.save(path)
+def _write_keras(data: PackagedModel, path: str) -> None:
+    import numpy as np
+
+    data.model.save(path)
+    arrays = io.BytesIO()
+    np.savez(arrays, **data.familiarity)  # type: ignore[arg-type]
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(CONTRACT, contract)
+        archive.writestr(CONTRACT, json.dumps(data.contract, indent=2))
+        archive.writestr(FAMILIARITY, arrays.getvalue())
 
 
-def _write_onnx(model: Model, contract: str, path: str) -> None:
+def _write_onnx(data: PackagedModel, path: str) -> None:
     import onnx
 
-    model.export(path, format="onnx", verbose=False)
+    data.model.export(path, format="onnx", verbose=False)
     converted = onnx.load(path)
-    onnx.helper.set_model_props(converted, {"contract": contract})
+    onnx.helper.set_model_props(converted, {"contract": json.dumps(data.contract, indent=2)})
     onnx.save(converted, path)
 
 
-def _write_litert(model: Model, contract: str, path: str) -> None:  # noqa: ARG001
-    model.export(path, format="litert", verbose=False)
+def _write_litert(data: PackagedModel, path: str) -> None:
+    data.model.export(path, format="litert", verbose=False)
 
 
 def _call_once(model: Model) -> None:

@@ -8,15 +8,16 @@ import pytest
 from chest_xray.network import build_network
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.export.nodes import export_model, write_contract
-from tests.builders import TINY_NETWORK, make_pixels, make_point, make_split
+from tests.builders import TINY_NETWORK, make_point, make_split
 
 SPLIT = make_split([0, 1, 0, 1], ["train", "train", "validation", "test"])
 PREPARATION = Preparation(width=24, height=16)
+ACCEPTANCE = {"limits": {"max_distance": 5.5}, "refused": {"train": 0.01, "validation": 0.01}}
 
 
 def test_the_contract_agrees_with_the_network() -> None:
     model = build_network((16, 24), TINY_NETWORK)
-    contract = write_contract(make_pixels(4, 16, 24), SPLIT, PREPARATION, make_point(0.25))
+    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
     assert tuple(contract["input"]["shape"]) == model.input_shape
     assert tuple(contract["output"]["shape"]) == model.output_shape
     assert contract["input"]["dtype"] == model.inputs[0].dtype
@@ -25,20 +26,21 @@ def test_the_contract_agrees_with_the_network() -> None:
     assert contract["input"]["preparation"] == PREPARATION.model_dump()
     assert contract["labels"] == ["NORMAL", "PNEUMONIA"]
     assert contract["operating_point"] == make_point(0.25)
+    assert contract["acceptance"] == ACCEPTANCE
     assert "Not a medical device" in contract["intended_use"]
     assert set(contract["packages"]) == {"chest-xray", "keras", "numpy", "pillow"}
     assert contract["packages"]["numpy"] == np.__version__
 
 
 def test_the_contract_is_plain_data() -> None:
-    contract = write_contract(make_pixels(4), SPLIT, PREPARATION, make_point(0.25))
+    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
     assert json.loads(json.dumps(contract)) == contract
 
 
 def fingerprint(path: str = "a/train/NORMAL/0.png", size: int = 1000, *, swapped: bool = False) -> str:
     split = SPLIT.assign(path=[path, "a/train/PNEUMONIA/1.png", "a/train/NORMAL/2.png", "a/test/PNEUMONIA/3.png"])
     split.loc[0, "bytes"] = size
-    found = write_contract(make_pixels(4), split.iloc[::-1] if swapped else split, PREPARATION, make_point(0.25))
+    found = write_contract(split.iloc[::-1] if swapped else split, PREPARATION, make_point(0.25), ACCEPTANCE)
     assert found["training_data"]["num_images"] == 2
     return str(found["training_data"]["sha256_of_names_and_sizes"])
 
@@ -52,8 +54,10 @@ def test_other_training_images_have_another_fingerprint() -> None:
     assert len({fingerprint(), fingerprint(path="a/train/NORMAL/9.png"), fingerprint(size=1001)}) == 3
 
 
-def test_each_format_is_given_the_model_and_its_contract() -> None:
+def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
     model = build_network((16, 16), TINY_NETWORK)
-    for packaged in export_model(model, {"labels": []}):
+    arrays = {"mean": np.arange(3)}
+    for packaged in export_model(model, {"labels": []}, arrays):
         assert packaged.model is model
         assert packaged.contract == {"labels": []}
+        assert packaged.familiarity is arrays

@@ -3,7 +3,9 @@
 from importlib.metadata import version
 from typing import Any
 
+from chest_xray.acceptance import Acceptance, fit_familiarity, measure_distance
 from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.radiographs import CLASSES
 from chest_xray.types import Array, DataFrame, Model
@@ -11,25 +13,54 @@ from chest_xray.types import Array, DataFrame, Model
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 
 
+def fit_acceptance(
+    prepared_images: Array, image_split: DataFrame, acceptance: Acceptance
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Learn which images may get an answer: what is usual from train, where the limit lies from validation.
+
+    Args:
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        acceptance: Limits, and the share of validation that the limit of the distance refuses.
+
+    Returns:
+        `limits` (those given, and `max_distance`), `refused` (the share of train and of validation that it refuses);
+        and the arrays that `acceptance.measure_distance` needs.
+
+    Raises:
+        InputError: There are no validation images.
+    """
+    import numpy as np
+
+    rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
+    if not len(rows["validation"]):
+        raise InputError("there are no validation images to place the limit of the distance by. Raise hold_out.share.")
+    familiarity = fit_familiarity(prepared_images[rows["train"]], acceptance)
+    distances = {name: measure_distance(prepared_images[each], familiarity) for name, each in rows.items()}
+    limit = float(np.quantile(distances["validation"], 1 - acceptance.refused_share))
+    shares = {name: float((each > limit).mean()) for name, each in distances.items()}
+    return {"limits": {**acceptance.model_dump(), "max_distance": limit}, "refused": shares}, familiarity
+
+
 def write_contract(
-    prepared_images: Array, image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any]
+    image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any], acceptance: dict[str, Any]
 ) -> dict[str, Any]:
     """Say what the network takes, what comes out, and where the decision lies, as plain data.
 
     Args:
-        prepared_images: uint8 of shape (images, height, width); only its shape is read.
         image_split: One row an image; what the network was trained on is fingerprinted.
         preparation: How an image was prepared.
         operating_point: Thresholds and calibration, from validation under shift.
+        acceptance: Which images may get an answer.
 
     Returns:
-        `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `training_data`
-        (number of images and fingerprint of their names and sizes), `packages` (versions), `intended_use`.
+        `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `acceptance`,
+        `training_data` (number of images and fingerprint of their names and sizes), `packages` (versions),
+        `intended_use`.
     """
-    height, width = prepared_images.shape[1:]
     return {
         "input": {
-            "shape": [None, height, width, 1],
+            "shape": [None, preparation.height, preparation.width, 1],
             "dtype": "float32",
             "value_range": [0.0, 1.0],
             "channel": "grey, 0 is black",
@@ -38,6 +69,7 @@ def write_contract(
         "output": {"shape": [None, 1], "dtype": "float32", "meaning": "sigmoid score of PNEUMONIA, not calibrated"},
         "labels": list(CLASSES),
         "operating_point": operating_point,
+        "acceptance": acceptance,
         "training_data": _fingerprint(image_split[image_split["subset"] == "train"]),
         "packages": {name: version(name) for name in PACKAGES},
         "intended_use": "Teaching and research on frontal chest radiographs of children. Not a medical device.",
@@ -52,7 +84,9 @@ def _fingerprint(train: DataFrame) -> dict[str, Any]:
     return {"num_images": len(train), "sha256_of_names_and_sizes": sha256("\n".join(lines).encode()).hexdigest()}
 
 
-def export_model(model: Model, contract: dict[str, Any]) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
-    """Give the network with its contract to each of the three files: Keras, ONNX and LiteRT."""
-    packaged = PackagedModel(model, contract)
+def export_model(
+    model: Model, contract: dict[str, Any], familiarity: dict[str, Array]
+) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
+    """Give the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
+    packaged = PackagedModel(model, contract, familiarity)
     return packaged, packaged, packaged

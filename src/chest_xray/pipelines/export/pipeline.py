@@ -14,19 +14,25 @@ def create_pipeline(run: str) -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.fit_acceptance,
+                ["prepared_images", "image_split", "params:acceptance"],
+                ["acceptance", "familiarity"],
+                name="fit_acceptance",
+            ),
+            Node(
                 nodes.write_contract,
-                ["prepared_images", "image_split", "params:preparation", "operating_point"],
+                ["image_split", "params:preparation", "operating_point", "acceptance"],
                 "contract",
                 name="write_contract",
             ),
             Node(
                 nodes.export_model,
-                ["model", "contract"],
+                ["model", "contract", "familiarity"],
                 ["packaged_keras", "packaged_onnx", "packaged_litert"],
                 name="export_model",
             ),
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"preparation"},
+        parameters={"preparation", "acceptance"},
     )

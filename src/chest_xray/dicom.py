@@ -1,0 +1,114 @@
+"""From the bytes of a DICOM file to one upright grey image, as its own window shows it."""
+
+import io
+import warnings
+from typing import Any
+
+from chest_xray.types import Array
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+DEFLATED = "1.2.840.10008.1.2.1.99"
+INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
+PROBES = (-1e9, 1e9)  # Beyond any pixel value: what a window makes of them are its ends.
+
+
+class UnsupportedDicomError(ValueError):
+    """A sound file with pixels that no single radiograph has."""
+
+
+def tell_dicom(data: bytes) -> bool:
+    """Recognise a DICOM file by its prefix (PS3.10, section 7.1), whatever it is called."""
+    return data[128:132] == b"DICM"
+
+
+def read_dicom(data: bytes, max_megapixels: float) -> Any:
+    """Decode the one picture of a DICOM file.
+
+    Stored values go through the modality transformation and the lookup table or window that the file brings for its
+    display (PS3.3, C.11.1 and C.11.2), by pydicom; the range of that becomes 0 to 255. Without either, 8-bit values
+    stay as they are, and the range of deeper ones is stretched. MONOCHROME1 is inverted, so that 0 is black.
+
+    Args:
+        data: The whole file.
+        max_megapixels: The largest image that is decoded.
+
+    Returns:
+        An image of Pillow, "L", or "RGB" for a file with colours.
+
+    Raises:
+        UnsupportedDicomError: There are no pixels, too many, several frames, or they are of a kind not read here.
+        Exception: The file is damaged; of which kind is for pydicom and its decoders to say.
+    """
+    from PIL import Image
+    from pydicom import dcmread
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's doubts about values that decide nothing here.
+        _refuse_bomb(data, max_megapixels)
+        dataset = dcmread(io.BytesIO(data))
+        _refuse_unsupported(dataset, max_megapixels)
+        pixels = dataset.pixel_array
+        if dataset.PhotometricInterpretation in COLOUR:
+            return Image.fromarray(_colours(pixels, dataset.BitsStored))
+        grey = _window(pixels, dataset)
+    return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
+
+
+def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
+    """Deflated files are inflated whole when they are opened; look first how far that goes."""
+    import zlib
+
+    from pydicom.filereader import _read_file_meta_info
+
+    file = io.BytesIO(data)
+    file.seek(132)
+    if _read_file_meta_info(file).get("TransferSyntaxUID") != DEFLATED:
+        return
+    limit = int(max_megapixels * 1e6 * INFLATED_BYTES)
+    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflating.decompress(data[file.tell() :], limit)
+    if inflating.unconsumed_tail:
+        raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+
+
+def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
+    if "PixelData" not in dataset:
+        kind = dataset.get("Modality") or "unnamed"
+        raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        raise UnsupportedDicomError(f"{dataset.NumberOfFrames} frames; expected one")
+    if dataset.PhotometricInterpretation not in GREY + COLOUR:
+        raise UnsupportedDicomError(
+            f"photometric interpretation {dataset.PhotometricInterpretation}; expected {', '.join(GREY + COLOUR)}"
+        )
+    if dataset.Rows * dataset.Columns > max_megapixels * 1e6:
+        raise UnsupportedDicomError(
+            f"{dataset.Columns} x {dataset.Rows} pixels; at most {max_megapixels:g} megapixels are read"
+        )
+
+
+def _colours(pixels: Array, bits: int) -> Array:
+    import numpy as np
+
+    return np.asarray(pixels >> max(bits - 8, 0), np.uint8)
+
+
+def _window(pixels: Array, dataset: Any) -> Array:
+    """Apply the transformations of the file; its ends become 0 and 255."""
+    import numpy as np
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    values = apply_modality_lut(pixels, dataset)
+    if "VOILUTSequence" in dataset:
+        values = apply_voi_lut(values.astype(int), dataset, prefer_lut=True)
+        low, high = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+    elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
+        values = apply_voi_lut(values, dataset)
+        with np.errstate(over="ignore"):
+            low, high = apply_voi_lut(np.array(PROBES), dataset)
+    elif dataset.BitsStored == 8 and values.min() >= 0 and values.max() <= 255:
+        low, high = 0, 255
+    else:
+        low, high = values.min(), values.max()
+    return np.asarray(np.rint((values - low) / max(high - low, 1e-9) * 255).clip(0, 255), np.uint8)
