@@ -17,6 +17,9 @@ from tests.builders import make_point
 
 CONTRACT = {
     "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}},
+    "acceptance": {
+        "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
+    },
     "labels": ["NORMAL", "PNEUMONIA"],
     "operating_point": make_point(0.5),
 }
@@ -26,7 +29,7 @@ class Fake(Predictor):
     """Says the mean grey value as the probability, and remembers how large its batches were."""
 
     def __init__(self, seconds: float = 0.0):
-        super().__init__(CONTRACT, "0123456789abcdef", lambda pixels: pixels)
+        super().__init__(CONTRACT, {}, "0123456789abcdef", lambda pixels: pixels)
         self.seconds = seconds
         self.batches: list[int] = []
 

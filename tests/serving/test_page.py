@@ -1,5 +1,6 @@
-"""The page in a real browser: an upload, its answer, the overlay, both languages, a phone; nothing asked of elsewhere."""
+"""The page in a real browser: an upload, its answer, the overlay, both languages, a phone; nothing asked elsewhere."""
 
+import io
 import json
 import shutil
 import tempfile
@@ -18,15 +19,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY, PackagedModel
 from chest_xray.phantoms import draw_phantom
-from chest_xray.predictor import Prediction, Predictor
+from chest_xray.predictor import Predictor
 from chest_xray.serving.app import create_app
 from chest_xray.serving.page import KEPT, mount_page
 from chest_xray.serving.pictures import Explainer
 from chest_xray.serving.service import Service
 from chest_xray.serving.starting import private_folder
-from chest_xray.types import Array
 from tests.builders import encode, make_packaged
 from tests.serving.fakes import make_serving, serving
 from tests.test_viz import BROWSER_FLAGS
@@ -39,15 +39,6 @@ PHANTOM = encode(draw_phantom(np.random.default_rng(1), "bacterial"), "JPEG")
 BLACK = encode(np.zeros((40, 40), np.uint8))
 
 
-class Choosy(Predictor):
-    """Refuses black pictures, as a predictor that measures the distance to its training images would."""
-
-    def score(self, pixels: Array) -> list[Prediction]:
-        """Answer, or refuse."""
-        refusal = Prediction.refuse("unlike", "<b>a black</b> picture", 9.0)
-        return [told if each.any() else refusal for each, told in zip(pixels, super().score(pixels), strict=True)]
-
-
 def with_evidence(path: Path) -> bytes:
     """Make the weights of a packaged network positive, so that whatever is bright speaks for pneumonia."""
     import keras
@@ -55,8 +46,9 @@ def with_evidence(path: Path) -> bytes:
     network = keras.saving.load_model(path)
     network.set_weights([0.5 * np.abs(weights) for weights in network.get_weights()])
     with zipfile.ZipFile(path) as archive:
-        contract = json.loads(archive.read("contract.json"))
-    PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract))
+        contract = json.loads(archive.read(CONTRACT))
+        familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY))))
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract, familiarity))
     return path.read_bytes()
 
 
@@ -70,7 +62,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     with private_folder() as folder:
         explainer = Explainer(data)
         explainer.load()
-        service = Service(lambda: Choosy.load(data), options, failures.append)
+        service = Service(lambda: Predictor.load(data), options, failures.append)
         app = create_app(service, options)
         mount_page(app, service, explainer.explain, "SYNTHETIC phantoms")
         with serving(app) as url:
@@ -161,13 +153,14 @@ def test_the_slider_changes_the_strength_of_the_overlay(
         assert opacity(browser) == float(value)
 
 
-def test_a_refused_picture_is_shown_without_decision_and_its_details_as_text(
+def test_a_refused_picture_is_shown_without_decision_and_with_the_reason(
     site: tuple[str, Path], browser: Chrome, tmp_path: Path
 ) -> None:
     browser.get(f"{site[0]}/en/")
     send(browser, tmp_path, "black.png", BLACK)
     assert text_of(browser, ".answer h2") == "No answer for this file"
-    assert "<b>a black</b> picture" in text_of(browser, ".answer")
+    assert "It is blank" in text_of(browser, ".answer .big")
+    assert "grey values deviate by 0.0" in text_of(browser, ".answer")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".stack img")) == 1
     assert browser.find_elements(By.CSS_SELECTOR, "input[type=range], .bar") == []
 

@@ -182,7 +182,7 @@ def test_hundreds_of_spoilt_uploads_are_answered_and_leave_no_file(
     names = ("a.png", "../a.png", "/tmp/a", "..\\..\\a", "%2e%2e/a", "con", "a;b|c", "\n", "")
     for seed in range(400):
         answer = send(client, spoilt(seed), names[seed % len(names)] or "x", "image/png")
-        assert answer.status_code in (200, 413, 422), answer.text
+        assert answer.status_code in (200, 413, 415, 422), answer.text
         assert set(answer.json()) >= {"reason", "detail"}
     assert send(client, encode(GREY)).status_code == 200
     assert list(tmp_path.rglob("*")) == []

@@ -18,8 +18,11 @@ from chest_xray.serving.guard import Guard
 from chest_xray.serving.options import LOOPBACK, Serving
 from chest_xray.serving.service import Service
 
-# Reasons why there is no picture at all; any other is told of a picture that was read.
-UNREADABLE = ("empty", "not_an_image", "truncated", "unreadable", "undecodable")
+# Reasons why there is no picture to judge; any other is told of a picture that was read.
+STATUS = {
+    **dict.fromkeys(("empty", "not_an_image", "truncated", "unreadable", "undecodable"), 422),
+    **{"too_large": 413, "unsupported_dicom": 415},
+}
 DESCRIPTION = "Pneumonia in chest radiographs of children. For teaching and research; not a medical device."
 
 router = APIRouter()
@@ -72,6 +75,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is no multipart form."},
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The upload or the picture is too large."},
+    415: {"model": Problem, "description": "A DICOM file without a single picture of a kind that is read."},
     422: {"model": Problem, "description": "There is no file, or it holds no picture."},
     503: {"model": Problem, "description": "Too many requests at once; see Retry-After."},
 }
@@ -85,10 +89,8 @@ async def predict(file: UploadFile, service: Answering) -> Answer:
     decision.
     """
     prediction = await service.predict(await file.read())
-    if prediction.reason == "too_large":
-        raise HTTPException(413, {"reason": prediction.reason, "detail": prediction.detail})
-    if prediction.reason in UNREADABLE:
-        raise HTTPException(422, {"reason": prediction.reason, "detail": prediction.detail})
+    if status := STATUS.get(prediction.reason or ""):
+        raise HTTPException(status, {"reason": prediction.reason, "detail": prediction.detail})
     return _answer(prediction)
 
 

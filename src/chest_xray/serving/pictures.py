@@ -2,14 +2,15 @@
 
 import base64
 import io
-import math
 import tempfile
 from typing import Any
 
-from chest_xray.decoding import decode_grey
+from chest_xray.decoding import decode_grey, fit_grey
+from chest_xray.dicom import read_dicom, tell_dicom
 from chest_xray.integrity import describe_image
 from chest_xray.types import Array
 
+MOST_MEGAPIXELS = 200  # What the service refuses is not shown either; this bounds what is decoded for showing alone.
 SIDE = 512  # pixels of the longer side of what is shown
 # Faint to strong, told apart by colour-blind readers and from the grey below: matplotlib's plasma without its dark end.
 HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
@@ -26,14 +27,33 @@ def show_picture(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, in
         A data URL, and width and height in pixels; None where the file cannot be shown.
     """
     try:
-        facts = describe_image(io.BytesIO(data), math.inf)
-        geometry = preparation["geometry"]
-        given = facts if geometry == "stretch" else preparation
-        scale = SIDE / max(given["width"], given["height"])
-        width, height = (max(1, round(given[side] * scale)) for side in ("width", "height"))
-        return encode_png(decode_grey(data, (width, height), geometry)), width, height
+        return _show_dicom(data, preparation) if tell_dicom(data) else _show_plain(data, preparation)
     except Exception:  # It is shown for orientation only; why it was refused is told beside it.
         return None
+
+
+def _show_plain(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int] | None:
+    facts = describe_image(io.BytesIO(data), MOST_MEGAPIXELS)
+    if "reason" in facts:
+        return None
+    size = _size((facts["width"], facts["height"]), preparation)
+    return encode_png(decode_grey(data, size, preparation["geometry"])), *size
+
+
+def _show_dicom(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int]:
+    import numpy as np
+
+    image = read_dicom(data, MOST_MEGAPIXELS)
+    size = _size(image.size, preparation)
+    return encode_png(np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))), *size
+
+
+def _size(original: tuple[int, int], preparation: dict[str, Any]) -> tuple[int, int]:
+    """Width and height of what is shown: a stretched picture is shown as it was, any other as the network gets it."""
+    stretched = preparation["geometry"] == "stretch"
+    width, height = original if stretched else (preparation["width"], preparation["height"])
+    scale = SIDE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class Explainer:

@@ -1,15 +1,13 @@
 """The network as the server and the page share it: loaded once, decoding on several threads, computing on one."""
 
 import asyncio
-import io
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from chest_xray.integrity import describe_image
-from chest_xray.predictor import Prediction, Predictor
+from chest_xray.predictor import Prediction, Predictor, Prepared
 from chest_xray.serving.batching import Batcher
 from chest_xray.serving.options import Serving
 from chest_xray.types import Array
@@ -57,6 +55,7 @@ class Service:
         except Exception as error:
             self._on_failure(error)
             raise
+        predictor.limit_megapixels(self.options.max_megapixels)
         logger.info("Ready: network %s", predictor.fingerprint)
         return predictor
 
@@ -69,7 +68,7 @@ class Service:
         """Wait until the network is loaded."""
         return await asyncio.shield(self._loaded)
 
-    async def read(self, data: bytes) -> "Array | Prediction":
+    async def read(self, data: bytes) -> Prepared:
         """Prepare one image.
 
         Args:
@@ -79,7 +78,7 @@ class Service:
             uint8 of shape (height, width), or the refusal.
         """
         predictor = await self.predictor()
-        return await self.decode(_read_within, predictor, data, self.options.max_megapixels)
+        return await self.decode(predictor.read, data)
 
     async def predict(self, data: bytes) -> Prediction:
         """Answer for the bytes of one file."""
@@ -103,10 +102,3 @@ class Service:
     async def decode(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Call a function on one of the threads for decoding."""
         return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
-
-
-def _read_within(predictor: Predictor, data: bytes, max_megapixels: float) -> "Array | Prediction":
-    facts = describe_image(io.BytesIO(data), max_megapixels)
-    if facts.get("reason") == "too large":
-        return Prediction.refuse("too_large", facts["detail"])
-    return predictor.read(data)

@@ -112,7 +112,7 @@ def _listen(options: Serving) -> socket.socket:
         return socket.create_server((options.host, options.port), family=family, backlog=1024)
     except OSError as error:
         raise InputError(
-            f"cannot listen on {options.host}, port {options.port}: {error.strerror or error}. "
+            f"cannot listen on {options.host}, port {options.port}: {os.strerror(error.errno) if error.errno else error}. "
             "Choose another with --port or --host; port 0 takes any that is free."
         ) from error
 
