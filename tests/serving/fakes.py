@@ -39,9 +39,9 @@ class Fake(Predictor):
         time.sleep(self.seconds)
         if (pixels == 13).all(axis=(1, 2)).any():
             raise RuntimeError("unlucky")
-        return [self._say(float(each.mean()) / 255) for each in pixels]
+        return [self._tell(float(each.mean()) / 255) for each in pixels]
 
-    def _say(self, probability: float) -> Prediction:
+    def _tell(self, probability: float) -> Prediction:
         if probability == 0:
             return Prediction.refuse("unlike", "a black picture", 9.0)
         return Prediction(probability, "PNEUMONIA" if probability >= 0.5 else "NORMAL", None, "", 1.0)

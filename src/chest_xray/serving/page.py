@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from chest_xray.predictor import Prediction
 from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
+from chest_xray.serving.speaking import SpeakLanguage
 from chest_xray.serving.speech import Speech, read_style
 from chest_xray.types import Array
 
@@ -22,12 +23,6 @@ Explain = Callable[[Array], Array]
 LANGUAGES = ("en", "ru")
 KEPT = 60  # seconds for which Gradio keeps an upload, in a folder that goes with the server
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]  # None of them is fetched.
-# Gradio's own words ("Drop File Here") follow the browser's language; here they follow that of the page.
-LANGUAGE_OF_WIDGETS = """<script>
-Object.defineProperty(navigator, "language", {{get: () => "{0}"}});
-Object.defineProperty(navigator, "languages", {{get: () => ["{0}"]}});
-document.documentElement.lang = "{0}";
-</script>"""
 
 
 def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
@@ -52,6 +47,7 @@ def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: st
     def give_manifest() -> dict[str, str]:  # Gradio's page asks for it.
         return {"name": "chest-xray"}
 
+    app.add_middleware(SpeakLanguage, languages={f"/{language}/": language for language in LANGUAGES})
     style = read_style()
     for language in LANGUAGES:
         speech = Speech(language, data_source)
@@ -62,7 +58,6 @@ def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: st
             **{"footer_links": [], "run_history": False, "ssr_mode": False, "pwa": False, "mcp_server": False},
             **{"max_file_size": service.options.max_upload_bytes, "show_error": False, "css": style},
             theme=gradio.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"]),
-            head=LANGUAGE_OF_WIDGETS.format(language),
         )
 
 

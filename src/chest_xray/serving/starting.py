@@ -111,8 +111,9 @@ def _listen(options: Serving) -> socket.socket:
     try:
         return socket.create_server((options.host, options.port), family=family, backlog=1024)
     except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
         raise InputError(
-            f"cannot listen on {options.host}, port {options.port}: {os.strerror(error.errno) if error.errno else error}. "
+            f"cannot listen on {options.host}, port {options.port}: {reason}. "
             "Choose another with --port or --host; port 0 takes any that is free."
         ) from error
 
