@@ -56,6 +56,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         ),
         ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
+        ("prediction", MADE_BY_DATA_PROCESSING, "augmented.packaged_keras does", ["export"]),
     ],
 )
 def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(

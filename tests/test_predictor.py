@@ -1,14 +1,19 @@
 """The same answer as the network gives, for any file; and a reason where there is none."""
 
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.uid import JPEG2000Lossless, RLELossless
 
 from chest_xray.options import InputError
 from chest_xray.predictor import Prediction, Predictor
 from chest_xray.radiographs import read_pixels
 from tests.builders import encode, make_packaged, make_pixels
+from tests.dicom_files import compress, make_dataset, write
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +48,103 @@ def test_a_file_without_a_contract_is_no_packaged_network(tmp_path: Path) -> Non
     (tmp_path / "a.keras").write_bytes(b"none")
     with pytest.raises(InputError, match=r"a\.keras is no packaged network .*Make one with `kedro run --pipelines=ex"):
         Predictor.load(tmp_path / "a.keras")
+
+
+def test_a_dicom_file_gets_the_answer_of_the_same_picture_as_png(predictor: Predictor) -> None:
+    pixels = make_pixels(1, 80, 60)[0]
+    as_png, as_dicom = predictor.predict([encode(pixels), write(make_dataset(pixels))])
+    assert as_png == as_dicom
+    assert as_png.reason is None
+
+
+def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
+    pixels = make_pixels(1, 80, 60)[0]
+    shallow, deep = predictor.predict([encode(pixels), encode(pixels.astype(np.uint16) << 8)])
+    assert shallow.probability == pytest.approx(deep.probability, abs=0.01)
+
+
+def test_an_image_unlike_those_for_training_gets_no_answer_but_its_distance(tmp_path: Path) -> None:
+    strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_distance=0.5))
+    (refused,) = strict.predict([encode(make_pixels(1, 80, 60)[0])])
+    assert refused[:3] == (None, None, "unlike_training")
+    assert refused.distance is not None
+    assert refused.distance > 0.5
+    assert refused.detail == (
+        f"a distance of {refused.distance:.1f} to the radiographs for training; expected at most 0.5"
+    )
+
+
+def test_the_decision_follows_the_output_of_the_network_and_not_the_probability(tmp_path: Path) -> None:
+    files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
+    known = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
+    middle = sorted(each.probability for each in known if each.probability is not None)[10]
+    split = Predictor.load(make_packaged(tmp_path / "b.keras", threshold=middle)).predict(files)
+    assert [each.decision for each in split].count("PNEUMONIA") == 10
+    for answer in split:
+        assert answer.probability is not None
+        assert answer.decision == ("PNEUMONIA" if answer.probability >= middle else "NORMAL")
+
+
+GREY = make_pixels(1, 80, 60)[0]
+WHOLE = {
+    "jpeg": encode(GREY, "JPEG"),
+    "png": encode(GREY),
+    "dicom": write(make_dataset(GREY)),
+    "rle": write(compress(make_dataset(GREY), RLELossless)),
+    "jpeg2000": write(compress(make_dataset(GREY), JPEG2000Lossless)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow and pydicom say what they doubt.
+@pytest.mark.parametrize("kind", WHOLE)
+def test_damaged_files_get_a_reason_and_raise_nothing(predictor: Predictor, kind: str) -> None:
+    rng, whole = np.random.default_rng(2018), WHOLE[kind]
+    assert predictor.predict([whole])[0].reason is None
+    cut = [whole[: int(len(whole) * share)] for share in (0, 0.01, 0.1, 0.5, 0.9, 0.99)]
+    for answer in predictor.predict(cut):
+        assert answer.reason is not None
+        assert answer.detail
+    for _ in range(60):
+        damaged = np.frombuffer(whole, np.uint8).copy()
+        damaged[rng.integers(0, len(whole), 8)] = rng.integers(0, 256, 8)
+        (answer,) = predictor.predict([damaged.tobytes()])
+        assert (answer.reason is None) == (answer.probability is not None)
+
+
+def png_bomb() -> bytes:
+    """A PNG of a few bytes that says it has 20,000 x 20,000 pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + header
+        + struct.pack(">I", zlib.crc32(header))
+        + WHOLE["png"][33:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (lambda: b"", "empty"),
+        (lambda: np.random.default_rng(0).bytes(10_000), "not_an_image"),
+        (lambda: b"%PDF-1.7" + bytes(1000), "not_an_image"),
+        (png_bomb, "too_large"),
+        (lambda: encode(np.zeros((80, 60), np.uint8)), "blank"),
+        (lambda: encode(make_pixels(1, 20, 60)[0]), "too_small"),
+        (lambda: encode(make_pixels(1, 40, 400)[0]), "extreme_aspect"),
+        (lambda: encode(np.stack([GREY, GREY // 2, GREY // 4], axis=-1)), "colour"),
+        (lambda: write(make_dataset(np.stack([GREY, GREY]), NumberOfFrames=2)), "unsupported_dicom"),
+    ],
+)
+def test_each_kind_of_refusal_has_its_reason(predictor: Predictor, data: Any, reason: str) -> None:
+    (answer,) = predictor.predict([data()])
+    assert answer.reason == reason
+    assert answer.detail
+    assert (answer.probability, answer.decision) == (None, None)
+
+
+def test_a_file_that_is_not_there_is_unreadable(predictor: Predictor, tmp_path: Path) -> None:
+    (answer,) = predictor.predict([str(tmp_path / "none.png")])
+    assert answer.reason == "unreadable"
+    assert "none.png" in answer.detail

@@ -10,7 +10,16 @@ import pytest
 from tests.conftest import run_kedro
 
 ENVIRONMENT = "--env=test"
-PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "download", "ensemble", "export")
+PIPELINES = (
+    "data_processing",
+    "modeling",
+    "evaluation",
+    "augmentation",
+    "download",
+    "ensemble",
+    "export",
+    "prediction",
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +27,7 @@ PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation", "downl
     [
         ("evaluation", ["data_processing", "modeling"]),
         ("ensemble", ["data_processing", "augmentation"]),
+        ("prediction", ["export"]),
     ],
 )
 def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(

@@ -15,7 +15,8 @@ from tests.conftest import ROOT, copy_project, run_kedro
 
 ENVIRONMENT = "--env=test"
 DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
-AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "ensemble", "export")  # Download has its own test.
+# Download has its own test.
+AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "ensemble", "export", "prediction")
 RUNS = ("baseline", "augmented", "seed_2", "seed_3", "seed_4", "seed_5", "ensemble")
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {"indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"}
@@ -44,7 +45,8 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
 
 def made_in(project: Path) -> set[str]:
     """Every file below the data folder, but for the raw images; an array that is stored as a folder counts as one."""
-    arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith("ComputedArrayDataset")}
+    in_folders = ("ComputedArrayDataset", "ShardedTableDataset")
+    arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
     files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
     names = {next((each for each in arrays if name.startswith(f"{each}/")), name) for name in files}
     return {name for name in names if not name.startswith("data/test/01_raw/")}
@@ -72,7 +74,11 @@ def step_by_step(
     """A project in which each pipeline ran alone, in order; and what each printed."""
     project = copy_project(tmp_path_factory.mktemp("step_by_step") / "project")
     shutil.copytree(prepared_project / "data", project / "data")
-    printed = {name: run_kedro(project, "run", ENVIRONMENT, f"--pipelines={name}") for name in AFTER_DATA_PROCESSING}
+    images = {"prediction": [f"--params=images={prepared_project}/data/test/01_raw/phantoms/test"]}
+    printed = {
+        name: run_kedro(project, "run", ENVIRONMENT, f"--pipelines={name}", *images.get(name, []))
+        for name in AFTER_DATA_PROCESSING
+    }
     return project, printed
 
 
@@ -117,6 +123,25 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
     augmented, third_run = (read_predictions(project, run) for run in ("augmented", "third"))
     pd.testing.assert_frame_equal(third_run, augmented, check_exact=True)
     assert (augmented["probability"] != read_predictions(project, "baseline")["probability"]).any()
+
+
+def test_images_predicted_one_by_one_get_the_answers_of_the_evaluation(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    output = step_by_step[0] / "data/test/07_model_output"
+    found = pd.read_parquet(output / "predictions/all.parquet").set_index("path")
+    known = pd.read_parquet(output / "augmented/test_predictions.parquet").set_index("path").loc[found.index]
+    point = json.loads((step_by_step[0] / "data/test/06_models/augmented/operating_point.json").read_text())
+    assert len(found) == 26
+    scored = found["reason"].isna()
+    assert set(found.loc[~scored, "reason"]) <= {"unlike_training"}
+    assert scored.sum() > 13
+    np.testing.assert_allclose(found["probability"][scored], known["calibrated"][scored], rtol=1e-4)
+    called = (known["probability"] >= point["threshold"]).map({True: "PNEUMONIA", False: "NORMAL"})
+    assert found["decision"][scored].tolist() == called[scored].tolist()
+    pd.testing.assert_frame_equal(
+        pd.read_csv(output / "predictions/all.csv", index_col="path"), found, check_dtype=False
+    )
 
 
 def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:

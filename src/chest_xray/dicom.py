@@ -1,7 +1,6 @@
 """From the bytes of a DICOM file to one upright grey image, as its own window shows it."""
 
 import io
-import warnings
 from typing import Any
 
 from chest_xray.types import Array
@@ -43,15 +42,13 @@ def read_dicom(data: bytes, max_megapixels: float) -> Any:
     from PIL import Image
     from pydicom import dcmread
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's doubts about values that decide nothing here.
-        _refuse_bomb(data, max_megapixels)
-        dataset = dcmread(io.BytesIO(data))
-        _refuse_unsupported(dataset, max_megapixels)
-        pixels = dataset.pixel_array
-        if dataset.PhotometricInterpretation in COLOUR:
-            return Image.fromarray(_colours(pixels, dataset.BitsStored))
-        grey = _window(pixels, dataset)
+    _refuse_bomb(data, max_megapixels)
+    dataset = dcmread(io.BytesIO(data))
+    _refuse_unsupported(dataset, max_megapixels)
+    pixels = dataset.pixel_array
+    if dataset.PhotometricInterpretation in COLOUR:
+        return Image.fromarray(_colours(pixels, dataset.BitsStored))
+    grey = _window(pixels, dataset)
     return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
 
 

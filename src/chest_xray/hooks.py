@@ -13,7 +13,7 @@ from kedro.validation.exceptions import ParameterValidationError
 
 from chest_xray.options import InputError
 
-CATALOG_PARAMETERS = {"data_root", "split_table"}  # The catalog reads them; no node does.
+CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
 
 class CheckInputs:

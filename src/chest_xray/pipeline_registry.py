@@ -2,7 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import augmentation, data_processing, download, ensemble, evaluation, export, modeling
+from chest_xray.pipelines import (
+    augmentation,
+    data_processing,
+    download,
+    ensemble,
+    evaluation,
+    export,
+    modeling,
+    prediction,
+)
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -17,5 +26,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "download": download.create_pipeline(),
         "ensemble": ensemble.create_pipeline(),
         "export": export.create_pipeline("augmented"),
+        "prediction": prediction.create_pipeline("augmented"),
     }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

@@ -57,7 +57,7 @@ class Predictor:
     Args:
         contract: What `pipelines/export` wrote of the network.
         familiarity: From `acceptance.fit_familiarity`.
-        fingerprint: The first 16 hexadecimal digits of the SHA-256 of its file, as `sha256sum` gives it.
+        fingerprint: Of its file; see `tell_fingerprint`.
         logits: Gives the logits, float32 of shape (n,), of uint8 images of shape (n, height, width).
     """
 
@@ -95,7 +95,7 @@ class Predictor:
                 f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {FAMILIARITY} "
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
-        return cls(contract, familiarity, hashlib.sha256(data).hexdigest()[:16], _load_logits(data))
+        return cls(contract, familiarity, tell_fingerprint(data), _load_logits(data))
 
     def limit_megapixels(self, most: float) -> None:
         """Decode no larger images than these, whatever the contract allows."""
@@ -199,6 +199,11 @@ class Predictor:
             )
             return Prediction.refuse("unlike_training", detail, distance)
         return Prediction(probability, self.contract["labels"][diseased], None, "", distance)
+
+
+def tell_fingerprint(packaged: bytes) -> str:
+    """Give the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
+    return hashlib.sha256(packaged).hexdigest()[:16]
 
 
 def _read_file(path: str) -> bytes:

@@ -2,9 +2,12 @@
 
 import json
 import logging
+import lzma
 import shutil
 import stat
+import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -59,7 +62,7 @@ def unpack(plan: Unpacking, target: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        _extract(plan, part)
+        extract(plan, part)
         root = _find_splits(part, plan.archive["path"])
         (root / MARKER).write_text(json.dumps(plan.archive), "utf-8")
         if target.exists():
@@ -69,7 +72,12 @@ def unpack(plan: Unpacking, target: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _extract(plan: Unpacking, part: Path) -> None:
+def extract(plan: Unpacking, part: Path) -> None:
+    """Unpack all files but junk of a zip archive into an empty folder.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, or is too large.
+    """
     from tqdm import tqdm
 
     try:
@@ -86,6 +94,30 @@ def _extract(plan: Unpacking, part: Path) -> None:
         raise DatasetError(f"{plan.archive['path']} is no sound zip archive: {error}. Get it again.") from error
 
 
+def extract_tar(plan: Unpacking, part: Path) -> None:
+    """Unpack all files but junk of a tar archive, packed in any way that Python knows, in one pass.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, holds a link or a device, or is too large; what
+            was unpacked until then is left in `part`.
+    """
+    path, num_files, total = plan.archive["path"], 0, 0
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                if member.isdir() or tell_junk(member.name):
+                    continue
+                num_files, total = num_files + 1, total + member.size
+                _refuse_excess(plan, num_files, total)
+                if not member.isfile():
+                    raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device.")
+                archive.extract(member, part, filter="data")
+    except tarfile.FilterError as error:
+        raise DatasetError(f"{path} is refused: {error}.") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DatasetError(f"{path} is no sound tar archive: {error}. Get it again.") from error
+
+
 def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
     for member in archive.infolist():
         if problem := _tell_danger(member):
@@ -94,18 +126,23 @@ def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.Z
                 "an entry; get it from another source."
             )
     members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
-    total, packed = sum(each.file_size for each in members), Path(plan.archive["path"]).stat().st_size
+    _refuse_excess(plan, len(members), sum(each.file_size for each in members))
+    return members
+
+
+def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
+    packed = Path(plan.archive["path"]).stat().st_size
     for what, found, limit in (
         ("max_gigabytes", total / 1e9, plan.max_gigabytes),
-        ("max_files", len(members), plan.max_files),
+        ("max_files", num_files, plan.max_files),
         ("max_ratio", total / packed, plan.max_ratio),
     ):
         if found > limit:
             raise DatasetError(
-                f"{plan.archive['path']} is refused: it would unpack to {len(members)} files of {total / 1e9:.3g} GB, "
-                f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g}."
+                f"{plan.archive['path']} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
+                f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g} "
+                "(for prediction, the limits of new_images in conf/base/catalog.yml)."
             )
-    return members
 
 
 def _tell_danger(member: zipfile.ZipInfo) -> str | None:

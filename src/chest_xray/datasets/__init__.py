@@ -6,8 +6,10 @@ from chest_xray.datasets.checkpoint import CheckpointDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
+from chest_xray.datasets.new_images import NewImagesDataset
 from chest_xray.datasets.packaged_model import PackagedModelDataset
 from chest_xray.datasets.phantom_folder import PhantomFolderDataset
+from chest_xray.datasets.sharded_table import ShardedTableDataset
 from chest_xray.datasets.split_table import SplitTableDataset
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",
+    "NewImagesDataset",
     "PackagedModelDataset",
     "PhantomFolderDataset",
+    "ShardedTableDataset",
     "SplitTableDataset",
     "UnpackedFolderDataset",
 ]

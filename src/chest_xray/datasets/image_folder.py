@@ -48,7 +48,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
 
         filesystem, root = fsspec.core.url_to_fs(self._path)
         folder = _find_split(filesystem, root, self._path)
-        rows = sorted(_list_files(filesystem, folder))
+        rows = sorted(list_files(filesystem, folder))
         if not rows:
             raise DatasetError(f"{self._path} holds no files. {REMEDY}")
         files = pd.DataFrame(rows, columns=["path", "bytes", "modified", "problem"])
@@ -68,8 +68,12 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
         return {"path": self._path}
 
 
-def _list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
-    """Walk a folder; a folder that cannot be listed becomes a row itself, which fsspec's own `find` leaves out."""
+def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
+    """Walk a folder; a folder that cannot be listed becomes a row itself, which fsspec's own `find` leaves out.
+
+    Yields:
+        Path, bytes, time of the last change and why it cannot be opened (empty for most), of each file.
+    """
     try:
         entries = filesystem.ls(folder, detail=True)
     except PermissionError:
@@ -77,7 +81,7 @@ def _list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, s
         return
     for entry in entries:
         if entry["type"] == "directory":
-            yield from _list_files(filesystem, entry["name"])
+            yield from list_files(filesystem, entry["name"])
         else:
             modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
             # A pipe or a device would hang or feed a reader for ever.

@@ -1,0 +1,140 @@
+"""Every file gets one row, whatever it is, in order; a killed run goes on, and a cluster gives the same rows."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from chest_xray.datasets import NewImagesDataset, ShardedTableDataset
+from chest_xray.options import InputError
+from chest_xray.pipelines.prediction.nodes import Scoring, plan_predictions
+from chest_xray.pipelines.prediction.shards import score_shard
+from tests.builders import encode, make_packaged, make_pixels
+from tests.dicom_files import make_dataset, write
+
+COLUMNS = ["path", "probability", "decision", "model", "distance", "reason", "detail"]
+
+
+@pytest.fixture(scope="module")
+def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_packaged(tmp_path_factory.mktemp("model") / "packaged.keras")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve radiographs, one of them DICOM, and what else lies about in folders."""
+    folder = tmp_path_factory.mktemp("images")
+    for number, pixels in enumerate(make_pixels(11, 80, 60)):
+        (folder / f"{number:02d}.jpeg").write_bytes(encode(pixels, "JPEG"))
+    (folder / "12").write_bytes(write(make_dataset(make_pixels(1, 80, 60)[0])))
+    (folder / "13.png").write_bytes(b"no image")
+    (folder / "14.png").symlink_to(folder / "none")
+    (folder / os.fsdecode(b"15\xff.png")).write_bytes(b"")
+    return folder
+
+
+def list_images(folder: Path) -> Any:
+    return NewImagesDataset(path=str(folder), unpacked=str(folder / "unpacked"), limits={}).load()
+
+
+def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.DataFrame:
+    scoring = Scoring.model_validate({"shard": 4, "engine": "local", **changes})
+    store = ShardedTableDataset(filepath=str(output))
+    store.save(plan_predictions(list_images(images), packaged.read_bytes(), scoring))
+    return store.load()
+
+
+def test_every_file_has_its_row_with_an_answer_or_a_reason(images: Path, packaged: Path, tmp_path: Path) -> None:
+    table = predict(images, packaged, tmp_path)
+    assert table.columns.tolist() == COLUMNS
+    assert [path.rsplit("/", 1)[1] for path in table["path"]][11:] == ["12", "13.png", "14.png", "15\\udcff.png"]
+    assert table["reason"].fillna("").tolist() == [""] * 12 + ["not_an_image", "unreadable", "empty"]
+    assert table["probability"].notna().tolist() == [True] * 12 + [False] * 3
+    assert set(table["decision"].dropna()) <= {"NORMAL", "PNEUMONIA"}
+    assert table["model"].nunique() == 1
+    assert pd.read_csv(tmp_path / "all.csv", dtype={"model": str})["detail"].notna().sum() == 3
+
+
+@pytest.mark.parametrize("shard", [1, 7, 100])
+def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_path: Path, shard: int) -> None:
+    pd.testing.assert_frame_equal(
+        predict(images, packaged, tmp_path / "a", shard=shard), predict(images, packaged, tmp_path / "b"), rtol=1e-5
+    )
+
+
+def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, packaged: Path) -> None:
+    files = list_images(images)
+    scoring = Scoring(shard=4, engine="local")
+    before = plan_predictions(files, packaged.read_bytes(), scoring)
+    assert plan_predictions(files, packaged.read_bytes(), scoring).keys == before.keys
+    files[5] = files[5]._replace(size=1)
+    changed = [a != b for a, b in zip(plan_predictions(files, b"same", scoring).keys, before.keys, strict=True)]
+    assert changed == [True] * 4
+    again = plan_predictions(files, packaged.read_bytes(), scoring)
+    assert [a != b for a, b in zip(again.keys, before.keys, strict=True)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("engine", ["dask", "remote"])
+def test_an_engine_that_is_none_stops_the_run(engine: str) -> None:
+    with pytest.raises(InputError, match=f"engine: received '{engine}', but String should match pattern"):
+        Scoring.model_validate({"shard": 4, "engine": engine})
+
+
+SLOW_RUN = """
+import sys, time
+from pathlib import Path
+from chest_xray.pipelines.prediction import shards
+from tests.pipelines.prediction.test_prediction import predict
+score = shards.score_shard
+def slowly(files, packaged):
+    table = score(files, packaged)
+    print(len(files), flush=True)
+    time.sleep(1)
+    return table
+shards.score_shard = slowly
+predict(*map(Path, sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_after_a_kill_only_the_unfinished_shards_are_scored(
+    images: Path, packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", SLOW_RUN, str(images), str(packaged), str(tmp_path / "killed")]
+    path = {**os.environ, "PYTHONPATH": "src:."}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=path) as run:
+        assert run.stdout is not None
+        for _ in range(2):
+            run.stdout.readline()  # The second shard is scored, the first is on disk.
+        time.sleep(0.1)
+        os.kill(run.pid, signal.SIGKILL)
+    done = len(list((tmp_path / "killed/shards").glob("*.parquet")))
+    assert 1 <= done < 4
+    scored = []
+
+    def count(files: Any, packaged: bytes) -> Any:
+        scored.append(files)
+        return score_shard(files, packaged)
+
+    monkeypatch.setattr("chest_xray.pipelines.prediction.shards.score_shard", count)
+    table = predict(images, packaged, tmp_path / "killed")
+    assert len(scored) == 4 - done
+    pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "undisturbed"))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Of the cluster, about a worker that it lost.
+def test_a_cluster_that_loses_a_worker_gives_the_same_rows(images: Path, packaged: Path, tmp_path: Path) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {cluster.workers[0].pid}"])
+        table = predict(images, packaged, tmp_path / "cluster", shard=1, engine=cluster.scheduler_address)
+        killer.wait()
+    pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "local", shard=1))
