@@ -19,6 +19,7 @@ CONTRACT = {
     "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}},
     "acceptance": {
         "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
+        | {"max_distance": 5.5}
     },
     "labels": ["NORMAL", "PNEUMONIA"],
     "operating_point": make_point(0.5),
