@@ -97,6 +97,10 @@ class Predictor:
             ) from error
         return cls(contract, familiarity, tell_fingerprint(data), _load_logits(data))
 
+    def limit_megapixels(self, most: float) -> None:
+        """Decode no larger images than these, whatever the contract allows."""
+        self._limits = {**self._limits, "max_megapixels": min(most, self._limits["max_megapixels"])}
+
     def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
         """Answer for files.
 

@@ -1,0 +1,152 @@
+"""From the project's settings to a running server that keeps its temporary files to itself."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from chest_xray.options import InputError
+from chest_xray.serving.options import LOOPBACK, Serving
+
+logger = logging.getLogger(__name__)
+
+NETWORK = "augmented.packaged_keras"
+
+
+class Project(NamedTuple):
+    """What the server needs of the project."""
+
+    options: Serving
+    network: bytes  # The packaged network's file.
+    data_source: str
+
+
+def read_project(env: str | None, params: dict[str, Any]) -> Project:
+    """Read settings and network of an environment.
+
+    Args:
+        env: As in `kedro run --env`.
+        params: As in `kedro run --params`, nested.
+
+    Raises:
+        InputError: The network has not been packaged yet, or a setting is wrong.
+    """
+    from kedro.framework.session import KedroSession
+
+    created: Any = KedroSession.create(env=env, runtime_params=params)  # Typed as the other kind, without a context.
+    with created as session:
+        context = session.load_context()
+        options = Serving.model_validate(context.params["serving"])
+        catalog = context.catalog
+        if not catalog.exists(NETWORK):
+            command = "kedro run --pipelines=export" + (f" --env={env}" if env else "")
+            raise InputError(
+                f"there is no packaged network at {catalog.get(NETWORK)._describe()['filepath']}; expected what the "
+                f"pipeline `export` leaves there. Run `{command}` first."
+            )
+        return Project(options, catalog.load(NETWORK), context.params["data_source"])
+
+
+def start(project: Project, with_page: bool, browser: bool) -> None:
+    """Serve until the user stops it.
+
+    Args:
+        project: Settings and network.
+        with_page: Whether people get a page beside what programs get.
+        browser: Whether the page is opened.
+
+    Raises:
+        InputError: A library is missing, the address is taken, or the network cannot be loaded.
+    """
+    require_libraries(("fastapi", "uvicorn", "multipart", *(["gradio"] if with_page else [])))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Uvicorn raises it again; without this no folder would go.
+    with _listen(project.options) as door, private_folder():
+        host, port = door.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        if project.options.host not in LOOPBACK:
+            logger.warning("Listening on %s: every machine that reaches this one can send pictures.", host)
+        if browser:
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+        logger.info("%s (stop with Ctrl+C)", f"Page: {url}/" if with_page else f"Server: {url}/openapi.json")
+        _run(project, with_page, door)
+
+
+def require_libraries(modules: tuple[str, ...]) -> None:
+    """Stop with the command that installs what is missing.
+
+    Raises:
+        InputError: A module of these is not installed.
+    """
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if not find_spec(name)]
+    if missing:
+        raise InputError(
+            f"{', '.join(missing)} not installed; expected the extra `serve`. Run `pip install -e '.[serve]'`."
+        )
+
+
+@contextmanager
+def private_folder() -> Iterator[str]:
+    """Put all temporary files of this process into a folder that only this user can read and that goes in the end."""
+    kept = tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
+        tempfile.tempdir = folder
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = kept
+
+
+def _listen(options: Serving) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family, backlog=1024)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise InputError(
+            f"cannot listen on {options.host}, port {options.port}: {reason}. "
+            "Choose another with --port or --host; port 0 takes any that is free."
+        ) from error
+
+
+def _run(project: Project, with_page: bool, door: socket.socket) -> None:
+    import uvicorn
+
+    from chest_xray.predictor import Predictor
+    from chest_xray.serving.app import create_app
+    from chest_xray.serving.pictures import Explainer
+    from chest_xray.serving.service import Service
+
+    failures: list[Exception] = []
+
+    def stop(error: Exception) -> None:
+        failures.append(error)
+        server.should_exit = True
+
+    explainer = Explainer(project.network)
+
+    def load() -> Predictor:
+        if with_page:
+            explainer.load()
+        return Predictor.load(project.network)
+
+    service = Service(load, project.options, stop)
+    app = create_app(service, project.options)
+    if with_page:
+        from chest_xray.serving.page import mount_page
+
+        mount_page(app, service, explainer.explain, project.data_source)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[door])
+    if failures:
+        raise failures[0]

@@ -1,0 +1,56 @@
+"""A `kedro demo` or `kedro serve` as a user starts it, in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PATIENCE = 180  # seconds; on an idle machine it takes 10
+
+
+class Started(NamedTuple):
+    """A running command."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+    scratch: Path  # what the process takes for the machine's folder of temporary files
+
+
+@contextmanager
+def started(command: str, project: Path, folder: Path) -> Iterator[Started]:
+    """Run a command on any free port of the loopback until the block is left.
+
+    Args:
+        command: "demo" or "serve".
+        project: A copy of the project with a packaged network in its environment `test`.
+        folder: For the log, and for `scratch`.
+    """
+    scratch, log = folder / "scratch", folder / "log"
+    scratch.mkdir()
+    arguments = [sys.executable, "-m", "kedro", command, "--env=test", "--port=0"]
+    arguments += ["--no-browser"] if command == "demo" else []
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TMPDIR": str(scratch)}
+    with log.open("w") as told:
+        process = subprocess.Popen(arguments, cwd=project, env=environment, stdout=told, stderr=told)
+        try:
+            yield Started(process, _wait_for_address(log, process), log, scratch)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and process.poll() is None:
+        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+            return found[0]
+        time.sleep(0.1)
+    pytest.fail(f"No server: {log.read_text()}")

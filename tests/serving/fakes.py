@@ -1,0 +1,72 @@
+"""A predictor that needs no network, and a server around it."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from chest_xray.predictor import Prediction, Predictor
+from chest_xray.serving.options import Serving
+from chest_xray.types import Array
+from tests.builders import make_point
+
+CONTRACT = {
+    "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}},
+    "acceptance": {
+        "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
+        | {"max_distance": 5.5}
+    },
+    "labels": ["NORMAL", "PNEUMONIA"],
+    "operating_point": make_point(0.5),
+}
+
+
+class Fake(Predictor):
+    """Says the mean grey value as the probability, and remembers how large its batches were."""
+
+    def __init__(self, seconds: float = 0.0):
+        super().__init__(CONTRACT, {}, "0123456789abcdef", lambda pixels: pixels)
+        self.seconds = seconds
+        self.batches: list[int] = []
+
+    def score(self, pixels: Array) -> list[Prediction]:
+        """Give mean / 255 of each image; black pictures are refused as unlike, and an image of 13s breaks the code."""
+        self.batches.append(len(pixels))
+        time.sleep(self.seconds)
+        if (pixels == 13).all(axis=(1, 2)).any():
+            raise RuntimeError("unlucky")
+        return [self._tell(float(each.mean()) / 255) for each in pixels]
+
+    def _tell(self, probability: float) -> Prediction:
+        if probability == 0:
+            return Prediction.refuse("unlike", "a black picture", 9.0)
+        return Prediction(probability, "PNEUMONIA" if probability >= 0.5 else "NORMAL", None, "", 1.0)
+
+
+def make_serving(**changes: Any) -> Serving:
+    """Limits small enough to reach."""
+    given = {
+        **{"host": "127.0.0.1", "port": 0, "language": "en", "max_upload_megabytes": 1, "max_megapixels": 1},
+        **{"max_files": 4, "upload_seconds": 10, "queue_length": 64, "decode_threads": 2, "batch_window_ms": 5},
+        "max_batch_size": 8,
+    }
+    return Serving.model_validate({**given, **changes})
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    """Run a server on the loopback until the block is left, and give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{door.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)

@@ -1,0 +1,209 @@
+"""The page in a real browser: an upload, its answer, the overlay, both languages, a phone; nothing asked elsewhere."""
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from chest_xray.datasets import PackagedModelDataset
+from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY, PackagedModel
+from chest_xray.phantoms import draw_phantom
+from tests.builders import encode, make_packaged
+from tests.conftest import copy_project
+from tests.serving.commands import PATIENCE, Started, started
+from tests.test_viz import BROWSER_FLAGS
+
+KEPT = 60  # seconds for which Gradio keeps an upload
+PHANTOM = encode(draw_phantom(np.random.default_rng(1), "bacterial"), "JPEG")
+BLACK = encode(np.zeros((40, 40), np.uint8))
+
+
+def with_evidence(path: Path) -> None:
+    """Make the weights of a packaged network positive, so that whatever is bright speaks for pneumonia."""
+    import keras
+
+    network = keras.saving.load_model(path)
+    network.set_weights([0.5 * np.abs(weights) for weights in network.get_weights()])
+    with zipfile.ZipFile(path) as archive:
+        contract = json.loads(archive.read(CONTRACT))
+        familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY))))
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract, familiarity))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    """A running `kedro demo`."""
+    folder = tmp_path_factory.mktemp("demo")
+    project = copy_project(folder / "project")
+    with_evidence(make_packaged(project / "data/test/06_models/augmented/packaged.keras"))
+    with started("demo", project, folder) as server:
+        with urlopen(f"{server.url}/model", timeout=PATIENCE):
+            yield server
+        assert "Traceback" not in server.log.read_text()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    """A headless Chromium with an empty profile that records its console and its requests."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    chrome = Chrome(options, Driver(driver))
+    yield chrome
+    assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
+    # A page that is left gives up its requests.
+    severe = [each for each in log(chrome, "browser") if each["level"] == "SEVERE" and "AbortError" not in str(each)]
+    chrome.quit()
+    assert severe == []
+
+
+def log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
+    return entries
+
+
+def asked_hosts(browser: Chrome) -> set[str]:
+    """Every host that the page asked for something, or tried to."""
+    events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
+    urls = [
+        urlsplit(each["params"]["request"]["url"]) for each in events if each["method"] == "Network.requestWillBeSent"
+    ]
+    return {url.hostname or "" for url in urls if url.scheme in ("http", "https", "ws", "wss")}
+
+
+def find(browser: Chrome, selector: str) -> Any:
+    """Wait for an element."""
+    return WebDriverWait(browser, PATIENCE, 0.05).until(lambda page: page.find_elements(By.CSS_SELECTOR, selector))[0]
+
+
+def text_of(browser: Chrome, selector: str) -> str:
+    return str(find(browser, selector).get_attribute("textContent"))
+
+
+def send(browser: Chrome, folder: Path, name: str, data: bytes) -> None:
+    (folder / name).write_bytes(data)
+    find(browser, "#upload input[type=file]").send_keys(str(folder / name))
+
+
+def opacity(browser: Chrome) -> float:
+    return float(browser.execute_script("return getComputedStyle(document.querySelector('.heat')).opacity"))
+
+
+def test_an_uploaded_picture_is_shown_with_its_overlay_probability_and_the_operating_point(
+    site: Started, browser: Chrome, tmp_path: Path
+) -> None:
+    browser.get(site.url)
+    assert browser.current_url == f"{site.url}/en/"
+    assert "Not a medical device" in text_of(browser, ".warning")
+    assert "Trained on: SYNTHETIC phantoms drawn by this project" in text_of(browser, ".source")
+    send(browser, tmp_path, "scan.jpg", PHANTOM)
+    heading = text_of(browser, ".answer h2")
+    assert heading in ("Above the threshold: PNEUMONIA", "Below the threshold: NORMAL")
+    answer = text_of(browser, ".answer")
+    assert "Probability of pneumonia" in answer
+    assert "finds 90% of the diseased (sensitivity) and clears 80% of the healthy" in " ".join(answer.split())
+    assert "holds where 50% of the children have pneumonia" in " ".join(answer.split())
+    shown = "return Array.from(document.querySelectorAll('.stack img')).map(each => each.naturalWidth)"
+    assert browser.execute_script(shown) == [512, 256]
+
+
+def test_the_slider_changes_the_strength_of_the_overlay(site: Started, browser: Chrome, tmp_path: Path) -> None:
+    browser.get(f"{site.url}/en/")
+    send(browser, tmp_path, "scan.jpg", PHANTOM)
+    slider = find(browser, "input[type=range]")
+    assert opacity(browser) == pytest.approx(0.5)
+    for value in ("0", "1"):
+        browser.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))", slider, value
+        )
+        assert opacity(browser) == float(value)
+
+
+def test_a_refused_picture_is_shown_without_decision_and_with_the_reason(
+    site: Started, browser: Chrome, tmp_path: Path
+) -> None:
+    browser.get(f"{site.url}/en/")
+    send(browser, tmp_path, "black.png", BLACK)
+    assert text_of(browser, ".answer h2") == "No answer for this file"
+    assert "It is blank" in text_of(browser, ".answer .big")
+    assert "grey values deviate by 0.0" in text_of(browser, ".answer")
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".stack img")) == 1
+    assert browser.find_elements(By.CSS_SELECTOR, "input[type=range], .bar") == []
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "The file is no picture"), ("ru", "Это не изображение")])
+def test_a_file_that_is_no_picture_is_told_in_words(
+    language: str, said: str, site: Started, browser: Chrome, tmp_path: Path
+) -> None:
+    browser.get(f"{site.url}/{language}/")
+    send(browser, tmp_path, "notes.txt", b"<script>alert(1)</script> no picture")
+    assert said in text_of(browser, ".answer .big")
+    assert browser.find_elements(By.CSS_SELECTOR, ".stack img") == []
+
+
+def test_the_page_changes_to_russian_with_gradios_own_words(site: Started, browser: Chrome) -> None:
+    browser.get(f"{site.url}/en/")
+    find(browser, ".head a").click()
+    WebDriverWait(browser, PATIENCE).until(lambda page: page.current_url == f"{site.url}/ru/")
+    assert "Не медицинское изделие" in text_of(browser, ".warning")
+    assert "Перетащите файл сюда" in text_of(browser, "#upload .wrap")
+    assert browser.execute_script("return document.documentElement.lang") == "ru"
+    find(browser, "#ask button.sm").click()
+    assert "Вероятность пневмонии" in text_of(browser, ".answer .big")
+    assert "," in text_of(browser, ".answer .big")  # the decimal mark
+
+
+def test_the_contract_of_the_network_can_be_read(site: Started, browser: Chrome) -> None:
+    browser.get(f"{site.url}/en/")
+    find(browser, "button.label-wrap").click()
+    facts = " ".join(text_of(browser, ".about").split())
+    assert "one grey channel, 32 x 32 pixels (stretch), values from 0 to 1" in facts
+    assert "Not a medical device" in facts
+
+
+def test_nothing_is_cut_off_on_a_phone(site: Started, browser: Chrome, tmp_path: Path) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    for language in ("en", "ru"):
+        browser.get(f"{site.url}/{language}/")
+        send(browser, tmp_path, "scan.jpg", PHANTOM)
+        find(browser, ".stack .heat")
+        wide = (
+            "return Array.from(document.querySelectorAll('.gradio-container *'))"
+            ".filter(each => each.getBoundingClientRect().right > 390.5 && each.offsetParent)"
+            ".map(each => each.tagName + '.' + each.className)"
+        )
+        assert browser.execute_script(wide) == []
+        answer, picture = (find(browser, each).rect["y"] for each in (".answer", ".picture"))
+        assert answer < picture
+
+
+def test_an_upload_lies_in_the_private_folder_and_is_gone_soon(site: Started, browser: Chrome, tmp_path: Path) -> None:
+    (folder,) = site.scratch.glob("chest-xray-*")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    browser.get(f"{site.url}/en/")
+    send(browser, tmp_path, "scan.jpg", PHANTOM + b"once")
+    find(browser, ".answer")
+    kept = [path for path in site.scratch.rglob("*") if path.is_file() and path.read_bytes() == PHANTOM + b"once"]
+    assert [path.name for path in kept] == ["scan.jpg"]
+    assert folder in kept[0].parents
+    WebDriverWait(browser, 2 * KEPT + 30, 0.5).until(lambda _: not kept[0].exists())
+    left = [path.name for path in site.scratch.rglob("*") if path.is_file()]
+    assert [name for name in left if not name.startswith("__autograph_generated")] == []  # TensorFlow's own

@@ -1,0 +1,303 @@
+"""The server answers as the predictor does, refuses what it must, and keeps nothing."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from chest_xray.predictor import Predictor
+from chest_xray.serving.app import create_app
+from chest_xray.serving.service import Service
+from tests.builders import encode, make_pixels
+from tests.serving.fakes import CONTRACT, Fake, make_serving, serving
+
+BASE = "http://127.0.0.1"
+GREY = np.full((16, 16), 51, np.uint8)  # 51 / 255 = 0.2
+
+
+def no_failure(error: Exception) -> None:
+    raise error
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    """A server with a fake predictor."""
+    options = make_serving()
+    with TestClient(create_app(Service(Fake, options, no_failure), options), base_url=BASE) as client:
+        client.get("/model")  # waits until the network is there
+        yield client
+
+
+def send(client: TestClient, data: bytes, name: str = "image.png", kind: str = "image/png") -> Any:
+    return client.post("/predict", files={"file": (name, data, kind)})
+
+
+def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
+    answer = send(client, encode(GREY))
+    assert answer.status_code == 200
+    assert answer.json() == {
+        **{"probability": pytest.approx(0.2), "decision": "NORMAL"},
+        **{"reason": None, "detail": "", "distance": 1.0},
+    }
+    assert send(client, encode(4 * GREY)).json()["decision"] == "PNEUMONIA"
+
+
+@pytest.mark.parametrize(
+    "name", ["scan", "scan.txt", "скан.dcm", "../../etc/passwd", "C:\\x\\..\\y.png", "a\0b", "*" * 500]
+)
+@pytest.mark.parametrize("kind", ["text/plain", "application/dicom", "no/such"])
+def test_the_content_of_a_file_counts_and_neither_its_name_nor_its_declared_type(
+    name: str, kind: str, client: TestClient
+) -> None:
+    assert send(client, encode(GREY), name, kind).json()["probability"] == pytest.approx(0.2)
+
+
+def test_a_picture_that_was_read_and_refused_is_answered_with_a_reason(client: TestClient) -> None:
+    answer = send(client, encode(0 * GREY))
+    assert answer.status_code == 200
+    assert answer.json() == {
+        **{"probability": None, "decision": None},
+        **{"reason": "unlike", "detail": "a black picture", "distance": 9.0},
+    }
+
+
+def bomb() -> bytes:
+    """9 megapixels in a few kilobytes."""
+    return encode(np.zeros((3000, 3000), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "reason"),
+    [
+        (b"", 422, "empty"),
+        (b"no picture at all", 422, "not_an_image"),
+        (encode(make_pixels(1, 200, 200)[0])[:5000], 422, "truncated"),
+        (encode(make_pixels(1, 200, 200)[0], "JPEG")[:5000], 422, "truncated"),
+        (bomb(), 413, "too_large"),
+        (bytes(1_500_000), 413, "too_large"),
+    ],
+)
+def test_what_is_no_picture_or_too_large_is_told_apart(
+    data: bytes, status: int, reason: str, client: TestClient
+) -> None:
+    answer = send(client, data)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert answer.json()["detail"]
+
+
+def test_an_upload_whose_length_is_not_told_is_cut_off_too(client: TestClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+    def parts() -> Iterator[bytes]:
+        yield head
+        for _ in range(40):
+            yield bytes(100_000)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = client.post("/predict", content=parts(), headers=kind)
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
+
+
+def test_several_images_are_answered_in_order_each_for_itself(client: TestClient) -> None:
+    files = [("files", (name, data)) for name, data in (("a", encode(GREY)), ("b", b"none"), ("c", encode(4 * GREY)))]
+    answer = client.post("/predict/batch", files=files)
+    assert answer.status_code == 200
+    found = answer.json()["answers"]
+    assert [each["reason"] for each in found] == [None, "not_an_image", None]
+    assert [each["decision"] for each in found] == ["NORMAL", None, "PNEUMONIA"]
+
+
+def test_too_many_files_are_refused(client: TestClient) -> None:
+    answer = client.post("/predict/batch", files=[("files", ("a", encode(GREY)))] * 5)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "invalid_request")
+    assert "at most 4 items" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status", "reason"),
+    [
+        (lambda client: client.post("/predict"), 422, "invalid_request"),
+        (lambda client: client.post("/predict", json={"file": "x"}), 422, "invalid_request"),
+        (lambda client: client.post("/predict", data={"file": "a field, not a file"}), 422, "invalid_request"),
+        (lambda client: client.post("/predict/batch", files={"file": b"x"}), 422, "invalid_request"),
+        (lambda client: client.get("/predict"), 405, "method_not_allowed"),
+        (lambda client: client.get("/nothing"), 404, "not_found"),
+        (lambda client: client.get("/docs"), 404, "not_found"),
+    ],
+)
+def test_a_mistaken_request_gets_a_reason_and_a_sentence(
+    request_of: Callable[[TestClient], Any], status: int, reason: str, client: TestClient
+) -> None:
+    answer = request_of(client)
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+    assert answer.json()["detail"]
+
+
+def test_health_and_model_say_which_network_answers(client: TestClient) -> None:
+    assert client.get("/health").json() == {"status": "ready"}
+    assert client.get("/model").json() == {"fingerprint": "0123456789abcdef", "contract": CONTRACT}
+
+
+def test_a_browser_is_told_to_ask_no_other_host_and_another_name_is_refused(client: TestClient) -> None:
+    answer = client.get("/openapi.json")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert "http" not in answer.headers["Content-Security-Policy"]
+    assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
+
+
+def spoilt(seed: int) -> bytes:
+    """Bytes that are no picture, or hardly: noise, cut, flipped, or with the beginning of one format."""
+    rng = random.Random(seed)
+    picture = encode(make_pixels(1, 60, 60, seed)[0], rng.choice(["PNG", "JPEG", "BMP", "GIF", "TIFF"]))
+    kind = seed % 4
+    if kind == 0:
+        return rng.randbytes(rng.randrange(2000))
+    if kind == 1:
+        return picture[: rng.randrange(len(picture))]
+    if kind == 2:
+        return rng.choice([b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", bytes(128) + b"DICM", b"GIF89a"]) + rng.randbytes(
+            500
+        )
+    flipped = bytearray(picture)
+    for _ in range(20):
+        flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+    return bytes(flipped)
+
+
+def test_hundreds_of_spoilt_uploads_are_answered_and_leave_no_file(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    names = ("a.png", "../a.png", "/tmp/a", "..\\..\\a", "%2e%2e/a", "con", "a;b|c", "\n", "")
+    for seed in range(400):
+        answer = send(client, spoilt(seed), names[seed % len(names)] or "x", "image/png")
+        assert answer.status_code in (200, 413, 415, 422), answer.text
+        assert set(answer.json()) >= {"reason", "detail"}
+    assert send(client, encode(GREY)).status_code == 200
+    assert list(tmp_path.rglob("*")) == []
+
+
+@asynccontextmanager
+async def running(predictor: Predictor, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+    options = make_serving(**changes)
+    service = Service(lambda: predictor, options, no_failure)
+    transport = httpx.ASGITransport(create_app(service, options), raise_app_exceptions=False)
+    async with service.running(), httpx.AsyncClient(transport=transport, base_url=BASE, timeout=30) as client:
+        await client.get("/model")
+        yield client
+
+
+async def post(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
+    return await client.post("/predict", files={"file": ("a", data)})
+
+
+def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_one() -> None:
+    pictures = [encode(pixels) for pixels in make_pixels(40)]
+
+    async def ask() -> None:
+        fake = Fake(seconds=0.02)
+        async with running(fake) as client:
+            together = await asyncio.gather(*(post(client, each) for each in pictures))
+            assert sum(fake.batches) == 40
+            assert max(fake.batches) == 8
+            assert len(fake.batches) < 15
+            alone = [await post(client, each) for each in pictures]
+            assert [each.json() for each in together] == [each.json() for each in alone]
+            assert len({each.json()["probability"] for each in alone}) > 30
+            assert fake.batches[-1] == 1
+
+    asyncio.run(ask())
+
+
+def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_given_back() -> None:
+    async def ask() -> None:
+        async with running(Fake(seconds=0.05), queue_length=5) as client:
+            answers = await asyncio.gather(*(post(client, encode(GREY)) for _ in range(20)))
+            assert sorted(each.status_code for each in answers) == [200] * 5 + [503] * 15
+            busy = next(each for each in answers if each.status_code == 503)
+            assert busy.headers["Retry-After"] == "1"
+            assert busy.json()["reason"] == "busy"
+            assert (await client.get("/health")).status_code == 200
+            for _ in range(6):
+                assert (await post(client, encode(GREY))).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back() -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        await asyncio.sleep(5)
+
+    async def ask() -> None:
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        async with running(Fake(), upload_seconds=0.1, queue_length=1) as client:
+            answer = await client.post("/predict", content=slow(), headers=kind)
+            assert (answer.status_code, answer.json()["reason"]) == (408, "request_timeout")
+            assert (await post(client, encode(GREY))).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_an_error_of_ours_fails_its_batch_and_nothing_after_it() -> None:
+    async def ask() -> None:
+        async with running(Fake()) as client:
+            assert (await post(client, encode(np.full((16, 16), 13, np.uint8)))).status_code == 500
+            assert (await post(client, encode(GREY))).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_a_client_that_leaves_does_not_stop_the_others() -> None:
+    async def ask() -> None:
+        fake = Fake(seconds=0.05)
+        async with running(fake) as client:
+            tasks = [asyncio.create_task(post(client, encode(GREY))) for _ in range(8)]
+            await asyncio.sleep(0.02)
+            for task in tasks[::2]:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [isinstance(each, asyncio.CancelledError) for each in answers] == [True, False] * 4
+            assert (await post(client, encode(GREY))).status_code == 200
+
+    asyncio.run(ask())
+
+
+def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_not_ready_before() -> None:
+    told: list[Exception] = []
+
+    def broken() -> Predictor:
+        raise OSError("no such file")
+
+    async def ask() -> None:
+        options = make_serving()
+        service = Service(broken, options, told.append)
+        async with service.running():
+            assert not service.ready
+            with pytest.raises(OSError, match="no such file"):
+                await service.predictor()
+
+    asyncio.run(ask())
+    assert [str(each) for each in told] == ["no such file"]
+
+
+def test_the_server_does_what_its_description_says(tmp_path: Path) -> None:
+    options = make_serving()
+    with serving(create_app(Service(Fake, options, no_failure), options)) as url:
+        command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", "--seed=1"]
+        # Bytes that are no picture satisfy any description of bytes, and are refused all the same.
+        command += ["--exclude-checks=positive_data_acceptance", "--max-examples=30"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "Tested: 4" in done.stdout

@@ -1,0 +1,72 @@
+"""The page says the same in both languages, has words for every refusal, and trusts no file with its markup."""
+
+import re
+import string
+
+import numpy as np
+import pytest
+
+from chest_xray.predictor import Prediction
+from chest_xray.serving.app import STATUS
+from chest_xray.serving.pictures import draw_heat, show_picture
+from chest_xray.serving.speech import Speech, read_words
+from tests.builders import encode, make_point
+from tests.serving.fakes import CONTRACT
+
+NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0}
+JUDGED = ("too_small", "extreme_aspect", "colour", "blank", "unlike_training")
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
+    english, russian = read_words("en"), read_words("ru")
+    assert list(english) == list(russian)
+    for key, text in english.items():
+        assert fields(text) == fields(russian[key]), key
+        assert re.search("[а-яё]", russian[key], re.IGNORECASE) or key == "decimal_mark", key
+        assert not re.search("[а-яё]", text, re.IGNORECASE), key
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("reason", [*STATUS, *JUDGED])
+def test_every_refusal_has_words_of_its_own(reason: str, language: str) -> None:
+    words = read_words(language)
+    assert words[f"reason_{reason}"] != words["reason_other"]
+
+
+def test_what_a_file_says_of_itself_is_text_and_not_markup() -> None:
+    refusal = Prediction.refuse("no_such_reason", "<script>alert(1)</script>")
+    page = Speech("en", "").show_result(refusal, CONTRACT, NO_PICTURE)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script" not in page
+    assert "The picture was read, but the network gives no answer for it." in page
+
+
+def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> None:
+    # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
+    calibration = {"temperature": 2.0, "bias": 1.0, "expected_prevalence": 0.5}
+    contract = {**CONTRACT, "operating_point": {**make_point(0.5), "calibration": calibration}}
+    page = Speech("ru", "").show_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
+    assert "порог 73,1%" in page
+    assert "&gt; 99,9%" in page
+    assert "Расстояние до обучающих снимков: 1,25; при расстоянии больше 5,50 ответа" in page
+
+
+def test_a_picture_is_shown_in_its_own_proportions_or_as_the_network_gets_it() -> None:
+    wide = encode(np.tile(np.arange(100, dtype=np.uint8), (50, 1)))
+    shown = {
+        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry})
+        for geometry in ("stretch", "crop", "pad")
+    }
+    assert {geometry: given and given[1:] for geometry, given in shown.items()} == {
+        **{"stretch": (512, 256), "crop": (512, 512), "pad": (512, 512)}
+    }
+    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}) is None
+
+
+def test_where_nothing_speaks_for_pneumonia_there_is_no_overlay() -> None:
+    assert draw_heat(np.zeros((4, 4), np.float32)) is None
+    assert str(draw_heat(np.eye(4, dtype=np.float32))).startswith("data:image/png;base64,")

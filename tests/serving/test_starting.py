@@ -1,0 +1,65 @@
+"""The commands: what is missing is told in a sentence, and what was opened is closed again."""
+
+import signal
+import socket
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from chest_xray.options import InputError
+from chest_xray.serving.starting import require_libraries
+from tests.builders import make_packaged
+from tests.conftest import run_kedro
+from tests.serving.commands import PATIENCE, started
+
+NETWORK = "data/test/06_models/augmented/packaged.keras"
+
+
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_without_a_packaged_network_the_command_that_makes_one_is_named(command: str, empty_project: Path) -> None:
+    done = run_kedro(empty_project, command, "--env=test")
+    assert done.returncode != 0
+    assert "data/test/06_models/augmented/packaged.keras" in done.stderr
+    assert "Run `kedro run --pipelines=export --env=test` first." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_gradio_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_libraries(("gradio", "uvicorn"))
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match=r"gradio not installed; .* Run `pip install -e '\.\[serve\]'`"):
+        require_libraries(("gradio", "uvicorn"))
+
+
+def test_a_setting_out_of_range_stops_the_command(empty_project: Path) -> None:
+    done = run_kedro(empty_project, "serve", "--env=test", "--params=serving.max_files=0,serving.prot=1")
+    assert done.returncode != 0
+    assert "max_files: received 0, but Input should be greater than or equal to 1; prot: received 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("command", "end"), [("demo", signal.SIGTERM), ("serve", signal.SIGINT)])
+def test_a_server_answers_on_the_loopback_and_leaves_nothing_behind_when_it_is_stopped(
+    command: str, end: signal.Signals, project: Path, tmp_path: Path
+) -> None:
+    make_packaged(project / NETWORK)
+    with started(command, project, tmp_path) as server:
+        for path in ("model", "" if command == "demo" else "health"):
+            with urlopen(f"{server.url}/{path}", timeout=PATIENCE) as answer:
+                assert answer.status == 200
+        assert len(list(server.scratch.glob("chest-xray-*"))) == 1
+        server.process.send_signal(end)
+        assert server.process.wait(PATIENCE) == 0
+        assert list(server.scratch.iterdir()) == []
+        assert "Traceback" not in server.log.read_text()
+
+
+def test_a_port_that_is_taken_is_named(project: Path) -> None:
+    make_packaged(project / NETWORK)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run_kedro(project, "serve", "--env=test", f"--port={port}")
+    assert done.returncode != 0
+    assert f"cannot listen on 127.0.0.1, port {port}: Address already in use. Choose another with --port" in done.stderr
