@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from chest_xray.network import build_network
-from chest_xray.pipelines.ensemble.nodes import average_histories, join_models
+from chest_xray.pipelines.ensemble.nodes import average_histories, join_models, tabulate_members
 from chest_xray.types import Array
-from tests.builders import TINY_NETWORK, make_history
+from tests.builders import TINY_NETWORK, make_history, make_run_metrics, sure
 
 IMAGES = np.array([0.25, 0.5, 1.0], np.float32)[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)
 
@@ -65,3 +65,11 @@ def test_averaging_does_not_change_the_histories() -> None:
     history = make_history([0.6, 0.4], kept=1)
     average_histories(history, history)
     pd.testing.assert_frame_equal(history, make_history([0.6, 0.4], kept=1))
+
+
+def test_members_stand_beside_each_other_with_mean_and_standard_deviation() -> None:
+    first, second = make_run_metrics(accuracy=sure(0.8)), make_run_metrics(accuracy=sure(0.9))
+    table = tabulate_members(first=first, second=second).set_index("member")
+    assert table.index.tolist() == ["first", "second", "mean", "deviation"]
+    assert table["accuracy"].tolist() == [0.8, 0.9, 0.85, 0.0707]  # 0.1 / sqrt(2)
+    assert table.loc["deviation", "specificity"] == 0

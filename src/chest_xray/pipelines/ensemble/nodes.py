@@ -1,5 +1,7 @@
 """Several networks that differ in their seed alone, joined to one."""
 
+from typing import Any
+
 from chest_xray.network import join_networks
 from chest_xray.types import DataFrame, Model
 
@@ -33,3 +35,32 @@ def average_histories(*histories: DataFrame) -> DataFrame:
     averaged = stacked.mean(numeric_only=True)
     averaged[["steps", "seconds"]] = stacked[["steps", "seconds"]].sum()[["steps", "seconds"]]
     return averaged.assign(kept=averaged["epoch"] == epochs)
+
+
+def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
+    """Lay the members out beside each other: how much the seed alone moves each figure.
+
+    Args:
+        **metrics: By the name of a member, from `compute_metrics`.
+
+    Returns:
+        One row a member, then `mean` and `deviation` (standard deviation, n - 1): `member`, `accuracy`, `sensitivity`
+        and `specificity` of test at the chosen threshold, `auc` and `ece` of test, `validation_accuracy`.
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, each in metrics.items():
+        test, point = each["test"], each["test"]["at_chosen"]
+        rows[name] = {
+            **{metric: point[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
+            **{"auc": _value(test["auc"]), "ece": _value(test["ece"])},
+            "validation_accuracy": each["validation"]["at_chosen"]["accuracy"]["value"],
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()
+    return table.rename_axis("member").reset_index().round(4)
+
+
+def _value(figure: Any) -> float:
+    return float(figure["value"] if isinstance(figure, dict) else figure)

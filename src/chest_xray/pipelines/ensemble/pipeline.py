@@ -25,7 +25,17 @@ def create_pipeline() -> Pipeline:
                     "ensemble.history",
                     name="average_histories",
                 ),
+                Node(
+                    nodes.tabulate_members,
+                    {run: f"{run}.metrics" for run in MEMBERS},
+                    "members_table",
+                    name="tabulate_members",
+                ),
             ]
         )
-    members = [modeling.create_pipeline(run) + evaluation.create_pipeline(run) for run in OTHER_SEEDS]
-    return sum(members, joined) + modeling.create_choice("ensemble") + evaluation.create_pipeline("ensemble")
+    # Of a member the figures are enough; what it looks at and how it bears alteration is told of the whole.
+    measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
+    members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
+    return (
+        sum([*members, *measured], joined) + modeling.create_choice("ensemble") + evaluation.create_pipeline("ensemble")
+    )
