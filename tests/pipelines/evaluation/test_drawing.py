@@ -152,7 +152,8 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
 
 
 def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(metrics: dict[str, Any]) -> None:
-    test = TEST.assign(aetiology=["none", "none", "bacterial", "bacterial", "viral"])
+    test = make_predictions([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.3, 0.6, 0.9])
+    test = test.assign(aetiology=["none", "none", "none", "bacterial", "bacterial", "viral"])
     figure = draw_scores(VALIDATION, test, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
@@ -160,7 +161,7 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     assert texts_of(head) == THRESHOLDS
     places = axes_of(figure)
     assert [axes.get_title() for axes in places] == [
-        *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 2, 50.0% cleared"),
+        *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 3, 66.7% cleared"),
         *("validation, bacterial pneumonia: n = 2, 100.0% found", "test, bacterial pneumonia: n = 2, 50.0% found"),
         *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% found"),
     ]
