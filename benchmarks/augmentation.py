@@ -1,0 +1,132 @@
+"""Print what augmentation costs: its share of a training step, and images/s against the three layers of Keras.
+
+    PYTHONPATH=src python benchmarks/augmentation.py step      # milliseconds a step, without and with, in turn
+    PYTHONPATH=src python benchmarks/augmentation.py layers    # images/s in tf.data, ours and Keras', in turn
+
+Pixels are random: no step depends on what is in a picture. Rounds alternate, so that other work on the machine disturbs
+all alike, and medians are printed. The settings are those of conf/base, but for the size.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+from kedro.config import OmegaConfigLoader
+
+from chest_xray.augment import Augmentation, augment
+from chest_xray.batches import TrainingBatches
+from chest_xray.network import Network, build_network
+from chest_xray.pipelines.modeling.training import Training, _compile
+from chest_xray.types import Dataset, Tensor
+
+SIZE = 128  # pixels
+ROUNDS = 9
+STEPS = 60  # of each training, in each round
+BATCHES = 40  # through each augmentation, in each round
+SETTINGS = OmegaConfigLoader(str(Path(__file__).parents[1] / "conf"), base_env="base", default_run_env="base")[
+    "parameters"
+]
+TRAINING = Training.model_validate(SETTINGS["training"])
+DEFAULT = Augmentation.model_validate(SETTINGS["augmented"]["augmentation"])
+# What the three layers of Keras do, at the strengths of the default.
+THREE = Augmentation(horizontal_flip=True, zoom=DEFAULT.zoom, tilt=DEFAULT.tilt)
+
+
+def print_step() -> None:
+    """The default network trained on originals alone, and on originals and copies."""
+    arms = {"without": Augmentation(), "three": THREE.model_copy(update={"copies": 7}), "default": DEFAULT}
+    trainings = {name: _train(options) for name, options in arms.items()}
+    for train in trainings.values():
+        train()  # Traces, and fills what is prefetched.
+    table = _alternate(trainings) / STEPS * 1000
+    ms = table.median()
+    print(f"{SIZE} x {SIZE} pixels, batches of {TRAINING.batch_size}, {os.cpu_count()} cores, {ROUNDS} rounds; medians")
+    for name in arms:
+        share = (1 - table["without"] / table[name]).median()
+        print(f"{name:>8}: {ms[name]:6.1f} ms a step, of which augmentation {share:.1%}")
+
+
+def _train(options: Augmentation) -> Callable[[], object]:
+    pixels = np.random.default_rng(0).integers(0, 256, (512, SIZE, SIZE), dtype=np.uint8)
+    rows, labels = np.arange(512), np.arange(512) % 2
+    batches = TrainingBatches(
+        pixels, rows, labels, augmentation=options, batch_size=TRAINING.batch_size, seed=1
+    ).dataset()
+    keras.utils.set_random_seed(1)
+    network = _compile(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
+    return partial(network.fit, batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+
+
+def print_layers() -> None:
+    """Ours against RandomFlip, RandomZoom and RandomRotation, each as a map in tf.data over the same batch."""
+    layers = [
+        keras.layers.RandomFlip("horizontal"),
+        keras.layers.RandomZoom((-THREE.zoom, THREE.zoom), fill_mode="reflect"),
+        keras.layers.RandomRotation(THREE.tilt / 360, fill_mode="reflect"),
+    ]
+
+    def by_keras(images: Tensor, _: Tensor) -> Tensor:
+        for layer in layers:
+            images = layer(images, training=True)
+        return images
+
+    def ours(options: Augmentation) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda images, number: augment(images, options, tf.stack([tf.constant(1, tf.int64), number]))
+
+    ways = {"Keras, three layers": by_keras, "ours, the same three": ours(THREE), "ours, the default": ours(DEFAULT)}
+    runs = {name: partial(_exhaust, _map(way)) for name, way in ways.items()}
+    for run in runs.values():
+        run()
+    table = TRAINING.batch_size * BATCHES / _alternate(runs)
+    rates = table.median()
+    print(f"{SIZE} x {SIZE} pixels, batches of {TRAINING.batch_size}, {os.cpu_count()} cores, {ROUNDS} rounds; medians")
+    for name in ways:
+        ratio = (table[name] / table["Keras, three layers"]).median()
+        print(f"{name:>20}: {rates[name]:8,.0f} images/s, {ratio:.1f} times those of Keras")
+
+
+def _map(way: Callable[[Tensor, Tensor], Tensor]) -> Dataset:
+    images = tf.random.stateless_uniform([TRAINING.batch_size, SIZE, SIZE, 1], (1, 2))
+    return tf.data.Dataset.range(BATCHES).map(lambda number: way(images, number), num_parallel_calls=2).prefetch(4)
+
+
+def _exhaust(dataset: Dataset) -> None:
+    for _ in dataset:
+        pass
+
+
+def _alternate(ways: dict[str, Callable[[], Any]]) -> pd.DataFrame:
+    """Seconds of each way, one row a round."""
+
+    def rounds() -> Iterator[dict[str, float]]:
+        for _ in range(ROUNDS):
+            seconds = {}
+            for name, run in ways.items():
+                began = time.perf_counter()
+                run()
+                seconds[name] = time.perf_counter() - began
+            yield seconds
+
+    return pd.DataFrame(rounds())
+
+
+def main() -> None:
+    """Choose a figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    figures = {"step": print_step, "layers": print_layers}
+    parser.add_argument("figure", choices=figures)
+    figures[parser.parse_args().figure]()
+
+
+if __name__ == "__main__":
+    main()
