@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from chest_xray.pipelines.augmentation import conclusions as comparing
-from chest_xray.pipelines.evaluation import conclusions
+from chest_xray.pipelines.evaluation import conclusions, scrutiny
 from chest_xray.wording import Finding, _words, render
 from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, sure
+from tests.pipelines.evaluation.test_scrutiny import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
+    *("scrutiny_title", "maps", "occlusion", "robustness"),
 }
 
 
@@ -46,6 +48,14 @@ def of_one_run() -> Iterator[Finding]:
     yield from conclusions.where_it_fails(flawless)
 
 
+def of_scrutiny() -> Iterator[Finding]:
+    for verdict in ("depends", "does_not_depend", "undecided"):
+        yield from scrutiny.judge_maps(make_map_sanity(verdict))
+    for border, centre in ((0.53, 0.9), (0.51, 0.92)):
+        yield from scrutiny.judge_occlusion(make_occlusion_table(border, centre))
+    yield from scrutiny.judge_robustness(make_robustness_table(blur=[0.5], noise=[0.9]))
+
+
 def of_two_runs() -> Iterator[Finding]:
     better, worse = interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
     for comparison in (
@@ -63,7 +73,7 @@ def of_two_runs() -> Iterator[Finding]:
 
 
 def test_every_finding_can_be_written_and_every_sentence_can_be_found() -> None:
-    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_two_runs())}
+    found = {(each.key, *sorted(each.values)): each for each in (*of_one_run(), *of_scrutiny(), *of_two_runs())}
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT)
     assert "{" not in page
     assert "None" not in page
@@ -89,7 +99,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparing])
+@pytest.mark.parametrize("module", [conclusions, scrutiny, comparing])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(_words())
