@@ -21,7 +21,7 @@ from chest_xray.pipelines.report.verdict import judge
 from chest_xray.pipelines.study import conclusions as studying
 from chest_xray.wording import Finding, Language, Name, languages, read_words, render, say, say_given
 from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
-from tests.pipelines.evaluation.test_scrutiny import make_occlusion, make_robustness, make_sanity
+from tests.pipelines.evaluation.test_scrutiny import make_map_sanity, make_occlusion_table, make_robustness_table
 from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
@@ -97,11 +97,11 @@ def of_two_runs() -> Iterator[Finding]:
 
 def of_a_scrutiny() -> Iterator[Finding]:
     for verdict in ("depends", "does_not_depend", "undecided"):
-        yield from scrutinising.judge_maps(make_sanity(verdict))
+        yield from scrutinising.judge_maps(make_map_sanity(verdict))
     for border, centre in ((0.8, 0.8), (0.5, 0.95)):
-        yield from scrutinising.judge_occlusion(make_occlusion(border, centre))
-    yield from scrutinising.judge_robustness(make_robustness(**{kind: [0.5] for kind in KINDS}))
-    yield from scrutinising.judge_robustness(make_robustness(**{kind: [0.9] for kind in KINDS}))
+        yield from scrutinising.judge_occlusion(make_occlusion_table(border, centre))
+    yield from scrutinising.judge_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
+    yield from scrutinising.judge_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
 
 
 def of_a_study() -> Iterator[Finding]:
