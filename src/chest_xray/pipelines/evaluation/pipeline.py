@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.evaluation import drawing, keras_check, nodes
+from chest_xray.pipelines.evaluation import drawing, keras_check, nodes, null_baseline, table
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -39,7 +39,18 @@ def create_pipeline(run: str) -> Pipeline:
                 name="compute_metrics",
             ),
             Node(keras_check.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
-            Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
+            Node(
+                null_baseline.measure_header_rule,
+                ["test_predictions", "header_rule", "metrics", "params:evaluation"],
+                "header_metrics",
+                name="measure_header_rule",
+            ),
+            Node(
+                table.tabulate_metrics,
+                ["metrics", "header_metrics"],
+                "metrics_table",
+                name="tabulate_metrics",
+            ),
             Node(
                 drawing.draw_roc_curve,
                 [*predictions, "metrics", "params:data_source"],
@@ -54,7 +65,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 nodes.write_conclusions,
-                ["metrics", "history", "header_rule", "params:data_source"],
+                ["metrics", "history", "header_metrics", "params:data_source"],
                 "conclusions",
                 name="write_conclusions",
             ),
