@@ -16,7 +16,7 @@ from chest_xray.wording import Language
 from tests.builders import TITLE, make_point
 
 
-def make_sanity(verdict: str = "depends", **last: Any) -> dict[str, Any]:
+def make_map_sanity(verdict: str = "depends", **last: Any) -> dict[str, Any]:
     step = {"shuffled": ["dense"], "num_maps": 60, "correlation": {"value": 0.1, "low": 0.05, "high": 0.15}, **last}
     return {"num_images": 64, "most_alike": 0.5, "verdict": verdict, "steps": [{**step, "num_maps": 1}, step]}
 
@@ -25,17 +25,20 @@ def figure(name: str, value: float) -> dict[str, float]:
     return {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.02}
 
 
-def make_occlusion(border: float, centre: float) -> pd.DataFrame:
+def make_occlusion_table(border: float, centre: float) -> pd.DataFrame:
     views = {"whole": 0.95, "border": border, "centre": centre}
-    return pd.DataFrame([{"run": TITLE, "shown": name, **figure("auc", value)} for name, value in views.items()])
+    return pd.DataFrame(
+        [{"run": TITLE, "shown": name, "n": 100, **figure("auc", value)} for name, value in views.items()]
+    )
 
 
-def make_robustness(**accuracies: list[float]) -> pd.DataFrame:
+def make_robustness_table(**accuracies: list[float]) -> pd.DataFrame:
+    alike = {"run": TITLE, "n": 100}
     rows = [("none", 0.0, 0.9)]
     rows += [(kind, place + 1.0, value) for kind, values in accuracies.items() for place, value in enumerate(values)]
     return pd.DataFrame(
         [
-            {"run": TITLE, "kind": kind, "strength": strength, **figure("accuracy", value), **figure("auc", 0.9)}
+            {**alike, "kind": kind, "strength": strength, **figure("accuracy", value), **figure("auc", 0.9)}
             for kind, strength, value in rows
         ]
     )
@@ -43,7 +46,7 @@ def make_robustness(**accuracies: list[float]) -> pd.DataFrame:
 
 @pytest.mark.parametrize("verdict", ["depends", "does_not_depend", "undecided"])
 def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> None:
-    found = list(judge_maps(make_sanity(verdict)))
+    found = list(judge_maps(make_map_sanity(verdict)))
     assert [each.key for each in found] == [f"maps_{verdict}", "maps_limits"]
     assert found[0].values["num_maps"] == 60
 
@@ -57,11 +60,11 @@ def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> Non
     ],
 )
 def test_what_covering_tells_depends_on_intervals(border: float, centre: float, keys: list[str]) -> None:
-    assert [each.key for each in judge_occlusion(make_occlusion(border, centre))] == keys
+    assert [each.key for each in judge_occlusion(make_occlusion_table(border, centre))] == keys
 
 
 def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() -> None:
-    table = make_robustness(blur=[0.89, 0.85, 0.87], noise=[0.9, 0.88], crop=[0.8, 0.5])
+    table = make_robustness_table(blur=[0.89, 0.85, 0.87], noise=[0.9, 0.88], crop=[0.8, 0.5])
     found = list(judge_robustness(table))
     assert [each.key for each in found] == ["unaltered", "kind_loses", "kind_loses", "kinds_borne"]
     told = [{name: each.values[name] for name in ("kind", "strength", "accuracy", "worst")} for each in found[1:3]]
@@ -73,13 +76,17 @@ def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() 
 
 
 def test_nothing_is_said_to_be_borne_where_everything_costs_accuracy() -> None:
-    assert [each.key for each in judge_robustness(make_robustness(blur=[0.5]))] == ["unaltered", "kind_loses"]
+    assert [each.key for each in judge_robustness(make_robustness_table(blur=[0.5]))] == ["unaltered", "kind_loses"]
 
 
 def test_the_page_names_run_and_source_and_fills_every_number() -> None:
-    for sanity in (make_sanity(), make_sanity("does_not_depend"), make_sanity("undecided", correlation=None)):
-        for occlusion in (make_occlusion(0.8, 0.9), make_occlusion(0.5, 0.95)):
-            found = find_scrutiny(sanity, occlusion, make_robustness(blur=[0.5], noise=[0.9]))
+    for sanity in (
+        make_map_sanity(),
+        make_map_sanity("does_not_depend"),
+        make_map_sanity("undecided", correlation=None),
+    ):
+        for occlusion in (make_occlusion_table(0.8, 0.9), make_occlusion_table(0.5, 0.95)):
+            found = find_scrutiny(sanity, occlusion, make_robustness_table(blur=[0.5], noise=[0.9]))
             page = write_scrutiny(found, make_point(0.5), "phantoms", Language("en"))
             assert page.startswith(f"# Scrutiny, {TITLE}\n\nData: phantoms.")
             assert "Accuracy suffers from blur: at strength 1 it is down to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
