@@ -135,14 +135,14 @@ def write_conclusions(
     Returns:
         Markdown.
     """
-    sections = list_findings(metrics, history, header_metrics)
+    sections = find_conclusions(metrics, history, header_metrics)
     return render("conclusions_title", sections, {"data_source": data_source, "run": metrics["run"]})
 
 
-def list_findings(
+def find_conclusions(
     metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
 ) -> dict[str, list[Finding]]:
-    """List what the numbers support, below the key of each heading; see `write_conclusions`."""
+    """Find what the numbers support, below the key of each heading; see `write_conclusions`."""
     kept = history[history["kept"]].iloc[0]
     training = {
         "train_accuracy": float(kept["accuracy"]),
