@@ -32,13 +32,20 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
     return {
         "log_loss": divide(weights @ losses, total),
         "brier": divide(weights @ (probability - label) ** 2, total),
-        "ece": expected_calibration_error(label, probability, weights),
+        "ece": calibration_errors(label, probability, weights),
         "slope": slope,
         "intercept": intercept,
     }
 
 
-def expected_calibration_error(label: Array, probability: Array, weights: Array) -> Array:
+def expected_calibration_error(label: Array, probability: Array) -> float:
+    """Give the error of `calibration_errors` for the images themselves."""
+    import numpy as np
+
+    return float(calibration_errors(label, probability, np.ones((1, len(label))))[0])
+
+
+def calibration_errors(label: Array, probability: Array, weights: Array) -> Array:
     """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
 
     Args:
@@ -71,7 +78,7 @@ def error_by_chance(probability: Array) -> float:
     import numpy as np
 
     outcomes = np.random.default_rng(0).random((NUM_RESAMPLES, len(probability))) < probability
-    errors = expected_calibration_error(outcomes, probability, np.ones(outcomes.shape))
+    errors = calibration_errors(outcomes, probability, np.ones(outcomes.shape))
     return float(np.quantile(errors, 0.95))
 
 
