@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +11,17 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY, PackagedModel
 from chest_xray.phantoms import draw_phantom
+from tests.browser import open_browser, read_log
 from tests.builders import encode, make_packaged
 from tests.conftest import copy_project
 from tests.serving.commands import PATIENCE, Started, started
-from tests.test_viz import BROWSER_FLAGS
 
 KEPT = 60  # seconds for which Gradio keeps an upload
 PHANTOM = encode(draw_phantom(np.random.default_rng(1), "bacterial"), "JPEG")
@@ -57,31 +55,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
     """A headless Chromium with an empty profile that records its console and its requests."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs chromium and chromedriver (Debian: apt install chromium chromium-driver)")
-    options = ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*BROWSER_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = Chrome(options, Driver(driver))
-    yield chrome
-    assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
-    # A page that is left gives up its requests.
-    severe = [each for each in log(chrome, "browser") if each["level"] == "SEVERE" and "AbortError" not in str(each)]
-    chrome.quit()
-    assert severe == []
-
-
-def log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
+    with open_browser(tmp_path / "profile") as chrome:
+        yield chrome
+        assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
+        # A page that is left gives up its requests.
+        severe = [each for each in read_log(chrome, "browser") if each["level"] == "SEVERE"]
+    assert [each for each in severe if "AbortError" not in str(each)] == []
 
 
 def asked_hosts(browser: Chrome) -> set[str]:
     """Every host that the page asked for something, or tried to."""
-    events = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
+    events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     urls = [
         urlsplit(each["params"]["request"]["url"]) for each in events if each["method"] == "Network.requestWillBeSent"
     ]
