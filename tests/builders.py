@@ -9,6 +9,7 @@ from scipy.special import logit
 
 from chest_xray.augment import Augmentation
 from chest_xray.network import Network
+from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.types import Array
 
@@ -77,6 +78,12 @@ def make_training(**changes: Any) -> Training:
     return Training.model_validate({**plain, **changes})
 
 
+def make_evaluation(**changes: Any) -> Evaluation:
+    """How test is judged, but for what is given."""
+    plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
+    return Evaluation.model_validate({**plain, **changes})
+
+
 def interval(low: float, value: float, high: float) -> dict[str, float]:
     """A figure with its interval, as metrics hold it."""
     return {"value": value, "low": low, "high": high}
@@ -85,6 +92,14 @@ def interval(low: float, value: float, high: float) -> dict[str, float]:
 def sure(value: float) -> dict[str, float]:
     """A figure whose interval is a hundredth either way."""
     return interval(value - 0.01, value, value + 0.01)
+
+
+def counted(figures: dict[str, Any], num: int = 100) -> dict[str, Any]:
+    """The same figures, each that has an interval with the number of images that it rests on."""
+    return {
+        name: {"n": num, **each} if isinstance(each, dict) and "value" in each else each
+        for name, each in figures.items()
+    }
 
 
 def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd.DataFrame:
@@ -99,12 +114,21 @@ def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd
     )
 
 
+NAMES = (
+    *("accuracy", "sensitivity", "specificity", "precision", "npv", "balanced_accuracy", "ppv_realistic"),
+    *("npv_realistic", "f1", "mcc", "lr_positive", "lr_negative"),
+)
+
+
 def make_run_metrics(
     *,
     at_half: dict[str, float] | None = None,
     by_aetiology: dict[str, Any] | None = None,
     validation: dict[str, Any] | None = None,
-    **test: dict[str, float],
+    gap: dict[str, Any] | None = None,
+    strata: Sequence[dict[str, Any]] = (),
+    calibration: dict[str, Any] | None = None,
+    **test: dict[str, Any],
 ) -> dict[str, Any]:
     """Metrics of a run in which nothing stands out, but for what is given.
 
@@ -112,39 +136,66 @@ def make_run_metrics(
         at_half: Accuracy on test at 0.5.
         by_aetiology: Sensitivity on test by aetiology.
         validation: Figures of validation at the chosen threshold.
-        **test: The same of test.
+        gap: Test minus validation of figures at the chosen threshold.
+        strata: Strata of test, from `make_stratum`.
+        calibration: Figures of the calibration of both.
+        **test: Figures of test at the chosen threshold.
     """
     point = {
         **{"threshold": 0.4, "tn": 36, "fp": 4, "fn": 6, "tp": 54},
-        **{name: sure(0.9) for name in ("accuracy", "sensitivity", "specificity", "precision")},
+        **counted({name: sure(0.9) for name in NAMES}),
+    }
+    aetiologies = {"bacterial": sure(0.9), "viral": sure(0.9)} if by_aetiology is None else by_aetiology
+    held = {
+        **{"log_loss": sure(0.3), "brier": sure(0.12), "ece": sure(0.05), "slope": sure(1), "intercept": sure(0)},
+        **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.5, **(calibration or {})},
     }
     found = {
-        **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "auc": sure(0.9)},
-        **{"brier": 0.12, "ece": 0.05, "at_other": {"rule": "sensitivity", **point}},
-        "sensitivity_by_aetiology": {"bacterial": sure(0.9), "viral": sure(0.9)}
-        if by_aetiology is None
-        else by_aetiology,
+        **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "brier": 0.12, "ece": 0.05},
+        **counted({"auc": sure(0.9), "pr_auc": sure(0.9)}),
+        **{"at_other": {"rule": "sensitivity", **point}, "calibration": counted(held), "strata": list(strata)},
+        "sensitivity_by_aetiology": counted(aetiologies),
     }
+    half = {"accuracy": at_half or test.get("accuracy", sure(0.9))}
     return {
-        "run": TITLE,
-        "validation": {**found, "at_half": point, "at_chosen": {**point, **(validation or {})}},
-        "test": {
-            **found,
-            "at_half": {**point, "accuracy": at_half or test.get("accuracy", sure(0.9))},
-            "at_chosen": {**point, **test},
-        },
+        **{"run": TITLE, "realistic_prevalence": 0.16, "operating_point": {"expected_prevalence": 0.5}},
+        "validation": {**found, "at_half": point, "at_chosen": {**point, **counted(validation or {})}},
+        "test": {**found, "at_half": {**point, **counted(half)}, "at_chosen": {**point, **counted(test)}},
+        "gap": {"at_chosen": {**{name: sure(0) for name in NAMES}, **(gap or {})}},
     }
 
 
-def make_header_rule(accuracy: float = 0.5) -> dict[str, Any]:
-    """Scores of four rules on the header, the best of which on train, by height, is right on `accuracy` of test."""
+NONE: dict[str, Any] = {"value": None, "low": None, "high": None}
+
+
+def make_stratum(name: str, by: str = "aspect", **figures: dict[str, Any]) -> dict[str, Any]:
+    """A stratum in which nothing stands out, but for the figures that are given."""
+    plain = {"sensitivity": sure(0.9), "specificity": sure(0.9), "auc": sure(0.9)}
+    counts = {"num_images": 50, "num_healthy": 20, "num_diseased": 30}
+    return {"by": by, "name": name, **counts, **counted({**plain, **figures}, 50)}
+
+
+def make_header_rule() -> dict[str, Any]:
+    """Rules on four features of the header, the best of which on train is that on the height."""
     balance = {"width": (0.9, 0.5), "height": (0.7, 0.8), "aspect": (0.7, 0.7), "bytes": (0.4, 1.0)}
     return {
         feature: {
             "train": {"accuracy": 0.7, "sensitivity": sensitivity, "specificity": specificity},
-            "test": {"accuracy": accuracy if feature == "height" else 0.99},
+            **{"threshold": 300.0, "direction": "at most"},
         }
         for feature, (sensitivity, specificity) in balance.items()
+    }
+
+
+def make_header_metrics(
+    difference: dict[str, float] | None = None, strata: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
+    figures = counted({name: sure(0.8) for name in NAMES})
+    return {
+        **{"feature": "height", "direction": "at most", **counted({"auc": sure(0.8), "pr_auc": sure(0.8)})},
+        "at_rule": {"threshold": 300.0, **figures},
+        **{"strata": list(strata), "difference": counted({"accuracy": difference or sure(0)})},
     }
 
 

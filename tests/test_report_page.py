@@ -56,7 +56,7 @@ def show(browser: Chrome, address: str, width: int = 1280, scheme: str = "light"
 
 
 def ask(browser: Chrome, script: str) -> Any:
-    return browser.execute_script(script)  # type: ignore[no-untyped-call]
+    return browser.execute_script(script)
 
 
 def test_the_page_asks_no_other_address_and_has_no_error(pages: dict[str, str], browser: Chrome) -> None:

@@ -3,7 +3,9 @@
 Images of one patient are alike; resampling them one by one would make intervals too narrow (Field and Welsh 2007).
 """
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 from chest_xray.types import Array, DataFrame
 
@@ -53,15 +55,65 @@ def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
     return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
-def interval(estimate: float, resampled: Array) -> dict[str, float]:
-    """Join an estimate with its percentile 95% interval: `value`, `low`, `high`."""
+def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
+    """Give the area under the precision-recall curve in many weightings at once, as average precision.
+
+    No point is joined to the next by a line, which would flatter (Davis and Goadrich 2006); tied scores are one point.
+
+    Args:
+        label: 0 or 1, shape (images,).
+        score: Higher means more likely 1, shape (images,).
+        weights: Of shape (resamples, images).
+
+    Returns:
+        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. A score that tells nothing
+        comes to the share of class 1.
+    """
     import numpy as np
 
-    low, high = np.nanpercentile(resampled, [2.5, 97.5]).tolist()
-    return {"value": float(estimate), "low": low, "high": high}
+    order = np.argsort(-score, kind="stable")
+    label, score, weights = label[order], score[order], weights[:, order]
+    ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    called = np.cumsum(weights, axis=1)[:, ends]
+    right = np.cumsum(weights * label, axis=1)[:, ends]
+    precision = np.divide(right, called, out=np.zeros(called.shape), where=called > 0)
+    gained = (np.diff(right, axis=1, prepend=0) * precision).sum(axis=1)
+    return np.divide(gained, right[:, -1], out=np.full(len(right), np.nan), where=right[:, -1] > 0)
 
 
-def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, float]:
+def interval(estimate: float, resampled: Array) -> dict[str, Any]:
+    """Join an estimate with its percentile 95% interval.
+
+    Args:
+        estimate: Of the sample itself.
+        resampled: The same in each resample, shape (resamples,); those that are NaN do not count.
+
+    Returns:
+        `value`, `low`, `high`; None for what is not finite: all three where there is no estimate, one bound where the
+        interval has no end on that side.
+    """
+    import numpy as np
+
+    known = resampled[~np.isnan(resampled)]
+    if not np.isfinite(estimate) or not len(known):
+        return {"value": None, "low": None, "high": None}
+    with np.errstate(invalid="ignore"):  # between a number and infinity
+        low, high = np.quantile(known, [0.025, 0.975]).tolist()
+    return {"value": float(estimate), "low": _finite(low), "high": _finite(high)}
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def whole_and_resamples(groups: Array, seed: int) -> Array:
+    """Give the weights of the sample itself, all 1, in the first row, and those of `resample_weights` below it."""
+    import numpy as np
+
+    return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
+
+
+def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
     """Give the area under the ROC curve with its 95% interval over patients.
 
     Args:
@@ -71,17 +123,14 @@ def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, float]:
     Returns:
         `value`, `low`, `high` in [0, 1].
     """
-    import numpy as np
-
-    label, score = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
-    weights = resample_weights(predictions["group"].to_numpy(), seed)
-    value = weighted_auc(label, score, np.ones((1, len(label))))[0]
-    return interval(value, weighted_auc(label, score, weights))
+    weights = whole_and_resamples(predictions["group"].to_numpy(), seed)
+    area = weighted_auc(predictions["label"].to_numpy(), predictions["probability"].to_numpy(), weights)
+    return interval(area[0], area[1:])
 
 
 def bootstrap_difference(
     first: Callable[[Array], Array], second: Callable[[Array], Array], weights: Array
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Give second minus first, with its 95% interval, both computed on the same resamples.
 
     Args:

@@ -20,7 +20,16 @@ from chest_xray.pipelines.report.protocol import describe_data, describe_protoco
 from chest_xray.pipelines.report.verdict import judge
 from chest_xray.pipelines.study import conclusions as studying
 from chest_xray.wording import Finding, Language, Name, languages, read_words, render, say, say_given
-from tests.builders import interval, make_comparison, make_header_rule, make_run_metrics, make_study, sure
+from tests.builders import (
+    NONE,
+    interval,
+    make_comparison,
+    make_header_metrics,
+    make_run_metrics,
+    make_stratum,
+    make_study,
+    sure,
+)
 from tests.pipelines.evaluation.test_scrutiny import make_map_sanity, make_occlusion_table, make_robustness_table
 from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 
@@ -31,45 +40,60 @@ ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
     *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card"),
+    *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
     *("study_title", "study_method", "scrutiny_title", "maps", "occlusion", "robustness"),
 }
 
 
+def all_of(metrics: dict[str, Any], difference: dict[str, float] | None = None) -> Iterator[Finding]:
+    """What every rule says of one run, well and badly trained."""
+    yield from conclusions.how_well(metrics, make_header_metrics(difference))
+    yield from conclusions.what_an_answer_is_worth(metrics)
+    yield from conclusions.what_a_probability_is_worth(metrics)
+    yield from conclusions.where_it_fails(metrics)
+    yield from conclusions.validation_and_test(metrics)
+    for last, train in ((True, 0.9), (False, 0.99)):
+        training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
+        yield from conclusions.what_to_try(metrics, training)
+
+
 def of_one_run() -> Iterator[Finding]:
-    """What the rules say over good and bad figures, in every combination."""
-    sides = (LOW, HIGH)
-    for accuracy, sensitivity, specificity, at_half, validation in product(sides, sides, sides, sides, sides):
+    """What the rules say over good and bad figures, in every combination, and where figures are missing."""
+    sides, gaps = (LOW, HIGH), (interval(-0.1, -0.05, -0.01), sure(0), interval(0.01, 0.05, 0.1))
+    for accuracy, sensitivity, specificity, at_half, gap in product(sides, sides, sides, sides, gaps):
         for bacterial, viral in ((LOW, HIGH), (HIGH, LOW), (HIGH, HIGH)):
             metrics = make_run_metrics(
                 **{"accuracy": accuracy, "sensitivity": sensitivity, "specificity": specificity},
                 at_half=at_half,
                 by_aetiology={"bacterial": bacterial, "viral": viral},
-                validation=dict.fromkeys(("accuracy", "sensitivity", "specificity"), validation),
+                gap=dict.fromkeys(("accuracy", "sensitivity", "specificity"), gap),
+                strata=[make_stratum("< 1", sensitivity=sensitivity), make_stratum("≥ 1", sensitivity=accuracy)],
             )
-            metrics["test"]["auc"] = interval(0.96, 0.97, 0.98)
-            yield from conclusions.how_well(metrics, make_header_rule(0.75))
-            yield from conclusions.where_it_fails(metrics)
-            yield from conclusions.validation_and_test(metrics)
-            for last, train in ((True, 0.9), (False, 0.99)):
-                training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
-                yield from conclusions.what_to_try(metrics, training)
-    unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
-    yield from conclusions.how_well(unsure, make_header_rule())
+            metrics["test"]["auc"] = {**interval(0.96, 0.97, 0.98), "n": 100}
+            yield from all_of(metrics, gap)
+    for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5)):
+        held = {"slope": sure(slope), "intercept": sure(intercept), "ece_by_chance": slope / 20 - 0.01}
+        yield from all_of(make_run_metrics(calibration=held))
+    for value in (0.2, 0.5, 0.9):
+        yield from all_of(make_run_metrics(ppv_realistic=sure(value), npv_realistic=sure(value)))
+    yield from all_of(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)))
+    yield from all_of(make_run_metrics(mcc=NONE, calibration={"slope": {**sure(1), "high": None}}))
+    yield from all_of(make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]))
     flawless = make_run_metrics()
     flawless["test"]["at_chosen"].update(fn=0, fp=0)
-    yield from conclusions.where_it_fails(flawless)
+    yield from all_of(flawless)
 
 
 def of_the_report() -> Iterator[Finding]:
     """What verdict, audit, protocol and model card say, in every case."""
-    mark = interval(0.8, 0.85, 0.9)
+    differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
     for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
-        metrics["validation"]["at_chosen"]["accuracy"] = interval(0.96, 0.97, 0.98)
-        for header in (0.5, mark["value"], 0.99):
-            yield from (verdict.finding for verdict in judge(metrics, make_header_rule(header)))
+        metrics["gap"]["at_chosen"]["accuracy"] = interval(-0.1, -0.05, -0.01)
+        for difference in differences:
+            yield from (verdict.finding for verdict in judge(metrics, make_header_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
         audit = {**AUDIT, "quarantine": {"files": files}}
         evidence = make_evidence(audit=audit, own_split=own_split, header_rule=make_rules(header))
@@ -118,8 +142,7 @@ def of_a_study() -> Iterator[Finding]:
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
     found = {
-        (each.key, *sorted(each.values)): each
-        for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_scrutiny(), *of_a_study())
+        repr(each): each for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_scrutiny(), *of_a_study())
     }
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
     assert "{" not in page
@@ -210,6 +233,16 @@ def test_only_languages_that_there_are_words_for_are_accepted_as_a_parameter(giv
     assert Language.model_validate("ru").root == "ru"
 
 
+def test_every_figure_is_told_with_the_number_of_images_and_its_interval_or_beside_one_that_has_it() -> None:
+    for key, text in flatten(ENGLISH).items():
+        fields = {field for field, _ in placeholders(text)}
+        figures = {field.removesuffix("[value]") for field in fields if field.endswith("[value]")}
+        for name in figures:
+            assert {f"{name}[low]", f"{name}[high]"} <= fields or f"{name}[n]" in fields, key
+        if figures:
+            assert [field for field in fields if field.endswith("[n]") or field == "num_images"], key
+
+
 def test_a_language_that_nobody_wrote_is_refused() -> None:
     with pytest.raises(InputError, match=r"received the language 'tlh'; expected one of en"):
         render("answer", {}, ABOUT, language="tlh")
@@ -247,9 +280,9 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
 
 
 def test_numbers_are_written_as_the_sentence_says() -> None:
-    finding = Finding("threshold_helps", {"at_half": sure(0.7654), "gain": 0.0321})
+    finding = Finding("threshold_helps", {"at_half": {**sure(0.7654), "n": 9}, "gain": 0.0321})
     page = render("answer", {"in_numbers": [finding]}, ABOUT)
-    assert "Cut at 0.5 it would be right on 76.5%; the chosen threshold gives 3.2% more." in page
+    assert "right on 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gives 3.2% more." in page
 
 
 def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:

@@ -14,12 +14,12 @@ from chest_xray.pipelines.augmentation.nodes import (
     tabulate_comparison,
     write_comparison,
 )
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.wording import Language
 from tests.builders import (
     axes_of,
     interval,
     make_comparison,
+    make_evaluation,
     make_history,
     make_predictions,
 )
@@ -64,7 +64,7 @@ def test_runs_that_were_tested_on_different_images_are_refused() -> None:
 
 
 def test_metrics_of_both_runs_and_their_differences() -> None:
-    found = compare_runs(make_pairs(), Evaluation(seed=1))
+    found = compare_runs(make_pairs(), make_evaluation())
     assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
     metrics = found["metrics"]
     plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
@@ -78,7 +78,7 @@ def test_metrics_of_both_runs_and_their_differences() -> None:
 
 
 def test_the_interval_of_a_difference_is_that_of_resamples_that_both_runs_share() -> None:
-    difference = compare_runs(make_pairs(), Evaluation(seed=1))["metrics"]["sensitivity"]["difference"]
+    difference = compare_runs(make_pairs(), make_evaluation())["metrics"]["sensitivity"]["difference"]
     # One of four diseased images is lost; no resample can gain, as it could if each run had resamples of its own.
     assert difference["high"] == 0
     assert -1 <= difference["low"] < -0.5
@@ -86,16 +86,16 @@ def test_the_interval_of_a_difference_is_that_of_resamples_that_both_runs_share(
 
 def test_runs_that_agree_on_every_image_differ_by_nothing() -> None:
     pairs = pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, FIRST), HALF, HALF)
-    found = compare_runs(pairs, Evaluation(seed=1))
+    found = compare_runs(pairs, make_evaluation())
     nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
     assert [each["difference"] for each in found["metrics"].values()] == [nothing] * 4
     assert found["mcnemar"] == {"mended": 0, "broken": 0, "p": 1.0}
 
 
 def test_runs_in_the_other_order_differ_the_other_way() -> None:
-    there = compare_runs(make_pairs(), Evaluation(seed=1))["metrics"]
+    there = compare_runs(make_pairs(), make_evaluation())["metrics"]
     pairs = pair_predictions(make_predictions(LABELS, SECOND), make_predictions(LABELS, FIRST), HALF, HALF)
-    back = compare_runs(pairs, Evaluation(seed=1))["metrics"]
+    back = compare_runs(pairs, make_evaluation())["metrics"]
     for name, each in there.items():
         turned = {"value": -back[name]["difference"]["value"], "low": -back[name]["difference"]["high"]}
         assert each["difference"]["value"] == turned["value"]
@@ -104,8 +104,8 @@ def test_runs_in_the_other_order_differ_the_other_way() -> None:
 
 def test_patients_are_resampled_whole() -> None:
     pairs = make_pairs()
-    once = compare_runs(pairs, Evaluation(seed=1))["metrics"]
-    fourfold = compare_runs(pd.concat([pairs] * 4, ignore_index=True), Evaluation(seed=1))
+    once = compare_runs(pairs, make_evaluation())["metrics"]
+    fourfold = compare_runs(pd.concat([pairs] * 4, ignore_index=True), make_evaluation())
     assert (fourfold["num_images"], fourfold["num_groups"]) == (32, 8)
     for name, each in fourfold["metrics"].items():
         assert each["difference"] == pytest.approx(once[name]["difference"])
@@ -117,7 +117,7 @@ def mcnemar(mended: int, broken: int) -> float:
     first = [0.9] * mended + [0.1] * broken + [0.9]
     second = [0.1] * mended + [0.9] * broken + [0.9]
     pairs = pair_predictions(make_predictions(labels, first), make_predictions(labels, second), HALF, HALF)
-    found = compare_runs(pairs, Evaluation(seed=1))["mcnemar"]
+    found = compare_runs(pairs, make_evaluation())["mcnemar"]
     assert (found["mended"], found["broken"]) == (mended, broken)
     return float(found["p"])
 
@@ -205,7 +205,7 @@ def test_equal_training_is_told_from_unequal() -> None:
 
 
 def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
-    comparison = compare_runs(make_pairs(), Evaluation(seed=1))
+    comparison = compare_runs(make_pairs(), make_evaluation())
     first, second = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
     found = find_comparison(comparison, first, second)
     page = write_comparison(found, "phantoms", Language("en"))

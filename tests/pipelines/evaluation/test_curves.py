@@ -9,10 +9,9 @@ import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from chest_xray.pipelines.evaluation.curves import NUM_CUTS, trace, trace_curves, trace_thresholds
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.resampling import resample_weights
 from chest_xray.types import Array
-from tests.builders import make_predictions
+from tests.builders import make_evaluation, make_predictions
 
 SEED = 5
 NUM_IMAGES = 60
@@ -133,7 +132,7 @@ DEGENERATE = {
 
 @pytest.mark.parametrize("table", DEGENERATE.values(), ids=DEGENERATE)
 def test_bands_are_sensible_whatever_comes(table: pd.DataFrame) -> None:
-    curves = trace_curves(table, table, table, Evaluation(seed=SEED))
+    curves = trace_curves(table, table, table, make_evaluation(seed=SEED))
     numbers = curves[["x", "value", "low", "high"]]
     assert np.isfinite(numbers.to_numpy()).all()
     assert (curves["low"] <= curves["high"] + 1e-12).all()
@@ -150,7 +149,7 @@ def test_where_all_scores_are_equal_the_curve_and_its_band_are_the_diagonal() ->
 
 def test_every_curve_names_its_subset_and_its_number_of_images(predictions: pd.DataFrame) -> None:
     validation, shifted = predictions.head(30), pd.concat([predictions.head(30)] * 2, ignore_index=True)
-    curves = trace_curves(validation, shifted, predictions, Evaluation(seed=SEED))
+    curves = trace_curves(validation, shifted, predictions, make_evaluation(seed=SEED))
     found = curves.groupby("subset")["num_images"].unique().map(list).to_dict()
     assert found == {"validation": [30], "shifted": [60], "test": [60]}
     assert set(zip(curves["subset"], curves["curve"], strict=True)) == {

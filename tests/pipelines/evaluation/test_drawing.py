@@ -14,16 +14,16 @@ from chest_xray.pipelines.evaluation.drawing import (
     draw_precision_recall,
     draw_roc_curve,
 )
-from chest_xray.pipelines.evaluation.nodes import Evaluation, compute_metrics
+from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.pipelines.evaluation.score_drawing import draw_reliability, draw_scores, tabulate_bins
 from chest_xray.pipelines.evaluation.threshold_drawing import draw_thresholds
 from chest_xray.types import Figure
-from tests.builders import TITLE, axes_of, make_point, make_predictions
+from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions
 
 VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 SHIFTED = pd.concat([VALIDATION, VALIDATION.assign(logit=VALIDATION["logit"] + 1)], ignore_index=True)
-SEED = Evaluation(seed=1)
+SEED = make_evaluation(seed=1)
 CURVES = trace_curves(VALIDATION, SHIFTED, TEST, SEED)
 THRESHOLDS = ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)"]
 

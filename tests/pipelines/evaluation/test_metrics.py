@@ -2,19 +2,16 @@
 
 import math
 from typing import Any
+from unittest.mock import ANY
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from chest_xray.options import InputError
-from chest_xray.pipelines.evaluation.metrics import (
-    expected_calibration_error,
-    metrics_at,
-    proportion,
-    summarise,
-    tabulate,
-)
+from chest_xray.pipelines.evaluation.decisions import proportion
+from chest_xray.pipelines.evaluation.metrics import measure, require_both_classes, roc_points, summarise
+from chest_xray.pipelines.evaluation.strata import stratify
+from chest_xray.resampling import whole_and_resamples
 from tests.builders import make_point, make_predictions
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
@@ -22,56 +19,8 @@ LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 PROBABILITIES = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
 
 
-def values(found: dict[str, Any]) -> dict[str, float]:
-    return {name: each["value"] for name, each in found.items() if isinstance(each, dict)}
-
-
 def counts(found: dict[str, Any]) -> tuple[int, ...]:
     return tuple(found[name] for name in ("tn", "fp", "fn", "tp"))
-
-
-def test_counts_and_shares_at_a_threshold() -> None:
-    found = metrics_at(make_predictions(LABELS, PROBABILITIES), 0.5)
-    assert counts(found) == (3, 1, 1, 5)
-    assert values(found) == {"accuracy": 8 / 10, "sensitivity": 5 / 6, "specificity": 3 / 4, "precision": 5 / 6}
-
-
-def test_a_probability_exactly_at_the_threshold_is_called_diseased() -> None:
-    table = make_predictions([0, 1], [0.25, 0.25])
-    assert counts(metrics_at(table, 0.25)) == (0, 1, 0, 1)
-    assert counts(metrics_at(table, 0.2500001)) == (1, 0, 1, 0)
-
-
-def test_metrics_do_not_depend_on_the_order_of_images() -> None:
-    table = make_predictions(LABELS, PROBABILITIES)
-    assert metrics_at(table.sample(frac=1, random_state=1), 0.5) == metrics_at(table, 0.5)
-
-
-def test_where_nothing_is_called_diseased_there_is_no_precision() -> None:
-    found = metrics_at(make_predictions(LABELS, PROBABILITIES), 0.99)
-    assert found["precision"] == {"value": None, "low": None, "high": None}
-    assert values(found)["sensitivity"] == 0
-    assert values(found)["specificity"] == 1
-
-
-@pytest.mark.parametrize(
-    ("count", "total", "low", "high"),
-    # Newcombe 1998 (Statistics in Medicine 17:857-872), table I, method 3.
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
-)
-def test_intervals_are_those_that_newcombe_published_for_wilsons_method(
-    count: int, total: int, low: float, high: float
-) -> None:
-    assert proportion(count, total) == {
-        "value": count / total,
-        "low": pytest.approx(low, abs=5e-5),
-        "high": pytest.approx(high, abs=5e-5),
-    }
-
-
-def test_the_interval_of_a_share_mirrors_that_of_the_rest() -> None:
-    part, rest = proportion(7, 40), proportion(33, 40)
-    assert part["low"] == pytest.approx(1 - (rest["high"] or 0))
 
 
 def make_table() -> pd.DataFrame:
@@ -80,8 +29,15 @@ def make_table() -> pd.DataFrame:
     return table
 
 
+def describe(table: pd.DataFrame, point: dict[str, Any]) -> dict[str, Any]:
+    """The summary of one subset, as `compute_metrics` puts it together."""
+    measured = measure(table, point, 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
+    called = (table["probability"] >= point["threshold"]).to_numpy()
+    return summarise(table, point, measured, stratify(table, called, {"aspect": [1.2]}, 1))
+
+
 def test_a_summary_holds_every_metric_of_a_subset() -> None:
-    found = summarise(make_table(), make_point(0.75), seed=1)
+    found = describe(make_table(), make_point(0.75))
     assert (found["num_images"], found["num_groups"], found["prevalence"]) == (10, 5, 0.6)
     assert counts(found["at_half"]) == (3, 1, 1, 5)
     assert counts(found["at_chosen"]) == (4, 0, 3, 3)
@@ -97,80 +53,81 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
     ("rule", "other"), [("balanced_accuracy", "sensitivity"), ("sensitivity", "balanced_accuracy")]
 )
 def test_both_operating_points_are_told_the_one_that_decides_and_the_other(rule: str, other: str) -> None:
-    found = summarise(make_table(), make_point(0.75, other=0.35, rule=rule), seed=1)
-    assert found["at_chosen"] == metrics_at(make_table(), 0.75)
+    found = describe(make_table(), make_point(0.75, other=0.35, rule=rule))
+    assert counts(found["at_chosen"]) == (4, 0, 3, 3)
     # Healthy 0.4 and 0.6 and diseased 0.5 and above are called at 0.35.
-    assert found["at_other"] == {"rule": other, **metrics_at(make_table(), 0.35)}
+    assert (found["at_other"]["rule"], found["at_other"]["threshold"]) == (other, 0.35)
     assert counts(found["at_other"]) == (2, 2, 1, 5)
 
 
 def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
     table = make_table().assign(calibrated=[0.5] * 10)
-    found = summarise(table, make_point(0.75), seed=1)
+    found = describe(table, make_point(0.75))
     assert found["brier"] == pytest.approx(0.25)
     assert found["ece"] == pytest.approx(0.1)  # one half was promised, six of ten came true
     # Squares of what was missing: healthy .01 + .04 + .16 + .36, diseased .49 + .25 + .09 + .04 + .01 + .0025.
-    assert summarise(make_table(), make_point(0.75), seed=1)["brier"] == pytest.approx(0.14525)
+    assert describe(make_table(), make_point(0.75))["brier"] == pytest.approx(0.14525)
 
 
-def calibration_error(labels: list[int], probabilities: list[float]) -> float:
-    return expected_calibration_error(np.array(labels), np.array(probabilities))
-
-
-def test_the_calibration_error_is_the_mean_distance_between_promise_and_truth_by_bin() -> None:
-    # The bin from 3/15 to 4/15: promised 0.22 + 0.24 + 0.26 = 0.72, true 1. That from 9/15: promised 1.24, true 2.
-    assert calibration_error([0, 1, 0, 1, 1], [0.22, 0.24, 0.26, 0.61, 0.63]) == pytest.approx((0.28 + 0.76) / 5)
-    # Errors of either sign in one bin make up for each other, in two bins they do not.
-    assert calibration_error([0, 1], [0.48, 0.52]) == pytest.approx(0)
-    assert calibration_error([0, 1], [0.4, 0.6]) == pytest.approx(0.4)
-
-
-def test_a_certain_answer_falls_into_the_last_bin() -> None:
-    assert calibration_error([1, 0, 1, 0], [1.0, 0.0, 1.0, 0.0]) == 0
-    assert calibration_error([0, 1], [1.0, 0.0]) == 1
-    assert calibration_error([0, 1], [1.0, 0.95]) == pytest.approx(0.95 / 2)
-
-
-def test_the_calibration_error_does_not_depend_on_the_order_of_images() -> None:
-    assert calibration_error(LABELS[::-1], PROBABILITIES[::-1]) == pytest.approx(
-        calibration_error(LABELS, PROBABILITIES)
-    )
-
-
-def test_sensitivity_is_told_for_each_aetiology_at_the_chosen_threshold() -> None:
-    found = summarise(make_table(), make_point(0.75), seed=1)["sensitivity_by_aetiology"]
+def test_aetiologies_are_told_as_their_strata_say() -> None:
+    found = describe(make_table(), make_point(0.75))["sensitivity_by_aetiology"]
     assert {name: each["value"] for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
-    assert found["viral"] == proportion(0, 2)
 
 
-def test_one_class_alone_is_refused() -> None:
-    with pytest.raises(InputError, match=r"images of one class alone \(label: images \{1: 2\}\); expected healthy and"):
-        summarise(make_predictions([1, 1], [0.2, 0.8]), make_point(0.5), seed=1)
+def test_a_figure_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
+    point = describe(make_table(), make_point(0.75))["at_half"]
+    # tn 3, fp 1, fn 1, tp 5, of 10.
+    shares = {"accuracy": (8, 10), "sensitivity": (5, 6), "specificity": (3, 4), "precision": (5, 6), "npv": (3, 4)}
+    for name, (part, total) in shares.items():
+        assert point[name] == proportion(part, total)
+    assert point["f1"] == {"value": 10 / 12, "low": ANY, "high": ANY, "n": 10}
+    assert point["f1"]["low"] < 10 / 12 < point["f1"]["high"]
+    assert point["balanced_accuracy"]["value"] == (5 / 6 + 3 / 4) / 2
+    assert point["ppv_realistic"]["value"] == pytest.approx(0.2 * 5 / 6 / (0.2 * 5 / 6 + 0.8 / 4))
+    assert point["mcc"]["value"] == pytest.approx((5 * 3 - 1) / math.sqrt(6 * 6 * 4 * 4))
+    assert point["lr_positive"]["value"] == pytest.approx(5 / 6 * 4)
+    # Where no healthy patient who is called was drawn, the ratio is infinite, so that its interval has no upper end.
+    assert point["lr_positive"]["high"] is None
 
 
-def test_probabilities_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(InputError, match=r"received 1 probabilities that are no numbers of 2; .* Train again"):
-        summarise(make_predictions([0, 1], [float("nan"), 0.8]), make_point(0.5), seed=1)
+def test_what_cannot_be_computed_is_none() -> None:
+    nothing = {"value": None, "low": None, "high": None}
+    point = describe(make_table(), make_point(0.99))["at_chosen"]  # nothing is called diseased
+    assert point["precision"] == {**nothing, "n": 0}
+    for name in ("ppv_realistic", "mcc", "lr_positive"):
+        assert point[name] == {**nothing, "n": 10}
+    assert point["lr_negative"]["value"] == 1
+    assert point["f1"]["value"] == 0
+    told_apart = describe(make_predictions([0, 0, 1], [0.1, 0.2, 0.9]), make_point(0.5))
+    assert told_apart["calibration"]["slope"] == {**nothing, "n": 3}
+    assert told_apart["calibration"]["intercept"]["value"] is not None
 
 
-def test_the_table_has_a_row_for_each_metric_threshold_and_subset() -> None:
-    table = tabulate({name: summarise(make_table(), make_point(0.75), seed=1) for name in ("validation", "test")})
-    assert table.columns.tolist() == ["metric", "threshold", "subset", "n", "value", "low", "high"]
-    assert table["subset"].tolist() == ["validation"] * 14 + ["test"] * 14
-    named = ["accuracy", "sensitivity", "specificity", "precision"]
-    assert table["metric"].tolist() == ["loss", "auc", *named, *named, *named] * 2
-    test = {(row["metric"], row["threshold"]): row for _, row in table[table["subset"] == "test"].iterrows()}
-    # n is what the share is of: all, the diseased, the healthy, those called diseased.
-    assert [test[name, 0.5]["n"] for name in named] == [10, 6, 4, 6]
-    assert [test[name, 0.75]["n"] for name in named] == [10, 6, 4, 3]
-    assert [test[name, 0.25]["n"] for name in named] == [10, 6, 4, 8]  # the point that does not decide
-    assert test["specificity", 0.5]["value"] == 0.75
-    assert test["sensitivity", 0.5]["value"] == 0.8333
-    assert table.loc[table["metric"] == "loss", ["low", "high"]].isna().all(axis=None)
+def test_calibration_is_held_against_the_prevalence_that_it_was_made_for() -> None:
+    point = make_point(0.75)
+    point["calibration"]["expected_prevalence"] = 0.2
+    # 0.6 of the images are diseased: odds of 1.5 where 0.25 are expected.
+    assert describe(make_table(), point)["calibration"]["shift_of_prevalence"] == pytest.approx(math.log(6))
 
 
-def test_a_metric_that_does_not_exist_is_an_empty_cell() -> None:
-    table = tabulate({name: summarise(make_table(), make_point(0.99), seed=1) for name in ("validation", "test")})
-    row = table[(table["metric"] == "precision") & (table["threshold"] == 0.99)].iloc[0]
-    assert row["n"] == 0
-    assert row[["value", "low", "high"]].isna().all()
+@pytest.mark.parametrize(("labels", "counted"), [([1, 1], r"\{1: 2\}"), ([0, 0], r"\{0: 2\}"), ([], r"\{\}")])
+def test_one_class_alone_is_refused(labels: list[int], counted: str) -> None:
+    told = rf"received test images of one class alone \(label: images {counted}\); expected healthy and diseased. Put"
+    with pytest.raises(InputError, match=told):
+        require_both_classes(make_predictions(labels, [0.5] * len(labels)), "test")
+
+
+@pytest.mark.parametrize("column", ["probability", "calibrated"])
+def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
+    table = make_predictions([0, 1], [0.2, 0.8]).assign(**{column: [math.nan, 0.8]})
+    told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"
+    with pytest.raises(InputError, match=told):
+        require_both_classes(table, "validation")
+
+
+def test_the_roc_curve_runs_from_corner_to_corner_through_its_points() -> None:
+    false_positive_rate, sensitivity = roc_points(make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]))
+    assert (false_positive_rate[0], sensitivity[0]) == (0, 0)
+    assert (false_positive_rate[-1], sensitivity[-1]) == (1, 1)
+    points = list(zip(false_positive_rate.tolist(), sensitivity.tolist(), strict=True))
+    assert {(0, 0.5), (0.5, 0.5), (0.5, 1)} <= set(points)

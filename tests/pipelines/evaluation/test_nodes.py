@@ -1,5 +1,6 @@
 """Keras and scikit-learn measure the same, and what they measure is laid out with its source."""
 
+import json
 from typing import Any
 
 import keras
@@ -7,19 +8,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.options import InputError
 from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_with_keras
 from chest_xray.pipelines.evaluation.nodes import (
-    Evaluation,
     compute_metrics,
     find_conclusions,
     predict_test,
     predict_validation,
-    tabulate_metrics,
     write_conclusions,
 )
+from chest_xray.pipelines.evaluation.null_baseline import measure_header_rule
+from chest_xray.pipelines.evaluation.table import tabulate_metrics
 from chest_xray.types import Array
-from chest_xray.wording import Language
-from tests.builders import TITLE, make_header_rule, make_history, make_point, make_predictions, make_split
+from chest_xray.wording import Language, read_words
+from tests.builders import (
+    TITLE,
+    make_evaluation,
+    make_header_metrics,
+    make_header_rule,
+    make_history,
+    make_point,
+    make_predictions,
+    make_split,
+)
 
 LABELS = [0, 0, 1, 0, 1, 1, 0, 1]
 SPLIT = make_split([0, 1, *LABELS], ["train", "validation"] + ["test"] * 8)
@@ -42,7 +53,7 @@ def measure(model: keras.Model, threshold: float) -> tuple[dict[str, Any], dict[
     """Metrics of scikit-learn and of Keras."""
     point = make_point(threshold)
     table = predict_test(model, make_graded_pixels(), SPLIT, point)
-    computed = compute_metrics(table, table, point, Evaluation(seed=1))
+    computed = compute_metrics(table, table, point, make_evaluation())
     return computed, evaluate_with_keras(model, make_graded_pixels(), SPLIT, point)
 
 
@@ -137,7 +148,7 @@ def test_a_difference_between_keras_and_scikit_learn_stops_the_run(name: str) ->
 def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     validation = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     test = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
-    return validation, test, compute_metrics(validation, test, make_point(0.35), Evaluation(seed=1))
+    return validation, test, compute_metrics(validation, test, make_point(0.35), make_evaluation())
 
 
 def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> None:
@@ -146,30 +157,89 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics["test"]["num_images"] == 5
     assert metrics["validation"]["at_chosen"]["accuracy"]["value"] == 0.75
     assert metrics["test"]["at_chosen"]["accuracy"]["value"] == 0.6
-    assert tabulate_metrics(metrics)["n"].max() == 5
     assert metrics["run"] == TITLE
     told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
     assert metrics["operating_point"] == told
 
 
+def test_metrics_say_what_they_were_computed_with() -> None:
+    _, _, metrics = make_metrics()
+    assert metrics["schema_version"] == 2
+    assert metrics["realistic_prevalence"] == 0.2
+    assert metrics["strata_cuts"] == {"aspect": [1.2, 1.5], "size": [16]}  # all images are 16 x 16
+
+
+def test_the_gap_is_test_minus_validation() -> None:
+    _, _, metrics = make_metrics()
+    gap = metrics["gap"]
+    assert gap["at_chosen"]["accuracy"]["value"] == pytest.approx(0.6 - 0.75)
+    for name, where in (("auc", None), ("f1", "at_half"), ("brier", "calibration")):
+        validation, test = (metrics[part][where or name] for part in ("validation", "test"))
+        pair = (validation[name], test[name]) if where else (validation, test)
+        told = gap[where][name] if where else gap[name]
+        assert told["value"] == pytest.approx(pair[1]["value"] - pair[0]["value"])
+    for name in ("accuracy", "sensitivity", "specificity", "f1"):
+        assert gap["at_chosen"][name]["low"] <= gap["at_chosen"][name]["value"] <= gap["at_chosen"][name]["high"]
+
+
+def test_a_subset_that_nothing_can_be_computed_of_is_named() -> None:
+    good, bad = make_predictions([0, 1], [0.2, 0.8]), make_predictions([1, 1], [0.2, 0.8])
+    for pair, subset in (((good, bad), "test"), ((bad, good), "validation")):
+        with pytest.raises(InputError, match=f"received {subset} images of one class alone"):
+            compute_metrics(*pair, make_point(0.5), make_evaluation())
+
+
+def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
+    # The same images twice: resampled alike, every resample would show no gap at all.
+    table = make_predictions([0, 1] * 20, np.linspace(0, 1, 40).tolist())
+    gap = compute_metrics(table, table, make_point(0.5), make_evaluation())["gap"]["at_chosen"]["accuracy"]
+    assert gap["value"] == 0
+    assert gap["low"] < -0.1
+    assert gap["high"] > 0.1
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        make_predictions([0, 1, 1], [0.5, 0.5, 0.5]),  # all scores are equal
+        make_predictions([0, 1, 1], [0.1, 0.8, 0.9]),  # three images, told apart without error
+        make_predictions([0, 0, 1], [0.9, 0.8, 0.1]),  # and the wrong way round
+        make_predictions([0, 1], [0.0, 1.0]),
+        make_predictions([0, 1], [0.01, 0.02]),  # nothing is called diseased
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: pd.DataFrame, language: str) -> None:
+    metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
+    header = measure_header_rule(test, make_header_rule(), metrics, make_evaluation())
+    assert json.loads(json.dumps([metrics, header], allow_nan=False)) == [metrics, header]
+    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), header)
+    page = write_conclusions(found, metrics, "phantoms", Language(language))
+    assert read_words(language)["undefined"].split("{")[0] in page
+    assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
+    table = tabulate_metrics(metrics, header)
+    assert (table.loc[table["value"].isna(), "note"] != "").all()
+
+
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
-    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule())
+    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
     page = write_conclusions(found, metrics, "phantoms", Language("en"))
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
-        *("## How well it does", "## Where it fails", "## Validation against test", "## What to try next")
+        *("## How well it does", "## What an answer is worth", "## What a probability is worth"),
+        *("## Where it fails", "## Validation against test", "## What to try next"),
     ]
     assert "On 5 test images of 5 patients the network is right on 60.0%" in page
     assert "The last epoch was the best one: train longer" in page
-    earlier = find_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_rule())
+    earlier = find_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_metrics())
     assert "train longer" not in write_conclusions(earlier, metrics, "phantoms", Language("en"))
 
 
 def test_the_conclusions_are_the_same_in_another_language() -> None:
     _, _, metrics = make_metrics()
-    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_rule())
+    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
     english, russian = (write_conclusions(found, metrics, "phantoms", Language(name)) for name in ("en", "ru"))
     marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
     assert marks[0] == marks[1]

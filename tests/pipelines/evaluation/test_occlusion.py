@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.evaluation.occlusion import (
     Occlusion,
     central_region,
@@ -15,7 +14,7 @@ from chest_xray.pipelines.evaluation.occlusion import (
     predict_occluded,
 )
 from chest_xray.types import Array
-from tests.builders import TITLE, axes_of, make_pixels, make_point, make_predictions, make_split
+from tests.builders import TITLE, axes_of, make_evaluation, make_pixels, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_grey_reader
 
 
@@ -82,7 +81,7 @@ def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
     occluded = [make_predictions([0, 1, 1], scores).assign(shown=name) for name, scores in views.items()]
     import pandas as pd
 
-    table = measure_occlusion(whole, pd.concat(occluded), make_point(0.6), Evaluation(seed=1))
+    table = measure_occlusion(whole, pd.concat(occluded), make_point(0.6), make_evaluation(seed=1))
     assert table["shown"].tolist() == ["whole", "border", "centre"]
     assert table["n"].tolist() == [3, 3, 3]
     assert table["accuracy"].tolist() == [1.0, 0.3333, 0.6667]

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.evaluation.robustness import AXIS, draw_robustness, measure_robustness, predict_altered_test
 from chest_xray.resampling import bootstrap_auc
-from tests.builders import TITLE, axes_of, make_point, make_predictions, make_split
+from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
 
 LABELS = [0, 0, 1, 1, 1]
@@ -29,7 +28,7 @@ def make_altered() -> pd.DataFrame:
 
 
 def make_table() -> pd.DataFrame:
-    return measure_robustness(make_altered(), make_point(0.5), Evaluation(seed=1))
+    return measure_robustness(make_altered(), make_point(0.5), make_evaluation(seed=1))
 
 
 def test_altered_images_are_scored_row_by_row() -> None:

@@ -27,15 +27,18 @@ def figure(name: str, value: float) -> dict[str, float]:
 
 def make_occlusion_table(border: float, centre: float) -> pd.DataFrame:
     views = {"whole": 0.95, "border": border, "centre": centre}
-    return pd.DataFrame([{"run": TITLE, "shown": name, **figure("auc", value)} for name, value in views.items()])
+    return pd.DataFrame(
+        [{"run": TITLE, "shown": name, "n": 100, **figure("auc", value)} for name, value in views.items()]
+    )
 
 
 def make_robustness_table(**accuracies: list[float]) -> pd.DataFrame:
+    alike = {"run": TITLE, "n": 100}
     rows = [("none", 0.0, 0.9)]
     rows += [(kind, place + 1.0, value) for kind, values in accuracies.items() for place, value in enumerate(values)]
     return pd.DataFrame(
         [
-            {"run": TITLE, "kind": kind, "strength": strength, **figure("accuracy", value), **figure("auc", 0.9)}
+            {**alike, "kind": kind, "strength": strength, **figure("accuracy", value), **figure("auc", 0.9)}
             for kind, strength, value in rows
         ]
     )

@@ -8,16 +8,16 @@ import pytest
 from kedro_datasets.plotly import JSONDataset
 
 from chest_xray.pipelines.evaluation.drawing import as_logit
-from chest_xray.pipelines.evaluation.nodes import Evaluation, compute_metrics
+from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.pipelines.evaluation.threshold_drawing import draw_threshold_explorer, tabulate_thresholds
-from tests.builders import TITLE, make_point, make_predictions
+from tests.builders import TITLE, make_evaluation, make_point, make_predictions
 
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 
 
 @pytest.fixture
 def figure() -> Any:
-    metrics = compute_metrics(TEST, TEST, make_point(0.35), Evaluation(seed=1))
+    metrics = compute_metrics(TEST, TEST, make_point(0.35), make_evaluation(seed=1))
     return draw_threshold_explorer(TEST, metrics, "phantoms")
 
 

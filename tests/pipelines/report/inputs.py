@@ -15,6 +15,7 @@ from tests.builders import (
     TITLE,
     interval,
     make_comparison,
+    make_header_metrics,
     make_header_rule,
     make_history,
     make_point,
@@ -36,7 +37,8 @@ def read_parameters() -> dict[str, Any]:
     """The parameters of the base environment, by name, as Kedro would resolve them."""
     texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "conf/base").glob("parameters_*.yml"))]
     merged = OmegaConf.merge(*(OmegaConf.create(yaml.safe_load(text)) for text in texts))
-    return {str(name): each for name, each in dict(OmegaConf.to_container(merged, resolve=True)).items()}  # type: ignore[call-overload]
+    plain: Any = OmegaConf.to_container(merged, resolve=True)
+    return dict(plain)
 
 
 def make_png(width: int = 320, height: int = 200) -> bytes:
@@ -47,13 +49,19 @@ def make_png(width: int = 320, height: int = 200) -> bytes:
 
 
 def make_metrics_table() -> DataFrame:
-    """Two metrics of both subsets, one of them without an interval."""
+    """A figure without an interval, one with, one that does not exist, and one of a stratum."""
+    whole = {"point": "at_chosen", "threshold": 0.4, "stratum": "all", "n": 100, "note": ""}
+    figure = {"value": 0.9, "low": 0.85, "high": 0.95}
+    beside = {"header_rule": 0.8, "validation": 0.97, "gap": -0.07, "gap_low": -0.1, "gap_high": -0.04}
     rows = [
-        {"metric": metric, "threshold": threshold, "subset": subset, "n": 100, "value": 0.9, "low": low, "high": high}
-        for metric, threshold, low, high in (("loss", None, None, None), ("accuracy", 0.5, 0.85, 0.95))
-        for subset in ("validation", "test")
+        {**whole, "metric": "loss", "point": None, "threshold": None, "value": 0.3, "note": None},
+        {**whole, "metric": "accuracy", **figure, **beside},
+        {**whole, "metric": "precision", "n": 0, "note": "no image is called diseased"},
+        {**whole, "metric": "sensitivity", "stratum": "aspect < 1.20", **figure, "header_rule": 0.7},
     ]
-    return pd.DataFrame(rows)
+    columns = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high", *beside, "note"]
+    both = [{**row, "subset": subset} for subset in ("validation", "test") for row in rows]
+    return pd.DataFrame(both, columns=columns)
 
 
 def make_measured(value: float) -> dict[str, float]:
@@ -124,11 +132,11 @@ AUDIT = {
 
 
 def make_rules(accuracy: float = 0.5) -> dict[str, Any]:
-    """Rules on the header with all that the catalog holds of them."""
-    rules = make_header_rule(accuracy)
-    for rule in rules.values():
-        rule |= {"unit": "pixels", "threshold": 340.0, "direction": "at most"}
-        rule["test"] = {"num": 100, "sensitivity": 0.6, "specificity": 0.4, "auc": 0.5, **rule["test"]}
+    """Rules on the header with all that the catalog holds of them; the best on train is right on `accuracy` of test."""
+    rules = make_header_rule()
+    for feature, rule in rules.items():
+        scores = {"num": 100, "sensitivity": 0.6, "specificity": 0.4, "auc": 0.5}
+        rule |= {"unit": "pixels", "test": {**scores, "accuracy": accuracy if feature == "height" else 0.99}}
     return rules
 
 
@@ -161,6 +169,7 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     metrics = make_run_metrics() | {"run": read_parameters()[run]["title"]}
     return {
         **shown,
+        "header_metrics": make_header_metrics(),
         **{"metrics": metrics, "history": make_history([0.6, 0.5], kept=2), "operating_point": make_point(0.4)},
         "params_run": read_parameters()[run],
         **changes,

@@ -11,8 +11,9 @@ from PIL import Image
 
 from chest_xray.pipelines.report import layouts
 from chest_xray.pipelines.report.blocks import EMPTY, LARGE, make_figure, make_table, write_cell
-from chest_xray.wording import read_words
-from tests.pipelines.report.inputs import make_metrics_table, make_png
+from chest_xray.pipelines.report.nodes import read_page_words
+from chest_xray.wording import Language, read_words
+from tests.pipelines.report.inputs import TABLES, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
 
@@ -58,13 +59,38 @@ def test_a_long_table_is_cut_and_says_how_much_is_left() -> None:
     assert (len(table.rows), table.rows[-1], table.hidden_rows) == (100, ["99.png"], 30)
 
 
-def test_validation_and_test_of_one_metric_stand_side_by_side() -> None:
-    paired = layouts.pair_subsets(make_metrics_table())
-    assert paired.columns.tolist() == ["metric", "threshold", "validation", "test"]
-    assert paired["metric"].tolist() == ["loss", "accuracy"]
-    assert paired.loc[1, "test"] == {"n": 100, "value": 0.9, "low": 0.85, "high": 0.95}
-    table = make_table(paired, "metrics_table", "", ENGLISH)
-    assert table.rows[0] == ["loss", EMPTY, "0.900, n = 100", "0.900, n = 100"]
+def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
+    shown = layouts.list_figures(make_metrics_table())
+    assert shown.columns.tolist() == [
+        *("metric", "point", "threshold", "test", "validation", "gap", "header_rule", "note")
+    ]
+    table = make_table(shown, "metrics_table", "", ENGLISH)
+    gap = f"-0.070 [-0.100{EMPTY}-0.040]"
+    assert table.rows[0] == ["loss", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
+    accuracy = f"0.900 [0.850{EMPTY}0.950], n = 100"
+    assert table.rows[1] == ["accuracy", "chosen", "0.400", accuracy, "0.970", gap, "0.800", ""]
+    assert table.rows[2][3:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is called diseased"]
+    whole = make_metrics_table().assign(note="")
+    assert "note" not in layouts.list_figures(whole).columns
+
+
+def test_reasons_are_given_in_the_language() -> None:
+    words = read_page_words(Language("ru"))
+    table = make_table(layouts.list_figures(make_metrics_table()), "metrics_table", "", words)
+    assert table.rows[2][-1] == RUSSIAN["missing"]["precision"]
+
+
+def test_strata_stand_apart_by_what_they_are_cut_by() -> None:
+    table = make_table(layouts.list_strata(make_metrics_table()), "strata", "", ENGLISH)
+    assert table.rows == [
+        ["width over height", "< 1.20", "sensitivity", f"0.900 [0.850{EMPTY}0.950], n = 100", "0.700"]
+    ]
+
+
+def test_a_figure_and_its_interval_go_into_one_column() -> None:
+    joined = layouts.join_intervals(TABLES["occlusion_table"])
+    assert joined.columns.tolist() == ["shown", "n", "accuracy", "auc"]
+    assert joined.loc[1, "auc"] == {"value": 0.8, "low": pytest.approx(0.78), "high": pytest.approx(0.82)}
 
 
 def read_source(source: str) -> tuple[str, Image.Image]:

@@ -37,13 +37,18 @@ def write(model: Model, language: str = "en", geometry: str = "stretch", **metri
     return write_model_card(evidence, run, describe_model(model), Language.model_validate(language))
 
 
-def read_contract(card: ModelCard) -> dict[str, str]:
+def read_card(text: str) -> Any:
+    """The card as the hub's own library reads it, untyped: what its metadata hold is not in its types."""
+    return ModelCard(text)
+
+
+def read_contract(card: Any) -> dict[str, str]:
     """The rows of the table that hold code."""
     return dict(re.findall(r"^\| (.+?) \| `(.+?)` \|$", card.text, re.MULTILINE))
 
 
 def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
-    contract = read_contract(ModelCard(write(model)))
+    contract = read_contract(read_card(write(model)))
     assert contract["input shape"] == "[None, 16, 24, 1]" == str(list(model.input_shape))
     assert contract["output shape"] == str(list(model.output_shape))
     assert int(contract["weights"]) == sum(weights.size for weights in model.get_weights())
@@ -58,7 +63,7 @@ def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
 
 def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model) -> None:
     accuracy = interval(0.88, 0.9123, 0.93)
-    card = ModelCard(write(model, accuracy=accuracy))
+    card = read_card(write(model, accuracy=accuracy))
     results = {each.metric_type: each for each in card.data.eval_results}
     assert set(results) == {"accuracy", "recall", "specificity", "precision", "roc_auc"}
     assert results["accuracy"].metric_value == 0.9123
@@ -72,13 +77,13 @@ def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model
 
 def test_a_metric_that_does_not_exist_is_left_out(model: Model) -> None:
     none: dict[str, Any] = {"value": None, "low": None, "high": None}
-    card = ModelCard(write(model, precision=none))
+    card = read_card(write(model, precision=none))
     assert "precision" not in {each.metric_type for each in card.data.eval_results}
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_the_card_tells_subgroups_limits_data_and_licence(model: Model, language: str) -> None:
-    text = ModelCard(write(model, language, by_aetiology={"viral": sure(0.75), "bacterial": sure(0.5)})).text
+    text = read_card(write(model, language, by_aetiology={"viral": sure(0.75), "bacterial": sure(0.5)})).text
     assert "CC BY 4.0" in text
     assert re.search(r"0[.,]750 \[0[.,]740\N{EN DASH}0[.,]760\]", text)
     headings = re.findall(r"^## (.+)$", text, re.MULTILINE)

@@ -11,12 +11,12 @@ import pytest
 from chest_xray.pipelines.report import contents
 from chest_xray.pipelines.report.nodes import gather_evidence, write_report
 from chest_xray.wording import Language, read_words
-from tests.builders import make_run_metrics, sure
+from tests.builders import interval, make_header_metrics, make_run_metrics, sure
 from tests.pipelines.report.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
 REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
 PHANTOMS = contents.Report(synthetic=True, data_licence="MIT")
-NONE = {"value": None, "low": None, "high": None}
+NONE = {"value": None, "low": None, "high": None, "n": 0}
 
 
 class Elements(HTMLParser):
@@ -83,7 +83,7 @@ def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(languag
     everything = [*contents.COMPARISON, *contents.DATA, *(each for part in contents.OF_A_RUN.values() for each in part)]
     for shown in everything:
         kind = "figures" if isinstance(shown, contents.Picture) else "tables"
-        said = words[kind][shown.name]
+        said = words[kind][shown.name if isinstance(shown, contents.Picture) else shown.key or shown.name]
         assert (said["caption"] if kind == "figures" else said) in text
     num_pictures = sum(isinstance(shown, contents.Picture) for shown in (*contents.COMPARISON, *contents.DATA))
     num_pictures += 2 * sum(isinstance(each, contents.Picture) for part in contents.OF_A_RUN.values() for each in part)
@@ -130,8 +130,9 @@ def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> No
 def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
     metrics = make_run_metrics(by_aetiology={"viral": sure(0.9)}) | {"run": "alone"}
     for at in ("at_half", "at_chosen", "at_other"):
-        metrics["test"][at].update(precision=NONE, tp=0, fn=0, fp=0)
+        metrics["test"][at].update(precision=NONE, ppv_realistic=NONE, mcc=NONE, tp=0, fn=0, fp=0)
     metrics["test"]["sensitivity_by_aetiology"]["unknown"] = NONE
+    metrics["test"]["calibration"]["slope"] = NONE
     table = TABLES["metrics_table"].assign(value=None, low=None, high=None)
     run = make_run_evidence(metrics=metrics, metrics_table=table)
     page = write(language, evidence=make_evidence(quarantine=TABLES["quarantine"].head(0)), augmented=run)
@@ -154,6 +155,8 @@ def test_the_last_run_is_the_one_that_is_judged() -> None:
     weak = make_run_evidence("baseline", metrics=make_run_metrics(accuracy=sure(0.6)) | {"run": "weak"})
     strong = make_run_evidence(metrics=make_run_metrics(accuracy=sure(0.97)) | {"run": "strong"})
     words = read_words("en")
+    for run, change in ((weak, interval(-0.3, -0.2, -0.1)), (strong, interval(0.01, 0.05, 0.1))):
+        run["header_metrics"] = make_header_metrics(change)
     assert words["verdict_good"] in write(baseline=weak, augmented=strong)
     assert words["verdict_bad"] in write(augmented=strong, baseline=weak)
 

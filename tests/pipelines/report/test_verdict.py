@@ -6,14 +6,14 @@ import pytest
 
 from chest_xray.pipelines.report.verdict import judge, judge_augmentation
 from chest_xray.wording import Finding
-from tests.builders import interval, make_header_rule, make_run_metrics, sure
+from tests.builders import interval, make_header_metrics, make_run_metrics
 
-LOW = make_header_rule(0.5)  # A rule that is right on half stands in no network's way.
+BEATEN = make_header_metrics(interval(0.01, 0.05, 0.1))
 
 
-def verdicts(metrics: dict[str, Any], rule: dict[str, Any] | None = None) -> dict[str, tuple[str, str]]:
+def verdicts(metrics: dict[str, Any], header_metrics: dict[str, Any] = BEATEN) -> dict[str, tuple[str, str]]:
     """Tone and key by topic."""
-    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, rule or LOW)}
+    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, header_metrics)}
 
 
 @pytest.mark.parametrize(
@@ -35,22 +35,35 @@ def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(
 
 
 @pytest.mark.parametrize(
-    ("header", "tone"), [(0.889, "good"), (0.89, "unsure"), (0.899, "unsure"), (0.90, "bad"), (0.95, "bad")]
+    ("difference", "tone"),
+    [
+        (interval(0.001, 0.05, 0.1), "good"),
+        (interval(0.0, 0.05, 0.1), "unsure"),
+        (interval(-0.05, 0.001, 0.1), "unsure"),
+        (interval(-0.05, 0.0, 0.05), "bad"),
+        (interval(-0.1, -0.05, -0.01), "bad"),
+    ],
 )
-def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_by_the_value_or_not(header: float, tone: str) -> None:
-    found = verdicts(make_run_metrics(accuracy=interval(0.89, 0.90, 0.91)), make_header_rule(header))
+def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_by_its_value_or_not(
+    difference: dict[str, float], tone: str
+) -> None:
+    found = verdicts(make_run_metrics(), make_header_metrics(difference))
     assert found["header"] == (tone, f"header_{tone}")
     assert found["asked"] == ("good", "asked_good")
     assert found["whole"] == (tone, f"verdict_{tone}")
 
 
-def test_the_rule_that_is_beaten_is_the_one_that_was_best_on_train() -> None:
-    (found,) = [each.finding for each in judge(make_run_metrics(), make_header_rule(0.6)) if each.topic == "header"]
-    assert (found.values["feature"], found.values["header"]) == ("height", 0.6)
+def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
+    (found,) = [each.finding for each in judge(make_run_metrics(), BEATEN) if each.topic == "header"]
+    assert found.values["difference"] == {"value": 5.0, "low": 1.0, "high": 10.0}
+    assert (found.values["feature"], found.values["header"]["value"], found.values["accuracy"]["value"]) == (
+        *("height", 0.8, 0.9),
+    )
 
 
 def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
-    found = verdicts(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)), make_header_rule(0.99))
+    unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
+    found = verdicts(unsure, make_header_metrics(interval(-0.1, -0.05, -0.01)))
     assert (found["asked"][0], found["header"][0], found["whole"][0]) == ("unsure", "bad", "bad")
 
 
@@ -76,9 +89,9 @@ def test_a_network_without_an_error_has_no_weakness() -> None:
     assert verdicts(metrics)["errors"] == ("good", "no_errors")
 
 
-def test_validation_is_told_of_where_its_interval_lies_above_that_of_test() -> None:
-    assert "validation" not in verdicts(make_run_metrics(validation={"accuracy": interval(0.91, 0.95, 0.97)}))
-    found = verdicts(make_run_metrics(validation={"accuracy": interval(0.911, 0.95, 0.97)}, accuracy=sure(0.9)))
+def test_validation_is_told_of_where_the_gap_is_shown() -> None:
+    assert "validation" not in verdicts(make_run_metrics(gap={"accuracy": interval(-0.1, -0.05, 0.0)}))
+    found = verdicts(make_run_metrics(gap={"accuracy": interval(-0.1, -0.05, -0.001)}))
     assert found["validation"] == ("bad", "verdict_flatters")
 
 

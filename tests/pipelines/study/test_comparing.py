@@ -5,14 +5,13 @@ import pandas as pd
 import pytest
 
 from chest_xray.options import InputError
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.study.comparing import compare_arms
 from chest_xray.pipelines.study.nodes import decide_images, join_runs
 from chest_xray.pipelines.study.tables import tabulate_arms, tabulate_runs
-from tests.builders import make_history, make_predictions
+from tests.builders import make_evaluation, make_history, make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
-SEED = Evaluation(seed=1)
+SEED = make_evaluation(seed=1)
 # Cut at 0.5, right on this many of 4 healthy and 4 diseased, and so many of 16 pairs in order:
 POOR = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]  # 2, 3, 12
 FAIR = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.8, 0.9]  # 3, 3, 13
@@ -70,7 +69,7 @@ def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
     assert found["arms"]["none"]["accuracy"]["deviation"] == pytest.approx(np.std([5 / 8, 6 / 8], ddof=1))
     differences = found["differences"]["flip"]
     assert set(found["differences"]) == {"flip"}
-    expected = {
+    expected: dict[str, list[float]] = {
         "accuracy": [2 / 8, 1 / 8],
         "sensitivity": [0, 0],
         "specificity": [2 / 4, 1 / 4],

@@ -3,45 +3,95 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.pipelines.evaluation.verdicts import (
+    STRATUM_FIGURES,
+    above,
+    comparable_strata,
+    flatters,
+    off_by_prevalence_alone,
+    promises_too_much,
+    ranks_better_than_it_decides,
+    side_of,
+    undefined,
+    uneven_strata,
+    weaker_aetiology,
+)
 from chest_xray.wording import Finding, Name
 
 BAR = 0.80  # test accuracy that the assignment asks for
 POINT = 0.01  # a smaller change of accuracy is called none
+PICTURES = ("aspect", "size")  # what strata of pictures are cut by
 
 
-def how_well(metrics: dict[str, Any], header_rule: dict[str, Any]) -> Iterator[Finding]:
+def how_well(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Iterator[Finding]:
     """Say how the network does on test, and against what needs no network.
 
     Args:
         metrics: Of the run.
-        header_rule: For each feature of the file's header its scores on `train` and `test`.
+        header_metrics: Of the rule on the file's header, on the same images.
     """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     accuracy = point["accuracy"]
     yield Finding("performance", {**test, **point})
-    if point["precision"]["value"] is not None:
-        yield Finding("precision", {**point, "prevalence": test["prevalence"]})
-    yield Finding("other_point", {**test["at_other"], "rule": Name(test["at_other"]["rule"])})
-    yield Finding("ranking", {"auc": test["auc"]})
-    yield Finding("calibrated", {"ece": test["ece"], "brier": test["brier"]})
     if accuracy["low"] > BAR:
         yield Finding("above_bar", {"bar": BAR})
     else:
         yield Finding("above_bar_unsure" if accuracy["value"] > BAR else "below_bar", {"bar": BAR})
     majority = max(test["prevalence"], 1 - test["prevalence"])
     yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
-    feature = best_on_train(header_rule)
-    header = header_rule[feature]["test"]["accuracy"]
-    key = "better_than_header" if accuracy["low"] > header else "not_better_than_header"
-    yield Finding(key, {"feature": Name(feature), "header": header})
+    yield _against_header(header_metrics)
+    yield Finding("other_point", {**test["at_other"], "rule": Name(test["at_other"]["rule"])})
+    yield Finding("ranking", {"auc": test["auc"]})
+    yield Finding("precision_recall", {"pr_auc": test["pr_auc"], "prevalence": test["prevalence"]})
+    if missing := undefined(test):
+        yield Finding("undefined", {"missing": tuple(Name(name) for name in missing)})
 
 
-def best_on_train(header_rule: dict[str, Any]) -> str:
-    """Name the feature of the header that tells the classes apart best on train, by balanced accuracy."""
-    return max(
-        header_rule,
-        key=lambda feature: header_rule[feature]["train"]["sensitivity"] + header_rule[feature]["train"]["specificity"],
-    )
+def _against_header(header_metrics: dict[str, Any]) -> Finding:
+    """Both are judged on the same images, so it is their difference that decides; its values are in points."""
+    side = side_of(header_metrics["difference"]["accuracy"], 0)
+    key = "better_than_header" if side == "above" else "not_better_than_header"
+    difference = {bound: 100 * header_metrics["difference"]["accuracy"][bound] for bound in ("value", "low", "high")}
+    told = {"feature": Name(header_metrics["feature"]), "header": header_metrics["at_rule"]["accuracy"]}
+    return Finding("worse_than_header" if side == "below" else key, {**told, "difference": difference})
+
+
+def what_an_answer_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Say what a call and an all-clear mean, in the test split and where fewer are diseased."""
+    test, point = metrics["test"], metrics["test"]["at_chosen"]
+    if point["precision"]["value"] is not None:
+        yield Finding("precision", {**point, "prevalence": test["prevalence"]})
+    prevalence = metrics["realistic_prevalence"]
+    ppv, npv = point["ppv_realistic"], point["npv_realistic"]
+    if side := side_of(ppv, 0.5):
+        key = "alarms_mostly_true" if side == "above" else "alarms_mostly_false"
+        yield Finding("alarms_either" if side == "around" else key, {"prevalence": prevalence, "ppv": ppv})
+    if side := side_of(npv, 1 - prevalence):
+        key = "all_clear_informs" if side == "above" else "all_clear_not_shown_to_inform"
+        yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
+
+
+def what_a_probability_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Say how far the calibrated probabilities can be taken at their word."""
+    test = metrics["test"]
+    found = {
+        **test["calibration"],
+        "prevalence": test["prevalence"],
+        "expected": metrics["operating_point"]["expected_prevalence"],
+    }
+    yield Finding("calibrated", found)
+    key = "error_beyond_chance" if found["ece"]["value"] > found["ece_by_chance"] else "error_within_chance"
+    yield Finding(key, found)
+    if None in (found["slope"]["low"], found["slope"]["high"]) and found["slope"]["value"] is not None:
+        yield Finding("slope_open", found)
+    elif side := side_of(found["slope"], 1):
+        key = "slope_too_extreme" if side == "below" else "slope_too_timid"
+        yield Finding("slope_holds" if side == "around" else key, found)
+    if side := side_of(found["intercept"], 0):
+        key = "level_too_low" if side == "above" else "level_too_high"
+        yield Finding("level_holds" if side == "around" else key, found)
+    if off_by_prevalence_alone(test):
+        yield Finding("level_by_prevalence", found)
 
 
 def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:
@@ -56,6 +106,8 @@ def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:
         key = "misses_diseased" if above(point["specificity"], point["sensitivity"]) else "errors_balanced"
         yield Finding(key, counts)
     yield from _by_aetiology(metrics)
+    for by in PICTURES:
+        yield from _by_picture(metrics, by)
     at_half = metrics["test"]["at_half"]["accuracy"]
     gain = point["accuracy"]["value"] - at_half["value"]
     key = "threshold_alike" if abs(gain) <= POINT else "threshold_helps" if gain > 0 else "threshold_hurts"
@@ -70,31 +122,38 @@ def _by_aetiology(metrics: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("aetiology_alike", found)
 
 
-def weaker_aetiology(metrics: dict[str, Any]) -> str | None:
-    """Name the aetiology that is found less often, if the intervals of the two do not meet."""
-    found = metrics["test"]["sensitivity_by_aetiology"]
-    for worse, better in (("bacterial", "viral"), ("viral", "bacterial")):
-        if worse in found and better in found and above(found[better], found[worse]):
-            return worse
-    return None
+def _by_picture(metrics: dict[str, Any], by: str) -> Iterator[Finding]:
+    uneven = uneven_strata(metrics, by)
+    for name, (worse, better) in uneven.items():
+        ranges = {"worse_range": worse["name"], "better_range": better["name"]}
+        yield Finding(
+            "stratum_weaker",
+            {"by": Name(by), "metric": Name(name), **ranges, "worse": worse[name], "better": better[name]},
+        )
+    compared = [name for name in STRATUM_FIGURES if len(comparable_strata(metrics, by, name)) > 1]
+    if compared and not uneven:
+        yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(Name(name) for name in compared)})
+    for stratum in metrics["test"]["strata"]:
+        lacking = tuple(Name(name) for name in STRATUM_FIGURES if stratum[name]["value"] is None)
+        if stratum["by"] == by and lacking:
+            yield Finding("stratum_undefined", {**stratum, "by": Name(by), "lacking": lacking})
 
 
 def validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
     """Say whether validation promised more than test held, and on which side."""
-    validation, test = metrics["validation"]["at_chosen"], metrics["test"]["at_chosen"]
-    pair = {"validation": validation["accuracy"], "test": test["accuracy"]}
-    if above(test["accuracy"], validation["accuracy"]):
-        yield Finding("validation_strict", pair)
-    else:
-        yield Finding("validation_flatters" if flatters(metrics, "accuracy") else "validation_agrees", pair)
+    accuracy = _gap(metrics, "accuracy")
+    side = side_of(accuracy["gap"], 0)
+    key = "validation_strict" if side == "above" else "validation_agrees"
+    yield Finding("validation_flatters" if side == "below" else key, accuracy)
     for name in ("specificity", "sensitivity"):
         if flatters(metrics, name):
-            yield Finding(f"{name}_gap", {"validation": validation[name], "test": test[name]})
+            yield Finding("specificity_gap" if name == "specificity" else "sensitivity_gap", _gap(metrics, name))
 
 
-def flatters(metrics: dict[str, Any], name: str) -> bool:
-    """Tell whether a metric's interval on validation lies wholly above that on test."""
-    return above(metrics["validation"]["at_chosen"][name], metrics["test"]["at_chosen"][name])
+def _gap(metrics: dict[str, Any], name: str) -> dict[str, Any]:
+    """Both figures, and their difference in points (hundredths)."""
+    gap = {key: 100 * value for key, value in metrics["gap"]["at_chosen"][name].items()}
+    return {**{subset: metrics[subset]["at_chosen"][name] for subset in ("validation", "test")}, "gap": gap}
 
 
 def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
@@ -108,20 +167,31 @@ def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[F
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     if flatters(metrics, "accuracy") or flatters(metrics, "specificity"):
         yield Finding("try_robustness", {})
-    if test["auc"]["low"] > point["accuracy"]["high"]:
+    if above(point["sensitivity"], point["specificity"]):
+        yield Finding("try_specificity", point)
+    if above(point["specificity"], point["sensitivity"]):
+        yield Finding("try_sensitivity", point)
+    if ranks_better_than_it_decides(test):
         yield Finding("try_threshold", {"auc": test["auc"], "accuracy": point["accuracy"]})
+    if promises_too_much(test):
+        yield Finding("try_recalibration", test["calibration"])
+    if off_by_prevalence_alone(test):
+        yield Finding("try_prevalence", {"prevalence": test["prevalence"], **metrics["operating_point"]})
+    if worse := weaker_aetiology(metrics):
+        found = test["sensitivity_by_aetiology"]
+        yield Finding("try_bacterial" if worse == "bacterial" else "try_viral", found)
+    for by in PICTURES:
+        if uneven := uneven_strata(metrics, by):
+            name = max(uneven, key=lambda each: uneven[each][1][each]["value"] - uneven[each][0][each]["value"])
+            told = {"range": uneven[name][0]["name"], "figure": uneven[name][0][name]}
+            yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **told})
+    yield from _about_training(training)
+    yield Finding("try_other_hospital", {})
+
+
+def _about_training(training: dict[str, Any]) -> Iterator[Finding]:
     train, validation = training["train_accuracy"], training["validation_accuracy"]
     if train - validation > 3 * POINT:
         yield Finding("try_regularisation", {"train": train, "validation": validation})
     if training["best_was_last"]:
         yield Finding("try_longer", {})
-    if above(point["specificity"], point["sensitivity"]):
-        yield Finding("try_sensitivity", {})
-    if worse := weaker_aetiology(metrics):
-        yield Finding("try_bacterial" if worse == "bacterial" else "try_viral", {})
-    yield Finding("try_other_hospital", {})
-
-
-def above(first: dict[str, Any], second: dict[str, Any]) -> bool:
-    """Tell whether the first interval lies wholly above the second."""
-    return bool(first["low"] > second["high"])

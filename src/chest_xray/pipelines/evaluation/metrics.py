@@ -1,161 +1,192 @@
-"""How well predictions agree with labels, at a threshold and over all thresholds, with 95% intervals."""
+"""How well predictions agree with labels, at thresholds and over all of them, with 95% intervals.
+
+What each key of the JSON holds is described in docs/metrics.md.
+"""
 
 from typing import Any
 
 from chest_xray.options import InputError
-from chest_xray.resampling import bootstrap_auc
+from chest_xray.pipelines.evaluation.calibration import LEAST, error_by_chance, score_probabilities
+from chest_xray.pipelines.evaluation.decisions import count, proportions, rate
+from chest_xray.resampling import interval, weighted_auc, weighted_average_precision
 from chest_xray.types import Array, DataFrame
 
-NUM_BINS = 15
+SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
-LEAST = 1e-7  # In the loss no probability is nearer to 0 or 1, so that one that is certain and wrong does not cost all.
+POINTS = ("at_half", "at_chosen", "at_other")
 
 
-def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
-    """Count right and wrong decisions at one threshold.
+def thresholds_of(operating_point: dict[str, Any]) -> dict[str, float]:
+    """Give the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
+    other = _other_rule(operating_point)
+    thresholds = (PLAIN_THRESHOLD, operating_point["threshold"], operating_point["points"][other]["threshold"])
+    return dict(zip(POINTS, thresholds, strict=True))
+
+
+def _other_rule(operating_point: dict[str, Any]) -> str:
+    return next(str(rule) for rule in operating_point["points"] if rule != operating_point["rule"])
+
+
+def measure(
+    predictions: DataFrame, operating_point: dict[str, Any], prevalence: float, weights: Array
+) -> dict[str, Array]:
+    """Compute every figure that is no plain share, in every resample.
 
     Args:
-        predictions: `label` (1 diseased, the positive class) and `probability` of each image.
-        threshold: An image is called PNEUMONIA at this probability or above.
+        predictions: `label` (1 diseased, the positive class; both occur), `probability` and `calibrated` of each image.
+        operating_point: `points` and the `rule` that decides, chosen on validation under shift.
+        prevalence: Realistic share of diseased in (0, 1).
+        weights: How often each image counts, of shape (resamples, images).
 
     Returns:
-        `threshold`; `tn`, `fp`, `fn`, `tp` (images); and for `accuracy`, `sensitivity` (also called recall),
-        `specificity` and `precision` (also called PPV) a dict of `value`, `low`, `high` in [0, 1], the 95% interval of
-        Wilson (1927).
-        All three are None where nothing can be counted, as precision is when no image is called diseased.
+        By dotted name, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
+        `score_probabilities`), `at_chosen.f1` and so on for each of `POINTS` (see `rate`).
     """
-    from sklearn.metrics import confusion_matrix
+    label, probability, calibrated = (predictions[name].to_numpy() for name in ("label", "probability", "calibrated"))
+    measured = measure_ranking(label, probability, weights)
+    for name, values in score_probabilities(label, calibrated, weights).items():
+        measured[f"calibration.{name}"] = values
+    for at, threshold in thresholds_of(operating_point).items():
+        for name, values in rate(count(label, probability >= threshold, weights), prevalence).items():
+            measured[f"{at}.{name}"] = values
+    return measured
 
-    decision = predictions["probability"] >= threshold
-    tn, fp, fn, tp = confusion_matrix(predictions["label"], decision, labels=[0, 1]).ravel().tolist()
+
+def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Array]:
+    """Compute `auc` and `pr_auc` of a score in every resample; see `chest_xray.resampling`."""
     return {
-        "threshold": threshold,
-        **{"tn": tn, "fp": fp, "fn": fn, "tp": tp},
-        "accuracy": proportion(tn + tp, tn + fp + fn + tp),
-        "sensitivity": proportion(tp, tp + fn),
-        "specificity": proportion(tn, tn + fp),
-        "precision": proportion(tp, tp + fp),
+        "auc": weighted_auc(label, score, weights),
+        "pr_auc": weighted_average_precision(label, score, weights),
     }
 
 
-def proportion(count: int, total: int) -> dict[str, float | None]:
-    """Give a share with Wilson's 95% interval, or three times None of nothing."""
-    from scipy.stats import binomtest
-
-    if total == 0:
-        return {"value": None, "low": None, "high": None}
-    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return {"value": count / total, "low": float(interval.low), "high": float(interval.high)}
-
-
-def summarise(predictions: DataFrame, operating_point: dict[str, Any], seed: int) -> dict[str, Any]:
+def summarise(
+    predictions: DataFrame, operating_point: dict[str, Any], measured: dict[str, Array], strata: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Give all metrics of one subset.
 
     Args:
-        predictions: One row an image, as `chest_xray.scoring.score_images` gives it.
-        operating_point: `points` and the `rule` that decides, chosen on validation under shift.
-        seed: Of the bootstrap.
+        predictions: One row an image, as `predict_test` gives it.
+        operating_point: As for `measure`.
+        measured: From `measure`: of the images themselves in the first place, then of resamples.
+        strata: From `chest_xray.pipelines.evaluation.strata.stratify`.
 
     Returns:
-        `num_images`, `num_groups` (patients), `prevalence` (share of diseased in [0, 1]), `loss` (binary cross-entropy
-        of probabilities held 1e-7 off 0 and 1), `auc` (area under the ROC curve, with the 95% interval of a bootstrap
-        over patients), `brier` (score of Brier 1950) and `ece` of the calibrated probabilities; `at_half`, `at_chosen`
-        and `at_other` (see `metrics_at`: at 0.5, at the point that decides, and at the other one), and
-        `sensitivity_by_aetiology`.
+        See docs/metrics.md.
+    """
+    from sklearn.metrics import log_loss
+
+    label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
+    thresholds = thresholds_of(operating_point)
+    points = {at: metrics_at(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
+    calibration = {name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()}
+    return {
+        "num_images": len(label),
+        "num_groups": int(predictions["group"].nunique()),
+        "prevalence": float(label.mean()),
+        "loss": float(log_loss(label, probability.astype("float32").clip(LEAST, 1 - LEAST).astype(float))),
+        "auc": estimate(measured["auc"], len(label)),
+        "pr_auc": estimate(measured["pr_auc"], len(label)),
+        "brier": calibration["brier"]["value"],
+        "ece": calibration["ece"]["value"],
+        "calibration": {
+            **calibration,
+            "ece_by_chance": error_by_chance(predictions["calibrated"].to_numpy()),
+            "shift_of_prevalence": _shift_of_prevalence(label.mean(), operating_point["calibration"]),
+        },
+        **points,
+        "at_other": {"rule": _other_rule(operating_point), **points["at_other"]},
+        "sensitivity_by_aetiology": {each["name"]: each["sensitivity"] for each in strata if each["by"] == "aetiology"},
+        "strata": strata,
+    }
+
+
+def metrics_at(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> dict[str, Any]:
+    """Give the figures of the decisions at one threshold.
+
+    Args:
+        predictions: `label` and `probability` of each image.
+        threshold: An image is called PNEUMONIA at this probability or above.
+        measured: From `rate`: of the images themselves in the first place, then of resamples.
+
+    Returns:
+        `threshold`; `tn`, `fp`, `fn`, `tp` (images); of each figure of `rate` `value`, `low`, `high` and `n`. Shares of
+        images have the interval of Wilson (1927), the others that of the bootstrap. None stands where nothing can be
+        computed, as for the precision when no image is called diseased.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    cells = confusion_matrix(predictions["label"], predictions["probability"] >= threshold, labels=[0, 1]).ravel()
+    counts = dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
+    estimated = {name: estimate(values, len(predictions)) for name, values in measured.items()}
+    return {"threshold": threshold, **counts, **estimated, **proportions(counts)}
+
+
+def estimate(measured: Array, num: int) -> dict[str, Any]:
+    """Give `value`, `low`, `high` and `n` of a figure, measured on the whole first and then in each resample."""
+    return {**interval(measured[0], measured[1:]), "n": num}
+
+
+def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> dict[str, Any]:
+    """Give by how much each figure is larger on test than on validation.
+
+    Args:
+        validation: From `measure`.
+        test: The same of test, resampled independently of validation, as their patients are others.
+
+    Returns:
+        `value`, `low`, `high` of each figure, nested as in the metrics themselves.
+    """
+    import numpy as np
+
+    gap: dict[str, Any] = {}
+    for name, values in test.items():
+        where, _, key = name.rpartition(".")
+        with np.errstate(invalid="ignore"):  # infinite on both sides
+            change = values - validation[name]
+        (gap.setdefault(where, {}) if where else gap)[key] = interval(change[0], change[1:])
+    return gap
+
+
+def _below(measured: dict[str, Array], where: str) -> dict[str, Array]:
+    return {name.removeprefix(f"{where}."): each for name, each in measured.items() if name.startswith(f"{where}.")}
+
+
+def _shift_of_prevalence(prevalence: float, calibration: dict[str, float]) -> float:
+    """Log odds by which an intercept is moved where diseased are commoner than the calibration expects."""
+    from scipy.special import logit
+
+    return float(logit(prevalence) - logit(calibration["expected_prevalence"]))
+
+
+def require_both_classes(predictions: DataFrame, subset: str) -> None:
+    """Refuse what no figure can be computed from.
+
+    Args:
+        predictions: `label`, `probability` and `calibrated` of each image.
+        subset: "validation" or "test", for the message.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
-    import numpy as np
-    from sklearn.metrics import brier_score_loss, log_loss
-
-    _require_both_classes(predictions)
-    threshold = operating_point["threshold"]
-    other = next(rule for rule in operating_point["points"] if rule != operating_point["rule"])
-    diseased = predictions[predictions["label"] == 1]
-    held = np.clip(predictions["probability"].to_numpy(np.float32), LEAST, 1 - LEAST)
-    hits = (diseased["probability"] >= threshold).groupby(diseased["aetiology"])
-    return {
-        "num_images": len(predictions),
-        "num_groups": int(predictions["group"].nunique()),
-        "prevalence": float(predictions["label"].mean()),
-        "loss": float(log_loss(predictions["label"], held.astype(float))),
-        "auc": bootstrap_auc(predictions, seed),
-        "brier": float(brier_score_loss(predictions["label"], predictions["calibrated"])),
-        "ece": expected_calibration_error(predictions["label"].to_numpy(), predictions["calibrated"].to_numpy()),
-        "at_half": metrics_at(predictions, PLAIN_THRESHOLD),
-        "at_chosen": metrics_at(predictions, threshold),
-        "at_other": {"rule": other, **metrics_at(predictions, operating_point["points"][other]["threshold"])},
-        "sensitivity_by_aetiology": {str(name): proportion(int(hit.sum()), len(hit)) for name, hit in hits},
-    }
-
-
-def expected_calibration_error(label: Array, probability: Array) -> float:
-    """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
-
-    Args:
-        label: 0 or 1, shape (images,).
-        probability: Of 1, in [0, 1], shape (images,).
-
-    Returns:
-        In [0, 1]; 0 is perfect.
-    """
-    import numpy as np
-
-    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
-    promised, true = (np.bincount(bins, values, NUM_BINS) for values in (probability, label))
-    return float(np.abs(promised - true).sum() / len(label))
-
-
-def _require_both_classes(predictions: DataFrame) -> None:
-    if predictions["probability"].isna().any():
-        raise InputError(
-            f"received {int(predictions['probability'].isna().sum())} probabilities that are no numbers of "
-            f"{len(predictions)}; expected values in [0, 1]. Train again: the weights of this model are broken."
-        )
+    for name in ("probability", "calibrated"):
+        missing = int(predictions[name].isna().sum())
+        if missing:
+            raise InputError(
+                f"received {missing} probabilities that are no numbers of {len(predictions)} ({subset}, {name}); "
+                "expected values in [0, 1]. Train again: the weights of this model are broken."
+            )
     counts = predictions["label"].value_counts().to_dict()
     if len(counts) < 2:
-        raise InputError(f"received images of one class alone (label: images {counts}); expected healthy and diseased.")
+        raise InputError(
+            f"received {subset} images of one class alone (label: images {counts}); expected healthy and diseased. Put "
+            "the missing class into its folder, or change the split, and run data_processing again."
+        )
 
 
-def tabulate(metrics: dict[str, Any]) -> DataFrame:
-    """Lay the metrics of one run out for reading.
+def roc_points(predictions: DataFrame) -> tuple[Array, Array]:
+    """Give the ROC curve: false positive rates and sensitivities, in [0, 1], of the same length."""
+    from sklearn.metrics import roc_curve
 
-    Args:
-        metrics: From `compute_metrics`: `validation` and `test`, each as `summarise` gives it.
-
-    Returns:
-        One row a metric, threshold and subset: `metric`, `threshold`, `subset`, `n` (images), `value`, `low`, `high`
-        (95% interval); the last two empty where there is no interval.
-    """
-    import pandas as pd
-
-    rows = []
-    for subset in ("validation", "test"):
-        part = metrics[subset]
-        rows.append({"metric": "loss", "subset": subset, "n": part["num_images"], "value": part["loss"]})
-        rows.append({"metric": "auc", "subset": subset, "n": part["num_images"], **part["auc"]})
-        for at in ("at_half", "at_chosen", "at_other"):
-            for name, value in part[at].items():
-                if isinstance(value, dict):
-                    threshold = part[at]["threshold"]
-                    rows.append(
-                        {
-                            "metric": name,
-                            "threshold": threshold,
-                            "subset": subset,
-                            "n": _total(part[at], name),
-                            **value,
-                        }
-                    )
-    return pd.DataFrame(rows, columns=["metric", "threshold", "subset", "n", "value", "low", "high"]).round(4)
-
-
-def _total(counts: dict[str, Any], name: str) -> int:
-    parts = {
-        "accuracy": ("tn", "fp", "fn", "tp"),
-        "sensitivity": ("tp", "fn"),
-        "specificity": ("tn", "fp"),
-        "precision": ("tp", "fp"),
-    }
-    return sum(int(counts[part]) for part in parts[name])
+    false_positive_rate, sensitivity, _ = roc_curve(predictions["label"], predictions["probability"])
+    return false_positive_rate, sensitivity

@@ -7,8 +7,16 @@ from pydantic import Field
 
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.evaluation.metrics import summarise, tabulate
-from chest_xray.pipelines.modeling.operating_point import calibrate
+from chest_xray.pipelines.evaluation.metrics import (
+    SCHEMA_VERSION,
+    measure,
+    measure_gap,
+    require_both_classes,
+    summarise,
+)
+from chest_xray.pipelines.evaluation.strata import choose_cuts, stratify
+from chest_xray.pipelines.modeling.operating_point import UnitInterval, calibrate
+from chest_xray.resampling import whole_and_resamples
 from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Model
 from chest_xray.wording import Finding, Language, render
@@ -20,6 +28,9 @@ class Evaluation(Options):
     """How the test split is judged."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    realistic_prevalence: UnitInterval
+    aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
+    size_quantiles: tuple[UnitInterval, ...]
 
 
 def predict_test(
@@ -63,41 +74,62 @@ def compute_metrics(
         validation_predictions: One row a validation image.
         test_predictions: One row a test image.
         operating_point: Chosen on validation under shift.
-        evaluation: Seed of the bootstrap.
+        evaluation: Seed of the bootstrap, realistic prevalence, and strata.
 
     Returns:
-        `run`: its title; `operating_point`: its rule and calibration; `validation` and `test`, each as
-        `chest_xray.pipelines.evaluation.metrics.summarise` gives it.
+        See docs/metrics.md.
+
+    Raises:
+        InputError: A subset is of one class alone, or a probability is not a number.
     """
+    tables = {"validation": validation_predictions, "test": test_predictions}
+    for subset, table in tables.items():
+        require_both_classes(table, subset)
+    seeds = {"validation": evaluation.seed + 1, "test": evaluation.seed}  # Two samples, drawn apart.
+    measured = {
+        subset: measure(
+            table,
+            operating_point,
+            evaluation.realistic_prevalence,
+            whole_and_resamples(table["group"].to_numpy(), seeds[subset]),
+        )
+        for subset, table in tables.items()
+    }
+    cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
     found: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
         "run": operating_point["run"],
         "operating_point": {"rule": operating_point["rule"], **operating_point["calibration"]},
-        "validation": summarise(validation_predictions, operating_point, evaluation.seed),
-        "test": summarise(test_predictions, operating_point, evaluation.seed),
+        "realistic_prevalence": evaluation.realistic_prevalence,
+        "strata_cuts": cuts,
     }
-    point = found["test"]["at_chosen"]
-    logger.info(
-        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
-        *(found["test"]["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
-        *(point["specificity"]["value"], found["test"]["auc"]["value"]),
-    )
+    for subset, table in tables.items():
+        called = (table["probability"] >= operating_point["threshold"]).to_numpy()
+        strata = stratify(table, called, cuts, seeds[subset])
+        found[subset] = summarise(table, operating_point, measured[subset], strata)
+    found["gap"] = measure_gap(measured["validation"], measured["test"])
+    _log(found["test"])
     return found
 
 
-def tabulate_metrics(metrics: dict[str, Any]) -> DataFrame:
-    """Lay the metrics out for reading; see `chest_xray.pipelines.evaluation.metrics.tabulate`."""
-    return tabulate(metrics)
+def _log(test: dict[str, Any]) -> None:
+    point = test["at_chosen"]
+    logger.info(
+        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
+        *(test["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
+        *(point["specificity"]["value"], test["auc"]["value"]),
+    )
 
 
 def find_conclusions(
-    metrics: dict[str, Any], history: DataFrame, header_rule: dict[str, Any]
+    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
 ) -> dict[str, list[Finding]]:
-    """Find what the numbers support: how well, where it fails, validation against test, what to try next.
+    """Find what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
 
     Args:
         metrics: From `compute_metrics`.
         history: One row an epoch; the kept one says how training went.
-        header_rule: How far the header of the file goes without a look at a pixel.
+        header_metrics: From `measure_header_rule`: how far the header goes without a look at a pixel.
 
     Returns:
         From the key of a heading to what stands below it.
@@ -109,7 +141,9 @@ def find_conclusions(
         "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
     return {
-        "how_well": list(conclusions.how_well(metrics, header_rule)),
+        "how_well": list(conclusions.how_well(metrics, header_metrics)),
+        "what_an_answer_is_worth": list(conclusions.what_an_answer_is_worth(metrics)),
+        "what_a_probability_is_worth": list(conclusions.what_a_probability_is_worth(metrics)),
         "where_it_fails": list(conclusions.where_it_fails(metrics)),
         "validation_and_test": list(conclusions.validation_and_test(metrics)),
         "what_to_try": list(conclusions.what_to_try(metrics, training)),

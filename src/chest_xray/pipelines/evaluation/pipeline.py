@@ -11,11 +11,13 @@ from chest_xray.pipelines.evaluation import (
     gallery,
     keras_check,
     nodes,
+    null_baseline,
     occlusion,
     robustness,
     sanity,
     score_drawing,
     scrutiny,
+    table,
     threshold_drawing,
 )
 
@@ -54,11 +56,22 @@ def create_pipeline(run: str) -> Pipeline:
                 name="compute_metrics",
             ),
             Node(keras_check.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
-            Node(nodes.tabulate_metrics, "metrics", "metrics_table", name="tabulate_metrics"),
+            Node(
+                null_baseline.measure_header_rule,
+                ["test_predictions", "header_rule", "metrics", "params:evaluation"],
+                "header_metrics",
+                name="measure_header_rule",
+            ),
+            Node(
+                table.tabulate_metrics,
+                ["metrics", "header_metrics"],
+                "metrics_table",
+                name="tabulate_metrics",
+            ),
             *_create_figures(predictions),
             Node(
                 nodes.find_conclusions,
-                ["metrics", "history", "header_rule"],
+                ["metrics", "history", "header_metrics"],
                 "found_conclusions",
                 name="find_conclusions",
             ),

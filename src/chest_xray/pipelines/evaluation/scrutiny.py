@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.pipelines.evaluation.conclusions import above
 from chest_xray.pipelines.evaluation.robustness import UNALTERED
+from chest_xray.pipelines.evaluation.verdicts import above
 from chest_xray.types import DataFrame
 from chest_xray.wording import Finding, Language, Name, render
 
@@ -81,5 +81,5 @@ def judge_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
 
 
 def figure(row: Any, name: str) -> dict[str, float]:
-    """Give a metric of a table's row as `value`, `low`, `high`."""
-    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
+    """Give a metric of a table's row as `value`, `low`, `high` and `n` (images)."""
+    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}

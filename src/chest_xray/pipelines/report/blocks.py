@@ -136,7 +136,7 @@ def _write_interval(measured: Mapping[str, Any], words: Mapping[str, Any]) -> st
     bounds = [write_cell(measured.get(name), words) for name in ("low", "high")]
     if EMPTY not in bounds:
         text += f" [{EMPTY.join(bounds)}]"
-    return text + (f", n = {measured['n']}" if measured.get("n") is not None else "")
+    return text + (f", n = {measured['n']:.0f}" if measured.get("n") is not None else "")
 
 
 def make_sentences(findings: Iterable[Finding], words: Mapping[str, Any]) -> Sentences:

@@ -9,7 +9,7 @@ from typing import Any
 
 from chest_xray.pipelines.report import contents
 from chest_xray.pipelines.report.blocks import make_table, write_cell
-from chest_xray.pipelines.report.layouts import pair_subsets
+from chest_xray.pipelines.report.layouts import list_figures
 from chest_xray.radiographs import CLASSES
 from chest_xray.wording import Finding, Name, say, say_given
 
@@ -45,7 +45,7 @@ def write_card(
         labels=list(CLASSES),
         preparation=evidence["params_preparation"],
         point=run["operating_point"],
-        table=make_table(pair_subsets(run["metrics_table"]), "metrics_table", "", words),
+        table=make_table(list_figures(run["metrics_table"]), "metrics_table", "", words),
         groups=_list_groups(run["metrics"], words),
         intended_use=list(words["intended_use"].values()),
         limits=list(words[contents.limits_of(evidence["params_report"])].values()),

@@ -32,21 +32,23 @@ class Picture(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table of the catalog, how it is laid out, and whether a reader has to unfold it."""
+    """A table of the catalog, how it is laid out, whether a reader has to unfold it, and its key in the words."""
 
     name: str
     lay_out: Callable[[Any], DataFrame] = layouts.as_it_is
     folded: bool = False
+    key: str = ""  # the name, if nothing else is given
 
 
 Shown = Picture | Grid
 
 # Of each run, below its own heading; below a heading that rules know stands first what they found.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
-    "figures": (Grid("metrics_table", layouts.pair_subsets), Picture("confusion_matrices")),
+    "figures": (Picture("confusion_matrices"), Grid("metrics_table", layouts.list_figures, folded=True)),
     "ranking": (Picture("roc_curve"), Picture("precision_recall")),
     "decisions": (Picture("thresholds"), Picture("scores")),
     "probabilities": (Picture("reliability"),),
+    "subgroups": (Grid("metrics_table", layouts.list_strata, key="strata"),),
     "robustness": (
         *(Picture("robustness_figure"), Grid("robustness_table", layouts.join_intervals, folded=True)),
         Grid("shift_metrics", layouts.list_conditions, folded=True),
@@ -70,7 +72,7 @@ DATA: tuple[Shown, ...] = (
 )
 
 # What the rules and the model card read, beside what is shown.
-READ_OF_A_RUN = ("metrics", "history", "operating_point", "map_sanity")
+READ_OF_A_RUN = ("metrics", "header_metrics", "history", "operating_point", "map_sanity")
 READ = ("audit", "comparison", "own_split")
 PARAMETERS: dict[str, type[Options]] = {
     **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},
@@ -94,7 +96,7 @@ def limits_of(report: Report) -> str:
 
 def names_of_a_run() -> list[str]:
     """Name every dataset of a run that its part of the page is made from."""
-    return [*READ_OF_A_RUN, *(shown.name for part in OF_A_RUN.values() for shown in part)]
+    return list(dict.fromkeys([*READ_OF_A_RUN, *(shown.name for part in OF_A_RUN.values() for shown in part)]))
 
 
 def names() -> list[str]:

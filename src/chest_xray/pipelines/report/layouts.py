@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from chest_xray.types import DataFrame
+from chest_xray.types import DataFrame, Series
 
-FIGURES = ("value", "low", "high")
+SHOWN = ["metric", "point", "threshold"]
 
 
 def as_it_is(table: DataFrame) -> DataFrame:
@@ -12,23 +12,35 @@ def as_it_is(table: DataFrame) -> DataFrame:
     return table
 
 
-def pair_subsets(metrics_table: DataFrame) -> DataFrame:
-    """Put validation and test of the same metric side by side.
+def list_figures(metrics_table: DataFrame) -> DataFrame:
+    """Give one row a figure over all test images.
 
     Args:
-        metrics_table: One row a metric and subset: `subset`, `n`, `value`, `low`, `high`, and what tells metrics apart.
+        metrics_table: From `chest_xray.pipelines.evaluation.table.tabulate_metrics`.
 
     Returns:
-        One row a metric, in the order of the table; in the column of each subset a dict of `value`, `low`, `high`, `n`.
+        `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `header_rule`, `validation`,
+        and where it is needed `note`.
     """
-    import pandas as pd
+    table = _of_test(metrics_table)
+    table = table[table["stratum"] == "all"].fillna({"note": ""})
+    gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
+    shown = table.assign(gap=gap)[[*SHOWN, "test", "validation", "gap", "header_rule", "note"]]
+    return shown if shown["note"].any() else shown.drop(columns="note")
 
-    keys = [name for name in metrics_table.columns if name not in ("subset", "n", *FIGURES)]
-    rows: dict[tuple[str, ...], dict[str, Any]] = {}
-    for record in metrics_table.to_dict("records"):
-        row = rows.setdefault(tuple(str(record[key]) for key in keys), {key: record[key] for key in keys})
-        row[record["subset"]] = {name: record[name] for name in ("n", *FIGURES)}
-    return pd.DataFrame(list(rows.values()))
+
+def list_strata(metrics_table: DataFrame) -> DataFrame:
+    """Give one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `header_rule`."""
+    table = _of_test(metrics_table)
+    table = table[table["stratum"] != "all"]
+    parts = table["stratum"].str.partition(" ")
+    return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "header_rule"]]
+
+
+def _of_test(metrics_table: DataFrame) -> DataFrame:
+    table = metrics_table[metrics_table["subset"] == "test"]
+    figures = _join(table, {name: name for name in ("value", "low", "high", "n")})
+    return table.assign(test=figures, point=table["point"].fillna(""))
 
 
 def list_conditions(shift_metrics: dict[str, Any]) -> DataFrame:
@@ -60,6 +72,13 @@ def join_intervals(table: DataFrame) -> DataFrame:
     joined = table.drop(columns=["run"], errors="ignore")
     for name in [each for each in table.columns if f"{each}_low" in table.columns]:
         bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
-        joined[name] = [{bound: row[column] for bound, column in bounds.items()} for row in table.to_dict("records")]
-        joined = joined.drop(columns=[bounds["low"], bounds["high"]])
+        joined = joined.assign(**{name: _join(table, bounds)}).drop(columns=[bounds["low"], bounds["high"]])
     return joined
+
+
+def _join(table: DataFrame, columns: dict[str, str]) -> Series:
+    """Put columns into one, a dict a row."""
+    import pandas as pd
+
+    rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
+    return pd.Series(rows, index=table.index, dtype=object)

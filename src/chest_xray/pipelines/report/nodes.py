@@ -31,7 +31,7 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    words = read_words(language.root)
+    words = read_page_words(language)
     read = contents.read_options
     templates = Environment(
         loader=PackageLoader("chest_xray.pipelines.report"),
@@ -73,4 +73,11 @@ def write_model_card(
     evidence: dict[str, Any], run: dict[str, Any], described_model: dict[str, Any], language: Language
 ) -> str:
     """Write the model card of one run; see `chest_xray.pipelines.report.card.write_card`."""
-    return card.write_card(contents.read_options(evidence), run, described_model, read_words(language.root))
+    return card.write_card(contents.read_options(evidence), run, described_model, read_page_words(language))
+
+
+def read_page_words(language: Language) -> dict[str, Any]:
+    """Read the words of a language, with those in which tables give reasons among what cells may hold."""
+    words, english = read_words(language.root), read_words("en")
+    reasons = {reason: words["missing"][name] for name, reason in english["missing"].items()}
+    return words | {"cells": words["cells"] | reasons}

@@ -39,7 +39,7 @@ def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words
     ]
     return [
         Section("summary", titles["summary"], _summarise(evidence, runs, words)),
-        *(_describe_run(name, run, evidence["header_rule"], words) for name, run in runs.items()),
+        *(_describe_run(name, run, words) for name, run in runs.items()),
         Section("augmentation", titles["augmentation"], _compare(evidence, words)),
         Section("data", titles["data"], _describe_data(evidence, words)),
         Section("protocol", titles["protocol"], [make_sentences(protocol.describe_protocol(evidence), words)]),
@@ -56,15 +56,15 @@ def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words
 def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
     judged = list(runs.values())[-1]
     (answer,) = _find_comparison(evidence)["answer"]
-    verdicts = [*judge(judged["metrics"], evidence["header_rule"]), judge_augmentation(answer)]
+    verdicts = [*judge(judged["metrics"], judged["header_metrics"]), judge_augmentation(answer)]
     said = Verdicts([(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts])
-    table = summarise_runs(runs, evidence["header_rule"], words)
+    table = summarise_runs(runs, words)
     return [said, make_table(table, "summary", "", words)]
 
 
-def _describe_run(name: str, run: Evidence, header_rule: dict[str, Any], words: Words) -> Section:
+def _describe_run(name: str, run: Evidence, words: Words) -> Section:
     title = say_given(run["metrics"]["run"], words)
-    found = find_conclusions(run["metrics"], run["history"], header_rule)
+    found = find_conclusions(run["metrics"], run["history"], run["header_metrics"])
     found |= find_scrutiny(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
     for key in dict.fromkeys([*found, *contents.OF_A_RUN]):
@@ -94,7 +94,7 @@ def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: W
         if isinstance(shown, contents.Picture):
             blocks.append(make_figure(evidence[shown.name], shown.name, run, words))
         elif len(frame := shown.lay_out(evidence[shown.name])):
-            blocks.append(make_table(frame, shown.name, run, words, folded=shown.folded))
+            blocks.append(make_table(frame, shown.key or shown.name, run, words, folded=shown.folded))
     return blocks
 
 

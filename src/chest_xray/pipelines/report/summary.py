@@ -3,21 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chest_xray.pipelines.evaluation.conclusions import best_on_train
 from chest_xray.types import DataFrame
 from chest_xray.wording import say_given
 
 ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
-def summarise_runs(
-    runs: Mapping[str, Mapping[str, Any]], header_rule: dict[str, Any], words: Mapping[str, Any]
-) -> DataFrame:
+def summarise_runs(runs: Mapping[str, Mapping[str, Any]], words: Mapping[str, Any]) -> DataFrame:
     """Put the main figures of every run beside those of the header rule.
 
     Args:
-        runs: `metrics` and `shift_metrics` of each run.
-        header_rule: Scores of the rules that read no pixel.
+        runs: `metrics`, `header_metrics` and `shift_metrics` of each run; the rule is the same for all.
         words: Of the language; they name the rows' metrics.
 
     Returns:
@@ -25,24 +21,25 @@ def summarise_runs(
     """
     import pandas as pd
 
-    rule = header_rule[best_on_train(header_rule)]["test"]
-    columns: dict[str, list[Any]] = {"metric": [_name(key, words) for key in (*ON_TEST, "auc", "validation", "worst")]}
+    rule = list(runs.values())[-1]["header_metrics"]
+    rows = words["summary_rows"]
+    columns: dict[str, list[Any]] = {"metric": [rows[key] for key in (*ON_TEST, "auc", "validation", "worst")]}
     for run in runs.values():
         columns[say_given(run["metrics"]["run"], words)] = _figures(run["metrics"], run["shift_metrics"])
-    columns["header_rule"] = [*(rule[name] for name in (*ON_TEST, "auc")), None, None]
+    columns["header_rule"] = [*(_bare(rule["at_rule"][name]) for name in ON_TEST), _bare(rule["auc"]), None, None]
     return pd.DataFrame(columns, dtype=object)
 
 
 def _figures(metrics: dict[str, Any], shift_metrics: dict[str, Any]) -> list[Any]:
     point = metrics["test"]["at_chosen"]
-    on_test = [point[name] for name in ON_TEST]
-    return [
-        *on_test,
+    figures = [
+        *(point[name] for name in ON_TEST),
         metrics["test"]["auc"],
         metrics["validation"]["at_chosen"]["accuracy"],
-        shift_metrics["worst_auc"],
     ]
+    return [*map(_bare, figures), shift_metrics["worst_auc"]]
 
 
-def _name(key: str, words: Mapping[str, Any]) -> str:
-    return str(words["summary_rows"][key])
+def _bare(figure: dict[str, Any]) -> dict[str, Any]:
+    """The figure without the number of images, which the caption tells."""
+    return {bound: figure[bound] for bound in ("value", "low", "high")}

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from chest_xray.pipelines.evaluation.conclusions import BAR, above, best_on_train, flatters
+from chest_xray.pipelines.evaluation.conclusions import BAR
+from chest_xray.pipelines.evaluation.verdicts import above, flatters
 from chest_xray.wording import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]
@@ -17,14 +18,14 @@ class Verdict(NamedTuple):
     finding: Finding
 
 
-def judge(metrics: dict[str, Any], header_rule: dict[str, Any]) -> list[Verdict]:
+def judge(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> list[Verdict]:
     """Give the verdict over one run: what sums it up first, then what it rests on.
 
     Args:
         metrics: Of the run.
-        header_rule: Scores of the rules that read no pixel.
+        header_metrics: Of the rule that reads no pixel, on the same images.
     """
-    marks = [_against_what_was_asked(metrics), _against_the_header(metrics, header_rule)]
+    marks = [_against_what_was_asked(metrics), _against_the_header(metrics, header_metrics)]
     tones = {mark.tone for mark in marks}
     tone: Tone = "bad" if "bad" in tones else "unsure" if "unsure" in tones else "good"
     return [Verdict("whole", tone, Finding(f"verdict_{tone}", {})), *marks, *_weaknesses(metrics)]
@@ -36,18 +37,22 @@ def _against_what_was_asked(metrics: dict[str, Any]) -> Verdict:
     return Verdict("asked", tone, Finding(f"asked_{tone}", {"accuracy": accuracy, "bar": BAR}))
 
 
-def _against_the_header(metrics: dict[str, Any], header_rule: dict[str, Any]) -> Verdict:
-    accuracy = metrics["test"]["at_chosen"]["accuracy"]
-    feature = best_on_train(header_rule)
-    header = header_rule[feature]["test"]["accuracy"]
-    tone = _clear(accuracy, header)
-    values = {"accuracy": accuracy, "header": header, "feature": Name(feature)}
+def _against_the_header(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Verdict:
+    """Both decide on the same images, so the interval of their difference tells; its values are in points."""
+    difference = header_metrics["difference"]["accuracy"]
+    tone = _clear(difference, 0)
+    values = {
+        "accuracy": metrics["test"]["at_chosen"]["accuracy"],
+        "header": header_metrics["at_rule"]["accuracy"],
+        "feature": Name(header_metrics["feature"]),
+        "difference": {bound: 100 * difference[bound] for bound in ("value", "low", "high")},
+    }
     return Verdict("header", tone, Finding(f"header_{tone}", values))
 
 
-def _clear(accuracy: dict[str, float], mark: float) -> Tone:
+def _clear(figure: dict[str, float], mark: float) -> Tone:
     """Good where the whole interval lies above a mark, unsure where the value alone does."""
-    return "good" if accuracy["low"] > mark else "unsure" if accuracy["value"] > mark else "bad"
+    return "good" if figure["low"] > mark else "unsure" if figure["value"] > mark else "bad"
 
 
 def _weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:

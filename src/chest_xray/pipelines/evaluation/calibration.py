@@ -1,0 +1,149 @@
+"""How far probabilities can be taken at their word, in many weightings of the images at once."""
+
+from chest_xray.pipelines.evaluation.decisions import divide
+from chest_xray.resampling import NUM_RESAMPLES
+from chest_xray.types import Array
+
+NUM_BINS = 15
+LEAST = 1e-7  # No probability is taken to be nearer to 0 or 1, so that one that is certain and wrong does not cost all.
+NUM_STEPS = 200  # of Newton's method; five are enough for most
+CLOSE = 1e-11  # where no log odds move by more than this, it has arrived
+
+
+def score_probabilities(label: Array, probability: Array, weights: Array) -> dict[str, Array]:
+    """Compute every figure that takes a probability at its word.
+
+    Args:
+        label: 0 or 1, shape (images,).
+        probability: Of 1, in [0, 1], shape (images,).
+        weights: How often each image counts, float64 of shape (resamples, images).
+
+    Returns:
+        Each of shape (resamples,): `log_loss` (natural logarithm, of probabilities held 1e-7 off 0 and 1), `brier` in
+        [0, 1] (Brier 1950), `ece` in [0, 1], and `slope` and `intercept` of `recalibrate`.
+    """
+    import numpy as np
+    from scipy.special import logit, xlogy
+
+    held = np.clip(probability, LEAST, 1 - LEAST)
+    losses = -(xlogy(label, held) + xlogy(1 - label, 1 - held))
+    total = weights.sum(axis=1)
+    slope, intercept = recalibrate(label, logit(held), weights)
+    return {
+        "log_loss": divide(weights @ losses, total),
+        "brier": divide(weights @ (probability - label) ** 2, total),
+        "ece": expected_calibration_error(label, probability, weights),
+        "slope": slope,
+        "intercept": intercept,
+    }
+
+
+def expected_calibration_error(label: Array, probability: Array, weights: Array) -> Array:
+    """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
+
+    Args:
+        label: 0 or 1, shape (images,) or (resamples, images).
+        probability: Of 1, in [0, 1], shape (images,).
+        weights: How often each image counts, of shape (resamples, images).
+
+    Returns:
+        In [0, 1], shape (resamples,); 0 is perfect.
+    """
+    import numpy as np
+
+    bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
+    apart = (weights * (probability - label)) @ np.eye(NUM_BINS)[bins]
+    return divide(np.abs(apart).sum(axis=1), weights.sum(axis=1))
+
+
+def error_by_chance(probability: Array) -> float:
+    """Give the calibration error that probabilities which hold exactly stay below 19 times of 20.
+
+    Outcomes are drawn as the probabilities say (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
+    images there are. Each image is drawn for itself, as if no two were of one patient.
+
+    Args:
+        probability: Of 1, in [0, 1], shape (images,).
+
+    Returns:
+        In [0, 1].
+    """
+    import numpy as np
+
+    outcomes = np.random.default_rng(0).random((NUM_RESAMPLES, len(probability))) < probability
+    errors = expected_calibration_error(outcomes, probability, np.ones(outcomes.shape))
+    return float(np.quantile(errors, 0.95))
+
+
+def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Array]:
+    """Fit what would have to be done to the log odds to make them hold (Cox 1958; Van Calster et al. 2019).
+
+    Args:
+        label: 0 or 1, shape (images,).
+        logit: Log odds that were promised, finite, shape (images,).
+        weights: How often each image counts, of shape (resamples, images).
+
+    Returns:
+        Slope of the logistic regression of the label on the logit: 1 where it holds, below 1 where probabilities are
+        too near to 0 and 1, infinite where a threshold tells the classes apart without error. And the intercept where
+        the slope is held at 1: 0 where it holds, above 0 where probabilities are too low. Both NaN where one class is
+        absent, the slope also where all logits are the same; shape (resamples,).
+    """
+    import numpy as np
+
+    positive, negative = (weights[:, label == each].sum(axis=1) > 0 for each in (1, 0))
+    both = positive & negative
+    slope, intercept = (np.full(len(weights), np.nan) for _ in range(2))
+    limit = _limit(label, logit, weights)
+    fits = both & (limit == 0)
+    slope[both & np.isinf(limit)] = limit[both & np.isinf(limit)]
+    slope[fits] = _newton(label, logit, weights[fits], free=True)[1]
+    intercept[both] = _newton(label, logit, weights[both], free=False)[0]
+    return slope, intercept
+
+
+def _limit(label: Array, logit: Array, weights: Array) -> Array:
+    """Where the slope runs to: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
+    import numpy as np
+
+    def reach(truth: int) -> tuple[Array, Array]:
+        member = (weights > 0) & (label == truth)
+        return np.where(member, logit, np.inf).min(axis=1), np.where(member, logit, -np.inf).max(axis=1)
+
+    (healthy_low, healthy_high), (diseased_low, diseased_high) = reach(0), reach(1)
+    up, down = healthy_high <= diseased_low, diseased_high <= healthy_low
+    return np.select([up & down, up, down], [np.nan, np.inf, -np.inf], 0.0)
+
+
+def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[Array, Array]:
+    """Intercept and slope of highest likelihood; the slope stays 1 unless it is free.
+
+    Steps are shortened as Sun and Tran-Dinh 2019 (Mathematical Programming 178:145) show to be enough to arrive from
+    anywhere: full ones may jump ever farther.
+    """
+    import numpy as np
+    from scipy.special import expit
+
+    intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
+    ends = np.array([[logit.min()], [logit.max()]])
+    for _ in range(NUM_STEPS):
+        chance = expit(intercept[:, None] + slope[:, None] * logit)
+        short, spread = weights * (label - chance), weights * chance * (1 - chance)
+        step = _solve(short, spread, logit) if free else (short.sum(axis=1) / spread.sum(axis=1), 0.0 * slope)
+        moved = np.abs(step[0] + step[1] * ends).max(axis=0)
+        if moved.max(initial=0) < CLOSE:
+            break
+        shortened = np.log1p(moved) / np.maximum(moved, CLOSE)
+        intercept, slope = intercept + step[0] * shortened, slope + step[1] * shortened
+    return intercept, slope
+
+
+def _solve(short: Array, spread: Array, logit: Array) -> tuple[Array, Array]:
+    """Newton's step: the inverse of the curvature (2 x 2) times the gradient."""
+    flat, tilt, steep = spread.sum(axis=1), spread @ logit, spread @ logit**2
+    gradient = short.sum(axis=1), short @ logit
+    determinant = flat * steep - tilt**2
+    return (
+        (steep * gradient[0] - tilt * gradient[1]) / determinant,
+        (flat * gradient[1] - tilt * gradient[0]) / determinant,
+    )

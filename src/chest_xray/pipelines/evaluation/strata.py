@@ -1,0 +1,104 @@
+"""How well each kind of image is judged: by aetiology, by shape and by size of the picture."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chest_xray.pipelines.evaluation.decisions import count, proportion
+from chest_xray.resampling import bootstrap_auc
+from chest_xray.types import Array, DataFrame
+
+ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
+
+
+def measure_picture(images: DataFrame, by: str) -> Array:
+    """Give the property of the original picture that strata are cut by.
+
+    Args:
+        images: `width` and `height` in pixels.
+        by: "aspect" (width / height) or "size" (pixels: the side of a square of the same area).
+
+    Returns:
+        float64 of shape (images,).
+    """
+    width, height = (images[name].to_numpy(float) for name in ("width", "height"))
+    return width / height if by == "aspect" else (width * height) ** 0.5
+
+
+def choose_cuts(
+    validation_predictions: DataFrame, aspect_cuts: tuple[float, ...], size_quantiles: tuple[float, ...]
+) -> dict[str, list[float]]:
+    """Fix where strata begin and end, before test is looked at.
+
+    Args:
+        validation_predictions: `width` and `height` of the validation images, whose patients are drawn from train.
+        aspect_cuts: Width / height.
+        size_quantiles: Shares in (0, 1) of the validation images, whose sizes become the cuts.
+
+    Returns:
+        `aspect` and `size`: ascending, each once.
+    """
+    import numpy as np
+
+    sizes = np.quantile(measure_picture(validation_predictions, "size"), size_quantiles)
+    return {"aspect": sorted(set(aspect_cuts)), "size": sorted(set(sizes.tolist()))}
+
+
+def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float]], seed: int) -> list[dict[str, Any]]:
+    """Judge each stratum by itself.
+
+    Args:
+        predictions: `label`, `probability`, `group`, `aetiology`, `width` and `height` of each image.
+        decision: True where an image is called diseased, shape (images,).
+        cuts: From `choose_cuts`.
+        seed: Of the bootstrap behind the intervals of the AUC.
+
+    Returns:
+        One dict a stratum: `by` ("aetiology", "aspect" or "size"), `name`, `low` and `high` (from and below; None: no
+        bound), `num_images`, `num_healthy`, `num_diseased`, `tn`, `fp`, `fn`, `tp`, and `sensitivity`, `specificity`
+        and `auc` with `value`, `low`, `high` and `n`; None where the stratum lacks a class, and for the bounds of the
+        AUC also where it has fewer than `ENOUGH` images of one. The diseased of an aetiology are ranked against all
+        healthy images, whose specificity is not that of an aetiology: it stays None.
+    """
+    return [
+        {**described, **_judge(predictions[member], decision[member], described["by"], seed)}
+        for described, member in _strata(predictions, cuts)
+    ]
+
+
+def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[dict[str, Any], Array]]:
+    healthy = (predictions["label"] == 0).to_numpy()
+    for name in sorted(predictions.loc[~healthy, "aetiology"].unique()):
+        member = healthy | (predictions["aetiology"] == name).to_numpy()
+        yield {"by": "aetiology", "name": str(name), "low": None, "high": None}, member
+    for by, inner in cuts.items():
+        values = measure_picture(predictions, by)
+        for low, high in zip([None, *inner], [*inner, None], strict=True):
+            member = (values >= (low or 0)) & (values < (high or float("inf")))
+            yield {"by": by, "name": name_range(low, high, by), "low": low, "high": high}, member
+
+
+def name_range(low: float | None, high: float | None, by: str) -> str:
+    """Write a stratum in signs that need no translation, such as "1.20-1.50" or "≥ 1.50"."""
+    ends = [None if end is None else f"{end:.2f}" if by == "aspect" else f"{end:.0f}" for end in (low, high)]
+    if ends[1] is None:
+        return f"≥ {ends[0] or 0}"
+    return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
+
+
+def _judge(images: DataFrame, decision: Array, by: str, seed: int) -> dict[str, Any]:
+    import numpy as np
+
+    label = images["label"].to_numpy()
+    counts = {name: int(each[0]) for name, each in count(label, decision, np.ones((1, len(label)))).items()}
+    healthy, diseased = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
+    area: dict[str, Any] = dict.fromkeys(("value", "low", "high"))
+    if healthy and diseased:
+        area = bootstrap_auc(images, seed)
+    if min(healthy, diseased) < ENOUGH:
+        area = {**area, "low": None, "high": None}
+    return {
+        **{"num_images": len(images), "num_healthy": healthy, "num_diseased": diseased, **counts},
+        "sensitivity": proportion(counts["tp"], diseased),
+        "specificity": proportion(counts["tn"], 0 if by == "aetiology" else healthy),
+        "auc": {**area, "n": len(images)},
+    }

@@ -1,0 +1,134 @@
+"""The table for people: a row a figure, with the header rule, validation and the gap beside those of test."""
+
+import pandas as pd
+import pytest
+
+from chest_xray.pipelines.evaluation.nodes import compute_metrics
+from chest_xray.pipelines.evaluation.null_baseline import best_on_train, measure_header_rule
+from chest_xray.pipelines.evaluation.table import tabulate_metrics
+from tests.builders import make_evaluation, make_header_rule, make_point, make_predictions
+
+# On test the rule calls what is at most 300 pixels high: two of three diseased and one of two healthy.
+HEIGHTS = [200, 400, 300, 250, 500]
+
+
+def make_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    validation = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    test = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9]).assign(height=HEIGHTS)
+    return validation, test
+
+
+def make_both(threshold: float = 0.35) -> tuple[dict, dict]:  # type: ignore[type-arg]
+    validation, test = make_tables()
+    metrics = compute_metrics(validation, test, make_point(threshold), make_evaluation())
+    return metrics, measure_header_rule(test, make_header_rule(), metrics, make_evaluation())
+
+
+def test_the_best_rule_on_train_is_that_of_highest_balanced_accuracy() -> None:
+    # Sensitivity + specificity: 1.5 for height, 1.4 for each other.
+    assert best_on_train(make_header_rule()) == "height"
+
+
+def test_the_header_rule_is_judged_as_the_network_is() -> None:
+    _, header = make_both()
+    point = header["at_rule"]
+    assert (header["feature"], header["direction"], point["threshold"]) == ("height", "at most", 300)
+    assert [point[name] for name in ("tn", "fp", "fn", "tp")] == [1, 1, 1, 2]
+    assert point["sensitivity"]["value"] == 2 / 3
+    # Lower is likelier diseased: 300 and 250 are below one healthy height of two each, 500 below none.
+    assert header["auc"]["value"] == pytest.approx(2 / 6)
+    assert {each["by"] for each in header["strata"]} == {"aetiology", "aspect", "size"}
+
+
+def test_the_network_is_held_against_the_rule_on_the_same_images() -> None:
+    metrics, header = make_both()
+    for name in ("accuracy", "sensitivity", "specificity", "balanced_accuracy"):
+        of_network, of_rule = metrics["test"]["at_chosen"][name]["value"], header["at_rule"][name]["value"]
+        assert header["difference"][name]["value"] == pytest.approx(of_network - of_rule)
+    assert header["difference"]["auc"]["value"] == pytest.approx(metrics["test"]["auc"]["value"] - 2 / 6)
+
+
+def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() -> None:
+    validation, test = make_tables()
+    test = test.assign(height=(1000 * (1 - test["probability"])).astype(int))
+    metrics = compute_metrics(validation, test, make_point(0.65), make_evaluation())
+    rule = make_header_rule()
+    rule["height"]["threshold"] = 350
+    header = measure_header_rule(test, rule, metrics, make_evaluation())
+    assert all((each["low"], each["value"], each["high"]) == (0, 0, 0) for each in header["difference"].values())
+
+
+def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
+    _, test = make_tables()
+    metrics, _ = make_both()
+    rule = make_header_rule()
+    rule["height"]["direction"] = "at least"
+    header = measure_header_rule(test, rule, metrics, make_evaluation())
+    assert [header["at_rule"][name] for name in ("tn", "fp", "fn", "tp")] == [1, 1, 1, 2]  # 400 healthy; 300 and 500
+    assert header["auc"]["value"] == pytest.approx(4 / 6)
+
+
+def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
+    table = tabulate_metrics(*make_both())
+    assert table.columns.tolist() == [
+        *("metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"),
+        *("header_rule", "validation", "gap", "gap_low", "gap_high", "note"),
+    ]
+    assert not table.duplicated(["metric", "point", "subset", "stratum"]).any()
+    whole = table[(table["stratum"] == "all") & (table["subset"] == "test")]
+    assert whole["metric"].tolist()[:11] == [
+        *("prevalence", "loss", "auc", "pr_auc", "log_loss", "brier", "ece", "calibration_slope"),
+        *("calibration_intercept", "ece_by_chance", "shift_of_prevalence"),
+    ]
+    for at, threshold in (("at_half", 0.5), ("at_chosen", 0.35), ("at_other", 0.25)):
+        rows = whole[whole["point"] == at]
+        assert len(rows) == 12
+        assert set(rows["threshold"]) == {threshold}
+
+
+def one(table: pd.DataFrame, metric: str, point: str | None = "at_chosen", subset: str = "test") -> pd.Series:
+    at = table["point"].isna() if point is None else table["point"] == point
+    (place,) = table.index[(table["metric"] == metric) & at & (table["subset"] == subset) & (table["stratum"] == "all")]
+    return table.loc[place]
+
+
+def test_a_row_of_test_has_the_header_rule_validation_and_the_gap_beside_it() -> None:
+    metrics, header = make_both()
+    table = tabulate_metrics(metrics, header)
+    row = one(table, "sensitivity")
+    assert (row["n"], row["value"], row["header_rule"], row["validation"]) == (3, 0.6667, 0.6667, 1)
+    assert row["gap"] == pytest.approx(-1 / 3, abs=1e-4)
+    assert row["gap_low"] == round(metrics["gap"]["at_chosen"]["sensitivity"]["low"], 4)
+    area = one(table, "auc", None)
+    assert (area["value"], area["header_rule"], area["validation"]) == (0.6667, 0.3333, 0.75)
+    brier = one(table, "brier", None)
+    assert pd.isna(brier["header_rule"])  # a rule gives no probability
+    assert brier["gap"] == round(metrics["gap"]["calibration"]["brier"]["value"], 4)
+    beside = ["header_rule", "validation", "gap", "gap_low", "gap_high"]
+    assert table.loc[table["subset"] == "validation", beside].isna().all(axis=None)
+
+
+def test_strata_stand_below_with_their_threshold_and_without_a_gap() -> None:
+    table = tabulate_metrics(*make_both())
+    strata = table[(table["stratum"] != "all") & (table["subset"] == "test")]
+    assert set(strata["stratum"].str.split().str[0]) == {"aetiology", "aspect", "size"}
+    assert strata["gap"].isna().all()
+    assert set(strata.loc[strata["metric"] != "auc", "threshold"]) == {0.35}
+    bacterial = strata[strata["stratum"] == "aetiology bacterial"]
+    assert bacterial["metric"].tolist() == ["sensitivity", "auc"]  # specificity is not that of an aetiology
+
+
+def test_a_figure_that_does_not_exist_is_an_empty_cell_with_the_reason_beside_it() -> None:
+    row = one(tabulate_metrics(*make_both(threshold=0.99)), "precision")
+    assert row["n"] == 0
+    assert row[["value", "low", "high"]].isna().all()
+    assert row["note"] == "no image is called diseased"
+
+
+def test_an_interval_without_an_end_is_told_and_nothing_of_a_whole_one() -> None:
+    table = tabulate_metrics(*make_both())
+    open_end = table[table["value"].notna() & (table["metric"] == "lr_positive") & table["high"].isna()]
+    assert len(open_end)
+    assert (open_end["note"].str.startswith("without an end")).all()
+    assert one(table, "accuracy")["note"] == ""
+    assert one(table, "prevalence", None)["note"] == ""
