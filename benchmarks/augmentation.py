@@ -11,7 +11,7 @@ are those of conf/base, but for the size.
 import argparse
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def print_step() -> None:
             print(f"{kind}, {name:>8}: {ms:6.1f} ms a step, of which augmentation {share:.1%}")
 
 
-def _train(options: Augmentation) -> Callable[[], object]:
+def _train(options: Augmentation) -> Callable[[], None]:
     pixels = np.random.default_rng(0).integers(0, 256, (512, SIZE, SIZE), dtype=np.uint8)
     rows, labels = np.arange(512), np.arange(512) % 2
     batches = TrainingBatches(
@@ -65,7 +65,14 @@ def _train(options: Augmentation) -> Callable[[], object]:
     ).dataset()
     keras.utils.set_random_seed(1)
     network = _compile(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
-    return partial(network.fit, batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+    network.make_train_function()
+    iterator = iter(batches)  # One for all rounds: `fit` would prefetch anew in each, and throw away what was left.
+
+    def train() -> None:
+        for _ in range(STEPS):
+            network.train_function(iterator)
+
+    return train
 
 
 def print_layers() -> None:
@@ -85,7 +92,7 @@ def print_layers() -> None:
         return lambda images, number: augment(images, options, tf.stack([tf.constant(1, tf.int64), number]))
 
     ways = {"Keras, three layers": by_keras, "ours, the same three": ours(THREE), "ours, the default": ours(DEFAULT)}
-    runs = {name: partial(_exhaust, _map(way)) for name, way in ways.items()}
+    runs = {name: partial(_take, iter(_map(way))) for name, way in ways.items()}
     for run in runs.values():
         run()
     print(f"{SIZE} x {SIZE} pixels, batches of {TRAINING.batch_size}, {os.cpu_count()} cores, {ROUNDS} rounds; medians")
@@ -98,12 +105,12 @@ def print_layers() -> None:
 
 def _map(way: Callable[[Tensor, Tensor], Tensor]) -> Dataset:
     images = tf.random.stateless_uniform([TRAINING.batch_size, SIZE, SIZE, 1], (1, 2))
-    return tf.data.Dataset.range(BATCHES).map(lambda number: way(images, number), num_parallel_calls=2).prefetch(4)
+    return tf.data.Dataset.counter().map(lambda number: way(images, number), num_parallel_calls=2).prefetch(4)
 
 
-def _exhaust(dataset: Dataset) -> None:
-    for _ in dataset:
-        pass
+def _take(batches: Iterator[Tensor]) -> None:
+    for _ in range(BATCHES):
+        next(batches)
 
 
 def _alternate(ways: dict[str, Callable[[], Any]]) -> dict[str, pd.DataFrame]:
