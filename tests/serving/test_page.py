@@ -147,7 +147,7 @@ def test_the_page_changes_to_russian_with_gradios_own_words(site: Started, brows
     find(browser, ".head a").click()
     WebDriverWait(browser, PATIENCE).until(lambda page: page.current_url == f"{site.url}/ru/")
     assert "Не медицинское изделие" in text_of(browser, ".warning")
-    assert "Перетащите файл сюда" in text_of(browser, "#upload .wrap")
+    WebDriverWait(browser, 30).until(lambda _: "Перетащите файл сюда" in text_of(browser, "#upload .upload-container"))
     assert browser.execute_script("return document.documentElement.lang") == "ru"
     find(browser, "#ask button.sm").click()
     assert "Вероятность пневмонии" in text_of(browser, ".answer .big")
