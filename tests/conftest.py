@@ -32,7 +32,7 @@ def run_kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [sys.executable, "-m", "kedro", *arguments]
     return subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -22,9 +22,9 @@ MADE_BY_DATA_PROCESSING = (
     "altered_test_images",
     "header_rule",
 )
-MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history"))
+MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history", "shifted_predictions"))
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
-MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history"))
+MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics"))
 
 
 def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:
@@ -60,7 +60,12 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             *("report", (), "audit, augmented.confusion_matrices, .* do"),
             ["data_processing", "modeling", "evaluation", "augmentation"],
         ),
-        ("ensemble", MADE_BY_DATA_PROCESSING, "augmented.history, augmented.model do", ["augmentation"]),
+        (
+            "ensemble",
+            MADE_BY_DATA_PROCESSING,
+            "augmented.history, augmented.metrics, augmented.model do",
+            ["augmentation"],
+        ),
         ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
         ("prediction", MADE_BY_DATA_PROCESSING, "augmented.packaged_keras does", ["export"]),
     ],

@@ -11,8 +11,8 @@ from tests.conftest import run_kedro
 
 ENVIRONMENT = "--env=test"
 PIPELINES = (
-    *("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "export"),
-    "prediction",
+    *("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "study"),
+    *("export", "prediction"),
 )
 
 

@@ -75,8 +75,8 @@ def test_the_preview_lists_layers_with_shapes_and_weights(tmp_path: Path) -> Non
     dataset.save(build_network((16, 16), TINY_NETWORK))
     shown = json.loads(str(dataset.preview()))
     # 3*3*1*2+2 = 20, 3*3*2*4+4 = 76, 4*4*4*4+4 = 260, 4+1 = 5
-    assert [layer["weights"] for layer in shown["layers"]] == [20, 0, 76, 0, 0, 260, 0, 5]
-    assert shown["layers"][1]["output"] == "(None, 8, 8, 2)"
+    assert [layer["weights"] for layer in shown["layers"]] == [0, 20, 0, 76, 0, 0, 260, 0, 5]  # the input first
+    assert shown["layers"][2]["output"] == "(None, 8, 8, 2)"
     assert shown["weights"] == 361
     # Kedro-Viz decides by this annotation how to draw a preview.
     assert KerasModelDataset.preview.__annotations__["return"] is JSONPreview
