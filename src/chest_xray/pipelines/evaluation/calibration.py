@@ -132,11 +132,13 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     from scipy.special import expit
 
     intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
-    ends = np.array([[logit.min()], [logit.max()]])
+    ends, diseased = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
     for _ in range(NUM_STEPS):
         chance = expit(intercept[:, None] + slope[:, None] * logit)
-        short, spread = weights * (label - chance), weights * chance * (1 - chance)
-        step = _solve(short, spread, logit) if free else (short.sum(axis=1) / spread.sum(axis=1), 0.0 * slope)
+        expected = weights * chance
+        short = diseased[0] - expected.sum(axis=1), diseased[1] - expected @ logit
+        spread = expected * (1 - chance)
+        step = _solve(short, spread, logit) if free else (short[0] / spread.sum(axis=1), 0.0 * slope)
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
         if moved.max(initial=0) < CLOSE:
             break
@@ -145,10 +147,9 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     return intercept, slope
 
 
-def _solve(short: Array, spread: Array, logit: Array) -> tuple[Array, Array]:
+def _solve(gradient: tuple[Array, Array], spread: Array, logit: Array) -> tuple[Array, Array]:
     """Newton's step: the inverse of the curvature (2 x 2) times the gradient."""
     flat, tilt, steep = spread.sum(axis=1), spread @ logit, spread @ logit**2
-    gradient = short.sum(axis=1), short @ logit
     determinant = flat * steep - tilt**2
     return (
         (steep * gradient[0] - tilt * gradient[1]) / determinant,
