@@ -19,8 +19,10 @@ MADE_BY_DATA_PROCESSING = (
     "shifted_validation",
     "shifted_validation_images",
     "header_rule",
+    "altered_test",
+    "altered_test_images",
 )
-MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history"))
+MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history", "shifted_predictions"))
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
 MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history"))
 
@@ -45,13 +47,13 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         ("modeling", (), "image_split, prepared_images, shifted_.*, shifted_validation_images do", ["data_processing"]),
         ("modeling", MADE_BY_DATA_PROCESSING[1:], "prepared_images does", ["data_processing"]),
         ("evaluation", MADE_BY_DATA_PROCESSING, "baseline.history, .* do", ["modeling"]),
-        ("evaluation", (), "baseline.history, .*, image_split, prepared_images do", ["data_processing", "modeling"]),
+        ("evaluation", (), "altered_test, .*, image_split, prepared_images do", ["data_processing", "modeling"]),
         (
             *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.test_predictions does"),
             ["evaluation"],
         ),
         (
-            *("augmentation", (), "baseline.history, .* do"),
+            *("augmentation", (), "altered_test, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
         (

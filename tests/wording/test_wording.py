@@ -240,7 +240,7 @@ def test_every_figure_is_told_with_the_number_of_images_and_its_interval_or_besi
         for name in figures:
             assert {f"{name}[low]", f"{name}[high]"} <= fields or f"{name}[n]" in fields, key
         if figures:
-            assert [field for field in fields if field.endswith("[n]") or field == "num_images"], key
+            assert [field for field in fields if field.endswith("[n]") or field in ("num_images", "num_maps")], key
 
 
 def test_a_language_that_nobody_wrote_is_refused() -> None:
