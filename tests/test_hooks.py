@@ -21,6 +21,8 @@ MADE_BY_DATA_PROCESSING = (
     "altered_test",
     "altered_test_images",
     "header_rule",
+    "altered_test",
+    "altered_test_images",
 )
 MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history", "shifted_predictions"))
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
