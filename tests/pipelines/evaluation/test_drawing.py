@@ -167,12 +167,13 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     ]
     for axes in places:
         assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([as_logit(t) for t in (0.5, 0.35, 0.25)])
-    shares = [sum(bar.get_height() for bar in axes.patches) for axes in places]
-    assert shares == pytest.approx([1, 1, 1, 1, 0, 1])
-    logits = test.loc[test["aetiology"] == "bacterial", "logit"].sort_values().tolist()
-    taken = [bar.get_x() for bar in places[3].patches if bar.get_height()]
-    width = places[3].patches[0].get_width()
-    assert [x <= logit <= x + width for x, logit in zip(taken, logits, strict=True)] == [True, True]
+    steps = [axes.patches[0].get_data() for axes in places]
+    assert [step.values.sum() for step in steps] == pytest.approx([1, 1, 1, 1, 0, 1])
+    bacterial = steps[3]
+    assert bacterial.values[bacterial.values > 0].tolist() == [0.5, 0.5]
+    lower = bacterial.edges[:-1][bacterial.values > 0]
+    logits = test.loc[test["aetiology"] == "bacterial", "logit"].sort_values().to_numpy()
+    assert ((lower <= logits) & (logits < lower + bacterial.edges[1] - bacterial.edges[0])).all()
 
 
 def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged(metrics: dict[str, Any]) -> None:

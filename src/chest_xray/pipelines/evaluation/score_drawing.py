@@ -108,8 +108,8 @@ def draw_scores(
     for column, (subset, table) in enumerate(tables.items()):
         for place, kind in zip(axes[:, column], kinds, strict=True):
             chosen = table[table["aetiology"] == kind]
-            share = np.full(len(chosen), 1 / max(len(chosen), 1))
-            place.hist(chosen["logit"], edges, weights=share, color=colours[kind], alpha=0.75)
+            shares = np.histogram(chosen["logit"], edges)[0] / max(len(chosen), 1)
+            place.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
             mark_thresholds(place, metrics)
             place.set_title(_describe(chosen, subset, kind, metrics), fontsize=9.5)
         place.set_xlabel(LOGIT_AXIS, fontsize=9.5)
