@@ -4,7 +4,8 @@
     PYTHONPATH=src python benchmarks/augmentation.py layers    # images/s in tf.data, ours and Keras', in turn
 
 Pixels are random: no step depends on what is in a picture. Rounds alternate, so that other work on the machine disturbs
-all alike, and medians are printed. The settings are those of conf/base, but for the size.
+all alike, and medians are printed: by the clock, and of processor time, which other programs disturb less. The settings
+are those of conf/base, but for the size.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from chest_xray.pipelines.modeling.training import Training, _compile
 from chest_xray.types import Dataset, Tensor
 
 SIZE = 128  # pixels
-ROUNDS = 9
-STEPS = 60  # of each training, in each round
+ROUNDS = 7
+STEPS = 20  # of each training, in each round
 BATCHES = 40  # through each augmentation, in each round
 SETTINGS = OmegaConfigLoader(str(Path(__file__).parents[1] / "conf"), base_env="base", default_run_env="base")[
     "parameters"
@@ -48,15 +49,15 @@ def print_step() -> None:
     trainings = {name: _train(options) for name, options in arms.items()}
     for train in trainings.values():
         train()  # Traces, and fills what is prefetched.
-    table = _alternate(trainings) / STEPS * 1000
-    ms = table.median()
     print(f"{SIZE} x {SIZE} pixels, batches of {TRAINING.batch_size}, {os.cpu_count()} cores, {ROUNDS} rounds; medians")
-    for name in arms:
-        share = (1 - table["without"] / table[name]).median()
-        print(f"{name:>8}: {ms[name]:6.1f} ms a step, of which augmentation {share:.1%}")
+    for kind, seconds in _alternate(trainings).items():
+        for name in arms:
+            share = (1 - seconds["without"] / seconds[name]).median()
+            ms = 1000 * seconds[name].median() / STEPS
+            print(f"{kind}, {name:>8}: {ms:6.1f} ms a step, of which augmentation {share:.1%}")
 
 
-def _train(options: Augmentation) -> Callable[[], object]:
+def _train(options: Augmentation) -> Callable[[], None]:
     pixels = np.random.default_rng(0).integers(0, 256, (512, SIZE, SIZE), dtype=np.uint8)
     rows, labels = np.arange(512), np.arange(512) % 2
     batches = TrainingBatches(
@@ -64,7 +65,14 @@ def _train(options: Augmentation) -> Callable[[], object]:
     ).dataset()
     keras.utils.set_random_seed(1)
     network = _compile(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
-    return partial(network.fit, batches, steps_per_epoch=STEPS, verbose=0, shuffle=False)
+    network.make_train_function()
+    iterator = iter(batches)  # One for all rounds: `fit` would prefetch anew in each, and throw away what was left.
+
+    def train() -> None:
+        for _ in range(STEPS):
+            network.train_function(iterator)
+
+    return train
 
 
 def print_layers() -> None:
@@ -84,40 +92,37 @@ def print_layers() -> None:
         return lambda images, number: augment(images, options, tf.stack([tf.constant(1, tf.int64), number]))
 
     ways = {"Keras, three layers": by_keras, "ours, the same three": ours(THREE), "ours, the default": ours(DEFAULT)}
-    runs = {name: partial(_exhaust, _map(way)) for name, way in ways.items()}
+    runs = {name: partial(_take, iter(_map(way))) for name, way in ways.items()}
     for run in runs.values():
         run()
-    table = TRAINING.batch_size * BATCHES / _alternate(runs)
-    rates = table.median()
     print(f"{SIZE} x {SIZE} pixels, batches of {TRAINING.batch_size}, {os.cpu_count()} cores, {ROUNDS} rounds; medians")
-    for name in ways:
-        ratio = (table[name] / table["Keras, three layers"]).median()
-        print(f"{name:>20}: {rates[name]:8,.0f} images/s, {ratio:.1f} times those of Keras")
+    for kind, seconds in _alternate(runs).items():
+        rates = TRAINING.batch_size * BATCHES / seconds
+        for name in ways:
+            ratio = (rates[name] / rates["Keras, three layers"]).median()
+            print(f"{kind}, {name:>20}: {rates[name].median():8,.0f} images/s, {ratio:.1f} times those of Keras")
 
 
 def _map(way: Callable[[Tensor, Tensor], Tensor]) -> Dataset:
     images = tf.random.stateless_uniform([TRAINING.batch_size, SIZE, SIZE, 1], (1, 2))
-    return tf.data.Dataset.range(BATCHES).map(lambda number: way(images, number), num_parallel_calls=2).prefetch(4)
+    return tf.data.Dataset.counter().map(lambda number: way(images, number), num_parallel_calls=2).prefetch(4)
 
 
-def _exhaust(dataset: Dataset) -> None:
-    for _ in dataset:
-        pass
+def _take(batches: Iterator[Tensor]) -> None:
+    for _ in range(BATCHES):
+        next(batches)
 
 
-def _alternate(ways: dict[str, Callable[[], Any]]) -> pd.DataFrame:
-    """Seconds of each way, one row a round."""
-
-    def rounds() -> Iterator[dict[str, float]]:
-        for _ in range(ROUNDS):
-            seconds = {}
-            for name, run in ways.items():
-                began = time.perf_counter()
-                run()
-                seconds[name] = time.perf_counter() - began
-            yield seconds
-
-    return pd.DataFrame(rounds())
+def _alternate(ways: dict[str, Callable[[], Any]]) -> dict[str, pd.DataFrame]:
+    """Seconds of each way, by the clock and of processor time, one row a round."""
+    rows: list[tuple[str, int, float, float]] = []
+    for number in range(ROUNDS):
+        for name, run in ways.items():
+            clock, processor = time.perf_counter(), time.process_time()
+            run()
+            rows.append((name, number, time.perf_counter() - clock, time.process_time() - processor))
+    table = pd.DataFrame(rows, columns=["way", "round", "clock", "processor"])
+    return {kind: table.pivot(index="round", columns="way", values=kind) for kind in ("clock", "processor")}
 
 
 def main() -> None:
