@@ -18,6 +18,8 @@ MADE_BY_DATA_PROCESSING = (
     "image_split",
     "shifted_validation",
     "shifted_validation_images",
+    "altered_test",
+    "altered_test_images",
     "header_rule",
     "altered_test",
     "altered_test_images",
