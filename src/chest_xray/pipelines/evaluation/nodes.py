@@ -134,6 +134,17 @@ def find_conclusions(
     Returns:
         From the key of a heading to what stands below it.
     """
+<<<<<<< HEAD
+=======
+    sections = find_conclusions(metrics, history, header_metrics)
+    return render("conclusions_title", sections, {"data_source": data_source, "run": metrics["run"]})
+
+
+def find_conclusions(
+    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
+) -> dict[str, list[Finding]]:
+    """Find what the numbers support, below the key of each heading; see `write_conclusions`."""
+>>>>>>> num
     kept = history[history["kept"]].iloc[0]
     training = {
         "train_accuracy": float(kept["accuracy"]),
