@@ -51,7 +51,7 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
     """
     import numpy as np
 
-    if image.mode in ("L", "LA", "La", "1", "F") or image.mode.startswith("I"):
+    if tell_grey(image.mode):
         return None
     image.draft("RGB", (CHROMA_SIDE, CHROMA_SIDE))
     colours = np.asarray(image.convert("RGB").resize((CHROMA_SIDE, CHROMA_SIDE)))
@@ -62,6 +62,11 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
             f"a mean chroma of {chroma:.0f} of 255; expected a grey picture, at most {limits['max_chroma']:g}",
         )
     return None
+
+
+def tell_grey(mode: str) -> bool:
+    """Tell modes of Pillow that have no colours from those that may show some."""
+    return mode in ("L", "LA", "La", "1", "F") or mode.startswith("I")
 
 
 def check_contrast(pixels: Array, limits: dict[str, float]) -> Refusal | None:
@@ -81,7 +86,7 @@ def fit_familiarity(pixels: Array, options: Acceptance) -> dict[str, Array]:
     """Learn what the images for training look like, from their pixels alone.
 
     The features of the network would be the obvious place to look (Lee et al. 2018), but it has learned to tell lungs
-    from lungs: noise and text pages come out as ordinary there. See docs/experiments.md.
+    from lungs: noise and text pages come out as ordinary there. See docs/prediction.md.
 
     Args:
         pixels: Of train, uint8 of shape (n, height, width).

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from chest_xray.acceptance import check_colour, check_contrast, check_header, measure_distance
+from chest_xray.acceptance import check_colour, check_contrast, check_header, measure_distance, tell_grey
 from chest_xray.batches import scale
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY
 from chest_xray.decoding import decode_grey, fit_grey
@@ -146,10 +146,10 @@ class Predictor:
         header = describe_image(io.BytesIO(data), self._limits["max_megapixels"])
         if "reason" in header:
             return Prediction.refuse(header["reason"].replace(" ", "_"), header["detail"])
-        with Image.open(io.BytesIO(data)) as image:
-            refusal = check_header((header["width"], header["height"]), self._limits) or check_colour(
-                image, self._limits
-            )
+        refusal = check_header((header["width"], header["height"]), self._limits)
+        if not refusal and not tell_grey(header["mode"]):
+            with Image.open(io.BytesIO(data)) as image:
+                refusal = check_colour(image, self._limits)
         if refusal:
             return Prediction.refuse(*refusal)
         return self._refuse_blank(decode_grey(data, self._size(), self._preparation["geometry"]))
