@@ -1,6 +1,7 @@
 """The project as users run it: every pipeline on small phantoms, from the command line, and what it leaves behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -163,6 +164,15 @@ def test_pages_are_written_in_the_language_that_is_asked_for(
     page = (project / "data/test/08_reporting/report.html").read_text(encoding="utf-8")
     assert '<html lang="ru">' in page
     assert "СИНТЕТИЧЕСКИЕ ДАННЫЕ" in page
+    heads = set(re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page))
+    assert {head for head in heads if head.isascii()} <= {
+        "n",
+        "AUC",
+        "Keras",
+        "scikit-learn",
+        "5%",
+        "95%",
+    }
     refused = run_kedro(project, "run", ENVIRONMENT, "--pipelines=report", "--params=language=tlh")
     assert refused.returncode != 0
     assert "received the language 'tlh'; expected one of en, ru" in refused.stderr.replace("\n", " ")

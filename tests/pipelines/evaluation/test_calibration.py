@@ -15,7 +15,7 @@ from chest_xray.pipelines.evaluation.calibration import (
 
 
 def calibration_error(labels: list[int], probabilities: list[float]) -> float:
-    return float(expected_calibration_error(np.array(labels), np.array(probabilities), np.ones((1, len(labels))))[0])
+    return expected_calibration_error(np.array(labels), np.array(probabilities))
 
 
 def test_the_calibration_error_is_the_mean_distance_between_promise_and_truth_by_bin() -> None:

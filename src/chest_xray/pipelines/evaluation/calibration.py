@@ -32,13 +32,20 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
     return {
         "log_loss": divide(weights @ losses, total),
         "brier": divide(weights @ (probability - label) ** 2, total),
-        "ece": expected_calibration_error(label, probability, weights),
+        "ece": calibration_errors(label, probability, weights),
         "slope": slope,
         "intercept": intercept,
     }
 
 
-def expected_calibration_error(label: Array, probability: Array, weights: Array) -> Array:
+def expected_calibration_error(label: Array, probability: Array) -> float:
+    """Give the error of `calibration_errors` for the images themselves."""
+    import numpy as np
+
+    return float(calibration_errors(label, probability, np.ones((1, len(label))))[0])
+
+
+def calibration_errors(label: Array, probability: Array, weights: Array) -> Array:
     """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
 
     Args:
@@ -71,7 +78,7 @@ def error_by_chance(probability: Array) -> float:
     import numpy as np
 
     outcomes = np.random.default_rng(0).random((NUM_RESAMPLES, len(probability))) < probability
-    errors = expected_calibration_error(outcomes, probability, np.ones(outcomes.shape))
+    errors = calibration_errors(outcomes, probability, np.ones(outcomes.shape))
     return float(np.quantile(errors, 0.95))
 
 
@@ -125,11 +132,13 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     from scipy.special import expit
 
     intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
-    ends = np.array([[logit.min()], [logit.max()]])
+    ends, diseased = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
     for _ in range(NUM_STEPS):
         chance = expit(intercept[:, None] + slope[:, None] * logit)
-        short, spread = weights * (label - chance), weights * chance * (1 - chance)
-        step = _solve(short, spread, logit) if free else (short.sum(axis=1) / spread.sum(axis=1), 0.0 * slope)
+        expected = weights * chance
+        short = diseased[0] - expected.sum(axis=1), diseased[1] - expected @ logit
+        spread = expected * (1 - chance)
+        step = _solve(short, spread, logit) if free else (short[0] / spread.sum(axis=1), 0.0 * slope)
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
         if moved.max(initial=0) < CLOSE:
             break
@@ -138,10 +147,9 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     return intercept, slope
 
 
-def _solve(short: Array, spread: Array, logit: Array) -> tuple[Array, Array]:
+def _solve(gradient: tuple[Array, Array], spread: Array, logit: Array) -> tuple[Array, Array]:
     """Newton's step: the inverse of the curvature (2 x 2) times the gradient."""
     flat, tilt, steep = spread.sum(axis=1), spread @ logit, spread @ logit**2
-    gradient = short.sum(axis=1), short @ logit
     determinant = flat * steep - tilt**2
     return (
         (steep * gradient[0] - tilt * gradient[1]) / determinant,

@@ -7,7 +7,7 @@ from typing import Any
 
 from chest_xray.options import InputError
 from chest_xray.pipelines.evaluation.calibration import LEAST, error_by_chance, score_probabilities
-from chest_xray.pipelines.evaluation.decisions import count, proportions, rate
+from chest_xray.pipelines.evaluation.decisions import PROPORTIONS, count, proportions, rate
 from chest_xray.resampling import interval, weighted_auc, weighted_average_precision
 from chest_xray.types import Array, DataFrame
 
@@ -78,7 +78,7 @@ def summarise(
 
     label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
     thresholds = thresholds_of(operating_point)
-    points = {at: metrics_at(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
+    points = {at: describe_decisions(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
     calibration = {name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()}
     return {
         "num_images": len(label),
@@ -101,25 +101,34 @@ def summarise(
     }
 
 
-def metrics_at(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> dict[str, Any]:
-    """Give the figures of the decisions at one threshold.
+def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
+    """Count right and wrong decisions at one threshold.
 
     Args:
         predictions: `label` and `probability` of each image.
         threshold: An image is called PNEUMONIA at this probability or above.
-        measured: From `rate`: of the images themselves in the first place, then of resamples.
 
     Returns:
-        `threshold`; `tn`, `fp`, `fn`, `tp` (images); of each figure of `rate` `value`, `low`, `high` and `n`. Shares of
-        images have the interval of Wilson (1927), the others that of the bootstrap. None stands where nothing can be
-        computed, as for the precision when no image is called diseased.
+        `threshold`; `tn`, `fp`, `fn`, `tp` (images); for `accuracy`, `sensitivity`, `specificity`, `precision` and
+        `npv` `value`, `low`, `high` and `n`, as `proportion` gives them.
     """
     from sklearn.metrics import confusion_matrix
 
     cells = confusion_matrix(predictions["label"], predictions["probability"] >= threshold, labels=[0, 1]).ravel()
     counts = dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
-    estimated = {name: estimate(values, len(predictions)) for name, values in measured.items()}
-    return {"threshold": threshold, **counts, **estimated, **proportions(counts)}
+    return {"threshold": threshold, **counts, **proportions(counts)}
+
+
+def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> dict[str, Any]:
+    """Give `metrics_at`, and beside it the figures that are no plain shares, with the interval of the bootstrap.
+
+    Args:
+        predictions: As for `metrics_at`.
+        threshold: As for `metrics_at`.
+        measured: From `rate`: of the images themselves in the first place, then of resamples.
+    """
+    rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
+    return {**metrics_at(predictions, threshold), **rest}
 
 
 def estimate(measured: Array, num: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from chest_xray.pipelines.data_processing.header_rule import read_feature
 from chest_xray.pipelines.evaluation.decisions import count, rate
-from chest_xray.pipelines.evaluation.metrics import estimate, measure_ranking, metrics_at
+from chest_xray.pipelines.evaluation.metrics import describe_decisions, estimate, measure_ranking
 from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.evaluation.strata import stratify
 from chest_xray.resampling import whole_and_resamples
@@ -45,7 +45,7 @@ def measure_header_rule(
     return {
         **{"feature": feature, "direction": rule["direction"]},
         **{name: estimate(of_rule[name], num) for name in RANKING},
-        "at_rule": {**metrics_at(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
+        "at_rule": {**describe_decisions(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
         "strata": stratify(scored, called, metrics["strata_cuts"], evaluation.seed),
         "difference": {name: estimate(of_network[name] - of_rule[name], num) for name in COMPARED},
     }

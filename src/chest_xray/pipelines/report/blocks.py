@@ -24,6 +24,7 @@ class Figure(NamedTuple):
     source: str
     width: int
     height: int
+    folded: bool = False
     kind: str = "figure"
 
 
@@ -70,7 +71,7 @@ class Section(NamedTuple):
     sections: list[Any] = []  # noqa: RUF012  # of its own kind; nobody appends to it
 
 
-def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any]) -> Figure:
+def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any], *, folded: bool = False) -> Figure:
     """Put a picture into the page.
 
     Args:
@@ -78,6 +79,7 @@ def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any]) -> Fi
         name: Its name in the catalog; `figures` in the words says what it shows.
         run: Title of the run that it is of, or nothing.
         words: Of the language.
+        folded: Whether a reader has to unfold it.
     """
     from PIL import Image
 
@@ -85,7 +87,7 @@ def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any]) -> Fi
     title = f"{said['title']}: {run}" if run else said["title"]
     with Image.open(io.BytesIO(png)) as picture:
         source = _pack(picture, png)
-        return Figure(title, said["caption"], said["alt"], source, *picture.size)
+        return Figure(title, said["caption"], said["alt"], source, *picture.size, folded)
 
 
 def _pack(picture: Any, png: bytes) -> str:

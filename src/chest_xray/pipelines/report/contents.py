@@ -26,9 +26,10 @@ class Report(Options):
 
 
 class Picture(NamedTuple):
-    """A figure of the catalog."""
+    """A figure of the catalog, and whether a reader has to unfold it."""
 
     name: str
+    folded: bool = False
 
 
 class Grid(NamedTuple):
@@ -44,10 +45,11 @@ Shown = Picture | Grid
 
 # Of each run, below its own heading; below a heading that rules know stands first what they found.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
-    "figures": (Picture("confusion_matrices"), Grid("metrics_table", layouts.list_figures, folded=True)),
+    "figures": (Grid("metrics_table", layouts.list_figures, folded=True), Picture("confusion_matrices")),
     "ranking": (Picture("roc_curve"), Picture("precision_recall")),
-    "decisions": (Picture("thresholds"), Picture("scores")),
     "probabilities": (Picture("reliability"),),
+    "decisions": (Picture("thresholds"), Picture("scores")),
+    "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
     "subgroups": (Grid("metrics_table", layouts.list_strata, key="strata"),),
     "robustness": (
         *(Picture("robustness_figure"), Grid("robustness_table", layouts.join_intervals, folded=True)),
@@ -55,11 +57,10 @@ OF_A_RUN: dict[str, tuple[Shown, ...]] = {
     ),
     "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", layouts.join_intervals)),
     "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
-    "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
 }
 COMPARISON: tuple[Shown, ...] = (
     *(Picture("comparison_figure"), Grid("comparison_table")),
-    *(Picture("augmented_examples"), Picture("transforms"), Picture("transform_ranges")),
+    *(Picture("augmented_examples"), Picture("transforms"), Picture("transform_ranges", folded=True)),
 )
 DATA: tuple[Shown, ...] = (
     Grid("class_counts"),

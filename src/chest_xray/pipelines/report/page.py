@@ -64,10 +64,10 @@ def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -
 
 def _describe_run(name: str, run: Evidence, words: Words) -> Section:
     title = say_given(run["metrics"]["run"], words)
-    found = find_conclusions(run["metrics"], run["history"], run["header_metrics"])
-    found |= find_scrutiny(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    concluded = find_conclusions(run["metrics"], run["history"], run["header_metrics"])
+    found = concluded | find_scrutiny(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
-    for key in dict.fromkeys([*found, *contents.OF_A_RUN]):
+    for key in (*concluded, *contents.OF_A_RUN):
         blocks = [make_sentences(found[key], words)] if found.get(key) else []
         blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, words)
         if blocks:
@@ -92,7 +92,7 @@ def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: W
     blocks: list[Any] = []
     for shown in part:
         if isinstance(shown, contents.Picture):
-            blocks.append(make_figure(evidence[shown.name], shown.name, run, words))
+            blocks.append(make_figure(evidence[shown.name], shown.name, run, words, folded=shown.folded))
         elif len(frame := shown.lay_out(evidence[shown.name])):
             blocks.append(make_table(frame, shown.key or shown.name, run, words, folded=shown.folded))
     return blocks
