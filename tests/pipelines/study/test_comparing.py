@@ -70,7 +70,7 @@ def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
     assert found["arms"]["none"]["accuracy"]["deviation"] == pytest.approx(np.std([5 / 8, 6 / 8], ddof=1))
     differences = found["differences"]["flip"]
     assert set(found["differences"]) == {"flip"}
-    expected = {
+    expected: dict[str, list[float]] = {
         "accuracy": [2 / 8, 1 / 8],
         "sensitivity": [0, 0],
         "specificity": [2 / 4, 1 / 4],
