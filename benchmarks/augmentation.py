@@ -31,9 +31,9 @@ from chest_xray.pipelines.modeling.training import Training, _compile
 from chest_xray.types import Dataset, Tensor
 
 SIZE = 128  # pixels
-ROUNDS = 7
-STEPS = 20  # of each training, in each round
-BATCHES = 40  # through each augmentation, in each round
+ROUNDS = 5
+STEPS = 30  # of each training, in each round
+BATCHES = 200  # through each augmentation, in each round
 SETTINGS = OmegaConfigLoader(str(Path(__file__).parents[1] / "conf"), base_env="base", default_run_env="base")[
     "parameters"
 ]
@@ -120,9 +120,19 @@ def _alternate(ways: dict[str, Callable[[], Any]]) -> dict[str, pd.DataFrame]:
         for name, run in ways.items():
             clock, processor = time.perf_counter(), time.process_time()
             run()
-            rows.append((name, number, time.perf_counter() - clock, time.process_time() - processor))
+            clock = time.perf_counter() - clock
+            _settle()
+            rows.append((name, number, clock, time.process_time() - processor))
     table = pd.DataFrame(rows, columns=["way", "round", "clock", "processor"])
     return {kind: table.pivot(index="round", columns="way", values=kind) for kind in ("clock", "processor")}
+
+
+def _settle() -> None:
+    """Wait until what was prefetched is complete, so that it counts for its own way and not for the next."""
+    before = -1.0
+    while time.process_time() - before > 0.01:
+        before = time.process_time()
+        time.sleep(0.3)
 
 
 def main() -> None:

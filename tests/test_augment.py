@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from chest_xray.augment import Augmentation, _blur, affine_matrices, augment, warp
+from chest_xray.augment import NUM_DRAWS, Augmentation, _blur, affine_matrices, alter, augment, warp
 from chest_xray.options import InputError
 from chest_xray.types import Array
 
@@ -81,6 +81,14 @@ def test_inside_an_input_pipeline_the_images_are_the_same_as_outside() -> None:
     np.testing.assert_allclose(next(iter(dataset)), augment(images, EVERYTHING, SEED), atol=1e-5)
 
 
+def test_draws_that_are_given_do_what_draws_of_a_seed_do() -> None:
+    images = make_images()
+    draws = tf.random.stateless_uniform([NUM_DRAWS, len(images)], SEED, -1, 1)
+    np.testing.assert_array_equal(alter(images, EVERYTHING, draws, SEED), augment(images, EVERYTHING, SEED))
+    still = EVERYTHING.model_copy(update={"horizontal_flip": False, "noise": 0.0})
+    np.testing.assert_allclose(alter(images, still, tf.zeros_like(draws), SEED), images, atol=1e-3)  # a blur of 0.05 px
+
+
 def test_a_flip_mirrors_left_and_right_and_only_where_the_draw_is_negative() -> None:
     image = make_images(1)
     np.testing.assert_allclose(warp_by(image, {"horizontal_flip": True}, FLIP=-1), image[0, :, ::-1, 0], atol=1e-6)
@@ -128,6 +136,20 @@ def test_aspect_widens_as_much_as_it_flattens() -> None:
     wider = [0.2 - 0.2 / 1.2, 0.2 - 0.1 / 1.2, 0.2, 0.2 + 0.1 / 1.2, 0.2 + 0.2 / 1.2]
     np.testing.assert_allclose(warp_by(across(), options, ASPECT=1)[2], wider, atol=1e-6)
     np.testing.assert_allclose(warp_by(down(), options, ASPECT=1)[1:4, 2], [0.08, 0.2, 0.32], atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width", "channels"), [(16, 16, 1), (15, 22, 2)])
+def test_the_warp_is_that_of_tensorflow_however_far_it_reaches(height: int, width: int, channels: int) -> None:
+    images = np.random.default_rng(1).uniform(0, 1, (40, height, width, channels)).astype(np.float32)
+    strongest = Augmentation(horizontal_flip=True, zoom=0.5, shift=0.5, tilt=45, aspect=0.5)
+    draws = tf.random.stateless_uniform([6, 40], (1, 2), -1, 1)
+    matrices = affine_matrices(strongest, draws, (height, width))
+    theirs = tf.raw_ops.ImageProjectiveTransformV3(
+        **{"images": images, "transforms": matrices, "output_shape": [height, width], "fill_value": 0.0},
+        **{"interpolation": "BILINEAR", "fill_mode": "REFLECT"},
+    )
+    # Both place a pixel to 1e-5 of the side or so, which shows in white noise.
+    np.testing.assert_allclose(warp(images, matrices), theirs, atol=1e-4)
 
 
 def make_smooth_image() -> Array:

@@ -213,3 +213,19 @@ def test_impossible_options_are_refused(options: type[Any], changes: dict[str, A
     plain = (make_training() if options is Training else make_run()).model_dump()
     with pytest.raises(InputError, match=message):
         options.model_validate({**plain, **changes})
+
+
+def test_augmentation_is_over_with_training(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, _ = train_model(make_model(), make_sets(augmentation=COPIES), make_training(epochs=1), checkpoint)
+    assert [type(layer) for layer in trained.layers] == [type(layer) for layer in make_model().layers]
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a test image was altered")
+
+    monkeypatch.setattr("chest_xray.batches.augment", refuse)
+    pixels, split = make_images_and_split()
+    table = score_images(trained, pixels, split, "validation")
+    plainly = trained.predict(pixels[len(TRAIN) :, ..., None] / np.float32(255), verbose=0)[:, 0]
+    np.testing.assert_allclose(table["probability"], plainly, atol=1e-6)
+    with pytest.raises(Exception, match="a test image was altered"):  # as training does
+        next(iter(make_sets(augmentation=COPIES).train.dataset()))
