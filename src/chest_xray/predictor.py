@@ -9,16 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from chest_xray.acceptance import check_colour, check_contrast, check_header, measure_distance, tell_grey
+from chest_xray.acceptance import measure_distance
 from chest_xray.batches import scale
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY
-from chest_xray.decoding import decode_grey, fit_grey
-from chest_xray.dicom import UnsupportedDicomError, read_dicom, tell_dicom
-from chest_xray.integrity import describe_image
+from chest_xray.intake import prepare_file
 from chest_xray.network import without_sigmoid
 from chest_xray.options import InputError
 from chest_xray.pipelines.modeling.operating_point import calibrate
-from chest_xray.radiographs import open_file
 from chest_xray.types import Array
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
@@ -70,7 +67,7 @@ class Predictor:
     ):
         self.contract, self.fingerprint = contract, fingerprint
         self._familiarity, self._logits = familiarity, logits
-        self._limits, self._preparation = contract["acceptance"]["limits"], contract["input"]["preparation"]
+        self._limits = contract["acceptance"]["limits"]
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
@@ -129,46 +126,8 @@ class Predictor:
         Returns:
             uint8 of shape (height, width), or the refusal.
         """
-        try:
-            data = source if isinstance(source, bytes) else _read_file(source)
-        except Exception as error:  # Of whatever storage the path names.
-            return Prediction.refuse("unreadable", f"{type(error).__name__}: {error}")
-        try:
-            return self._prepare_dicom(data) if tell_dicom(data) else self._prepare(data)
-        except UnsupportedDicomError as error:
-            return Prediction.refuse("unsupported_dicom", str(error))
-        except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
-            return Prediction.refuse("undecodable", f"{type(error).__name__}: {error}")
-
-    def _prepare(self, data: bytes) -> Prepared:
-        from PIL import Image
-
-        header = describe_image(io.BytesIO(data), self._limits["max_megapixels"])
-        if "reason" in header:
-            return Prediction.refuse(header["reason"].replace(" ", "_"), header["detail"])
-        refusal = check_header((header["width"], header["height"]), self._limits)
-        if not refusal and not tell_grey(header["mode"]):
-            with Image.open(io.BytesIO(data)) as image:
-                refusal = check_colour(image, self._limits)
-        if refusal:
-            return Prediction.refuse(*refusal)
-        return self._refuse_blank(decode_grey(data, self._size(), self._preparation["geometry"]))
-
-    def _prepare_dicom(self, data: bytes) -> Prepared:
-        import numpy as np
-
-        image = read_dicom(data, self._limits["max_megapixels"])
-        if refusal := check_header(image.size, self._limits) or check_colour(image, self._limits):
-            return Prediction.refuse(*refusal)
-        fitted = fit_grey(image.convert("L"), self._size(), self._preparation["geometry"])
-        return self._refuse_blank(np.asarray(fitted))
-
-    def _refuse_blank(self, pixels: Array) -> Prepared:
-        refusal = check_contrast(pixels, self._limits)
-        return Prediction.refuse(*refusal) if refusal else pixels
-
-    def _size(self) -> tuple[int, int]:
-        return self._preparation["width"], self._preparation["height"]
+        found = prepare_file(source, self.contract["input"]["preparation"], self._limits)
+        return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Answer for prepared images.
@@ -204,11 +163,6 @@ class Predictor:
 def tell_fingerprint(packaged: bytes) -> str:
     """Give the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
     return hashlib.sha256(packaged).hexdigest()[:16]
-
-
-def _read_file(path: str) -> bytes:
-    with open_file(path) as file:
-        return bytes(file.read())
 
 
 def _load_logits(data: bytes) -> Callable[[Array], Array]:

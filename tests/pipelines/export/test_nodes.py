@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from chest_xray.acceptance import measure_distance
 from chest_xray.network import build_network
+from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.export.nodes import export_model, write_contract
-from tests.builders import TINY_NETWORK, make_point, make_split
+from chest_xray.pipelines.export.nodes import export_model, fit_acceptance, write_contract
+from tests.builders import TINY_NETWORK, make_acceptance, make_pixels, make_point, make_split
 
 SPLIT = make_split([0, 1, 0, 1], ["train", "train", "validation", "test"])
 PREPARATION = Preparation(width=24, height=16)
@@ -61,3 +63,19 @@ def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
         assert packaged.model is model
         assert packaged.contract == {"labels": []}
         assert packaged.familiarity is arrays
+
+
+def test_the_limit_of_the_distance_refuses_the_share_of_validation_that_is_asked_for() -> None:
+    pixels = make_pixels(140, 16, 24)
+    split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
+    acceptance, familiarity = fit_acceptance(pixels, split, make_acceptance(refused_share=0.2))
+    distances = measure_distance(pixels[40:], familiarity)
+    assert (distances > acceptance["limits"]["max_distance"]).sum() == 20
+    assert acceptance["refused"]["validation"] == 0.2
+    assert acceptance["limits"]["max_chroma"] == 10
+    assert json.loads(json.dumps(acceptance)) == acceptance
+
+
+def test_without_validation_there_is_no_limit() -> None:
+    with pytest.raises(InputError, match=r"there are no validation images .* Raise hold_out\.share"):
+        fit_acceptance(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())

@@ -1,0 +1,67 @@
+"""Prepare an image that nobody has checked exactly as the images for training are, or say why it cannot be."""
+
+import io
+from typing import Any
+
+from chest_xray.acceptance import Refusal, check_colour, check_contrast, check_header, tell_grey
+from chest_xray.decoding import decode_grey, fit_grey
+from chest_xray.dicom import UnsupportedDicomError, read_dicom, tell_dicom
+from chest_xray.integrity import describe_image
+from chest_xray.radiographs import open_file
+from chest_xray.types import Array
+
+
+def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+    """Read one image, whatever is in the file.
+
+    Args:
+        source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
+        preparation: `width`, `height` and `geometry`, as for training.
+        limits: Of `acceptance.Acceptance`.
+
+    Returns:
+        uint8 of shape (height, width), or the refusal; never an exception for what is in the file.
+    """
+    try:
+        data = source if isinstance(source, bytes) else _read_file(source)
+    except Exception as error:  # Of whatever storage the path names.
+        return "unreadable", f"{type(error).__name__}: {error}"
+    prepare = _prepare_dicom if tell_dicom(data) else _prepare_image
+    try:
+        return prepare(data, preparation, limits)
+    except UnsupportedDicomError as error:
+        return "unsupported_dicom", str(error)
+    except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
+        return "undecodable", f"{type(error).__name__}: {error}"
+
+
+def _read_file(path: str) -> bytes:
+    with open_file(path) as file:
+        return bytes(file.read())
+
+
+def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+    from PIL import Image
+
+    header = describe_image(io.BytesIO(data), limits["max_megapixels"])
+    if "reason" in header:
+        return header["reason"].replace(" ", "_"), header["detail"]
+    refusal = check_header((header["width"], header["height"]), limits)
+    if not refusal and not tell_grey(header["mode"]):
+        with Image.open(io.BytesIO(data)) as image:
+            refusal = check_colour(image, limits)
+    if refusal:
+        return refusal
+    pixels = decode_grey(data, (preparation["width"], preparation["height"]), preparation["geometry"])
+    return check_contrast(pixels, limits) or pixels
+
+
+def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+    import numpy as np
+
+    image = read_dicom(data, limits["max_megapixels"])
+    if refusal := check_header(image.size, limits) or check_colour(image, limits):
+        return refusal
+    size = (preparation["width"], preparation["height"])
+    pixels = np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))
+    return check_contrast(pixels, limits) or pixels
