@@ -42,19 +42,23 @@ viz: .venv/installed  ## Show the pipelines in a browser (KEDRO_ENV=demo for tho
 	$(BIN)/kedro viz run
 
 # DATA_ROOT=DIR: radiographs elsewhere. KEDRO_ENV=demo: the demo though there are radiographs. RERUN=1: every pipeline anew.
-# The page asks no other host for scripts: it has no formulas to set.
+# NOTEBOOK_LANGUAGE=ru: in Russian, as xray_nn.ru. The page asks no other host for scripts: it has no formulas to set.
+NOTEBOOK_LANGUAGE ?= en
+REPORT = xray_nn$(addprefix .,$(filter-out en,$(NOTEBOOK_LANGUAGE)))
 notebook: .venv/installed  ## Execute the report on your data (DATA_ROOT=DIR if they lie elsewhere), else on synthetic phantoms
 	@if [ -n "$(KEDRO_ENV)" ]; then env="$(KEDRO_ENV)"; \
 	elif [ -n "$(DATA_ROOT)" ] || [ -d data/01_raw/chest_xray/train ]; then env=local; \
 	else env=demo; echo "No data/01_raw/chest_xray/train and no DATA_ROOT: on SYNTHETIC phantoms (see data/README.md)."; fi; \
 	case $$env in base|local) folder=data/08_reporting ;; *) folder=data/$$env/08_reporting ;; esac; \
 	echo "Pipelines run where their outputs are missing, which takes as long as make run."; \
-	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_RERUN="$(RERUN)" $(BIN)/jupyter nbconvert \
+	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_RERUN="$(RERUN)" \
+	CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" $(BIN)/jupyter nbconvert \
 		--log-level=ERROR --to notebook --execute --ExecutePreprocessor.record_timing=False \
-		--output-dir $$folder notebooks/xray_nn.ipynb && \
+		--NotebookExporter.preprocessors=chest_xray.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
+		--output-dir $$folder --output $(REPORT) notebooks/xray_nn.ipynb && \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
-		$$folder/xray_nn.ipynb && \
-	echo "Done: $$folder/xray_nn.ipynb and xray_nn.html"
+		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
+	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
 
 lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session ready (KEDRO_ENV=demo for those of the demo)
 	$(BIN)/kedro jupyter lab

@@ -9,11 +9,18 @@ from typing import Any
 
 import nbformat
 import pytest
+import yaml
 from nbclient import NotebookClient
+from nbconvert.exporters import NotebookExporter
+from traitlets import TraitError
+from traitlets.config import Config
+
+from chest_xray.wording import languages, read_words
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "notebooks" / "xray_nn.ipynb"
 LARGEST = 1_500_000  # bytes of the committed report
+OTHER_LANGUAGES = sorted(set(languages()) - {"en"})
 SYNTHETIC = "SYNTHETIC phantoms drawn by this project, not radiographs"
 PIPELINES = ("data_processing", "modeling", "evaluation", "augmentation")
 SOMEWHERE = re.compile(r"(?<![\w.])/(?:home|root|Users|private|tmp|var|work|mnt|opt)/[\w.-]+|[A-Z]:\\\\\w+")
@@ -53,6 +60,18 @@ def execute(path: Path) -> Any:
 
 def code_cells(notebook: Any) -> list[Any]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(notebook: Any) -> dict[str, str]:
+    return {cell.id: cell.source for cell in notebook.cells if cell.cell_type == "markdown"}
+
+
+def translate(language: str) -> Any:
+    """Pass the report through nbconvert as `make notebook` does, without executing it."""
+    config = Config({"NotebookExporter": {"preprocessors": ["chest_xray.notebook.Translate"]}})
+    config.Translate.language = language
+    body, _ = NotebookExporter(config=config).from_filename(str(REPORT))  # type: ignore[no-untyped-call]
+    return nbformat.reads(body, as_version=4)  # type: ignore[no-untyped-call]
 
 
 def outputs(notebook: Any) -> list[Any]:
@@ -157,3 +176,41 @@ def test_committed_report_is_small_and_names_no_place_on_a_machine() -> None:
     text = json.dumps(notebook).replace("\\n", "\n")
     assert str(ROOT) not in text
     assert SOMEWHERE.findall(text) == []
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_translation_has_each_text_with_the_same_headings_code_and_links(language: str) -> None:
+    file = REPORT.with_suffix(f".{language}.yml")
+    translated, english = yaml.safe_load(file.read_text(encoding="utf-8")), texts(read(REPORT))
+    assert translated.pop("title").strip()
+    assert list(translated) == list(english)
+    for cell, text in translated.items():
+        assert text.strip(), cell
+        for pattern in (r"^#+(?= )", r"`[^`]+`", r"\]\([^)]+\)", r"^(?:-|\d\.)(?= )"):
+            found = [re.findall(pattern, each, flags=re.MULTILINE) for each in (text, english[cell])]
+            assert sorted(found[0]) == sorted(found[1]), cell
+
+
+@pytest.mark.parametrize("language", OTHER_LANGUAGES)
+def test_translated_report_differs_in_its_texts_alone(language: str) -> None:
+    translated, english = translate(language), read(REPORT)
+    nbformat.validate(translated)
+    assert code_cells(translated) == code_cells(english)
+    assert [cell.id for cell in translated.cells] == [cell.id for cell in english.cells]
+    assert not set(texts(translated).values()) & set(texts(english).values())
+    assert translated.metadata.pop("title") != english.metadata.pop("title")
+    assert translated.metadata == english.metadata
+
+
+def test_english_report_is_left_as_it_is() -> None:
+    assert translate("en") == read(REPORT)
+
+
+def test_a_language_without_words_is_refused_before_anything_runs() -> None:
+    with pytest.raises(TraitError, match=r"'language' trait .* expected any of \['en', 'ru'\], not the str 'tlh'"):
+        translate("tlh")
+
+
+def test_report_says_every_sentence_that_there_are_words_for() -> None:
+    code = "\n".join(cell.source for cell in code_cells(read(REPORT)))
+    assert set(re.findall(r'\btell\(\s*"(\w+)"', code)) == set(read_words("en")["notebook"])

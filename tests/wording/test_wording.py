@@ -39,7 +39,7 @@ KINDS = ("blur", "noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimat
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
-    *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card"),
+    *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
     *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
