@@ -69,7 +69,7 @@ def measure(predictions: DataFrame, operating_point: dict[str, Any], weights: Ar
 
     label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
     whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
-    found = metrics_at(predictions, operating_point["threshold"], {})
+    found = metrics_at(predictions, operating_point["threshold"])
     figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
     figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
     names = {"value": "", "low": "_low", "high": "_high"}

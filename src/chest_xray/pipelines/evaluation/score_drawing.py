@@ -23,8 +23,6 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
         For each of both a plot with the share of diseased in each of the 15 bins that the calibration error (ECE) is
         made of, with Wilson's 95% interval, and below it how many images each bin holds.
     """
-    import numpy as np
-
     from chest_xray.figures import BLUE, ORANGE, PAGE_WIDTH, head_figure, new_figure
 
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
@@ -33,7 +31,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
     scales = {"probability": ("as the network says it", ORANGE), "calibrated": ("calibrated", BLUE)}
     for places, (name, (title, colour)) in zip(axes.T, scales.items(), strict=True):
         probability = test_predictions[name].to_numpy()
-        error = float(expected_calibration_error(label, probability, np.ones((1, len(label))))[0])
+        error = expected_calibration_error(label, probability)
         _draw_bins(places, tabulate_bins(label, probability), colour, f"{title}: ECE {error:.3f} in {NUM_BINS} bins")
         places[0].set_title(title, fontsize=10)
     axes[0, 0].set_ylabel("share of diseased among them", fontsize=9.5)
