@@ -128,11 +128,12 @@ def _alternate(ways: dict[str, Callable[[], Any]]) -> dict[str, pd.DataFrame]:
 
 
 def _settle() -> None:
-    """Wait until what was prefetched is complete, so that it counts for its own way and not for the next."""
-    before = -1.0
-    while time.process_time() - before > 0.01:
+    """Give what is prefetched the time to be complete, so that it counts for its own way and not for the next."""
+    for _ in range(10):
         before = time.process_time()
-        time.sleep(0.3)
+        time.sleep(0.2)
+        if time.process_time() - before < 0.01:
+            break
 
 
 def main() -> None:
