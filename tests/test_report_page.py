@@ -21,6 +21,7 @@ from tests.pipelines.report.inputs import make_evidence, make_png, make_run_evid
 LANGUAGES = ("en", "ru")
 WIDTHS = (1280, 360)  # pixels of a desktop and of a small phone
 SCHEMES = ("light", "dark")
+SHEET_WIDTH = 687  # pixels between the margins of A4: 210 - 2 x 14 mm
 A4_HEIGHT = 29.7 / 2.54 * 72  # points
 
 
@@ -128,3 +129,22 @@ def test_the_page_prints_with_folded_tables_open_and_no_figure_larger_than_a_she
     assert 0 < max(heights) < 225 / 25.4 * 96 + 1
     folded = "return [...document.querySelectorAll('details table')].map(each => each.getBoundingClientRect().height)"
     assert min(ask(browser, folded)) > 20
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_table_is_wider_than_a_sheet(language: str, pages: dict[str, str], browser: Chrome) -> None:
+    show(browser, pages[language], SHEET_WIDTH)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    script = "return [...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right)"
+    rights = ask(browser, script)
+    assert len(rights) > 10
+    assert max(rights) <= SHEET_WIDTH
+
+
+def test_words_in_tables_stay_whole_and_long_paths_are_broken(pages: dict[str, str], browser: Chrome) -> None:
+    show(browser, pages["ru"], 360)
+    ask(browser, "document.querySelectorAll('details').forEach(each => each.open = true)")
+    find = "[...document.querySelectorAll('tbody td, tbody th')].find(each => each.textContent.includes(arguments[0]))"
+    script = f"return getComputedStyle({find}).overflowWrap"
+    assert browser.execute_script(script, "чувствительность") != "anywhere"
+    assert browser.execute_script(script, "</script>") == "anywhere"
