@@ -9,7 +9,7 @@ import pytest
 
 from chest_xray.options import InputError
 from chest_xray.pipelines.evaluation.decisions import proportion
-from chest_xray.pipelines.evaluation.metrics import measure, require_both_classes, roc_points, summarise
+from chest_xray.pipelines.evaluation.metrics import measure, require_both_classes, summarise
 from chest_xray.pipelines.evaluation.strata import stratify
 from chest_xray.resampling import whole_and_resamples
 from tests.builders import make_point, make_predictions
@@ -123,11 +123,3 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
     told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"
     with pytest.raises(InputError, match=told):
         require_both_classes(table, "validation")
-
-
-def test_the_roc_curve_runs_from_corner_to_corner_through_its_points() -> None:
-    false_positive_rate, sensitivity = roc_points(make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]))
-    assert (false_positive_rate[0], sensitivity[0]) == (0, 0)
-    assert (false_positive_rate[-1], sensitivity[-1]) == (1, 1)
-    points = list(zip(false_positive_rate.tolist(), sensitivity.tolist(), strict=True))
-    assert {(0, 0.5), (0.5, 0.5), (0.5, 1)} <= set(points)

@@ -54,13 +54,9 @@ def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
         test, point = each["test"], each["test"]["at_chosen"]
         rows[name] = {
             **{metric: point[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
-            **{"auc": _value(test["auc"]), "ece": _value(test["ece"])},
+            **{"auc": test["auc"]["value"], "ece": test["ece"]},
             "validation_accuracy": each["validation"]["at_chosen"]["accuracy"]["value"],
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()
     return table.rename_axis("member").reset_index().round(4)
-
-
-def _value(figure: Any) -> float:
-    return float(figure["value"] if isinstance(figure, dict) else figure)

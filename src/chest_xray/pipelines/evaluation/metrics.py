@@ -191,11 +191,3 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
             f"received {subset} images of one class alone (label: images {counts}); expected healthy and diseased. Put "
             "the missing class into its folder, or change the split, and run data_processing again."
         )
-
-
-def roc_points(predictions: DataFrame) -> tuple[Array, Array]:
-    """Give the ROC curve: false positive rates and sensitivities, in [0, 1], of the same length."""
-    from sklearn.metrics import roc_curve
-
-    false_positive_rate, sensitivity, _ = roc_curve(predictions["label"], predictions["probability"])
-    return false_positive_rate, sensitivity
