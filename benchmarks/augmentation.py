@@ -61,7 +61,7 @@ def _train(options: Augmentation) -> Callable[[], None]:
     pixels = np.random.default_rng(0).integers(0, 256, (512, SIZE, SIZE), dtype=np.uint8)
     rows, labels = np.arange(512), np.arange(512) % 2
     batches = TrainingBatches(
-        pixels, rows, labels, augmentation=options, batch_size=TRAINING.batch_size, seed=1
+        pixels, rows, labels, np.ones(512), augmentation=options, batch_size=TRAINING.batch_size, seed=1
     ).dataset()
     keras.utils.set_random_seed(1)
     network = _compile(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
@@ -89,7 +89,8 @@ def print_layers() -> None:
         return images
 
     def ours(options: Augmentation) -> Callable[[Tensor, Tensor], Tensor]:
-        return lambda images, number: augment(images, options, tf.stack([tf.constant(1, tf.int64), number]))
+        aspects = tf.ones([TRAINING.batch_size])
+        return lambda images, number: augment(images, options, tf.stack([tf.constant(1, tf.int64), number]), aspects)
 
     ways = {"Keras, three layers": by_keras, "ours, the same three": ours(THREE), "ours, the default": ours(DEFAULT)}
     runs = {name: partial(_take, iter(_map(way))) for name, way in ways.items()}

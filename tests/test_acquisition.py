@@ -106,6 +106,13 @@ def test_collimation_cuts_the_width_or_the_height_half_on_each_side() -> None:
     assert {each.shape for each in found} == {(20, 24), (16, 30)}
 
 
+def test_wider_cuts_the_height_and_narrower_the_width() -> None:
+    picture = make_picture()
+    for seed in range(4):
+        np.testing.assert_array_equal(take("wider", 0.2, picture, seed), picture[2:18])
+        np.testing.assert_array_equal(take("narrower", 0.2, picture, seed), picture[:, 3:27])
+
+
 def make_soft_picture() -> Array:
     """Grey values that change slowly, as in a radiograph."""
     return ndimage.gaussian_filter(np.random.default_rng(0).uniform(0, 1, (64, 80)), 4).astype(np.float32)
@@ -135,7 +142,8 @@ def test_a_jpeg_is_not_among_the_kinds_that_validation_combines() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(
-        ValueError, match=r"received the change 'stretch'; expected one of none, contr.*collimation, jpeg\."
+        ValueError,
+        match=r"received the change 'stretch'; expected one of none, contr.*collimation, wider, narrower, jpeg\.",
     ):
         take("stretch", 0.5)
 

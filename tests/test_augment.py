@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from chest_xray.augment import NUM_DRAWS, Augmentation, _blur, affine_matrices, alter, augment, warp
+from chest_xray.augment import NUM_DRAWS, Augmentation, _blur, affine_matrices, alter, augment, collimate, warp
 from chest_xray.options import InputError
 from chest_xray.types import Array
 
@@ -16,6 +16,7 @@ SEED = (3, 5)
 EVERYTHING = Augmentation(
     horizontal_flip=True,
     **{"zoom": 0.2, "shift": 0.1, "tilt": 10, "aspect": 0.2},
+    collimation=2.0,
     **{"brightness": 0.1, "contrast": 0.2, "gamma": 0.3, "noise": 0.05, "blur": 1.0},
 )
 # The position in `draws` of what steers each transform.
@@ -24,6 +25,10 @@ FLIP, ZOOM, TILT, ASPECT, ACROSS, DOWN = range(6)
 
 def make_images(num_images: int = 8, height: int = 16, width: int = 16) -> Array:
     return np.random.default_rng(0).uniform(0, 1, (num_images, height, width, 1)).astype(np.float32)
+
+
+def aspects_of(images: Array) -> Array:
+    return np.linspace(0.8, 2.5, len(images), dtype=np.float32)
 
 
 def across(width: int = 5, height: int = 5) -> Array:
@@ -47,7 +52,7 @@ def warp_by(images: Array, options: dict[str, Any], **draws: float) -> Array:
 
 def test_every_image_keeps_its_shape_type_and_range() -> None:
     images = make_images(height=16, width=20)
-    altered = augment(images, EVERYTHING, SEED).numpy()
+    altered = augment(images, EVERYTHING, SEED, aspects_of(images)).numpy()
     assert altered.shape == images.shape
     assert altered.dtype == np.float32
     assert altered.min() >= 0
@@ -62,14 +67,14 @@ def test_at_zero_strength_nothing_changes_at_all() -> None:
 
 def test_the_same_seed_gives_the_same_images_and_another_seed_others() -> None:
     images = make_images()
-    first = augment(images, EVERYTHING, SEED).numpy()
-    np.testing.assert_array_equal(augment(images, EVERYTHING, SEED), first)
+    first = augment(images, EVERYTHING, SEED, aspects_of(images)).numpy()
+    np.testing.assert_array_equal(augment(images, EVERYTHING, SEED, aspects_of(images)), first)
     for other in ((3, 6), (4, 5)):
-        assert np.abs(augment(images, EVERYTHING, other) - first).mean() > 0.01
+        assert np.abs(augment(images, EVERYTHING, other, aspects_of(images)) - first).mean() > 0.01
 
 
 def test_each_image_of_a_batch_is_altered_by_a_draw_of_its_own() -> None:
-    copies = augment(np.repeat(make_images(1), 4, axis=0), EVERYTHING, SEED).numpy()
+    copies = augment(np.repeat(make_images(1), 4, axis=0), EVERYTHING, SEED, np.ones(4, np.float32)).numpy()
     for i in range(4):
         for j in range(i):
             assert np.abs(copies[i] - copies[j]).mean() > 0.01
@@ -77,15 +82,20 @@ def test_each_image_of_a_batch_is_altered_by_a_draw_of_its_own() -> None:
 
 def test_inside_an_input_pipeline_the_images_are_the_same_as_outside() -> None:
     images = make_images()
-    dataset = tf.data.Dataset.from_tensors(images).map(lambda batch: augment(batch, EVERYTHING, SEED))
-    np.testing.assert_allclose(next(iter(dataset)), augment(images, EVERYTHING, SEED), atol=1e-5)
+    dataset = tf.data.Dataset.from_tensors(images).map(
+        lambda batch: augment(batch, EVERYTHING, SEED, aspects_of(images))
+    )
+    np.testing.assert_allclose(next(iter(dataset)), augment(images, EVERYTHING, SEED, aspects_of(images)), atol=1e-5)
 
 
 def test_draws_that_are_given_do_what_draws_of_a_seed_do() -> None:
     images = make_images()
     draws = tf.random.stateless_uniform([NUM_DRAWS, len(images)], SEED, -1, 1)
-    np.testing.assert_array_equal(alter(images, EVERYTHING, draws, SEED), augment(images, EVERYTHING, SEED))
-    still = EVERYTHING.model_copy(update={"horizontal_flip": False, "noise": 0.0})
+    np.testing.assert_array_equal(
+        alter(images, EVERYTHING, draws, SEED, aspects_of(images)),
+        augment(images, EVERYTHING, SEED, aspects_of(images)),
+    )
+    still = EVERYTHING.model_copy(update={"horizontal_flip": False, "noise": 0.0, "collimation": None})
     np.testing.assert_allclose(alter(images, still, tf.zeros_like(draws), SEED), images, atol=1e-3)  # a blur of 0.05 px
 
 
@@ -136,6 +146,44 @@ def test_aspect_widens_as_much_as_it_flattens() -> None:
     wider = [0.2 - 0.2 / 1.2, 0.2 - 0.1 / 1.2, 0.2, 0.2 + 0.1 / 1.2, 0.2 + 0.2 / 1.2]
     np.testing.assert_allclose(warp_by(across(), options, ASPECT=1)[2], wider, atol=1e-6)
     np.testing.assert_allclose(warp_by(down(), options, ASPECT=1)[1:4, 2], [0.08, 0.2, 0.32], atol=1e-6)
+
+
+def cut(images: Array, draws: tuple[float, float], aspect: float, widest: float = 2.25) -> Array:
+    """One image, collimated and nothing else."""
+    matrices = affine_matrices(Augmentation(), tf.zeros([6, 1]), images.shape[1:3])
+    cut_draws = tf.constant(draws, tf.float32, shape=(2, 1))
+    matrices = collimate(matrices, widest, cut_draws, tf.constant([aspect]), images.shape[1:3])
+    return warp(images, matrices).numpy()[0, ..., 0]
+
+
+def test_collimation_cuts_the_side_that_is_too_long_for_the_shape_drawn() -> None:
+    # From 1.5 to 2.25 in width / height: two thirds of the height are left, 2.67 of the 4 pixels from end to end.
+    np.testing.assert_allclose(cut(down(), (1, -1), 1.5)[:, 2], np.linspace(0, 0.2667, 5), atol=1e-4)  # at the top
+    np.testing.assert_allclose(cut(down(), (1, 1), 1.5)[:, 2], np.linspace(0.1333, 0.4, 5), atol=1e-4)
+    np.testing.assert_allclose(cut(across(), (1, 1), 1.5)[2], across()[0, 2, :, 0], atol=1e-5)
+    # To a square two thirds of the width; halfway on a logarithmic scale nothing.
+    np.testing.assert_allclose(cut(across(), (-1, -1), 1.5)[2], np.linspace(0, 0.2667, 5), atol=1e-4)
+    np.testing.assert_allclose(cut(down(), (-1, 1), 1.5)[:, 2], down()[0, :, 2, 0], atol=1e-5)
+    for picture in (across(), down()):
+        np.testing.assert_allclose(cut(picture, (0, 1), 1.5), picture[0, ..., 0], atol=1e-5)
+
+
+def test_collimation_leaves_half_of_a_side() -> None:
+    np.testing.assert_allclose(cut(across(), (-1, -1), 3.4)[2], np.linspace(0, 0.2, 5), atol=1e-5)
+
+
+def test_after_collimation_the_shape_says_nothing_of_the_original() -> None:
+    images = np.repeat(across(), 400, axis=0)
+    options = Augmentation(collimation=2.0)
+    spans = []
+    for aspect in (1.0, 2.0):
+        copies = augment(images, options, SEED, np.full(400, aspect, np.float32)).numpy()
+        shown = np.maximum(np.ptp(copies[:, 2, :, 0], axis=1) / 0.4, 1e-6)  # share of the width that is left
+        high = augment(np.repeat(down(), 400, axis=0), options, SEED, np.full(400, aspect, np.float32)).numpy()
+        spans.append(aspect * shown / (np.ptp(high[:, :, 2, 0], axis=1) / 0.4))
+    np.testing.assert_allclose(spans[0], spans[1], rtol=1e-4)
+    assert 1 <= spans[0].min() < 1.01
+    assert 1.98 < spans[0].max() < 2.001
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(16, 16, 1), (15, 22, 2)])
@@ -286,6 +334,7 @@ def test_blur_draws_widths_from_none_to_the_largest() -> None:
         ({"copies": -1}, r"copies: received -1, but Input should be greater than or equal to 0"),
         ({"zoom": 0.6}, r"zoom: received 0.6, but Input should be less than or equal to 0.5"),
         ({"tilt": 60}, r"tilt: received 60, but Input should be less than or equal to 45"),
+        ({"collimation": 1}, r"collimation: received 1, but Input should be greater than 1"),
         ({"contrast": 1.0}, r"contrast: received 1.0, but Input should be less than 1"),
         ({"gamma": -0.1}, r"gamma: received -0.1, but Input should be greater than or equal to 0"),
         ({"blur": 6}, r"blur: received 6, but Input should be less than or equal to 5"),

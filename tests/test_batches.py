@@ -18,7 +18,9 @@ SUBSET = np.array([11, 3, 8, 0, 6])  # five of twelve images, in no order
 
 def make_batches(augmentation: Augmentation = ALTER, *, batch_size: int = 2, seed: int = 1) -> TrainingBatches:
     labels = np.array([1, 0, 1, 0, 1])
-    return TrainingBatches(make_pixels(12), SUBSET, labels, augmentation=augmentation, batch_size=batch_size, seed=seed)
+    aspects = np.array([0.8, 1.0, 1.3, 1.6, 2.0])
+    options: dict[str, Any] = {"augmentation": augmentation, "batch_size": batch_size, "seed": seed}
+    return TrainingBatches(make_pixels(12), SUBSET, labels, aspects, **options)
 
 
 def take(batches: TrainingBatches, num_batches: int, first_step: int = 0) -> list[tuple[Array, Array]]:
@@ -149,6 +151,16 @@ def test_copies_of_one_image_differ_from_batch_to_batch_and_from_seed_to_seed() 
     assert len(first) == len(second) == len(other) == 5
     for another in (second, other):
         assert np.abs(first - another).mean(axis=(1, 2, 3)).min() > 0.01
+
+
+def test_copies_are_collimated_by_the_shape_of_their_own_original() -> None:
+    # All are cut to nearly a square: of the widest half the width is left, of the square nothing is cut.
+    batches = make_batches(Augmentation(copies=1, collimation=1.0001), batch_size=10)
+    ((images, _),) = take(batches, 1)
+    places, is_copy, _ = batches.pick(0)
+    for image, place in zip(images[is_copy][..., 0], places[is_copy], strict=True):
+        original = make_pixels(12)[SUBSET[place]].astype(np.float32) / 255
+        assert np.allclose(image, original, atol=2e-3) == (place == 1)
 
 
 def test_without_copies_there_are_the_originals_alone() -> None:

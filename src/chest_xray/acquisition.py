@@ -29,8 +29,9 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
             "blur": standard deviation of the Gaussian, in pixels;
             "crop": share of the side that is cut off;
             "tilt": degrees, either way;
-            "collimation": share of the width or of the height that is cut off, half on each side, so that the picture
-            becomes narrower or wider;
+            "wider": share of the height that is cut off, half on each side;
+            "narrower": share of the width that is cut off, half on each side;
+            "collimation": the one or the other;
             "jpeg": quality from 1 to 100 of a JPEG that the picture is stored in and read from again; the only kind
             of which more is weaker;
             "none": nothing.
@@ -63,12 +64,16 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
     if kind == "tilt":
         return ndimage.rotate(picture, sign * strength, reshape=False, order=1, mode="nearest")
     if kind == "collimation":
-        cut_down, cut_across = (0.0, strength / 2) if sign > 0 else (strength / 2, 0.0)
+        kind = "narrower" if sign > 0 else "wider"
+    if kind in {"wider", "narrower"}:
+        cut_down, cut_across = (0.0, strength / 2) if kind == "narrower" else (strength / 2, 0.0)
         down, across = round(height * cut_down), round(width * cut_across)
         return picture[down : height - down, across : width - across]
     if kind == "jpeg":
         return _store_as_jpeg(picture, round(strength))
-    raise ValueError(f"received the change {kind!r}; expected one of {', '.join((*KINDS, 'jpeg'))}.")
+    raise ValueError(
+        f"received the change {kind!r}; expected one of {', '.join((*KINDS, 'wider', 'narrower', 'jpeg'))}."
+    )
 
 
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.

@@ -12,7 +12,8 @@ from chest_xray.options import Options
 from chest_xray.types import Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
-NUM_DRAWS = 11  # of each image: six of geometry, one of blur, four of intensity
+NUM_DRAWS = 13  # of each image: six of geometry, one of blur, four of intensity, two of collimation
+LEAST_SHARE = 0.5  # of a side that collimation leaves
 
 
 class Augmentation(Options):
@@ -29,6 +30,9 @@ class Augmentation(Options):
       picture.
     - `aspect`, a share of width / height up to 0.5: collimation varies, and pictures are squeezed to the network's
       input; too strong, a hyperinflated chest and a flat one look alike.
+    - `collimation`, the widest width / height, up to 4: a copy is cut in height or in width, by half a side at most, to
+      a width / height drawn from 1 to this, whatever the original's. Where shape goes with the class for reasons that
+      are none of the lungs', a network trained on originals learns the shape; too strong, the lung bases are lost.
     - `brightness`, a share of the full range up to 0.5, `contrast`, a share of the contrast below 1, and `gamma`, a
       logarithm of the exponent up to 2: exposure and the detector's tone curve vary between rooms; too strong, faint
       viral opacities vanish.
@@ -42,6 +46,7 @@ class Augmentation(Options):
     shift: Share = 0.0  # of the side, either way
     tilt: Annotated[float, Field(ge=0, le=45)] = 0.0  # degrees, either way
     aspect: Share = 0.0  # width / height times 1 - aspect to 1 + aspect
+    collimation: Annotated[float, Field(gt=1, le=4)] | None = None  # cut to a width / height from 1 to this
     brightness: Share = 0.0  # added, of the full range
     contrast: Annotated[float, Field(ge=0, lt=1)] = 0.0  # factor around the mean, from 1 - contrast to 1 + contrast
     gamma: Annotated[float, Field(ge=0, le=2)] = 0.0  # exponent from exp(-gamma) to exp(gamma)
@@ -51,16 +56,17 @@ class Augmentation(Options):
     @property
     def moves(self) -> bool:
         """Whether any transform changes where things are."""
-        return self.horizontal_flip or any((self.zoom, self.shift, self.tilt, self.aspect))
+        return self.horizontal_flip or any((self.zoom, self.shift, self.tilt, self.aspect, self.collimation))
 
 
-def augment(images: Tensor, options: Augmentation, seed: Any) -> Tensor:
+def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = None) -> Tensor:
     """Alter every image of a batch, each by a draw of its own.
 
     Args:
         images: float32 in [0, 1], of shape (batch, height, width, 1).
         options: Which transforms, and how strong.
         seed: Two integers, int64 of shape (2,); the same seed gives the same images.
+        aspects: Width / height of what each image shows, float32 of shape (batch,); for collimation alone.
 
     Returns:
         Images of the same shape, dtype and range.
@@ -68,18 +74,20 @@ def augment(images: Tensor, options: Augmentation, seed: Any) -> Tensor:
     import tensorflow as tf
 
     draws = tf.random.stateless_uniform([NUM_DRAWS, tf.shape(images)[0]], seed, minval=-1.0, maxval=1.0)
-    return alter(images, options, draws, seed)
+    return alter(images, options, draws, seed, aspects)
 
 
-def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Tensor:
+def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspects: Tensor = None) -> Tensor:
     """Alter images by draws that are given: -1 is the one end of each range, 1 the other, 0 the middle.
 
     Args:
         images: float32 in [0, 1], of shape (batch, height, width, 1).
         options: Which transforms, and how strong.
         draws: In [-1, 1], of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for blur, brightness, contrast,
-            gamma and noise. Of blur and noise the absolute value counts; a negative draw mirrors.
+            gamma and noise, then those of `collimate`. Of blur and noise the absolute value counts; a negative draw
+            mirrors.
         seed: Of the grain of the noise: two integers.
+        aspects: Width / height of what each image shows, float32 of shape (batch,); for collimation alone.
 
     Returns:
         Images of the same shape, dtype and range.
@@ -87,10 +95,13 @@ def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Te
     import tensorflow as tf
 
     if options.moves:
-        images = warp(images, affine_matrices(options, draws[:6], images.shape[1:3]))
+        matrices = affine_matrices(options, draws[:6], images.shape[1:3])
+        if options.collimation:
+            matrices = collimate(matrices, options.collimation, draws[11:], aspects, images.shape[1:3])
+        images = warp(images, matrices)
     if options.blur:
         images = _blur(images, tf.abs(draws[6]) * options.blur, options.blur)
-    return _change_intensity(images, options, draws[7:], seed)
+    return _change_intensity(images, options, draws[7:11], seed)
 
 
 def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int]) -> Tensor:
@@ -119,6 +130,30 @@ def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int])
     right = x - a * x - b * y + options.shift * draws[4] * size[1]
     below = y - c * x - d * y + options.shift * draws[5] * size[0]
     return tf.stack([a, b, right, c, d, below, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
+
+
+def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut what each matrix shows in height or in width, to a shape that does not depend on the original's.
+
+    Args:
+        matrices: float32 of shape (batch, 8), from `affine_matrices`.
+        widest: Width / height is drawn from 1 to this, on a logarithmic scale. `LEAST_SHARE` of a side is left.
+        draws: In [-1, 1], of shape (2, batch): for width / height, and for the place of the cut.
+        aspects: Width / height of what each image shows, float32 of shape (batch,).
+        size: Height and width of the images, in pixels.
+
+    Returns:
+        Matrices of the same shape.
+    """
+    import tensorflow as tf
+
+    wanted = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
+    across, down = (tf.clip_by_value(share, LEAST_SHARE, 1.0) for share in (wanted, 1 / wanted))
+    # Of what is cut off, this share lies at the left or at the top.
+    left, top = ((1 + draws[1]) / 2 * (1 - share) * (side - 1) for share, side in ((across, size[1]), (down, size[0])))
+    a, b, right, c, d, below, *rest = tf.unstack(matrices, axis=1)
+    moved = a * left + b * top + right, c * left + d * top + below
+    return tf.stack([a * across, b * down, moved[0], c * across, d * down, moved[1], *rest], axis=1)
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class TrainingBatches:
         pixels: Prepared images, uint8 of shape (images, height, width).
         rows: Which of them are for training, integers of shape (n,).
         labels: Of the images in `rows`: 0 or 1, shape (n,).
+        aspects: Of the images in `rows`: width / height of what they show, shape (n,).
         augmentation: How the copies differ; with `copies` 0 there are only originals.
         batch_size: Images a batch; always full.
         seed: Of orders and copies.
@@ -70,12 +71,13 @@ class TrainingBatches:
         pixels: Array,
         rows: Array,
         labels: Array,
+        aspects: Array,
         *,
         augmentation: Augmentation,
         batch_size: int,
         seed: int,
     ):
-        self.pixels, self.rows, self.labels = pixels, rows, labels
+        self.pixels, self.rows, self.labels, self.aspects = pixels, rows, labels, aspects.astype("float32")
         self.augmentation, self.batch_size, self.seed = augmentation, batch_size, seed
         self.num_enlarged = len(rows) * (1 + augmentation.copies)
 
@@ -101,15 +103,17 @@ class TrainingBatches:
 
         shape = (self.batch_size, *self.pixels.shape[1:])
 
-        def read(step: Any) -> tuple[Array, Array, Array]:
+        def read(step: Any) -> tuple[Array, Array, Array, Array]:
             places, is_copy, labels = self.pick(int(step))
-            return np.ascontiguousarray(self.pixels[self.rows[places]]), is_copy, labels
+            return np.ascontiguousarray(self.pixels[self.rows[places]]), is_copy, labels, self.aspects[places]
 
         def make(step: Tensor) -> tuple[Tensor, Tensor]:
-            pixels, is_copy, labels = tf.numpy_function(read, [step], [tf.uint8, tf.bool, tf.float32])
+            types = [tf.uint8, tf.bool, tf.float32, tf.float32]
+            pixels, is_copy, labels, aspects = tf.numpy_function(read, [step], types)
             images = scale(tf.ensure_shape(pixels, shape))
             if self.augmentation.copies:
-                altered = augment(images, self.augmentation, tf.stack([tf.cast(self.seed, tf.int64), step]))
+                seed = tf.stack([tf.cast(self.seed, tf.int64), step])
+                altered = augment(images, self.augmentation, seed, tf.ensure_shape(aspects, shape[:1]))
                 images = tf.where(tf.ensure_shape(is_copy, shape[:1])[:, None, None, None], altered, images)
             return images, tf.ensure_shape(labels, (self.batch_size, 1))
 

@@ -9,9 +9,11 @@ from chest_xray.pipelines.augmentation.pictures import (
     draw_transform_ranges,
     draw_transforms,
 )
+from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.types import Array, Figure
 from tests.builders import axes_of, make_pixels, make_run, make_split
 
+PREPARATION = Preparation(width=16, height=16)
 PIXELS = make_pixels(4)
 SPLIT = make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
 HEALTHY, DISEASED = PIXELS[1] / np.float32(255), PIXELS[2] / np.float32(255)  # the first of each class in train
@@ -27,7 +29,7 @@ def shown_in(figure: Figure) -> list[Array]:
 
 
 def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_the_source() -> None:
-    figure = draw_augmented_examples(PIXELS, SPLIT, make_run(copies=1, brightness=0.5), "phantoms")
+    figure = draw_augmented_examples(PIXELS, SPLIT, PREPARATION, make_run(copies=1, brightness=0.5), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     assert titles_of(figure) == [
         *("NORMAL: original", *["altered copy"] * 5),
@@ -41,7 +43,7 @@ def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_t
 
 
 def test_each_transform_that_is_on_stands_beside_its_original_at_full_strength() -> None:
-    figure = draw_transforms(PIXELS, SPLIT, RUN, "phantoms")
+    figure = draw_transforms(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     transforms = ["horizontal flip\nmirrored", "brightness\n+0.50 of 1", "noise\ndeviation 0.200"]
     assert titles_of(figure) == ["NORMAL:\noriginal", *transforms, "PNEUMONIA:\noriginal", *transforms]
@@ -54,7 +56,7 @@ def test_each_transform_that_is_on_stands_beside_its_original_at_full_strength()
 
 
 def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
-    figure = draw_transform_ranges(PIXELS, SPLIT, RUN, "phantoms")
+    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
     assert titles_of(figure) == [
         *("horizontal flip: mirrored", "horizontal flip: mirrored", *["horizontal flip: as it is"] * 3),
         *(f"brightness: {added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
@@ -69,12 +71,24 @@ def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
     assert strengths[0] < 1e-6
 
 
+def test_collimation_is_told_by_the_shape_that_it_cuts_to() -> None:
+    # The original shows a square: of that half the height is left at the widest, and all of it at the other end.
+    run = make_run(copies=1, collimation=2.0)
+    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, "phantoms")
+    shapes = ("1.00", "1.19", "1.41", "1.68", "2.00")
+    assert titles_of(figure) == [f"collimation: width / height {shape}" for shape in shapes]
+    np.testing.assert_allclose(shown_in(figure)[0], DISEASED, atol=1e-5)
+    widest = shown_in(draw_transforms(PIXELS, SPLIT, PREPARATION, run, "phantoms"))[3]
+    np.testing.assert_allclose(widest[-1], DISEASED[-1], atol=1e-5)  # cut at the top
+    np.testing.assert_allclose(widest[0], DISEASED[7:9].mean(axis=0), atol=1e-5)
+
+
 def test_a_run_without_augmentation_has_its_originals_alone() -> None:
-    assert titles_of(draw_transforms(PIXELS, SPLIT, make_run(), "phantoms")) == [
+    assert titles_of(draw_transforms(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")) == [
         "NORMAL:\noriginal",
         "PNEUMONIA:\noriginal",
     ]
-    unaltered = draw_transform_ranges(PIXELS, SPLIT, make_run(), "phantoms")
+    unaltered = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")
     assert titles_of(unaltered) == ["horizontal flip: as it is"] * 5
     for picture in shown_in(unaltered):
         np.testing.assert_allclose(picture, DISEASED, atol=1e-6)

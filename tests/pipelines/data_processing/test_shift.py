@@ -16,14 +16,14 @@ from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
     *(("none", 0.0), ("contrast", 0.3), ("contrast", 0.6), ("gamma", 0.5), ("noise", 0.1), ("blur", 2.0)),
-    *(("crop", 0.2), ("tilt", 8.0), ("collimation", 0.25), ("combined", 0.6)),
+    *(("crop", 0.2), ("tilt", 8.0), ("collimation", 0.25), ("swapped_shape", 0.4), ("combined", 0.6)),
 ]
 
 
 def make_shift(**changes: Any) -> Shift:
     plain = {
         **{"seed": 1, "contrast": [0.3, 0.6], "gamma": [0.5], "noise": [0.1], "blur": [2.0], "crop": [0.2]},
-        **{"tilt": [8.0], "collimation": [0.25], "combined": 0.6},
+        **{"tilt": [8.0], "collimation": [0.25], "swapped_shape": [0.4], "combined": 0.6},
     }
     return Shift.model_validate({**plain, **changes})
 
@@ -53,10 +53,10 @@ def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> No
 
 def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
     table = list_shifted_validation(split, make_shift())
-    assert table["path"].tolist() == [split["path"][1]] * 10 + [split["path"][3]] * 10
+    assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
     assert set(table["subset"]) == {"shifted_validation"}
-    assert (table["label"][10], table["group"][10]) == (split["label"][3], split["group"][3])
+    assert (table["label"][11], table["group"][11]) == (split["label"][3], split["group"][3])
     assert set(split["subset"]) == {"train", "validation", "test"}  # The split itself is not changed.
 
 
@@ -64,7 +64,7 @@ def test_pictures_come_in_the_order_of_the_list_and_of_the_prepared_size(split: 
     table, pixels = take_again(split, make_shift())
     assert pixels.shape == (len(table), 16, 24)
     assert pixels.dtype == np.uint8
-    for place in (0, 10):  # unaltered
+    for place in (0, 11):  # unaltered
         with Image.open(table["path"][place]) as image:
             plain = np.asarray(image.resize((24, 16), Image.Resampling.BILINEAR), float)
         differences = np.abs(pixels.astype(float) - plain).mean(axis=(1, 2))
@@ -83,6 +83,20 @@ def test_less_contrast_is_less_contrast(split: pd.DataFrame) -> None:
     np.testing.assert_allclose(deviations[1:] / deviations[0], [0.7, 0.4], atol=0.03)
 
 
+def test_shapes_are_swapped_by_cutting_healthy_pictures_wide_and_diseased_ones_narrow(split: pd.DataFrame) -> None:
+    # Left and right are dark, above and below too: what is cut off is what is not seen any more.
+    framed = np.pad(np.full((160, 240), 200, np.uint8), ((20, 20), (30, 30)))
+    split.loc[3, "label"] = 0
+    for row in (1, 3):
+        Image.fromarray(framed).save(split["path"][row])
+    table, pixels = take_again(split, make_shift(swapped_shape=[0.2]))
+    diseased, healthy = pixels[table["kind"] == "swapped_shape"]
+    assert (diseased[8, :] > 150).all()  # nothing dark at the left and the right
+    assert diseased[0, 12] < 50
+    assert (healthy[:, 12] > 150).all()
+    assert healthy[8, 0] < 50
+
+
 def test_one_seed_gives_the_same_pictures_and_another_others(split: pd.DataFrame) -> None:
     first, again, other = (take_again(split, make_shift(seed=seed))[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -96,8 +110,8 @@ def test_a_shift_is_drawn_for_each_picture_of_its_own(split: pd.DataFrame) -> No
         image.save(split["path"][3])
     table, pixels = take_again(same, make_shift())
     for place in table.index[table["kind"].isin(["noise", "combined"])][:2]:
-        assert (pixels[place] != pixels[place + 10]).any()
-    np.testing.assert_array_equal(pixels[0], pixels[10])
+        assert (pixels[place] != pixels[place + 11]).any()
+    np.testing.assert_array_equal(pixels[0], pixels[11])
 
 
 @pytest.mark.parametrize(

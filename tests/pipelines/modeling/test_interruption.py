@@ -19,7 +19,7 @@ from chest_xray.pipelines.modeling.training import TrainingSets, _fingerprint, b
 from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT
-from tests.pipelines.modeling.toys import make_model, make_sets, weights_differ
+from tests.pipelines.modeling.toys import PREPARATION, make_model, make_sets, weights_differ
 
 EPOCHS = 8
 COMMAND = "import sys; from tests.pipelines.modeling.test_interruption import train; train(sys.argv[1])"
@@ -34,7 +34,7 @@ def train(filepath: str) -> tuple[keras.Model, pd.DataFrame]:
     )
     run = make_run(copies=1, tilt=10, noise=0.1)
     split = make_split([0, 1] * 80, ["train"] * 120 + ["validation"] * 40)
-    sets = build_training_sets(make_pixels(160), split, options, run)
+    sets = build_training_sets(make_pixels(160), split, PREPARATION, options, run)
     return train_model(make_model(network=network), sets, options, Checkpoint(filepath))
 
 

@@ -24,6 +24,7 @@ from chest_xray.scoring import score_images
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.pipelines.modeling.toys import (
     COPIES,
+    PREPARATION,
     TRAIN,
     VALIDATION,
     make_images_and_split,
@@ -191,7 +192,9 @@ def test_only_train_images_are_trained_on() -> None:
 )
 def test_class_weights_are_inverse_to_the_number_of_images(class_weight: str, expected: dict[int, float]) -> None:
     split = make_split([0, 0, 1, 1, 1, 1, 1, 1, 0, 0], ["train"] * 8 + ["validation"] * 2)
-    sets = build_training_sets(make_pixels(10), split, make_training(class_weight=class_weight), make_run())
+    sets = build_training_sets(
+        make_pixels(10), split, PREPARATION, make_training(class_weight=class_weight), make_run()
+    )
     assert sets.class_weight == expected
 
 

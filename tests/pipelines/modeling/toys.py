@@ -8,11 +8,13 @@ import pandas as pd
 
 from chest_xray.augment import Augmentation
 from chest_xray.network import Network
+from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.modeling.nodes import build_model
 from chest_xray.pipelines.modeling.training import Run, TrainingSets, build_training_sets
 from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 
+PREPARATION = Preparation(width=16, height=16)
 TRAIN, VALIDATION = [0, 1] * 8, [0, 1] * 4
 COPIES = Augmentation(copies=1, horizontal_flip=True, tilt=10)
 
@@ -30,7 +32,8 @@ def make_sets(
 ) -> TrainingSets:
     """Sets of these images, without copies if nothing else is said."""
     run = Run(title="as a trial", seed=seed, augmentation=augmentation or Augmentation())
-    return build_training_sets(*make_images_and_split(mislead=mislead), make_training(**training), run)
+    images_and_split = make_images_and_split(mislead=mislead)
+    return build_training_sets(*images_and_split, PREPARATION, make_training(**training), run)
 
 
 def make_model(seed: int = 7, network: Network = TINY_NETWORK) -> keras.Model:

@@ -19,7 +19,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _create_pictures() -> Pipeline:
-    images = ["prepared_images", "image_split", "params:augmented", "params:data_source"]
+    images = ["prepared_images", "image_split", "params:preparation", "params:augmented", "params:data_source"]
     return Pipeline(
         [
             Node(pictures.draw_augmented_examples, images, "augmented_examples", name="draw_augmented_examples"),

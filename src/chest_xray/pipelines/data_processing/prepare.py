@@ -54,6 +54,23 @@ def prepare_images(readable_images: DataFrame, preparation: Preparation) -> tupl
     return plan, plan
 
 
+def tell_aspects(images: DataFrame, preparation: Preparation) -> Array:
+    """Give the width / height of what each prepared image shows: its own if it was stretched, else that of its pixels.
+
+    Args:
+        images: `width` and `height` of the originals, one row an image.
+        preparation: How they were prepared.
+
+    Returns:
+        float64 of shape (images,).
+    """
+    import numpy as np
+
+    if preparation.geometry == "stretch":
+        return (images["width"] / images["height"]).to_numpy(float)
+    return np.full(len(images), preparation.width / preparation.height)
+
+
 def list_quarantine(readable_images: DataFrame, unreadable_files: DataFrame, undecodable_rows: DataFrame) -> DataFrame:
     """List all files that no network will see.
 

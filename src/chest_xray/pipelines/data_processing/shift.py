@@ -13,6 +13,7 @@ from chest_xray.options import Options
 from chest_xray.pipelines.data_processing.prepare import Preparation, fingerprint
 from chest_xray.types import Array, DataFrame
 
+SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 
 
@@ -27,11 +28,12 @@ class Shift(Options):
     crop: Strengths
     tilt: Strengths
     collimation: Strengths
+    swapped_shape: Strengths
     combined: Annotated[float, Field(gt=0, le=1)]
 
     def conditions(self) -> list[tuple[str, float]]:
-        """List the conditions: unaltered, each kind at each strength, and all kinds at once."""
-        alone = [(kind, strength) for kind in KINDS[1:] for strength in getattr(self, kind)]
+        """List the conditions: unaltered, each kind at each strength, shapes swapped, and all kinds at once."""
+        alone = [(kind, strength) for kind in (*KINDS[1:], SWAPPED) for strength in getattr(self, kind)]
         return [(KINDS[0], 0.0), *alone, ("combined", self.combined)]
 
 
@@ -64,10 +66,12 @@ def reacquire_validation(shifted_validation: DataFrame, shift: Shift, preparatio
     Returns:
         A plan of uint8 of shape (rows, height, width), in the order of the rows; its dataset carries it out.
     """
-    conditions = shifted_validation[["kind", "strength"]].to_numpy()
+    conditions = shifted_validation[["kind", "strength", "label"]].to_numpy()
 
     def take(row: int, picture: Array) -> Array:
-        kind, strength = conditions[row]
+        kind, strength, label = conditions[row]
+        if kind == SWAPPED:
+            kind = "narrower" if label else "wider"
         rng = np.random.default_rng([shift.seed, row])
         for each, how_much in _combined(shift, rng) if kind == "combined" else [(kind, strength)]:
             picture = reacquire(picture, each, how_much, rng)

@@ -21,7 +21,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 training.build_training_sets,
-                ["prepared_images", "image_split", "params:training", "params:run"],
+                ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
                 "training_sets",
                 name="build_training_sets",
             ),
@@ -41,7 +41,7 @@ def create_pipeline(run: str) -> Pipeline:
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={name: name for name in ("model", "training", "data_source")} | {"run": run},
+        parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": run},
     )
     return training_of_run + create_choice(run)
 

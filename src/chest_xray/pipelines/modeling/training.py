@@ -11,6 +11,7 @@ from chest_xray.batches import TrainingBatches, image_batches
 from chest_xray.datasets.checkpoint import Checkpoint
 from chest_xray.network import Precision, with_precision
 from chest_xray.options import Options
+from chest_xray.pipelines.data_processing.prepare import Preparation, tell_aspects
 from chest_xray.pipelines.modeling.keeper import Keeper
 from chest_xray.types import Array, DataFrame, Dataset, Model
 
@@ -53,12 +54,15 @@ class TrainingSets:
     class_weight: dict[int, float]
 
 
-def build_training_sets(prepared_images: Array, image_split: DataFrame, training: Training, run: Run) -> TrainingSets:
+def build_training_sets(
+    prepared_images: Array, image_split: DataFrame, preparation: Preparation, training: Training, run: Run
+) -> TrainingSets:
     """Join pixels and labels to what training and validation read.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
+        preparation: How the images were prepared.
         training: Batch size, how long an epoch is, and whether the rarer class counts more.
         run: Seed of order and copies, and how the copies beside the originals differ from them; validation never has
             copies.
@@ -72,12 +76,13 @@ def build_training_sets(prepared_images: Array, image_split: DataFrame, training
     from sklearn.utils.class_weight import compute_class_weight
 
     labels = image_split["label"].to_numpy()
+    aspects = tell_aspects(image_split, preparation)
     train, validation = (np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation"))
     balance = "balanced" if training.class_weight == "balanced" else None
     weights = compute_class_weight(balance, classes=np.array([0, 1]), y=labels[train])
     options: dict[str, Any] = {"augmentation": run.augmentation, "seed": run.seed, "batch_size": training.batch_size}
     return TrainingSets(
-        train=TrainingBatches(prepared_images, train, labels[train], **options),
+        train=TrainingBatches(prepared_images, train, labels[train], aspects[train], **options),
         validation=_with_labels(prepared_images, validation, labels),
         steps_per_epoch=-(-len(train) * training.passes_per_epoch // training.batch_size),
         class_weight=dict(enumerate(weights.tolist())),
@@ -165,6 +170,6 @@ def _fingerprint(untrained_model: Model, training_sets: TrainingSets, training: 
     recipe = training.model_copy(update={"tensorboard": False})
     settings = (recipe, training_sets.steps_per_epoch, batches.augmentation, batches.seed, layers)
     digest = blake2b(repr(settings).encode(), digest_size=16)
-    for array in (batches.pixels, batches.rows, batches.labels, *untrained_model.get_weights()):
+    for array in (batches.pixels, batches.rows, batches.labels, batches.aspects, *untrained_model.get_weights()):
         digest.update(array.tobytes() if array.ndim < 3 else memoryview(array).cast("B"))
     return digest.hexdigest()

@@ -23,7 +23,10 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     filters = ", ".join(map(str, model["filters"]))
     yield Finding("protocol_network", {**model, "num_blocks": len(model["filters"]), "filters": filters})
     yield Finding("protocol_training", training)
-    yield Finding("protocol_augmentation", evidence["params_augmented"].augmentation.model_dump())
+    augmentation = evidence["params_augmented"].augmentation.model_dump()
+    yield Finding("protocol_augmentation", augmentation)
+    if augmentation["collimation"]:
+        yield Finding("protocol_collimation", augmentation)
     yield Finding("protocol_threshold", {**rule, "rule": Name(rule["rule"])})
     yield Finding("protocol_intervals", {})
     yield Finding("protocol_test", {})
