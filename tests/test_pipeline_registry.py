@@ -73,9 +73,12 @@ def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentati
     default = settings["augmented"]["augmentation"]
     assert given["none"] == set()
     assert [given[arm] for arm in ("flip", "zoom", "tilt")] == [{"horizontal_flip"}, {"zoom"}, {"tilt"}]
+    assert given["collimation"] == {"collimation"}
     assert given["flip_zoom_tilt"] == {"horizontal_flip", "zoom", "tilt"}
     assert settings["study_everything_1"]["augmentation"] == default
     for arm in ARMS[1:]:
         alone = settings[f"study_{arm}_1"]["augmentation"]
-        assert alone == {name: default[name] for name in alone}  # the strengths of the default augmentation
+        zoom = default if arm == "everything" else settings["study_zoom_1"]["augmentation"]
+        strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, but for zoom by itself
+        assert alone == {name: strengths[name] for name in alone}
         assert "copies" in alone

@@ -8,7 +8,7 @@ from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.study import comparing, drawing, nodes, tables
 
 # Every arm and seed is a run of its own, `study_{arm}_{seed}`, with its settings in conf/base/parameters_study.yml.
-ARMS = (comparing.REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "everything")
+ARMS = (comparing.REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
 SEEDS = (1, 2, 3)
 
 
