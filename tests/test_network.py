@@ -155,10 +155,13 @@ def test_a_last_pooling_over_the_map_leaves_one_value_a_filter_wherever_the_patt
 
 def test_a_residual_network_has_a_shortcut_around_every_two_convolutions() -> None:
     network = make_network(architecture="residual", dense_units=0)
-    assert kinds(network).count("Add") == kinds(network).count("MaxPooling2D") == 2
+    assert kinds(network)[:4] == ["Conv2D", "BatchNormalization", "Activation", "MaxPooling2D"]
+    assert kinds(network).count("Add") == 2
+    assert kinds(network).count("MaxPooling2D") == kinds(network).count("AveragePooling2D") == 1
+    assert [layer.output.shape[1:] for layer in network.layers if "add" in layer.name] == [(8, 12, 2), (4, 6, 4)]
     assert kinds(network)[-3:] == ["GlobalAveragePooling2D", "Dropout", "Dense"]
-    # 9*1*2, 9*2*2, 1*1*2 and 9*2*4, 9*4*4, 2*4 without bias; batch normalisation has 4 a filter; 4 + 1 at the end.
-    assert network.count_params() == (18 + 36 + 2) + (72 + 144 + 8) + 4 * 3 * (2 + 4) + 5
+    # 9*1*2, then 9*2*2 twice, then 9*2*4, 9*4*4 and 2*4, all without bias; batch normalisation has 4 a filter; 4 + 1.
+    assert network.count_params() == 18 + 2 * 36 + (72 + 144 + 8) + 4 * 3 * (2 + 4) + 5
 
 
 @pytest.mark.parametrize("architecture", ["plain", "residual"])

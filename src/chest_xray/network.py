@@ -35,8 +35,8 @@ def build_network(size: tuple[int, int], options: Network) -> Model:
             "plain": blocks of Conv2D and MaxPooling2D, one for each number in `filters`. With `last_pooling` "map" the
             last MaxPooling2D spans all that is left of the picture, so that what is behind it is told how strongly a
             pattern occurs, and not where; with "block" it halves, as the others do;
-            "residual": as many blocks of two Conv2D with batch normalisation and a shortcut (He et al. 2016), and the
-            mean over the map;
+            "residual": Conv2D and MaxPooling2D, then as many blocks of two Conv2D with batch normalisation and a
+            shortcut (He et al. 2016), each but the first halving the picture, and the mean over the map;
             or the name of a network of `keras.applications`, headless, and the mean over its map; `filters`,
             `kernel_size`, `activation` of its blocks and `batch_normalization` are then its own. With `pretrained`
             Keras fetches ImageNet's weights, once.
@@ -88,17 +88,18 @@ def _residual(image: Any, options: Network) -> Any:
 
     _require_size(image.shape[1:3], options)
 
-    def convolve(maps: Any, filters: int, size: int, activation: str | None) -> Any:
-        maps = layers.Conv2D(filters, size, padding="same", use_bias=False)(maps)
+    def convolve(maps: Any, filters: int, size: int, activation: str | None, stride: int = 1) -> Any:
+        maps = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(maps)
         maps = layers.BatchNormalization(momentum=0.9)(maps)
         return layers.Activation(activation)(maps) if activation else maps
 
-    maps = image
-    for filters in options.filters:
-        inner = convolve(maps, filters, options.kernel_size, options.activation)
+    maps = layers.MaxPooling2D()(convolve(image, options.filters[0], options.kernel_size, options.activation))
+    for number, filters in enumerate(options.filters):
+        halved = layers.AveragePooling2D(2, padding="same")(maps) if number else maps
+        shortcut = convolve(halved, filters, 1, None) if number else maps
+        inner = convolve(maps, filters, options.kernel_size, options.activation, stride=2 if number else 1)
         inner = convolve(inner, filters, options.kernel_size, None)
-        joined = layers.Add()([inner, convolve(maps, filters, 1, None)])
-        maps = layers.MaxPooling2D()(layers.Activation(options.activation)(joined))
+        maps = layers.Activation(options.activation)(layers.Add()([inner, shortcut]))
     return layers.GlobalAveragePooling2D()(maps)
 
 
