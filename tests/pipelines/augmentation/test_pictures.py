@@ -76,7 +76,7 @@ def test_collimation_is_told_by_the_shape_that_it_cuts_to() -> None:
     run = make_run(copies=1, collimation=2.0)
     figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, "phantoms")
     shapes = ("1.00", "1.19", "1.41", "1.68", "2.00")
-    assert titles_of(figure) == [f"collimation: width / height {shape}" for shape in shapes]
+    assert titles_of(figure) == [f"collimation: cut to {shape} : 1" for shape in shapes]
     np.testing.assert_allclose(shown_in(figure)[0], DISEASED, atol=1e-5)
     widest = shown_in(draw_transforms(PIXELS, SPLIT, PREPARATION, run, "phantoms"))[3]
     np.testing.assert_allclose(widest[-1], DISEASED[-1], atol=1e-5)  # cut at the top

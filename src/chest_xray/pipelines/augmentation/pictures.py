@@ -17,7 +17,7 @@ TOLD = {
     "shift": "{amount:+.2f} of the side",
     "tilt": "{amount:+.1f} degrees",
     "aspect": "width / height x {factor:.2f}",
-    "collimation": "width / height {shape:.2f}",
+    "collimation": "cut to {shape:.2f} : 1",
     "brightness": "{amount:+.2f} of 1",
     "contrast": "factor {factor:.2f}",
     "gamma": "exponent {exponent:.2f}",
