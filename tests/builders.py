@@ -260,7 +260,13 @@ def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict
 
 
 def make_packaged(
-    path: Path, *, width: int = 32, height: int = 32, threshold: float = 0.5, max_distance: float = 1e9
+    path: Path,
+    *,
+    width: int = 32,
+    height: int = 32,
+    threshold: float = 0.5,
+    max_distance: float = 1e9,
+    calibration_bias: float = 0.0,
 ) -> Path:
     """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
     import keras
@@ -269,7 +275,9 @@ def make_packaged(
     pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
     acceptance, familiarity = fit_acceptance(pixels, split, make_acceptance())
     acceptance["limits"]["max_distance"] = max_distance
-    contract = write_contract(split, Preparation(width=width, height=height), make_point(threshold), acceptance)
+    point = make_point(threshold)
+    point["calibration"]["bias"] = calibration_bias
+    contract = write_contract(split, Preparation(width=width, height=height), point, acceptance)
     model = build_network((height, width), TINY_NETWORK)
     PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, familiarity))
     return path

@@ -140,6 +140,16 @@ def test_shift_moves_by_a_share_of_the_side() -> None:
     assert warp_by(across(width=10), {"shift": 0.4}, ACROSS=1)[2, 0] == pytest.approx(0.4, abs=1e-6)
 
 
+def test_a_vertical_shift_is_a_share_of_the_height_and_a_horizontal_one_of_the_width() -> None:
+    # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no say.
+    wide, tall = across(width=10, height=5), across(width=10, height=5).transpose(0, 2, 1, 3)
+    np.testing.assert_allclose(warp_by(tall, {"shift": 0.2}, DOWN=1)[0, :], 0.2, atol=1e-6)
+    np.testing.assert_allclose(warp_by(wide, {"shift": 0.2}, ACROSS=1)[:, 0], 0.2, atol=1e-6)
+    rows = np.tile(np.arange(5, dtype=np.float32)[:, None] / 10, (1, 10))[None, ..., None]
+    np.testing.assert_allclose(warp_by(rows, {"shift": 0.2}, DOWN=1)[0, :], 0.1, atol=1e-6)
+    np.testing.assert_allclose(warp_by(rows.transpose(0, 2, 1, 3), {"shift": 0.2}, ACROSS=1)[:, 0], 0.1, atol=1e-6)
+
+
 def test_aspect_widens_as_much_as_it_flattens() -> None:
     # Width / height times 1.44 is 1.2 in width and 1 / 1.2 in height.
     options = {"aspect": 0.44}

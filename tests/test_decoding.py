@@ -75,6 +75,26 @@ def test_an_image_that_exif_says_lies_on_its_side_is_turned_upright(kind: str) -
     assert grey[-1].mean() > 215
 
 
+# What a viewer has to do with the stored picture for each value (Exif 2.32, tag 0x0112).
+UPRIGHT: dict[int, Any] = {
+    **{1: lambda stored: stored, 2: np.fliplr, 3: lambda stored: np.rot90(stored, 2), 4: np.flipud},
+    **{5: np.transpose, 6: lambda stored: np.rot90(stored, -1)},
+    **{7: lambda stored: np.rot90(np.transpose(stored), 2), 8: np.rot90},
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_orientation_of_exif_is_turned_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    # Four quarters of different greys, in a picture that is wider than high.
+    stored = np.repeat(np.repeat(np.array([[20, 90], [160, 240]], np.uint8), 32, axis=0), 48, axis=1)
+    upright = UPRIGHT[orientation](stored)
+    grey = decode_grey(encode(Image.fromarray(stored), kind, exif=exif.tobytes()), upright.shape[::-1])
+    np.testing.assert_allclose(grey[8::48, 8::48], upright[8::48, 8::48], atol=3)
+
+
 def test_floating_point_pixels_are_refused() -> None:
     with pytest.raises(InputError, match="floating-point pixels have no fixed black and white"):
         decode_grey(encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"), (16, 16))

@@ -41,10 +41,14 @@ def test_the_name_does_not_decide_what_an_image_is(tmp_path: Path, name: str) ->
     assert read(tmp_path, encode(), name)["width"] == 48
 
 
-def test_an_image_on_its_side_gives_its_upright_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_size_is_that_of_the_upright_image(tmp_path: Path, kind: str, orientation: int) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6
-    assert read(tmp_path, encode(exif=exif.tobytes())) == {"width": 32, "height": 48, "mode": "L"}
+    exif[0x0112] = orientation
+    # 1 to 4 are upright or upside down, 5 to 8 are quarter turns, each with and without a reflection.
+    width, height = (48, 32) if orientation <= 4 else (32, 48)
+    assert read(tmp_path, encode(kind, exif=exif.tobytes())) == {"width": width, "height": height, "mode": "L"}
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])

@@ -85,6 +85,22 @@ def test_the_decision_follows_the_output_of_the_network_and_not_the_probability(
         assert answer.decision == ("PNEUMONIA" if answer.probability >= middle else "NORMAL")
 
 
+@pytest.mark.parametrize("bias", [-6.0, 6.0])
+def test_calibration_moves_the_probability_and_no_decision(tmp_path: Path, bias: float) -> None:
+    files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
+    plain = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
+    middle = sorted(each.probability for each in plain if each.probability is not None)[10]
+    raw = Predictor.load(make_packaged(tmp_path / "b.keras", threshold=middle)).predict(files)
+    moved = Predictor.load(make_packaged(tmp_path / "c.keras", threshold=middle, calibration_bias=bias)).predict(files)
+    assert [each.decision for each in moved] == [each.decision for each in raw]
+    for before, after in zip(raw, moved, strict=True):
+        assert before.probability is not None
+        assert after.probability is not None
+        # All calibrated probabilities lie on one side of the threshold, the decisions on both.
+        assert (after.probability - middle) * bias > 0
+        assert (after.probability - before.probability) * bias > 0
+
+
 GREY = make_pixels(1, 80, 60)[0]
 WHOLE = {
     "jpeg": encode(GREY, "JPEG"),
