@@ -24,9 +24,9 @@ import pandas as pd
 import tensorflow as tf
 from kedro.config import OmegaConfigLoader
 
-from chest_xray.augment import Augmentation, augment
-from chest_xray.batches import TrainingBatches
-from chest_xray.network import Network, build_network
+from chest_xray.models.augmentation import Augmentation, augment
+from chest_xray.models.input_pipeline import TrainingBatches
+from chest_xray.models.network import Network, build_network
 from chest_xray.pipelines.modeling.training import Training, _compile
 from chest_xray.types import Dataset, Tensor
 

@@ -19,9 +19,9 @@ import keras
 import numpy as np
 from kedro.config import OmegaConfigLoader
 
-from chest_xray.augment import Augmentation
-from chest_xray.batches import TrainingBatches
-from chest_xray.network import Network, Precision, build_network
+from chest_xray.models.augmentation import Augmentation
+from chest_xray.models.input_pipeline import TrainingBatches
+from chest_xray.models.network import Network, Precision, build_network
 from chest_xray.pipelines.modeling.training import Training, _compile
 
 ROUNDS = 5

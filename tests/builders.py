@@ -11,10 +11,10 @@ from PIL import Image
 from scipy.special import logit
 
 from chest_xray.acceptance import Acceptance
-from chest_xray.augment import Augmentation
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
-from chest_xray.network import Network, build_network
+from chest_xray.models.augmentation import Augmentation
+from chest_xray.models.network import Network, build_network
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.export.nodes import fit_acceptance, write_contract

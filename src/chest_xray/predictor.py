@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from chest_xray.acceptance import measure_distance
-from chest_xray.batches import scale
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY
 from chest_xray.intake import prepare_file
-from chest_xray.network import without_sigmoid
+from chest_xray.models.input_pipeline import scale
+from chest_xray.models.network import without_sigmoid
 from chest_xray.options import InputError
 from chest_xray.pipelines.modeling.operating_point import calibrate
 from chest_xray.types import Array

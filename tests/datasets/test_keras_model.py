@@ -11,7 +11,7 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import JSONPreview
 
 from chest_xray.datasets import KerasModelDataset
-from chest_xray.network import build_network
+from chest_xray.models.network import build_network
 from tests.builders import TINY_NETWORK, make_pixels
 
 IMAGES = make_pixels(4)[..., None].astype(np.float32) / 255

@@ -84,11 +84,11 @@ class Explainer:
             pixels: uint8 of shape (height, width).
 
         Returns:
-            float32 in [0, 1] of shape (height, width); see `chest_xray.gradcam.grad_cam`.
+            float32 in [0, 1] of shape (height, width); see `chest_xray.models.gradcam.grad_cam`.
         """
         import numpy as np
 
-        from chest_xray.gradcam import grad_cam
+        from chest_xray.models.gradcam import grad_cam
 
         return grad_cam(self._network, pixels[None, ..., None].astype(np.float32) / 255)[0]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from chest_xray.augment import Augmentation
+from chest_xray.models.augmentation import Augmentation
 from chest_xray.pipelines.augmentation.pictures import (
     TOLD,
     draw_augmented_examples,

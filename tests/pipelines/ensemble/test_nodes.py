@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.network import build_network
+from chest_xray.models.network import build_network
 from chest_xray.pipelines.ensemble.nodes import average_histories, join_models, tabulate_members
 from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_history, make_run_metrics, sure

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from chest_xray.pipelines.evaluation.decisions import count, proportion, rate
-from chest_xray.resampling import interval, weighted_auc, whole_and_resamples
+from chest_xray.metrics.binary import count, proportion, rate
+from chest_xray.metrics.bootstrap import interval, weighted_auc, whole_and_resamples
 from chest_xray.types import Array
 
 NUM_SIMULATIONS = 1000

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
+from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.pipelines.evaluation.curves import NUM_CUTS, trace, trace_curves, trace_thresholds
-from chest_xray.resampling import resample_weights
 from chest_xray.types import Array
 from tests.builders import make_evaluation, make_predictions
 
@@ -20,7 +20,7 @@ NUM_IMAGES = 60
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the resamples: they are gone through one by one here."""
-    monkeypatch.setattr("chest_xray.resampling.NUM_RESAMPLES", 200)
+    monkeypatch.setattr("chest_xray.metrics.bootstrap.NUM_RESAMPLES", 200)
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.gradcam import grad_cam
-from chest_xray.network import build_network
+from chest_xray.models.gradcam import grad_cam
+from chest_xray.models.network import build_network
 from chest_xray.pipelines.evaluation.gallery import LEGEND, Gallery, draw_gallery, select_cases
 from tests.builders import TINY_NETWORK, TITLE, axes_of, make_pixels, make_point, make_predictions, make_split
 

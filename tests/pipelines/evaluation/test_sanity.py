@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from chest_xray.gradcam import grad_cam
-from chest_xray.network import build_network
+from chest_xray.models.gradcam import grad_cam
+from chest_xray.models.network import build_network
 from chest_xray.pipelines.ensemble.nodes import join_models
 from chest_xray.pipelines.evaluation.sanity import (
     Sanity,

@@ -11,9 +11,9 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
-from chest_xray.pipelines.evaluation.calibration import score_probabilities
-from chest_xray.pipelines.evaluation.decisions import count, proportion, rate
-from chest_xray.pipelines.evaluation.metrics import measure_ranking
+from chest_xray.metrics.binary import count, proportion, rate
+from chest_xray.metrics.calibration_error import score_probabilities
+from chest_xray.metrics.summary import measure_ranking
 from chest_xray.types import Array
 
 NUM_TABLES = 1000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chest_xray.acceptance import measure_distance
-from chest_xray.network import build_network
+from chest_xray.models.network import build_network
 from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.export.nodes import export_model, fit_acceptance, write_contract

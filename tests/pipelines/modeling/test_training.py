@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.models.inference import score_images
 from chest_xray.options import InputError
 from chest_xray.pipelines.modeling.training import (
     Run,
@@ -20,7 +21,6 @@ from chest_xray.pipelines.modeling.training import (
     build_training_sets,
     train_model,
 )
-from chest_xray.scoring import score_images
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.pipelines.modeling.toys import (
     COPIES,
@@ -225,7 +225,7 @@ def test_augmentation_is_over_with_training(checkpoint: Checkpoint, monkeypatch:
     def refuse(*_: Any) -> None:
         raise AssertionError("a test image was altered")
 
-    monkeypatch.setattr("chest_xray.batches.augment", refuse)
+    monkeypatch.setattr("chest_xray.models.input_pipeline.augment", refuse)
     pixels, split = make_images_and_split()
     table = score_images(trained, pixels, split, "validation")
     plainly = trained.predict(pixels[len(TRAIN) :, ..., None] / np.float32(255), verbose=0)[:, 0]

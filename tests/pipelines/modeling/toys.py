@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from chest_xray.augment import Augmentation
-from chest_xray.network import Network
+from chest_xray.models.augmentation import Augmentation
+from chest_xray.models.network import Network
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.modeling.nodes import build_model
 from chest_xray.pipelines.modeling.training import Run, TrainingSets, build_training_sets

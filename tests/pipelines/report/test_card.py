@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from chest_xray.network import build_network
+from chest_xray.models.network import build_network
 from chest_xray.pipelines.report.nodes import describe_model, write_model_card
 from chest_xray.radiographs import CLASSES
 from chest_xray.types import Model

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from chest_xray.differences import METRICS, compare_decisions, smallest_difference, weigh_metric
+from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
+from chest_xray.metrics.comparison import METRICS, compare_decisions, smallest_difference, weigh_metric
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions
 from chest_xray.pipelines.evaluation.nodes import Evaluation
-from chest_xray.resampling import bootstrap_difference, resample_weights
 from chest_xray.types import DataFrame, Figure
 from chest_xray.wording import Finding, Language, render
 
@@ -58,8 +58,8 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: for accuracy, sensitivity, specificity and
         auc the value of each run, `difference` (augmented minus baseline) with standard error and 95% interval of a
         bootstrap over patients, paired: both runs are judged on the same resamples; and `smallest`, the difference that
-        a test set of this size shows with 80% power. `mcnemar`: see `chest_xray.differences.compare_decisions`. All of
-        these cover other patients, not other training seeds.
+        a test set of this size shows with 80% power. `mcnemar`: see
+        `chest_xray.metrics.comparison.compare_decisions`. All of these cover other patients, not other training seeds.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """What augmentation does to a radiograph: as training sees it, each transform alone, and along its range."""
 
-from chest_xray.augment import NUM_DRAWS, Augmentation, alter, augment
-from chest_xray.batches import scale
+from chest_xray.models.augmentation import NUM_DRAWS, Augmentation, alter, augment
+from chest_xray.models.input_pipeline import scale
 from chest_xray.pipelines.data_processing.prepare import Preparation, tell_aspects
 from chest_xray.pipelines.modeling.training import Run
 from chest_xray.radiographs import CLASSES

@@ -33,7 +33,7 @@ def prepare_images(readable_images: DataFrame, preparation: Preparation) -> tupl
     Returns:
         Twice the same plan, once for the pixels and once for what cannot be decoded. It gives grey values, uint8 in
         [0, 255], of shape (images, height, width), in the order of the rows. They become float32 in [0, 1] batch by
-        batch, in `chest_xray.batches`.
+        batch, in `chest_xray.models.input_pipeline`.
     """
     if preparation.geometry == "pad":
         logger.warning(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.network import join_networks
+from chest_xray.models.network import join_networks
 from chest_xray.types import DataFrame, Model
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.gradcam import grad_cam
+from chest_xray.models.gradcam import grad_cam
 from chest_xray.options import Options
 from chest_xray.types import Array, DataFrame, Figure, Model
 

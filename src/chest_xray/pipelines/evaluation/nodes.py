@@ -5,19 +5,19 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.options import Options
-from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.evaluation.metrics import (
+from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.subgroups import choose_cuts, stratify
+from chest_xray.metrics.summary import (
     SCHEMA_VERSION,
     measure,
     measure_gap,
     require_both_classes,
     summarise,
 )
-from chest_xray.pipelines.evaluation.strata import choose_cuts, stratify
+from chest_xray.models.inference import score_images
+from chest_xray.options import Options
+from chest_xray.pipelines.evaluation import conclusions
 from chest_xray.pipelines.modeling.operating_point import UnitInterval, calibrate
-from chest_xray.resampling import whole_and_resamples
-from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Model
 from chest_xray.wording import Finding, Language, render
 
@@ -45,8 +45,8 @@ def predict_test(
         operating_point: Its `calibration`.
 
     Returns:
-        As `chest_xray.scoring.score_images` gives it, and `calibrated`: the probability of pneumonia at the expected
-        prevalence, float64 in [0, 1].
+        As `chest_xray.models.inference.score_images` gives it, and `calibrated`: the probability of
+        pneumonia at the expected prevalence, float64 in [0, 1].
     """
     return _add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
 

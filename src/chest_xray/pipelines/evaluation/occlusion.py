@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.models.inference import score_images
 from chest_xray.options import Options
 from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.pipelines.evaluation.robustness import measure
-from chest_xray.resampling import resample_weights
-from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -83,8 +83,8 @@ def predict_occluded(
         occlusion: The central region.
 
     Returns:
-        As `chest_xray.scoring.score_images` gives it, twice, with the column `shown`: "border" or "centre". And the
-        first diseased test image whole, its border and its centre, uint8 of shape (3, height, width).
+        As `chest_xray.models.inference.score_images` gives it, twice, with the column `shown`: "border" or "centre".
+        And the first diseased test image whole, its border and its centre, uint8 of shape (3, height, width).
     """
     import numpy as np
     import pandas as pd

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from chest_xray.pipelines.evaluation.metrics import metrics_at
+from chest_xray.metrics.bootstrap import interval, resample_weights, weighted_auc
+from chest_xray.metrics.summary import metrics_at
+from chest_xray.models.inference import score_images
 from chest_xray.pipelines.evaluation.nodes import Evaluation
-from chest_xray.resampling import interval, resample_weights, weighted_auc
-from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model
 
 UNALTERED = "none"
@@ -23,7 +23,7 @@ AXIS = {  # What the strength of each kind is; see `chest_xray.acquisition.reacq
 
 
 def predict_altered_test(model: Model, altered_test_images: Array, altered_test: DataFrame) -> DataFrame:
-    """Score the test images as they were taken again; see `chest_xray.scoring.score_images`."""
+    """Score the test images as they were taken again; see `chest_xray.models.inference.score_images`."""
     return score_images(model, altered_test_images, altered_test, "altered_test")
 
 
@@ -60,7 +60,7 @@ def measure(predictions: DataFrame, operating_point: dict[str, Any], weights: Ar
     Args:
         predictions: `label`, `logit` and `probability` of each image.
         operating_point: Its `threshold`.
-        weights: How often each image counts in each resample, from `chest_xray.resampling.resample_weights`.
+        weights: How often each image counts in each resample, from `chest_xray.metrics.bootstrap.resample_weights`.
 
     Returns:
         `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.

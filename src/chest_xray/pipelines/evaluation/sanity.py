@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.gradcam import grad_cam
+from chest_xray.metrics.bootstrap import interval, resample_weights
+from chest_xray.models.gradcam import grad_cam
 from chest_xray.options import Options
-from chest_xray.resampling import interval, resample_weights
 from chest_xray.types import Array, DataFrame, Model
 
 

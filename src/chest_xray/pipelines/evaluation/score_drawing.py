@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chest_xray.pipelines.evaluation.calibration import NUM_BINS, expected_calibration_error
-from chest_xray.pipelines.evaluation.decisions import proportion
+from chest_xray.metrics.binary import proportion
+from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
 from chest_xray.pipelines.evaluation.drawing import LOGIT_AXIS, mark_thresholds
 from chest_xray.types import Array, DataFrame, Figure
 

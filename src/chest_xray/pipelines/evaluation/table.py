@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.pipelines.evaluation.metrics import POINTS
+from chest_xray.metrics.summary import POINTS
 from chest_xray.types import DataFrame
 from chest_xray.wording import read_words
 

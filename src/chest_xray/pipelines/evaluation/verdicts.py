@@ -7,7 +7,7 @@ out.
 
 from typing import Any
 
-from chest_xray.pipelines.evaluation.strata import ENOUGH
+from chest_xray.metrics.subgroups import ENOUGH
 
 STRATUM_FIGURES = ("sensitivity", "specificity", "auc")
 Interval = dict[str, Any]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chest_xray.datasets.checkpoint import Checkpoint
-from chest_xray.network import with_precision
+from chest_xray.models.network import with_precision
 from chest_xray.options import InputError
 from chest_xray.types import Array, DataFrame, Model
 

@@ -1,8 +1,8 @@
 """Build a network, show how its training went, and score the images that choices are made on."""
 
-from chest_xray.network import Network, build_network, join_networks
+from chest_xray.models.inference import score_images
+from chest_xray.models.network import Network, build_network, join_networks
 from chest_xray.pipelines.modeling.training import Run
-from chest_xray.scoring import score_images
 from chest_xray.types import Array, DataFrame, Figure, Model
 
 
@@ -15,7 +15,7 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
         run: Its seed gives the first weights.
 
     Returns:
-        A Keras model; see `chest_xray.network.build_network`.
+        A Keras model; see `chest_xray.models.network.build_network`.
     """
     import keras
 
@@ -34,7 +34,7 @@ def ask_twice(trained_model: Model, run: Run) -> Model:
         run: Its `mirror`.
 
     Returns:
-        The network, or one around it whose logit is the mean of the two; see `chest_xray.network.join_networks`.
+        The network, or one around it whose logit is the mean of the two; see `chest_xray.models.network.join_networks`.
     """
     return join_networks([trained_model], mirror=True) if run.mirror else trained_model
 
@@ -68,5 +68,5 @@ def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, d
 
 
 def predict_shifted_validation(model: Model, shifted_images: Array, shifted_validation: DataFrame) -> DataFrame:
-    """Score the validation images as they were taken again; see `chest_xray.scoring.score_images`."""
+    """Score the validation images as they were taken again; see `chest_xray.models.inference.score_images`."""
     return score_images(model, shifted_images, shifted_validation, "shifted_validation")

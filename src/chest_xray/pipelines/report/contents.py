@@ -6,7 +6,7 @@ The words stand in `chest_xray.wording`: `sections`, `figures`, `tables`, and `c
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chest_xray.network import Network
+from chest_xray.models.network import Network
 from chest_xray.options import Options
 from chest_xray.pipelines.data_processing.audit import Audit
 from chest_xray.pipelines.data_processing.prepare import Preparation

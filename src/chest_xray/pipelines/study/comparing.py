@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from chest_xray.differences import METRICS, compare_decisions, interval_over_both, smallest_difference, weigh_metric
+from chest_xray.metrics.bootstrap import interval, resample_weights
+from chest_xray.metrics.comparison import (
+    METRICS,
+    compare_decisions,
+    interval_over_both,
+    smallest_difference,
+    weigh_metric,
+)
 from chest_xray.pipelines.evaluation.nodes import Evaluation
-from chest_xray.resampling import interval, resample_weights
 from chest_xray.types import Array, DataFrame
 
 REFERENCE = "none"  # the arm that every other is compared with
@@ -23,7 +29,7 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
         each metric `value`, the mean over seeds, with `low`, `high` (95%) and `standard_error` over patients and the
         `smallest` difference that so many patients show; `by_seed` and `deviation`; and `both`: low, high and smallest
         over patients and seeds. `mcnemar`: of each arm but none and each seed what
-        `chest_xray.differences.compare_decisions` gives, against none of the same seed.
+        `chest_xray.metrics.comparison.compare_decisions` gives, against none of the same seed.
     """
     runs = _split_by_run(study_predictions)
     sample = next(iter(runs[REFERENCE].values()))

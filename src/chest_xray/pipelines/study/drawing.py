@@ -12,8 +12,8 @@ def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
         study: From `compare_arms`.
         data_source: Printed below the plots.
     """
-    from chest_xray.differences import METRICS
     from chest_xray.figures import GREY, label_axes, new_figure
+    from chest_xray.metrics.comparison import METRICS
 
     arms = list(study["differences"])
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))

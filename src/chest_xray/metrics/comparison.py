@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from chest_xray.resampling import weighted_auc
+from chest_xray.metrics.bootstrap import weighted_auc
 from chest_xray.types import Array
 
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")

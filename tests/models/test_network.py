@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from chest_xray.network import Network, build_network, choose_precision, with_precision, without_sigmoid
+from chest_xray.models.network import Network, build_network, choose_precision, with_precision, without_sigmoid
 from chest_xray.options import InputError
 from tests.builders import TINY_NETWORK, make_pixels
 
@@ -136,7 +136,7 @@ def test_without_a_description_of_the_processor_precision_is_float32(monkeypatch
 
 def test_auto_takes_the_precision_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     for choice in ("mixed_bfloat16", "float32"):
-        monkeypatch.setattr("chest_xray.network.choose_precision", lambda choice=choice: choice)
+        monkeypatch.setattr("chest_xray.models.network.choose_precision", lambda choice=choice: choice)
         network = with_precision(make_network(), "auto")
         assert network.layers[1].dtype_policy.name == choice
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from chest_xray.augment import Augmentation
-from chest_xray.batches import TrainingBatches, image_batches, scale
+from chest_xray.models.augmentation import Augmentation
+from chest_xray.models.input_pipeline import TrainingBatches, image_batches, scale
 from chest_xray.types import Array
 from tests.builders import make_pixels
 

@@ -5,10 +5,10 @@ What each key of the JSON holds is described in docs/metrics.md.
 
 from typing import Any
 
+from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
+from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
+from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
 from chest_xray.options import InputError
-from chest_xray.pipelines.evaluation.calibration import LEAST, error_by_chance, score_probabilities
-from chest_xray.pipelines.evaluation.decisions import PROPORTIONS, count, proportions, rate
-from chest_xray.resampling import interval, weighted_auc, weighted_average_precision
 from chest_xray.types import Array, DataFrame
 
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
@@ -53,7 +53,7 @@ def measure(
 
 
 def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Array]:
-    """Compute `auc` and `pr_auc` of a score in every resample; see `chest_xray.resampling`."""
+    """Compute `auc` and `pr_auc` of a score in every resample; see `chest_xray.metrics.bootstrap`."""
     return {
         "auc": weighted_auc(label, score, weights),
         "pr_auc": weighted_average_precision(label, score, weights),
@@ -69,7 +69,7 @@ def summarise(
         predictions: One row an image, as `predict_test` gives it.
         operating_point: As for `measure`.
         measured: From `measure`: of the images themselves in the first place, then of resamples.
-        strata: From `chest_xray.pipelines.evaluation.strata.stratify`.
+        strata: From `chest_xray.metrics.subgroups.stratify`.
 
     Returns:
         See docs/metrics.md.

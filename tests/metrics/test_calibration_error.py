@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from chest_xray.pipelines.evaluation.calibration import (
+from chest_xray.metrics.calibration_error import (
     error_by_chance,
     expected_calibration_error,
     recalibrate,

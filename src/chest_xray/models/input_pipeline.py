@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.augment import Augmentation, augment
+from chest_xray.models.augmentation import Augmentation, augment
 from chest_xray.types import Array, Dataset, Tensor
 
 

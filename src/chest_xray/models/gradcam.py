@@ -7,9 +7,9 @@ each as large as half a lung, while the last Conv2D before it still has 6 x 6.
 
 from typing import Any, NamedTuple
 
-from chest_xray.network import without_sigmoid
+from chest_xray.models.inference import BATCH_SIZE
+from chest_xray.models.network import without_sigmoid
 from chest_xray.options import InputError
-from chest_xray.scoring import BATCH_SIZE
 from chest_xray.types import Array, Model, Tensor
 
 LEAST_CELLS = 5  # of the shorter side of the layer explained

@@ -8,7 +8,16 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from chest_xray.augment import NUM_DRAWS, Augmentation, _blur, affine_matrices, alter, augment, collimate, warp
+from chest_xray.models.augmentation import (
+    NUM_DRAWS,
+    Augmentation,
+    _blur,
+    affine_matrices,
+    alter,
+    augment,
+    collimate,
+    warp,
+)
 from chest_xray.options import InputError
 from chest_xray.types import Array
 

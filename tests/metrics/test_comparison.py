@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chest_xray.differences import compare_decisions, interval_over_both, smallest_difference, weigh_metric
+from chest_xray.metrics.comparison import compare_decisions, interval_over_both, smallest_difference, weigh_metric
 
 LABEL = np.array([0, 0, 1, 1, 1])
 PROBABILITY = np.array([0.2, 0.7, 0.6, 0.9, 0.1])

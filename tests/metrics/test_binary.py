@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from chest_xray.pipelines.evaluation.decisions import count, proportion, proportions, rate
+from chest_xray.metrics.binary import count, proportion, proportions, rate
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])

@@ -10,8 +10,8 @@ import tensorflow as tf
 from keras import layers
 from scipy import ndimage
 
-from chest_xray.gradcam import grad_cam
-from chest_xray.network import build_network, join_networks, with_precision
+from chest_xray.models.gradcam import grad_cam
+from chest_xray.models.network import build_network, join_networks, with_precision
 from chest_xray.options import InputError
 from chest_xray.pipelines.ensemble.nodes import join_models
 from chest_xray.types import Array, Model

@@ -1,7 +1,7 @@
 """How far probabilities can be taken at their word, in many weightings of the images at once."""
 
-from chest_xray.pipelines.evaluation.decisions import divide
-from chest_xray.resampling import NUM_RESAMPLES
+from chest_xray.metrics.binary import divide
+from chest_xray.metrics.bootstrap import NUM_RESAMPLES
 from chest_xray.types import Array
 
 NUM_BINS = 15

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.evaluation.decisions import proportion
-from chest_xray.pipelines.evaluation.strata import ENOUGH, choose_cuts, measure_picture, name_range, stratify
-from chest_xray.resampling import bootstrap_auc
+from chest_xray.metrics.binary import proportion
+from chest_xray.metrics.bootstrap import bootstrap_auc
+from chest_xray.metrics.subgroups import ENOUGH, choose_cuts, measure_picture, name_range, stratify
 from tests.builders import NONE, make_predictions
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chest_xray.resampling import (
+from chest_xray.metrics.bootstrap import (
     NUM_RESAMPLES,
     bootstrap_auc,
     bootstrap_difference,

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.pipelines.evaluation.decisions import count, proportion
-from chest_xray.resampling import bootstrap_auc
+from chest_xray.metrics.binary import count, proportion
+from chest_xray.metrics.bootstrap import bootstrap_auc
 from chest_xray.types import Array, DataFrame
 
 ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from chest_xray.network import build_network
-from chest_xray.scoring import score_images
+from chest_xray.models.inference import score_images
+from chest_xray.models.network import build_network
 from tests.builders import TINY_NETWORK, make_pixels, make_split
 
 

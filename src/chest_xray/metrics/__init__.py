@@ -1,0 +1,1 @@
+"""How good predictions are: rates, calibration, subgroups and comparisons, with intervals over patients."""
