@@ -1,8 +1,11 @@
 """What every group of parameters has in common: checked before the first node runs, and never changed after."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+UnitInterval = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class InputError(ValueError):

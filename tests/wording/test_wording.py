@@ -13,12 +13,11 @@ import yaml
 
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions as comparing
-from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.evaluation import scrutiny as scrutinising
 from chest_xray.pipelines.report.contents import read_options
 from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
 from chest_xray.pipelines.report.verdict import judge
 from chest_xray.pipelines.study import conclusions as studying
+from chest_xray.reporting import conclusions, robustness_findings
 from chest_xray.wording import Finding, Language, Name, languages, read_words, render, say, say_given
 from tests.builders import (
     NONE,
@@ -30,8 +29,8 @@ from tests.builders import (
     make_study,
     sure,
 )
-from tests.pipelines.evaluation.test_scrutiny import make_map_sanity, make_occlusion_table, make_robustness_table
 from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
+from tests.reporting.test_robustness_findings import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
 ENGLISH = read_words("en")
@@ -121,11 +120,11 @@ def of_two_runs() -> Iterator[Finding]:
 
 def of_a_scrutiny() -> Iterator[Finding]:
     for verdict in ("depends", "does_not_depend", "undecided"):
-        yield from scrutinising.judge_maps(make_map_sanity(verdict))
+        yield from robustness_findings.find_about_maps(make_map_sanity(verdict))
     for border, centre in ((0.8, 0.8), (0.5, 0.95)):
-        yield from scrutinising.judge_occlusion(make_occlusion_table(border, centre))
-    yield from scrutinising.judge_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
-    yield from scrutinising.judge_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
+        yield from robustness_findings.find_about_occlusion(make_occlusion_table(border, centre))
+    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
+    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
 
 
 def of_a_study() -> Iterator[Finding]:

@@ -3,17 +3,28 @@
 What each key of the JSON holds is described in docs/metrics.md.
 """
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
-from chest_xray.options import InputError
+from chest_xray.options import InputError, Options, Seed, UnitInterval
 from chest_xray.types import Array, DataFrame
 
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
 POINTS = ("at_half", "at_chosen", "at_other")
+
+
+class Evaluation(Options):
+    """How the test split is judged."""
+
+    seed: Seed
+    realistic_prevalence: UnitInterval
+    aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
+    size_quantiles: tuple[UnitInterval, ...]
 
 
 def thresholds_of(operating_point: dict[str, Any]) -> dict[str, float]:

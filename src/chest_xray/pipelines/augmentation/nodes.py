@@ -4,9 +4,9 @@ from typing import Any
 
 from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
 from chest_xray.metrics.comparison import METRICS, compare_decisions, smallest_difference, weigh_metric
+from chest_xray.metrics.summary import Evaluation
 from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions
-from chest_xray.pipelines.evaluation.nodes import Evaluation
 from chest_xray.types import DataFrame, Figure
 from chest_xray.wording import Finding, Language, render
 

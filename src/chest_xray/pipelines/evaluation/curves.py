@@ -7,7 +7,7 @@ of what the resamples show there (Macskassy, Provost and Rosset 2005, on ROC ban
 from collections.abc import Iterator
 
 from chest_xray.metrics.bootstrap import resample_weights
-from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.metrics.summary import Evaluation
 from chest_xray.types import Array, DataFrame
 
 NUM_PLACES = 201  # where a band is computed; between them it is straight

@@ -1,36 +1,25 @@
 """Open the test split: predictions, metrics, figures, and conclusions that the numbers support."""
 
 import logging
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     SCHEMA_VERSION,
+    Evaluation,
     measure,
     measure_gap,
     require_both_classes,
     summarise,
 )
 from chest_xray.models.inference import score_images
-from chest_xray.options import Options
-from chest_xray.pipelines.evaluation import conclusions
-from chest_xray.pipelines.modeling.operating_point import UnitInterval, calibrate
+from chest_xray.pipelines.modeling.operating_point import calibrate
+from chest_xray.reporting import conclusions
 from chest_xray.types import Array, DataFrame, Model
 from chest_xray.wording import Finding, Language, render
 
 logger = logging.getLogger(__name__)
-
-
-class Evaluation(Options):
-    """How the test split is judged."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
-    realistic_prevalence: UnitInterval
-    aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
-    size_quantiles: tuple[UnitInterval, ...]
 
 
 def predict_test(

@@ -5,18 +5,14 @@ from typing import Any
 
 from kedro.pipeline import Node, Pipeline
 
+from chest_xray.pipelines import robustness
 from chest_xray.pipelines.evaluation import (
     curves,
     drawing,
-    gallery,
     keras_check,
     nodes,
     null_baseline,
-    occlusion,
-    robustness,
-    sanity,
     score_drawing,
-    scrutiny,
     table,
     threshold_drawing,
 )
@@ -81,12 +77,11 @@ def create_pipeline(run: str) -> Pipeline:
                 "conclusions",
                 name="write_conclusions",
             ),
-            *_create_scrutiny(),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split", "header_rule", "altered_test", "altered_test_images"},
-        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion"},
-    )
+        inputs={"prepared_images", "image_split", "header_rule"},
+        parameters={"evaluation", "data_source", "language"},
+    ) + robustness.create_pipeline(run)
 
 
 def _create_figures(predictions: list[str]) -> list[Node]:
@@ -106,77 +101,5 @@ def _create_figures(predictions: list[str]) -> list[Node]:
         *(
             Node(function, [*inputs, "metrics", "params:data_source"], name, name=function.__name__)
             for name, (function, inputs) in drawn.items()
-        ),
-    ]
-
-
-def _create_scrutiny() -> list[Node]:
-    """What the network looks at, and how much alteration it bears."""
-    return [
-        Node(
-            gallery.select_cases,
-            ["test_predictions", "image_split", "operating_point", "params:gallery"],
-            "gallery_cases",
-            name="select_cases",
-        ),
-        Node(
-            gallery.draw_gallery,
-            ["model", "prepared_images", "gallery_cases", "params:data_source"],
-            ["false_negatives", "false_positives", "typical_decisions"],
-            name="draw_gallery",
-        ),
-        Node(
-            sanity.check_maps,
-            ["model", "prepared_images", "image_split", "params:map_sanity"],
-            "map_sanity",
-            name="check_maps",
-        ),
-        Node(
-            occlusion.predict_occluded,
-            ["model", "prepared_images", "image_split", "params:occlusion"],
-            ["occluded_predictions", "occluded_examples"],
-            name="predict_occluded",
-        ),
-        Node(
-            occlusion.measure_occlusion,
-            ["test_predictions", "occluded_predictions", "operating_point", "params:evaluation"],
-            "occlusion_table",
-            name="measure_occlusion",
-        ),
-        Node(
-            occlusion.draw_occlusion,
-            ["occluded_examples", "occlusion_table", "params:data_source"],
-            "occlusion_figure",
-            name="draw_occlusion",
-        ),
-        Node(
-            robustness.predict_altered_test,
-            ["model", "altered_test_images", "altered_test"],
-            "altered_predictions",
-            name="predict_altered_test",
-        ),
-        Node(
-            robustness.measure_robustness,
-            ["altered_predictions", "operating_point", "params:evaluation"],
-            "robustness_table",
-            name="measure_robustness",
-        ),
-        Node(
-            robustness.draw_robustness,
-            ["robustness_table", "params:data_source"],
-            "robustness_figure",
-            name="draw_robustness",
-        ),
-        Node(
-            scrutiny.find_scrutiny,
-            ["map_sanity", "occlusion_table", "robustness_table"],
-            "found_scrutiny",
-            name="find_scrutiny",
-        ),
-        Node(
-            scrutiny.write_scrutiny,
-            ["found_scrutiny", "operating_point", "params:data_source", "params:language"],
-            "scrutiny",
-            name="write_scrutiny",
         ),
     ]

@@ -1,14 +1,10 @@
 """Where the decision threshold lies and what a score means, chosen on validation under shift alone."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
-
-from chest_xray.options import InputError, Options
+from chest_xray.options import InputError, Options, UnitInterval
 from chest_xray.pipelines.modeling.training import Run
 from chest_xray.types import Array, DataFrame, Series
-
-UnitInterval = Annotated[float, Field(gt=0, lt=1)]
 
 LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from chest_xray.pipelines.augmentation.nodes import find_comparison
 from chest_xray.pipelines.evaluation.nodes import find_conclusions
-from chest_xray.pipelines.evaluation.scrutiny import find_scrutiny
 from chest_xray.pipelines.report import contents, protocol
 from chest_xray.pipelines.report.blocks import (
     Section,
@@ -19,6 +18,7 @@ from chest_xray.pipelines.report.blocks import (
 from chest_xray.pipelines.report.environment import tabulate_record, tabulate_seeds
 from chest_xray.pipelines.report.summary import summarise_runs
 from chest_xray.pipelines.report.verdict import judge, judge_augmentation
+from chest_xray.pipelines.robustness.nodes import find_scrutiny
 from chest_xray.wording import say, say_given
 
 Evidence = Mapping[str, Any]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-from chest_xray.pipelines.evaluation.conclusions import BAR
-from chest_xray.pipelines.evaluation.verdicts import above, flatters
+from chest_xray.reporting.conclusions import BAR
+from chest_xray.reporting.evidence import above, flatters
 from chest_xray.wording import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]

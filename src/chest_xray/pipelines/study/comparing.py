@@ -10,7 +10,7 @@ from chest_xray.metrics.comparison import (
     smallest_difference,
     weigh_metric,
 )
-from chest_xray.pipelines.evaluation.nodes import Evaluation
+from chest_xray.metrics.summary import Evaluation
 from chest_xray.types import Array, DataFrame
 
 REFERENCE = "none"  # the arm that every other is compared with

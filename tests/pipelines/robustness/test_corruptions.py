@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.metrics.bootstrap import bootstrap_auc
-from chest_xray.pipelines.evaluation.robustness import AXIS, draw_robustness, measure_robustness, predict_altered_test
+from chest_xray.pipelines.robustness.nodes import AXIS, draw_robustness, measure_robustness, predict_altered_test
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
 

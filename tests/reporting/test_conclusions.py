@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chest_xray.pipelines.evaluation.conclusions import (
+from chest_xray.reporting.conclusions import (
     how_well,
     validation_and_test,
     what_a_probability_is_worth,
@@ -12,7 +12,7 @@ from chest_xray.pipelines.evaluation.conclusions import (
     what_to_try,
     where_it_fails,
 )
-from chest_xray.pipelines.evaluation.verdicts import above, flatters, side_of, weaker_aetiology
+from chest_xray.reporting.evidence import above, flatters, side_of, weaker_aetiology
 from tests.builders import NONE, counted, interval, make_header_metrics, make_run_metrics, make_stratum, sure
 
 FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "best_was_last": False}

@@ -10,42 +10,21 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chest_xray.metrics.bootstrap import interval, resample_weights
-from chest_xray.models.gradcam import grad_cam
-from chest_xray.options import Options
-from chest_xray.types import Array, DataFrame, Model
+from chest_xray.options import Options, Seed
+from chest_xray.types import Array, Model
 
 
-class Sanity(Options):
+class MapSanity(Options):
     """On how many test images the maps are tested, and how alike they may stay."""
 
     num_images: Annotated[int, Field(ge=1)]
     least_maps: Annotated[int, Field(ge=1)]
     most_alike: Annotated[float, Field(gt=0, lt=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
-
-
-def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: Sanity) -> dict[str, Any]:
-    """Test the Grad-CAM maps of a sample of test images.
-
-    Args:
-        model: The trained network; not changed.
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        sanity: Size of the sample, seed, and the rule of the verdict.
-
-    Returns:
-        As `compare_maps` gives it.
-    """
-    import numpy as np
-
-    rng = np.random.default_rng(sanity.seed)
-    test = rng.permutation(np.flatnonzero(image_split["subset"] == "test"))[: sanity.num_images]
-    images = prepared_images[np.sort(test)].astype(np.float32)[..., None] / 255
-    return compare_maps(model, images, grad_cam, sanity)
+    seed: Seed
 
 
 def compare_maps(
-    model: Model, images: Array, explain: Callable[[Model, Array], Array], sanity: Sanity
+    model: Model, images: Array, explain: Callable[[Model, Array], Array], sanity: MapSanity
 ) -> dict[str, Any]:
     """Compare the maps of a network with those after its weights were shuffled, layer after layer, from the top down.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.pipelines.evaluation.verdicts import (
+from chest_xray.reporting.evidence import (
     STRATUM_FIGURES,
     above,
     comparable_strata,

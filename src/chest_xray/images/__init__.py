@@ -1,0 +1,1 @@
+"""Radiographs as pictures: what is done to them before a network sees them."""

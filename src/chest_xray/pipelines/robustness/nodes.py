@@ -1,0 +1,362 @@
+"""What the network looks at, and how much alteration of an image it tolerates.
+
+A network that still ranks children right when it sees no lung reads something else: the frame of the picture, the arms,
+letters in a corner, how the picture was cut.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
+from chest_xray.metrics.bootstrap import interval, resample_weights, weighted_auc
+from chest_xray.metrics.summary import Evaluation, metrics_at
+from chest_xray.models.gradcam import grad_cam
+from chest_xray.models.inference import score_images
+from chest_xray.models.map_sanity import MapSanity, compare_maps
+from chest_xray.options import Options
+from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
+from chest_xray.reporting.robustness_findings import (
+    UNALTERED,
+    find_about_maps,
+    find_about_occlusion,
+    find_about_robustness,
+)
+from chest_xray.types import Array, DataFrame, Figure, Model
+from chest_xray.wording import Finding, Language, render
+
+SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
+NUM_COLUMNS = 4  # panels beside each other
+AXIS = {  # What the strength of each kind is; see `chest_xray.acquisition.reacquire`.
+    "blur": "standard deviation, px of 256",
+    "noise": "standard deviation, of 0 to 1",
+    "contrast": "share lost",
+    "gamma": "logarithm of the exponent",
+    "jpeg": "quality",
+    "tilt": "degrees",
+    "crop": "share of either side cut off",
+    "collimation": "share of one side cut off",
+}
+
+
+class Gallery(Options):
+    """How many images of each group are shown."""
+
+    max_false_negatives: Annotated[int, Field(ge=1, le=500)]
+    num_false_positives: Annotated[int, Field(ge=1, le=500)]
+    num_typical: Annotated[int, Field(ge=1, le=500)]
+
+
+def select_cases(
+    test_predictions: DataFrame, image_split: DataFrame, operating_point: dict[str, Any], gallery: Gallery
+) -> DataFrame:
+    """Choose the test images to look at.
+
+    Args:
+        test_predictions: One row a test image, in the order of `image_split`.
+        image_split: One row an image, in the order of the prepared images.
+        operating_point: The run's title and `threshold`.
+        gallery: How many of each group.
+
+    Returns:
+        One row an image: `run` (its title), `decision` ("false_negative", "false_positive", "true_positive",
+        "true_negative"), `of` (how many there are of it), `path`, `aetiology`, `probability` (the score), `threshold`,
+        and `row` of the prepared images. False negatives come with the lowest score first, false positives with the
+        highest; of the right ones those nearest to their median.
+    """
+    import numpy as np
+    import pandas as pd
+
+    called = test_predictions["probability"] >= operating_point["threshold"]
+    table = test_predictions.assign(
+        row=np.flatnonzero(image_split["subset"] == "test"),
+        run=operating_point["run"],
+        threshold=operating_point["threshold"],
+        decision=np.where(
+            test_predictions["label"] == 1,
+            np.where(called, "true_positive", "false_negative"),
+            np.where(called, "false_positive", "true_negative"),
+        ),
+    )
+    chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in GROUPS]
+    columns = ["run", "decision", "of", "path", "aetiology", "probability", "threshold", "row"]
+    return pd.concat(chosen, ignore_index=True)[columns]
+
+
+def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
+    group = group.assign(of=len(group))
+    if decision == "false_negative":
+        return group.sort_values("logit").head(gallery.max_false_negatives)
+    if decision == "false_positive":
+        return group.sort_values("logit", ascending=False).head(gallery.num_false_positives)
+    distance = (group["logit"] - group["logit"].median()).abs()
+    return group.loc[distance.sort_values(kind="stable").index].head(gallery.num_typical)
+
+
+def draw_gallery(
+    model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str
+) -> tuple[Figure, Figure, Figure]:
+    """Lay Grad-CAM maps over the chosen images, as the network sees them.
+
+    Args:
+        model: The trained network.
+        prepared_images: uint8 of shape (images, height, width).
+        gallery_cases: From `select_cases`.
+        data_source: Printed below the pictures.
+
+    Returns:
+        False negatives, false positives, and those got right, as many rows as it takes.
+    """
+    import numpy as np
+
+    pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
+    maps = grad_cam(model, pixels.astype(np.float32)[..., None] / 255)
+    pages = []
+    for decisions in (["false_negative"], ["false_positive"], ["true_positive", "true_negative"]):
+        shown = gallery_cases["decision"].isin(decisions).to_numpy()
+        title = "\n".join([describe_cases(gallery_cases, decisions), LEGEND])
+        pages.append(draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source))
+    return pages[0], pages[1], pages[2]
+
+
+def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> dict[str, Any]:
+    """Test the Grad-CAM maps of a sample of test images.
+
+    Args:
+        model: The trained network; not changed.
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        sanity: Size of the sample, seed, and the rule of the verdict.
+
+    Returns:
+        See `chest_xray.models.map_sanity.compare_maps`.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(sanity.seed)
+    test = rng.permutation(np.flatnonzero(image_split["subset"] == "test"))[: sanity.num_images]
+    images = prepared_images[np.sort(test)].astype(np.float32)[..., None] / 255
+    return compare_maps(model, images, grad_cam, sanity)
+
+
+def predict_occluded(
+    model: Model, prepared_images: Array, image_split: DataFrame, occlusion: Occlusion
+) -> tuple[DataFrame, Array]:
+    """Score the test images with their centre covered, and with all but their centre covered.
+
+    Args:
+        model: The trained network.
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        occlusion: The central region.
+
+    Returns:
+        As `chest_xray.models.inference.score_images` gives it, twice, with the column `shown`: "border" or "centre".
+        And the first diseased test image whole, its border and its centre, uint8 of shape (3, height, width).
+    """
+    import numpy as np
+    import pandas as pd
+
+    inside = central_region(prepared_images.shape[1:], occlusion)
+    views: dict[str, Any] = {
+        "border": CoveredImages(prepared_images, inside),
+        "centre": CoveredImages(prepared_images, ~inside),
+    }
+    scored = [score_images(model, view, image_split, "test").assign(shown=name) for name, view in views.items()]
+    is_example = (image_split["subset"] == "test") & (image_split["label"] == 1)
+    example = np.flatnonzero(is_example)[:1]
+    return pd.concat(scored, ignore_index=True), np.concatenate(
+        [each[example] for each in (prepared_images, *views.values())]
+    )
+
+
+def measure_occlusion(
+    test_predictions: DataFrame,
+    occluded_predictions: DataFrame,
+    operating_point: dict[str, Any],
+    evaluation: Evaluation,
+) -> DataFrame:
+    """Measure what is left of accuracy and AUC.
+
+    The threshold was chosen on whole pictures, so that AUC tells more of what a covered one still says: 0.5 is chance.
+
+    Args:
+        test_predictions: One row a test image, seen whole.
+        occluded_predictions: From `predict_occluded`.
+        operating_point: The run's title and `threshold`.
+        evaluation: Seed of the bootstrap.
+
+    Returns:
+        One row a view: `run`, `shown` ("whole", "border", "centre"), and what `measure_robustness` gives of it.
+    """
+    import pandas as pd
+
+    weights = resample_weights(test_predictions["group"].to_numpy(), evaluation.seed)
+    views = {"whole": test_predictions, **dict(iter(occluded_predictions.groupby("shown", sort=False)))}
+    rows = [
+        {"run": operating_point["run"], "shown": name, **_measure_condition(table, operating_point, weights)}
+        for name, table in views.items()
+    ]
+    return pd.DataFrame(rows).round(4)
+
+
+def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
+    """Show one test image in each view, and above it what the network makes of all of them.
+
+    Args:
+        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
+        occlusion_table: From `measure_occlusion`.
+        data_source: Printed below the pictures.
+    """
+    from chest_xray.figures import new_figure, show_image
+
+    figure, axes = new_figure(data_source, columns=3, width=8.2, height=3.7)
+    rows = occlusion_table.to_dict("records")
+    figure.suptitle(f"What is left to see, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
+    for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
+        auc = f"AUC {row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
+        show_image(place, pixels, f"{SHOWN[row['shown']]}\n{auc}\naccuracy {row['accuracy']:.3f}")
+    return figure
+
+
+def predict_altered_test(model: Model, altered_test_images: Array, altered_test: DataFrame) -> DataFrame:
+    """Score the test images as they were taken again; see `chest_xray.models.inference.score_images`."""
+    return score_images(model, altered_test_images, altered_test, "altered_test")
+
+
+def measure_robustness(
+    altered_predictions: DataFrame, operating_point: dict[str, Any], evaluation: Evaluation
+) -> DataFrame:
+    """Measure each condition at the chosen threshold, and over all thresholds.
+
+    Args:
+        altered_predictions: `label`, `logit`, `probability`, `group`, `kind` and `strength`, a row an image and
+            condition.
+        operating_point: The run's title and `threshold`, chosen on validation under shift.
+        evaluation: Seed of the bootstrap, whose draws of patients are the same for all conditions.
+
+    Returns:
+        One row a kind and strength, in their order, kind "none" among them: `run` (its title), `kind`, `strength`, `n`
+        (images), `threshold`, and of `accuracy`, `sensitivity`, `specificity` (Wilson) and `auc` (bootstrap over
+        patients) the value, and with `_low` and `_high` the 95% interval, all in [0, 1].
+    """
+    import pandas as pd
+
+    conditions = altered_predictions.groupby(["kind", "strength"], sort=False)
+    weights = resample_weights(next(iter(conditions))[1]["group"].to_numpy(), evaluation.seed)
+    rows = [
+        {
+            "run": operating_point["run"],
+            "kind": kind,
+            "strength": strength,
+            **_measure_condition(part, operating_point, weights),
+        }
+        for (kind, strength), part in conditions
+    ]
+    return pd.DataFrame(rows).round(4)
+
+
+def _measure_condition(predictions: DataFrame, operating_point: dict[str, Any], weights: Array) -> dict[str, Any]:
+    """Lay out what is measured of the same images in one condition.
+
+    Args:
+        predictions: `label`, `logit` and `probability` of each image.
+        operating_point: Its `threshold`.
+        weights: How often each image counts in each resample, from `chest_xray.metrics.bootstrap.resample_weights`.
+
+    Returns:
+        `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.
+    """
+    import numpy as np
+
+    label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
+    whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
+    found = metrics_at(predictions, operating_point["threshold"])
+    figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
+    figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
+    names = {"value": "", "low": "_low", "high": "_high"}
+    columns = {f"{name}{end}": figure[key] for name, figure in figures.items() for key, end in names.items()}
+    return {"n": len(predictions), "threshold": found["threshold"], **columns}
+
+
+def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
+    """Show accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
+
+    Args:
+        robustness_table: From `measure_robustness`.
+        data_source: Printed below the plots.
+
+    Returns:
+        A panel a kind, alteration growing to the right, bars for the 95% intervals.
+    """
+    from chest_xray.figures import label_axes, new_figure
+
+    is_unaltered = robustness_table["kind"] == UNALTERED
+    altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
+    num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
+    figure, axes = new_figure(data_source, columns=NUM_COLUMNS, rows=num_rows, width=8.2, height=1 + 2.2 * num_rows)
+    floor = min(0.5, robustness_table[["accuracy_low", "auc_low"]].min().min()) - 0.02
+    for place in axes.flat:
+        place.set_visible(False)
+    for place, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
+        place.set_visible(True)
+        _draw_kind(place, rows, unaltered)
+        label_axes(place, str(kind), (AXIS[str(kind)], ""))
+        place.set_ylim(floor, 1.02)
+        place.tick_params(labelsize=8, labelleft=place.get_subplotspec().is_first_col())
+        place.xaxis.label.set_size(8)
+    title = f"Test images taken again, {unaltered['run']}: n = {unaltered['n']} each, 95% intervals"
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title=title, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
+    from chest_xray.figures import BLUE, ORANGE
+
+    steps = range(len(rows))
+    accuracy = f"accuracy at {unaltered['threshold']:.3f}"
+    for name, label, colour, marker in (("accuracy", accuracy, BLUE, "o"), ("auc", "AUC", ORANGE, "s")):
+        ends = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
+        place.axhline(unaltered[name], color=colour, linestyle=":", linewidth=1, label=f"{label.split()[0]}, unaltered")
+        place.errorbar(steps, rows[name], ends, marker=marker, markersize=4, color=colour, elinewidth=1, label=label)
+    place.set_xticks(list(steps), [f"{strength:g}" for strength in rows["strength"]])
+    place.margins(x=0.15)
+
+
+def find_scrutiny(
+    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+) -> dict[str, list[Finding]]:
+    """Find what the numbers say of where the network looks, and of how much alteration it bears.
+
+    Args:
+        map_sanity: From `check_maps`.
+        occlusion_table: One row a view, from `measure_occlusion`.
+        robustness_table: One row a kind and strength, from `measure_robustness`.
+
+    Returns:
+        From the key of a heading to what stands below it.
+    """
+    return {
+        "maps": list(find_about_maps(map_sanity)),
+        "occlusion": list(find_about_occlusion(occlusion_table)),
+        "robustness": list(find_about_robustness(robustness_table)),
+    }
+
+
+def write_scrutiny(
+    found_scrutiny: dict[str, list[Finding]], operating_point: dict[str, Any], data_source: str, language: Language
+) -> str:
+    """Write what was found as a page.
+
+    Args:
+        found_scrutiny: From `find_scrutiny`.
+        operating_point: Of the run; its title stands on the page.
+        data_source: Stands on the page.
+        language: Of the page.
+
+    Returns:
+        Markdown.
+    """
+    about = {"data_source": data_source, "run": operating_point["run"]}
+    return render("scrutiny_title", found_scrutiny, about, language.root)

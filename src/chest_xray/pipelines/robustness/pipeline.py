@@ -1,0 +1,86 @@
+"""Checks of one run: explanations, occlusion and corrupted test images."""
+
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.pipelines.robustness import nodes
+
+
+def create_pipeline(run: str) -> Pipeline:
+    """Wire the checks of one run.
+
+    Args:
+        run: The same name that its modeling and evaluation pipelines have.
+    """
+    return Pipeline(
+        [
+            Node(
+                nodes.select_cases,
+                ["test_predictions", "image_split", "operating_point", "params:gallery"],
+                "gallery_cases",
+                name="select_cases",
+            ),
+            Node(
+                nodes.draw_gallery,
+                ["model", "prepared_images", "gallery_cases", "params:data_source"],
+                ["false_negatives", "false_positives", "typical_decisions"],
+                name="draw_gallery",
+            ),
+            Node(
+                nodes.check_maps,
+                ["model", "prepared_images", "image_split", "params:map_sanity"],
+                "map_sanity",
+                name="check_maps",
+            ),
+            Node(
+                nodes.predict_occluded,
+                ["model", "prepared_images", "image_split", "params:occlusion"],
+                ["occluded_predictions", "occluded_examples"],
+                name="predict_occluded",
+            ),
+            Node(
+                nodes.measure_occlusion,
+                ["test_predictions", "occluded_predictions", "operating_point", "params:evaluation"],
+                "occlusion_table",
+                name="measure_occlusion",
+            ),
+            Node(
+                nodes.draw_occlusion,
+                ["occluded_examples", "occlusion_table", "params:data_source"],
+                "occlusion_figure",
+                name="draw_occlusion",
+            ),
+            Node(
+                nodes.predict_altered_test,
+                ["model", "altered_test_images", "altered_test"],
+                "altered_predictions",
+                name="predict_altered_test",
+            ),
+            Node(
+                nodes.measure_robustness,
+                ["altered_predictions", "operating_point", "params:evaluation"],
+                "robustness_table",
+                name="measure_robustness",
+            ),
+            Node(
+                nodes.draw_robustness,
+                ["robustness_table", "params:data_source"],
+                "robustness_figure",
+                name="draw_robustness",
+            ),
+            Node(
+                nodes.find_scrutiny,
+                ["map_sanity", "occlusion_table", "robustness_table"],
+                "found_scrutiny",
+                name="find_scrutiny",
+            ),
+            Node(
+                nodes.write_scrutiny,
+                ["found_scrutiny", "operating_point", "params:data_source", "params:language"],
+                "scrutiny",
+                name="write_scrutiny",
+            ),
+        ],
+        namespace=run,
+        inputs={"prepared_images", "image_split", "altered_test", "altered_test_images"},
+        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion"},
+    )

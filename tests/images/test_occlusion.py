@@ -1,0 +1,51 @@
+"""Covering hides what it should, keeps what it should, and tells nothing of what it hides."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chest_xray.images.occlusion import Occlusion, central_region, cover
+from tests.builders import make_pixels
+
+
+def make_occlusion(**changes: Any) -> Occlusion:
+    return Occlusion.model_validate({"shape": "box", "width": 0.5, "height": 0.5, **changes})
+
+
+def test_a_box_covers_its_shares_of_the_sides_from_the_middle() -> None:
+    expected = np.zeros((8, 12), bool)
+    expected[2:6, 4:8] = True  # half of 8 rows, a third of 12 columns
+    np.testing.assert_array_equal(central_region((8, 12), make_occlusion(width=1 / 3)), expected)
+
+
+def test_an_ellipse_leaves_the_corners_of_its_box() -> None:
+    found = central_region((8, 8), make_occlusion(shape="ellipse", width=0.99, height=0.99))
+    # The middles of a row lie at 1/8, 3/8, 5/8, 7/8 of the half side: (7/8, 5/8) is 1.075 away and out, (7/8, 3/8) in.
+    assert found[0].tolist() == [False, False, True, True, True, True, False, False]
+    assert found[1].tolist() == [False] + [True] * 6 + [False]
+    assert found[3].all()
+    np.testing.assert_array_equal(found, found[::-1, ::-1])
+
+
+def test_what_is_not_hidden_stays_and_what_is_gets_the_mean_of_the_rest() -> None:
+    pixels, hidden = make_pixels(3, 8, 8), central_region((8, 8), make_occlusion())
+    before = pixels.copy()
+    covered = cover(pixels, hidden)
+    assert covered.dtype == np.uint8
+    np.testing.assert_array_equal(covered[:, ~hidden], pixels[:, ~hidden])
+    for image, original in zip(covered, pixels, strict=True):
+        assert set(image[hidden]) == {round(original[~hidden].mean())}
+    np.testing.assert_array_equal(pixels, before)
+
+
+def test_a_covered_picture_tells_nothing_of_what_it_hides() -> None:
+    pixels, hidden = make_pixels(1, 8, 8), central_region((8, 8), make_occlusion())
+    brighter = np.where(hidden, 255, pixels).astype(np.uint8)
+    np.testing.assert_array_equal(cover(pixels, hidden), cover(brighter, hidden))
+
+
+@pytest.mark.parametrize("width", [0.0, 1.0])
+def test_a_region_of_nothing_or_of_everything_is_refused(width: float) -> None:
+    with pytest.raises(ValueError, match=f"width: received {width}"):
+        make_occlusion(width=width)

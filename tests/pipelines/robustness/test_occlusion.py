@@ -1,0 +1,50 @@
+"""Each view of a test image is scored, measured and drawn for itself."""
+
+import numpy as np
+import pandas as pd
+
+from chest_xray.pipelines.robustness.nodes import draw_occlusion, measure_occlusion, predict_occluded
+from chest_xray.types import Array
+from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
+from tests.images.test_occlusion import make_occlusion
+from tests.pipelines.evaluation.test_nodes import make_grey_reader
+
+
+def make_pictures() -> Array:
+    """Four images of 8 x 8 whose centres are black, white, black, white and whose borders are all of grey 100."""
+    pixels = np.full((4, 8, 8), 100, np.uint8)
+    pixels[:, 2:6, 2:6] = np.array([0, 255, 0, 255], np.uint8)[:, None, None]
+    return pixels
+
+
+def test_the_network_sees_the_border_alone_and_the_centre_alone() -> None:
+    split = make_split([0, 1, 0, 1], ["train", "test", "test", "test"])
+    table, examples = predict_occluded(make_grey_reader(4, 0.5), make_pictures(), split, make_occlusion())
+    assert table["shown"].tolist() == ["border"] * 3 + ["centre"] * 3
+    assert table["label"].tolist() == [1, 0, 1] * 2
+    # Even pictures: of the border's grey, or of the centre's.
+    greys = np.array([100, 100, 100, 255, 0, 255]) / 255
+    np.testing.assert_allclose(table["logit"], 4 * (greys - 0.5), rtol=1e-5, atol=1e-5)
+    assert examples.shape == (3, 8, 8)
+    np.testing.assert_array_equal(examples[0], make_pictures()[1])  # the first diseased test image
+    assert set(examples[1].ravel()) == {100}
+    assert set(examples[2].ravel()) == {255}
+
+
+def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
+    whole = make_predictions([0, 1, 1], [0.1, 0.6, 0.9])
+    views = {"border": [0.5, 0.5, 0.5], "centre": [0.7, 0.6, 0.9]}
+    occluded = [make_predictions([0, 1, 1], scores).assign(shown=name) for name, scores in views.items()]
+    table = measure_occlusion(whole, pd.concat(occluded), make_point(0.6), make_evaluation(seed=1))
+    assert table["shown"].tolist() == ["whole", "border", "centre"]
+    assert table["n"].tolist() == [3, 3, 3]
+    assert table["accuracy"].tolist() == [1.0, 0.3333, 0.6667]
+    assert table["auc"].tolist() == [1.0, 0.5, 0.5]  # all alike; one pair right and one wrong
+    assert set(table["run"]) == {TITLE}
+    figure = draw_occlusion(make_pictures()[:3], table, "phantoms")
+    assert figure.get_supxlabel() == "Data: phantoms"
+    assert figure.get_suptitle() == f"What is left to see, {TITLE}: n = 3; AUC 0.5 is chance"
+    titles = [place.get_title().splitlines() for place in axes_of(figure)]
+    assert [lines[0] for lines in titles] == ["the whole picture", "the border alone", "the centre alone"]
+    assert titles[1][1].startswith("AUC 0.500 (")
+    assert titles[2][2] == "accuracy 0.667"
