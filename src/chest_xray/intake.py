@@ -10,6 +10,9 @@ from chest_xray.integrity import describe_image
 from chest_xray.radiographs import open_file
 from chest_xray.types import Array
 
+FORMATS = ("JPEG", "PNG")
+START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is always followed by 0
+
 
 def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
     """Read one image, whatever is in the file.
@@ -33,6 +36,28 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
         return "unsupported_dicom", str(error)
     except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
         return "undecodable", f"{type(error).__name__}: {error}"
+
+
+def estimate_work(data: bytes) -> float:
+    """Estimate from its header what decoding a file costs.
+
+    Args:
+        data: The whole file.
+
+    Returns:
+        Pixels that have to be computed: those of the picture, for a progressive JPEG times the scans that each refine
+        all of them, for DICOM the bytes of the file. 0 where it is no picture, which costs nothing.
+    """
+    from PIL import Image
+
+    if tell_dicom(data):
+        return len(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            scans = data.count(START_OF_SCAN) if image.info.get("progressive") else 1
+            return float(image.width * image.height * max(scans, 1))
+    except Exception:  # Whatever is wrong with it, decoding will say.
+        return 0
 
 
 def _read_file(path: str) -> bytes:

@@ -67,7 +67,7 @@ class Predictor:
     ):
         self.contract, self.fingerprint = contract, fingerprint
         self._familiarity, self._logits = familiarity, logits
-        self._limits = contract["acceptance"]["limits"]
+        self.limits: dict[str, float] = contract["acceptance"]["limits"]
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
@@ -96,7 +96,7 @@ class Predictor:
 
     def limit_megapixels(self, most: float) -> None:
         """Decode no larger images than these, whatever the contract allows."""
-        self._limits = {**self._limits, "max_megapixels": min(most, self._limits["max_megapixels"])}
+        self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
 
     def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
         """Answer for files.
@@ -126,7 +126,7 @@ class Predictor:
         Returns:
             uint8 of shape (height, width), or the refusal.
         """
-        found = prepare_file(source, self.contract["input"]["preparation"], self._limits)
+        found = prepare_file(source, self.contract["input"]["preparation"], self.limits)
         return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
     def score(self, pixels: Array) -> list[Prediction]:
@@ -151,10 +151,10 @@ class Predictor:
         return [self._say(*row) for row in zip(calibrated.tolist(), diseased.tolist(), distances.tolist(), strict=True)]
 
     def _say(self, probability: float, diseased: bool, distance: float) -> Prediction:
-        if distance > self._limits["max_distance"]:
+        if distance > self.limits["max_distance"]:
             detail = (
                 f"a distance of {distance:.1f} to the radiographs for training; "
-                f"expected at most {self._limits['max_distance']:.1f}"
+                f"expected at most {self.limits['max_distance']:.1f}"
             )
             return Prediction.refuse("unlike_training", detail, distance)
         return Prediction(probability, self.contract["labels"][diseased], None, "", distance)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from chest_xray.predictor import Prediction, Predictor
 from chest_xray.serving.options import Serving
+from chest_xray.serving.starting import configure
 from chest_xray.types import Array
 from tests.builders import make_point
 
@@ -52,17 +53,18 @@ def make_serving(**changes: Any) -> Serving:
     """Limits small enough to reach."""
     given = {
         **{"host": "127.0.0.1", "port": 0, "language": "en", "max_upload_megabytes": 1, "max_megapixels": 1},
-        **{"max_files": 4, "upload_seconds": 10, "queue_length": 64, "decode_threads": 2, "batch_window_ms": 5},
-        "max_batch_size": 8,
+        **{"max_files": 4, "upload_seconds": 10, "queue_length": 64, "batch_window_ms": 5},
+        **{"max_batch_size": 8, "max_header_bytes": 16384, "header_seconds": 10, "max_connections": 100},
+        **{"decode_processes": 2, "decode_seconds": 10, "decode_megabytes": 2000, "light_megapixels": 20},
     }
     return Serving.model_validate({**given, **changes})
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: FastAPI, options: Serving | None = None) -> Iterator[str]:
     """Run a server on the loopback until the block is left, and give its address."""
     with socket.create_server(("127.0.0.1", 0)) as door:
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+        server = uvicorn.Server(configure(app, options or make_serving()))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]}, daemon=True)
         thread.start()
         try:

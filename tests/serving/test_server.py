@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 
 from chest_xray.predictor import Predictor
 from chest_xray.serving.app import create_app
-from chest_xray.serving.service import Service
+from chest_xray.serving.service import Decoders, Service, start_decoders
 from tests.builders import encode, make_pixels
 from tests.serving.fakes import CONTRACT, Fake, make_serving, serving
 
@@ -29,11 +29,18 @@ def no_failure(error: Exception) -> None:
     raise error
 
 
+@pytest.fixture(scope="module")
+def decoders() -> Iterator[Decoders]:
+    """Processes for all tests of this file."""
+    with start_decoders(make_serving()) as started:
+        yield started
+
+
 @pytest.fixture
-def client() -> Iterator[TestClient]:
+def client(decoders: Decoders) -> Iterator[TestClient]:
     """A server with a fake predictor."""
     options = make_serving()
-    with TestClient(create_app(Service(Fake, options, no_failure), options), base_url=BASE) as client:
+    with TestClient(create_app(Service(Fake, options, no_failure, decoders), options), base_url=BASE) as client:
         client.get("/model")  # waits until the network is there
         yield client
 
@@ -150,7 +157,7 @@ def test_health_and_model_say_which_network_answers(client: TestClient) -> None:
 
 def test_a_browser_is_told_to_ask_no_other_host_and_another_name_is_refused(client: TestClient) -> None:
     answer = client.get("/openapi.json")
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "http" not in answer.headers["Content-Security-Policy"]
     assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
 
@@ -189,9 +196,9 @@ def test_hundreds_of_spoilt_uploads_are_answered_and_leave_no_file(
 
 
 @asynccontextmanager
-async def running(predictor: Predictor, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def running(predictor: Predictor, decoders: Decoders, **changes: Any) -> AsyncIterator[httpx.AsyncClient]:
     options = make_serving(**changes)
-    service = Service(lambda: predictor, options, no_failure)
+    service = Service(lambda: predictor, options, no_failure, decoders)
     transport = httpx.ASGITransport(create_app(service, options), raise_app_exceptions=False)
     async with service.running(), httpx.AsyncClient(transport=transport, base_url=BASE, timeout=30) as client:
         await client.get("/model")
@@ -202,12 +209,12 @@ async def post(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
     return await client.post("/predict", files={"file": ("a", data)})
 
 
-def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_one() -> None:
+def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_one(decoders: Decoders) -> None:
     pictures = [encode(pixels) for pixels in make_pixels(40)]
 
     async def ask() -> None:
         fake = Fake(seconds=0.02)
-        async with running(fake) as client:
+        async with running(fake, decoders) as client:
             together = await asyncio.gather(*(post(client, each) for each in pictures))
             assert sum(fake.batches) == 40
             assert max(fake.batches) == 8
@@ -220,9 +227,9 @@ def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_on
     asyncio.run(ask())
 
 
-def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_given_back() -> None:
+def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_given_back(decoders: Decoders) -> None:
     async def ask() -> None:
-        async with running(Fake(seconds=0.05), queue_length=5) as client:
+        async with running(Fake(seconds=0.05), decoders, queue_length=5) as client:
             answers = await asyncio.gather(*(post(client, encode(GREY)) for _ in range(20)))
             assert sorted(each.status_code for each in answers) == [200] * 5 + [503] * 15
             busy = next(each for each in answers if each.status_code == 503)
@@ -235,14 +242,14 @@ def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_
     asyncio.run(ask())
 
 
-def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back() -> None:
+def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back(decoders: Decoders) -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b"--x\r\n"
         await asyncio.sleep(5)
 
     async def ask() -> None:
         kind = {"Content-Type": "multipart/form-data; boundary=x"}
-        async with running(Fake(), upload_seconds=0.1, queue_length=1) as client:
+        async with running(Fake(), decoders, upload_seconds=0.1, queue_length=1) as client:
             answer = await client.post("/predict", content=slow(), headers=kind)
             assert (answer.status_code, answer.json()["reason"]) == (408, "request_timeout")
             assert (await post(client, encode(GREY))).status_code == 200
@@ -250,19 +257,19 @@ def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back() -> 
     asyncio.run(ask())
 
 
-def test_an_error_of_ours_fails_its_batch_and_nothing_after_it() -> None:
+def test_an_error_of_ours_fails_its_batch_and_nothing_after_it(decoders: Decoders) -> None:
     async def ask() -> None:
-        async with running(Fake()) as client:
+        async with running(Fake(), decoders) as client:
             assert (await post(client, encode(np.full((16, 16), 13, np.uint8)))).status_code == 500
             assert (await post(client, encode(GREY))).status_code == 200
 
     asyncio.run(ask())
 
 
-def test_a_client_that_leaves_does_not_stop_the_others() -> None:
+def test_a_client_that_leaves_does_not_stop_the_others(decoders: Decoders) -> None:
     async def ask() -> None:
         fake = Fake(seconds=0.05)
-        async with running(fake) as client:
+        async with running(fake, decoders) as client:
             tasks = [asyncio.create_task(post(client, encode(GREY))) for _ in range(8)]
             await asyncio.sleep(0.02)
             for task in tasks[::2]:
@@ -274,7 +281,7 @@ def test_a_client_that_leaves_does_not_stop_the_others() -> None:
     asyncio.run(ask())
 
 
-def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_not_ready_before() -> None:
+def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_never_ready(decoders: Decoders) -> None:
     told: list[Exception] = []
 
     def broken() -> Predictor:
@@ -282,19 +289,25 @@ def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_not_ready_befo
 
     async def ask() -> None:
         options = make_serving()
-        service = Service(broken, options, told.append)
+        service = Service(broken, options, told.append, decoders)
         async with service.running():
-            assert not service.ready
+            states = [service.state]
             with pytest.raises(OSError, match="no such file"):
                 await service.predictor()
+            states.append(service.state)
+            assert states == ["loading", "failed"]
+            answer = await httpx.AsyncClient(
+                transport=httpx.ASGITransport(create_app(service, options)), base_url=BASE
+            ).get("/health")
+            assert (answer.status_code, answer.json()) == (503, {"status": "failed"})
 
     asyncio.run(ask())
     assert [str(each) for each in told] == ["no such file"]
 
 
-def test_the_server_does_what_its_description_says(tmp_path: Path) -> None:
+def test_the_server_does_what_its_description_says(tmp_path: Path, decoders: Decoders) -> None:
     options = make_serving()
-    with serving(create_app(Service(Fake, options, no_failure), options)) as url:
+    with serving(create_app(Service(Fake, options, no_failure, decoders), options)) as url:
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", "--seed=1"]
         # Bytes that are no picture satisfy any description of bytes, and are refused all the same.
         command += ["--exclude-checks=positive_data_acceptance", "--max-examples=30"]

@@ -58,13 +58,13 @@ def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> No
 def test_a_picture_is_shown_in_its_own_proportions_or_as_the_network_gets_it() -> None:
     wide = encode(np.tile(np.arange(100, dtype=np.uint8), (50, 1)))
     shown = {
-        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry})
+        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry}, 200)
         for geometry in ("stretch", "crop", "pad")
     }
     assert {geometry: given and given[1:] for geometry, given in shown.items()} == {
         **{"stretch": (512, 256), "crop": (512, 512), "pad": (512, 512)}
     }
-    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}) is None
+    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}, 200) is None
 
 
 def test_where_nothing_speaks_for_pneumonia_there_is_no_overlay() -> None:

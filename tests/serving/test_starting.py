@@ -26,11 +26,11 @@ def test_without_a_packaged_network_the_command_that_makes_one_is_named(command:
     assert "Traceback" not in done.stderr
 
 
-def test_without_gradio_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_libraries(("gradio", "uvicorn"))
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(InputError, match=r"gradio not installed; .* Run `pip install -e '\.\[serve\]'`"):
-        require_libraries(("gradio", "uvicorn"))
+def test_without_a_library_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_libraries(("pebble", "uvicorn"))
+    monkeypatch.setitem(sys.modules, "pebble", None)
+    with pytest.raises(InputError, match=r"pebble not installed; .* Run `pip install -e '\.\[serve\]'`"):
+        require_libraries(("pebble", "uvicorn"))
 
 
 def test_a_setting_out_of_range_stops_the_command(empty_project: Path) -> None:

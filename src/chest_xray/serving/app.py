@@ -20,7 +20,7 @@ from chest_xray.serving.service import Service
 
 # Reasons why there is no picture to judge; any other is told of a picture that was read.
 STATUS = {
-    **dict.fromkeys(("empty", "not_an_image", "truncated", "unreadable", "undecodable"), 422),
+    **dict.fromkeys(("empty", "not_an_image", "truncated", "unreadable", "undecodable", "too_slow"), 422),
     **{"too_large": 413, "unsupported_dicom": 415},
 }
 DESCRIPTION = "Pneumonia in chest radiographs of children. For teaching and research; not a medical device."
@@ -54,7 +54,7 @@ class Problem(BaseModel):
 class Health(BaseModel):
     """Whether the network is ready."""
 
-    status: Literal["ready", "loading"]
+    status: Literal["ready", "loading", "failed"]
 
 
 class ModelFacts(BaseModel):
@@ -77,6 +77,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     413: {"model": Problem, "description": "The upload or the picture is too large."},
     415: {"model": Problem, "description": "A DICOM file without a single picture of a kind that is read."},
     422: {"model": Problem, "description": "There is no file, or it holds no picture."},
+    403: {"model": Problem, "description": "A page of another site asks."},
     503: {"model": Problem, "description": "Too many requests at once; see Retry-After."},
 }
 
@@ -94,11 +95,12 @@ async def predict(file: UploadFile, service: Answering) -> Answer:
     return _answer(prediction)
 
 
-@router.get("/health", responses={503: {"model": Health, "description": "The network is being loaded."}})
+@router.get(
+    "/health", responses={503: {"model": Health, "description": "The network is being loaded, or could not be."}}
+)
 async def health(service: Answering) -> JSONResponse:
     """Tell whether the network is ready."""
-    ready = service.ready
-    return JSONResponse({"status": "ready" if ready else "loading"}, 200 if ready else 503)
+    return JSONResponse({"status": service.state}, 200 if service.state == "ready" else 503)
 
 
 @router.get("/model")
@@ -151,7 +153,7 @@ def create_app(service: Service, options: Serving) -> FastAPI:
     app.include_router(router)
     app.include_router(build_batch_router(options.max_files))
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=options.max_upload_bytes)
-    app.add_middleware(Guard, paths=("/predict", "/predict/batch"), options=options)
+    app.add_middleware(Guard, options=options)
     if options.host in LOOPBACK:  # A page of another site must not reach this one under a name of its own.
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     return app

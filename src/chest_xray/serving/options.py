@@ -23,7 +23,13 @@ class Serving(Options):
     max_files: Annotated[int, Field(ge=1, le=1000)]
     upload_seconds: Annotated[float, Field(gt=0)]
     queue_length: Positive
-    decode_threads: Positive
+    max_header_bytes: Annotated[int, Field(ge=1024)]
+    header_seconds: Annotated[float, Field(gt=0)]
+    max_connections: Positive
+    decode_processes: Positive
+    decode_seconds: Annotated[float, Field(gt=0)]
+    decode_megabytes: Annotated[int, Field(ge=256)]
+    light_megapixels: Annotated[float, Field(gt=0)]
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)]
     max_batch_size: Positive
 

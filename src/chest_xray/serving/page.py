@@ -2,31 +2,32 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Callable
+from importlib import resources
+from typing import Literal
 
-import gradio
-from fastapi import FastAPI
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, FastAPI, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from chest_xray.options import InputError
 from chest_xray.predictor import Prediction
 from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
-from chest_xray.serving.speaking import SpeakLanguage
-from chest_xray.serving.speech import Speech, read_style
+from chest_xray.serving.speech import PACKAGE, Speech, read_style
 from chest_xray.types import Array
 
 logger = logging.getLogger(__name__)
 
 Explain = Callable[[Array], Array]
-
+PHANTOMS = {"healthy": "none", "diseased": "bacterial"}  # what the page calls them, and their aetiology
+Kind = Literal["healthy", "diseased"]
 LANGUAGES = ("en", "ru")
-KEPT = 60  # seconds for which Gradio keeps an upload, in a folder that goes with the server
-FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]  # None of them is fetched.
 
 
-def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
+def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
     """Add the page to the server: one address a language, and `/` leads to the first of them.
+
+    The page sends the bytes of a file that its reader chose and gets HTML back. It takes neither paths nor addresses.
 
     Args:
         app: Of `create_app`.
@@ -40,85 +41,70 @@ def mount_page(app: FastAPI, service: Service, explain: Explain, data_source: st
         return RedirectResponse(f"/{service.options.language}/")
 
     @app.get("/favicon.ico", include_in_schema=False)
-    def give_icon() -> Response:
+    def send_no_icon() -> Response:
         return Response(status_code=204)
 
-    @app.get("/manifest.json", include_in_schema=False)
-    def give_manifest() -> dict[str, str]:  # Gradio's page asks for it.
-        return {"name": "chest-xray"}
+    style, script = read_style(), resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
 
-    app.add_middleware(SpeakLanguage, languages={f"/{language}/": language for language in LANGUAGES})
-    style = read_style()
+    @app.get("/page.css", include_in_schema=False)
+    def send_style() -> Response:
+        return Response(style, media_type="text/css")
+
+    @app.get("/page.js", include_in_schema=False)
+    def send_script() -> Response:
+        return Response(script, media_type="text/javascript")
+
     for language in LANGUAGES:
-        speech = Speech(language, data_source)
-        gradio.mount_gradio_app(
-            app,
-            build_page(service, explain, speech),
-            f"/{language}",
-            **{"footer_links": [], "run_history": False, "ssr_mode": False, "pwa": False, "mcp_server": False},
-            **{"max_file_size": service.options.max_upload_bytes, "show_error": False, "css": style},
-            theme=gradio.themes.Default(font=FONTS, font_mono=["ui-monospace", "monospace"]),
-        )
+        router = _build_router(service, explain, Speech(language, data_source))
+        app.include_router(router, prefix=f"/{language}", include_in_schema=False)
 
 
-def build_page(service: Service, explain: Explain, speech: Speech) -> gradio.Blocks:
-    """Lay the page out in one language.
+def _build_router(service: Service, explain: Explain, speech: Speech) -> APIRouter:
+    router, page = APIRouter(), speech.show_page(LANGUAGES)
 
-    Args:
-        service: Answers.
-        explain: See `mount_page`.
-        speech: The language.
-    """
-    words = speech.words
+    @router.get("/")
+    def send_page() -> HTMLResponse:
+        return HTMLResponse(page)
 
-    async def answer(data: bytes | None) -> str:
-        return await _answer(data, service, explain, speech) if data else _quiet(words["waiting"])
+    @router.post("/answer")
+    async def answer_file(file: UploadFile) -> HTMLResponse:
+        return await _answer(await file.read(), service, explain, speech)
 
-    async def about() -> str:
+    @router.post("/phantom/{kind}")
+    async def answer_phantom(kind: Kind) -> HTMLResponse:
+        data = await asyncio.to_thread(draw_phantom_png, PHANTOMS[kind])
+        return await _answer(data, service, explain, speech)
+
+    @router.get("/about")
+    async def describe_network() -> HTMLResponse:
         predictor = await service.predictor()
-        return speech.show_about(predictor.contract, predictor.fingerprint)
+        return HTMLResponse(speech.show_about(predictor.contract, predictor.fingerprint))
 
-    with gradio.Blocks(title=words["title"], analytics_enabled=False, delete_cache=(KEPT, KEPT)) as page:
-        gradio.HTML(_head(speech))
-        with gradio.Row(elem_id="ask"):
-            with gradio.Column(scale=3, min_width=280):
-                upload = gradio.File(label=words["drop"], type="binary", height=150, elem_id="upload")
-            with gradio.Column(scale=2, min_width=280):
-                gradio.HTML(_quiet(words["phantom_note"]))
-                with gradio.Row():
-                    healthy = gradio.Button(words["phantom_healthy"], size="sm", min_width=130)
-                    diseased = gradio.Button(words["phantom_diseased"], size="sm", min_width=130)
-        result = gradio.HTML(_quiet(words["waiting"]), elem_id="result")
-        with gradio.Accordion(words["about"], open=False):
-            facts = gradio.HTML(_quiet(words["loading"]))
-        quietly: dict[str, Any] = {"api_visibility": "private", "show_progress": "minimal"}
-        upload.change(answer, upload, result, **quietly)
-        for button, aetiology in ((healthy, "none"), (diseased, "bacterial")):
-            button.click(_phantom_answer(answer, aetiology), None, result, **quietly)
-        page.load(about, None, facts, **quietly)
-    page.queue(max_size=service.options.queue_length, default_concurrency_limit=service.options.max_batch_size)
-    return page
+    return router
 
 
-def _phantom_answer(answer: Callable[[bytes], Awaitable[str]], aetiology: str) -> Callable[[], Awaitable[str]]:
-    async def answer_phantom() -> str:
-        return await answer(await asyncio.to_thread(draw_phantom_png, aetiology))
-
-    return answer_phantom
-
-
-async def _answer(data: bytes, service: Service, explain: Explain, speech: Speech) -> str:
+async def _answer(data: bytes, service: Service, explain: Explain, speech: Speech) -> HTMLResponse:
     """Give the whole answer as HTML; an error of ours is logged, and told without its text."""
     try:
         predictor = await service.predictor()
-        picture = service.decode(show_picture, data, predictor.contract["input"]["preparation"])
+        picture = _show(data, service)
         shown, (prediction, heat) = await asyncio.gather(picture, _judge(data, service, explain))
         url, width, height = shown or (None, 0, 0)
         pictures = {"picture": url, "heat": heat, "width": width, "height": height}
-        return speech.show_result(prediction, predictor.contract, pictures)
+        return HTMLResponse(speech.show_result(prediction, predictor.contract, pictures))
     except Exception:
         logger.exception("The page could not answer")
-        return speech.show_failure()
+        return HTMLResponse(speech.show_failure(), 500)
+
+
+async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
+    """Give the picture for the eye; None where it cannot be shown, for which `_judge` has the reason."""
+    predictor = await service.predictor()
+    try:
+        preparation, limits = predictor.contract["input"]["preparation"], predictor.limits
+        return await service.decode(show_picture, data, preparation, limits["max_megapixels"])
+    except InputError:
+        return None
 
 
 async def _judge(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
@@ -130,21 +116,3 @@ async def _judge(data: bytes, service: Service, explain: Explain) -> tuple[Predi
     if prediction.decision is None:
         return prediction, None
     return prediction, draw_heat(await service.compute(explain, pixels))
-
-
-def _head(speech: Speech) -> str:
-    words = speech.words
-    links = [
-        f'<a href="../{other}/" lang="{other}">{Speech(other, "").words["language_name"]}</a>'
-        for other in LANGUAGES
-        if other != speech.language
-    ]
-    return (
-        f'<p class="warning" role="note">{words["warning"]}</p>'
-        f'<div class="head"><h1>{words["title"]}</h1>{"".join(links)}</div>'
-        f'<p class="source">{speech.say("source", data_source=speech.data_source)}</p>'
-    )
-
-
-def _quiet(text: str) -> str:
-    return f'<p class="note">{text}</p>'

@@ -10,40 +10,44 @@ from chest_xray.dicom import read_dicom, tell_dicom
 from chest_xray.integrity import describe_image
 from chest_xray.types import Array
 
-MOST_MEGAPIXELS = 200  # What the service refuses is not shown either; this bounds what is decoded for showing alone.
 SIDE = 512  # pixels of the longer side of what is shown
 # Faint to strong, told apart by colour-blind readers and from the grey below: matplotlib's plasma without its dark end.
 HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
-def show_picture(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int] | None:
+def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int] | None:
     """Show the part of a picture that the network gets, in its own proportions.
 
     Args:
         data: The bytes of a file.
         preparation: Of the contract: `width`, `height` and `geometry` of what the network gets.
+        max_megapixels: Larger pictures are not shown.
 
     Returns:
         A data URL, and width and height in pixels; None where the file cannot be shown.
     """
     try:
-        return _show_dicom(data, preparation) if tell_dicom(data) else _show_plain(data, preparation)
+        return (
+            _show_dicom(data, preparation, max_megapixels)
+            if tell_dicom(data)
+            else _show_plain(data, preparation, max_megapixels)
+        )
     except Exception:  # It is shown for orientation only; why it was refused is told beside it.
         return None
 
 
-def _show_plain(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int] | None:
-    facts = describe_image(io.BytesIO(data), MOST_MEGAPIXELS)
+def _show_plain(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int] | None:
+    facts = describe_image(io.BytesIO(data), max_megapixels)
     if "reason" in facts:
         return None
     size = _size((facts["width"], facts["height"]), preparation)
     return encode_png(decode_grey(data, size, preparation["geometry"])), *size
 
 
-def _show_dicom(data: bytes, preparation: dict[str, Any]) -> tuple[str, int, int]:
+def _show_dicom(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int]:
     import numpy as np
 
-    image = read_dicom(data, MOST_MEGAPIXELS)
+    image = read_dicom(data, max_megapixels)
     size = _size(image.size, preparation)
     return encode_png(np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))), *size
 

@@ -1,20 +1,42 @@
-"""The network as the server and the page share it: loaded once, decoding on several threads, computing on one."""
+"""The network as the server and the page share it: loaded once, decoding in processes, computing on one thread."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, Literal, NamedTuple, TypeVar
 
+from chest_xray.intake import estimate_work, prepare_file
 from chest_xray.predictor import Prediction, Predictor, Prepared
 from chest_xray.serving.batching import Batcher
+from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
 from chest_xray.types import Array
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+State = Literal["loading", "ready", "failed"]
+
+
+class Decoders(NamedTuple):
+    """Processes for files that take milliseconds, and one for those that may take seconds."""
+
+    light: DecodingPool
+    heavy: DecodingPool
+
+
+@contextmanager
+def start_decoders(options: Serving) -> Iterator[Decoders]:
+    """Start the processes, and stop them at the end of the block, whatever they are doing.
+
+    Args:
+        options: `decode_processes`, `decode_seconds` and `decode_megabytes`.
+    """
+    limits = options.decode_seconds, options.decode_megabytes
+    with DecodingPool(options.decode_processes, *limits) as light, DecodingPool(1, *limits) as heavy:
+        yield Decoders(light, heavy)
 
 
 class Service:
@@ -22,13 +44,19 @@ class Service:
 
     Args:
         load: Gives the predictor; called in the background, so that the server can answer before TensorFlow is there.
-        options: Threads and size of the batches.
+        options: Size of the batches, and what counts as a light file.
         on_failure: Told why, if the predictor could not be loaded.
+        decoders: Decode light files, and heavy ones, which must not make the light ones wait.
     """
 
-    def __init__(self, load: Callable[[], Predictor], options: Serving, on_failure: Callable[[Exception], None]):
-        self._load, self.options, self._on_failure = load, options, on_failure
-        self._decoders = ThreadPoolExecutor(options.decode_threads, "decode")
+    def __init__(
+        self,
+        load: Callable[[], Predictor],
+        options: Serving,
+        on_failure: Callable[[Exception], None],
+        decoders: Decoders,
+    ):
+        self._load, self.options, self._on_failure, self._decoders = load, options, on_failure, decoders
         self._network = ThreadPoolExecutor(1, "network")
         self._batcher: Batcher[Array, Prediction] = Batcher(
             self._score, options.max_batch_size, options.batch_window_ms / 1000
@@ -46,8 +74,7 @@ class Service:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await task
-            for pool in (self._decoders, self._network):
-                pool.shutdown(wait=False, cancel_futures=True)
+            self._network.shutdown(wait=False, cancel_futures=True)
 
     async def _load_in_background(self) -> Predictor:
         try:
@@ -60,9 +87,11 @@ class Service:
         return predictor
 
     @property
-    def ready(self) -> bool:
-        """Whether the network is loaded."""
-        return self._loaded.done()
+    def state(self) -> State:
+        """Whether the network is loaded: "loading", "ready", or "failed" for good."""
+        if not self._loaded.done():
+            return "loading"
+        return "failed" if self._loaded.cancelled() or self._loaded.exception() else "ready"
 
     async def predictor(self) -> Predictor:
         """Wait until the network is loaded."""
@@ -78,7 +107,13 @@ class Service:
             uint8 of shape (height, width), or the refusal.
         """
         predictor = await self.predictor()
-        return await self.decode(predictor.read, data)
+        try:
+            found = await self.decode(prepare_file, data, predictor.contract["input"]["preparation"], predictor.limits)
+        except TooSlowError as error:
+            return Prediction.refuse("too_slow", str(error))
+        except DecoderDiedError as error:
+            return Prediction.refuse("undecodable", str(error))
+        return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
     async def predict(self, data: bytes) -> Prediction:
         """Answer for the bytes of one file."""
@@ -99,6 +134,7 @@ class Service:
         """Call a function on the one thread of the network."""
         return await asyncio.get_running_loop().run_in_executor(self._network, function, *arguments)
 
-    async def decode(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function on one of the threads for decoding."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
+    async def decode(self, function: Callable[..., Result], data: bytes, *arguments: Any) -> Result:
+        """Call a function of a file's bytes in a process for decoding; see `DecodingPool.call`."""
+        is_light = estimate_work(data) <= self.options.light_megapixels * 1e6
+        return await (self._decoders.light if is_light else self._decoders.heavy).call(function, data, *arguments)

@@ -1,5 +1,6 @@
 """What the page says of a prediction and of the network, as HTML in the language of the reader."""
 
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -29,6 +30,16 @@ class Speech:
     def say(self, key: str, **values: Any) -> str:
         """Give a sentence with its values filled in."""
         return self.words[key].format(**values)
+
+    def show_page(self, languages: Sequence[str]) -> str:
+        """Give the page itself, as HTML.
+
+        Args:
+            languages: All that there are; the others are linked to.
+        """
+        others = {other: read_words(other)["language_name"] for other in languages if other != self.language}
+        page = self._templates.get_template("page.html")
+        return page.render(say=self.say, language=self.language, others=others, data_source=self.data_source)
 
     def show_result(self, prediction: Prediction, contract: dict[str, Any], pictures: dict[str, Any]) -> str:
         """Say what the network says of one picture, or why it says nothing.
@@ -62,8 +73,8 @@ class Speech:
         return page.render(say=self.say, number=self.number, **values, **self._describe_point(contract))
 
     def show_failure(self) -> str:
-        """Say that the program failed, and nothing of the picture."""
-        return f'<section class="answer" aria-live="polite"><h2 class="refused">{self.words["failed"]}</h2></section>'
+        """Say that the program failed, and nothing of why."""
+        return f'<section class="answer"><h2 class="refused">{self.words["failed"]}</h2></section>'
 
     def number(self, value: float, form: str) -> str:
         """Write a number with the decimal mark of the language.

@@ -18,6 +18,7 @@ from chest_xray.serving.options import LOOPBACK, Serving
 logger = logging.getLogger(__name__)
 
 NETWORK = "augmented.packaged_keras"
+SECONDS_TO_STOP = 2  # for requests that are being answered
 
 
 class Project(NamedTuple):
@@ -65,7 +66,7 @@ def start(project: Project, with_page: bool, browser: bool) -> None:
     Raises:
         InputError: A library is missing, the address is taken, or the network cannot be loaded.
     """
-    require_libraries(("fastapi", "uvicorn", "multipart", *(["gradio"] if with_page else [])))
+    require_libraries(("fastapi", "uvicorn", "multipart", "pebble"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Uvicorn raises it again; without this no folder would go.
     with _listen(project.options) as door, private_folder():
         host, port = door.getsockname()[:2]
@@ -99,7 +100,6 @@ def private_folder() -> Iterator[str]:
     kept = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
         tempfile.tempdir = folder
-        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
         try:
             yield folder
         finally:
@@ -118,13 +118,38 @@ def _listen(options: Serving) -> socket.socket:
         ) from error
 
 
+def configure(app: Any, options: Serving) -> Any:
+    """Configure uvicorn.
+
+    Args:
+        app: From `chest_xray.serving.app.create_app`.
+        options: Limits of connections.
+
+    Returns:
+        A `uvicorn.Config`.
+    """
+    import uvicorn
+
+    from chest_xray.serving.connections import bound_connections
+
+    return uvicorn.Config(
+        app,
+        http=bound_connections(options),
+        h11_max_incomplete_event_size=options.max_header_bytes,
+        timeout_graceful_shutdown=SECONDS_TO_STOP,
+        log_config=None,
+        access_log=False,
+        ws="none",
+    )
+
+
 def _run(project: Project, with_page: bool, door: socket.socket) -> None:
     import uvicorn
 
     from chest_xray.predictor import Predictor
     from chest_xray.serving.app import create_app
     from chest_xray.serving.pictures import Explainer
-    from chest_xray.serving.service import Service
+    from chest_xray.serving.service import Service, start_decoders
 
     failures: list[Exception] = []
 
@@ -139,14 +164,15 @@ def _run(project: Project, with_page: bool, door: socket.socket) -> None:
             explainer.load()
         return Predictor.load(project.network)
 
-    service = Service(load, project.options, stop)
-    app = create_app(service, project.options)
-    if with_page:
-        from chest_xray.serving.page import mount_page
+    with start_decoders(project.options) as decoders:
+        service = Service(load, project.options, stop, decoders)
+        app = create_app(service, project.options)
+        if with_page:
+            from chest_xray.serving.page import add_page
 
-        mount_page(app, service, explainer.explain, project.data_source)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5))
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=[door])
+            add_page(app, service, explainer.explain, project.data_source)
+        server = uvicorn.Server(configure(app, project.options))
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[door])
     if failures:
         raise failures[0]
