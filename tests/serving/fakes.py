@@ -17,7 +17,11 @@ from chest_xray.types import Array
 from tests.builders import make_point
 
 CONTRACT = {
-    "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}},
+    "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}, "value_range": [0, 1]},
+    "output": {"meaning": "probability of pneumonia"},
+    "intended_use": "tests",
+    "training_data": {"num_images": 3, "sha256_of_names_and_sizes": "0" * 64},
+    "packages": {"keras": "3"},
     "acceptance": {
         "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
         | {"max_distance": 5.5}
