@@ -1,7 +1,12 @@
 """The same answer as the network gives, for any file; and a reason where there is none."""
 
+import json
+import math
+import re
 import struct
+import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +14,7 @@ import numpy as np
 import pytest
 from pydicom.uid import RLELossless
 
+from chest_xray.datasets.packaged_model import CONTRACT
 from chest_xray.options import InputError
 from chest_xray.predictor import Prediction, Predictor
 from chest_xray.radiographs import read_pixels
@@ -48,6 +54,46 @@ def test_a_file_without_a_contract_is_no_packaged_network(tmp_path: Path) -> Non
     (tmp_path / "a.keras").write_bytes(b"none")
     with pytest.raises(InputError, match=r"a\.keras is no packaged network .*Make one with `kedro run --pipelines=ex"):
         Predictor.load(tmp_path / "a.keras")
+
+
+def change_contract(packaged: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """Copy a packaged network with another contract inside."""
+    changed = packaged.with_name("changed.keras")
+    with zipfile.ZipFile(packaged) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == CONTRACT:
+                contract = json.loads(data)
+                change(contract)
+                data = json.dumps(contract).encode()
+            target.writestr(name, data)
+    return changed
+
+
+UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
+    "operating_point.threshold: received nan": lambda it: it["operating_point"].update(threshold=math.nan),
+    "operating_point.threshold: received 1.5": lambda it: it["operating_point"].update(threshold=1.5),
+    "operating_point.threshold: received '0.5'": lambda it: it["operating_point"].update(threshold="0.5"),
+    "operating_point.calibration.temperature: received 0.0": (
+        lambda it: it["operating_point"]["calibration"].update(temperature=0.0)
+    ),
+    "operating_point.calibration.bias: received inf": (
+        lambda it: it["operating_point"]["calibration"].update(bias=math.inf)
+    ),
+    "acceptance.limits.max_distance: received nan": (
+        lambda it: it["acceptance"]["limits"].update(max_distance=math.nan)
+    ),
+    "input.preparation.width: received 0": lambda it: it["input"]["preparation"].update(width=0),
+    "labels": lambda it: it.pop("labels"),
+    "decides at the point 'luck'": lambda it: it["operating_point"].update(rule="luck"),
+}
+
+
+@pytest.mark.parametrize("message", UNSOUND)
+def test_a_contract_that_could_decide_wrongly_is_refused(message: str, tmp_path: Path) -> None:
+    changed = change_contract(make_packaged(tmp_path / "a.keras"), UNSOUND[message])
+    with pytest.raises(InputError, match=rf"changed\.keras .*{re.escape(message)}.*`kedro run --pipelines=export`"):
+        Predictor.load(changed)
 
 
 def test_a_dicom_file_gets_the_answer_of_the_same_picture_as_png(predictor: Predictor) -> None:

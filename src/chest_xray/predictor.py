@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 from chest_xray.acceptance import measure_distance
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY
 from chest_xray.intake import prepare_file
+from chest_xray.models.contract import require_sound_contract
 from chest_xray.models.input_pipeline import scale
 from chest_xray.models.network import without_sigmoid
 from chest_xray.options import InputError
@@ -77,21 +78,27 @@ class Predictor:
             source: The path of a `.keras` file that `kedro run --pipelines=export` wrote, or what is in it.
 
         Raises:
-            InputError: It is no such file.
+            InputError: It is no such file, or its contract is not sound.
         """
         import numpy as np
 
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        name = "what was given" if isinstance(source, bytes) else source
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 contract = json.loads(archive.read(CONTRACT))
                 familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY)), allow_pickle=False))
-        except (zipfile.BadZipFile, KeyError) as error:
-            name = "what was given" if isinstance(source, bytes) else source
+        except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise InputError(
                 f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {FAMILIARITY} "
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
+        require_sound_contract(contract, str(name))
+        if unsound := [key for key, values in familiarity.items() if not np.isfinite(values).all()]:
+            raise InputError(
+                f"{FAMILIARITY} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
+                "network again: `kedro run --pipelines=export`."
+            )
         return cls(contract, familiarity, tell_fingerprint(data), _load_logits(data))
 
     def limit_megapixels(self, most: float) -> None:
