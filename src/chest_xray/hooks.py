@@ -1,20 +1,26 @@
 """What crosses all pipelines: mistakes are found before the first node runs, and told in a sentence."""
 
 import difflib
+import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from filelock import FileLock, Timeout
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
+from chest_xray.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.options import InputError
 from chest_xray.provenance import describe_run
 
+NO_RESULTS = {"checkpoint", "run_record", "predictions"}  # they change while a run goes on, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
 
@@ -49,6 +55,109 @@ class CheckInputs:
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
                 f"Run {commands} first, with the same --env and --params."
             )
+
+
+class KeepApart:
+    """Lets one run at a time write into a data folder, and no run read what does not belong together.
+
+    Runs that write nothing but predictions go on beside others: each of their tables has a lock of its own.
+    """
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Learn where data lie."""
+        self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
+        self._parameters: dict[str, Any] = context.params  # as they are written, before they become models
+        self._lock: FileLock | None = None
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Take the folder, and check what will be read.
+
+        Raises:
+            InputError: Another run writes into the folder; or see `Lineage.require_one_origin`.
+        """
+        from chest_xray.pipeline_registry import register_pipelines
+
+        self.release()
+        self._catalog, self._lineage = catalog, None
+        self._writes = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()} - {"predictions"}
+        if self._writes:
+            self._take()
+        try:
+            self._lineage = Lineage(self._folder / "lineage.json")
+            pipelines = register_pipelines()
+            makers = {
+                name: title
+                for title, each in pipelines.items()
+                if title != "__default__"
+                for name in each.all_outputs()
+            }
+            read = {name: path for name in pipeline.inputs() & set(makers) if (path := self._path_of(name))}
+            preparing = {name for name in pipelines["data_processing"].inputs() if is_parameter(name)}
+            given = {name: self._parameter(name) for name in preparing - PRESENTATION}
+            self._lineage.require_one_origin(read, given, makers)
+        except BaseException:
+            self.release()
+            raise
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Write down what an output was made from."""
+        if self._lineage is not None and self._writes:
+            inputs = [(name, self._parameter(name) if is_parameter(name) else None) for name in node.inputs]
+            self._lineage.record(dataset_name, self._path_of(dataset_name), inputs)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Give the folder back."""
+        self.release()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Give the folder back."""
+        self.release()
+
+    def release(self) -> None:
+        """Give the folder back, if this process holds it; the operating system does so for one that was killed."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _take(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock, holder = FileLock(self._folder / ".run.lock"), self._folder / ".run.json"
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            try:
+                held = json.loads(holder.read_text("utf-8"))
+                about = f"process {held['process']}, since {held['since']}"
+            except (OSError, ValueError, KeyError):
+                about = "another process"
+            raise InputError(
+                f"another run is writing into {self._folder} ({about}); expected none, for both would mix their "
+                "results. Wait for its end, or give this run an environment of its own (--env)."
+            ) from error
+        self._lock = lock
+        since = datetime.now().astimezone().isoformat(" ", "seconds")
+        holder.write_text(json.dumps({"process": os.getpid(), "since": since}), "utf-8")
+
+    def _parameter(self, name: str) -> Any:
+        value: Any = self._parameters
+        for key in name.removeprefix("params:").split(".") if name != "parameters" else ():
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def _path_of(self, name: str) -> Path | None:
+        """Where an output lies on a local disk; None for what is kept in memory, elsewhere, or is no result."""
+        if name not in self._catalog or name.rsplit(".", 1)[-1] in NO_RESULTS:
+            return None
+        described = self._catalog[name]._describe()
+        path = str(described.get("filepath") or "")
+        if not path or "://" in path or described.get("protocol", "file") not in ("file", None):
+            return None
+        return Path(path)
 
 
 class ForgetCheckpoints:

@@ -213,3 +213,33 @@ def test_killed_at_random_moments_the_array_is_the_same_byte_for_byte(tmp_path: 
     write_undisturbed(disturbed)
     for name in ("array.npy", "failures.json"):
         assert (disturbed / "a1" / name).read_bytes() == (tmp_path / "undisturbed" / "a1" / name).read_bytes()
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "missing", "flipped", "failures", "digest"])
+def test_a_damaged_array_is_made_anew(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    store = open_store(tmp_path)
+    computed: list[int] = []
+
+    def compute(row: int) -> Array:
+        computed.append(row)
+        return row_of_its_number(row)
+
+    store.save(plan(compute))
+    whole = np.array(store.load())
+    (path,) = tmp_path.glob("*/array.npy")
+    data = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage in ("failures", "digest"):
+        path.with_name({"failures": "failures.json", "digest": "blake2b"}[damage]).write_text("{")
+    else:
+        path.write_bytes({"truncated": data[:-7], "empty": b"", "flipped": data[:-5] + b"\xaa" + data[-4:]}[damage])
+    if damage in ("truncated", "empty", "missing"):
+        with pytest.raises(DatasetError, match=r"array\.npy is damaged .* Run `kedro run --pipelines=data_processing`"):
+            store.load()
+    computed.clear()
+    store.save(plan(compute))
+    assert sorted(computed) == list(range(50))
+    assert "is damaged and is made anew" in caplog.text
+    np.testing.assert_array_equal(store.load(), whole)

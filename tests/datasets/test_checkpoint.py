@@ -1,6 +1,7 @@
 """What an interrupted training left comes back as it was, to that training alone."""
 
 import logging
+import random
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,24 @@ def test_the_dataset_is_always_there_and_refuses_to_be_an_output(tmp_path: Path)
     assert dataset.exists()
     with pytest.raises(DatasetError, match="CheckpointDataset is not an output; received dict"):
         dataset.save({})
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_damaged_checkpoint_is_told_and_not_used(
+    seed: int, checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    rng = random.Random(seed)
+    checkpoint.save("a", {"weights": [np.arange(50.0)]}, {"epoch": 3})
+    path = Path(checkpoint.filepath)
+    whole = path.read_bytes()
+    if seed % 5 == 0:
+        path.write_bytes(whole[: rng.choice([0, rng.randrange(len(whole))])])
+    else:  # in what is stored of the arrays and of the header, which a zip archive has checksums of
+        place = rng.randrange(200, 700)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :])
+    found = checkpoint.load("a")
+    if found is not None:  # What was hit decides nothing, such as a time of the archive.
+        np.testing.assert_array_equal(found[0]["weights"][0], np.arange(50.0))
+        assert found[1] == {"epoch": 3}
+    else:
+        assert "Training starts anew" in caplog.text

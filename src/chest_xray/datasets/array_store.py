@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from hashlib import blake2b, file_digest
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from chest_xray.datasets.partial_array import RowPlan, fill, finish, replace_tex
 from chest_xray.types import DataFrame
 
 logger = logging.getLogger(__name__)
+
+DIGEST = "blake2b"  # name of the file with the digest of the others
 
 
 class ComputedArrayDataset(AbstractDataset[RowPlan, Any]):
@@ -37,10 +40,21 @@ class ComputedArrayDataset(AbstractDataset[RowPlan, Any]):
         self.metadata = metadata
 
     def load(self) -> Any:
-        """Give the rows that could be computed, uint8, memory-mapped, read-only, in their order."""
+        """Give the rows that could be computed, uint8, memory-mapped, read-only, in their order.
+
+        Raises:
+            DatasetError: The array is damaged.
+        """
         import numpy as np
 
-        return np.load(self._finished() / "array.npy", mmap_mode="r", allow_pickle=False)
+        path = self._finished() / "array.npy"
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(
+                f"{path} is damaged ({error}); expected an array as it was written. Run "
+                "`kedro run --pipelines=data_processing`, which makes it anew."
+            ) from error
 
     def save(self, data: RowPlan) -> None:
         """Compute what is missing.
@@ -65,9 +79,13 @@ class ComputedArrayDataset(AbstractDataset[RowPlan, Any]):
 
     def _carry_out(self, plan: RowPlan) -> None:
         finished = self._folder / plan.fingerprint
+        if finished.exists() and not _is_sound(finished):
+            logger.warning("%s: %s is damaged and is made anew.", plan.title, finished)
+            shutil.rmtree(finished)
         if not finished.exists():
             part = self._folder / f"{plan.fingerprint}.part"
             finish(part, fill(part, plan, self._block), self._block)
+            (part / DIGEST).write_text(_digest(part), "utf-8")
             part.rename(finished)
         replace_text(self._folder / "current", finished.name)
         for other in self._folder.iterdir():
@@ -75,7 +93,7 @@ class ComputedArrayDataset(AbstractDataset[RowPlan, Any]):
                 shutil.rmtree(other)
 
     def _holds(self, plan: RowPlan) -> bool:
-        return self._exists() and self._finished().name == plan.fingerprint
+        return self._exists() and self._finished().name == plan.fingerprint and _is_sound(self._finished())
 
     def _finished(self) -> Path:
         return self._folder / (self._folder / "current").read_text("utf-8")
@@ -101,3 +119,19 @@ class FailedRowsDataset(ComputedArrayDataset):
 
         failures = json.loads((self._finished() / "failures.json").read_text("utf-8"))
         return pd.DataFrame(failures, columns=["row", "detail"])
+
+
+def _is_sound(folder: Path) -> bool:
+    """Tell whether the files of a finished array are as they were written."""
+    try:
+        return (folder / DIGEST).read_text("utf-8") == _digest(folder)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(folder: Path) -> str:
+    digests = []
+    for name in ("array.npy", "failures.json"):
+        with (folder / name).open("rb") as file:
+            digests.append(file_digest(file, blake2b).hexdigest())
+    return " ".join(digests)

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,19 @@ class Checkpoint:
 
         if not Path(self.filepath).is_file():
             return None
-        with np.load(self.filepath, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header["fingerprint"] != fingerprint:
-                logger.info("Training starts anew: %s was left by other data or settings", self.filepath)
-                return None
-            arrays = {name: [file[f"{name}.{i}"] for i in range(number)] for name, number in header["sizes"].items()}
-        return arrays, header["notes"]
+        try:
+            # Opened here, because NumPy leaves a file open in which it finds nothing.
+            with Path(self.filepath).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                if header["fingerprint"] != fingerprint:
+                    logger.info("Training starts anew: %s was left by other data or settings", self.filepath)
+                    return None
+                sizes = header["sizes"].items()
+                arrays = {name: [file[f"{name}.{i}"] for i in range(number)] for name, number in sizes}
+                return arrays, header["notes"]
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            logger.warning("Training starts anew: %s is damaged (%s)", self.filepath, error)
+            return None
 
     def save(self, fingerprint: str, arrays: dict[str, list[Array]], notes: Any) -> None:
         """Keep named lists of arrays and notes (plain values), whole or not at all, in place of what was there."""
