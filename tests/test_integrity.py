@@ -68,7 +68,7 @@ def test_an_empty_file_is_named_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["notes.txt", "IM-0001.jpeg"])
 def test_text_is_no_image_whatever_its_suffix(tmp_path: Path, name: str) -> None:
     refusal = read(tmp_path, b"Patient was seen on Monday.", name)
-    assert refusal == {"reason": "not an image", "detail": "begins with b'Patient ', which no reader knows"}
+    assert refusal == {"reason": "not an image", "detail": "begins with b'Patient '; expected JPEG, PNG or DICOM"}
 
 
 def test_a_damaged_header_is_no_image(tmp_path: Path) -> None:
@@ -127,3 +127,38 @@ def test_an_unknown_class_folder_is_named_with_what_was_expected() -> None:
 
 def test_class_folders_may_be_written_in_any_case() -> None:
     assert tell_misplaced("/data/train/Normal/a.jpeg") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("TIFF", "a TIFF picture"),
+        ("GIF", "a GIF picture"),
+        ("BMP", "a BMP picture"),
+        ("ICO", "an icon"),
+        ("EPS", "PostScript"),
+    ],
+)
+def test_other_kinds_of_picture_are_refused_by_their_name(tmp_path: Path, kind: str, name: str) -> None:
+    refusal = read(tmp_path, encode(kind))
+    assert refusal["reason"] == "not an image"
+    assert name in refusal["detail"]
+    assert refusal["detail"].endswith("; expected JPEG, PNG or DICOM")
+
+
+def test_a_progressive_jpeg_of_many_scans_is_refused_by_its_markers(tmp_path: Path) -> None:
+    whole = encode(size=(200, 200), progressive=True)
+    assert read(tmp_path, whole)["width"] == 200
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    refusal = read(tmp_path, whole[:-2] + 95 * scan + whole[-2:])
+    assert refusal["reason"] == "too large"
+    assert (
+        "a progressive JPEG of 101 scans of 200 x 200 pixels; at most 100 scans and 20 megapixels" in refusal["detail"]
+    )
+
+
+def test_few_scans_of_a_large_progressive_jpeg_count_as_much_as_many_of_a_small_one(tmp_path: Path) -> None:
+    whole = encode(size=(990, 990), progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    assert read(tmp_path, whole)["width"] == 990
+    assert "progressive JPEG of 26 scans" in read(tmp_path, whole[:-2] + 20 * scan + whole[-2:])["detail"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chest_xray.provenance import describe_commit, describe_machine, describe_run
+from chest_xray.provenance import describe_commit, describe_machine, describe_run, hide_secrets, hide_values
 
 PARAMS = {"run_id": "2026-11-24T10.00.00.000Z", "env": None, "runtime_params": {"training": {"epochs": 3}}}
 
@@ -33,7 +33,8 @@ def repository(tmp_path: Path) -> Path:
 def record(**changes: Any) -> dict[str, Any]:
     params = {**PARAMS, "pipeline_names": None, "project_path": "/nowhere", **changes}
     started = datetime.now(UTC) - timedelta(seconds=90)
-    return describe_run(params, started, ["/home/someone/.venv/bin/kedro", "run", "--params=data_root=/with space"])
+    command = ["/home/someone/.venv/bin/kedro", "run", "--params=data_root=/with space"]
+    return describe_run(params, started, 90.0, command)
 
 
 def test_a_clean_checkout_and_a_changed_one_are_told_apart(repository: Path) -> None:
@@ -95,3 +96,30 @@ def test_the_processor_is_named_as_linux_names_it_or_else_by_its_family(tmp_path
     assert found["cores"] >= 1
     assert found["platform"] == platform.platform()
     assert describe_machine(tmp_path / "missing")["processor"] in (platform.processor(), platform.machine())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("--params=data_root=s3://me:hunter2@host/x", "--params=data_root=s3://***@host/x"),
+        ("data_root=https://host/x?token=abc&part=1", "data_root=https://host/x?token=***&part=1"),
+        (
+            "url=https://host/a.zip?X-Amz-Signature=abc123&X-Amz-Date=1",
+            "url=https://host/a.zip?X-Amz-Signature=***&X-Amz-Date=1",
+        ),
+        ("storage.aws_secret_access_key=abc,training.epochs=3", "storage.aws_secret_access_key=***,training.epochs=3"),
+        ("https://host/x?sig=abc%3D", "https://host/x?sig=***"),
+        ("password: hunter2", "password: ***"),
+        ("training.epochs=3", "training.epochs=3"),
+        ("data_root=/home/someone/signals", "data_root=/home/someone/signals"),
+    ],
+)
+def test_credentials_are_left_out_of_the_command(given: str, kept: str) -> None:
+    assert hide_secrets(given) == kept
+
+
+def test_credentials_are_left_out_of_nested_parameters() -> None:
+    given = {"storage": {"key": "a", "secret": {"deep": "b"}, "urls": ["s3://me:x@host/a"]}, "epochs": 3}
+    kept = {"storage": {"key": "a", "secret": "***", "urls": ["s3://***@host/a"]}, "epochs": 3}
+    assert hide_values(given) == kept
+    assert record(runtime_params=given)["parameters"] == kept

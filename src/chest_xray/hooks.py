@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -184,12 +185,15 @@ class RecordRun:
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Keep the time and what Kedro knows of the run."""
         self.started, self.run_params, self.catalog = datetime.now(UTC), run_params, catalog
+        self.clock = monotonic()
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
         """Bring the record up to date, so that it holds the seconds up to now."""
         if dataset_name == "run_record":
-            self.catalog.save(dataset_name, describe_run(self.run_params, self.started, sys.argv))
+            self.catalog.save(
+                dataset_name, describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
+            )
 
 
 def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:

@@ -6,12 +6,9 @@ from typing import Any
 from chest_xray.acceptance import Refusal, check_colour, check_contrast, check_header, tell_grey
 from chest_xray.decoding import decode_grey, fit_grey
 from chest_xray.dicom import UnsupportedDicomError, read_dicom, tell_dicom
-from chest_xray.integrity import describe_image
+from chest_xray.integrity import FORMATS, START_OF_SCAN, describe_image
 from chest_xray.radiographs import open_file
 from chest_xray.types import Array
-
-FORMATS = ("JPEG", "PNG")
-START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is always followed by 0
 
 
 def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
@@ -73,7 +70,7 @@ def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, f
         return header["reason"].replace(" ", "_"), header["detail"]
     refusal = check_header((header["width"], header["height"]), limits)
     if not refusal and not tell_grey(header["mode"]):
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             refusal = check_colour(image, limits)
     if refusal:
         return refusal

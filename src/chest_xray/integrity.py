@@ -8,6 +8,19 @@ from chest_xray.radiographs import CLASSES, open_file
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+# Pillow knows many more, some of which take far more memory than their pixels, or start other programs (EPS).
+FORMATS = ("JPEG", "PNG")
+OTHERS = {  # how files begin that people take for radiographs; for messages
+    **{b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture", b"GIF8": "a GIF picture", b"BM": "a BMP picture"},
+    **{b"RIFF": "a WebP picture, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
+    **{b"\0\0\0\x0cjP": "a JPEG 2000 picture", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
+    **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
+}
+START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is always followed by 0
+# Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
+# then takes a minute.
+MAX_SCANS = 100
+MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 
 
@@ -43,7 +56,7 @@ def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return _describe(file, image, max_megapixels)
     except Image.DecompressionBombError as error:
         return _refusal("too large", str(error))
@@ -84,12 +97,30 @@ def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
     width, height = image.size
     if width * height > max_megapixels * 1e6:
         return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+    if image.info.get("progressive"):
+        scans = _count_scans(file)
+        if scans > MAX_SCANS or scans * width * height > MAX_WORK * max_megapixels * 1e6:
+            return _refusal(
+                "too large",
+                f"a progressive JPEG of {scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
+                f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
+            )
     marker = END_MARKERS.get(image.format, b"")
     if marker not in _last_bytes(file):
         return _refusal("truncated", f"a {image.format} that ends without its end marker")
     if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
         width, height = height, width
     return {"width": width, "height": height, "mode": image.mode}
+
+
+def _count_scans(file: Any) -> int:
+    """Count the scans of a JPEG, those of a thumbnail inside among them."""
+    file.seek(0)
+    scans, before = 0, b""
+    while chunk := file.read(1 << 20):
+        scans += (before + chunk).count(START_OF_SCAN)
+        before = bytes(chunk[-1:])
+    return scans
 
 
 def _last_bytes(file: Any) -> bytes:
@@ -107,7 +138,9 @@ def _not_an_image(file: Any) -> dict[str, str]:
     start = file.read(8)
     if not start:
         return _refusal("empty", "zero bytes")
-    return _refusal("not an image", f"begins with {bytes(start)!r}, which no reader knows")
+    known = next((kind for beginning, kind in OTHERS.items() if bytes(start).startswith(beginning)), None)
+    what = f" ({known})" if known else ""
+    return _refusal("not an image", f"begins with {bytes(start)!r}{what}; expected JPEG, PNG or DICOM")
 
 
 def _refusal(reason: str, detail: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -12,16 +13,22 @@ from typing import Any
 
 PACKAGES = ("chest-xray", "tensorflow", "keras", "numpy", "scikit-learn", "kedro")
 PATIENCE = 10  # seconds for git, which on a network drive may never answer
+HIDDEN = "***"
+# In names, as a regular expression.
+SECRET = r"passw|secret|token|credential|api_?key|access_?key|private_?key|signature|\bsig\b|\bauth"
 
 
-def describe_run(run_params: dict[str, Any], started: datetime, arguments: Sequence[str]) -> dict[str, Any]:
+def describe_run(
+    run_params: dict[str, Any], started: datetime, seconds: float, arguments: Sequence[str]
+) -> dict[str, Any]:
     """Record by what and where a run is made.
 
     Args:
         run_params: As Kedro gives them to its hooks: `run_id`, `env`, `runtime_params`, `pipeline_names` and
             `project_path`.
         started: When the run began, with a time zone.
-        arguments: The command, as `sys.argv` has it.
+        seconds: Since then, by a clock that nobody sets.
+        arguments: The command, as `sys.argv` has it; what looks like a credential is left out.
 
     Returns:
         Plain data: `command`, `session`, `environment`, `pipelines`, `parameters` (those given with the command),
@@ -29,18 +36,44 @@ def describe_run(run_params: dict[str, Any], started: datetime, arguments: Seque
         `processor`, `cores`) and `git` (`commit`, `dirty`), which is None outside a repository or without git.
     """
     return {
-        "command": shlex.join([Path(arguments[0]).name, *arguments[1:]]),
+        "command": shlex.join([Path(arguments[0]).name, *map(hide_secrets, arguments[1:])]),
         "session": run_params["run_id"],
         "environment": run_params["env"] or "local",
         "pipelines": list(run_params["pipeline_names"] or ["__default__"]),
-        "parameters": run_params["runtime_params"] or {},
+        "parameters": hide_values(run_params["runtime_params"] or {}),
         "started": started.astimezone(UTC).isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - started).total_seconds(), 1),
+        "seconds": round(seconds, 1),
         "packages": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": describe_machine(),
         "git": describe_commit(Path(run_params["project_path"])),
     }
+
+
+def hide_secrets(text: str) -> str:
+    """Replace what looks like a credential in a text: the password of a URL, and values whose name says that they are.
+
+    Args:
+        text: Such as an argument, `data_root=s3://user:password@host/x?token=abc`.
+
+    Returns:
+        The text with `HIDDEN` in their place.
+    """
+    text = re.sub(r"(?<=://)[^/@\s]+@", f"{HIDDEN}@", text)
+    return re.sub(
+        rf"([\w.-]*(?:{SECRET})[\w.-]*['\"]?\s*[=:]\s*)[^\s,&;]+", rf"\g<1>{HIDDEN}", text, flags=re.IGNORECASE
+    )
+
+
+def hide_values(value: Any, name: str = "") -> Any:
+    """Do the same in nested parameters; whatever stands below a name that says it is a secret is hidden whole."""
+    if re.search(SECRET, name, re.IGNORECASE):
+        return HIDDEN
+    if isinstance(value, dict):
+        return {key: hide_values(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide_values(each) for each in value]
+    return hide_secrets(value) if isinstance(value, str) else value
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:

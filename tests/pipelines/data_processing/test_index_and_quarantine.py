@@ -161,7 +161,7 @@ def test_random_bytes_never_crash_the_run(image_root: Path, data: bytes, start: 
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10**6), number=st.integers(1, 30), kind=st.sampled_from(["JPEG", "PNG", "TIFF", "GIF"]))
+@given(seed=st.integers(0, 10**6), number=st.integers(1, 30), kind=st.sampled_from(["JPEG", "PNG"]))
 def test_random_damage_to_a_sound_image_never_crashes_the_run(
     image_root: Path, seed: int, number: int, kind: str
 ) -> None:
