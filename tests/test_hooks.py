@@ -1,15 +1,17 @@
 """A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
-from kedro.pipeline import Node
+from kedro.pipeline import Node, Pipeline
+from kedro_datasets.json import JSONDataset
 
 from chest_xray.datasets import CheckpointDataset
-from chest_xray.hooks import CheckInputs, ForgetCheckpoints, RecordRun
+from chest_xray.hooks import CheckInputs, ForgetCheckpoints, KeepApart, RecordRun
 from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
@@ -174,3 +176,59 @@ def test_the_record_of_a_run_is_written_when_it_is_asked_for_and_no_sooner() -> 
     record = catalog.load("run_record")
     assert (record["session"], record["environment"], record["pipelines"]) == ("now", "test", ["report"])
     assert 0 <= record["seconds"] < 60
+
+
+class Context:
+    """What the hook reads of Kedro's context."""
+
+    def __init__(self, project: Path, **parameters: Any):
+        self.project_path, self.params = project, parameters
+        self.config_loader = {"globals": {"data_dir": "data"}}
+
+
+def start(project: Path) -> KeepApart:
+    hook = KeepApart()
+    hook.after_context_created(Context(project, preparation={"width": 16}))
+    return hook
+
+
+def write_text(text: str) -> str:
+    return text
+
+
+WRITING = Pipeline([Node(write_text, "text", "image_split", name="write")])
+PREDICTING = Pipeline([Node(write_text, "text", "predictions", name="predict")])
+
+
+def test_a_second_run_in_the_same_folder_stops_at_once_and_names_the_first(tmp_path: Path) -> None:
+    first, second = start(tmp_path), start(tmp_path)
+    first.before_pipeline_run(WRITING, DataCatalog())
+    with pytest.raises(InputError, match=rf"another run is writing into .*data \(process {os.getpid()}, since .*--env"):
+        second.before_pipeline_run(WRITING, DataCatalog())
+    second.before_pipeline_run(PREDICTING, DataCatalog())
+    start(tmp_path / "elsewhere").before_pipeline_run(WRITING, DataCatalog())
+    first.on_pipeline_error()
+    second.before_pipeline_run(WRITING, DataCatalog())
+    second.after_pipeline_run()
+
+
+def test_a_run_that_begins_anew_in_the_same_process_does_not_stop_itself(tmp_path: Path) -> None:
+    hook = start(tmp_path)
+    for _ in range(2):  # Ctrl+C calls no hook.
+        hook.before_pipeline_run(WRITING, DataCatalog())
+    hook.after_pipeline_run()
+
+
+def test_a_run_that_may_not_start_gives_the_folder_back(tmp_path: Path) -> None:
+    split = tmp_path / "image_split.json"
+    catalog = DataCatalog({"image_split": JSONDataset(filepath=str(split))})
+    hook = start(tmp_path)
+    hook.before_pipeline_run(WRITING, catalog)
+    catalog.save("image_split", {"rows": 1})
+    hook.after_dataset_saved("image_split", WRITING.nodes[0])
+    hook.after_pipeline_run()
+    split.write_text("{}")
+    reading = Pipeline([Node(write_text, "image_split", "audit", name="read")])
+    with pytest.raises(InputError, match=r"image_split \(.*\) is not as it was written"):
+        hook.before_pipeline_run(reading, catalog)
+    start(tmp_path).before_pipeline_run(WRITING, DataCatalog())

@@ -33,6 +33,16 @@ def test_signs_that_mean_something_in_html_are_escaped(tmp_path: Path) -> None:
     assert "<li>3 &lt; 4 &amp; 5 &gt; 2</li>" in str(dataset.preview())
 
 
+def test_html_in_a_name_is_shown_as_text(tmp_path: Path) -> None:
+    dataset = MarkdownDataset(filepath=str(tmp_path / "page.md"))
+    dataset.save(
+        "- <script>alert(1)</script> <img src=x onerror=alert(1)>\n\n<iframe src='http://evil.example'></iframe>\n"
+    )
+    shown = str(dataset.preview())
+    assert "&lt;script&gt;" in shown
+    assert not any(tag in shown for tag in ("<script", "<img", "<iframe"))
+
+
 def test_a_page_goes_to_the_filesystem_that_its_address_names() -> None:
     dataset = MarkdownDataset(filepath="memory://pages/page.md")
     dataset.save(PAGE)

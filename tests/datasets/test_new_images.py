@@ -1,6 +1,7 @@
 """Whatever a user names is listed: a file, a folder, a pattern, an archive; and nothing is unpacked elsewhere."""
 
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
@@ -66,10 +67,40 @@ def test_an_archive_gives_what_is_in_it_under_its_own_name(tmp_path: Path, name:
     assert listing(tmp_path, str(archive)).load() == first  # unpacked once
 
 
-def test_another_archive_takes_the_place_of_the_last(tmp_path: Path) -> None:
-    names(tmp_path, pack(tmp_path / "a.zip", FILES))
-    names(tmp_path, pack(tmp_path / "b.tar", {"z.png": b"1"}))
-    assert [each.name.split("-")[0] for each in (tmp_path / "unpacked").iterdir()] == ["b.tar"]
+def test_archives_of_one_name_size_and_time_are_two(tmp_path: Path) -> None:
+    for folder, data in (("x", b"1"), ("y", b"2")):
+        (tmp_path / folder).mkdir()
+        os.utime(pack(tmp_path / folder / "a.tar", {"z.png": data}), (1e9, 1e9))
+    first, second = (listing(tmp_path, str(tmp_path / folder / "a.tar")).load()[0] for folder in "xy")
+    assert (first.size, second.size) == (1, 1)
+    assert [Path(each.path).read_bytes() for each in (first, second)] == [b"1", b"2"]
+    assert first.modified != second.modified
+
+
+def test_what_another_archive_holds_stays_while_a_run_may_read_it(tmp_path: Path) -> None:
+    (first,) = listing(tmp_path, str(pack(tmp_path / "a.zip", {"a.png": b"1"}))).load()
+    listing(tmp_path, str(pack(tmp_path / "b.zip", {"b.png": b"2"}))).load()
+    assert Path(first.path).read_bytes() == b"1"
+
+
+def test_a_tar_archive_that_ends_in_a_zip_is_a_tar_archive(tmp_path: Path) -> None:
+    inner = pack(tmp_path / "inner.zip", {"inside.png": b"3"}).read_bytes()
+    archive = pack(tmp_path / "a.tar", {"a.png": b"1", "z.zip": inner})
+    assert [Path(file.path).name for file in listing(tmp_path, str(archive)).load()] == ["a.png", "z.zip"]
+
+
+@pytest.mark.parametrize("part", ["[Content_Types].xml", "META-INF/manifest.xml", "META-INF/MANIFEST.MF"])
+def test_a_document_is_not_opened_as_an_archive(tmp_path: Path, part: str) -> None:
+    document = pack(tmp_path / "letter.zip", {part: b"<xml/>", "word/media/image1.png": b"1"})
+    with pytest.raises(DatasetError, match=r"letter\.zip is a document or a program .* expected a zip or tar archive"):
+        listing(tmp_path, str(document)).load()
+
+
+def test_a_refused_archive_leaves_nothing_behind(tmp_path: Path) -> None:
+    archive = pack(tmp_path / "a.tar", {"a.png": b"1", "../b.png": b"2"})
+    with pytest.raises(DatasetError, match="is refused"):
+        listing(tmp_path, str(archive)).load()
+    assert [each.name for each in (tmp_path / "unpacked").iterdir() if not each.name.endswith(".lock")] == []
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar"])

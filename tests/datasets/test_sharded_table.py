@@ -75,3 +75,26 @@ def test_two_runs_do_not_write_the_same_table(tmp_path: Path) -> None:
 def test_a_remote_folder_is_refused() -> None:
     with pytest.raises(DatasetError, match="received filepath 's3://b/a'; expected a local folder"):
         ShardedTableDataset(filepath="s3://b/a")
+
+
+def test_a_failure_that_may_pass_is_tried_again_and_nothing_else_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def plan_reading(disk: dict[str, str], computed: list[int]) -> ShardPlan:
+        def compute(numbers: Sequence[int]) -> Iterator[tuple[int, pa.Table]]:
+            for number in numbers:
+                computed.append(number)
+                yield number, pa.table({"reason": [disk["abc"[number]], "blank"]}, pa.schema([("reason", pa.string())]))
+
+        return ShardPlan("Testing", list("abc"), [2] * 3, compute, passing=("reason", "unreadable"))
+
+    store, computed = ShardedTableDataset(filepath=str(tmp_path)), list[int]()
+    store.save(plan_reading({"a": "blank", "b": "unreadable", "c": "blank"}, computed))
+    assert store.load()["reason"].tolist().count("unreadable") == 1
+    assert "Testing: 1 rows are unreadable; the next run tries them again." in caplog.text
+    assert computed == [0, 1, 2]
+    store.save(plan_reading(dict.fromkeys("abc", "blank"), computed))
+    assert computed == [0, 1, 2, 1]
+    assert store.load()["reason"].tolist() == ["blank"] * 6
+    store.save(plan_reading(dict.fromkeys("abc", "blank"), computed))
+    assert computed == [0, 1, 2, 1]

@@ -20,7 +20,14 @@ class FigureDataset(FileDataset):
         return Path(self._local()).read_bytes()
 
     def save(self, data: Figure) -> None:
-        """Draw the figure at its own resolution and write it whole or not at all."""
+        """Draw the figure at its own resolution and write it whole or not at all.
+
+        Names of files and titles may hold any sign: no text is read as a formula, in which `$` would end the run.
+        """
+        from matplotlib.text import Text
+
+        for text in data.findobj(Text):
+            text.set_parse_math(False)
         with atomic_path(self._filepath) as path:
             data.savefig(path, format="png")
 

@@ -20,7 +20,7 @@ class MarkdownDataset(FileDataset):
             path.write_text(data, encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
-        """Give Kedro-Viz the page as HTML."""
+        """Give Kedro-Viz the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
         from markdown_it import MarkdownIt
 
-        return HTMLPreview(MarkdownIt().enable("table").render(self.load()))
+        return HTMLPreview(MarkdownIt("commonmark", {"html": False}).enable("table").render(self.load()))

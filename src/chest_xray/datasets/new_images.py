@@ -4,16 +4,22 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import fsspec
+from filelock import FileLock
 from kedro.io import AbstractDataset, DatasetError
 
 from chest_xray.datasets.image_folder import list_files
 from chest_xray.integrity import tell_junk
 from chest_xray.unpacking import Unpacking, extract, extract_tar
 
+# Of one with files, of one without, and of one in several parts.
+ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"PK\7\10")
+# What Office Open XML, OpenDocument, EPUB and Java have in their archives.
+DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
 COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
 
 
@@ -40,7 +46,8 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
 
     Args:
         path: A file, a folder (with all below it), a pattern such as `a/**/*.dcm`, or a zip or tar archive.
-        unpacked: A local folder of its own for what an archive holds; it keeps that of the last one.
+        unpacked: A local folder of its own for what archives hold: for each a folder named after the digest of its
+            bytes, which stays until somebody removes it.
         limits: `max_gigabytes`, `max_files` and `max_ratio` (unpacked over packed) of an archive.
         metadata: For plugins such as Kedro-Viz.
     """
@@ -61,7 +68,7 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
             raise DatasetError(f"no images are named. Expected a file, folder, pattern or archive: {COMMAND}.")
         path = str(self._path)
         filesystem, root = fsspec.core.url_to_fs(path)
-        if "://" not in path and Path(path).is_file() and (zipfile.is_zipfile(path) or tarfile.is_tarfile(path)):
+        if "://" not in path and Path(path).is_file() and (_is_zip(Path(path)) or tarfile.is_tarfile(path)):
             files = self._list_archive(Path(path))
         else:
             files = _list(filesystem, root, remote="://" in path)
@@ -71,18 +78,25 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
         return found
 
     def _list_archive(self, archive: Path) -> Iterator[NewFile]:
-        state = archive.stat()
-        folder = self._unpacked / f"{archive.name}-{state.st_size}-{state.st_mtime_ns}"
-        if not folder.exists():
-            shutil.rmtree(self._unpacked, ignore_errors=True)
-            part = self._unpacked / ".part"
-            part.mkdir(parents=True)
-            plan = Unpacking({"path": str(archive)}, **self._limits)  # type: ignore[arg-type]
-            (extract if zipfile.is_zipfile(archive) else extract_tar)(plan, part)
-            part.rename(folder)
+        with archive.open("rb") as file:
+            digest = file_digest(file, "sha256").hexdigest()[:32]
+        folder = self._unpacked / digest
+        self._unpacked.mkdir(parents=True, exist_ok=True)
+        # A folder is complete once it has its name, and no run ever changes one: others may be reading it.
+        with FileLock(self._unpacked / f".{digest}.lock"):
+            if not folder.exists():
+                part = self._unpacked / f".{digest}.part"
+                shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+                part.mkdir()
+                plan = Unpacking({"path": str(archive)}, **self._limits)  # type: ignore[arg-type]
+                try:
+                    (extract if _is_zip(archive) else extract_tar)(plan, part)
+                    part.rename(folder)
+                finally:
+                    shutil.rmtree(part, ignore_errors=True)
         filesystem, root = fsspec.core.url_to_fs(str(folder))
-        for file in _list(filesystem, root, remote=False):
-            yield file._replace(name=f"{archive}{file.path.removeprefix(root)}", modified=str(state.st_mtime_ns))
+        for unpacked in _list(filesystem, root, remote=False):
+            yield unpacked._replace(name=f"{archive}{unpacked.path.removeprefix(root)}", modified=digest)
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse: images are read, never written."""
@@ -90,6 +104,27 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
 
     def _describe(self) -> dict[str, Any]:
         return {"path": self._path, "unpacked": str(self._unpacked)}
+
+
+def _is_zip(path: Path) -> bool:
+    """Tell a zip archive by how it begins: `zipfile` looks at the end, where a tar archive may hold one.
+
+    Raises:
+        DatasetError: It is an office document or a program, which are zip archives too.
+    """
+    with path.open("rb") as file:
+        if file.read(4) not in ZIP_BEGINNINGS:
+            return False
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    if found := sorted(names & DOCUMENT_PARTS):
+        raise DatasetError(
+            f"{path} is a document or a program (it holds {found[0]}); expected a zip or tar archive of pictures. "
+            "Take the pictures out of it first."
+        )
+    return True
 
 
 def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[NewFile]:

@@ -27,12 +27,15 @@ class ShardPlan:
         keys: One a shard: a hexadecimal digest of all that decides its rows; same key, same rows.
         num_rows: Of each shard.
         compute: Gives the shards of the numbers asked for, each with its number, in any order; all of one schema.
+        passing: A column and a value of it that tell a failure which may pass, such as that of a disk: a shard with
+            such a row is computed again by the next run.
     """
 
     title: str
     keys: list[str]
     num_rows: list[int]
     compute: Callable[[Sequence[int]], Iterator[tuple[int, Table]]]
+    passing: tuple[str, str] | None = None
 
 
 class ShardedTableDataset(AbstractDataset[ShardPlan, DataFrame]):
@@ -81,7 +84,15 @@ class ShardedTableDataset(AbstractDataset[ShardPlan, DataFrame]):
         self._compute(plan)
         paths = [self._shard(key) for key in plan.keys]
         _join(paths, self._folder)
-        replace_text(self._folder / "current", state)
+        passing = [path for path in paths if plan.passing and _count(path, *plan.passing)]
+        if plan.passing and passing:
+            number = sum(_count(path, *plan.passing) for path in passing)
+            logger.warning("%s: %d rows are %s; the next run tries them again.", plan.title, number, plan.passing[1])
+            replace_text(self._folder / "current", "")
+            for path in passing:
+                path.unlink()
+        else:
+            replace_text(self._folder / "current", state)
         for other in set((self._folder / "shards").iterdir()) - set(paths):
             if other.is_file():
                 other.unlink()
@@ -106,6 +117,14 @@ class ShardedTableDataset(AbstractDataset[ShardPlan, DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _count(shard: Path, column: str, value: str) -> int:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    found = pc.sum(pc.equal(pq.read_table(shard, columns=[column])[column], value)).as_py()
+    return int(found or 0)
 
 
 def _join(shards: list[Path], folder: Path) -> None:

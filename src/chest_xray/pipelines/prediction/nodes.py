@@ -51,6 +51,7 @@ def plan_predictions(new_images: list[NewFile], packaged_keras: bytes, predictio
         keys=[_digest(shard, fingerprint) for shard in shards],
         num_rows=[len(shard) for shard in shards],
         compute=compute,
+        passing=("reason", "unreadable"),
     )
 
 
