@@ -93,7 +93,8 @@ def made_in(project: Path) -> set[str]:
     arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
     files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
     names = {next((each for each in arrays if name.startswith(f"{each}/")), name) for name in files}
-    return {name for name in names if not name.startswith("data/test/01_raw/")}
+    own = {f"data/test/{name}" for name in (".run.lock", ".run.json", "lineage.json")}  # of the runs themselves
+    return {name for name in names if not name.startswith("data/test/01_raw/")} - own
 
 
 def read_predictions(project: Path, run: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -21,6 +22,7 @@ from chest_xray.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.options import InputError
 from chest_xray.provenance import describe_run
 
+LOCK, HOLDER = ".run.lock", ".run.json"  # in the data folder: the lock of a run, and who holds it
 NO_RESULTS = {"checkpoint", "run_record", "predictions"}  # they change while a run goes on, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
@@ -67,6 +69,7 @@ class KeepApart:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         """Learn where data lie."""
+        self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
         self._parameters: dict[str, Any] = context.params  # as they are written, before they become models
         self._lock: FileLock | None = None
@@ -124,10 +127,22 @@ class KeepApart:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+            self._remove_if_empty()
+
+    def _remove_if_empty(self) -> None:
+        """Leave no folder behind where the run has written nothing."""
+        if {path.name for path in self._folder.iterdir()} <= {LOCK, HOLDER}:
+            for name in (LOCK, HOLDER):
+                (self._folder / name).unlink(missing_ok=True)
+            with suppress(OSError):  # Not empty, or not ours.
+                for folder in (self._folder, *self._folder.parents):
+                    if folder == self._project:
+                        break
+                    folder.rmdir()
 
     def _take(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock, holder = FileLock(self._folder / ".run.lock"), self._folder / ".run.json"
+        lock, holder = FileLock(self._folder / LOCK), self._folder / HOLDER
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
