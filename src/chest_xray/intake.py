@@ -6,7 +6,7 @@ from typing import Any
 from chest_xray.acceptance import Refusal, check_colour, check_contrast, check_header, tell_grey
 from chest_xray.decoding import decode_grey, fit_grey
 from chest_xray.dicom import UnsupportedDicomError, read_dicom, tell_dicom
-from chest_xray.integrity import FORMATS, START_OF_SCAN, describe_image
+from chest_xray.integrity import FORMATS, count_scans, describe_image
 from chest_xray.radiographs import open_file
 from chest_xray.types import Array
 
@@ -51,7 +51,7 @@ def estimate_work(data: bytes) -> float:
         return len(data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            scans = data.count(START_OF_SCAN) if image.info.get("progressive") else 1
+            scans = count_scans(io.BytesIO(data)) if image.info.get("progressive") else 1
             return float(image.width * image.height * max(scans, 1))
     except Exception:  # Whatever is wrong with it, decoding will say.
         return 0

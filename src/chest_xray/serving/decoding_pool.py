@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -31,7 +32,8 @@ class DecodingPool:
     Args:
         num_processes: How many.
         seconds: Time limit of a call.
-        megabytes: Address space of a process; beyond it, allocations fail with MemoryError.
+        megabytes: Address space that a process may take beyond what it has once its libraries are loaded (that part
+            grows with the number of cores); beyond it, allocations fail with MemoryError.
     """
 
     def __init__(self, num_processes: int, seconds: float, megabytes: int):
@@ -79,16 +81,18 @@ def _prepare_process(megabytes: int) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then stops its processes.
+    # What decoding needs is imported before the first file comes, and before memory is bounded.
+    import chest_xray.intake
+    import chest_xray.serving.pictures  # noqa: F401
+
     try:
         import resource
     except ImportError:  # Windows has no such limit.
-        pass
-    else:
-        limit = megabytes * 1_000_000
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    # What decoding needs is imported before the first file comes.
-    import chest_xray.intake
-    import chest_xray.serving.pictures  # noqa: F401
+        return
+    statm = Path("/proc/self/statm")  # Linux
+    taken = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
+    limit = taken + megabytes * 1_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _do_nothing() -> None:
