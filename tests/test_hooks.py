@@ -232,3 +232,9 @@ def test_a_run_that_may_not_start_gives_the_folder_back(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"image_split \(.*\) is not as it was written"):
         hook.before_pipeline_run(reading, catalog)
     start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
+
+
+def test_a_folder_that_takes_no_lock_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(InputError, match=r"cannot write into .*data: .*\. Make it writable, make room, or name"):
+        start(tmp_path).before_pipeline_run(WRITING, DataCatalog())

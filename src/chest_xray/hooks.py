@@ -141,10 +141,12 @@ class KeepApart:
                     folder.rmdir()
 
     def _take(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         lock, holder = FileLock(self._folder / LOCK), self._folder / HOLDER
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
+            since = datetime.now().astimezone().isoformat(" ", "seconds")
+            holder.write_text(json.dumps({"process": os.getpid(), "since": since}), "utf-8")
         except Timeout as error:
             try:
                 held = json.loads(holder.read_text("utf-8"))
@@ -155,9 +157,13 @@ class KeepApart:
                 f"another run is writing into {self._folder} ({about}); expected none, for both would mix their "
                 "results. Wait for its end, or give this run an environment of its own (--env)."
             ) from error
+        except OSError as error:
+            lock.release()
+            raise InputError(
+                f"cannot write into {self._folder}: {error.strerror or error}. Make it writable, make room, or name "
+                "another folder in conf/base/globals.yml (data_dir)."
+            ) from error
         self._lock = lock
-        since = datetime.now().astimezone().isoformat(" ", "seconds")
-        holder.write_text(json.dumps({"process": os.getpid(), "since": since}), "utf-8")
 
     def _parameter(self, name: str) -> Any:
         value: Any = self._parameters

@@ -1,10 +1,13 @@
 """Files are written whole or not at all."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import pytest
+from kedro.io import DatasetError
 
 from chest_xray.datasets.storage import FileDataset, atomic_path
 
@@ -85,3 +88,18 @@ def test_a_remote_file_that_was_written_again_is_read_again() -> None:
         dataset.save(text)
         assert dataset.load() == text
     fsspec.filesystem("memory").store.clear()
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (
+            errno.ENOSPC,
+            r"cannot write .*page\.txt: No space left on device\. What was there .* Make room on the disk, or",
+        ),
+        (errno.EROFS, r"cannot write .*page\.txt: Read-only file system\. .* Make the disk writable, or name another"),
+    ],
+)
+def test_a_disk_that_takes_nothing_is_told_in_a_sentence(address: str, number: int, message: str) -> None:
+    with pytest.raises(DatasetError, match=message), atomic_path(address):
+        raise OSError(number, os.strerror(number))

@@ -1,5 +1,6 @@
 """One file of any kind: found, fetched, and written whole or not at all, on any fsspec filesystem."""
 
+import errno
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
+
+REMEDIES = {  # of errors of a disk
+    errno.ENOSPC: "Make room on the disk",
+    errno.EDQUOT: "Make room within your quota",
+    errno.EFBIG: "Choose a disk that takes larger files",
+    errno.EROFS: "Make the disk writable",
+    errno.EACCES: "Get permission to write there",
+    errno.EPERM: "Get permission to write there",
+}
 
 
 @contextmanager
@@ -21,9 +31,26 @@ def atomic_path(filepath: str) -> Iterator[Path]:
 
     Yields:
         A path of the same name in a temporary folder, beside the target where that is local.
+
+    Raises:
+        DatasetError: The disk is full, or nothing may be written there.
     """
+    try:
+        with _atomic_path(filepath) as part:
+            yield part
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        raise DatasetError(
+            f"cannot write {filepath}: {error.strerror}. What was there before is untouched. {REMEDIES[error.errno]}, "
+            "or name another folder in conf/base/globals.yml (data_dir), and run again."
+        ) from error
+
+
+@contextmanager
+def _atomic_path(filepath: str) -> Iterator[Path]:
     filesystem, target = fsspec.core.url_to_fs(filepath)
-    filesystem.makedirs(filesystem._parent(target), exist_ok=True)
+    filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
     local = "file" in filesystem.protocol
     with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=".part-") as folder:
         part = Path(folder) / Path(target).name

@@ -1,0 +1,61 @@
+"""The datasets of kedro-datasets for single files, made to write a file whole or not at all.
+
+Theirs write in place: on a full disk the old file is lost and the new one torn.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from kedro.io import AbstractDataset, DatasetError
+from kedro_datasets import json, pandas, text
+
+from chest_xray.datasets.storage import atomic_path
+
+
+class WholeFile(AbstractDataset[Any, Any]):
+    """Has a plain dataset write beside its file, and then puts that in place; loads and previews are the plain one's.
+
+    Args:
+        filepath: A local path or fsspec address.
+        arguments: Of the plain dataset.
+    """
+
+    plain: ClassVar[Callable[..., AbstractDataset[Any, Any]]]
+
+    def __init__(self, *, filepath: str, **arguments: Any):
+        super().__init__(filepath=filepath, **arguments)  # type: ignore[call-arg]  # of the plain dataset
+        self._address = filepath
+        self._arguments = {name: arguments[name] for name in ("save_args", "fs_args") if name in arguments}
+
+    def save(self, data: Any) -> None:
+        """Write the file whole or not at all."""
+        with atomic_path(self._address) as part:
+            try:
+                self.plain(filepath=str(part), **self._arguments).save(data)
+            except DatasetError as error:
+                raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
+        self.release()  # what the file system remembers of the old file
+
+
+class CSVDataset(WholeFile, pandas.CSVDataset):
+    """A table in a CSV file."""
+
+    plain = pandas.CSVDataset
+
+
+class ParquetDataset(WholeFile, pandas.ParquetDataset):
+    """A table in a Parquet file."""
+
+    plain = pandas.ParquetDataset
+
+
+class JSONDataset(WholeFile, json.JSONDataset):
+    """Plain values in a JSON file."""
+
+    plain = json.JSONDataset
+
+
+class TextDataset(WholeFile, text.TextDataset):
+    """A text."""
+
+    plain = text.TextDataset

@@ -1,0 +1,81 @@
+"""Tables, plain values and texts survive a disk that is full when they are written again."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, TextDataset
+from chest_xray.datasets.whole_plotly import PlotlyDataset
+
+TABLE = pd.DataFrame({"a": range(3), "b": ["x", "y", "z"]})
+
+
+def make_kinds() -> list[Any]:
+    import plotly.graph_objects as go
+
+    return [
+        pytest.param(CSVDataset, TABLE, id="csv"),
+        pytest.param(ParquetDataset, TABLE, id="parquet"),
+        pytest.param(JSONDataset, {"a": 1}, id="json"),
+        pytest.param(TextDataset, "text", id="text"),
+        pytest.param(PlotlyDataset, go.Figure(), id="plotly"),
+    ]
+
+
+@pytest.mark.parametrize(("kind", "data"), make_kinds())
+def test_a_save_that_fails_half_way_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, data: Any
+) -> None:
+    arguments = {"save_args": {"index": False}} if kind is CSVDataset else {}
+    dataset = kind(filepath=str(tmp_path / "new/file"), **arguments)
+    dataset.save(data)
+    before = (tmp_path / "new/file").read_bytes()
+    assert dataset.exists()
+    loaded = dataset.load()
+    assert loaded.equals(data) if isinstance(data, pd.DataFrame) else loaded == data
+
+    def tear(plain: Any, _: Any) -> None:
+        Path(plain._filepath).write_bytes(b"ha")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kind.plain, "save", tear)
+    with pytest.raises(DatasetError, match="No space left on device"):
+        dataset.save(data)
+    assert (tmp_path / "new/file").read_bytes() == before
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["file"]
+
+
+def test_a_file_of_a_filesystem_in_memory_is_written_too() -> None:
+    dataset = JSONDataset(filepath="memory:///whole/file.json")
+    dataset.save({"a": 1})
+    dataset.save({"a": 2})
+    assert dataset.load() == {"a": 2}
+
+
+FILL = """
+import resource, signal, sys
+from chest_xray.datasets.whole import CSVDataset
+import pandas as pd
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    CSVDataset(filepath=sys.argv[1]).save(pd.DataFrame({"a": range(100_000)}))
+except Exception as error:
+    print(error)
+"""
+
+
+def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
+    CSVDataset(filepath=str(tmp_path / "table.csv")).save(TABLE)
+    before = (tmp_path / "table.csv").read_bytes()
+    run = subprocess.run(
+        [sys.executable, "-c", FILL, tmp_path / "table.csv"], capture_output=True, text=True, check=True
+    )
+    assert "table.csv: File too large. What was there before is untouched." in run.stdout
+    assert (tmp_path / "table.csv").read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
