@@ -18,6 +18,9 @@ class Served:
     ranges: bool = True
     etag: str | None = '"v1"'
     status: int | None = None
+    kind: str | None = None  # Content-Type
+    resumed_from: int | None = None  # What a rest claims in place of the truth.
+    resumed_etag: str | None = None
     url: str = ""
     requests: list[dict[str, str]] = field(default_factory=list)
     sent: int = 0
@@ -50,10 +53,13 @@ def serve(served: Served) -> Iterator[Served]:
         def _send_head(self, start: int) -> None:
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(len(served.data) - start))
+            if served.kind:
+                self.send_header("Content-Type", served.kind)
             if start:
-                self.send_header("Content-Range", f"bytes {start}-{len(served.data) - 1}/{len(served.data)}")
-            if served.etag:
-                self.send_header("ETag", served.etag)
+                first = start if served.resumed_from is None else served.resumed_from
+                self.send_header("Content-Range", f"bytes {first}-{len(served.data) - 1}/{len(served.data)}")
+            if etag := (served.resumed_etag if start else None) or served.etag:
+                self.send_header("ETag", etag)
             self.end_headers()
 
         def _send_body(self, body: bytes) -> None:

@@ -1,7 +1,9 @@
 """Downloads over a real connection that breaks, from a server that changes its mind."""
 
 import hashlib
+import io
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,15 @@ from kedro.io import DatasetError
 from chest_xray.fetching import ArchiveSource, fetch_archive
 from tests.http_server import Served, serve
 
-DATA = random.Random(0).randbytes(3_000_000)
+
+def pack(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.jpeg", content)
+    return buffer.getvalue()
+
+
+DATA = pack(random.Random(0).randbytes(3_000_000))
 BLOCK = 1 << 16  # What is lost when a connection breaks in its middle.
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
@@ -126,3 +136,22 @@ def test_an_archive_on_this_machine_is_compared_with_its_checksum(tmp_path: Path
 def test_a_missing_archive_names_the_parameter(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no archive at mine\.zip; name .* --params download\.source="):
         fetch_archive(ArchiveSource("mine.zip", None, 1, 1, 1), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/octet-stream"])
+def test_a_login_page_is_not_taken_for_the_archive(tmp_path: Path, kind: str) -> None:
+    page = b"<!doctype html><title>Sign in</title>"
+    with (
+        serve(Served(page, kind=kind)) as served,
+        pytest.raises(DatasetError, match=r"(answered with a page|gave a file that is no zip archive).*login"),
+    ):
+        fetch_archive(source(served, sha256=None), tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
+
+
+@pytest.mark.parametrize("lie", [{"resumed_from": 5}, {"resumed_etag": '"other"'}])
+def test_a_rest_that_is_not_the_one_asked_for_is_thrown_away(tmp_path: Path, lie: dict[str, Any]) -> None:
+    with serve(Served(DATA, breaks=[15 * BLOCK], **lie)) as served:
+        path = Path(fetch_archive(source(served), tmp_path)["path"])
+    assert path.read_bytes() == DATA
+    assert "Range" not in served.requests[-1]

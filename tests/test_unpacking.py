@@ -1,6 +1,8 @@
 """Archives are unpacked whole, in place, and never beyond it."""
 
+import io
 import stat
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.unpacking import Unpacking, unpack
+from chest_xray.unpacking import Unpacking, extract_tar, unpack
 
 FILES = {f"{split}/{name}/1.jpeg": b"12345" for split in ("train", "test") for name in ("NORMAL", "PNEUMONIA")}
 
@@ -132,3 +134,30 @@ def test_an_archive_without_train_and_test_tells_what_it_has(tmp_path: Path) -> 
     path = pack(tmp_path / "a.zip", {"images/1.jpeg": b"1", "labels.csv": b"2"}, prefix="")
     with pytest.raises(DatasetError, match=r"holds images, labels\.csv; expected a folder with `train` and `test`"):
         unpack(plan(path), tmp_path / "data")
+
+
+def test_an_entry_that_names_the_folder_itself_is_no_danger(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.zip", {"./": b"", **FILES}, prefix="")
+    unpack(plan(path), tmp_path / "data")
+    assert (tmp_path / "data/train").is_dir()
+
+
+def test_folders_a_thousand_deep_refuse_the_archive(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.zip", FILES | {"a/" * 1200 + "1.jpeg": b"x"}, prefix="")
+    with pytest.raises(DatasetError, match="lies more than 100 folders deep"):
+        unpack(plan(path), tmp_path / "data")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("a/" * 1200 + "1.jpeg"), io.BytesIO())
+    with pytest.raises(DatasetError, match="lies too deep in folders"):
+        extract_tar(plan(tmp_path / "a.tar"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE])
+def test_a_tar_archive_with_a_name_of_a_gigabyte_is_refused_unread(tmp_path: Path, kind: bytes) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = kind, 1 << 30
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        archive.fileobj.write(header.tobuf(tarfile.GNU_FORMAT))
+        archive.fileobj.write(bytes(1 << 20))
+    with pytest.raises(DatasetError, match="holds a name of 1,073,741,824 bytes; expected at most 65,536"):
+        extract_tar(plan(tmp_path / "a.tar.gz"), tmp_path)

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import time
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,13 @@ def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
         path = Path(source.address)
         if not path.is_file():
             raise DatasetError(f"no archive at {path}; name a .zip file or a URL with --params download.source=...")
+    if not zipfile.is_zipfile(path):
+        if path.parent == folder:  # A download that is of no use would be taken for the archive by the next run.
+            path.unlink()
+        raise DatasetError(
+            f"{source.address} gave a file that is no zip archive; expected the archive itself. Open the address in a "
+            "browser: where it asks for a login, fetch the file there and name it with --params download.source=FILE."
+        )
     digest = pooch.file_hash(str(path), alg="sha256")
     if source.sha256 and digest != source.sha256.lower():
         raise DatasetError(f"{path} has SHA-256 {digest}; expected {source.sha256}. Get the file again.")
@@ -127,7 +135,18 @@ class _ResumingDownloader:
                 self._part.unlink()
                 raise requests.ConnectionError("the part at hand is longer than the file; starting over")
             response.raise_for_status()
-            self._append(response, resumed=response.status_code == requests.codes.partial_content)
+            _refuse_page(response)
+            resumed = response.status_code == requests.codes.partial_content
+            if resumed and not self._continues(response):
+                self._part.unlink()
+                raise requests.ConnectionError("the server sent another part than the one asked for; starting over")
+            self._append(response, resumed=resumed)
+
+    def _continues(self, response: Any) -> bool:
+        """Tell whether a part of a file is of the same version, and begins where the part at hand ends."""
+        tag, known = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
+        same = not tag or not str(known).startswith('"') or tag == known
+        return same and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
 
     def _append(self, response: Any, *, resumed: bool) -> None:
         from tqdm import tqdm
@@ -157,3 +176,12 @@ class _ResumingDownloader:
         self._validator.unlink(missing_ok=True)
         if validator:
             self._validator.write_text(json.dumps(validator), "utf-8")
+
+
+def _refuse_page(response: Any) -> None:
+    kind = response.headers.get("Content-Type", "")
+    if kind.startswith("text/html"):
+        raise DatasetError(
+            f"{response.url} answered with a page ({kind}); expected a zip archive. Where the page asks for a login, "
+            "fetch the file in a browser and name it with --params download.source=FILE."
+        )

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any, Self
 
 from kedro.io import DatasetError
 
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 MARKER = ".source.json"
 SPLITS = {"train", "test"}
+MAX_DEPTH = 100  # folders in folders
+MAX_NAME = 1 << 16  # bytes of a header of tar that holds a long name
+LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,14 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
     """
     path, num_files, total = plan.archive["path"], 0, 0
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path, "r|*", tarinfo=_TarInfo) as archive:
             for member in archive:
                 if member.isdir() or tell_junk(member.name):
                     continue
                 num_files, total = num_files + 1, total + member.size
                 _refuse_excess(plan, num_files, total)
+                if member.name.count("/") > MAX_DEPTH:
+                    raise DatasetError(f"{path} is refused: {member.name[:80]!r}... lies too deep in folders.")
                 if not member.isfile():
                     raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device.")
                 archive.extract(member, part, filter="data")
@@ -116,6 +122,19 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
         raise DatasetError(f"{path} is refused: {error}.") from error
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DatasetError(f"{path} is no sound tar archive: {error}. Get it again.") from error
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Refuses long headers before they are read: `tarfile` takes whatever length they claim into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in (*LONG_NAMES, tarfile.SOLARIS_XHDTYPE) and member.size > MAX_NAME:
+            raise DatasetError(
+                f"the archive is refused: it holds a name of {member.size:,} bytes; expected at most {MAX_NAME:,}."
+            )
+        return member
 
 
 def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
@@ -147,8 +166,10 @@ def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
 
 def _tell_danger(member: zipfile.ZipInfo) -> str | None:
     path = PurePosixPath(member.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+    if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
         return "points outside of the folder it is unpacked to"
+    if len(path.parts) > MAX_DEPTH:
+        return f"lies more than {MAX_DEPTH} folders deep"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"
     if member.flag_bits & 1:
