@@ -17,7 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from chest_xray.dicom import UnsupportedDicomError, read_dicom, tell_dicom
+from chest_xray.dicom import JPEG_2000, UnsupportedDicomError, read_dicom, read_stream_size, tell_dicom
 from chest_xray.types import Array
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
@@ -166,6 +166,41 @@ def test_a_deflated_bomb_is_refused_before_it_is_inflated() -> None:
     assert len(bomb) < 100_000
     with pytest.raises(UnsupportedDicomError, match="inflates to more than 80 MB"):
         read_dicom(bomb, 10)
+
+
+def pack_stream(stream: bytes, rows: int, columns: int, syntax: Any) -> bytes:
+    dataset = make_dataset(np.zeros((4, 4), np.uint8), Rows=rows, Columns=columns)
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return write(dataset)
+
+
+@pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000, "JPEG2000")])
+def test_a_compressed_picture_larger_than_the_file_says_is_refused_before_it_is_decoded(syntax: Any, kind: str) -> None:
+    stream = encode(ramp(np.uint8, 0, 255, (300, 500)), kind)
+    assert read_stream_size(stream) == (500, 300)
+    data = pack_stream(stream, 40, 60, syntax)
+    with pytest.raises(UnsupportedDicomError, match="picture of 500 x 300 pixels in a file that says 60 x 40"):
+        read_dicom(data, 10)
+
+
+def test_a_picture_that_a_few_bytes_unfold_to_is_refused() -> None:
+    file = encode(np.zeros((40, 60), np.uint8), "JPEG2000")
+    stream = bytearray(file[file.index(JPEG_2000) :])
+    for at, value in ((8, 9_000), (12, 9_000), (24, 9_000), (28, 9_000)):  # extent of the image, and of a tile
+        stream[at : at + 4] = value.to_bytes(4, "big")
+    data = pack_stream(bytes(stream), 9_000, 9_000, JPEG2000)
+    assert len(data) < 2_000
+    with pytest.raises(UnsupportedDicomError, match=r"9000 x 9000 pixels in \d+ bytes; at most 2000 pixels a byte"):
+        read_dicom(data, 100)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_the_header_of_a_stream_that_is_cut_anywhere_is_read_or_unknown(kind: str) -> None:
+    stream = encode(ramp(np.uint8, 0, 255), kind)
+    for length in range(24, 400):
+        assert read_stream_size(stream[:length]) in (None, (60, 40))
 
 
 def zlib_start(whole: bytes) -> bytes:

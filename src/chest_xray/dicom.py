@@ -1,6 +1,7 @@
 """From the bytes of a DICOM file to one upright grey image, as its own window shows it."""
 
 import io
+import struct
 from typing import Any
 
 from chest_xray.types import Array
@@ -9,6 +10,11 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
+TRANSFER_SYNTAX = 0x00020010
+MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
+JPEG_2000 = b"\xff\x4f\xff\x51"
+# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1), less DHT, JPG and DAC that lie among them; SOF55 of JPEG-LS.
+FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 PROBES = (-1e9, 1e9)  # Beyond any pixel value: what a window makes of them are its ends.
 
 
@@ -56,17 +62,28 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
     """Deflated files are inflated whole when they are opened; look first how far that goes."""
     import zlib
 
-    from pydicom.filereader import _read_file_meta_info
+    from pydicom.filereader import data_element_generator
 
     file = io.BytesIO(data)
     file.seek(132)
-    if _read_file_meta_info(file).get("TransferSyntaxUID") != DEFLATED:
+    syntax = ""
+    for element in data_element_generator(file, False, True, stop_when=_ends_meta_information):
+        if element.tag == TRANSFER_SYNTAX:
+            syntax = bytes(element.value or b"").decode("ascii", "replace").strip("\0 ")
+    if syntax != DEFLATED:
         return
     limit = int(max_megapixels * 1e6 * INFLATED_BYTES)
-    inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflating.decompress(data[file.tell() :], limit)
-    if inflating.unconsumed_tail:
-        raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+    inflating, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), data[file.tell() :], 0
+    while packed and not inflating.eof:
+        size += len(inflating.decompress(packed, 1 << 20))
+        packed = inflating.unconsumed_tail
+        if size > limit:
+            raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+
+
+def _ends_meta_information(tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG001
+    """Tell where group 2 ends, which describes the file and is never deflated; pydicom calls it before each element."""
+    return tag >> 16 != 2
 
 
 def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
@@ -83,6 +100,49 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(
             f"{dataset.Columns} x {dataset.Rows} pixels; at most {max_megapixels:g} megapixels are read"
         )
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _refuse_compressed(dataset)
+
+
+def _refuse_compressed(dataset: Any) -> None:
+    """Refuse a compressed picture that is larger than the file says, or that a few bytes unfold to."""
+    from pydicom.encaps import generate_frames
+
+    expected = (int(dataset.Columns), int(dataset.Rows))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    size = read_stream_size(stream)
+    if size not in (None, expected):
+        raise UnsupportedDicomError(
+            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that says {expected[0]} x {expected[1]}"
+        )
+    if expected[0] * expected[1] > MAX_RATIO * len(stream):
+        raise UnsupportedDicomError(
+            f"{expected[0]} x {expected[1]} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
+        )
+
+
+def read_stream_size(stream: bytes) -> tuple[int, int] | None:
+    """Read width and height from the header of a JPEG, JPEG-LS or JPEG 2000 stream.
+
+    Args:
+        stream: The whole stream.
+
+    Returns:
+        Columns and rows in pixels; None for other streams, such as run lengths.
+    """
+    # JPEG 2000, perhaps within a file of its own (JP2): SOC and SIZ, with the extent and the offset of the image.
+    start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
+    if start >= 0 and len(stream) >= start + 24:
+        right, bottom, left, top = struct.unpack(">4I", stream[start + 8 : start + 24])
+        return right - left, bottom - top
+    at = 2
+    while stream[:2] == b"\xff\xd8" and at + 9 <= len(stream):
+        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+        if marker in FRAME_MARKERS:
+            rows, columns = struct.unpack(">2H", stream[at + 5 : at + 9])
+            return columns, rows
+        at += 1 if marker == 0xFF else 2 + length  # Markers may be preceded by any number of fill bytes.
+    return None
 
 
 def _colours(pixels: Array, bits: int) -> Array:
