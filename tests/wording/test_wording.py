@@ -289,3 +289,13 @@ def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:
         render("answer", {"in_numbers": [Finding("no_such_sentence", {})]}, ABOUT)
     with pytest.raises(KeyError, match="at_half"):
         render("answer", {"in_numbers": [Finding("threshold_helps", {"gain": 0.1})]}, ABOUT)
+
+
+def test_text_of_the_user_is_no_markup() -> None:
+    from markdown_it import MarkdownIt
+
+    source = "<img src=x> **bold** [a](b) `c` $x$ | # d_e_f"
+    html = MarkdownIt("commonmark").render(render("conclusions_title", {}, {"data_source": source, "run": source}))
+    assert "<img" not in html
+    assert not any(tag in html for tag in ("<strong>", "<a ", "<code>", "<em>"))
+    assert "&lt;img src=x&gt; **bold** [a](b) `c` $x$ | # d_e_f" in html

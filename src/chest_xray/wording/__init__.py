@@ -1,5 +1,6 @@
 """The sentences of every report, one file a language: how each is said. Rules elsewhere decide which are true."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Formatter
@@ -62,13 +63,18 @@ def render(
         KeyError: There is no such sentence or name, or a value that the sentence names is missing.
     """
     words = read_words(language)
-    said = {key: say_given(value, words) for key, value in about.items()}
+    said = {key: escape_markdown(say_given(value, words)) for key, value in about.items()}
     lines = [f"# {words[title].format(**said)}", "", words["source"].format(**said)]
     for heading, findings in sections.items():
         if findings:
             lines += ["", f"## {words[heading]}", ""]
             lines += [f"- {say(finding, words)}" for finding in findings]
     return "\n".join(lines) + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Make a text of the user's stand in Markdown as it is: a title or the source of the data is no markup."""
+    return re.sub(r"([\\`*_\[\]<>|$#])", r"\\\1", " ".join(text.split()))
 
 
 def say(finding: Finding, words: Mapping[str, Any]) -> str:
