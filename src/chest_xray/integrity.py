@@ -3,6 +3,7 @@
 from typing import Any
 
 from chest_xray.decoding import read_orientation
+from chest_xray.options import InputError
 from chest_xray.radiographs import CLASSES, open_file
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
@@ -40,6 +41,8 @@ def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
             return describe_image(file, max_megapixels)
     except FileNotFoundError:
         return _refusal("broken link", "the file it points to does not exist")
+    except InputError as error:
+        return _refusal("not a regular file", str(error))
     except PermissionError as error:
         return _refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
     except Exception as error:  # Of whatever storage the path names.
@@ -98,7 +101,7 @@ def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
     if width * height > max_megapixels * 1e6:
         return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
     if image.info.get("progressive"):
-        scans = _count_scans(file)
+        scans = count_scans(file)
         if scans > MAX_SCANS or scans * width * height > MAX_WORK * max_megapixels * 1e6:
             return _refusal(
                 "too large",
@@ -113,7 +116,7 @@ def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
     return {"width": width, "height": height, "mode": image.mode}
 
 
-def _count_scans(file: Any) -> int:
+def count_scans(file: Any) -> int:
     """Count the scans of a JPEG, those of a thumbnail inside among them."""
     file.seek(0)
     scans, before = 0, b""

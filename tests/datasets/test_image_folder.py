@@ -1,6 +1,7 @@
 """Every file is listed, wherever the folder lies, and what is left out is explained."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import fsspec
@@ -104,3 +105,28 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_raw_images_are_never_written(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="ImageFolderDataset is read-only"):
         ImageFolderDataset(path=str(tmp_path)).save("pixels")  # type: ignore[arg-type]
+
+
+def test_folders_over_a_thousand_deep_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "train"
+    folder.mkdir()
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1_200):  # One at a time: the whole path would be too long for one call.
+        os.mkdir("a", dir_fd=at)
+        deeper = os.open("a", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(os.open("1.jpeg", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    files = ImageFolderDataset(path=str(folder)).load()
+    subprocess.run(["rm", "-rf", folder], check=True)  # What pytest would use recurses.
+    assert len(files) == 1
+    assert files["path"][0].count("/a") == 1_200
+
+
+def test_a_name_that_is_not_utf_8_is_set_aside_with_its_bytes_as_escapes(tmp_path: Path) -> None:
+    (tmp_path / "train/NORMAL").mkdir(parents=True)
+    (tmp_path / "train/NORMAL" / os.fsdecode(b"1\xff.jpeg")).write_bytes(b"x")
+    files = ImageFolderDataset(path=str(tmp_path / "train")).load()
+    assert files["path"].tolist() == [f"{tmp_path}/train/NORMAL/1\\xff.jpeg"]
+    assert files["problem"].tolist() == ["name is not UTF-8"]

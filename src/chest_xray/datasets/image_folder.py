@@ -48,7 +48,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
 
         filesystem, root = fsspec.core.url_to_fs(self._path)
         folder = _find_split(filesystem, root, self._path)
-        rows = sorted(list_files(filesystem, folder))
+        rows = sorted(_refuse_odd_name(*file) for file in list_files(filesystem, folder))
         if not rows:
             raise DatasetError(f"{self._path} holds no files. {REMEDY}")
         files = pd.DataFrame(rows, columns=["path", "bytes", "modified", "problem"])
@@ -69,24 +69,36 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
 
 
 def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
-    """Walk a folder; a folder that cannot be listed becomes a row itself, which fsspec's own `find` leaves out.
+    """Walk a folder, however deep; a folder that cannot be listed becomes a row itself, which fsspec's `find` omits.
 
     Yields:
         Path, bytes, time of the last change and why it cannot be opened (empty for most), of each file.
     """
-    try:
-        entries = filesystem.ls(folder, detail=True)
-    except PermissionError:
-        yield folder, 0, "", "no permission"
-        return
-    for entry in entries:
-        if entry["type"] == "directory":
-            yield from list_files(filesystem, entry["name"])
-        else:
-            modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
-            # A pipe or a device would hang or feed a reader for ever.
-            special = entry["type"] == "other" and not entry.get("islink")
-            yield entry["name"], entry["size"] or 0, str(modified), "not a regular file" if special else ""
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            entries = filesystem.ls(current, detail=True)
+        except PermissionError:
+            yield current, 0, "", "no permission"
+            continue
+        except OSError as error:  # Such as a path that is too long for the system.
+            yield current, 0, "", str(error.strerror or error)
+            continue
+        for entry in entries:
+            if entry["type"] == "directory":
+                waiting.append(entry["name"])
+            else:
+                modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
+                # A pipe or a device would hang or feed a reader for ever.
+                special = entry["type"] == "other" and not entry.get("islink")
+                yield entry["name"], entry["size"] or 0, str(modified), "not a regular file" if special else ""
+
+
+def _refuse_odd_name(path: str, size: int, modified: str, problem: str) -> tuple[str, int, str, str]:
+    """Set a file aside whose path is not valid UTF-8, which no table can hold; odd bytes are shown as escapes."""
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return shown, size, modified, problem if shown == path else "name is not UTF-8"
 
 
 def _find_split(filesystem: Any, root: str, asked: str) -> str:
@@ -121,5 +133,5 @@ def _explain_val(filesystem: Any, parent: str, name: str) -> None:
             "%s/val (%d files) is left out: the 16 images that the Kaggle mirror puts there are too few to choose "
             "a model by. Validation images come from train, by whole patients.",
             parent,
-            len(filesystem.find(f"{parent}/val")),
+            sum(1 for _ in list_files(filesystem, f"{parent}/val")),
         )

@@ -13,10 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from chest_xray.datasets import ImageFolderDataset
 from chest_xray.options import InputError
 from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_readable
 from chest_xray.radiographs import read_pixels
 from tests.image_folders import draw_image_folders, process
+
+INTEGRITY = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=0)
 
 
 @pytest.fixture
@@ -180,8 +183,22 @@ def list_files(*names: str) -> pd.DataFrame:
 
 def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     files = list_files("/d/train/NORMAL").assign(problem="no permission")
-    index, refused = index_images(files, files.iloc[:0], Integrity(max_megapixels=1, max_refused_files=0))
+    index, refused = index_images(files, files.iloc[:0], INTEGRITY)
     assert len(index) == 0
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
-        keep_readable(index, refused, Integrity(max_megapixels=1, max_refused_files=0))
+        keep_readable(index, refused, INTEGRITY)
+
+
+def test_links_to_pipes_and_files_above_the_limit_are_refused_unread(tmp_path: Path) -> None:
+    folder = tmp_path / "train/NORMAL"
+    folder.mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipe")
+    (folder / "1.jpeg").symlink_to(tmp_path / "pipe")
+    (folder / "2.jpeg").symlink_to("/dev/zero")
+    with (folder / "3.jpeg").open("wb") as file:
+        file.truncate(101_000_000)
+    files = ImageFolderDataset(path=str(tmp_path / "train")).load()
+    _, refused = index_images(files, files.iloc[:0], INTEGRITY)
+    assert refused["reason"].tolist() == ["not a regular file"] * 2 + ["too large"]
+    assert refused["detail"].iloc[2] == "101 MB; files of at most 100 MB are opened"

@@ -44,7 +44,7 @@ def list_images(folder: Path) -> Any:
 
 
 def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.DataFrame:
-    scoring = Scoring.model_validate({"shard": 4, "engine": "local", **changes})
+    scoring = Scoring.model_validate({"shard": 4, "max_megabytes": 100, "engine": "local", **changes})
     store = ShardedTableDataset(filepath=str(output))
     store.save(plan_predictions(list_images(images), packaged.read_bytes(), scoring))
     return store.load()
@@ -61,6 +61,19 @@ def test_every_file_has_its_row_with_an_answer_or_a_reason(images: Path, package
     assert pd.read_csv(tmp_path / "all.csv", dtype={"model": str})["detail"].notna().sum() == 3
 
 
+def test_pipes_devices_and_files_above_the_limit_are_refused_unread(packaged: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    os.mkfifo(tmp_path / "in/pipe.png")
+    (tmp_path / "in/to_pipe.png").symlink_to("pipe.png")
+    (tmp_path / "in/to_zero.png").symlink_to("/dev/zero")
+    with (tmp_path / "in/vast.png").open("wb") as file:
+        file.truncate(2_000_000)
+    table = predict(tmp_path / "in", packaged, tmp_path / "out", max_megabytes=1)
+    assert table["reason"].tolist() == ["unreadable"] * 3 + ["too_large"]
+    assert table["detail"].str.contains("regular").tolist() == [True] * 3 + [False]
+    assert table["detail"].iloc[3] == "2 MB; files of at most 1 MB are opened"
+
+
 @pytest.mark.parametrize("shard", [1, 7, 100])
 def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_path: Path, shard: int) -> None:
     pd.testing.assert_frame_equal(
@@ -70,7 +83,7 @@ def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_pat
 
 def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, packaged: Path) -> None:
     files = list_images(images)
-    scoring = Scoring(shard=4, engine="local")
+    scoring = Scoring(shard=4, max_megabytes=100, engine="local")
     before = plan_predictions(files, packaged.read_bytes(), scoring)
     assert plan_predictions(files, packaged.read_bytes(), scoring).keys == before.keys
     files[5] = files[5]._replace(size=1)
@@ -83,7 +96,7 @@ def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, 
 @pytest.mark.parametrize("engine", ["dask", "remote"])
 def test_an_engine_that_is_none_stops_the_run(engine: str) -> None:
     with pytest.raises(InputError, match=f"engine: received '{engine}', but String should match pattern"):
-        Scoring.model_validate({"shard": 4, "engine": engine})
+        Scoring.model_validate({"shard": 4, "max_megabytes": 100, "engine": engine})
 
 
 SLOW_RUN = """
@@ -92,8 +105,8 @@ from pathlib import Path
 from chest_xray.pipelines.prediction import shards
 from tests.pipelines.prediction.test_prediction import predict
 score = shards.score_shard
-def slowly(files, packaged):
-    table = score(files, packaged)
+def slowly(files, packaged, max_megabytes):
+    table = score(files, packaged, max_megabytes)
     print(len(files), flush=True)
     time.sleep(1)
     return table
@@ -118,9 +131,9 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
     assert 1 <= done < 4
     scored = []
 
-    def count(files: Any, packaged: bytes) -> Any:
+    def count(files: Any, packaged: bytes, max_megabytes: float) -> Any:
         scored.append(files)
-        return score_shard(files, packaged)
+        return score_shard(files, packaged, max_megabytes)
 
     monkeypatch.setattr("chest_xray.pipelines.prediction.shards.score_shard", count)
     table = predict(images, packaged, tmp_path / "killed")

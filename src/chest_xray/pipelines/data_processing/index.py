@@ -23,6 +23,7 @@ UNCOUNTED = ("junk",)  # Expected in any folder that was unpacked by hand.
 class Integrity(Options):
     """Which files are refused, and how many before the run stops."""
 
+    max_megabytes: Annotated[float, Field(gt=0)]
     max_megapixels: Annotated[float, Field(gt=0, le=1000)]
     max_refused_files: Annotated[int, Field(ge=0)]
 
@@ -34,7 +35,7 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
         train_images: `path`, `bytes`, `modified` and `problem` of each file of the train split; the folder a file lies
             in is its class.
         test_images: The same of the test split.
-        integrity: The largest image that is read.
+        integrity: The largest file and the largest image that are read.
 
     Returns:
         One row an image: `path`, `bytes`, `modified`, `split` ("train", "test"), `label` (0 healthy, 1 diseased),
@@ -105,14 +106,18 @@ def _read_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, Any]]:
 
     from tqdm.contrib.concurrent import thread_map
 
-    def read(path: str, problem: str) -> dict[str, Any]:
+    def read(path: str, size: int, problem: str) -> dict[str, Any]:
         if problem:
             return {"reason": problem, "detail": "cannot be opened for reading"}
+        if size > integrity.max_megabytes * 1e6:
+            detail = f"{size / 1e6:,.0f} MB; files of at most {integrity.max_megabytes:g} MB are opened"
+            return {"reason": "too large", "detail": detail}
         return tell_misplaced(path) or read_header(path, integrity.max_megapixels)
 
     def read_block(start: int) -> list[dict[str, Any]]:
         rows = files.iloc[start : start + BLOCK]
-        return [read(path, problem) for path, problem in zip(rows["path"], rows["problem"], strict=True)]
+        facts = zip(rows["path"], rows["bytes"], rows["problem"], strict=True)
+        return [read(path, size, problem) for path, size, problem in facts]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's doubts about single files; what matters becomes a reason.

@@ -18,9 +18,10 @@ PACKAGES = (*DECODERS, "pydicom", "python-gdcm", "keras")  # Their versions deci
 
 
 class Scoring(Options):
-    """How many files make a shard, and where shards are scored."""
+    """How many files make a shard, which are opened, and where shards are scored."""
 
     shard: Annotated[int, Field(ge=1)]
+    max_megabytes: Annotated[float, Field(gt=0)]
     engine: Annotated[str, Field(pattern=r"^(local|[a-z]+://.+)$")]
 
 
@@ -30,7 +31,7 @@ def plan_predictions(new_images: list[NewFile], packaged_keras: bytes, predictio
     Args:
         new_images: The files, in order.
         packaged_keras: A `.keras` file of the export pipeline.
-        prediction: Files a shard; "local", or the address of a Dask scheduler.
+        prediction: Files a shard; size above which files are refused; "local", or the address of a Dask scheduler.
 
     Returns:
         A table of `path`, `probability` (calibrated, at the prevalence that the contract expects), `decision`
@@ -43,21 +44,21 @@ def plan_predictions(new_images: list[NewFile], packaged_keras: bytes, predictio
     def compute(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
         wanted = {number: shards[number] for number in numbers}
         if prediction.engine == "local":
-            return score_locally(wanted, packaged_keras)
-        return score_on_cluster(wanted, packaged_keras, prediction.engine)
+            return score_locally(wanted, packaged_keras, prediction.max_megabytes)
+        return score_on_cluster(wanted, packaged_keras, prediction.max_megabytes, prediction.engine)
 
     return ShardPlan(
         title="Predicting",
-        keys=[_digest(shard, fingerprint) for shard in shards],
+        keys=[_digest(shard, fingerprint, prediction.max_megabytes) for shard in shards],
         num_rows=[len(shard) for shard in shards],
         compute=compute,
         passing=("reason", "unreadable"),
     )
 
 
-def _digest(shard: list[NewFile], fingerprint: str) -> str:
-    """What decides the rows: the files as far as name, size and time tell, the network, and the libraries."""
-    digest = hashlib.sha256(fingerprint.encode())
+def _digest(shard: list[NewFile], fingerprint: str, max_megabytes: float) -> str:
+    """What decides the rows: the files as far as name, size and time tell, the limit, the network, the libraries."""
+    digest = hashlib.sha256(f"{fingerprint} {max_megabytes}".encode())
     digest.update(" ".join(version(name) for name in PACKAGES).encode())
     for file in shard:
         digest.update("\0".join(map(str, file)).encode("utf-8", "surrogateescape") + b"\n")

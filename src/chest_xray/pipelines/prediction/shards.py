@@ -15,13 +15,15 @@ Shards = dict[int, list[NewFile]]
 Table = Any  # of pyarrow
 
 
-def score_locally(shards: Shards, packaged: bytes) -> Iterator[tuple[int, Table]]:
+def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iterator[tuple[int, Table]]:
     """Score shards one after the other."""
     for number, files in shards.items():
-        yield number, score_shard(files, packaged)
+        yield number, score_shard(files, packaged, max_megabytes)
 
 
-def score_on_cluster(shards: Shards, packaged: bytes, address: str) -> Iterator[tuple[int, Table]]:
+def score_on_cluster(
+    shards: Shards, packaged: bytes, max_megabytes: float, address: str
+) -> Iterator[tuple[int, Table]]:
     """Score shards on the workers of a Dask cluster, which see the files under the same paths; see `score_locally`.
 
     Dask gives the shards of a worker that was lost to the others.
@@ -33,18 +35,21 @@ def score_on_cluster(shards: Shards, packaged: bytes, address: str) -> Iterator[
 
     with Client(address) as client:
         network = client.scatter(packaged, broadcast=True)
-        futures = {client.submit(score_shard, files, network): number for number, files in shards.items()}
+        futures = {
+            client.submit(score_shard, files, network, max_megabytes): number for number, files in shards.items()
+        }
         for future in as_completed(futures):
             yield futures[future], future.result()
             future.release()
 
 
-def score_shard(files: list[NewFile], packaged: bytes) -> Table:
+def score_shard(files: list[NewFile], packaged: bytes, max_megabytes: float) -> Table:
     """Give one row a file, in order; files are decoded in threads while others are scored.
 
     Args:
         files: Where to read.
         packaged: The `.keras` file of the network; it is loaded once a process.
+        max_megabytes: Files above this are refused unread.
 
     Returns:
         See `plan_predictions`.
@@ -52,7 +57,12 @@ def score_shard(files: list[NewFile], packaged: bytes) -> Table:
     predictor = _load(packaged)
 
     def read(file: NewFile) -> Prepared:
-        return Prediction.refuse("unreadable", file.problem) if file.problem else predictor.read(file.path)
+        if file.problem:
+            return Prediction.refuse("unreadable", file.problem)
+        if file.size > max_megabytes * 1e6:
+            detail = f"{file.size / 1e6:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
+            return Prediction.refuse("too_large", detail)
+        return predictor.read(file.path)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
         warnings.simplefilter("ignore")  # What Pillow and pydicom doubt; what matters becomes a reason.
