@@ -54,7 +54,7 @@ notebook: .venv/installed  ## Execute the report on your data (DATA_ROOT=DIR if 
 	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_RERUN="$(RERUN)" \
 	CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" $(BIN)/jupyter nbconvert \
 		--log-level=ERROR --to notebook --execute --ExecutePreprocessor.record_timing=False \
-		--NotebookExporter.preprocessors=chest_xray.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
+		--NotebookExporter.preprocessors=chest_xray.reporting.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
 		--output-dir $$folder --output $(REPORT) notebooks/xray_nn.ipynb && \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \

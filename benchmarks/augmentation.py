@@ -24,11 +24,11 @@ import pandas as pd
 import tensorflow as tf
 from kedro.config import OmegaConfigLoader
 
+from chest_xray.core.types import Dataset, Tensor
 from chest_xray.models.augmentation import Augmentation, augment
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network
 from chest_xray.pipelines.modeling.training import Training, _compile
-from chest_xray.types import Dataset, Tensor
 
 SIZE = 128  # pixels
 ROUNDS = 5

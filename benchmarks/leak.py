@@ -14,8 +14,8 @@ import pandas as pd
 from PIL import Image
 from preparation import SIZE, list_images
 
-from chest_xray.decoding import decode_grey
-from chest_xray.types import Array
+from chest_xray.core.types import Array
+from chest_xray.images.decoding import decode_grey
 
 
 def print_leak(folder: Path) -> None:

@@ -28,10 +28,10 @@ import pandas as pd
 import simplejpeg
 from PIL import Image
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets import ComputedArrayDataset, ImageFolderDataset
 from chest_xray.pipelines.data_processing.index import Integrity, index_images
 from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
-from chest_xray.types import Array, DataFrame
 
 SIZE = 128  # pixels
 ROUNDS = 5

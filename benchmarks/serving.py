@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from chest_xray.phantoms import draw_phantom
+from chest_xray.images.phantoms import draw_phantom
 
 SETTINGS = Path(__file__).parents[1] / "conf/base/parameters_serving.yml"
 SERVE = """

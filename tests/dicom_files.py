@@ -7,7 +7,7 @@ import numpy as np
 from pydicom import Dataset, FileMetaDataset, dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from chest_xray.types import Array
+from chest_xray.core.types import Array
 
 
 def make_dataset(pixels: Array, *, bits: int | None = None, **values: Any) -> Dataset:

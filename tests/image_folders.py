@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets import ComputedArrayDataset, FailedRowsDataset, ImageFolderDataset
 from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_decodable, keep_readable
 from chest_xray.pipelines.data_processing.prepare import Preparation, list_quarantine, prepare_images
-from chest_xray.types import Array, DataFrame
 
 
 def draw_image_folders(root: Path) -> None:

@@ -10,9 +10,9 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
+from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import CheckInputs, ForgetCheckpoints, KeepApart, RecordRun
-from chest_xray.options import InputError
 from chest_xray.pipeline_registry import register_pipelines
 
 MADE_BY_DATA_PROCESSING = (

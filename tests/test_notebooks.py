@@ -15,7 +15,7 @@ from nbconvert.exporters import NotebookExporter
 from traitlets import TraitError
 from traitlets.config import Config
 
-from chest_xray.wording import languages, read_words
+from chest_xray.reporting.i18n import languages, read_words
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "notebooks" / "xray_nn.ipynb"
@@ -68,7 +68,7 @@ def texts(notebook: Any) -> dict[str, str]:
 
 def translate(language: str) -> Any:
     """Pass the report through nbconvert as `make notebook` does, without executing it."""
-    config = Config({"NotebookExporter": {"preprocessors": ["chest_xray.notebook.Translate"]}})
+    config = Config({"NotebookExporter": {"preprocessors": ["chest_xray.reporting.notebook.Translate"]}})
     config.Translate.language = language
     body, _ = NotebookExporter(config=config).from_filename(str(REPORT))  # type: ignore[no-untyped-call]
     return nbformat.reads(body, as_version=4)  # type: ignore[no-untyped-call]

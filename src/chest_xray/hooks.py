@@ -18,9 +18,9 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
-from chest_xray.lineage import PRESENTATION, Lineage, is_parameter
-from chest_xray.options import InputError
-from chest_xray.provenance import describe_run
+from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
+from chest_xray.core.options import InputError
+from chest_xray.core.provenance import describe_run
 
 LOCK, HOLDER = ".run.lock", ".run.json"  # in the data folder: the lock of a run, and who holds it
 NO_RESULTS = {"checkpoint", "run_record", "predictions"}  # they change while a run goes on, or have a lock of their own

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from chest_xray.acceptance import measure_distance
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY
-from chest_xray.intake import prepare_file
+from chest_xray.images.preprocessing import prepare_file
 from chest_xray.models.contract import require_sound_contract
 from chest_xray.models.input_pipeline import scale
 from chest_xray.models.network import without_sigmoid
-from chest_xray.options import InputError
+from chest_xray.models.outliers import measure_distance
 from chest_xray.pipelines.modeling.operating_point import calibrate
-from chest_xray.types import Array
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 

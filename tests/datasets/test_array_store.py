@@ -14,10 +14,10 @@ import pytest
 from filelock import FileLock
 from kedro.io import DatasetError
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.datasets import ComputedArrayDataset, FailedRowsDataset
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.options import InputError
-from chest_xray.types import Array
 
 SHAPE = (50, 4, 3)
 
@@ -177,7 +177,7 @@ SLOW_WRITER = """
 import sys, time, numpy
 from chest_xray.datasets import ComputedArrayDataset
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 
 def compute(row):
     time.sleep(0.0005)

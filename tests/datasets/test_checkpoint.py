@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from chest_xray.core.types import Array
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.datasets.checkpoint import Checkpoint
-from chest_xray.types import Array
 
 ARRAYS: dict[str, list[Array]] = {
     "network": [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)],

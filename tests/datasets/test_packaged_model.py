@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from chest_xray.core.types import Array
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.models.network import build_network, join_networks, without_sigmoid
-from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_pixels
 
 CONTRACT = {"labels": ["NORMAL", "PNEUMONIA"], "operating_point": {"threshold": 0.25}}

@@ -9,7 +9,8 @@ import fsspec
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
+from chest_xray.core.files import atomic_path
+from chest_xray.datasets.storage import FileDataset
 
 
 class Page(FileDataset):

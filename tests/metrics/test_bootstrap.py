@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import (
     NUM_RESAMPLES,
     bootstrap_auc,
@@ -14,7 +15,6 @@ from chest_xray.metrics.bootstrap import (
     resample_weights,
     weighted_auc,
 )
-from chest_xray.types import Array
 from tests.builders import make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]

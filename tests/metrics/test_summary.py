@@ -7,11 +7,11 @@ from unittest.mock import ANY
 import pandas as pd
 import pytest
 
+from chest_xray.core.options import InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import measure, require_both_classes, summarise
-from chest_xray.options import InputError
 from tests.builders import make_point, make_predictions
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.

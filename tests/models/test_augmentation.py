@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.models.augmentation import (
     NUM_DRAWS,
     Augmentation,
@@ -18,8 +20,6 @@ from chest_xray.models.augmentation import (
     collimate,
     warp,
 )
-from chest_xray.options import InputError
-from chest_xray.types import Array
 
 SEED = (3, 5)
 EVERYTHING = Augmentation(

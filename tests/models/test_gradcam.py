@@ -10,11 +10,11 @@ import tensorflow as tf
 from keras import layers
 from scipy import ndimage
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array, Model
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.network import build_network, join_networks, with_precision
-from chest_xray.options import InputError
 from chest_xray.pipelines.ensemble.nodes import join_models
-from chest_xray.types import Array, Model
 from tests.builders import TINY_NETWORK
 
 FIVE_BLOCKS = TINY_NETWORK.model_copy(update={"filters": (2, 3, 4, 4, 5)})

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from chest_xray.core.types import Array
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches, scale
-from chest_xray.types import Array
 from tests.builders import make_pixels
 
 ALTER = Augmentation(copies=1, horizontal_flip=True, zoom=0.2, tilt=10)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from chest_xray.core.types import Array, Model
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.map_sanity import MapSanity, compare_maps, rank_correlations, shuffle_downwards
 from chest_xray.models.network import build_network
 from chest_xray.pipelines.ensemble.nodes import join_models
 from chest_xray.pipelines.robustness.nodes import check_maps
-from chest_xray.types import Array, Model
 from tests.builders import TINY_NETWORK, make_pixels, make_split
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (12, 16, 16, 1)).astype(np.float32)

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.pipelines.robustness.nodes import find_scrutiny, write_scrutiny
+from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.robustness_findings import find_about_maps, find_about_occlusion, find_about_robustness
-from chest_xray.wording import Language
 from tests.builders import TITLE, make_point
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from chest_xray.core.types import Array
 from chest_xray.predictor import Prediction, Predictor
 from chest_xray.serving.options import Serving
 from chest_xray.serving.starting import configure
-from chest_xray.types import Array
 from tests.builders import make_point
 
 CONTRACT = {

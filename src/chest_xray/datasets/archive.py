@@ -6,9 +6,9 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from chest_xray.datasets.partial_array import replace_text
-from chest_xray.fetching import ArchiveSource, fetch_archive
-from chest_xray.unpacking import Unpacking, unpack
+from chest_xray.core.files import replace_text
+from chest_xray.images.archives import Unpacking, unpack
+from chest_xray.images.download import ArchiveSource, fetch_archive
 
 
 class ArchiveDataset(AbstractDataset[ArchiveSource, dict[str, str]]):

@@ -9,8 +9,9 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from chest_xray.datasets.partial_array import RowPlan, fill, finish, replace_text
-from chest_xray.types import DataFrame
+from chest_xray.core.files import replace_text
+from chest_xray.core.types import DataFrame
+from chest_xray.datasets.partial_array import RowPlan, fill, finish
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
-from chest_xray.types import Array
+from chest_xray.core.files import atomic_path
+from chest_xray.core.types import Array
+from chest_xray.datasets.storage import FileDataset
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from kedro_datasets._typing import ImagePreview
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
-from chest_xray.types import Figure
+from chest_xray.core.files import atomic_path
+from chest_xray.core.types import Figure
+from chest_xray.datasets.storage import FileDataset
 
 
 class FigureDataset(FileDataset):

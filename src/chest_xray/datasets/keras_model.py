@@ -6,8 +6,9 @@ from typing import Any
 from kedro.io import DatasetError
 from kedro_datasets._typing import JSONPreview
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
-from chest_xray.types import Model
+from chest_xray.core.files import atomic_path
+from chest_xray.core.types import Model
+from chest_xray.datasets.storage import FileDataset
 
 
 class KerasModelDataset(FileDataset):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from kedro_datasets._typing import HTMLPreview
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
+from chest_xray.core.files import atomic_path
+from chest_xray.datasets.storage import FileDataset
 
 
 class MarkdownDataset(FileDataset):

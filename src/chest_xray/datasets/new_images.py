@@ -13,8 +13,8 @@ from filelock import FileLock
 from kedro.io import AbstractDataset, DatasetError
 
 from chest_xray.datasets.image_folder import list_files
-from chest_xray.integrity import tell_junk
-from chest_xray.unpacking import Unpacking, extract, extract_tar
+from chest_xray.images.archives import Unpacking, extract, extract_tar
+from chest_xray.images.validation import tell_junk
 
 # Of one with files, of one without, and of one in several parts.
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"PK\7\10")

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from kedro.io import DatasetError
 
-from chest_xray.datasets.storage import FileDataset, atomic_path
-from chest_xray.types import Array, Model
+from chest_xray.core.files import atomic_path
+from chest_xray.core.types import Array, Model
+from chest_xray.datasets.storage import FileDataset
 
 # Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
 CONTRACT = "contract.json"

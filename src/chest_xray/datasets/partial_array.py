@@ -13,14 +13,19 @@ from typing import Any
 
 from kedro.io import DatasetError
 
-from chest_xray.options import InputError
-from chest_xray.types import Array
+from chest_xray.core.files import replace_text
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 
 NUM_THREADS = 2 * (os.cpu_count() or 1)  # Reading waits for the disk half of the time.
 
+
 TASK = 8  # rows; a task for each would cost a fortieth of decoding it
 
+
 Failures = list[tuple[int, str]]  # Number of a row and why it could not be computed.
+
+
 Computed = tuple[Array, Failures]
 
 
@@ -93,16 +98,6 @@ def finish(part: Path, failures: Failures, block: int) -> None:
         (part / "array.tmp").replace(array)
         rows.unlink()
     replace_text(part / "failures.json", json.dumps(failures))
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a small file in one step: a reader finds the old text or the new one."""
-    temporary = path.with_name(f"{path.name}.new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _start_over(part: Path, plan: RowPlan, block: int) -> None:

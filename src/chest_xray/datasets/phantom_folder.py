@@ -5,9 +5,9 @@ from typing import Any
 
 from kedro.io import DatasetError
 
+from chest_xray.core.types import DataFrame
 from chest_xray.datasets.image_folder import ImageFolderDataset
-from chest_xray.phantoms import draw_phantom_folder
-from chest_xray.types import DataFrame
+from chest_xray.images.phantoms import draw_phantom_folder
 
 
 class PhantomFolderDataset(ImageFolderDataset):

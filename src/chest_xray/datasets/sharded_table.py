@@ -9,9 +9,8 @@ from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
-from chest_xray.datasets.partial_array import replace_text
-from chest_xray.datasets.storage import atomic_path
-from chest_xray.types import DataFrame
+from chest_xray.core.files import atomic_path, replace_text
+from chest_xray.core.types import DataFrame
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 import fsspec
 from kedro.io import AbstractDataset, DatasetError
 
-from chest_xray.types import DataFrame
+from chest_xray.core.types import DataFrame
 
 COLUMNS = ["path", "subset"]
 

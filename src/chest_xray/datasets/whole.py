@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets import json, pandas, text
 
-from chest_xray.datasets.storage import atomic_path
+from chest_xray.core.files import atomic_path
 
 
 class WholeFile(AbstractDataset[Any, Any]):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from chest_xray.options import Options, UnitInterval
-from chest_xray.types import Array
+from chest_xray.core.options import Options, UnitInterval
+from chest_xray.core.types import Array
 
 
 class Occlusion(Options):

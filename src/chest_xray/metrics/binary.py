@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import Array
+from chest_xray.core.types import Array
 
 PROPORTIONS = {  # of which images each is a share: first those that are right, then all that are asked
     "accuracy": (("tn", "tp"), ("tn", "fp", "fn", "tp")),

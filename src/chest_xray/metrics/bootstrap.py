@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from chest_xray.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame
 
 NUM_RESAMPLES = 2000
 

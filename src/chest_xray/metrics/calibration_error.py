@@ -1,8 +1,8 @@
 """How far probabilities can be taken at their word, in many weightings of the images at once."""
 
+from chest_xray.core.types import Array
 from chest_xray.metrics.binary import divide
 from chest_xray.metrics.bootstrap import NUM_RESAMPLES
-from chest_xray.types import Array
 
 NUM_BINS = 15
 LEAST = 1e-7  # No probability is taken to be nearer to 0 or 1, so that one that is certain and wrong does not cost all.

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import weighted_auc
-from chest_xray.types import Array
 
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show

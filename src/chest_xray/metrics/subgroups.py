@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count, proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc
-from chest_xray.types import Array, DataFrame
 
 ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
 

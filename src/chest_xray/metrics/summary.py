@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.options import InputError, Options, Seed, UnitInterval
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
-from chest_xray.options import InputError, Options, Seed, UnitInterval
-from chest_xray.types import Array, DataFrame
 
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from chest_xray.options import InputError, UnitInterval
+from chest_xray.core.options import InputError, UnitInterval
 
 
 class _Part(BaseModel):

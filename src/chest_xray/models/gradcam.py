@@ -7,10 +7,10 @@ each as large as half a lung, while the last Conv2D before it still has 6 x 6.
 
 from typing import Any, NamedTuple
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array, Model, Tensor
 from chest_xray.models.inference import BATCH_SIZE
 from chest_xray.models.network import without_sigmoid
-from chest_xray.options import InputError
-from chest_xray.types import Array, Model, Tensor
 
 LEAST_CELLS = 5  # of the shorter side of the layer explained
 

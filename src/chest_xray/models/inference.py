@@ -1,8 +1,8 @@
 """From a trained network to one row an image: what it says, beside what is known of it."""
 
+from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.models.network import without_sigmoid
-from chest_xray.types import Array, DataFrame, Model
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from chest_xray.core.types import Array, Dataset, Tensor
 from chest_xray.models.augmentation import Augmentation, augment
-from chest_xray.types import Array, Dataset, Tensor
 
 
 def scale(pixels: Tensor) -> Tensor:

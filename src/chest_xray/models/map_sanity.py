@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.options import Options, Seed
+from chest_xray.core.types import Array, Model
 from chest_xray.metrics.bootstrap import interval, resample_weights
-from chest_xray.options import Options, Seed
-from chest_xray.types import Array, Model
 
 
 class MapSanity(Options):

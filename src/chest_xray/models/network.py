@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from chest_xray.options import InputError, Options
-from chest_xray.types import Model
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import Model
 
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Backbone = Literal["MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"]

@@ -1,4 +1,4 @@
-"""Which sentences the numbers of one run support. How each is said stands in `chest_xray.wording`."""
+"""Which sentences the numbers of one run support. How each is said stands in `chest_xray.reporting.i18n`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from chest_xray.reporting.evidence import (
     uneven_strata,
     weaker_aetiology,
 )
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 BAR = 0.80  # test accuracy that the assignment asks for
 POINT = 0.01  # a smaller change of accuracy is called none

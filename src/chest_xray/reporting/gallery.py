@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import Array, DataFrame, Figure
+from chest_xray.core.types import Array, DataFrame, Figure
 
 NUM_COLUMNS = 5  # pictures beside each other
 LEGEND = "colour: speaks for pneumonia (Grad-CAM), yellow most; no colour: nothing does"
@@ -34,7 +34,7 @@ def draw_cases(cases: DataFrame, pixels: Array, maps: Array, title: str, data_so
         title: Printed above.
         data_source: Printed below.
     """
-    from chest_xray.figures import new_figure, show_image
+    from chest_xray.reporting.style import new_figure, show_image
 
     num_rows = max(-(-len(cases) // NUM_COLUMNS), 1)
     height = 0.5 + 0.15 * len(title.splitlines()) + 1.9 * num_rows

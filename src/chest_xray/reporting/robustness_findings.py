@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.core.types import DataFrame
 from chest_xray.reporting.evidence import above
-from chest_xray.types import DataFrame
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 UNALTERED = "none"  # the kind of the condition that changes nothing
 CHANCE = 0.5  # AUC of a score that tells nothing

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 
 Result = TypeVar("Result")
 
@@ -82,7 +82,7 @@ def _prepare_process(megabytes: int) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then stops its processes.
     # What decoding needs is imported before the first file comes, and before memory is bounded.
-    import chest_xray.intake
+    import chest_xray.images.preprocessing
     import chest_xray.serving.pictures  # noqa: F401
 
     try:

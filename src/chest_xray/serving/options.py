@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from chest_xray.options import Options
+from chest_xray.core.options import Options
 
 Positive = Annotated[int, Field(ge=1)]
 MEGA = 1_000_000

@@ -5,10 +5,10 @@ import io
 import tempfile
 from typing import Any
 
-from chest_xray.decoding import decode_grey, fit_grey
-from chest_xray.dicom import read_dicom, tell_dicom
-from chest_xray.integrity import describe_image
-from chest_xray.types import Array
+from chest_xray.core.types import Array
+from chest_xray.images.decoding import decode_grey, fit_grey
+from chest_xray.images.dicom import read_dicom, tell_dicom
+from chest_xray.images.validation import describe_image
 
 SIDE = 512  # pixels of the longer side of what is shown
 # Faint to strong, told apart by colour-blind readers and from the grey below: matplotlib's plasma without its dark end.
@@ -141,7 +141,7 @@ def draw_phantom_png(aetiology: str) -> bytes:
     import numpy as np
     from PIL import Image
 
-    from chest_xray.phantoms import draw_phantom
+    from chest_xray.images.phantoms import draw_phantom
 
     buffer = io.BytesIO()
     Image.fromarray(draw_phantom(np.random.default_rng(), aetiology)).save(buffer, "PNG")

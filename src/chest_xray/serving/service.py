@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from chest_xray.intake import estimate_work, prepare_file
+from chest_xray.core.types import Array
+from chest_xray.images.preprocessing import estimate_work, prepare_file
 from chest_xray.predictor import Prediction, Predictor, Prepared
 from chest_xray.serving.batching import Batcher
 from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
-from chest_xray.types import Array
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 from chest_xray.serving.options import LOOPBACK, Serving
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 from chest_xray.pipelines.augmentation.conclusions import answer, how_compared, in_numbers
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
@@ -14,7 +14,7 @@ from chest_xray.pipelines.augmentation.nodes import (
     tabulate_comparison,
     write_comparison,
 )
-from chest_xray.wording import Language
+from chest_xray.reporting.i18n import Language
 from tests.builders import (
     axes_of,
     interval,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from chest_xray.core.types import Array, Figure
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.pipelines.augmentation.pictures import (
     TOLD,
@@ -10,7 +11,6 @@ from chest_xray.pipelines.augmentation.pictures import (
     draw_transforms,
 )
 from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.types import Array, Figure
 from tests.builders import axes_of, make_pixels, make_run, make_split
 
 PREPARATION = Preparation(width=16, height=16)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.pipelines.data_processing.duplicates import Duplicates, _close_pairs, find_duplicates, hash_images
-from chest_xray.types import Array, DataFrame
 
 COMPARISON = Duplicates(hash_size=16, max_distance=20)
 

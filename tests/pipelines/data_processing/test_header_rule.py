@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from chest_xray.core.types import DataFrame
 from chest_xray.pipelines.data_processing.header_rule import draw_header_rule, fit_header_rule
-from chest_xray.types import DataFrame
 
 
 def build_index(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> DataFrame:

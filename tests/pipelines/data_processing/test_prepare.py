@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
 
 IMAGES = pd.DataFrame({"path": ["a.jpeg", "b.jpeg"], "bytes": [1, 2], "modified": ["1", "2"]})

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chest_xray.acquisition import fit, reacquire, read_working_picture
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
+from chest_xray.images.corruptions import fit, reacquire, read_working_picture
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.data_processing.robustness import Robustness, list_altered_test, reacquire_test
 from tests.builders import make_pixels, make_split

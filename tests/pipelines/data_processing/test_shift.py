@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.data_processing.shift import Shift, list_shifted_validation, reacquire_validation
-from chest_xray.types import Array
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [

@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
+from chest_xray.core.types import DataFrame
 from chest_xray.pipelines.data_processing.split import HoldOut, assign_subsets
-from chest_xray.types import DataFrame
 
 NO_DUPLICATES = pd.DataFrame(columns=["first", "second", "kind"])
 NO_SPLIT = pd.DataFrame(columns=["path", "subset"])

@@ -9,8 +9,8 @@ import yaml
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
+from chest_xray.core.options import InputError
 from chest_xray.datasets import ArchiveDataset, UnpackedFolderDataset
-from chest_xray.options import InputError
 from chest_xray.pipelines.download import create_pipeline
 from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, locate_archive
 from tests.http_server import Served, serve

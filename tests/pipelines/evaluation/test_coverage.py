@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from chest_xray.core.types import Array
 from chest_xray.metrics.binary import count, proportion, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, whole_and_resamples
-from chest_xray.types import Array
 
 NUM_SIMULATIONS = 1000
 NUM_PATIENTS, NUM_IMAGES = 100, 3  # images of each patient

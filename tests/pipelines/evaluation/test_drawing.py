@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.core.types import Figure
 from chest_xray.pipelines.evaluation.curves import trace_curves
 from chest_xray.pipelines.evaluation.drawing import (
     FURTHEST,
@@ -17,7 +18,6 @@ from chest_xray.pipelines.evaluation.drawing import (
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.pipelines.evaluation.score_drawing import draw_reliability, draw_scores, tabulate_bins
 from chest_xray.pipelines.evaluation.threshold_drawing import draw_thresholds
-from chest_xray.types import Figure
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions
 
 VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_with_keras
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
@@ -19,8 +20,7 @@ from chest_xray.pipelines.evaluation.nodes import (
 )
 from chest_xray.pipelines.evaluation.null_baseline import measure_header_rule
 from chest_xray.pipelines.evaluation.table import tabulate_metrics
-from chest_xray.types import Array
-from chest_xray.wording import Language, read_words
+from chest_xray.reporting.i18n import Language, read_words
 from tests.builders import (
     TITLE,
     make_evaluation,

@@ -11,10 +11,10 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
+from chest_xray.core.types import Array
 from chest_xray.metrics.binary import count, proportion, rate
 from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.summary import measure_ranking
-from chest_xray.types import Array
 
 NUM_TABLES = 1000
 PREVALENCE = 0.16

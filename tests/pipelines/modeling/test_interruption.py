@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.core.types import Array
 from chest_xray.datasets.checkpoint import Checkpoint
 from chest_xray.pipelines.modeling.training import TrainingSets, _fingerprint, build_training_sets, train_model
-from chest_xray.types import Array
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT
 from tests.pipelines.modeling.toys import PREPARATION, make_model, make_sets, weights_differ

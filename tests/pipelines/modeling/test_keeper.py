@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from chest_xray.core.options import InputError
 from chest_xray.datasets.checkpoint import Checkpoint
-from chest_xray.options import InputError
 from chest_xray.pipelines.modeling.keeper import Keeper
 from chest_xray.pipelines.modeling.training import _compile, train_model
 from tests.builders import make_training

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 from chest_xray.pipelines.modeling.operating_point import (
     OperatingPointRule,
     calibrate,

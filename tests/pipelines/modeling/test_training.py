@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from chest_xray.core.options import InputError
 from chest_xray.datasets.checkpoint import Checkpoint
 from chest_xray.models.inference import score_images
-from chest_xray.options import InputError
 from chest_xray.pipelines.modeling.training import (
     Run,
     Training,

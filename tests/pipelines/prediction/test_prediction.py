@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from chest_xray.core.options import InputError
 from chest_xray.datasets import NewImagesDataset, ShardedTableDataset
-from chest_xray.options import InputError
 from chest_xray.pipelines.prediction.nodes import Scoring, plan_predictions
 from chest_xray.pipelines.prediction.shards import score_shard
 from tests.builders import encode, make_packaged, make_pixels

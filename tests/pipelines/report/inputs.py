@@ -9,8 +9,8 @@ import yaml
 from omegaconf import OmegaConf
 from PIL import Image
 
+from chest_xray.core.types import DataFrame
 from chest_xray.pipelines.report import contents
-from chest_xray.types import DataFrame
 from tests.builders import (
     TITLE,
     interval,

@@ -12,7 +12,7 @@ from PIL import Image
 from chest_xray.pipelines.report import layouts
 from chest_xray.pipelines.report.blocks import EMPTY, LARGE, make_figure, make_table, write_cell
 from chest_xray.pipelines.report.nodes import read_page_words
-from chest_xray.wording import Language, read_words
+from chest_xray.reporting.i18n import Language, read_words
 from tests.pipelines.report.inputs import TABLES, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_words("en"), read_words("ru")

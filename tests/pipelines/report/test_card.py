@@ -11,11 +11,11 @@ import pytest
 from huggingface_hub import ModelCard
 from PIL import Image
 
+from chest_xray.core.types import Model
+from chest_xray.images.kermany import CLASSES
 from chest_xray.models.network import build_network
 from chest_xray.pipelines.report.nodes import describe_model, write_model_card
-from chest_xray.radiographs import CLASSES
-from chest_xray.types import Model
-from chest_xray.wording import Language
+from chest_xray.reporting.i18n import Language
 from tests.builders import TINY_NETWORK, interval, make_point, make_run_metrics, sure
 from tests.pipelines.report.inputs import make_evidence, make_run_evidence
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
 from chest_xray.pipelines.study.comparing import compare_arms
 from chest_xray.pipelines.study.nodes import decide_images, join_runs
 from chest_xray.pipelines.study.tables import tabulate_arms, tabulate_runs

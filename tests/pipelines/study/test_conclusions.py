@@ -8,7 +8,7 @@ import pytest
 from chest_xray.pipelines.study.conclusions import answer, how_compared, in_numbers
 from chest_xray.pipelines.study.drawing import draw_arms
 from chest_xray.pipelines.study.nodes import write_study
-from chest_xray.wording import Language
+from chest_xray.reporting.i18n import Language
 from tests.builders import axes_of, interval, make_study
 
 WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)

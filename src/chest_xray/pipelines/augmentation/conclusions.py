@@ -1,9 +1,9 @@
-"""Which sentences the comparison of two runs supports. How each is said stands in `chest_xray.wording`."""
+"""Which sentences the comparison of two runs supports. How each is said stands in `chest_xray.reporting.i18n`."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 
 def answer(metrics: dict[str, Any]) -> Finding:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import DataFrame, Figure
 from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
 from chest_xray.metrics.comparison import METRICS, compare_decisions, smallest_difference, weigh_metric
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.options import InputError
 from chest_xray.pipelines.augmentation import conclusions
-from chest_xray.types import DataFrame, Figure
-from chest_xray.wording import Finding, Language, render
+from chest_xray.reporting.i18n import Finding, Language, render
 
 RUNS = ("baseline", "augmented")
 
@@ -110,7 +110,7 @@ def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
         comparison: From `compare_runs`.
         data_source: Printed below the plot.
     """
-    from chest_xray.figures import BLUE, GREY, PAGE_WIDTH, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, GREY, PAGE_WIDTH, label_axes, new_figure
 
     figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}

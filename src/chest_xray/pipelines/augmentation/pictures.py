@@ -1,11 +1,11 @@
 """What augmentation does to a radiograph: as training sees it, each transform alone, and along its range."""
 
+from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.images.kermany import CLASSES
 from chest_xray.models.augmentation import NUM_DRAWS, Augmentation, alter, augment
 from chest_xray.models.input_pipeline import scale
 from chest_xray.pipelines.data_processing.prepare import Preparation, tell_aspects
 from chest_xray.pipelines.modeling.training import Run
-from chest_xray.radiographs import CLASSES
-from chest_xray.types import Array, DataFrame, Figure
 
 NUM_COPIES = 5  # shown beside each original
 DRAWS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # from one end of a range to the other
@@ -40,7 +40,7 @@ def draw_augmented_examples(
     """
     import numpy as np
 
-    from chest_xray.figures import PAGE_WIDTH, new_figure, show_image
+    from chest_xray.reporting.style import PAGE_WIDTH, new_figure, show_image
 
     figure, axes = new_figure(data_source, columns=1 + NUM_COPIES, rows=2, width=PAGE_WIDTH, height=3.5)
     for label, row_of_axes in enumerate(axes):
@@ -67,7 +67,7 @@ def draw_transforms(
     """
     import numpy as np
 
-    from chest_xray.figures import new_figure, show_image
+    from chest_xray.reporting.style import new_figure, show_image
 
     names = _switched_on(run.augmentation)
     columns = 1 + len(names)
@@ -97,7 +97,7 @@ def draw_transform_ranges(
     """
     import numpy as np
 
-    from chest_xray.figures import new_figure, show_image
+    from chest_xray.reporting.style import new_figure, show_image
 
     names = _switched_on(run.augmentation) or ["horizontal_flip"]
     figure, axes = new_figure(data_source, columns=len(DRAWS), rows=len(names), width=10, height=0.4 + 2.2 * len(names))

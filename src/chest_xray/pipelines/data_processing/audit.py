@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.options import Options
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.images.kermany import CLASSES
 from chest_xray.pipelines.data_processing.header_rule import FEATURES, read_feature
-from chest_xray.radiographs import CLASSES
-from chest_xray.types import Array, DataFrame, Figure
 
 
 class Audit(Options):
@@ -93,7 +93,7 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
     """
     import numpy as np
 
-    from chest_xray.figures import BLUE, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
     for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.options import Options
-from chest_xray.types import Array, DataFrame
 
 DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from chest_xray.radiographs import CLASSES, read_pixels
-from chest_xray.types import DataFrame, Figure
+from chest_xray.core.types import DataFrame, Figure
+from chest_xray.images.decoding import read_pixels
+from chest_xray.images.kermany import CLASSES
 
 
 def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:
@@ -17,7 +18,7 @@ def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure
     Returns:
         Four pictures: of each class, the train images of median width, from two patients.
     """
-    from chest_xray.figures import PAGE_WIDTH, new_figure, show_image
+    from chest_xray.reporting.style import PAGE_WIDTH, new_figure, show_image
 
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=7)
     for place in axes.flat:

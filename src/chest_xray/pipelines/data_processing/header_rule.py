@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import Array, DataFrame, Figure
+from chest_xray.core.types import Array, DataFrame, Figure
 
 FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
 
@@ -61,7 +61,7 @@ def draw_header_rule(image_index: DataFrame, header_rule: dict[str, Any], data_s
     Returns:
         One ROC curve a feature, with the fitted threshold as a dot.
     """
-    from chest_xray.figures import GREY, add_legend, label_axes, new_figure
+    from chest_xray.reporting.style import GREY, add_legend, label_axes, new_figure
 
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.integrity import read_header, tell_misplaced
-from chest_xray.options import InputError, Options
-from chest_xray.radiographs import CLASSES, parse_name
-from chest_xray.types import DataFrame
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import DataFrame
+from chest_xray.images.kermany import CLASSES, parse_name
+from chest_xray.images.validation import read_header, tell_misplaced
 
 logger = logging.getLogger(__name__)
 

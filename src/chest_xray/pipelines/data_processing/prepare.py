@@ -5,12 +5,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.decoding import DECODERS, Geometry
-from chest_xray.options import Options
+from chest_xray.images.decoding import DECODERS, Geometry, read_pixels
 from chest_xray.pipelines.data_processing.index import REFUSED
-from chest_xray.radiographs import read_pixels
-from chest_xray.types import Array, DataFrame
 
 logger = logging.getLogger(__name__)
 

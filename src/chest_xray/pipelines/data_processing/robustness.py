@@ -8,19 +8,19 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from chest_xray.acquisition import reacquire
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.options import Options
+from chest_xray.images.corruptions import reacquire
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.data_processing.shift import Strengths, plan_pictures
-from chest_xray.types import Array, DataFrame
 
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
 class Robustness(Options):
-    """Which alterations, and how strong, weakest first; the units stand in `chest_xray.acquisition.reacquire`."""
+    """Which alterations, and how strong, weakest first; the units are those of `images.corruptions.reacquire`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     blur: Strengths

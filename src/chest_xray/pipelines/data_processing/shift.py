@@ -7,18 +7,18 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from chest_xray.acquisition import KINDS, fit, reacquire, read_working_picture
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.partial_array import RowPlan
-from chest_xray.options import Options
+from chest_xray.images.corruptions import KINDS, fit, reacquire, read_working_picture
 from chest_xray.pipelines.data_processing.prepare import Preparation, fingerprint
-from chest_xray.types import Array, DataFrame
 
 SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 
 
 class Shift(Options):
-    """Which conditions, and how strong; the units stand in `chest_xray.acquisition.reacquire`."""
+    """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.reacquire`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     contrast: Strengths

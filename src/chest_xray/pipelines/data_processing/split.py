@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.options import InputError, Options
-from chest_xray.types import Array, DataFrame, Series
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import Array, DataFrame, Series
 
 SUBSETS = ("train", "validation", "test")
 

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chest_xray.fetching import ArchiveSource
-from chest_xray.options import Options
-from chest_xray.unpacking import Unpacking
+from chest_xray.core.options import Options
+from chest_xray.images.archives import Unpacking
+from chest_xray.images.download import ArchiveSource
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 

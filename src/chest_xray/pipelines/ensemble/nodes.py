@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from chest_xray.core.types import DataFrame, Model
 from chest_xray.models.network import join_networks
-from chest_xray.types import DataFrame, Model
 
 
 def join_models(*models: Model) -> Model:

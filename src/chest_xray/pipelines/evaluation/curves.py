@@ -6,9 +6,9 @@ of what the resamples show there (Macskassy, Provost and Rosset 2005, on ROC ban
 
 from collections.abc import Iterator
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.types import Array, DataFrame
 
 NUM_PLACES = 201  # where a band is computed; between them it is straight
 NUM_CUTS = 401  # thresholds at which sensitivity and specificity are drawn

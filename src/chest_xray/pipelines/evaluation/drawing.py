@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from chest_xray.radiographs import CLASSES
-from chest_xray.types import DataFrame, Figure
+from chest_xray.core.types import DataFrame, Figure
+from chest_xray.images.kermany import CLASSES
 
 MARKERS = {"at_half": "o", "at_chosen": "D", "at_other": "s"}
 MEANING = {"at_half": "", "at_chosen": " (chosen)", "at_other": " (other point)"}
@@ -20,7 +20,7 @@ def draw_roc_curve(curves: DataFrame, metrics: dict[str, Any], data_source: str)
         metrics: From `compute_metrics`.
         data_source: Printed below the plot.
     """
-    from chest_xray.figures import BLUE, GREY, ORANGE, add_legend, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, GREY, ORANGE, add_legend, label_axes, new_figure
 
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
@@ -46,7 +46,7 @@ def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_sourc
         metrics: From `compute_metrics`.
         data_source: Printed below the plot.
     """
-    from chest_xray.figures import BLUE, ORANGE, add_legend, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, ORANGE, add_legend, label_axes, new_figure
 
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
@@ -89,7 +89,7 @@ def as_logit(probability: float) -> float:
 
 def mark_thresholds(axes: Any, metrics: dict[str, Any]) -> None:
     """Draw a line at each threshold across a plot whose horizontal axis is the logit."""
-    from chest_xray.figures import name_probability
+    from chest_xray.reporting.style import name_probability
 
     for at, line in LINES.items():
         threshold = metrics["test"][at]["threshold"]
@@ -98,7 +98,7 @@ def mark_thresholds(axes: Any, metrics: dict[str, Any]) -> None:
 
 
 def _explain_markers(axes: Any, metrics: dict[str, Any]) -> None:
-    from chest_xray.figures import GREY, name_probability
+    from chest_xray.reporting.style import GREY, name_probability
 
     for at, marker in MARKERS.items():
         threshold = name_probability(metrics["test"][at]["threshold"])
@@ -113,7 +113,7 @@ def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure
         metrics: From `compute_metrics`.
         data_source: Printed below the plots.
     """
-    from chest_xray.figures import PAGE_WIDTH, name_probability, new_figure
+    from chest_xray.reporting.style import PAGE_WIDTH, name_probability, new_figure
 
     figure, axes = new_figure(data_source, columns=len(MARKERS), width=PAGE_WIDTH, height=3.9, sharey=True)
     figure.suptitle(f"Test, {metrics['run']}", fontsize=11)

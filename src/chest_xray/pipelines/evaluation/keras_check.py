@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.metrics.summary import PLAIN_THRESHOLD
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.models.network import without_sigmoid
-from chest_xray.types import Array, DataFrame, Model, Tensor
 
 AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
 

@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
@@ -16,8 +17,7 @@ from chest_xray.metrics.summary import (
 from chest_xray.models.inference import score_images
 from chest_xray.pipelines.modeling.operating_point import calibrate
 from chest_xray.reporting import conclusions
-from chest_xray.types import Array, DataFrame, Model
-from chest_xray.wording import Finding, Language, render
+from chest_xray.reporting.i18n import Finding, Language, render
 
 logger = logging.getLogger(__name__)
 

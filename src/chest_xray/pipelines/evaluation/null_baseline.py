@@ -2,12 +2,12 @@
 
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count, rate
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, measure_ranking
 from chest_xray.pipelines.data_processing.header_rule import read_feature
-from chest_xray.types import Array, DataFrame
 
 RANKING = ("auc", "pr_auc")
 COMPARED = (*RANKING, "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # network minus rule, paired

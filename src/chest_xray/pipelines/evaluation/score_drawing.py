@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
 from chest_xray.pipelines.evaluation.drawing import LOGIT_AXIS, mark_thresholds
-from chest_xray.types import Array, DataFrame, Figure
 
 NUM_SCORE_BINS = 40
 KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
@@ -23,7 +23,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
         For each of both a plot with the share of diseased in each of the 15 bins that the calibration error (ECE) is
         made of, with Wilson's 95% interval, and below it how many images each bin holds.
     """
-    from chest_xray.figures import BLUE, ORANGE, PAGE_WIDTH, head_figure, new_figure
+    from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, head_figure, new_figure
 
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
@@ -45,7 +45,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
 
 
 def _draw_bins(places: Array, bins: DataFrame, colour: str, label: str) -> None:
-    from chest_xray.figures import GREY
+    from chest_xray.reporting.style import GREY
 
     above, below = places
     above.vlines(bins["promised"], bins["low"], bins["high"], color=colour, alpha=0.6)
@@ -94,7 +94,7 @@ def draw_scores(
     """
     import numpy as np
 
-    from chest_xray.figures import BLUE, GREEN, ORANGE, PAGE_WIDTH, PURPLE, head_figure, new_figure
+    from chest_xray.reporting.style import BLUE, GREEN, ORANGE, PAGE_WIDTH, PURPLE, head_figure, new_figure
 
     tables = {"validation": validation_predictions, "test": test_predictions}
     kinds = [each for each in KINDS if any((table["aetiology"] == each).any() for table in tables.values())]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.core.types import DataFrame
 from chest_xray.metrics.summary import POINTS
-from chest_xray.types import DataFrame
-from chest_xray.wording import read_words
+from chest_xray.reporting.i18n import read_words
 
 COLUMNS = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"]
 BESIDE = ["header_rule", "validation", "gap", "gap_low", "gap_high", "note"]

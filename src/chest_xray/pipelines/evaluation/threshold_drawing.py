@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from chest_xray.core.types import DataFrame, Figure
 from chest_xray.pipelines.evaluation.drawing import LOGIT_AXIS, MEANING, as_logit, mark_thresholds, plot_band
-from chest_xray.types import DataFrame, Figure
 
 TOLD = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
 HOVER = (
@@ -27,7 +27,7 @@ def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str
     Returns:
         Validation under shift beside test, each with both curves, their bands and their mean, the balanced accuracy.
     """
-    from chest_xray.figures import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
     titles = {"shifted": "validation under shift, where it is chosen", "test": "test, where it is judged"}
@@ -60,7 +60,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     import pandas as pd
     from sklearn.metrics import roc_curve
 
-    from chest_xray.figures import name_probability
+    from chest_xray.reporting.style import name_probability
 
     label = predictions["label"]
     false_positive_rate, sensitivity, cuts = roc_curve(label, predictions["probability"], drop_intermediate=False)
@@ -86,7 +86,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
     """
     from plotly.subplots import make_subplots
 
-    from chest_xray.figures import BLUE, GREEN, ORANGE
+    from chest_xray.reporting.style import BLUE, GREEN, ORANGE
 
     figure = make_subplots(cols=2, horizontal_spacing=0.12)
     table = tabulate_thresholds(test_predictions)
@@ -104,7 +104,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
 
 
 def _mark_point(figure: Any, point: dict[str, Any], meaning: str, at: str) -> None:
-    from chest_xray.figures import name_probability
+    from chest_xray.reporting.style import name_probability
 
     threshold = name_probability(point["threshold"])
     x, y = 1 - point["specificity"]["value"], point["sensitivity"]["value"]

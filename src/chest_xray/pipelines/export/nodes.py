@@ -3,12 +3,13 @@
 from importlib.metadata import version
 from typing import Any
 
-from chest_xray.acceptance import Acceptance, fit_familiarity, measure_distance
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.packaged_model import PackagedModel
-from chest_xray.options import InputError
+from chest_xray.images.kermany import CLASSES
+from chest_xray.images.validation import Acceptance
+from chest_xray.models.outliers import fit_familiarity, measure_distance
 from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.radiographs import CLASSES
-from chest_xray.types import Array, DataFrame, Model
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.checkpoint import Checkpoint
 from chest_xray.models.network import with_precision
-from chest_xray.options import InputError
-from chest_xray.types import Array, DataFrame, Model
 
 if TYPE_CHECKING:
     from chest_xray.pipelines.modeling.training import Training

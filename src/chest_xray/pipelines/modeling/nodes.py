@@ -1,9 +1,9 @@
 """Build a network, show how its training went, and score the images that choices are made on."""
 
+from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.models.inference import score_images
 from chest_xray.models.network import Network, build_network, join_networks
 from chest_xray.pipelines.modeling.training import Run
-from chest_xray.types import Array, DataFrame, Figure, Model
 
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
@@ -48,7 +48,7 @@ def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, d
         run: Its title stands above the plots.
         data_source: Printed below the plots.
     """
-    from chest_xray.figures import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])

@@ -2,9 +2,9 @@
 
 from typing import Any, Literal
 
-from chest_xray.options import InputError, Options, UnitInterval
+from chest_xray.core.options import InputError, Options, UnitInterval
+from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.pipelines.modeling.training import Run
-from chest_xray.types import Array, DataFrame, Series
 
 LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame, Dataset, Model
 from chest_xray.datasets.checkpoint import Checkpoint
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches
 from chest_xray.models.network import Precision, with_precision
-from chest_xray.options import Options
 from chest_xray.pipelines.data_processing.prepare import Preparation, tell_aspects
 from chest_xray.pipelines.modeling.keeper import Keeper
-from chest_xray.types import Array, DataFrame, Dataset, Model
 
 
 class Run(Options):

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.options import Options
 from chest_xray.datasets.new_images import NewFile
 from chest_xray.datasets.sharded_table import ShardPlan
-from chest_xray.decoding import DECODERS
-from chest_xray.options import Options
+from chest_xray.images.decoding import DECODERS
 from chest_xray.pipelines.prediction.shards import score_locally, score_on_cluster
 from chest_xray.predictor import tell_fingerprint
 

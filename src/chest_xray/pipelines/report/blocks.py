@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from chest_xray.types import DataFrame
-from chest_xray.wording import Finding, say, write_number
+from chest_xray.core.types import DataFrame
+from chest_xray.reporting.i18n import Finding, say, write_number
 
 MOST_ROWS = 100
 EMPTY = "\N{EN DASH}"

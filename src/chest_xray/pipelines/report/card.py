@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
+from chest_xray.images.kermany import CLASSES
 from chest_xray.pipelines.report import contents
 from chest_xray.pipelines.report.blocks import make_table, write_cell
 from chest_xray.pipelines.report.layouts import list_figures
-from chest_xray.radiographs import CLASSES
-from chest_xray.wording import Finding, Name, say, say_given
+from chest_xray.reporting.i18n import Finding, Name, say, say_given
 
 # The hub's names of what is measured, and where it stands in the metrics at the chosen threshold.
 METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}

@@ -1,13 +1,14 @@
 """What each part of the page shows, by the names in the catalog: a new figure or table is one entry here and its words.
 
-The words stand in `chest_xray.wording`: `sections`, `figures`, `tables`, and `columns` and `cells` for what is in them.
+Their words are in `chest_xray.reporting.i18n`: `sections`, `figures`, `tables`, and `columns` and `cells` for contents.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from chest_xray.core.options import Options
+from chest_xray.core.types import DataFrame
 from chest_xray.models.network import Network
-from chest_xray.options import Options
 from chest_xray.pipelines.data_processing.audit import Audit
 from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.data_processing.shift import Shift
@@ -15,7 +16,6 @@ from chest_xray.pipelines.data_processing.split import HoldOut
 from chest_xray.pipelines.modeling.operating_point import OperatingPointRule
 from chest_xray.pipelines.modeling.training import Run, Training
 from chest_xray.pipelines.report import layouts
-from chest_xray.types import DataFrame
 
 
 class Report(Options):

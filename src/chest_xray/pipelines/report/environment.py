@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chest_xray.types import DataFrame
+from chest_xray.core.types import DataFrame
 
 
 def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
     """Give one row a fact.
 
     Args:
-        run_record: From `chest_xray.provenance.describe_run`.
+        run_record: From `chest_xray.core.provenance.describe_run`.
 
     Returns:
         `fact` and `found`, both text; a fact that is not known is None.

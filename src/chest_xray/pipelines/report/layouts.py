@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import DataFrame, Series
+from chest_xray.core.types import DataFrame, Series
 
 SHOWN = ["metric", "point", "threshold"]
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from chest_xray.core.types import Model
 from chest_xray.pipelines.report import card, contents
 from chest_xray.pipelines.report.page import make_sections
-from chest_xray.types import Model
-from chest_xray.wording import Language, read_words, say_given
+from chest_xray.reporting.i18n import Language, read_words, say_given
 
 
 def gather_evidence(**shown: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from chest_xray.pipelines.report.environment import tabulate_record, tabulate_se
 from chest_xray.pipelines.report.summary import summarise_runs
 from chest_xray.pipelines.report.verdict import judge, judge_augmentation
 from chest_xray.pipelines.robustness.nodes import find_scrutiny
-from chest_xray.wording import say, say_given
+from chest_xray.reporting.i18n import say, say_given
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]

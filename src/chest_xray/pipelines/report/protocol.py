@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chest_xray.pipelines.evaluation.null_baseline import best_on_train
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 
 def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chest_xray.types import DataFrame
-from chest_xray.wording import say_given
+from chest_xray.core.types import DataFrame
+from chest_xray.reporting.i18n import say_given
 
 ON_TEST = ("accuracy", "sensitivity", "specificity")
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from chest_xray.reporting.conclusions import BAR
 from chest_xray.reporting.evidence import above, flatters
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]
 

@@ -8,26 +8,26 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
 from chest_xray.metrics.bootstrap import interval, resample_weights, weighted_auc
 from chest_xray.metrics.summary import Evaluation, metrics_at
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.inference import score_images
 from chest_xray.models.map_sanity import MapSanity, compare_maps
-from chest_xray.options import Options
 from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
+from chest_xray.reporting.i18n import Finding, Language, render
 from chest_xray.reporting.robustness_findings import (
     UNALTERED,
     find_about_maps,
     find_about_occlusion,
     find_about_robustness,
 )
-from chest_xray.types import Array, DataFrame, Figure, Model
-from chest_xray.wording import Finding, Language, render
 
 SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
 NUM_COLUMNS = 4  # panels beside each other
-AXIS = {  # What the strength of each kind is; see `chest_xray.acquisition.reacquire`.
+AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.reacquire`.
     "blur": "standard deviation, px of 256",
     "noise": "standard deviation, of 0 to 1",
     "contrast": "share lost",
@@ -208,7 +208,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_so
         occlusion_table: From `measure_occlusion`.
         data_source: Printed below the pictures.
     """
-    from chest_xray.figures import new_figure, show_image
+    from chest_xray.reporting.style import new_figure, show_image
 
     figure, axes = new_figure(data_source, columns=3, width=8.2, height=3.7)
     rows = occlusion_table.to_dict("records")
@@ -289,7 +289,7 @@ def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
     Returns:
         A panel a kind, alteration growing to the right, bars for the 95% intervals.
     """
-    from chest_xray.figures import label_axes, new_figure
+    from chest_xray.reporting.style import label_axes, new_figure
 
     is_unaltered = robustness_table["kind"] == UNALTERED
     altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
@@ -312,7 +312,7 @@ def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
 
 
 def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
-    from chest_xray.figures import BLUE, ORANGE
+    from chest_xray.reporting.style import BLUE, ORANGE
 
     steps = range(len(rows))
     accuracy = f"accuracy at {unaltered['threshold']:.3f}"

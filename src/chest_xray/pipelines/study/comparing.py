@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.bootstrap import interval, resample_weights
 from chest_xray.metrics.comparison import (
     METRICS,
@@ -11,7 +12,6 @@ from chest_xray.metrics.comparison import (
     weigh_metric,
 )
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.types import Array, DataFrame
 
 REFERENCE = "none"  # the arm that every other is compared with
 

@@ -1,10 +1,10 @@
-"""Which sentences the study of augmentation supports. How each is said stands in `chest_xray.wording`."""
+"""Which sentences the study of augmentation supports. How each is said stands in `chest_xray.reporting.i18n`."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.pipelines.study.comparing import REFERENCE
-from chest_xray.wording import Finding, Name
+from chest_xray.reporting.i18n import Finding, Name
 
 
 def answer(study: dict[str, Any]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import Figure
+from chest_xray.core.types import Figure
 
 
 def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
@@ -12,8 +12,8 @@ def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
         study: From `compare_arms`.
         data_source: Printed below the plots.
     """
-    from chest_xray.figures import GREY, label_axes, new_figure
     from chest_xray.metrics.comparison import METRICS
+    from chest_xray.reporting.style import GREY, label_axes, new_figure
 
     arms = list(study["differences"])
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
@@ -35,7 +35,7 @@ def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
 
 
 def _draw_difference(place: Any, height: int, change: dict[str, Any]) -> None:
-    from chest_xray.figures import BLUE, GREY, ORANGE
+    from chest_xray.reporting.style import BLUE, GREY, ORANGE
 
     low, high = (100 * change["both"][bound] for bound in ("low", "high"))
     place.plot([low, high], [height] * 2, color=GREY, linewidth=1.2, label="95%, patients and seeds")

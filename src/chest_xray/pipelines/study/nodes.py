@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from chest_xray.options import InputError
+from chest_xray.core.options import InputError
+from chest_xray.core.types import DataFrame
 from chest_xray.pipelines.study import conclusions
-from chest_xray.types import DataFrame
-from chest_xray.wording import Language, render
+from chest_xray.reporting.i18n import Language, render
 
 
 def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chest_xray.types import DataFrame
+from chest_xray.core.types import DataFrame
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:

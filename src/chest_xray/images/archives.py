@@ -1,0 +1,195 @@
+"""Unpack an archive that somebody else made: nothing outside the target, no bombs, and all of it or nothing."""
+
+import json
+import logging
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from kedro.io import DatasetError
+
+from chest_xray.images.validation import tell_junk
+
+logger = logging.getLogger(__name__)
+
+
+MARKER = ".source.json"
+
+
+SPLITS = {"train", "test"}
+
+
+MAX_DEPTH = 100  # folders in folders
+
+
+MAX_NAME = 1 << 16  # bytes of a header of tar that holds a long name
+
+
+LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+
+
+@dataclass(frozen=True)
+class Unpacking:
+    """What to unpack, and what is too much.
+
+    Args:
+        archive: `path`, `sha256` and `source` of a zip file.
+        max_gigabytes: Of all files together, unpacked.
+        max_files: Number of files.
+        max_ratio: Size unpacked over size packed; radiographs are packed already and stay near 1.
+    """
+
+    archive: dict[str, str]
+    max_gigabytes: float
+    max_files: int
+    max_ratio: float
+
+
+def unpack(plan: Unpacking, target: Path) -> None:
+    """Put the image folders of an archive in place.
+
+    Args:
+        plan: The archive and its limits.
+        target: Gets the `train` and `test` of the archive, whatever folder they lie in there. Nothing is done where the
+            same archive has been unpacked before.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, is too large, or has no `train` and `test`; or
+            the target holds something else.
+    """
+    if (target / MARKER).exists() and json.loads((target / MARKER).read_text("utf-8")) == plan.archive:
+        logger.info("%s holds what %s has: nothing to unpack.", target, plan.archive["path"])
+        return
+    if target.exists() and any(target.iterdir()):
+        raise DatasetError(
+            f"{target} is not empty, and its files are not from {plan.archive['path']}. Move them away, or unpack to "
+            "another place with --params data_root=DIR."
+        )
+    part = target.with_name(f".part-{target.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        extract(plan, part)
+        root = _find_splits(part, plan.archive["path"])
+        (root / MARKER).write_text(json.dumps(plan.archive), "utf-8")
+        if target.exists():
+            target.rmdir()
+        root.rename(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def extract(plan: Unpacking, part: Path) -> None:
+    """Unpack all files but junk of a zip archive into an empty folder.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, or is too large.
+    """
+    from tqdm import tqdm
+
+    try:
+        with zipfile.ZipFile(plan.archive["path"]) as archive:
+            members = _choose_members(archive, plan)
+            total = sum(member.file_size for member in members)
+            if total > shutil.disk_usage(part).free:
+                raise DatasetError(f"{plan.archive['path']} unpacks to {total / 1e9:.1f} GB; {part} has less room.")
+            with tqdm(total=total, unit="B", unit_scale=True, desc="Unpacking", disable=None) as bar:
+                for member in members:
+                    archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
+                    bar.update(member.file_size)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
+        raise DatasetError(f"{plan.archive['path']} is no sound zip archive: {error}. Get it again.") from error
+
+
+def extract_tar(plan: Unpacking, part: Path) -> None:
+    """Unpack all files but junk of a tar archive, packed in any way that Python knows, in one pass.
+
+    Raises:
+        DatasetError: The archive is none, is damaged, points outside, holds a link or a device, or is too large; what
+            was unpacked until then is left in `part`.
+    """
+    path, num_files, total = plan.archive["path"], 0, 0
+    try:
+        with tarfile.open(path, "r|*", tarinfo=_TarInfo) as archive:
+            for member in archive:
+                if member.isdir() or tell_junk(member.name):
+                    continue
+                num_files, total = num_files + 1, total + member.size
+                _refuse_excess(plan, num_files, total)
+                if member.name.count("/") > MAX_DEPTH:
+                    raise DatasetError(f"{path} is refused: {member.name[:80]!r}... lies too deep in folders.")
+                if not member.isfile():
+                    raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device.")
+                archive.extract(member, part, filter="data")
+    except tarfile.FilterError as error:
+        raise DatasetError(f"{path} is refused: {error}.") from error
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DatasetError(f"{path} is no sound tar archive: {error}. Get it again.") from error
+
+
+class _TarInfo(tarfile.TarInfo):
+    """Refuses long headers before they are read: `tarfile` takes whatever length they claim into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if member.type in (*LONG_NAMES, tarfile.SOLARIS_XHDTYPE) and member.size > MAX_NAME:
+            raise DatasetError(
+                f"the archive is refused: it holds a name of {member.size:,} bytes; expected at most {MAX_NAME:,}."
+            )
+        return member
+
+
+def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
+    for member in archive.infolist():
+        if problem := _tell_danger(member):
+            raise DatasetError(
+                f"{plan.archive['path']} is refused: {member.filename!r} {problem}. No honest image archive has such "
+                "an entry; get it from another source."
+            )
+    members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
+    _refuse_excess(plan, len(members), sum(each.file_size for each in members))
+    return members
+
+
+def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
+    packed = Path(plan.archive["path"]).stat().st_size
+    for what, found, limit in (
+        ("max_gigabytes", total / 1e9, plan.max_gigabytes),
+        ("max_files", num_files, plan.max_files),
+        ("max_ratio", total / packed, plan.max_ratio),
+    ):
+        if found > limit:
+            raise DatasetError(
+                f"{plan.archive['path']} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
+                f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g} "
+                "(for prediction, the limits of new_images in conf/base/catalog.yml)."
+            )
+
+
+def _tell_danger(member: zipfile.ZipInfo) -> str | None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
+        return "points outside of the folder it is unpacked to"
+    if len(path.parts) > MAX_DEPTH:
+        return f"lies more than {MAX_DEPTH} folders deep"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return "is a link"
+    if member.flag_bits & 1:
+        return "is encrypted"
+    return None
+
+
+def _find_splits(part: Path, archive: str) -> Path:
+    """The uppermost folder that holds both splits."""
+    for folder in sorted([part, *part.rglob("*/")], key=lambda each: (len(each.parts), each)):
+        if {each.name for each in folder.iterdir() if each.is_dir()} >= SPLITS:
+            return folder
+    found = ", ".join(sorted(each.name for each in part.iterdir())[:5]) or "nothing"
+    raise DatasetError(f"{archive} holds {found}; expected a folder with `train` and `test` in it.")

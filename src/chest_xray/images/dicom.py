@@ -1,0 +1,187 @@
+"""From the bytes of a DICOM file to one upright grey image, as its own window shows it."""
+
+import io
+import struct
+from typing import Any
+
+from chest_xray.core.types import Array
+
+GREY = ("MONOCHROME1", "MONOCHROME2")
+
+
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
+
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+
+
+INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
+
+
+TRANSFER_SYNTAX = 0x00020010
+
+
+MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
+
+
+JPEG_2000 = b"\xff\x4f\xff\x51"
+
+
+# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1), less DHT, JPG and DAC that lie among them; SOF55 of JPEG-LS.
+FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+
+
+PROBES = (-1e9, 1e9)  # Beyond any pixel value: what a window makes of them are its ends.
+
+
+class UnsupportedDicomError(ValueError):
+    """A sound file with pixels that no single radiograph has."""
+
+
+def tell_dicom(data: bytes) -> bool:
+    """Recognise a DICOM file by its prefix (PS3.10, section 7.1), whatever it is called."""
+    return data[128:132] == b"DICM"
+
+
+def read_dicom(data: bytes, max_megapixels: float) -> Any:
+    """Decode the one picture of a DICOM file.
+
+    Stored values go through the modality transformation and the lookup table or window that the file brings for its
+    display (PS3.3, C.11.1 and C.11.2), by pydicom; the range of that becomes 0 to 255. Without either, 8-bit values
+    stay as they are, and the range of deeper ones is stretched. MONOCHROME1 is inverted, so that 0 is black.
+
+    Args:
+        data: The whole file.
+        max_megapixels: The largest image that is decoded.
+
+    Returns:
+        An image of Pillow, "L", or "RGB" for a file with colours.
+
+    Raises:
+        UnsupportedDicomError: There are no pixels, too many, several frames, or they are of a kind not read here.
+        Exception: The file is damaged; of which kind is for pydicom and its decoders to say.
+    """
+    from PIL import Image
+    from pydicom import dcmread
+
+    _refuse_bomb(data, max_megapixels)
+    dataset = dcmread(io.BytesIO(data))
+    _refuse_unsupported(dataset, max_megapixels)
+    pixels = dataset.pixel_array
+    if dataset.PhotometricInterpretation in COLOUR:
+        return Image.fromarray(_colours(pixels, dataset.BitsStored))
+    grey = _window(pixels, dataset)
+    return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
+
+
+def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
+    """Deflated files are inflated whole when they are opened; look first how far that goes."""
+    import zlib
+
+    from pydicom.filereader import data_element_generator
+
+    file = io.BytesIO(data)
+    file.seek(132)
+    syntax = ""
+    for element in data_element_generator(file, False, True, stop_when=_ends_meta_information):
+        if element.tag == TRANSFER_SYNTAX:
+            syntax = bytes(element.value or b"").decode("ascii", "replace").strip("\0 ")
+    if syntax != DEFLATED:
+        return
+    limit = int(max_megapixels * 1e6 * INFLATED_BYTES)
+    inflating, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), data[file.tell() :], 0
+    while packed and not inflating.eof:
+        size += len(inflating.decompress(packed, 1 << 20))
+        packed = inflating.unconsumed_tail
+        if size > limit:
+            raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+
+
+def _ends_meta_information(tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG001
+    """Tell where group 2 ends, which describes the file and is never deflated; pydicom calls it before each element."""
+    return tag >> 16 != 2
+
+
+def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
+    if "PixelData" not in dataset:
+        kind = dataset.get("Modality") or "unnamed"
+        raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
+    if int(dataset.get("NumberOfFrames") or 1) > 1:
+        raise UnsupportedDicomError(f"{dataset.NumberOfFrames} frames; expected one")
+    if dataset.PhotometricInterpretation not in GREY + COLOUR:
+        raise UnsupportedDicomError(
+            f"photometric interpretation {dataset.PhotometricInterpretation}; expected {', '.join(GREY + COLOUR)}"
+        )
+    if dataset.Rows * dataset.Columns > max_megapixels * 1e6:
+        raise UnsupportedDicomError(
+            f"{dataset.Columns} x {dataset.Rows} pixels; at most {max_megapixels:g} megapixels are read"
+        )
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _refuse_compressed(dataset)
+
+
+def _refuse_compressed(dataset: Any) -> None:
+    """Refuse a compressed picture that is larger than the file says, or that a few bytes unfold to."""
+    from pydicom.encaps import generate_frames
+
+    expected = (int(dataset.Columns), int(dataset.Rows))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    size = read_stream_size(stream)
+    if size not in (None, expected):
+        raise UnsupportedDicomError(
+            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that says {expected[0]} x {expected[1]}"
+        )
+    if expected[0] * expected[1] > MAX_RATIO * len(stream):
+        raise UnsupportedDicomError(
+            f"{expected[0]} x {expected[1]} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
+        )
+
+
+def read_stream_size(stream: bytes) -> tuple[int, int] | None:
+    """Read width and height from the header of a JPEG, JPEG-LS or JPEG 2000 stream.
+
+    Args:
+        stream: The whole stream.
+
+    Returns:
+        Columns and rows in pixels; None for other streams, such as run lengths.
+    """
+    # JPEG 2000, perhaps within a file of its own (JP2): SOC and SIZ, with the extent and the offset of the image.
+    start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
+    if start >= 0 and len(stream) >= start + 24:
+        right, bottom, left, top = struct.unpack(">4I", stream[start + 8 : start + 24])
+        return right - left, bottom - top
+    at = 2
+    while stream[:2] == b"\xff\xd8" and at + 9 <= len(stream):
+        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
+        if marker in FRAME_MARKERS:
+            rows, columns = struct.unpack(">2H", stream[at + 5 : at + 9])
+            return columns, rows
+        at += 1 if marker == 0xFF else 2 + length  # Markers may be preceded by any number of fill bytes.
+    return None
+
+
+def _colours(pixels: Array, bits: int) -> Array:
+    import numpy as np
+
+    return np.asarray(pixels >> max(bits - 8, 0), np.uint8)
+
+
+def _window(pixels: Array, dataset: Any) -> Array:
+    """Apply the transformations of the file; its ends become 0 and 255."""
+    import numpy as np
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    values = apply_modality_lut(pixels, dataset)
+    if "VOILUTSequence" in dataset:
+        values = apply_voi_lut(values.astype(int), dataset, prefer_lut=True)
+        low, high = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
+    elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
+        values = apply_voi_lut(values, dataset)
+        with np.errstate(over="ignore"):
+            low, high = apply_voi_lut(np.array(PROBES), dataset)
+    elif dataset.BitsStored == 8 and values.min() >= 0 and values.max() <= 255:
+        low, high = 0, 255
+    else:
+        low, high = values.min(), values.max()
+    return np.asarray(np.rint((values - low) / max(high - low, 1e-9) * 255).clip(0, 255), np.uint8)

@@ -1,0 +1,73 @@
+"""How far an image lies from the images for training: the out-of-distribution (OOD) score."""
+
+from chest_xray.core.types import Array
+from chest_xray.images.validation import Acceptance
+
+LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
+
+
+LEAST_RESIDUAL = 1e-6
+
+
+def fit_familiarity(pixels: Array, options: Acceptance) -> dict[str, Array]:
+    """Learn what the images for training look like, from their pixels alone.
+
+    The features of the network would be the obvious place to look (Lee et al. 2018), but it has learned to tell lungs
+    from lungs: noise and text pages come out as ordinary there. See docs/prediction.md.
+
+    Args:
+        pixels: Of train, uint8 of shape (n, height, width).
+        options: Side of the reduced images, and number of principal components.
+
+    Returns:
+        Float32 arrays for `measure_distance`: `mean` (side * side), `axes` (components, side * side), `variances`
+        (components), `residual` (1), the mean square of what the components leave.
+    """
+    import numpy as np
+    from sklearn.decomposition import PCA
+
+    standard = _standardise(pixels, options.side)
+    components = min(options.components, len(standard) - 1)
+    fitted = PCA(components, svd_solver="randomized", random_state=0).fit(standard)
+    left = standard - fitted.inverse_transform(fitted.transform(standard))
+    return {
+        "mean": fitted.mean_.astype(np.float32),
+        "axes": fitted.components_.astype(np.float32),
+        "variances": np.maximum(fitted.explained_variance_, LEAST_RESIDUAL).astype(np.float32),
+        "residual": np.maximum([np.square(left).mean()], LEAST_RESIDUAL).astype(np.float32),
+    }
+
+
+def measure_distance(pixels: Array, familiarity: dict[str, Array]) -> Array:
+    """Tell how far images lie from those for training.
+
+    Each image is reduced and standardised. Within the principal components of train the distance is Hotelling's T2, off
+    them the squared residual; each is divided by what it is on average on train, and the two are added (the combined
+    index of Yue and Qin 2001, with those weights). An ordinary image lies near 2.
+
+    Args:
+        pixels: uint8 of shape (n, height, width).
+        familiarity: From `fit_familiarity`.
+
+    Returns:
+        float32 of shape (n,), at least 0.
+    """
+    import numpy as np
+
+    mean, axes = familiarity["mean"], familiarity["axes"]
+    centred = _standardise(pixels, round(len(mean) ** 0.5)) - mean
+    scores = centred @ axes.T
+    within = np.square(scores) @ (1 / familiarity["variances"]) / len(axes)
+    off = np.square(centred - scores @ axes).mean(axis=1) / familiarity["residual"]
+    return np.asarray(within + off, np.float32)
+
+
+def _standardise(pixels: Array, side: int) -> Array:
+    """Reduce to squares of mean 0 and standard deviation 1, float32 (n, side * side); brightness tells nothing here."""
+    import numpy as np
+    from PIL import Image
+
+    small = [Image.fromarray(image).resize((side, side), Image.Resampling.BOX) for image in pixels]
+    grey = np.stack([np.asarray(image) for image in small]).reshape(len(pixels), -1).astype(np.float32) / 255
+    spread = np.maximum(grey.std(axis=1, keepdims=True), LEAST_CONTRAST)
+    return np.asarray((grey - grey.mean(axis=1, keepdims=True)) / spread)

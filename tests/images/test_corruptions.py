@@ -1,0 +1,172 @@
+"""Taking a picture again changes one thing, by the strength that was asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+from chest_xray.core.types import Array
+from chest_xray.images.corruptions import KINDS, fit, reacquire, read_working_picture
+
+
+def make_picture(height: int = 20, width: int = 30) -> Array:
+    return np.random.default_rng(0).uniform(0, 1, (height, width)).astype(np.float32)
+
+
+def take(kind: str, strength: float, picture: Array | None = None, seed: int = 1) -> Array:
+    return reacquire(make_picture() if picture is None else picture, kind, strength, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_picture_stays_float32_from_0_to_1_and_is_not_changed_itself(kind: str) -> None:
+    picture = make_picture()
+    again = take(kind, 0.5, picture)
+    assert again.dtype == np.float32
+    assert again.min() >= 0
+    assert again.max() <= 1
+    np.testing.assert_array_equal(picture, make_picture())
+    if kind != "none":
+        assert again.shape != picture.shape or np.abs(again - picture).mean() > 0.001
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_seed_takes_the_same_picture(kind: str) -> None:
+    np.testing.assert_array_equal(take(kind, 0.2), take(kind, 0.2))
+
+
+def test_none_changes_nothing() -> None:
+    np.testing.assert_array_equal(take("none", 0.5), make_picture())
+
+
+def test_contrast_takes_its_share_of_the_distance_from_the_mean() -> None:
+    picture = np.array([[0.1, 0.3], [0.5, 0.7]], np.float32)  # mean 0.4
+    np.testing.assert_allclose(take("contrast", 0.5, picture), [[0.25, 0.35], [0.45, 0.55]], atol=1e-6)
+
+
+def test_gamma_raises_to_a_power_either_way() -> None:
+    # exp(log 2) is 2, exp(-log 2) a half; black and white stay.
+    picture = np.array([[0.0, 0.25, 0.64, 1.0]], np.float32)
+    found = [take("gamma", np.log(2), picture, seed) for seed in range(20)]
+    squared, rooted = [[0, 0.0625, 0.4096, 1]], [[0, 0.5, 0.8, 1]]
+    for each in found:
+        np.testing.assert_allclose(each, squared if each[0, 1] < 0.25 else rooted, atol=1e-6)
+    assert len({float(each[0, 1]) for each in found}) == 2
+
+
+def test_noise_has_the_stated_standard_deviation_and_mean_zero() -> None:
+    grain = take("noise", 0.1, np.full((200, 200), 0.5, np.float32)) - 0.5
+    assert grain.std() == pytest.approx(0.1, rel=0.02)
+    assert grain.mean() == pytest.approx(0, abs=0.002)
+    assert np.corrcoef(grain[:, :-1].ravel(), grain[:, 1:].ravel())[0, 1] == pytest.approx(0, abs=0.02)
+
+
+def test_blur_spreads_a_point_by_the_stated_standard_deviation_in_pixels() -> None:
+    picture = np.zeros((41, 41), np.float32)
+    picture[20, 20] = 1
+    spread = take("blur", 3.0, picture)
+    assert spread.sum() == pytest.approx(1, rel=1e-4)
+    places = np.arange(41) - 20
+    for axis in (0, 1):
+        assert np.sqrt((spread.sum(axis=axis) * places**2).sum()) == pytest.approx(3, rel=0.01)
+
+
+def test_a_crop_keeps_the_rest_of_both_sides_from_a_place_of_its_own() -> None:
+    picture = np.arange(600, dtype=np.float32).reshape(20, 30) / 600
+    corners = set()
+    for seed in range(40):
+        found = take("crop", 0.3, picture, seed)
+        assert found.shape == (14, 21)
+        top, left = divmod(round(float(found[0, 0]) * 600), 30)
+        np.testing.assert_array_equal(found, picture[top : top + 14, left : left + 21])
+        corners.add((top, left))
+    assert {top for top, _ in corners} == set(range(6))  # anywhere from 0 to 0.3 x 20, rounded down
+    assert max(left for _, left in corners) == 8
+
+
+def test_tilt_turns_by_the_stated_degrees_either_way_and_keeps_the_shape() -> None:
+    picture = ndimage.gaussian_filter(np.pad(np.ones((3, 11), np.float32), ((9, 9), (5, 5))), 1)
+    found = [take("tilt", 10.0, picture, seed) for seed in range(10)]
+    assert {each.shape for each in found} == {(21, 21)}
+
+    def angle(each: Array) -> float:
+        y, x = np.indices(each.shape) - 10
+        return float(np.degrees(np.arctan2(2 * (each * x * y).sum(), (each * (x**2 - y**2)).sum()) / 2))
+
+    assert {round(angle(each)) for each in found} == {-10, 10}
+
+
+def test_collimation_cuts_the_width_or_the_height_half_on_each_side() -> None:
+    picture = make_picture()
+    narrower, lower = picture[:, 3:27], picture[2:18]  # 0.2 of 30 and of 20 is 6 and 4
+    found = [take("collimation", 0.2, picture, seed) for seed in range(10)]
+    for each in found:
+        np.testing.assert_array_equal(each, narrower if each.shape == (20, 24) else lower)
+    assert {each.shape for each in found} == {(20, 24), (16, 30)}
+
+
+def test_wider_cuts_the_height_and_narrower_the_width() -> None:
+    picture = make_picture()
+    for seed in range(4):
+        np.testing.assert_array_equal(take("wider", 0.2, picture, seed), picture[2:18])
+        np.testing.assert_array_equal(take("narrower", 0.2, picture, seed), picture[:, 3:27])
+
+
+def make_soft_picture() -> Array:
+    """Grey values that change slowly, as in a radiograph."""
+    return ndimage.gaussian_filter(np.random.default_rng(0).uniform(0, 1, (64, 80)), 4).astype(np.float32)
+
+
+def test_a_jpeg_of_the_highest_quality_is_nearly_the_picture_and_one_of_low_quality_is_not() -> None:
+    picture = make_soft_picture()
+    losses = [float(np.abs(take("jpeg", quality, picture) - picture).max()) for quality in (100, 50, 5)]
+    assert losses[0] < 2 / 255
+    assert losses[0] < losses[1] < losses[2]
+    assert losses[2] > 5 / 255
+
+
+def test_a_jpeg_of_low_quality_has_lost_all_but_the_mean_of_a_block() -> None:
+    # At quality 1 every step of the quantisation is at its coarsest: fine noise is gone, blocks of 8 x 8 are even.
+    noise = np.random.default_rng(0).uniform(0.45, 0.55, (16, 24)).astype(np.float32)
+    stored = take("jpeg", 1, noise)
+    assert stored.shape == noise.shape
+    assert stored.dtype == np.float32
+    blocks = stored.reshape(2, 8, 3, 8)
+    np.testing.assert_array_equal(blocks.max(axis=(1, 3)), blocks.min(axis=(1, 3)))
+
+
+def test_a_jpeg_is_not_among_the_kinds_that_validation_combines() -> None:
+    assert "jpeg" not in KINDS
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"received the change 'stretch'; expected one of none, contr.*collimation, wider, narrower, jpeg\.",
+    ):
+        take("stretch", 0.5)
+
+
+def test_a_picture_of_any_shape_is_fitted_to_width_and_height_in_grey_values() -> None:
+    fitted = fit(make_picture(20, 30), (12, 8), "stretch")
+    assert fitted.shape == (8, 12)
+    assert fitted.dtype == np.uint8
+    # Grey values are rounded, and those beyond 0 and 1 held there.
+    flat = np.array([[-0.5, 0.0, 0.501, 1.0, 1.5]], np.float32)
+    assert fit(flat, (5, 1), "stretch").tolist() == [[0, 0, 128, 255, 255]]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "shape"), [(512, 400, (256, 328)), (300, 600, (512, 256)), (100, 50, (256, 512))]
+)
+def test_a_working_picture_has_256_pixels_on_its_shorter_side(
+    width: int, height: int, shape: tuple[int, int], tmp_path: Path
+) -> None:
+    ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    picture = read_working_picture(str(tmp_path / "ramp.png"))
+    assert picture.shape == shape
+    assert picture.dtype == np.float32
+    assert picture[:, 0].max() < 0.02
+    assert picture[:, -1].min() > 0.98

@@ -1,0 +1,219 @@
+"""DICOM files are read as their own window shows them, or not at all and with a reason."""
+
+import io
+import warnings
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+from chest_xray.core.types import Array
+from chest_xray.images.dicom import JPEG_2000, UnsupportedDicomError, read_dicom, read_stream_size, tell_dicom
+from tests.builders import encode
+from tests.dicom_files import compress, make_dataset, ramp, write
+
+
+def grey(dataset: Dataset | bytes) -> Array:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of pydicom, about values in its own samples.
+        image = read_dicom(dataset if isinstance(dataset, bytes) else write(dataset), 10)
+    assert image.mode == "L"
+    return np.asarray(image)
+
+
+def local_file(name: str) -> bytes:
+    path = get_testdata_file(name, download=False)
+    assert isinstance(path, str)
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
+
+
+def test_eight_bits_without_a_window_stay_as_they_are() -> None:
+    np.testing.assert_array_equal(grey(make_dataset(ramp(np.uint8, 30, 200))), ramp(np.uint8, 30, 200))
+
+
+def test_monochrome1_is_inverted() -> None:
+    dataset = make_dataset(ramp(np.uint8, 30, 200), PhotometricInterpretation="MONOCHROME1")
+    np.testing.assert_array_equal(grey(dataset), 255 - ramp(np.uint8, 30, 200))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "bits"),
+    [(ramp(np.uint16, 0, 4095), 12), (ramp(np.uint16, 7, 65535), 16), (ramp(np.int16, -900, 70), 16)],
+)
+def test_deeper_values_without_a_window_are_stretched_to_the_full_range(pixels: Array, bits: int) -> None:
+    found = grey(make_dataset(pixels, bits=bits))
+    expected = (pixels.astype(float) - pixels.min()) / np.ptp(pixels.astype(float)) * 255
+    assert np.abs(found - expected).max() <= 0.5
+    assert (found.min(), found.max()) == (0, 255)
+
+
+def test_a_window_is_applied_as_the_standard_has_it() -> None:
+    dataset = make_dataset(ramp(np.uint16, 0, 4095), bits=12, WindowCenter=2048, WindowWidth=1024)
+    values = ramp(np.uint16, 0, 4095).astype(float)
+    # PS3.3, C.11.2.1.2.1, from 0 to 255.
+    expected = np.clip(((values - (2048 - 0.5)) / (1024 - 1) + 0.5) * 255, 0, 255)
+    assert np.abs(grey(dataset) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize("function", ["LINEAR_EXACT", "SIGMOID"])
+def test_the_other_functions_of_a_window_reach_over_the_full_range(function: str) -> None:
+    dataset = make_dataset(
+        ramp(np.uint16, 0, 4095), bits=12, WindowCenter=2048, WindowWidth=600, VOILUTFunction=function
+    )
+    found = grey(dataset)
+    assert (found[0, 0], found[0, -1]) == (0, 255)
+    assert (np.diff(found[0].astype(int)) >= 0).all()
+
+
+def test_values_are_rescaled_before_the_window() -> None:
+    scaled = make_dataset(
+        *(ramp(np.int16, -1000, 1000),), RescaleSlope=2, RescaleIntercept=100, WindowCenter=100, WindowWidth=4001
+    )
+    assert grey(scaled)[0, [0, 30, -1]].tolist() == [0, 130, 255]  # -1900, 134 and 2100 between -1900 and 2100
+
+
+def test_a_lookup_table_goes_before_a_window() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 12]
+    table["LUTDescriptor"].VR = "US"
+    table.LUTData = np.linspace(4095, 0, 256).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[table], WindowCenter=10, WindowWidth=2)
+    assert grey(dataset)[0, [0, -1]].tolist() == [255, 0]
+
+
+@pytest.mark.parametrize(("dtype", "high"), [(np.uint8, 255), (np.uint16, 4095)])
+def test_lossless_compression_changes_nothing(dtype: Any, high: int) -> None:
+    bits = 8 if dtype is np.uint8 else 12
+    plain, packed = (make_dataset(ramp(dtype, 0, high), bits=bits) for _ in range(2))
+    compress(packed, RLELossless)
+    np.testing.assert_array_equal(grey(packed), grey(plain))
+
+
+@pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000, "JPEG2000")])
+def test_lossy_compression_is_read(syntax: Any, kind: str) -> None:
+    dataset = make_dataset(ramp(np.uint8, 0, 255))
+    dataset.PixelData = encapsulate([encode(ramp(np.uint8, 0, 255), kind)])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    assert np.abs(grey(dataset).astype(int) - ramp(np.uint8, 0, 255)).max() < 12
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_bigendian.dcm"),
+        *("MR_small_jpeg_ls_lossless.dcm", "MR_small_expb.dcm", "MR_small_implicit.dcm"),
+        "image_dfl.dcm",
+    ],
+)
+def test_files_of_others_agree_with_the_pipeline_of_pydicom(name: str) -> None:
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = dcmread(io.BytesIO(local_file(name)))
+        shown = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset).astype(float)
+        found = grey(local_file(name)).astype(float)
+    assert found.shape == (dataset.Rows, dataset.Columns)
+    # The two are the same but for a line between their ends.
+    slope, offset = np.polyfit(shown.ravel(), found.ravel(), 1)
+    assert slope > 0
+    assert np.abs(slope * shown + offset - found).max() <= 0.75
+
+
+def test_colours_stay_for_the_check_of_colour_to_see() -> None:
+    image = read_dicom(local_file("SC_rgb_rle.dcm"), 10)
+    assert image.mode == "RGB"
+    assert np.ptp(np.asarray(image), axis=2).max() == 255
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (lambda: local_file("SC_rgb_rle_2frame.dcm"), "2 frames; expected one"),
+        (lambda: local_file("rtplan.dcm"), "an object of modality RTPLAN without integer pixels"),
+        (lambda: local_file("examples_palette.dcm"), "photometric interpretation PALETTE COLOR; expected MONOCHROME1"),
+        (
+            lambda: write(make_dataset(np.zeros((4, 4), np.uint8), Rows=60000, Columns=60000)),
+            "60000 x 60000 pixels; at most 10 megapixels are read",
+        ),
+    ],
+)
+def test_what_is_no_single_picture_is_refused(data: Any, message: str) -> None:
+    with pytest.raises(UnsupportedDicomError, match=message):
+        read_dicom(data(), 10)
+
+
+def test_a_deflated_bomb_is_refused_before_it_is_inflated() -> None:
+    dataset = make_dataset(np.zeros((4, 4), np.uint8))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    whole = write(dataset)
+    start = whole.rindex(zlib_start(whole))
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    bomb = whole[:start] + packer.compress(bytes(90_000_000)) + packer.flush()
+    assert len(bomb) < 100_000
+    with pytest.raises(UnsupportedDicomError, match="inflates to more than 80 MB"):
+        read_dicom(bomb, 10)
+
+
+def pack_stream(stream: bytes, rows: int, columns: int, syntax: Any) -> bytes:
+    dataset = make_dataset(np.zeros((4, 4), np.uint8), Rows=rows, Columns=columns)
+    dataset.PixelData = encapsulate([stream])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    return write(dataset)
+
+
+@pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000, "JPEG2000")])
+def test_a_compressed_picture_larger_than_the_file_says_is_refused_before_it_is_decoded(syntax: Any, kind: str) -> None:
+    stream = encode(ramp(np.uint8, 0, 255, (300, 500)), kind)
+    assert read_stream_size(stream) == (500, 300)
+    data = pack_stream(stream, 40, 60, syntax)
+    with pytest.raises(UnsupportedDicomError, match="picture of 500 x 300 pixels in a file that says 60 x 40"):
+        read_dicom(data, 10)
+
+
+def test_a_picture_that_a_few_bytes_unfold_to_is_refused() -> None:
+    file = encode(np.zeros((40, 60), np.uint8), "JPEG2000")
+    stream = bytearray(file[file.index(JPEG_2000) :])
+    for at, value in ((8, 9_000), (12, 9_000), (24, 9_000), (28, 9_000)):  # extent of the image, and of a tile
+        stream[at : at + 4] = value.to_bytes(4, "big")
+    data = pack_stream(bytes(stream), 9_000, 9_000, JPEG2000)
+    assert len(data) < 2_000
+    with pytest.raises(UnsupportedDicomError, match=r"9000 x 9000 pixels in \d+ bytes; at most 2000 pixels a byte"):
+        read_dicom(data, 100)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG2000"])
+def test_the_header_of_a_stream_that_is_cut_anywhere_is_read_or_unknown(kind: str) -> None:
+    stream = encode(ramp(np.uint8, 0, 255), kind)
+    for length in range(24, 400):
+        assert read_stream_size(stream[:length]) in (None, (60, 40))
+
+
+def zlib_start(whole: bytes) -> bytes:
+    """What follows the file's meta information, the length of which is its first element."""
+    length = int.from_bytes(whole[140:144], "little")
+    return whole[144 + length :]
+
+
+def test_a_dicom_file_is_told_by_its_prefix() -> None:
+    assert tell_dicom(write(make_dataset(np.zeros((4, 4), np.uint8))))
+    assert not tell_dicom(b"DICM" + bytes(200))
+
+
+def test_twelve_bits_of_jpeg_extended_which_no_decoder_here_reads_are_refused_and_not_guessed() -> None:
+    with pytest.raises(RuntimeError, match="does not support 'JPEG Extended'"):
+        grey(local_file("JPGExtended.dcm"))

@@ -1,0 +1,88 @@
+"""What is no chest radiograph is told from what is, by what the images for training are like."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from chest_xray.core.types import Array
+from chest_xray.images.phantoms import draw_phantom
+from chest_xray.images.validation import check_colour, check_contrast, check_header
+from chest_xray.models.outliers import fit_familiarity, measure_distance
+from tests.builders import encode, make_acceptance, make_pixels
+
+LIMITS = make_acceptance().model_dump()
+
+
+def phantoms(first: int, num: int) -> Array:
+    drawn = (draw_phantom(np.random.default_rng(number), "none") for number in range(first, first + num))
+    return np.stack([np.asarray(Image.fromarray(each).resize((48, 48))) for each in drawn])
+
+
+@pytest.fixture(scope="module")
+def familiarity() -> dict[str, Array]:
+    return fit_familiarity(phantoms(0, 120), make_acceptance())
+
+
+def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(familiarity: dict[str, Array]) -> None:
+    ordinary = measure_distance(phantoms(500, 40), familiarity)
+    assert 1 < np.median(ordinary) < 3.5
+    others = {
+        "noise": make_pixels(10, 48, 48),
+        "negatives": 255 - phantoms(500, 10),
+        "turned": np.rot90(phantoms(500, 10), axes=(1, 2)),
+        "a gradient": np.tile(np.linspace(0, 255, 48, dtype=np.uint8), (1, 48, 1)),
+        "a flat field": np.full((1, 48, 48), 128, np.uint8),
+    }
+    for name, images in others.items():
+        assert measure_distance(images, familiarity).min() > ordinary.max(), name
+
+
+def test_brightness_and_contrast_change_no_distance(familiarity: dict[str, Array]) -> None:
+    images = phantoms(500, 10) // 2
+    np.testing.assert_allclose(
+        measure_distance(images + 100, familiarity), measure_distance(images, familiarity), rtol=1e-3
+    )
+
+
+def test_the_distance_is_that_of_scikit_learn_worked_out_at_length(familiarity: dict[str, Array]) -> None:
+    from sklearn.decomposition import PCA
+
+    def standard(images: Array) -> Array:
+        small = np.stack([np.asarray(Image.fromarray(each).resize((32, 32), Image.Resampling.BOX)) for each in images])
+        flat = small.reshape(len(images), -1).astype(float)
+        return (flat - flat.mean(axis=1, keepdims=True)) / flat.std(axis=1, keepdims=True)
+
+    train, new = standard(phantoms(0, 120)), standard(phantoms(500, 5))
+    pca = PCA(16, svd_solver="full", whiten=True).fit(train)
+
+    def off(images: Array) -> Array:
+        return np.square(images - pca.inverse_transform(pca.transform(images))).mean(axis=1)
+
+    expected = np.square(pca.transform(new)).mean(axis=1) + off(new) / off(train).mean()
+    np.testing.assert_allclose(measure_distance(phantoms(500, 5), familiarity), expected, rtol=0.02)
+
+
+def test_a_colour_picture_is_refused_and_a_grey_one_stored_in_colours_is_not() -> None:
+    grey = Image.fromarray(phantoms(0, 1)[0])
+    red = Image.merge("RGB", (grey, grey.point(lambda value: value // 2), grey.point(lambda value: value // 2)))
+    for kind in ("PNG", "JPEG"):
+        assert check_colour(Image.open(io.BytesIO(encode(np.asarray(grey.convert("RGB")), kind))), LIMITS) is None
+        refusal = check_colour(Image.open(io.BytesIO(encode(np.asarray(red), kind))), LIMITS)
+        assert refusal is not None
+        assert refusal[0] == "colour"
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [((31, 40), "too_small"), ((32, 128), None), ((32, 129), "extreme_aspect"), ((400, 90), "extreme_aspect")],
+)
+def test_small_and_long_pictures_are_refused(size: tuple[int, int], reason: str | None) -> None:
+    assert (check_header(size, LIMITS) or (None,))[0] == reason
+
+
+def test_a_blank_picture_is_refused() -> None:
+    refusal = check_contrast(np.full((32, 32), 200, np.uint8), LIMITS)
+    assert refusal == ("blank", "grey values deviate by 0.0 of 255; expected at least 10")
+    assert check_contrast(phantoms(0, 1)[0], LIMITS) is None

@@ -1,0 +1,301 @@
+"""Every sentence can be said, and every finding has its sentence."""
+
+import ast
+import re
+import string
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chest_xray.core.options import InputError
+from chest_xray.pipelines.augmentation import conclusions as comparing
+from chest_xray.pipelines.report.contents import read_options
+from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
+from chest_xray.pipelines.report.verdict import judge
+from chest_xray.pipelines.study import conclusions as studying
+from chest_xray.reporting import conclusions, robustness_findings
+from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
+from tests.builders import (
+    NONE,
+    interval,
+    make_comparison,
+    make_header_metrics,
+    make_run_metrics,
+    make_stratum,
+    make_study,
+    sure,
+)
+from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
+from tests.reporting.test_robustness_findings import make_map_sanity, make_occlusion_table, make_robustness_table
+
+LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
+ENGLISH = read_words("en")
+KINDS = ("blur", "noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
+ABOUT = {"data_source": "phantoms"}
+NOT_FINDINGS = {
+    *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
+    *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
+    *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
+    *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
+    *("comparison_title", "answer", "in_numbers", "how_compared"),
+    *("study_title", "study_method", "scrutiny_title", "maps", "occlusion", "robustness"),
+}
+
+
+def all_of(metrics: dict[str, Any], difference: dict[str, float] | None = None) -> Iterator[Finding]:
+    """What every rule says of one run, well and badly trained."""
+    yield from conclusions.how_well(metrics, make_header_metrics(difference))
+    yield from conclusions.what_an_answer_is_worth(metrics)
+    yield from conclusions.what_a_probability_is_worth(metrics)
+    yield from conclusions.where_it_fails(metrics)
+    yield from conclusions.validation_and_test(metrics)
+    for last, train in ((True, 0.9), (False, 0.99)):
+        training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
+        yield from conclusions.what_to_try(metrics, training)
+
+
+def of_one_run() -> Iterator[Finding]:
+    """What the rules say over good and bad figures, in every combination, and where figures are missing."""
+    sides, gaps = (LOW, HIGH), (interval(-0.1, -0.05, -0.01), sure(0), interval(0.01, 0.05, 0.1))
+    for accuracy, sensitivity, specificity, at_half, gap in product(sides, sides, sides, sides, gaps):
+        for bacterial, viral in ((LOW, HIGH), (HIGH, LOW), (HIGH, HIGH)):
+            metrics = make_run_metrics(
+                **{"accuracy": accuracy, "sensitivity": sensitivity, "specificity": specificity},
+                at_half=at_half,
+                by_aetiology={"bacterial": bacterial, "viral": viral},
+                gap=dict.fromkeys(("accuracy", "sensitivity", "specificity"), gap),
+                strata=[make_stratum("< 1", sensitivity=sensitivity), make_stratum("≥ 1", sensitivity=accuracy)],
+            )
+            metrics["test"]["auc"] = {**interval(0.96, 0.97, 0.98), "n": 100}
+            yield from all_of(metrics, gap)
+    for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5)):
+        held = {"slope": sure(slope), "intercept": sure(intercept), "ece_by_chance": slope / 20 - 0.01}
+        yield from all_of(make_run_metrics(calibration=held))
+    for value in (0.2, 0.5, 0.9):
+        yield from all_of(make_run_metrics(ppv_realistic=sure(value), npv_realistic=sure(value)))
+    yield from all_of(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)))
+    yield from all_of(make_run_metrics(mcc=NONE, calibration={"slope": {**sure(1), "high": None}}))
+    yield from all_of(make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]))
+    flawless = make_run_metrics()
+    flawless["test"]["at_chosen"].update(fn=0, fp=0)
+    yield from all_of(flawless)
+
+
+def of_the_report() -> Iterator[Finding]:
+    """What verdict, audit, protocol and model card say, in every case."""
+    differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
+    for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
+        metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
+        metrics["gap"]["at_chosen"]["accuracy"] = interval(-0.1, -0.05, -0.01)
+        for difference in differences:
+            yield from (verdict.finding for verdict in judge(metrics, make_header_metrics(difference)))
+    for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
+        audit = {**AUDIT, "quarantine": {"files": files}}
+        evidence = make_evidence(audit=audit, own_split=own_split, header_rule=make_rules(header))
+        yield from describe_data(read_options(evidence))
+        yield from describe_protocol(read_options(evidence))
+    yield Finding("card_model", {"num_blocks": 5, "parameters": 392449})
+    yield Finding("card_data", {"images": 1, "groups": 1, "data_source": "phantoms", "licence": "MIT"})
+
+
+def of_two_runs() -> Iterator[Finding]:
+    better, worse = interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+    for comparison in (
+        *(make_comparison(), make_comparison(auc=better), make_comparison(auc=worse)),
+        make_comparison(auc=better, accuracy=worse),
+    ):
+        yield comparing.answer(comparison["metrics"])
+        yield from comparing.in_numbers(comparison)
+    alike = make_comparison()
+    alike["mcnemar"] = {"mended": 0, "broken": 0, "p": 1.0}
+    yield from comparing.in_numbers(alike)
+    for steps in (80, 60):
+        names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")
+        yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
+
+
+def of_a_scrutiny() -> Iterator[Finding]:
+    for verdict in ("depends", "does_not_depend", "undecided"):
+        yield from robustness_findings.find_about_maps(make_map_sanity(verdict))
+    for border, centre in ((0.8, 0.8), (0.5, 0.95)):
+        yield from robustness_findings.find_about_occlusion(make_occlusion_table(border, centre))
+    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
+    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
+
+
+def of_a_study() -> Iterator[Finding]:
+    wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
+        study = make_study(accuracy=both)
+        yield from studying.answer(study)
+        yield from studying.in_numbers(study)
+        yield from studying.how_compared(study)
+    study["steps"]["most"] += 1
+    yield from studying.how_compared(study)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
+    found = {
+        repr(each): each for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_scrutiny(), *of_a_study())
+    }
+    page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
+    assert "{" not in page
+    assert "None" not in page
+    assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
+
+
+def keys_in(module: object) -> set[str]:
+    """Every literal key of a Finding in a module: its first argument, or what is assigned to `key`."""
+    tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8"))
+    places: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
+            places.append(node.args[0])
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "key":
+            places.append(node.value)
+    found = set()
+    while places:
+        place = places.pop()
+        if isinstance(place, ast.IfExp):
+            places += [place.body, place.orelse]
+        elif isinstance(place, ast.Constant):
+            found.add(str(place.value))
+    return found
+
+
+@pytest.mark.parametrize("module", [conclusions, comparing, studying])
+def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
+    assert len(keys_in(module)) >= 8
+    assert keys_in(module) <= set(ENGLISH)
+
+
+def flatten(words: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every text by its key, those in groups with a dot between the keys."""
+    found: dict[str, str] = {}
+    for key, text in words.items():
+        found |= flatten(text, f"{prefix}{key}.") if isinstance(text, dict) else {f"{prefix}{key}": str(text)}
+    return found
+
+
+def placeholders(text: str) -> list[tuple[str, str | None]]:
+    """What a sentence fills in and how numbers are written, in the order of the names."""
+    return sorted((field, form) for _, field, form, _ in string.Formatter().parse(text) if field is not None)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_language_says_everything_with_the_same_values_written_to_the_same_digits(language: str) -> None:
+    words, english = flatten(read_words(language)), flatten(ENGLISH)
+    assert {key: placeholders(text) for key, text in words.items()} == {
+        key: placeholders(text) for key, text in english.items()
+    }
+    assert [key for key, text in words.items() if not text or text != text.strip()] == []
+
+
+def test_russian_is_russian_and_not_english_left_standing() -> None:
+    words, english = flatten(read_words("ru")), flatten(ENGLISH)
+    same = {key for key, text in words.items() if text == english[key]}
+    assert {english[key] for key in same} <= {"AUC", "n", "Keras", "scikit-learn", "5%", "95%", "Python"}
+    for key, text in words.items():
+        assert key in same or re.search("[а-яё]", text.lower()) or key in ("decimal_mark", "cells.at_half"), key  # noqa: RUF001
+
+
+def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:
+    for path in sorted((ROOT / "conf").rglob("parameters*.yml")):
+        source = yaml.safe_load(path.read_text(encoding="utf-8")).get("data_source")
+        assert source is None or source in ENGLISH["given"], path
+    for run in ("baseline", "augmented", "ensemble"):
+        assert read_parameters()[run]["title"] in ENGLISH["given"]
+
+
+def test_a_run_and_the_source_are_named_in_the_language_and_unknown_ones_as_they_are() -> None:
+    words = read_words("ru")
+    assert say_given("with augmentation", words) == "с аугментацией"  # noqa: RUF001
+    assert say_given("stronger", words) == "stronger"
+
+
+def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_points() -> None:
+    finding = Finding("told", {"share": 0.8333, "count": 3, "file": "a.png", "p": 4.8e-9})
+    words = {"told": "{share:.1%}, {count}, {file}, {p:.2g}. {share:+.2f}", "names": {}, "decimal_mark": ","}
+    assert say(finding, words) == "83,3%, 3, a.png, 4,8e-09. +0,83"
+    assert say(finding, words | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+
+
+@pytest.mark.parametrize("given", ["de", "", "EN", None, 3])
+def test_only_languages_that_there_are_words_for_are_accepted_as_a_parameter(given: Any) -> None:
+    with pytest.raises(InputError, match=re.escape(f"received the language {given!r}; expected one of en, ru.")):
+        Language.model_validate(given)
+    assert Language.model_validate("ru").root == "ru"
+
+
+def test_every_figure_is_told_with_the_number_of_images_and_its_interval_or_beside_one_that_has_it() -> None:
+    for key, text in flatten(ENGLISH).items():
+        fields = {field for field, _ in placeholders(text)}
+        figures = {field.removesuffix("[value]") for field in fields if field.endswith("[value]")}
+        for name in figures:
+            assert {f"{name}[low]", f"{name}[high]"} <= fields or f"{name}[n]" in fields, key
+        if figures:
+            assert [field for field in fields if field.endswith("[n]") or field in ("num_images", "num_maps")], key
+
+
+def test_a_language_that_nobody_wrote_is_refused() -> None:
+    with pytest.raises(InputError, match=r"received the language 'tlh'; expected one of en"):
+        render("answer", {}, ABOUT, language="tlh")
+
+
+def test_names_are_said_in_the_language_and_other_words_as_they_are() -> None:
+    words = {"names": {"auc": "площадь", "width": "ширина"}, "told": "{one}; {several}; {plain}"}
+    finding = Finding("told", {"one": Name("auc"), "several": (Name("auc"), Name("width")), "plain": "auc"})
+    assert say(finding, words) == "площадь; площадь, ширина; auc"
+    with pytest.raises(KeyError, match="depth"):
+        say(Finding("told", {**finding.values, "one": Name("depth")}), words)
+
+
+def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
+    sections = {
+        "answer": [Finding("no_difference_shown", {})],
+        "in_numbers": [],
+        "how_compared": [Finding("one_seed", {})],
+    }
+    lines = render("comparison_title", sections, ABOUT).split("\n")
+    assert lines[:3] == [
+        "# Did augmentation help?",
+        "",
+        "Data: phantoms. For teaching and research; not a medical device, not for diagnosis.",
+    ]
+    assert lines[3:7] == [
+        "",
+        "## Answer",
+        "",
+        "- No difference shown: every 95% interval of the differences includes 0.",
+    ]
+    assert "## In numbers" not in lines  # nothing stands below it
+    assert lines[8] == "## How the two were compared"
+    assert lines[-1] == ""
+
+
+def test_numbers_are_written_as_the_sentence_says() -> None:
+    finding = Finding("threshold_helps", {"at_half": {**sure(0.7654), "n": 9}, "gain": 0.0321})
+    page = render("answer", {"in_numbers": [finding]}, ABOUT)
+    assert "right on 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gives 3.2% more." in page
+
+
+def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:
+    with pytest.raises(KeyError, match="no_such_sentence"):
+        render("answer", {"in_numbers": [Finding("no_such_sentence", {})]}, ABOUT)
+    with pytest.raises(KeyError, match="at_half"):
+        render("answer", {"in_numbers": [Finding("threshold_helps", {"gain": 0.1})]}, ABOUT)
+
+
+def test_text_of_the_user_is_no_markup() -> None:
+    from markdown_it import MarkdownIt
+
+    source = "<img src=x> **bold** [a](b) `c` $x$ | # d_e_f"
+    html = MarkdownIt("commonmark").render(render("conclusions_title", {}, {"data_source": source, "run": source}))
+    assert "<img" not in html
+    assert not any(tag in html for tag in ("<strong>", "<a ", "<code>", "<em>"))
+    assert "&lt;img src=x&gt; **bold** [a](b) `c` $x$ | # d_e_f" in html
