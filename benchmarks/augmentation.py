@@ -28,7 +28,7 @@ from chest_xray.core.types import Dataset, Tensor
 from chest_xray.models.augmentation import Augmentation, augment
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network
-from chest_xray.pipelines.modeling.training import Training, _compile
+from chest_xray.models.training import Training, compile_network
 
 SIZE = 128  # pixels
 ROUNDS = 5
@@ -64,7 +64,7 @@ def _train(options: Augmentation) -> Callable[[], None]:
         pixels, rows, labels, np.ones(512), augmentation=options, batch_size=TRAINING.batch_size, seed=1
     ).dataset()
     keras.utils.set_random_seed(1)
-    network = _compile(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
+    network = compile_network(build_network((SIZE, SIZE), Network.model_validate(SETTINGS["model"])), TRAINING, STEPS)
     network.make_train_function()
     iterator = iter(batches)  # One for all rounds: `fit` would prefetch anew in each, and throw away what was left.
 

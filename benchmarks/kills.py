@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 import preparation
 from chest_xray.datasets import ComputedArrayDataset
-from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
+from chest_xray.pipelines.data_processing.nodes import Preparation, prepare_images
 
 plan, _ = prepare_images(preparation.list_images(Path(sys.argv[1])), Preparation(width=128, height=128))
 print("ready", flush=True)

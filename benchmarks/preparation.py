@@ -29,9 +29,10 @@ import simplejpeg
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.datasets import ComputedArrayDataset, ImageFolderDataset
-from chest_xray.pipelines.data_processing.index import Integrity, index_images
-from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
+from chest_xray.datasets import ArrayDataset, ImageFolderDataset
+from chest_xray.images.index import Integrity
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.pipelines.data_processing.nodes import index_images, prepare_images
 
 SIZE = 128  # pixels
 ROUNDS = 5
@@ -81,8 +82,8 @@ def prepare(images: DataFrame) -> float:
     """Prepare into a new folder, files read and rows written and synchronised; give the seconds."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        plan, _ = prepare_images(images, Preparation(width=SIZE, height=SIZE))
-        ComputedArrayDataset(filepath=folder, block=256).save(plan)
+        prepared, _ = prepare_images(images, Preparation(width=SIZE, height=SIZE), {})
+        ArrayDataset(filepath=f"{folder}/prepared_images.npy").save(prepared)
         return time.perf_counter() - began
 
 

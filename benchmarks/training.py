@@ -22,7 +22,7 @@ from kedro.config import OmegaConfigLoader
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, Precision, build_network
-from chest_xray.pipelines.modeling.training import Training, _compile
+from chest_xray.models.training import Training, compile_network
 
 ROUNDS = 5
 STEPS = 60  # in each round
@@ -45,7 +45,7 @@ class Trainer:
         )
         keras.utils.set_random_seed(1)
         self.batch_size = training.batch_size
-        self.network = _compile(build_network((size, size), network), training, STEPS)
+        self.network = compile_network(build_network((size, size), network), training, STEPS)
         self.dataset = batches.dataset()
 
     def measure(self) -> float:

@@ -13,13 +13,13 @@ from scipy.special import logit
 from chest_xray.core.types import Array
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import Acceptance
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.network import Network, build_network
-from chest_xray.pipelines.data_processing.prepare import Preparation
+from chest_xray.models.training import Run, Training
 from chest_xray.pipelines.export.nodes import fit_acceptance, write_contract
-from chest_xray.pipelines.modeling.training import Run, Training
 
 TINY_NETWORK = Network(
     architecture="plain",

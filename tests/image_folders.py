@@ -6,9 +6,16 @@ import numpy as np
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.datasets import ComputedArrayDataset, FailedRowsDataset, ImageFolderDataset
-from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_decodable, keep_readable
-from chest_xray.pipelines.data_processing.prepare import Preparation, list_quarantine, prepare_images
+from chest_xray.datasets import ArrayDataset, ImageFolderDataset, StoredArraysDataset
+from chest_xray.images.index import Integrity
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.pipelines.data_processing.nodes import (
+    index_images,
+    keep_decodable,
+    keep_readable,
+    list_quarantine,
+    prepare_images,
+)
 
 
 def draw_image_folders(root: Path) -> None:
@@ -28,12 +35,10 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
     indexed, unreadable = index_images(train, test, integrity)
     readable = keep_readable(indexed, unreadable, integrity)
-    folder = str(root.parent / "prepared")
-    pixels = ComputedArrayDataset(filepath=folder, block=64)
-    failures = FailedRowsDataset(filepath=folder, block=64)
-    for dataset, plan in zip(
-        (pixels, failures), prepare_images(readable, Preparation(width=16, height=16)), strict=True
-    ):
-        dataset.save(plan)
-    quarantine = list_quarantine(readable, unreadable, failures.load())
+    folder = root.parent / "prepared"
+    pixels = ArrayDataset(filepath=str(folder / "prepared_images.npy"))
+    stored = StoredArraysDataset(folder=str(folder)).load()
+    prepared, undecodable = prepare_images(readable, Preparation(width=16, height=16), stored)
+    pixels.save(prepared)
+    quarantine = list_quarantine(readable, unreadable, undecodable)
     return keep_decodable(readable, quarantine, integrity), quarantine, pixels.load()

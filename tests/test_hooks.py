@@ -61,7 +61,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             ["data_processing", "modeling", "evaluation"],
         ),
         (
-            *("report", (), "audit, augmented.confusion_matrices, .* do"),
+            *("report", (), "audit, augmentation_figures, augmented.confusion_matrices, .* do"),
             ["data_processing", "modeling", "evaluation", "augmentation"],
         ),
         (

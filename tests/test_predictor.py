@@ -15,9 +15,9 @@ import pytest
 from pydicom.uid import RLELossless
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets.packaged_model import CONTRACT
 from chest_xray.images.decoding import read_pixels
-from chest_xray.predictor import Prediction, Predictor
+from chest_xray.models.contract import CONTRACT
+from chest_xray.models.inference import Prediction, Predictor
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import compress, make_dataset, write
 

@@ -27,6 +27,7 @@ MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, beside `a
 PASSED_IN_MEMORY = {
     *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.decisions"),
     *(
+        "undecodable_rows",
         "{run}.occluded_examples",
         "{run}.found_scrutiny",
         "{run}.found_conclusions",
@@ -40,8 +41,8 @@ EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite
 
 
 def read_catalog() -> dict[str, Any]:
-    catalog: dict[str, Any] = yaml.safe_load((ROOT / "conf/base/catalog.yml").read_text(encoding="utf-8"))
-    return catalog
+    files = sorted((ROOT / "conf/base").glob("catalog_*.yml"))
+    return {name: entry for file in files for name, entry in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
 
 
 def place(entry: dict[str, Any]) -> str:
@@ -51,6 +52,7 @@ def place(entry: dict[str, Any]) -> str:
 def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     """Every file or folder that the catalog names and a run leaves, with each run in the place of `{run}`."""
     made = {place(entry) for entry in read_catalog().values()}
+    made |= {f"{each}.json" for each in made if each.endswith(".npy")}  # what is known of an array
     named = {each.replace("{run}", run) for each in made for run in runs if each.startswith("data/test/0")}
     # A checkpoint is gone once its training is over; the ensemble is not trained.
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
@@ -88,12 +90,13 @@ def declared_of_members() -> set[str]:
 
 
 def made_in(project: Path) -> set[str]:
-    """Every file below the data folder, but for the raw images; an array that is stored as a folder counts as one."""
-    in_folders = ("ComputedArrayDataset", "ShardedTableDataset")
+    """Every file below the data folder, but for the raw images; what is stored as a folder counts as one."""
+    in_folders = ("FigureFolderDataset", "ShardedTableDataset")
     arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
     files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
     names = {next((each for each in arrays if name.startswith(f"{each}/")), name) for name in files}
-    own = {f"data/test/{name}" for name in (".run.lock", ".run.json", "lineage.json")}  # of the runs themselves
+    locks = (".run.lock", ".run.lock.json", ".prediction.lock", ".prediction.lock.json")
+    own = {f"data/test/{name}" for name in (*locks, "lineage.json")}  # of the runs themselves
     return {name for name in names if not name.startswith("data/test/01_raw/")} - own
 
 
@@ -264,8 +267,7 @@ def test_images_predicted_one_by_one_get_the_answers_of_the_evaluation(
 def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:
     data = prepared_project / "data/test"
     split = pd.read_parquet(data / "03_primary/image_split.parquet")
-    folder = data / "03_primary/prepared_images"
-    pixels = np.load(folder / (folder / "current").read_text() / "array.npy")
+    pixels = np.load(data / "03_primary/prepared_images.npy")
     assert pixels.shape == (len(split), 32, 32) == (110, 32, 32)
     assert set(split["subset"]) == {"train", "validation", "test"}
     names = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode", "subset"]
@@ -284,8 +286,8 @@ def test_the_header_rule_is_kept_for_later_reports(prepared_project: Path) -> No
 def test_a_second_run_computes_nothing_and_leaves_the_same_split(prepared_project: Path) -> None:
     before = (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes()
     second = run_kedro(prepared_project, *DATA_PROCESSING)
-    assert "Preparing: nothing has changed, 110 rows stand as they are" in second.stderr
-    assert "Hashing: nothing has changed, 110 rows stand as they are" in second.stderr
+    assert "Preparing: nothing has changed, 110 rows are stored already" in second.stderr
+    assert "Hashing: nothing has changed, 110 rows are stored already" in second.stderr
     assert (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes() == before
 
 

@@ -22,8 +22,10 @@ from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.core.options import InputError
 from chest_xray.core.provenance import describe_run
 
-LOCK, HOLDER = ".run.lock", ".run.json"  # in the data folder: the lock of a run, and who holds it
-NO_RESULTS = {"checkpoint", "run_record", "predictions"}  # they change while a run goes on, or have a lock of their own
+# In the data folder: the lock of runs that make results, and of those that predict; beside each who holds it.
+RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
+PREDICTIONS = "predictions"
+NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # they change while a run goes on, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
 
@@ -63,7 +65,7 @@ class CheckInputs:
 class KeepApart:
     """Lets one run at a time write into a data folder, and no run read what does not belong together.
 
-    Runs that write nothing but predictions go on beside others: each of their tables has a lock of its own.
+    Runs that write nothing but predictions have a lock of their own, and run beside others.
     """
 
     @hook_impl
@@ -72,7 +74,7 @@ class KeepApart:
         self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
         self._parameters: dict[str, Any] = context.params  # as they are written, before they become models
-        self._lock: FileLock | None = None
+        self._locks: list[FileLock] = []
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -85,10 +87,13 @@ class KeepApart:
 
         self.release()
         self._catalog, self._lineage = catalog, None
-        self._writes = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()} - {"predictions"}
-        if self._writes:
-            self._take()
+        outputs = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()}
+        self._writes = outputs - {PREDICTIONS}
         try:
+            if self._writes:
+                self._take(RESULTS_LOCK)
+            if PREDICTIONS in outputs:
+                self._take(PREDICTIONS_LOCK)
             self._lineage = Lineage(self._folder / "lineage.json")
             pipelines = register_pipelines()
             makers = {
@@ -124,15 +129,17 @@ class KeepApart:
 
     def release(self) -> None:
         """Give the folder back, if this process holds it; the operating system does so for one that was killed."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-            self._remove_if_empty()
+        for lock in self._locks:
+            lock.release()
+        if self._locks:
+            self._remove_if_empty({Path(lock.lock_file).name for lock in self._locks})
+            self._locks = []
 
-    def _remove_if_empty(self) -> None:
+    def _remove_if_empty(self, locks: set[str]) -> None:
         """Leave no folder behind where the run has written nothing."""
-        if {path.name for path in self._folder.iterdir()} <= {LOCK, HOLDER}:
-            for name in (LOCK, HOLDER):
+        names = locks | {f"{lock}.json" for lock in locks}
+        if {path.name for path in self._folder.iterdir()} <= names:
+            for name in names:
                 (self._folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # Not empty, or not ours.
                 for folder in (self._folder, *self._folder.parents):
@@ -140,8 +147,8 @@ class KeepApart:
                         break
                     folder.rmdir()
 
-    def _take(self) -> None:
-        lock, holder = FileLock(self._folder / LOCK), self._folder / HOLDER
+    def _take(self, name: str) -> None:
+        lock, holder = FileLock(self._folder / name), self._folder / f"{name}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
@@ -163,7 +170,7 @@ class KeepApart:
                 f"cannot write into {self._folder}: {error.strerror or error}. Make it writable, make room, or name "
                 "another folder in conf/base/globals.yml (data_dir)."
             ) from error
-        self._lock = lock
+        self._locks.append(lock)
 
     def _parameter(self, name: str) -> Any:
         value: Any = self._parameters

@@ -12,12 +12,10 @@ import pytest
 import yaml
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.augmentation import conclusions as comparing
 from chest_xray.pipelines.report.contents import read_options
 from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
 from chest_xray.pipelines.report.verdict import judge
-from chest_xray.pipelines.study import conclusions as studying
-from chest_xray.reporting import conclusions, robustness_findings
+from chest_xray.reporting import comparison_findings, conclusions, robustness_findings
 from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
 from tests.builders import (
     NONE,
@@ -108,14 +106,14 @@ def of_two_runs() -> Iterator[Finding]:
         *(make_comparison(), make_comparison(auc=better), make_comparison(auc=worse)),
         make_comparison(auc=better, accuracy=worse),
     ):
-        yield comparing.answer(comparison["metrics"])
-        yield from comparing.in_numbers(comparison)
+        yield comparison_findings.summarise_effect(comparison["metrics"])
+        yield from comparison_findings.list_differences(comparison)
     alike = make_comparison()
     alike["mcnemar"] = {"mended": 0, "broken": 0, "p": 1.0}
-    yield from comparing.in_numbers(alike)
+    yield from comparison_findings.list_differences(alike)
     for steps in (80, 60):
         names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")
-        yield from comparing.how_compared(dict(zip(names, (80, steps, 70, 50), strict=True)))
+        yield from comparison_findings.describe_comparison(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
 def of_a_scrutiny() -> Iterator[Finding]:
@@ -131,11 +129,11 @@ def of_a_study() -> Iterator[Finding]:
     wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
     for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
         study = make_study(accuracy=both)
-        yield from studying.answer(study)
-        yield from studying.in_numbers(study)
-        yield from studying.how_compared(study)
+        yield from comparison_findings.summarise_arms(study)
+        yield from comparison_findings.list_arm_differences(study)
+        yield from comparison_findings.describe_study(study)
     study["steps"]["most"] += 1
-    yield from studying.how_compared(study)
+    yield from comparison_findings.describe_study(study)
 
 
 @pytest.mark.parametrize("language", languages())
@@ -168,7 +166,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparing, studying])
+@pytest.mark.parametrize("module", [conclusions, comparison_findings])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(ENGLISH)

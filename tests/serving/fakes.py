@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from chest_xray.core.types import Array
-from chest_xray.predictor import Prediction, Predictor
+from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.serving.options import Serving
 from chest_xray.serving.starting import configure
 from tests.builders import make_point

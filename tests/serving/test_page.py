@@ -18,8 +18,9 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.datasets.packaged_model import CONTRACT, FAMILIARITY, PackagedModel
+from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
+from chest_xray.models.contract import CONTRACT, FAMILIARITY
 from tests.browser import open_browser, read_log
 from tests.builders import encode, make_packaged
 from tests.conftest import copy_project

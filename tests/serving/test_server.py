@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from chest_xray.predictor import Predictor
+from chest_xray.models.inference import Predictor
 from chest_xray.serving.app import create_app
 from chest_xray.serving.service import Decoders, Service, start_decoders
 from tests.builders import encode, make_pixels

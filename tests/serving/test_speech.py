@@ -6,7 +6,7 @@ import string
 import numpy as np
 import pytest
 
-from chest_xray.predictor import Prediction
+from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.speech import Speech, read_words

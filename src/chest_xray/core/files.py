@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 from kedro.io import DatasetError
@@ -89,3 +89,21 @@ def open_file(path: str) -> Any:
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         raise InputError("not a regular file but a folder, a pipe or a device; expected a file or a link to one")
     return open(path, "rb")  # noqa: PTH123
+
+
+class ListedFile(NamedTuple):
+    """A file to be predicted.
+
+    Args:
+        name: What to call it in the table; in an archive its place there.
+        path: Where to read it, a local path or fsspec address.
+        size: In bytes.
+        modified: When it was changed last; empty where the storage does not tell.
+        problem: Why it cannot be opened at all; empty for all others.
+    """
+
+    name: str
+    path: str
+    size: int
+    modified: str
+    problem: str

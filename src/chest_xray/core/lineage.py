@@ -17,8 +17,6 @@ from chest_xray.core.files import replace_text
 from chest_xray.core.options import InputError
 
 DIGEST_SIZE = 16  # bytes
-
-
 # What these say stands on figures and pages; data made with other values of them may be read together.
 PRESENTATION = {"params:data_source", "params:language"}
 

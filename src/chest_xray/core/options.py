@@ -5,8 +5,6 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 UnitInterval = Annotated[float, Field(gt=0, lt=1)]
-
-
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 

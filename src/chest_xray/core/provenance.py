@@ -12,14 +12,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("chest-xray", "tensorflow", "keras", "numpy", "scikit-learn", "kedro")
-
-
 PATIENCE = 10  # seconds for git, which on a network drive may never answer
-
-
 HIDDEN = "***"
-
-
 # In names, as a regular expression.
 SECRET = r"passw|secret|token|credential|api_?key|access_?key|private_?key|signature|\bsig\b|\bauth"
 

@@ -1,24 +1,25 @@
 """Datasets that kedro-datasets lacks; each imports its heavy library when it loads or saves."""
 
 from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
-from chest_xray.datasets.array_store import ComputedArrayDataset, FailedRowsDataset
+from chest_xray.datasets.array import ArrayDataset, StoredArraysDataset
 from chest_xray.datasets.checkpoint import CheckpointDataset
-from chest_xray.datasets.figure import FigureDataset
+from chest_xray.datasets.figure import FigureDataset, FigureFolderDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
 from chest_xray.datasets.markdown import MarkdownDataset
 from chest_xray.datasets.new_images import NewImagesDataset
 from chest_xray.datasets.packaged_model import PackagedModelDataset
 from chest_xray.datasets.phantom_folder import PhantomFolderDataset
-from chest_xray.datasets.sharded_table import ShardedTableDataset
+from chest_xray.datasets.sharded_table import FinishedShardsDataset, ShardedTableDataset
 from chest_xray.datasets.split_table import SplitTableDataset
 
 __all__ = [
     "ArchiveDataset",
+    "ArrayDataset",
     "CheckpointDataset",
-    "ComputedArrayDataset",
-    "FailedRowsDataset",
     "FigureDataset",
+    "FigureFolderDataset",
+    "FinishedShardsDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
     "MarkdownDataset",
@@ -27,5 +28,6 @@ __all__ = [
     "PhantomFolderDataset",
     "ShardedTableDataset",
     "SplitTableDataset",
+    "StoredArraysDataset",
     "UnpackedFolderDataset",
 ]

@@ -6,12 +6,13 @@ import zipfile
 from collections.abc import Iterator
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import fsspec
 from filelock import FileLock
 from kedro.io import AbstractDataset, DatasetError
 
+from chest_xray.core.files import ListedFile
 from chest_xray.datasets.image_folder import list_files
 from chest_xray.images.archives import Unpacking, extract, extract_tar
 from chest_xray.images.validation import tell_junk
@@ -23,25 +24,7 @@ DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/cont
 COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
 
 
-class NewFile(NamedTuple):
-    """A file to be predicted.
-
-    Args:
-        name: What to call it in the table; in an archive its place there.
-        path: Where to read it, a local path or fsspec address.
-        size: In bytes.
-        modified: When it was changed last; empty where the storage does not tell.
-        problem: Why it cannot be opened at all; empty for all others.
-    """
-
-    name: str
-    path: str
-    size: int
-    modified: str
-    problem: str
-
-
-class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
+class NewImagesDataset(AbstractDataset[NoReturn, list[ListedFile]]):
     """Lists files, whatever they are; junk of operating systems is left out.
 
     Args:
@@ -58,7 +41,7 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
         self._path, self._unpacked, self._limits = path, Path(unpacked), limits
         self.metadata = metadata
 
-    def load(self) -> list[NewFile]:
+    def load(self) -> list[ListedFile]:
         """Give every file, in order of path.
 
         Raises:
@@ -77,7 +60,7 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[NewFile]]):
             raise DatasetError(f"no file at {path}. Expected a file, folder, pattern or archive: {COMMAND}.")
         return found
 
-    def _list_archive(self, archive: Path) -> Iterator[NewFile]:
+    def _list_archive(self, archive: Path) -> Iterator[ListedFile]:
         with archive.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()[:32]
         folder = self._unpacked / digest
@@ -127,7 +110,7 @@ def _is_zip(path: Path) -> bool:
     return True
 
 
-def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[NewFile]:
+def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[ListedFile]:
     if filesystem.isdir(root):
         folders, single = [root], []
     elif filesystem.exists(root):
@@ -144,6 +127,6 @@ def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[NewFile]:
         yield _describe(filesystem, path, (facts["size"] or 0, str(facts.get("mtime") or ""), ""), remote=remote)
 
 
-def _describe(filesystem: Any, path: str, facts: tuple[int, str, str], *, remote: bool) -> NewFile:
+def _describe(filesystem: Any, path: str, facts: tuple[int, str, str], *, remote: bool) -> ListedFile:
     address = str(filesystem.unstrip_protocol(path)) if remote else path
-    return NewFile(address, address, *facts)
+    return ListedFile(address, address, *facts)

@@ -11,10 +11,7 @@ from kedro.io import DatasetError
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Model
 from chest_xray.datasets.storage import FileDataset
-
-# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
-CONTRACT = "contract.json"
-FAMILIARITY = "familiarity.npz"  # NumPy's own format, without pickle
+from chest_xray.models.contract import CONTRACT, FAMILIARITY
 
 
 class PackagedModel(NamedTuple):

@@ -1,11 +1,9 @@
-"""A table computed shard by shard into a folder: killed at any moment it goes on where it was, of any length."""
+"""A table stored shard by shard in a folder: what a killed run left need not be computed again, whatever its length."""
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
@@ -17,96 +15,72 @@ logger = logging.getLogger(__name__)
 Table = Any  # of pyarrow
 
 
-@dataclass(frozen=True)
-class ShardPlan:
-    """A table that is yet to be computed.
+class Shard(NamedTuple):
+    """Some rows of the table.
 
     Args:
-        title: Shown beside the progress bar.
-        keys: One a shard: a hexadecimal digest of all that decides its rows; same key, same rows.
-        num_rows: Of each shard.
-        compute: Gives the shards of the numbers asked for, each with its number, in any order; all of one schema.
-        passing: A column and a value of it that tell a failure which may pass, such as that of a disk: a shard with
-            such a row is computed again by the next run.
+        key: Hexadecimal digest of all that decides the rows: same key, same rows.
+        rows: A table of pyarrow, of the same schema for all shards.
     """
 
-    title: str
+    key: str
+    rows: Table
+
+
+class ShardOrder(NamedTuple):
+    """The keys of all shards, in the order of the table: no more shards will come."""
+
     keys: list[str]
-    num_rows: list[int]
-    compute: Callable[[Sequence[int]], Iterator[tuple[int, Table]]]
-    passing: tuple[str, str] | None = None
 
 
-class ShardedTableDataset(AbstractDataset[ShardPlan, DataFrame]):
-    """Saves a plan by carrying it out; what comes of it lies in the folder twice, as `all.parquet` and `all.csv`.
+class ShardedTableDataset(AbstractDataset[Shard | ShardOrder, DataFrame]):
+    """Saves shards as they come, and joins them to `all.parquet` and `all.csv` once their order is known.
 
-    A shard is a file of its own in `shards`, named for its key, and stays until a plan without it is finished: so a run
-    that was killed, or one with more files at the end, computes only what is new.
+    A shard is a file of its own in `shards`, named for its key, and stays until a table without it is complete.
 
     Args:
         filepath: A local folder.
+        retry: `column` and `value` of rows whose failure may pass, such as that of a disk: their shards are removed
+            when the table is complete, so that the next run computes them again.
         metadata: For plugins such as Kedro-Viz.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        if "://" in filepath:
-            raise DatasetError(f"received filepath {filepath!r}; expected a local folder.")
-        self._folder = Path(filepath)
+    def __init__(self, *, filepath: str, retry: dict[str, str], metadata: dict[str, Any] | None = None):
+        self._folder = _require_local(filepath)
+        self._retry = retry
         self.metadata = metadata
 
     def load(self) -> DataFrame:
-        """Give all rows."""
+        """Return all rows."""
         import pandas as pd
 
         return pd.read_parquet(self._folder / "all.parquet")
 
-    def save(self, data: ShardPlan) -> None:
-        """Compute what is missing, and join all shards in their order.
-
-        Raises:
-            DatasetError: Another run is at it.
-        """
-        from filelock import FileLock, Timeout
-
-        (self._folder / "shards").mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(self._folder / ".lock", timeout=0):
-                self._carry_out(data)
-        except Timeout as error:
-            raise DatasetError(f"{self._folder} is being written by another run; wait for its end.") from error
-
-    def _carry_out(self, plan: ShardPlan) -> None:
-        state = hashlib.sha256(" ".join(plan.keys).encode()).hexdigest()
-        if self._exists() and (self._folder / "current").read_text("utf-8") == state:
-            logger.info("%s: nothing has changed, %s rows stand as they are.", plan.title, f"{sum(plan.num_rows):,}")
-            return
-        self._compute(plan)
-        paths = [self._shard(key) for key in plan.keys]
-        _join(paths, self._folder)
-        passing = [path for path in paths if plan.passing and _count(path, *plan.passing)]
-        if plan.passing and passing:
-            number = sum(_count(path, *plan.passing) for path in passing)
-            logger.warning("%s: %d rows are %s; the next run tries them again.", plan.title, number, plan.passing[1])
-            replace_text(self._folder / "current", "")
-            for path in passing:
-                path.unlink()
-        else:
-            replace_text(self._folder / "current", state)
-        for other in set((self._folder / "shards").iterdir()) - set(paths):
-            if other.is_file():
-                other.unlink()
-
-    def _compute(self, plan: ShardPlan) -> None:
+    def save(self, data: Shard | ShardOrder) -> None:
+        """Store a shard, or join all of them."""
         import pyarrow.parquet as pq
-        from tqdm import tqdm
 
-        missing = [number for number, key in enumerate(plan.keys) if not self._shard(key).exists()]
-        with tqdm(total=sum(plan.num_rows), desc=plan.title, unit="row", disable=None) as bar:
-            bar.update(sum(plan.num_rows) - sum(plan.num_rows[number] for number in missing))
-            for number, table in plan.compute(missing):
-                with atomic_path(str(self._shard(plan.keys[number]))) as path:
-                    pq.write_table(table, path)
-                bar.update(len(table))
+        if isinstance(data, ShardOrder):
+            self._join(data.keys)
+        else:
+            with atomic_path(str(self._shard(data.key))) as path:
+                pq.write_table(data.rows, path)
+
+    def _join(self, keys: list[str]) -> None:
+        state = hashlib.sha256(" ".join(keys).encode()).hexdigest()
+        if self._exists() and (self._folder / "current").read_text("utf-8") == state:
+            return
+        paths = [self._shard(key) for key in keys]
+        _join(paths, self._folder)
+        counts = {path: _count(path, self._retry["column"], self._retry["value"]) for path in paths}
+        failed = [path for path, count in counts.items() if count]
+        replace_text(self._folder / "current", "" if failed else state)
+        if failed:
+            number, value = sum(counts.values()), self._retry["value"]
+            logger.warning("%d rows are %s; the next run tries them again.", number, value)
+        kept = set(paths) - set(failed)
+        for path in set((self._folder / "shards").glob("*.parquet")) - kept:
+            path.unlink()
 
     def _shard(self, key: str) -> Path:
         return self._folder / "shards" / f"{key}.parquet"
@@ -116,6 +90,36 @@ class ShardedTableDataset(AbstractDataset[ShardPlan, DataFrame]):
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[str]]):
+    """Tells a node which shards of a table are stored already.
+
+    Args:
+        folder: That of a `ShardedTableDataset`.
+        metadata: For plugins such as Kedro-Viz.
+    """
+
+    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
+        self._folder = _require_local(folder)
+        self.metadata = metadata
+
+    def load(self) -> frozenset[str]:
+        """Return their keys."""
+        return frozenset(path.stem for path in (self._folder / "shards").glob("*.parquet"))
+
+    def save(self, data: NoReturn) -> NoReturn:
+        """Refuse: shards are saved by `ShardedTableDataset`."""
+        raise DatasetError(f"received {type(data).__name__} to save, but {type(self).__name__} is read-only.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder)}
+
+
+def _require_local(path: str) -> Path:
+    if "://" in path:
+        raise DatasetError(f"received {path!r}; expected a local folder.")
+    return Path(path)
 
 
 def _count(shard: Path, column: str, value: str) -> int:

@@ -17,20 +17,10 @@ from kedro.io import DatasetError
 from chest_xray.images.validation import tell_junk
 
 logger = logging.getLogger(__name__)
-
-
 MARKER = ".source.json"
-
-
 SPLITS = {"train", "test"}
-
-
 MAX_DEPTH = 100  # folders in folders
-
-
 MAX_NAME = 1 << 16  # bytes of a header of tar that holds a long name
-
-
 LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
 
@@ -169,7 +159,7 @@ def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
             raise DatasetError(
                 f"{plan.archive['path']} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
                 f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g} "
-                "(for prediction, the limits of new_images in conf/base/catalog.yml)."
+                "(for prediction, the limits of new_images in conf/base/catalog_prediction.yml)."
             )
 
 

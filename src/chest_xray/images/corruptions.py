@@ -1,23 +1,27 @@
-"""One radiograph taken again: as another room, another exposure or another technician might have taken it.
-
-Validation images come from the same rooms as training images and so promise too much. Altered in ways that another
-hospital would alter them, they tell a robust network from a fragile one. Every change is made to the source picture,
-before any geometry of the network's: what is done to fit a picture to the network is judged along with it.
-"""
+"""The same picture acquired under other conditions: for validation, and for test."""
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+from pydantic import Field
 
-from chest_xray.core.types import Array
-from chest_xray.images.decoding import Geometry, fit_grey
+from chest_xray.core.arrays import StoredArray, compute_rows
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
+from chest_xray.images.preprocessing import Preparation, fingerprint_files
+from chest_xray.images.validation import read_header
 
-WORKING_SIDE = (
-    256  # pixels of the shorter side on which the changes are made; finer detail is not read by any network here
-)
+if TYPE_CHECKING:
+    import numpy as np
+
+WORKING_SIDE = 256  # pixels of the shorter side at which pictures are corrupted; no network here reads finer detail
+KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
 
 
-def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generator) -> Array:
+def reacquire(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
     """Take a picture again with one thing changed.
 
     Args:
@@ -44,6 +48,7 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
     Raises:
         ValueError: There is no such kind.
     """
+    import numpy as np
     from scipy import ndimage
 
     sign = rng.choice([-1.0, 1.0])
@@ -76,10 +81,8 @@ def reacquire(picture: Array, kind: str, strength: float, rng: np.random.Generat
     )
 
 
-KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
-
-
 def _store_as_jpeg(picture: Array, quality: int) -> Array:
+    import numpy as np
     import simplejpeg
 
     data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], quality, "GRAY")
@@ -87,11 +90,14 @@ def _store_as_jpeg(picture: Array, quality: int) -> Array:
 
 
 def _to_grey_values(picture: Array) -> Array:
+    import numpy as np
+
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Bring grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
+    import numpy as np
     from PIL import Image
 
     return np.asarray(fit_grey(Image.fromarray(_to_grey_values(picture)), size, geometry))
@@ -103,8 +109,7 @@ def read_working_picture(path: str) -> Array:
     Raises:
         ValueError: The file, which could be read when it was indexed, can not be read any more.
     """
-    from chest_xray.images.decoding import read_pixels
-    from chest_xray.images.validation import read_header
+    import numpy as np
 
     header = read_header(path, math.inf)
     if "width" not in header:
@@ -112,3 +117,86 @@ def read_working_picture(path: str) -> Array:
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
     return pixels.astype(np.float32) / 255
+
+
+SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
+Strengths = tuple[Annotated[float, Field(gt=0)], ...]
+
+
+class Shift(Options):
+    """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.reacquire`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    contrast: Strengths
+    gamma: Strengths
+    noise: Strengths
+    blur: Strengths
+    crop: Strengths
+    tilt: Strengths
+    collimation: Strengths
+    swapped_shape: Strengths
+    combined: Annotated[float, Field(gt=0, le=1)]
+
+    def conditions(self) -> list[tuple[str, float]]:
+        """List the conditions: unaltered, each kind at each strength, shapes swapped, and all kinds at once."""
+        alone = [(kind, strength) for kind in (*KINDS[1:], SWAPPED) for strength in getattr(self, kind)]
+        return [(KINDS[0], 0.0), *alone, ("combined", self.combined)]
+
+
+def compute_pictures(
+    table: DataFrame,
+    options: Options,
+    preparation: Preparation,
+    take: Callable[[int, Array], Array],
+    stored: StoredArray | None,
+) -> StoredArray:
+    """Compute one corrupted picture a row.
+
+    Args:
+        table: `path`, `bytes`, `modified`, `kind` and `strength` of each picture; all rows of a path follow each other.
+        options: What else decides how a picture is corrupted.
+        preparation: Width and height in pixels, and the geometry.
+        take: From the number of a row and its working picture to the corrupted one.
+        stored: What an earlier run computed.
+    """
+    paths = table["path"].to_numpy()
+    read = lru_cache(maxsize=32)(read_working_picture)
+
+    def compute(row: int) -> Array:
+        return fit(take(row, read(paths[row])), (preparation.width, preparation.height), preparation.geometry)
+
+    return compute_rows(
+        "Corrupting",
+        fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation),
+        (len(table), preparation.height, preparation.width),
+        compute,
+        stored,
+    )
+
+
+def draw_combined(shift: Shift, rng: "np.random.Generator") -> list[tuple[str, float]]:
+    """Every kind at once, each at a share of its greatest strength, drawn up to `combined`."""
+    return [(kind, rng.uniform(0, shift.combined) * max(getattr(shift, kind))) for kind in KINDS[1:]]
+
+
+Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
+
+
+class Robustness(Options):
+    """Which alterations, and how strong, weakest first; the units are those of `images.corruptions.reacquire`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    blur: Strengths
+    noise: Strengths
+    contrast: Shares
+    gamma: Strengths
+    jpeg: Qualities
+    tilt: Strengths
+    crop: Shares
+    collimation: Shares
+
+    def conditions(self) -> list[tuple[str, float]]:
+        """List the conditions: unaltered, and each kind at each strength."""
+        strengths = self.model_dump(exclude={"seed"})
+        return [("none", 0.0), *((kind, float(each)) for kind, all_of_it in strengths.items() for each in all_of_it)]

@@ -8,11 +8,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 
 Geometry = Literal["stretch", "crop", "pad"]
-
-
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
-
-
 EXIF_REACH = 1 << 16  # bytes; a JPEG carries its Exif block in its first segments, each of at most 64 KB.
 
 

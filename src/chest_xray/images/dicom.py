@@ -7,30 +7,14 @@ from typing import Any
 from chest_xray.core.types import Array
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
-
-
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
-
-
 DEFLATED = "1.2.840.10008.1.2.1.99"
-
-
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
-
-
 TRANSFER_SYNTAX = 0x00020010
-
-
 MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
-
-
 JPEG_2000 = b"\xff\x4f\xff\x51"
-
-
 # SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1), less DHT, JPG and DAC that lie among them; SOF55 of JPEG-LS.
 FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-
-
 PROBES = (-1e9, 1e9)  # Beyond any pixel value: what a window makes of them are its ends.
 
 

@@ -12,8 +12,6 @@ from typing import Any
 from kedro.io import DatasetError
 
 logger = logging.getLogger(__name__)
-
-
 CHUNK = 1 << 16  # bytes; what has come of a chunk when the connection breaks is lost
 
 

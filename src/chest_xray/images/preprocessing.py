@@ -1,11 +1,14 @@
 """Prepare an image that nobody has checked exactly as the images for training are, or say why it cannot be."""
 
 import io
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from chest_xray.core.files import open_file
-from chest_xray.core.types import Array
-from chest_xray.images.decoding import decode_grey, fit_grey
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.images.decoding import DECODERS, Geometry, decode_grey, fit_grey
 from chest_xray.images.dicom import UnsupportedDicomError, read_dicom, tell_dicom
 from chest_xray.images.validation import (
     FORMATS,
@@ -95,3 +98,50 @@ def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, f
     size = (preparation["width"], preparation["height"])
     pixels = np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))
     return check_contrast(pixels, limits) or pixels
+
+
+class Preparation(Options):
+    """The size of a prepared image in pixels, and how an image gets it."""
+
+    width: Annotated[int, Field(ge=16, le=1024)]
+    height: Annotated[int, Field(ge=16, le=1024)]
+    geometry: Geometry = "stretch"
+
+
+def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
+    """Give the width / height of what each prepared image shows: its own if it was stretched, else that of its pixels.
+
+    Args:
+        images: `width` and `height` of the originals, one row an image.
+        preparation: How they were prepared.
+
+    Returns:
+        float64 of shape (images,).
+    """
+    import numpy as np
+
+    if preparation.geometry == "stretch":
+        return (images["width"] / images["height"]).to_numpy(float)
+    return np.full(len(images), preparation.width / preparation.height)
+
+
+def fingerprint_files(files: DataFrame, *options: Options) -> str:
+    """Digest what decides pixels: the files as far as name, size and time tell, options, and the decoders' versions.
+
+    Args:
+        files: One row a row of the array, with `path`, `bytes`, `modified` and whatever else decides it.
+        *options: All that the rows are computed by.
+
+    Returns:
+        32 hexadecimal digits.
+    """
+    import hashlib
+    from importlib.metadata import version
+
+    import pandas as pd
+
+    digest = hashlib.sha256(pd.util.hash_pandas_object(files, index=False).to_numpy().tobytes())
+    for each in options:
+        digest.update(each.model_dump_json().encode())
+    digest.update(" ".join(version(name) for name in DECODERS).encode())
+    return digest.hexdigest()[:32]

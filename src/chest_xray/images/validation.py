@@ -11,37 +11,21 @@ from chest_xray.images.decoding import read_orientation
 from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
-
-
 TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
-
-
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-
-
 # Pillow knows many more, some of which take far more memory than their pixels, or start other programs (EPS).
 FORMATS = ("JPEG", "PNG")
-
-
 OTHERS = {  # how files begin that people take for radiographs; for messages
     **{b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture", b"GIF8": "a GIF picture", b"BM": "a BMP picture"},
     **{b"RIFF": "a WebP picture, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
     **{b"\0\0\0\x0cjP": "a JPEG 2000 picture", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
     **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
 }
-
-
 START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is always followed by 0
-
-
 # Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
 # then takes a minute.
 MAX_SCANS = 100
-
-
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
-
-
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 
 
@@ -171,8 +155,6 @@ def _refusal(reason: str, detail: str) -> dict[str, str]:
 
 
 Refusal = tuple[str, str]  # a reason for machines, and a sentence
-
-
 CHROMA_SIDE = 64  # pixels; a tint shows at any size
 
 

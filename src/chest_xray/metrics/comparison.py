@@ -7,6 +7,7 @@ from typing import Any
 from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import weighted_auc
 
+RUNS = ("baseline", "augmented")
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show
 

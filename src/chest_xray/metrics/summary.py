@@ -3,6 +3,7 @@
 What each key of the JSON holds is described in docs/metrics.md.
 """
 
+import logging
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
 
+logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
 POINTS = ("at_half", "at_chosen", "at_other")
@@ -202,3 +204,36 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
             f"received {subset} images of one class alone (label: images {counts}); expected healthy and diseased. Put "
             "the missing class into its folder, or change the split, and run data_processing again."
         )
+
+
+def log_metrics(test: dict[str, Any]) -> None:
+    """Log the metrics that readers look for first."""
+    point = test["at_chosen"]
+    logger.info(
+        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
+        *(test["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
+        *(point["specificity"]["value"], test["auc"]["value"]),
+    )
+
+
+def measure_condition(predictions: DataFrame, operating_point: dict[str, Any], weights: Array) -> dict[str, Any]:
+    """Lay out what is measured of the same images in one condition.
+
+    Args:
+        predictions: `label`, `logit` and `probability` of each image.
+        operating_point: Its `threshold`.
+        weights: How often each image counts in each resample, from `chest_xray.metrics.bootstrap.resample_weights`.
+
+    Returns:
+        `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.
+    """
+    import numpy as np
+
+    label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
+    whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
+    found = metrics_at(predictions, operating_point["threshold"])
+    figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
+    figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
+    names = {"value": "", "low": "_low", "high": "_high"}
+    columns = {f"{name}{end}": figure[key] for name, figure in figures.items() for key, end in names.items()}
+    return {"n": len(predictions), "threshold": found["threshold"], **columns}

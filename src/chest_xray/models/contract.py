@@ -93,3 +93,8 @@ def require_sound_contract(contract: Any, name: str) -> None:
             f"the contract inside {name} decides at the point {checked.operating_point.rule!r}, but has only "
             f"{', '.join(checked.operating_point.points)}. Package the network again: `kedro run --pipelines=export`."
         )
+
+
+# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
+CONTRACT = "contract.json"
+FAMILIARITY = "familiarity.npz"  # NumPy's own format, without pickle

@@ -1,8 +1,22 @@
-"""From a trained network to one row an image: what it says, beside what is known of it."""
+"""From images to answers: scores of prepared images, and calibrated answers for files that nobody has checked."""
 
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
-from chest_xray.models.input_pipeline import image_batches
+from chest_xray.images.preprocessing import prepare_file
+from chest_xray.models.calibration import calibrate
+from chest_xray.models.contract import CONTRACT, FAMILIARITY, require_sound_contract
+from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
+from chest_xray.models.outliers import measure_distance
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 
@@ -27,3 +41,173 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
     logits = without_sigmoid(model).predict(image_batches(prepared_images, rows, BATCH_SIZE), verbose=0)[:, 0]
     table = image_split.iloc[rows].reset_index(drop=True)
     return table.assign(logit=logits, probability=expit(logits.astype(float)))
+
+
+BATCH_SIZE = 64  # images at once; more is not faster on a processor
+
+
+class Prediction(NamedTuple):
+    """What is said of one image, or why nothing is.
+
+    Args:
+        probability: Of pneumonia, calibrated, at the prevalence that the contract expects, in [0, 1]; None if refused.
+        decision: "NORMAL" or "PNEUMONIA", at the operating point of the contract; None if refused.
+        reason: Why the image was refused, in a word for machines such as "not_an_image"; None if it was not.
+        detail: The same as a sentence with the values received and expected; empty if it was not refused.
+        distance: To the images that the network was trained on (`acceptance.measure_distance`); None if the image
+            could not be prepared.
+    """
+
+    probability: float | None
+    decision: str | None
+    reason: str | None
+    detail: str
+    distance: float | None
+
+    @classmethod
+    def refuse(cls, reason: str, detail: str, distance: float | None = None) -> Self:
+        """Say nothing of an image but why."""
+        return cls(None, None, reason, detail, distance)
+
+
+Prepared = Array | Prediction  # uint8 of shape (height, width), or the refusal
+
+
+class Predictor:
+    """A packaged network, ready to answer; reads from several threads at once.
+
+    Args:
+        contract: What `pipelines/export` wrote of the network.
+        familiarity: From `acceptance.fit_familiarity`.
+        fingerprint: Of its file; see `tell_fingerprint`.
+        logits: Gives the logits, float32 of shape (n,), of uint8 images of shape (n, height, width).
+    """
+
+    def __init__(
+        self,
+        contract: dict[str, Any],
+        familiarity: dict[str, Array],
+        fingerprint: str,
+        logits: Callable[[Array], Array],
+    ):
+        self.contract, self.fingerprint = contract, fingerprint
+        self._familiarity, self._logits = familiarity, logits
+        self.limits: dict[str, float] = contract["acceptance"]["limits"]
+
+    @classmethod
+    def load(cls, source: bytes | str | Path) -> Self:
+        """Load a packaged network.
+
+        Args:
+            source: The path of a `.keras` file that `kedro run --pipelines=export` wrote, or what is in it.
+
+        Raises:
+            InputError: It is no such file, or its contract is not sound.
+        """
+        import numpy as np
+
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        name = "what was given" if isinstance(source, bytes) else source
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                contract = json.loads(archive.read(CONTRACT))
+                familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY)), allow_pickle=False))
+        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            raise InputError(
+                f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {FAMILIARITY} "
+                "inside. Make one with `kedro run --pipelines=export`."
+            ) from error
+        require_sound_contract(contract, str(name))
+        if unsound := [key for key, values in familiarity.items() if not np.isfinite(values).all()]:
+            raise InputError(
+                f"{FAMILIARITY} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
+                "network again: `kedro run --pipelines=export`."
+            )
+        return cls(contract, familiarity, tell_fingerprint(data), _load_logits(data))
+
+    def limit_megapixels(self, most: float) -> None:
+        """Decode no larger images than these, whatever the contract allows."""
+        self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
+
+    def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
+        """Answer for files.
+
+        Args:
+            sources: The bytes of files, or their paths.
+
+        Returns:
+            One prediction a file, in order; never an exception for what is in a file.
+        """
+        return self.answer([self.read(source) for source in sources])
+
+    def answer(self, prepared: Sequence[Prepared]) -> list[Prediction]:
+        """Score the images among what `read` gave, and leave the refusals in their places."""
+        import numpy as np
+
+        images = [each for each in prepared if not isinstance(each, Prediction)]
+        scored = iter(self.score(np.stack(images)) if images else [])
+        return [each if isinstance(each, Prediction) else next(scored) for each in prepared]
+
+    def read(self, source: bytes | str) -> Prepared:
+        """Prepare one image exactly as the images for training are.
+
+        Args:
+            source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
+
+        Returns:
+            uint8 of shape (height, width), or the refusal.
+        """
+        found = prepare_file(source, self.contract["input"]["preparation"], self.limits)
+        return Prediction.refuse(*found) if isinstance(found, tuple) else found
+
+    def score(self, pixels: Array) -> list[Prediction]:
+        """Answer for prepared images.
+
+        Args:
+            pixels: uint8 of shape (n, height, width), as `read` gives them.
+
+        Returns:
+            One prediction an image, in order.
+        """
+        import numpy as np
+        import pandas as pd
+        from scipy.special import expit
+
+        batches = [self._logits(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
+        logits = np.concatenate(batches).astype(float)
+        point = self.contract["operating_point"]
+        calibrated = calibrate(pd.Series(logits), point["calibration"])
+        diseased = expit(logits) >= point["threshold"]
+        distances = measure_distance(pixels, self._familiarity)
+        return [self._say(*row) for row in zip(calibrated.tolist(), diseased.tolist(), distances.tolist(), strict=True)]
+
+    def _say(self, probability: float, diseased: bool, distance: float) -> Prediction:
+        if distance > self.limits["max_distance"]:
+            detail = (
+                f"a distance of {distance:.1f} to the radiographs for training; "
+                f"expected at most {self.limits['max_distance']:.1f}"
+            )
+            return Prediction.refuse("unlike_training", detail, distance)
+        return Prediction(probability, self.contract["labels"][diseased], None, "", distance)
+
+
+def tell_fingerprint(packaged: bytes) -> str:
+    """Give the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
+    return hashlib.sha256(packaged).hexdigest()[:16]
+
+
+def _load_logits(data: bytes) -> Callable[[Array], Array]:
+    """A compiled call, which takes half the time of `Model.predict` on small batches."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    with tempfile.NamedTemporaryFile(suffix=".keras") as file:
+        file.write(data)
+        file.flush()
+        network = without_sigmoid(keras.saving.load_model(file.name, safe_mode=True))
+    shape = (None, *network.input_shape[1:3])
+    call = tf.function(
+        lambda pixels: network(scale(pixels), training=False)[:, 0], input_signature=[tf.TensorSpec(shape, tf.uint8)]
+    )
+    return lambda pixels: np.asarray(call(pixels))

@@ -4,8 +4,6 @@ from chest_xray.core.types import Array
 from chest_xray.images.validation import Acceptance
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
-
-
 LEAST_RESIDUAL = 1e-6
 
 

@@ -7,8 +7,6 @@ from chest_xray.core.types import Array, Figure
 
 # Okabe and Ito 2008: told apart by colour-blind readers. Grey is for what is no data.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959"
-
-
 PAGE_WIDTH = 8.2  # inches: 900 pixels, the width of a report, so that no text is scaled down there
 
 

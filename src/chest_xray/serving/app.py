@@ -13,7 +13,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from chest_xray import __version__
-from chest_xray.predictor import Prediction
+from chest_xray.models.inference import Prediction
 from chest_xray.serving.guard import Guard
 from chest_xray.serving.options import LOOPBACK, Serving
 from chest_xray.serving.service import Service

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.predictor import Prediction
+from chest_xray.models.inference import Prediction
 from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
 from chest_xray.serving.speech import PACKAGE, Speech, read_style

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from chest_xray.core.types import Array
 from chest_xray.images.preprocessing import estimate_work, prepare_file
-from chest_xray.predictor import Prediction, Predictor, Prepared
+from chest_xray.models.inference import Prediction, Predictor, Prepared
 from chest_xray.serving.batching import Batcher
 from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving

@@ -6,7 +6,7 @@ from typing import Any
 
 import jinja2
 
-from chest_xray.predictor import Prediction
+from chest_xray.models.inference import Prediction
 
 PACKAGE = "chest_xray.serving"
 
@@ -104,7 +104,7 @@ def _calibrate_threshold(point: dict[str, Any]) -> float:
     import pandas as pd
     from scipy.special import logit
 
-    from chest_xray.pipelines.modeling.operating_point import calibrate
+    from chest_xray.models.calibration import calibrate
 
     return float(calibrate(pd.Series([logit(point["threshold"])]), point["calibration"])[0])
 

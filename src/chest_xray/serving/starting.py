@@ -146,7 +146,7 @@ def configure(app: Any, options: Serving) -> Any:
 def _run(project: Project, with_page: bool, door: socket.socket) -> None:
     import uvicorn
 
-    from chest_xray.predictor import Predictor
+    from chest_xray.models.inference import Predictor
     from chest_xray.serving.app import create_app
     from chest_xray.serving.pictures import Explainer
     from chest_xray.serving.service import Service, start_decoders

@@ -5,15 +5,15 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.augmentation.conclusions import answer, how_compared, in_numbers
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
-    draw_comparison,
     find_comparison,
     pair_predictions,
     tabulate_comparison,
     write_comparison,
 )
+from chest_xray.reporting.comparison_figures import draw_paired_differences
+from chest_xray.reporting.comparison_findings import describe_comparison, list_differences, summarise_effect
 from chest_xray.reporting.i18n import Language
 from tests.builders import (
     axes_of,
@@ -144,20 +144,20 @@ TOUCHING = (interval(0.0, 0.05, 0.1), interval(-0.1, -0.05, 0.0))
 
 def test_an_interval_that_reaches_0_shows_no_difference() -> None:
     for same in (interval(-0.1, 0.0, 0.1), *TOUCHING):
-        assert answer(make_comparison(accuracy=same)["metrics"]) == ("no_difference_shown", {})
+        assert summarise_effect(make_comparison(accuracy=same)["metrics"]) == ("no_difference_shown", {})
 
 
 def test_an_interval_above_0_is_a_help_and_one_below_0_a_harm() -> None:
-    found = answer(make_comparison(accuracy=BETTER)["metrics"])
+    found = summarise_effect(make_comparison(accuracy=BETTER)["metrics"])
     assert found == ("augmentation_helps", {"better": ("accuracy",)})
-    found = answer(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
+    found = summarise_effect(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
     assert found == ("augmentation_helps", {"better": ("accuracy", "auc")})
-    found = answer(make_comparison(specificity=WORSE)["metrics"])
+    found = summarise_effect(make_comparison(specificity=WORSE)["metrics"])
     assert found == ("augmentation_hurts", {"worse": ("specificity",)})
 
 
 def test_help_and_harm_together_are_said_to_be_both() -> None:
-    found = answer(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
+    found = summarise_effect(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
     assert found == ("augmentation_mixed", {"better": ("specificity", "auc"), "worse": ("sensitivity",)})
 
 
@@ -166,14 +166,14 @@ def test_help_and_harm_together_are_said_to_be_both() -> None:
     [(BETTER, "better"), (WORSE, "worse"), (TOUCHING[0], "not_shown"), (TOUCHING[1], "not_shown")],
 )
 def test_each_difference_has_its_verdict(change: dict[str, float], verdict: str) -> None:
-    first = next(iter(in_numbers(make_comparison(accuracy=change))))
+    first = next(iter(list_differences(make_comparison(accuracy=change))))
     assert first.key == f"difference_{verdict}"
     assert (first.values["metric"], first.values["n"]) == ("accuracy", 100)
     assert first.values["value"] == 100 * change["value"]  # in points
 
 
 def test_each_difference_says_how_many_images_it_rests_on() -> None:
-    found = list(in_numbers(make_comparison()))[:4]
+    found = list(list_differences(make_comparison()))[:4]
     assert [(finding.values["metric"], finding.values["n"]) for finding in found] == [
         *(("accuracy", 100), ("sensitivity", 60), ("specificity", 40), ("auc", 100))
     ]
@@ -183,7 +183,7 @@ def test_disagreement_is_told_where_there_is_any() -> None:
     for mended, broken, key in ((0, 0, "same_decisions"), (1, 0, "mcnemar"), (0, 1, "mcnemar"), (3, 2, "mcnemar")):
         comparison = make_comparison()
         comparison["mcnemar"] = {"mended": mended, "broken": broken, "p": 0.5}
-        last = list(in_numbers(comparison))[-1]
+        last = list(list_differences(comparison))[-1]
         assert last.key == key
         assert last.values["disagree"] == mended + broken
 
@@ -196,11 +196,11 @@ def make_steps(baseline: int, augmented: int) -> dict[str, int]:
 
 
 def test_equal_training_is_told_from_unequal() -> None:
-    equal, caution = how_compared(make_steps(80, 80))
+    equal, caution = describe_comparison(make_steps(80, 80))
     assert equal == ("equal_steps", {"steps": 80})
     assert caution == ("one_seed", {})
     for augmented in (79, 81):
-        unequal, _ = how_compared(make_steps(80, augmented))
+        unequal, _ = describe_comparison(make_steps(80, augmented))
         assert unequal == ("unequal_steps", make_steps(80, augmented))
 
 
@@ -218,7 +218,7 @@ def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
 
 
 def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_source() -> None:
-    figure = draw_comparison(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), "phantoms")
+    figure = draw_paired_differences(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == "Augmented minus baseline on 100 test images"

@@ -3,14 +3,14 @@
 import numpy as np
 
 from chest_xray.core.types import Array, Figure
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
-from chest_xray.pipelines.augmentation.pictures import (
+from chest_xray.reporting.augmentation_figures import (
     TOLD,
     draw_augmented_examples,
     draw_transform_ranges,
     draw_transforms,
 )
-from chest_xray.pipelines.data_processing.prepare import Preparation
 from tests.builders import axes_of, make_pixels, make_run, make_split
 
 PREPARATION = Preparation(width=16, height=16)

@@ -5,13 +5,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.data_processing.audit import (
-    Audit,
-    audit_images,
-    count_classes,
-    draw_headers,
-    tabulate_headers,
-)
+from chest_xray.images.audit import Audit
+from chest_xray.pipelines.data_processing.nodes import audit_images, count_classes, tabulate_headers
+from chest_xray.reporting.data_figures import draw_headers
 
 IMAGES = pd.DataFrame(
     [

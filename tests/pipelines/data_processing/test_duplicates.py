@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.pipelines.data_processing.duplicates import Duplicates, _close_pairs, find_duplicates, hash_images
+from chest_xray.images.duplicates import Duplicates, find_close_pairs
+from chest_xray.pipelines.data_processing.nodes import find_duplicates, hash_images
 
 COMPARISON = Duplicates(hash_size=16, max_distance=20)
 
@@ -21,8 +22,7 @@ def draw_pictures(number: int) -> Array:
 
 
 def compare(pictures: Array, index: DataFrame) -> DataFrame:
-    plan = hash_images(pictures, COMPARISON)
-    return find_duplicates(index, np.stack([plan.compute(row) for row in range(len(pictures))]), COMPARISON)
+    return find_duplicates(index, hash_images(pictures, COMPARISON, {}).values, COMPARISON)
 
 
 def build_index(number: int) -> DataFrame:
@@ -90,17 +90,17 @@ def test_close_pairs_are_those_of_comparing_each_with_each() -> None:
     ]
     assert 10 < len(expected) < 40
     assert (0, 59) in expected
-    assert [tuple(pair) for pair in _close_pairs(codes, 5).tolist()] == expected
+    assert [tuple(pair) for pair in find_close_pairs(codes, 5).tolist()] == expected
 
 
-def test_the_plan_changes_with_pixels_and_hash_size() -> None:
+def test_the_fingerprint_changes_with_pixels_and_hash_size() -> None:
     pictures = draw_pictures(3)
     other = pictures.copy()
     other[2, 0, 0] ^= 1
     fingerprints = {
-        hash_images(pictures, COMPARISON).fingerprint,
-        hash_images(other, COMPARISON).fingerprint,
-        hash_images(pictures, Duplicates(hash_size=8, max_distance=20)).fingerprint,
+        hash_images(pictures, COMPARISON, {}).fingerprint,
+        hash_images(other, COMPARISON, {}).fingerprint,
+        hash_images(pictures, Duplicates(hash_size=8, max_distance=20), {}).fingerprint,
     }
     assert len(fingerprints) == 3
-    assert hash_images(pictures.copy(), COMPARISON).fingerprint in fingerprints
+    assert hash_images(pictures.copy(), COMPARISON, {}).fingerprint in fingerprints

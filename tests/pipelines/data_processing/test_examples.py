@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chest_xray.images.decoding import read_pixels
-from chest_xray.pipelines.data_processing.examples import draw_example_radiographs
+from chest_xray.reporting.data_figures import draw_example_radiographs
 from tests.builders import axes_of
 from tests.image_folders import draw_image_folders, process
 

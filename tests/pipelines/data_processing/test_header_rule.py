@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chest_xray.core.types import DataFrame
-from chest_xray.pipelines.data_processing.header_rule import draw_header_rule, fit_header_rule
+from chest_xray.pipelines.data_processing.nodes import fit_header_rule
+from chest_xray.reporting.data_figures import draw_header_rule
 
 
 def build_index(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> DataFrame:

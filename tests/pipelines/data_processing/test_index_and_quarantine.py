@@ -16,7 +16,8 @@ from PIL import Image
 from chest_xray.core.options import InputError
 from chest_xray.datasets import ImageFolderDataset
 from chest_xray.images.decoding import read_pixels
-from chest_xray.pipelines.data_processing.index import Integrity, index_images, keep_readable
+from chest_xray.images.index import Integrity
+from chest_xray.pipelines.data_processing.nodes import index_images, keep_readable
 from tests.image_folders import draw_image_folders, process
 
 INTEGRITY = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=0)

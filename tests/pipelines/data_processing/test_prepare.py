@@ -1,18 +1,24 @@
 """What changes the fingerprint of the prepared images, and what the options refuse."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.data_processing.prepare import Preparation, prepare_images
+from chest_xray.images.decoding import Geometry
+from chest_xray.images.preprocessing import Preparation, fingerprint_files
+from chest_xray.pipelines.data_processing.nodes import prepare_images
+from tests.builders import make_pixels
 
 IMAGES = pd.DataFrame({"path": ["a.jpeg", "b.jpeg"], "bytes": [1, 2], "modified": ["1", "2"]})
 
 
 def fingerprint(images: pd.DataFrame = IMAGES, **options: Any) -> str:
-    return prepare_images(images, Preparation(**{"width": 16, "height": 16, **options}))[0].fingerprint
+    preparation = Preparation(**{"width": 16, "height": 16, **options})
+    return fingerprint_files(images[["path", "bytes", "modified"]], preparation)
 
 
 def test_unchanged_inputs_and_parameters_have_the_same_fingerprint() -> None:
@@ -36,11 +42,17 @@ def test_any_change_to_files_or_parameters_changes_the_fingerprint(changed: str)
     assert changed != fingerprint()
 
 
-def test_padding_warns_that_it_shows_the_shape(caplog: pytest.LogCaptureFixture) -> None:
-    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="pad"))
+def test_padding_warns_that_it_shows_the_shape(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    Image.fromarray(make_pixels(1, 40, 60)[0]).save(tmp_path / "a.png")
+    images = IMAGES.iloc[:1].assign(path=str(tmp_path / "a.png"))
+
+    def prepare(geometry: Geometry) -> None:
+        prepare_images(images, Preparation(width=16, height=16, geometry=geometry), {})
+
+    prepare(geometry="pad")
     assert "padding shows the shape of each image" in caplog.text
     caplog.clear()
-    prepare_images(IMAGES, Preparation(width=16, height=16, geometry="crop"))
+    prepare(geometry="crop")
     assert caplog.text == ""
 
 

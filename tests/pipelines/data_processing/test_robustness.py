@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.images.corruptions import fit, reacquire, read_working_picture
-from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.data_processing.robustness import Robustness, list_altered_test, reacquire_test
+from chest_xray.images.corruptions import Robustness, fit, reacquire, read_working_picture
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.pipelines.data_processing.nodes import list_altered_test, reacquire_test
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -53,18 +53,19 @@ def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: p
 
 def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(split: pd.DataFrame) -> None:
     table = list_altered_test(split, make_robustness())
-    plan = reacquire_test(table, make_robustness(), Preparation(width=24, height=16))
-    assert plan.shape == (22, 16, 24)
+    pixels = reacquire_test(table, make_robustness(), Preparation(width=24, height=16), {}).values
+    assert pixels.shape == (22, 16, 24)
     for row in range(22):
         picture = read_working_picture(table["path"][row])
         again = reacquire(picture, *CONDITIONS[row % 11], np.random.default_rng([1, row // 11]))
-        np.testing.assert_array_equal(plan.compute(row), fit(again, (24, 16), "stretch"))
+        np.testing.assert_array_equal(pixels[row], fit(again, (24, 16), "stretch"))
 
 
-def test_another_seed_or_strength_is_another_plan(split: pd.DataFrame) -> None:
+def test_another_seed_or_strength_is_other_pictures(split: pd.DataFrame) -> None:
     def fingerprint(**changes: Any) -> str:
         options = make_robustness(**changes)
-        return reacquire_test(list_altered_test(split, options), options, Preparation(width=24, height=16)).fingerprint
+        table = list_altered_test(split, options)
+        return reacquire_test(table, options, Preparation(width=24, height=16), {}).fingerprint
 
     assert fingerprint() == fingerprint()
     assert len({fingerprint(), fingerprint(seed=2), fingerprint(jpeg=[50, 6])}) == 3

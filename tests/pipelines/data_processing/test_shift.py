@@ -10,8 +10,9 @@ from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.data_processing.shift import Shift, list_shifted_validation, reacquire_validation
+from chest_xray.images.corruptions import Shift
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.pipelines.data_processing.nodes import list_shifted_validation, reacquire_validation
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -41,10 +42,7 @@ def split(tmp_path: Path) -> pd.DataFrame:
 
 def take_again(split: pd.DataFrame, shift: Shift) -> tuple[pd.DataFrame, Array]:
     table = list_shifted_validation(split, shift)
-    plan = reacquire_validation(table, shift, Preparation(width=24, height=16))
-    pixels = np.stack([plan.compute(row) for row in range(len(table))])
-    assert pixels.shape == plan.shape
-    return table, pixels
+    return table, reacquire_validation(table, shift, Preparation(width=24, height=16), {}).values
 
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
-from chest_xray.pipelines.data_processing.split import HoldOut, assign_subsets
+from chest_xray.images.splitting import HoldOut
+from chest_xray.pipelines.data_processing.nodes import assign_subsets
 
 NO_DUPLICATES = pd.DataFrame(columns=["first", "second", "kind"])
 NO_SPLIT = pd.DataFrame(columns=["path", "subset"])

@@ -10,7 +10,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import resample_weights
-from chest_xray.pipelines.evaluation.curves import NUM_CUTS, trace, trace_curves, trace_thresholds
+from chest_xray.metrics.curves import NUM_CUTS, trace, trace_thresholds
+from chest_xray.pipelines.evaluation.nodes import trace_curves
 from tests.builders import make_evaluation, make_predictions
 
 SEED = 5

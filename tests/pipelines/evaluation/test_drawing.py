@@ -7,17 +7,18 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import Figure
-from chest_xray.pipelines.evaluation.curves import trace_curves
-from chest_xray.pipelines.evaluation.drawing import (
+from chest_xray.pipelines.evaluation.nodes import compute_metrics, trace_curves
+from chest_xray.reporting.evaluation_figures import (
     FURTHEST,
     as_logit,
     draw_confusion_matrices,
     draw_precision_recall,
+    draw_reliability,
     draw_roc_curve,
+    draw_scores,
+    draw_thresholds,
+    tabulate_bins,
 )
-from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.pipelines.evaluation.score_drawing import draw_reliability, draw_scores, tabulate_bins
-from chest_xray.pipelines.evaluation.threshold_drawing import draw_thresholds
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions
 
 VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])

@@ -10,17 +10,18 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.pipelines.evaluation.keras_check import cross_check, evaluate_with_keras
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
+    cross_check,
+    evaluate_with_keras,
     find_conclusions,
+    measure_header_rule,
     predict_test,
     predict_validation,
     write_conclusions,
 )
-from chest_xray.pipelines.evaluation.null_baseline import measure_header_rule
-from chest_xray.pipelines.evaluation.table import tabulate_metrics
 from chest_xray.reporting.i18n import Language, read_words
+from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import (
     TITLE,
     make_evaluation,
@@ -217,7 +218,7 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
     page = write_conclusions(found, metrics, "phantoms", Language(language))
     assert read_words(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
-    table = tabulate_metrics(metrics, header)
+    table = lay_out_metrics(metrics, header)
     assert (table.loc[table["value"].isna(), "note"] != "").all()
 
 

@@ -3,8 +3,7 @@
 import re
 from typing import Any
 
-from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.pipelines.evaluation.null_baseline import measure_header_rule
+from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_header_rule
 from tests.builders import make_evaluation, make_header_rule, make_point, make_predictions
 from tests.conftest import ROOT
 

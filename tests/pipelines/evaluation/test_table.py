@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.pipelines.evaluation.null_baseline import best_on_train, measure_header_rule
-from chest_xray.pipelines.evaluation.table import tabulate_metrics
+from chest_xray.metrics.metadata_baseline import best_on_train
+from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_header_rule
+from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import make_evaluation, make_header_rule, make_point, make_predictions
 
 # On test the rule calls what is at most 300 pixels high: two of three diseased and one of two healthy.
@@ -69,7 +69,7 @@ def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
 
 
 def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
-    table = tabulate_metrics(*make_both())
+    table = lay_out_metrics(*make_both())
     assert table.columns.tolist() == [
         *("metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"),
         *("header_rule", "validation", "gap", "gap_low", "gap_high", "note"),
@@ -94,7 +94,7 @@ def one(table: pd.DataFrame, metric: str, point: str | None = "at_chosen", subse
 
 def test_a_row_of_test_has_the_header_rule_validation_and_the_gap_beside_it() -> None:
     metrics, header = make_both()
-    table = tabulate_metrics(metrics, header)
+    table = lay_out_metrics(metrics, header)
     row = one(table, "sensitivity")
     assert (row["n"], row["value"], row["header_rule"], row["validation"]) == (3, 0.6667, 0.6667, 1)
     assert row["gap"] == pytest.approx(-1 / 3, abs=1e-4)
@@ -109,7 +109,7 @@ def test_a_row_of_test_has_the_header_rule_validation_and_the_gap_beside_it() ->
 
 
 def test_strata_stand_below_with_their_threshold_and_without_a_gap() -> None:
-    table = tabulate_metrics(*make_both())
+    table = lay_out_metrics(*make_both())
     strata = table[(table["stratum"] != "all") & (table["subset"] == "test")]
     assert set(strata["stratum"].str.split().str[0]) == {"aetiology", "aspect", "size"}
     assert strata["gap"].isna().all()
@@ -119,14 +119,14 @@ def test_strata_stand_below_with_their_threshold_and_without_a_gap() -> None:
 
 
 def test_a_figure_that_does_not_exist_is_an_empty_cell_with_the_reason_beside_it() -> None:
-    row = one(tabulate_metrics(*make_both(threshold=0.99)), "precision")
+    row = one(lay_out_metrics(*make_both(threshold=0.99)), "precision")
     assert row["n"] == 0
     assert row[["value", "low", "high"]].isna().all()
     assert row["note"] == "no image is called diseased"
 
 
 def test_an_interval_without_an_end_is_told_and_nothing_of_a_whole_one() -> None:
-    table = tabulate_metrics(*make_both())
+    table = lay_out_metrics(*make_both())
     open_end = table[table["value"].notna() & (table["metric"] == "lr_positive") & table["high"].isna()]
     assert len(open_end)
     assert (open_end["note"].str.startswith("without an end")).all()

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from kedro_datasets.plotly import JSONDataset
 
-from chest_xray.pipelines.evaluation.drawing import as_logit
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.pipelines.evaluation.threshold_drawing import draw_threshold_explorer, tabulate_thresholds
+from chest_xray.reporting.evaluation_figures import as_logit, draw_threshold_explorer, tabulate_thresholds
 from tests.builders import TITLE, make_evaluation, make_point, make_predictions
 
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])

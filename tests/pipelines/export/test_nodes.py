@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.network import build_network
 from chest_xray.models.outliers import measure_distance
-from chest_xray.pipelines.data_processing.prepare import Preparation
 from chest_xray.pipelines.export.nodes import export_model, fit_acceptance, write_contract
 from tests.builders import TINY_NETWORK, make_acceptance, make_pixels, make_point, make_split
 

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import Array
-from chest_xray.datasets.checkpoint import Checkpoint
-from chest_xray.pipelines.modeling.training import TrainingSets, _fingerprint, build_training_sets, train_model
+from chest_xray.models.checkpointing import Checkpoint
+from chest_xray.models.training import TrainingSets, fingerprint_training
+from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT
 from tests.pipelines.modeling.toys import PREPARATION, make_model, make_sets, weights_differ
@@ -90,7 +91,7 @@ def test_a_checkpoint_that_other_settings_left_changes_nothing(
 
 
 def fingerprint(sets: TrainingSets, seed: int = 7, **training: Any) -> str:
-    return _fingerprint(make_model(seed), sets, make_training(**training))
+    return fingerprint_training(make_model(seed), sets, make_training(**training))
 
 
 def test_one_training_has_one_fingerprint_whether_its_images_are_in_memory_or_mapped(tmp_path: Path) -> None:

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets.checkpoint import Checkpoint
-from chest_xray.pipelines.modeling.keeper import Keeper
-from chest_xray.pipelines.modeling.training import _compile, train_model
+from chest_xray.models.checkpointing import Checkpoint
+from chest_xray.models.training import TrainingState, compile_network
+from chest_xray.pipelines.modeling.nodes import train_model
 from tests.builders import make_training
 from tests.pipelines.modeling.toys import make_model, make_sets, weights_differ
 
 
-def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> Keeper:
+def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> TrainingState:
     options = make_training(**{"epochs": 6, **training})
-    network = _compile(make_model(seed), options, steps_per_epoch=2)
-    return Keeper(network, options, Checkpoint(str(folder / "checkpoint.npz")), fingerprint)
+    network = compile_network(make_model(seed), options, steps_per_epoch=2)
+    return TrainingState(network, options, Checkpoint(str(folder / "checkpoint.npz")), fingerprint)
 
 
-def note(keeper: Keeper, *validation_losses: float) -> None:
+def note(keeper: TrainingState, *validation_losses: float) -> None:
     """Let epochs end with these losses, each with weights of its own: all equal to the epoch's number from 1."""
     for loss in validation_losses:
         epoch = len(keeper.rows)

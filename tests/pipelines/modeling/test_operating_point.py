@@ -9,13 +9,8 @@ import pytest
 from scipy.special import expit
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.modeling.operating_point import (
-    OperatingPointRule,
-    calibrate,
-    choose_operating_point,
-    fit_calibration,
-    summarise_shift,
-)
+from chest_xray.models.calibration import OperatingPointRule, calibrate, fit_calibration
+from chest_xray.pipelines.modeling.nodes import choose_operating_point, summarise_shift
 from tests.builders import TITLE, make_point, make_predictions, make_run
 
 

@@ -11,16 +11,10 @@ import pytest
 import tensorflow as tf
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets.checkpoint import Checkpoint
+from chest_xray.models.checkpointing import Checkpoint
 from chest_xray.models.inference import score_images
-from chest_xray.pipelines.modeling.training import (
-    Run,
-    Training,
-    TrainingSets,
-    _compile,
-    build_training_sets,
-    train_model,
-)
+from chest_xray.models.training import Run, Training, TrainingSets, compile_network
+from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.pipelines.modeling.toys import (
     COPIES,
@@ -122,7 +116,7 @@ def test_averaged_weights_are_those_of_each_step_with_the_momentum_asked_for(che
 def rates(steps: list[int], **training: Any) -> list[float]:
     """The learning rate at these steps, of four epochs of ten steps."""
     options = make_training(epochs=4, learning_rate=0.1, **training)
-    rate = _compile(make_model(), options, steps_per_epoch=10).optimizer._learning_rate
+    rate = compile_network(make_model(), options, steps_per_epoch=10).optimizer._learning_rate
     return [float(rate(step)) if callable(rate) else float(rate) for step in steps]
 
 
@@ -143,7 +137,7 @@ def test_a_constant_learning_rate_does_not_rise_either() -> None:
 
 def test_smoothed_labels_reach_the_loss() -> None:
     # Of a label 1 smoothed by 0.2 the loss at a probability of 0.8 is -(0.9 log 0.8 + 0.1 log 0.2).
-    loss = _compile(make_model(), make_training(label_smoothing=0.2), 1).loss
+    loss = compile_network(make_model(), make_training(label_smoothing=0.2), 1).loss
     expected = -(0.9 * np.log(0.8) + 0.1 * np.log(0.2))
     assert float(loss(np.array([[1.0]]), np.array([[0.8]]))) == pytest.approx(expected, rel=1e-5)
 

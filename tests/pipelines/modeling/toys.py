@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from chest_xray.core.types import Array
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.network import Network
-from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.modeling.nodes import build_model
-from chest_xray.pipelines.modeling.training import Run, TrainingSets, build_training_sets
+from chest_xray.models.training import Run, TrainingSets
+from chest_xray.pipelines.modeling.nodes import build_model, build_training_sets
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 
 PREPARATION = Preparation(width=16, height=16)

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets import NewImagesDataset, ShardedTableDataset
-from chest_xray.pipelines.prediction.nodes import Scoring, plan_predictions
-from chest_xray.pipelines.prediction.shards import score_shard
+from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
+from chest_xray.datasets.sharded_table import ShardOrder
+from chest_xray.models.scoring import score_shard
+from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
@@ -45,9 +46,21 @@ def list_images(folder: Path) -> Any:
 
 def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.DataFrame:
     scoring = Scoring.model_validate({"shard": 4, "max_megabytes": 100, "engine": "local", **changes})
-    store = ShardedTableDataset(filepath=str(output))
-    store.save(plan_predictions(list_images(images), packaged.read_bytes(), scoring))
+    store = ShardedTableDataset(filepath=str(output), retry={"column": "reason", "value": "unreadable"})
+    finished = FinishedShardsDataset(folder=str(output)).load()
+    for each in predict_images(list_images(images), packaged.read_bytes(), scoring, finished):
+        store.save(each)
     return store.load()
+
+
+def list_keys(files: Any, packaged: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The keys of the shards, none of which is scored."""
+    with monkeypatch.context() as patch:
+        patch.setattr("chest_xray.pipelines.prediction.nodes.score_locally", lambda *_: iter(()))
+        scoring = Scoring(shard=4, max_megabytes=100, engine="local")
+        (order,) = predict_images(files, packaged, scoring, frozenset())
+    assert isinstance(order, ShardOrder)
+    return order.keys
 
 
 def test_every_file_has_its_row_with_an_answer_or_a_reason(images: Path, packaged: Path, tmp_path: Path) -> None:
@@ -81,16 +94,17 @@ def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_pat
     )
 
 
-def test_a_file_that_changes_or_another_network_is_predicted_anew(images: Path, packaged: Path) -> None:
-    files = list_images(images)
-    scoring = Scoring(shard=4, max_megabytes=100, engine="local")
-    before = plan_predictions(files, packaged.read_bytes(), scoring)
-    assert plan_predictions(files, packaged.read_bytes(), scoring).keys == before.keys
+def test_a_file_that_changes_or_another_network_is_predicted_anew(
+    images: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, network = list_images(images), packaged.read_bytes()
+    before = list_keys(files, network, monkeypatch)
+    assert list_keys(files, network, monkeypatch) == before
+    other = list_keys(files, b"another", monkeypatch)
+    assert [a != b for a, b in zip(other, before, strict=True)] == [True] * 4
     files[5] = files[5]._replace(size=1)
-    changed = [a != b for a, b in zip(plan_predictions(files, b"same", scoring).keys, before.keys, strict=True)]
-    assert changed == [True] * 4
-    again = plan_predictions(files, packaged.read_bytes(), scoring)
-    assert [a != b for a, b in zip(again.keys, before.keys, strict=True)] == [False, True, False, False]
+    again = list_keys(files, network, monkeypatch)
+    assert [a != b for a, b in zip(again, before, strict=True)] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("engine", ["dask", "remote"])
@@ -102,15 +116,15 @@ def test_an_engine_that_is_none_stops_the_run(engine: str) -> None:
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from chest_xray.pipelines.prediction import shards
+from chest_xray.models import scoring
 from tests.pipelines.prediction.test_prediction import predict
-score = shards.score_shard
+score = scoring.score_shard
 def slowly(files, packaged, max_megabytes):
     table = score(files, packaged, max_megabytes)
     print(len(files), flush=True)
     time.sleep(1)
     return table
-shards.score_shard = slowly
+scoring.score_shard = slowly
 predict(*map(Path, sys.argv[1:]))
 """
 
@@ -135,7 +149,7 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
         scored.append(files)
         return score_shard(files, packaged, max_megabytes)
 
-    monkeypatch.setattr("chest_xray.pipelines.prediction.shards.score_shard", count)
+    monkeypatch.setattr("chest_xray.models.scoring.score_shard", count)
     table = predict(images, packaged, tmp_path / "killed")
     assert len(scored) == 4 - done
     pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "undisturbed"))

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.metrics.bootstrap import bootstrap_auc
-from chest_xray.pipelines.robustness.nodes import AXIS, draw_robustness, measure_robustness, predict_altered_test
+from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_altered_test
+from chest_xray.reporting.robustness_figures import AXIS, draw_robustness
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
 
@@ -79,6 +80,6 @@ def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> N
 
 
 def test_every_kind_that_can_be_asked_for_has_a_name_for_its_strength() -> None:
-    from chest_xray.pipelines.data_processing.robustness import Robustness
+    from chest_xray.images.corruptions import Robustness
 
     assert set(AXIS) == set(Robustness.model_fields) - {"seed"}

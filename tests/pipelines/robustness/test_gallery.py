@@ -54,8 +54,9 @@ def test_more_misses_than_are_drawn_are_counted() -> None:
 def test_each_case_is_drawn_once_under_its_map_with_name_score_and_aetiology() -> None:
     model, pixels = build_network((16, 16), TINY_NETWORK), make_pixels(13, 16, 16)
     pages = draw_gallery(model, pixels, make_cases(), "phantoms")
-    misses, alarms, typical = pages
-    assert [page.get_supxlabel() for page in pages] == ["Data: phantoms"] * 3
+    misses, alarms, typical = pages.values()
+    assert list(pages) == ["false_negatives", "false_positives", "typical_decisions"]
+    assert [page.get_supxlabel() for page in pages.values()] == ["Data: phantoms"] * 3
     shown = [place for place in axes_of(misses) if place.images]
     assert [place.get_title() for place in shown] == ["001\nscore 0.100, bacterial", "000\nscore 0.400, bacterial"]
     picture, heat = shown[0].images
@@ -76,7 +77,8 @@ def test_a_page_has_as_many_rows_as_it_takes(num: int, rows: int) -> None:
     table = make_predictions([1] * 30, [0.1] * num + [0.9] * (30 - num))
     options = Gallery(max_false_negatives=100, num_false_positives=1, num_typical=1)
     cases = select_cases(table, split, make_point(0.5), options)
-    misses, *_ = draw_gallery(build_network((16, 16), TINY_NETWORK), make_pixels(30, 16, 16), cases, "phantoms")
+    pages = draw_gallery(build_network((16, 16), TINY_NETWORK), make_pixels(30, 16, 16), cases, "phantoms")
+    misses = pages["false_negatives"]
     assert len(axes_of(misses)) == 5 * rows
     assert sum(bool(place.images) for place in axes_of(misses)) == num
     assert ("False negatives: none" in misses.get_suptitle()) == (num == 0)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from chest_xray.core.types import Array
-from chest_xray.pipelines.robustness.nodes import draw_occlusion, measure_occlusion, predict_occluded
+from chest_xray.pipelines.robustness.nodes import measure_occlusion, predict_occluded
+from chest_xray.reporting.robustness_figures import draw_occlusion
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.images.test_occlusion import make_occlusion
 from tests.pipelines.evaluation.test_nodes import make_grey_reader

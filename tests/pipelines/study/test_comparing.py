@@ -5,9 +5,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.study.comparing import compare_arms
-from chest_xray.pipelines.study.nodes import decide_images, join_runs
-from chest_xray.pipelines.study.tables import tabulate_arms, tabulate_runs
+from chest_xray.pipelines.study.nodes import compare_arms, decide_images, join_runs
+from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 from tests.builders import make_evaluation, make_history, make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]

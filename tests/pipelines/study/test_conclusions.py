@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chest_xray.pipelines.study.conclusions import answer, how_compared, in_numbers
-from chest_xray.pipelines.study.drawing import draw_arms
 from chest_xray.pipelines.study.nodes import write_study
+from chest_xray.reporting.comparison_figures import draw_arms
+from chest_xray.reporting.comparison_findings import describe_study, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language
 from tests.builders import axes_of, interval, make_study
 
@@ -15,7 +15,7 @@ WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interv
 
 
 def findings(**metrics: tuple[dict[str, float], dict[str, float]]) -> list[tuple[str, dict[str, Any]]]:
-    return [(key, dict(values)) for key, values in answer(make_study(**metrics))]
+    return [(key, dict(values)) for key, values in summarise_arms(make_study(**metrics))]
 
 
 def test_an_arm_none_of_whose_intervals_leaves_0_out_is_not_shown_to_differ() -> None:
@@ -48,7 +48,7 @@ def test_an_arm_can_be_better_and_worse() -> None:
     ],
 )
 def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any, both: Any, key: str) -> None:
-    first = next(iter(in_numbers(make_study(accuracy=(patients, both)))))
+    first = next(iter(list_arm_differences(make_study(accuracy=(patients, both)))))
     assert first.key == key
     assert first.values["metric"] == "accuracy"
     assert first.values["low"] == 100 * patients["low"]  # in points
@@ -57,7 +57,7 @@ def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any,
 
 
 def test_the_pairs_of_one_arm_are_told_together() -> None:
-    last = list(in_numbers(make_study()))[-1]
+    last = list(list_arm_differences(make_study()))[-1]
     assert last == (
         "arm_mcnemar",
         {"arm": "flip", "num_pairs": 3, "mended": 9, "broken": 3, "p": {"least": 0.01, "most": 0.5}},
@@ -66,11 +66,11 @@ def test_the_pairs_of_one_arm_are_told_together() -> None:
 
 def test_equal_training_is_told_from_unequal_and_the_number_of_differences_is_told() -> None:
     study = make_study()
-    keys = [finding.key for finding in how_compared(study)]
+    keys = [finding.key for finding in describe_study(study)]
     assert keys == ["study_equal_steps", "study_over_patients", "study_over_both", "study_many"]
-    assert list(how_compared(study))[-1].values == {"num": 4}
+    assert list(describe_study(study))[-1].values == {"num": 4}
     study["steps"]["most"] += 1
-    assert next(iter(how_compared(study))) == ("study_unequal_steps", {"fewest": 80, "most": 81})
+    assert next(iter(describe_study(study))) == ("study_unequal_steps", {"fewest": 80, "most": 81})
 
 
 def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:

@@ -3,14 +3,16 @@
 from typing import Any
 
 from chest_xray.core.options import InputError
-from chest_xray.core.types import DataFrame, Figure
+from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
-from chest_xray.metrics.comparison import METRICS, compare_decisions, smallest_difference, weigh_metric
+from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, smallest_difference, weigh_metric
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.pipelines.augmentation import conclusions
+from chest_xray.models.training import Run
+from chest_xray.reporting import augmentation_figures as figures
+from chest_xray.reporting import comparison_findings as findings
+from chest_xray.reporting.comparison_figures import draw_paired_differences
 from chest_xray.reporting.i18n import Finding, Language, render
-
-RUNS = ("baseline", "augmented")
 
 
 def pair_predictions(
@@ -103,34 +105,6 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
     return pd.DataFrame(rows).round(4)
 
 
-def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw what augmentation changed in each metric, with its interval, beside a line at no change.
-
-    Args:
-        comparison: From `compare_runs`.
-        data_source: Printed below the plot.
-    """
-    from chest_xray.reporting.style import BLUE, GREY, PAGE_WIDTH, label_axes, new_figure
-
-    figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
-    beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
-    axes.text(1.02, len(comparison["metrics"]) - 0.5, " → ".join(RUNS), **beside)
-    for height, each in enumerate(reversed(comparison["metrics"].values())):
-        change = {key: 100 * value for key, value in each["difference"].items()}
-        axes.plot([change["low"], change["high"]], [height, height], color=BLUE, linewidth=2)
-        axes.plot(change["value"], height, "D", color=BLUE)
-        values = f"{each['baseline']:.3f} → {each['augmented']:.3f}"
-        axes.text(1.02, height, values, **beside)
-    axes.axvline(0, color=GREY, linestyle=":")
-    num = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
-    names = [f"{name}: n = {num.get(name, comparison['num_images'])}" for name in reversed(comparison["metrics"])]
-    axes.set_yticks(range(len(names)), [name.replace("auc", "AUC") for name in names])
-    axes.margins(x=0.1, y=0.2)
-    title = f"Augmented minus baseline on {comparison['num_images']} test images"
-    label_axes(axes, title, ("points (hundredths), with 95% interval over patients", ""))
-    return figure
-
-
 def find_comparison(
     comparison: dict[str, Any], baseline_history: DataFrame, augmented_history: DataFrame
 ) -> dict[str, list[Finding]]:
@@ -149,9 +123,9 @@ def find_comparison(
         steps[f"{run}_steps"] = int(history["steps"].max())
         steps[f"{run}_kept"] = int(history.loc[history["kept"], "steps"].iloc[0])
     return {
-        "answer": [conclusions.answer(comparison["metrics"])],
-        "in_numbers": list(conclusions.in_numbers(comparison)),
-        "how_compared": list(conclusions.how_compared(steps)),
+        "answer": [findings.summarise_effect(comparison["metrics"])],
+        "in_numbers": list(findings.list_differences(comparison)),
+        "how_compared": list(findings.describe_comparison(steps)),
     }
 
 
@@ -167,3 +141,30 @@ def write_comparison(found_comparison: dict[str, list[Finding]], data_source: st
         Markdown.
     """
     return render("comparison_title", found_comparison, {"data_source": data_source}, language.root)
+
+
+def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
+    """Draw the paired differences; see `chest_xray.reporting.comparison_figures`."""
+    return draw_paired_differences(comparison, data_source)
+
+
+def draw_augmentation(
+    prepared_images: Array, image_split: DataFrame, preparation: Preparation, augmented: Run, data_source: str
+) -> tuple[Figure, dict[str, Figure]]:
+    """Draw what augmentation makes of train images.
+
+    Args:
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        preparation: How the images were prepared.
+        augmented: The run whose augmentation is shown.
+        data_source: Printed below each figure.
+
+    Returns:
+        Originals beside their copies; and by name each transform alone, and the ends of its range.
+    """
+    shown = (prepared_images, image_split, preparation, augmented, data_source)
+    return figures.draw_augmented_examples(*shown), {
+        "transforms": figures.draw_transforms(*shown),
+        "transform_ranges": figures.draw_transform_ranges(*shown),
+    }

@@ -4,8 +4,9 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
+from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines import evaluation, modeling
-from chest_xray.pipelines.augmentation import nodes, pictures
+from chest_xray.pipelines.augmentation import nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -22,9 +23,12 @@ def _create_pictures() -> Pipeline:
     images = ["prepared_images", "image_split", "params:preparation", "params:augmented", "params:data_source"]
     return Pipeline(
         [
-            Node(pictures.draw_augmented_examples, images, "augmented_examples", name="draw_augmented_examples"),
-            Node(pictures.draw_transforms, images, "transforms", name="draw_transforms"),
-            Node(pictures.draw_transform_ranges, images, "transform_ranges", name="draw_transform_ranges"),
+            Node(
+                nodes.draw_augmentation,
+                images,
+                ["augmented_examples", "augmentation_figures"],
+                name="draw_augmentation",
+            )
         ]
     )
 
@@ -66,7 +70,7 @@ def _create_comparison() -> Pipeline:
         ],
         inputs={
             f"{run}_{short}": f"{run}.{name}"
-            for run in nodes.RUNS
+            for run in RUNS
             for short, name in (
                 ("predictions", "test_predictions"),
                 ("point", "operating_point"),

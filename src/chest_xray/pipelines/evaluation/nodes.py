@@ -1,23 +1,33 @@
-"""Open the test split: predictions, metrics, figures, and conclusions that the numbers support."""
+"""All nodes of evaluation: predictions, metrics, figures, and conclusions that the numbers support."""
 
 import logging
 from typing import Any
 
-from chest_xray.core.types import Array, DataFrame, Model
+from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.curves import NUM_CUTS, trace, trace_thresholds
+from chest_xray.metrics.metadata_baseline import COMPARED, RANKING, best_on_train, measure_rule, read_feature
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
+    PLAIN_THRESHOLD,
     SCHEMA_VERSION,
     Evaluation,
+    describe_decisions,
+    estimate,
+    log_metrics,
     measure,
     measure_gap,
     require_both_classes,
     summarise,
 )
+from chest_xray.models.calibration import add_calibrated
 from chest_xray.models.inference import score_images
-from chest_xray.pipelines.modeling.operating_point import calibrate
+from chest_xray.models.input_pipeline import image_batches
+from chest_xray.models.keras_evaluation import AGREEMENT, add_decision_outputs
 from chest_xray.reporting import conclusions
+from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.i18n import Finding, Language, render
+from chest_xray.reporting.tables import lay_out_metrics
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +47,14 @@ def predict_test(
         As `chest_xray.models.inference.score_images` gives it, and `calibrated`: the probability of
         pneumonia at the expected prevalence, float64 in [0, 1].
     """
-    return _add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
+    return add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
 
 
 def predict_validation(
     model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
 ) -> DataFrame:
     """Score the unaltered validation images in the same way; see `predict_test`."""
-    return _add_calibrated(score_images(model, prepared_images, image_split, "validation"), operating_point)
-
-
-def _add_calibrated(predictions: DataFrame, operating_point: dict[str, Any]) -> DataFrame:
-    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point["calibration"]))
+    return add_calibrated(score_images(model, prepared_images, image_split, "validation"), operating_point)
 
 
 def compute_metrics(
@@ -97,17 +103,8 @@ def compute_metrics(
         strata = stratify(table, called, cuts, seeds[subset])
         found[subset] = summarise(table, operating_point, measured[subset], strata)
     found["gap"] = measure_gap(measured["validation"], measured["test"])
-    _log(found["test"])
+    log_metrics(found["test"])
     return found
-
-
-def _log(test: dict[str, Any]) -> None:
-    point = test["at_chosen"]
-    logger.info(
-        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
-        *(test["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
-        *(point["specificity"]["value"], test["auc"]["value"]),
-    )
 
 
 def find_conclusions(
@@ -155,3 +152,174 @@ def write_conclusions(
     """
     about = {"data_source": data_source, "run": metrics["run"]}
     return render("conclusions_title", found_conclusions, about, language.root)
+
+
+def trace_curves(
+    validation_predictions: DataFrame,
+    shifted_predictions: DataFrame,
+    test_predictions: DataFrame,
+    evaluation: Evaluation,
+) -> DataFrame:
+    """Give every curve of a run with its band.
+
+    Args:
+        validation_predictions: One row a validation image.
+        shifted_predictions: One row a validation image and condition that it was taken again under.
+        test_predictions: One row a test image.
+        evaluation: Seed of the bootstrap.
+
+    Returns:
+        `subset`, "validation", "shifted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`, as
+        `trace` gives them of validation and test, and `trace_thresholds` of all that was taken again and of test.
+    """
+    import numpy as np
+    import pandas as pd
+
+    tables = {"validation": validation_predictions, "shifted": shifted_predictions, "test": test_predictions}
+    logits = np.concatenate([table["logit"] for table in tables.values()]).astype(float)
+    cuts = np.linspace(logits.min() - 1, logits.max() + 1, NUM_CUTS)
+    traced = [(name, trace(tables[name], evaluation.seed)) for name in ("validation", "test")]
+    traced += [(name, trace_thresholds(tables[name], cuts, evaluation.seed)) for name in ("shifted", "test")]
+    return pd.concat(
+        [curve.assign(subset=name, num_images=len(tables[name])) for name, curve in traced], ignore_index=True
+    )
+
+
+def evaluate_with_keras(
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+) -> dict[str, Any]:
+    """Measure the network on test by `model.evaluate`, at 0.5 and at the chosen threshold.
+
+    Args:
+        model: The trained network; not changed.
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        operating_point: Its `threshold`.
+
+    Returns:
+        `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    rows = np.flatnonzero(image_split["subset"] == "test")
+    labels = image_split["label"].to_numpy(np.float32)[rows, None]
+    answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
+    batches = tf.data.Dataset.zip(image_batches(prepared_images, rows, 64), answers.batch(64))
+    thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
+    scores = add_decision_outputs(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
+    names = ("accuracy", "precision", "recall")
+    return {
+        "loss": scores["loss"],
+        **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds},
+    }
+
+
+def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> DataFrame:
+    """Hold what Keras measured against what scikit-learn computed from the predictions table.
+
+    Args:
+        metrics: From `compute_metrics`.
+        keras_evaluation: From `evaluate_with_keras`.
+
+    Returns:
+        One row a metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
+
+    Raises:
+        ValueError: A pair differs by more than rounding; one of the two was not measured on what it should have been.
+    """
+    import pandas as pd
+
+    test = metrics["test"]
+    rows = [("loss", "", keras_evaluation["loss"], test["loss"])]
+    for at in ("at_half", "at_chosen"):
+        for keras_name, name in (
+            ("accuracy", "accuracy"),
+            ("precision", "precision"),
+            ("recall", "sensitivity"),
+        ):
+            rows.append((keras_name, at, keras_evaluation[at][keras_name], test[at][name]["value"] or 0.0))
+    table = pd.DataFrame(rows, columns=["metric", "at", "keras", "scikit_learn"])
+    table["difference"] = (table["keras"] - table["scikit_learn"]).round(9)
+    apart = table[table["difference"].abs() > AGREEMENT]
+    if len(apart):
+        raise ValueError(
+            f"Keras and scikit-learn disagree on the same test images:\n{apart.to_string(index=False)}\n"
+            f"expected differences below {AGREEMENT}. Run modeling and evaluation again, so that model and predictions "
+            "belong together."
+        )
+    return table
+
+
+def measure_header_rule(
+    test_predictions: DataFrame, header_rule: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
+) -> dict[str, Any]:
+    """Judge the best rule on the header as the network is judged, and the network against it.
+
+    Args:
+        test_predictions: One row a test image; the features of the header are columns of it.
+        header_rule: Of each feature the threshold and direction fitted on train, and the scores there.
+        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
+        evaluation: Seed of the bootstrap, and realistic prevalence.
+
+    Returns:
+        See docs/metrics.md.
+    """
+    feature = best_on_train(header_rule)
+    rule = header_rule[feature]
+    sign = 1 if rule["direction"] == "at least" else -1
+    scored = test_predictions.assign(probability=sign * read_feature(test_predictions, feature))
+    weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
+    of_rule, of_network = (
+        measure_rule(table, threshold, evaluation.realistic_prevalence, weights)
+        for table, threshold in (
+            (scored, sign * rule["threshold"]),
+            (test_predictions, metrics["test"]["at_chosen"]["threshold"]),
+        )
+    )
+    num, called = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
+    rates = {name: values for name, values in of_rule.items() if name not in RANKING}
+    return {
+        **{"feature": feature, "direction": rule["direction"]},
+        **{name: estimate(of_rule[name], num) for name in RANKING},
+        "at_rule": {**describe_decisions(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
+        "strata": stratify(scored, called, metrics["strata_cuts"], evaluation.seed),
+        "difference": {name: estimate(of_network[name] - of_rule[name], num) for name in COMPARED},
+    }
+
+
+def tabulate_metrics(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> DataFrame:
+    """Lay the metrics of one run out for reading, one row a value; see `chest_xray.reporting.tables`."""
+    return lay_out_metrics(metrics, header_metrics)
+
+
+def draw_figures(
+    curves: DataFrame,
+    validation_predictions: DataFrame,
+    test_predictions: DataFrame,
+    metrics: dict[str, Any],
+    data_source: str,
+) -> tuple[Figure, Figure, dict[str, Figure], Any]:
+    """Draw everything that an evaluation shows.
+
+    Args:
+        curves: From `trace_curves`.
+        validation_predictions: One row a validation image.
+        test_predictions: One row a test image.
+        metrics: From `compute_metrics`.
+        data_source: Printed below each figure.
+
+    Returns:
+        The ROC curve; the confusion matrices; all others by name; and the threshold explorer, a figure of Plotly.
+    """
+    return (
+        figures.draw_roc_curve(curves, metrics, data_source),
+        figures.draw_confusion_matrices(metrics, data_source),
+        {
+            "precision_recall": figures.draw_precision_recall(curves, metrics, data_source),
+            "thresholds": figures.draw_thresholds(curves, metrics, data_source),
+            "reliability": figures.draw_reliability(test_predictions, metrics, data_source),
+            "scores": figures.draw_scores(validation_predictions, test_predictions, metrics, data_source),
+        },
+        figures.draw_threshold_explorer(test_predictions, metrics, data_source),
+    )

@@ -1,21 +1,9 @@
 """From a trained network and the test split to evidence, once for each run."""
 
-from collections.abc import Callable
-from typing import Any
-
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines import robustness
-from chest_xray.pipelines.evaluation import (
-    curves,
-    drawing,
-    keras_check,
-    nodes,
-    null_baseline,
-    score_drawing,
-    table,
-    threshold_drawing,
-)
+from chest_xray.pipelines.evaluation import nodes
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -40,7 +28,7 @@ def create_pipeline(run: str) -> Pipeline:
                 name="predict_test",
             ),
             Node(
-                keras_check.evaluate_with_keras,
+                nodes.evaluate_with_keras,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "keras_evaluation",
                 name="evaluate_with_keras",
@@ -51,20 +39,31 @@ def create_pipeline(run: str) -> Pipeline:
                 "metrics",
                 name="compute_metrics",
             ),
-            Node(keras_check.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
+            Node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
             Node(
-                null_baseline.measure_header_rule,
+                nodes.measure_header_rule,
                 ["test_predictions", "header_rule", "metrics", "params:evaluation"],
                 "header_metrics",
                 name="measure_header_rule",
             ),
             Node(
-                table.tabulate_metrics,
+                nodes.tabulate_metrics,
                 ["metrics", "header_metrics"],
                 "metrics_table",
                 name="tabulate_metrics",
             ),
-            *_create_figures(predictions),
+            Node(
+                nodes.trace_curves,
+                ["validation_predictions", "shifted_predictions", "test_predictions", "params:evaluation"],
+                "curves",
+                name="trace_curves",
+            ),
+            Node(
+                nodes.draw_figures,
+                ["curves", *predictions, "metrics", "params:data_source"],
+                ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
+                name="draw_figures",
+            ),
             Node(
                 nodes.find_conclusions,
                 ["metrics", "history", "header_metrics"],
@@ -82,24 +81,3 @@ def create_pipeline(run: str) -> Pipeline:
         inputs={"prepared_images", "image_split", "header_rule"},
         parameters={"evaluation", "data_source", "language"},
     ) + robustness.create_pipeline(run)
-
-
-def _create_figures(predictions: list[str]) -> list[Node]:
-    validation, test = predictions
-    traced = [validation, "shifted_predictions", test, "params:evaluation"]
-    drawn: dict[str, tuple[Callable[..., Any], list[str]]] = {
-        "roc_curve": (drawing.draw_roc_curve, ["curves"]),
-        "precision_recall": (drawing.draw_precision_recall, ["curves"]),
-        "thresholds": (threshold_drawing.draw_thresholds, ["curves"]),
-        "threshold_explorer": (threshold_drawing.draw_threshold_explorer, [test]),
-        "reliability": (score_drawing.draw_reliability, [test]),
-        "scores": (score_drawing.draw_scores, [validation, test]),
-        "confusion_matrices": (drawing.draw_confusion_matrices, []),
-    }
-    return [
-        Node(curves.trace_curves, traced, "curves", name="trace_curves"),
-        *(
-            Node(function, [*inputs, "metrics", "params:data_source"], name, name=function.__name__)
-            for name, (function, inputs) in drawn.items()
-        ),
-    ]

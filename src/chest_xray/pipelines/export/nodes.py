@@ -7,9 +7,9 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.images.kermany import CLASSES
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import Acceptance
 from chest_xray.models.outliers import fit_familiarity, measure_distance
-from chest_xray.pipelines.data_processing.prepare import Preparation
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 

@@ -1,9 +1,25 @@
-"""Build a network, show how its training went, and score the images that choices are made on."""
+"""All nodes of modeling: build a network, train it, and choose its operating point."""
 
+from typing import Any
+
+from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.images.preprocessing import Preparation, compute_aspects
+from chest_xray.models.calibration import OperatingPointRule, fit_calibration
+from chest_xray.models.checkpointing import Checkpoint
 from chest_xray.models.inference import score_images
+from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network, join_networks
-from chest_xray.pipelines.modeling.training import Run
+from chest_xray.models.training import (
+    Run,
+    Training,
+    TrainingSets,
+    TrainingState,
+    compile_network,
+    fingerprint_training,
+    make_validation_batches,
+)
+from chest_xray.reporting.training_figures import plot_learning_curves
 
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
@@ -39,34 +55,179 @@ def ask_twice(trained_model: Model, run: Run) -> Model:
     return join_networks([trained_model], mirror=True) if run.mirror else trained_model
 
 
-def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> Figure:
-    """Show loss and accuracy of train and validation by epoch, and the epoch that was kept.
-
-    Args:
-        history: One row an epoch, from `train_model`.
-        image_split: One row an image; its subsets are counted.
-        run: Its title stands above the plots.
-        data_source: Printed below the plots.
-    """
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
-
-    figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
-    kept = int(history.loc[history["kept"], "epoch"].iloc[0])
-    num = image_split["subset"].value_counts()
-    for place, name in zip(axes, ("loss", "accuracy"), strict=True):
-        place.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
-        for key, subset, look in ((name, "train", "o-"), (f"val_{name}", "validation", "s-")):
-            style = {"color": BLUE if subset == "train" else ORANGE, "markersize": 4}
-            place.plot(history["epoch"], history[key], look, label=f"{subset}: n = {num[subset]:,}", **style)
-        place.xaxis.get_major_locator().set_params(integer=True)
-        label_axes(place, f"{name.capitalize()} by epoch", ("epoch", name))
-    axes[0].set_ylabel("binary cross-entropy", fontsize=9.5)
-    axes[0].set_ylim(0, 1.05 * history[["loss", "val_loss"]].max().max())
-    axes[1].set_ylim(min(0.6, history[["accuracy", "val_accuracy"]].min().min() - 0.02), 1.005)
-    head_figure(figure, f"Training {run.title}")
-    return figure
-
-
 def predict_shifted_validation(model: Model, shifted_images: Array, shifted_validation: DataFrame) -> DataFrame:
     """Score the validation images as they were taken again; see `chest_xray.models.inference.score_images`."""
     return score_images(model, shifted_images, shifted_validation, "shifted_validation")
+
+
+def build_training_sets(
+    prepared_images: Array, image_split: DataFrame, preparation: Preparation, training: Training, run: Run
+) -> TrainingSets:
+    """Join pixels and labels to what training and validation read.
+
+    Args:
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        preparation: How the images were prepared.
+        training: Batch size, how long an epoch is, and whether the rarer class counts more.
+        run: Seed of order and copies, and how the copies beside the originals differ from them; validation never has
+            copies.
+
+    Returns:
+        Train and validation batches. An epoch has as many steps as the originals fill batches in `passes_per_epoch`
+        passes, whatever the number of copies: so runs with and without augmentation take the same number of optimiser
+        steps an epoch.
+    """
+    import numpy as np
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = image_split["label"].to_numpy()
+    aspects = compute_aspects(image_split, preparation)
+    train, validation = (np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation"))
+    balance = "balanced" if training.class_weight == "balanced" else None
+    weights = compute_class_weight(balance, classes=np.array([0, 1]), y=labels[train])
+    options: dict[str, Any] = {"augmentation": run.augmentation, "seed": run.seed, "batch_size": training.batch_size}
+    return TrainingSets(
+        train=TrainingBatches(prepared_images, train, labels[train], aspects[train], **options),
+        validation=make_validation_batches(prepared_images, validation, labels),
+        steps_per_epoch=-(-len(train) * training.passes_per_epoch // training.batch_size),
+        class_weight=dict(enumerate(weights.tolist())),
+    )
+
+
+def train_model(
+    untrained_model: Model, training_sets: TrainingSets, training: Training, checkpoint: Checkpoint
+) -> tuple[Model, DataFrame]:
+    """Train a copy of the network.
+
+    Binary cross-entropy, in which each class counts alike where `class_weight` is "balanced" (weights are inverse to
+    the number of images, as scikit-learn has it). After every epoch the state is left in the checkpoint; a training
+    that was interrupted goes on there, to the very weights that it would have had.
+
+    Args:
+        untrained_model: The network; not changed.
+        training_sets: Batches, and how many make an epoch.
+        training: All settings. "cosine" warms the learning rate up and lets it fall to a hundredth (Loshchilov and
+            Hutter 2017); `weight_average` is the momentum of an exponential average of the weights (Polyak and Juditsky
+            1992), 0 for none; `keep` is the epoch of the lowest validation loss, or the last; `tensorboard` leaves logs
+            in a folder of that name beside the checkpoint.
+        checkpoint: Where the state is left.
+
+    Returns:
+        The trained model, and one row an epoch: `epoch` (from 1), `steps` (of the optimiser, so far), `seconds`,
+        `loss`, `accuracy`, the same of validation with the prefix `val_`, and `kept` (the epoch returned).
+
+    Raises:
+        InputError: Loss or weights are no longer numbers; the checkpoint still holds the epoch before.
+    """
+    import keras
+
+    keras.utils.set_random_seed(training_sets.train.seed)
+    network = compile_network(untrained_model, training, training_sets.steps_per_epoch)
+    fingerprint = fingerprint_training(untrained_model, training_sets, training)
+    state = TrainingState(network, training, checkpoint, fingerprint)
+    first = state.resume()
+    if not state.is_done:
+        network.fit(
+            training_sets.train.dataset(first * training_sets.steps_per_epoch),
+            validation_data=training_sets.validation,
+            steps_per_epoch=training_sets.steps_per_epoch,
+            initial_epoch=first,
+            epochs=training.epochs,
+            class_weight=training_sets.class_weight,
+            callbacks=state.callbacks(),
+            shuffle=False,  # The batches are shuffled already.
+            verbose=0,
+        )
+    return state.finish(training_sets.steps_per_epoch)
+
+
+def choose_operating_point(
+    shifted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
+) -> dict[str, Any]:
+    """Choose thresholds and calibrate, on the validation images as they were taken again under every condition.
+
+    Args:
+        shifted_predictions: `label`, `logit` and `probability` of each image and condition.
+        operating_point: Which of the two points decides, the least sensitivity of the second, and the prevalence.
+        run: Its title goes along with the point.
+
+    Returns:
+        `points`: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
+        "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`; each with `threshold` (an
+        image is called PNEUMONIA when the network's output is this or more), `sensitivity` and `specificity` on these
+        images. `rule` and `threshold`: the point that decides. `calibration`: see `calibrate`. `run`: the title.
+
+    Raises:
+        InputError: The images are all of one class.
+    """
+    import numpy as np
+    from sklearn.metrics import roc_curve
+
+    label, probability = shifted_predictions["label"], shifted_predictions["probability"]
+    if label.nunique() < 2:
+        raise InputError(
+            f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
+        )
+    curve = roc_curve(label, probability, drop_intermediate=False)
+    # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
+    false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
+    best = {
+        "balanced_accuracy": int(np.argmax((sensitivity - false_positive_rate).round(9))),  # Rounding breaks no tie.
+        "sensitivity": int(np.argmax(sensitivity >= operating_point.min_sensitivity)),
+    }
+    points = {
+        rule: {
+            "threshold": float(thresholds[place]),
+            "sensitivity": float(sensitivity[place]),
+            "specificity": float(1 - false_positive_rate[place]),
+        }
+        for rule, place in best.items()
+    }
+    calibration = fit_calibration(shifted_predictions, operating_point.expected_prevalence)
+    rule = operating_point.rule
+    return {
+        **{"run": run.title, "rule": rule, "threshold": points[rule]["threshold"]},
+        **{"points": points, "calibration": calibration},
+    }
+
+
+def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, Any]) -> dict[str, Any]:
+    """Give what recipes are ranked by, and under which condition this one breaks.
+
+    Args:
+        shifted_predictions: `label`, `probability`, `kind` and `strength` of each image and condition.
+        operating_point: From `choose_operating_point`.
+
+    Returns:
+        `num_images` (image and condition), `auc` over all of them pooled, `worst_auc`, the mean over the worst quarter
+        of the conditions, `specificity` at the least sensitivity asked for, and `conditions`: for each kind and
+        strength `auc`, and `sensitivity` and `specificity` at the threshold.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    def of(part: DataFrame) -> dict[str, float]:
+        called = part["probability"] >= operating_point["threshold"]
+        return {
+            "auc": float(roc_auc_score(part["label"], part["probability"])),
+            "sensitivity": float(called[part["label"] == 1].mean()),
+            "specificity": float(1 - called[part["label"] == 0].mean()),
+        }
+
+    groups = shifted_predictions.groupby(["kind", "strength"], sort=False)
+    conditions: list[dict[str, Any]] = [
+        {"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups
+    ]
+    worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
+    return {
+        "num_images": len(shifted_predictions),
+        "auc": float(roc_auc_score(shifted_predictions["label"], shifted_predictions["probability"])),
+        "worst_auc": sum(worst) / len(worst),
+        "specificity": operating_point["points"]["sensitivity"]["specificity"],
+        "conditions": conditions,
+    }
+
+
+def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> Figure:
+    """Draw loss and accuracy by epoch; see `chest_xray.reporting.training_figures`."""
+    return plot_learning_curves(history, image_split, run.title, data_source)

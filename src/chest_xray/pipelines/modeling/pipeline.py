@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.modeling import nodes, operating_point, training
+from chest_xray.pipelines.modeling import nodes
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -20,13 +20,13 @@ def create_pipeline(run: str) -> Pipeline:
                 name="build_model",
             ),
             Node(
-                training.build_training_sets,
+                nodes.build_training_sets,
                 ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
                 "training_sets",
                 name="build_training_sets",
             ),
             Node(
-                training.train_model,
+                nodes.train_model,
                 ["untrained_model", "training_sets", "params:training", "checkpoint"],
                 ["trained_model", "history"],
                 name="train_model",
@@ -57,13 +57,13 @@ def create_choice(run: str) -> Pipeline:
                 name="predict_shifted_validation",
             ),
             Node(
-                operating_point.choose_operating_point,
+                nodes.choose_operating_point,
                 ["shifted_predictions", "params:operating_point", "params:run"],
                 "operating_point",
                 name="choose_operating_point",
             ),
             Node(
-                operating_point.summarise_shift,
+                nodes.summarise_shift,
                 ["shifted_predictions", "operating_point"],
                 "shift_metrics",
                 name="summarise_shift",

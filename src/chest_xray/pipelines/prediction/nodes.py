@@ -1,18 +1,21 @@
-"""Say which files are scored together; the dataset that the plan is saved to has it done."""
+"""Score every file that a user names, shard by shard."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
+from chest_xray.core.files import ListedFile
 from chest_xray.core.options import Options
-from chest_xray.datasets.new_images import NewFile
-from chest_xray.datasets.sharded_table import ShardPlan
+from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
-from chest_xray.pipelines.prediction.shards import score_locally, score_on_cluster
-from chest_xray.predictor import tell_fingerprint
+from chest_xray.models.inference import tell_fingerprint
+from chest_xray.models.scoring import score_locally, score_on_cluster
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = (*DECODERS, "pydicom", "python-gdcm", "keras")  # Their versions decide the last bit of a probability.
 
@@ -25,38 +28,44 @@ class Scoring(Options):
     engine: Annotated[str, Field(pattern=r"^(local|[a-z]+://.+)$")]
 
 
-def plan_predictions(new_images: list[NewFile], packaged_keras: bytes, prediction: Scoring) -> ShardPlan:
-    """Plan how every file gets its row.
+def predict_images(
+    new_images: list[ListedFile], packaged_keras: bytes, prediction: Scoring, finished_shards: frozenset[str]
+) -> Iterator[Shard | ShardOrder]:
+    """Score the shards that are not stored yet.
 
     Args:
         new_images: The files, in order.
         packaged_keras: A `.keras` file of the export pipeline.
         prediction: Files a shard; size above which files are refused; "local", or the address of a Dask scheduler.
+        finished_shards: Keys of the shards that are stored.
 
-    Returns:
-        A table of `path`, `probability` (calibrated, at the prevalence that the contract expects), `decision`
-        ("NORMAL", "PNEUMONIA"), `model` (fingerprint of the file of the network), `distance`, `reason` and `detail` of
-        what was not scored; see `chest_xray.predictor.Prediction`.
+    Yields:
+        Shards with the columns `path`, `probability` (calibrated, at the prevalence that the contract expects),
+        `decision` ("NORMAL", "PNEUMONIA"), `model` (fingerprint of the file of the network), `distance`, `reason` and
+        `detail` of what was not scored; see `chest_xray.models.inference.Prediction`. In the end the order of all.
     """
-    shards = [new_images[start : start + prediction.shard] for start in range(0, len(new_images), prediction.shard)]
+    from tqdm import tqdm
+
+    starts = range(0, len(new_images), prediction.shard)
+    shards = [new_images[start : start + prediction.shard] for start in starts]
     fingerprint = tell_fingerprint(packaged_keras)
+    keys = [_digest(shard, fingerprint, prediction.max_megabytes) for shard in shards]
+    missing = {key: shard for key, shard in zip(keys, shards, strict=True) if key not in finished_shards}
+    if not missing:
+        logger.info("Predicting: nothing has changed, %s rows are stored already.", f"{len(new_images):,}")
+    if prediction.engine == "local":
+        scored = score_locally(missing, packaged_keras, prediction.max_megabytes)
+    else:
+        scored = score_on_cluster(missing, packaged_keras, prediction.max_megabytes, prediction.engine)
+    with tqdm(total=len(new_images), desc="Predicting", unit="file", disable=None) as bar:
+        bar.update(len(new_images) - sum(map(len, missing.values())))
+        for key, rows in scored:
+            yield Shard(key, rows)
+            bar.update(len(rows))
+    yield ShardOrder(keys)
 
-    def compute(numbers: Sequence[int]) -> Iterator[tuple[int, Any]]:
-        wanted = {number: shards[number] for number in numbers}
-        if prediction.engine == "local":
-            return score_locally(wanted, packaged_keras, prediction.max_megabytes)
-        return score_on_cluster(wanted, packaged_keras, prediction.max_megabytes, prediction.engine)
 
-    return ShardPlan(
-        title="Predicting",
-        keys=[_digest(shard, fingerprint, prediction.max_megabytes) for shard in shards],
-        num_rows=[len(shard) for shard in shards],
-        compute=compute,
-        passing=("reason", "unreadable"),
-    )
-
-
-def _digest(shard: list[NewFile], fingerprint: str, max_megabytes: float) -> str:
+def _digest(shard: list[ListedFile], fingerprint: str, max_megabytes: float) -> str:
     """What decides the rows: the files as far as name, size and time tell, the limit, the network, the libraries."""
     digest = hashlib.sha256(f"{fingerprint} {max_megabytes}".encode())
     digest.update(" ".join(version(name) for name in PACKAGES).encode())

@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.prediction.nodes import plan_predictions
+from chest_xray.pipelines.prediction import nodes
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -14,14 +14,14 @@ def create_pipeline(run: str) -> Pipeline:
     return Pipeline(
         [
             Node(
-                plan_predictions,
-                ["new_images", "packaged_keras", "params:prediction"],
+                nodes.predict_images,
+                ["new_images", "packaged_keras", "params:prediction", "finished_shards"],
                 "predictions",
-                name="plan_predictions",
+                name="predict_images",
             )
         ],
         namespace=run,
-        inputs={"new_images"},
+        inputs={"new_images", "finished_shards"},
         outputs={"predictions"},
         parameters={"prediction"},
     )

@@ -3,18 +3,18 @@
 Their words are in `chest_xray.reporting.i18n`: `sections`, `figures`, `tables`, and `columns` and `cells` for contents.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame
+from chest_xray.images.audit import Audit
+from chest_xray.images.corruptions import Shift
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.images.splitting import HoldOut
+from chest_xray.models.calibration import OperatingPointRule
 from chest_xray.models.network import Network
-from chest_xray.pipelines.data_processing.audit import Audit
-from chest_xray.pipelines.data_processing.prepare import Preparation
-from chest_xray.pipelines.data_processing.shift import Shift
-from chest_xray.pipelines.data_processing.split import HoldOut
-from chest_xray.pipelines.modeling.operating_point import OperatingPointRule
-from chest_xray.pipelines.modeling.training import Run, Training
+from chest_xray.models.training import Run, Training
 from chest_xray.pipelines.report import layouts
 
 
@@ -75,6 +75,16 @@ DATA: tuple[Shown, ...] = (
 # What the rules and the model card read, beside what is shown.
 READ_OF_A_RUN = ("metrics", "header_metrics", "history", "operating_point", "map_sanity")
 READ = ("audit", "comparison", "own_split")
+# Folders of figures, and the figures in them; all other figures are datasets of their own.
+FOLDERS_OF_A_RUN = {
+    "figures": {"precision_recall", "reliability", "thresholds", "scores"},
+    "robustness_figures": {"robustness_figure", "occlusion_figure"},
+    "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
+}
+FOLDERS = {
+    "augmentation_figures": {"transforms", "transform_ranges"},
+    "data_figures": {"header_figure", "header_rule_figure"},
+}
 PARAMETERS: dict[str, type[Options]] = {
     **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},
     **{"model": Network, "training": Training, "operating_point": OperatingPointRule, "augmented": Run},
@@ -97,9 +107,16 @@ def limits_of(report: Report) -> str:
 
 def names_of_a_run() -> list[str]:
     """Name every dataset of a run that its part of the page is made from."""
-    return list(dict.fromkeys([*READ_OF_A_RUN, *(shown.name for part in OF_A_RUN.values() for shown in part)]))
+    shown = (each.name for part in OF_A_RUN.values() for each in part)
+    return list(dict.fromkeys([*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN)]))
 
 
 def names() -> list[str]:
     """Name every dataset that belongs to no single run, and the page is made from."""
-    return [*READ, *(shown.name for shown in (*COMPARISON, *DATA))]
+    return list(dict.fromkeys([*READ, *_stored((each.name for each in (*COMPARISON, *DATA)), FOLDERS)]))
+
+
+def _stored(names: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
+    """Name the dataset that holds each figure or table."""
+    for name in names:
+        yield next((folder for folder, held in folders.items() if name in held), name)

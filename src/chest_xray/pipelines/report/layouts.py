@@ -16,7 +16,7 @@ def list_figures(metrics_table: DataFrame) -> DataFrame:
     """Give one row a figure over all test images.
 
     Args:
-        metrics_table: From `chest_xray.pipelines.evaluation.table.tabulate_metrics`.
+        metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
 
     Returns:
         `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `header_rule`, `validation`,

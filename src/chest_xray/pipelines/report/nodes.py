@@ -12,9 +12,14 @@ def gather_evidence(**shown: Any) -> dict[str, Any]:
     """Bring together what a part of the page is made from.
 
     Args:
-        **shown: Tables, figures (PNG) and parameters by name.
+        **shown: Tables, figures (PNG), folders of figures and parameters by name.
+
+    Returns:
+        The same, with the figures of each folder under their own names.
     """
-    return shown
+    folders = {*contents.FOLDERS, *contents.FOLDERS_OF_A_RUN}
+    figures = {name: png for folder in folders & set(shown) for name, png in shown[folder].items()}
+    return {name: each for name, each in shown.items() if name not in folders} | figures
 
 
 def write_report(evidence: dict[str, Any], report: contents.Report, language: Language, **runs: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines.augmentation.nodes import RUNS
+from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines.report import contents, nodes
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chest_xray.pipelines.evaluation.null_baseline import best_on_train
+from chest_xray.metrics.metadata_baseline import best_on_train
 from chest_xray.reporting.i18n import Finding, Name
 
 

@@ -11,32 +11,18 @@ from pydantic import Field
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
-from chest_xray.metrics.bootstrap import interval, resample_weights, weighted_auc
-from chest_xray.metrics.summary import Evaluation, metrics_at
-from chest_xray.models.gradcam import grad_cam
+from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.summary import Evaluation, measure_condition
+from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
-from chest_xray.models.map_sanity import MapSanity, compare_maps
 from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
 from chest_xray.reporting.i18n import Finding, Language, render
+from chest_xray.reporting.robustness_figures import draw_occlusion, draw_robustness
 from chest_xray.reporting.robustness_findings import (
-    UNALTERED,
     find_about_maps,
     find_about_occlusion,
     find_about_robustness,
 )
-
-SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
-NUM_COLUMNS = 4  # panels beside each other
-AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.reacquire`.
-    "blur": "standard deviation, px of 256",
-    "noise": "standard deviation, of 0 to 1",
-    "contrast": "share lost",
-    "gamma": "logarithm of the exponent",
-    "jpeg": "quality",
-    "tilt": "degrees",
-    "crop": "share of either side cut off",
-    "collimation": "share of one side cut off",
-}
 
 
 class Gallery(Options):
@@ -93,9 +79,7 @@ def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
     return group.loc[distance.sort_values(kind="stable").index].head(gallery.num_typical)
 
 
-def draw_gallery(
-    model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str
-) -> tuple[Figure, Figure, Figure]:
+def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str) -> dict[str, Figure]:
     """Lay Grad-CAM maps over the chosen images, as the network sees them.
 
     Args:
@@ -105,18 +89,22 @@ def draw_gallery(
         data_source: Printed below the pictures.
 
     Returns:
-        False negatives, false positives, and those got right, as many rows as it takes.
+        By name: false negatives, false positives, and typical decisions that are right.
     """
     import numpy as np
 
     pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
     maps = grad_cam(model, pixels.astype(np.float32)[..., None] / 255)
-    pages = []
-    for decisions in (["false_negative"], ["false_positive"], ["true_positive", "true_negative"]):
+    pages = {}
+    for name, decisions in (
+        ("false_negatives", ["false_negative"]),
+        ("false_positives", ["false_positive"]),
+        ("typical_decisions", ["true_positive", "true_negative"]),
+    ):
         shown = gallery_cases["decision"].isin(decisions).to_numpy()
         title = "\n".join([describe_cases(gallery_cases, decisions), LEGEND])
-        pages.append(draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source))
-    return pages[0], pages[1], pages[2]
+        pages[name] = draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
+    return pages
 
 
 def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> dict[str, Any]:
@@ -129,7 +117,7 @@ def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, san
         sanity: Size of the sample, seed, and the rule of the verdict.
 
     Returns:
-        See `chest_xray.models.map_sanity.compare_maps`.
+        See `chest_xray.models.gradcam.compare_maps`.
     """
     import numpy as np
 
@@ -194,29 +182,10 @@ def measure_occlusion(
     weights = resample_weights(test_predictions["group"].to_numpy(), evaluation.seed)
     views = {"whole": test_predictions, **dict(iter(occluded_predictions.groupby("shown", sort=False)))}
     rows = [
-        {"run": operating_point["run"], "shown": name, **_measure_condition(table, operating_point, weights)}
+        {"run": operating_point["run"], "shown": name, **measure_condition(table, operating_point, weights)}
         for name, table in views.items()
     ]
     return pd.DataFrame(rows).round(4)
-
-
-def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
-    """Show one test image in each view, and above it what the network makes of all of them.
-
-    Args:
-        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
-        occlusion_table: From `measure_occlusion`.
-        data_source: Printed below the pictures.
-    """
-    from chest_xray.reporting.style import new_figure, show_image
-
-    figure, axes = new_figure(data_source, columns=3, width=8.2, height=3.7)
-    rows = occlusion_table.to_dict("records")
-    figure.suptitle(f"What is left to see, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
-    for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
-        auc = f"AUC {row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
-        show_image(place, pixels, f"{SHOWN[row['shown']]}\n{auc}\naccuracy {row['accuracy']:.3f}")
-    return figure
 
 
 def predict_altered_test(model: Model, altered_test_images: Array, altered_test: DataFrame) -> DataFrame:
@@ -249,79 +218,31 @@ def measure_robustness(
             "run": operating_point["run"],
             "kind": kind,
             "strength": strength,
-            **_measure_condition(part, operating_point, weights),
+            **measure_condition(part, operating_point, weights),
         }
         for (kind, strength), part in conditions
     ]
     return pd.DataFrame(rows).round(4)
 
 
-def _measure_condition(predictions: DataFrame, operating_point: dict[str, Any], weights: Array) -> dict[str, Any]:
-    """Lay out what is measured of the same images in one condition.
+def draw_checks(
+    occluded_examples: Array, occlusion_table: DataFrame, robustness_table: DataFrame, data_source: str
+) -> dict[str, Figure]:
+    """Draw what the network makes of covered and of corrupted test images.
 
     Args:
-        predictions: `label`, `logit` and `probability` of each image.
-        operating_point: Its `threshold`.
-        weights: How often each image counts in each resample, from `chest_xray.metrics.bootstrap.resample_weights`.
-
-    Returns:
-        `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.
-    """
-    import numpy as np
-
-    label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
-    whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
-    found = metrics_at(predictions, operating_point["threshold"])
-    figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
-    figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
-    names = {"value": "", "low": "_low", "high": "_high"}
-    columns = {f"{name}{end}": figure[key] for name, figure in figures.items() for key, end in names.items()}
-    return {"n": len(predictions), "threshold": found["threshold"], **columns}
-
-
-def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
-    """Show accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
-
-    Args:
+        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
+        occlusion_table: From `measure_occlusion`.
         robustness_table: From `measure_robustness`.
-        data_source: Printed below the plots.
+        data_source: Printed below each figure.
 
     Returns:
-        A panel a kind, alteration growing to the right, bars for the 95% intervals.
+        The figures by name.
     """
-    from chest_xray.reporting.style import label_axes, new_figure
-
-    is_unaltered = robustness_table["kind"] == UNALTERED
-    altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
-    num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
-    figure, axes = new_figure(data_source, columns=NUM_COLUMNS, rows=num_rows, width=8.2, height=1 + 2.2 * num_rows)
-    floor = min(0.5, robustness_table[["accuracy_low", "auc_low"]].min().min()) - 0.02
-    for place in axes.flat:
-        place.set_visible(False)
-    for place, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
-        place.set_visible(True)
-        _draw_kind(place, rows, unaltered)
-        label_axes(place, str(kind), (AXIS[str(kind)], ""))
-        place.set_ylim(floor, 1.02)
-        place.tick_params(labelsize=8, labelleft=place.get_subplotspec().is_first_col())
-        place.xaxis.label.set_size(8)
-    title = f"Test images taken again, {unaltered['run']}: n = {unaltered['n']} each, 95% intervals"
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, title=title, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
-    return figure
-
-
-def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
-    from chest_xray.reporting.style import BLUE, ORANGE
-
-    steps = range(len(rows))
-    accuracy = f"accuracy at {unaltered['threshold']:.3f}"
-    for name, label, colour, marker in (("accuracy", accuracy, BLUE, "o"), ("auc", "AUC", ORANGE, "s")):
-        ends = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
-        place.axhline(unaltered[name], color=colour, linestyle=":", linewidth=1, label=f"{label.split()[0]}, unaltered")
-        place.errorbar(steps, rows[name], ends, marker=marker, markersize=4, color=colour, elinewidth=1, label=label)
-    place.set_xticks(list(steps), [f"{strength:g}" for strength in rows["strength"]])
-    place.margins(x=0.15)
+    return {
+        "occlusion_figure": draw_occlusion(occluded_examples, occlusion_table, data_source),
+        "robustness_figure": draw_robustness(robustness_table, data_source),
+    }
 
 
 def find_scrutiny(

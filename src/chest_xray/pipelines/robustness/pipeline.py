@@ -22,7 +22,7 @@ def create_pipeline(run: str) -> Pipeline:
             Node(
                 nodes.draw_gallery,
                 ["model", "prepared_images", "gallery_cases", "params:data_source"],
-                ["false_negatives", "false_positives", "typical_decisions"],
+                "gallery_figures",
                 name="draw_gallery",
             ),
             Node(
@@ -44,12 +44,6 @@ def create_pipeline(run: str) -> Pipeline:
                 name="measure_occlusion",
             ),
             Node(
-                nodes.draw_occlusion,
-                ["occluded_examples", "occlusion_table", "params:data_source"],
-                "occlusion_figure",
-                name="draw_occlusion",
-            ),
-            Node(
                 nodes.predict_altered_test,
                 ["model", "altered_test_images", "altered_test"],
                 "altered_predictions",
@@ -62,10 +56,10 @@ def create_pipeline(run: str) -> Pipeline:
                 name="measure_robustness",
             ),
             Node(
-                nodes.draw_robustness,
-                ["robustness_table", "params:data_source"],
-                "robustness_figure",
-                name="draw_robustness",
+                nodes.draw_checks,
+                ["occluded_examples", "occlusion_table", "robustness_table", "params:data_source"],
+                "robustness_figures",
+                name="draw_checks",
             ),
             Node(
                 nodes.find_scrutiny,

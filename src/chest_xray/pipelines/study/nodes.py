@@ -1,11 +1,26 @@
-"""Arms of augmentation, each trained from several seeds: what each run decides, put together, and what may be said."""
+"""All nodes of the study: decisions of every run, and the arms compared."""
 
 from typing import Any
 
 from chest_xray.core.options import InputError
-from chest_xray.core.types import DataFrame
-from chest_xray.pipelines.study import conclusions
+from chest_xray.core.types import DataFrame, Figure
+from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.comparison import (
+    METRICS,
+)
+from chest_xray.metrics.study import (
+    REFERENCE,
+    count_disagreements,
+    estimate_difference,
+    resample_arms,
+    split_by_arm_and_seed,
+    summarise_seeds,
+)
+from chest_xray.metrics.summary import Evaluation
+from chest_xray.reporting import comparison_findings as findings
+from chest_xray.reporting.comparison_figures import draw_arms
 from chest_xray.reporting.i18n import Language, render
+from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 
 
 def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:
@@ -66,8 +81,54 @@ def write_study(study: dict[str, Any], data_source: str, language: Language) -> 
         Markdown.
     """
     sections = {
-        "answer": list(conclusions.answer(study)),
-        "in_numbers": list(conclusions.in_numbers(study)),
-        "study_method": list(conclusions.how_compared(study)),
+        "answer": list(findings.summarise_arms(study)),
+        "in_numbers": list(findings.list_arm_differences(study)),
+        "study_method": list(findings.describe_study(study)),
     }
     return render("study_title", sections, {"data_source": data_source}, language.root)
+
+
+def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[str, Any]:
+    """Estimate by how much each arm differs from none, and by how much seeds differ.
+
+    Args:
+        study_predictions: From `join_runs`.
+        evaluation: Seed of the bootstrap.
+
+    Returns:
+        `num_images`, `num_healthy`, `num_diseased`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: of each
+        arm and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: of each arm but none and
+        each metric `value`, the mean over seeds, with `low`, `high` (95%) and `standard_error` over patients and the
+        `smallest` difference that so many patients show; `by_seed` and `deviation`; and `both`: low, high and smallest
+        over patients and seeds. `mcnemar`: of each arm but none and each seed what
+        `chest_xray.metrics.comparison.compare_decisions` gives, against none of the same seed.
+    """
+    runs = split_by_arm_and_seed(study_predictions)
+    sample = next(iter(runs[REFERENCE].values()))
+    label, groups = sample["label"].to_numpy(), sample["group"].to_numpy()
+    values = resample_arms(runs, resample_weights(groups, evaluation.seed))
+    others = [arm for arm in runs if arm != REFERENCE]
+    num_groups = int(sample["group"].nunique())
+    return {
+        **{"num_images": len(label), "num_healthy": int((label == 0).sum()), "num_diseased": int((label == 1).sum())},
+        **{"num_groups": num_groups, "seeds": [int(seed) for seed in runs[REFERENCE]]},
+        "steps": {"fewest": int(study_predictions["steps"].min()), "most": int(study_predictions["steps"].max())},
+        "arms": {arm: {name: summarise_seeds(each[:, 0]) for name, each in values[arm].items()} for arm in runs},
+        "differences": {
+            arm: {
+                name: estimate_difference(values[arm][name] - values[REFERENCE][name], num_groups) for name in METRICS
+            }
+            for arm in others
+        },
+        "mcnemar": {arm: count_disagreements(label, runs[REFERENCE], runs[arm]) for arm in others},
+    }
+
+
+def tabulate_study(study: dict[str, Any]) -> tuple[DataFrame, DataFrame]:
+    """Lay out the arms with their differences, and every run; see `chest_xray.reporting.tables`."""
+    return tabulate_arms(study), tabulate_runs(study)
+
+
+def draw_study(study: dict[str, Any], data_source: str) -> Figure:
+    """Draw the difference of each arm; see `chest_xray.reporting.comparison_figures`."""
+    return draw_arms(study, data_source)

@@ -4,11 +4,12 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
+from chest_xray.metrics.study import REFERENCE
 from chest_xray.pipelines import evaluation, modeling
-from chest_xray.pipelines.study import comparing, drawing, nodes, tables
+from chest_xray.pipelines.study import nodes
 
 # Every arm and seed is a run of its own, `study_{arm}_{seed}`, with its settings in conf/base/parameters_study.yml.
-ARMS = (comparing.REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
+ARMS = (REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
 SEEDS = (1, 2, 3)
 
 
@@ -50,10 +51,9 @@ def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipelin
     return Pipeline(
         [
             Node(nodes.join_runs, decisions, "study_predictions", name="join_runs"),
-            Node(comparing.compare_arms, ["study_predictions", "params:evaluation"], "study", name="compare_arms"),
-            Node(tables.tabulate_arms, "study", "study_table", name="tabulate_arms"),
-            Node(tables.tabulate_runs, "study", "study_runs", name="tabulate_runs"),
-            Node(drawing.draw_arms, ["study", "params:data_source"], "study_figure", name="draw_arms"),
+            Node(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study", name="compare_arms"),
+            Node(nodes.tabulate_study, "study", ["study_table", "study_runs"], name="tabulate_study"),
+            Node(nodes.draw_study, ["study", "params:data_source"], "study_figure", name="draw_study"),
             Node(
                 nodes.write_study,
                 ["study", "params:data_source", "params:language"],

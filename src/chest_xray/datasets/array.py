@@ -1,0 +1,139 @@
+"""An array on a local disk that is read by memory map, with its fingerprint and a digest of its bytes."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b, file_digest
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+from pydantic import BaseModel, ValidationError
+
+from chest_xray.core.arrays import StoredArray, StoredArrays
+from chest_xray.core.files import atomic_path, replace_text
+from chest_xray.core.types import Array
+
+logger = logging.getLogger(__name__)
+
+
+class About(BaseModel):
+    """What is known of the file beside it."""
+
+    fingerprint: str
+    digest: str
+    failures: list[tuple[int, str]]
+
+
+class ArrayDataset(AbstractDataset[StoredArray, Any]):
+    """Saves a computed array; loads its values.
+
+    Args:
+        filepath: A local path that ends in `.npy`; a file of the same name with `.json` after it lies beside.
+        metadata: For plugins such as Kedro-Viz.
+
+    Raises:
+        DatasetError: `filepath` is no local path: what is read by memory map cannot be remote.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        self._path = _require_local(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Array:
+        """Return the values, uint8, memory-mapped, read-only.
+
+        Raises:
+            DatasetError: The array is damaged.
+        """
+        import numpy as np
+
+        try:
+            return np.load(self._path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(
+                f"{self._path} is damaged ({error}); expected an array as it was written. Run "
+                "`kedro run --pipelines=data_processing`, which makes it anew."
+            ) from error
+
+    def save(self, data: StoredArray) -> None:
+        """Write the array whole or not at all, unless it is the one that lies there."""
+        import numpy as np
+
+        if isinstance(data.values, np.memmap) and Path(str(data.values.filename)) == self._path.absolute():
+            return
+        with atomic_path(str(self._path)) as path, path.open("wb") as file:
+            np.save(file, data.values, allow_pickle=False)
+        about = About(fingerprint=data.fingerprint, digest=_digest(self._path), failures=data.failures)
+        replace_text(_about(self._path), about.model_dump_json())
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
+
+
+class StoredArraysDataset(AbstractDataset[NoReturn, StoredArrays]):
+    """Hands nodes what earlier runs have computed, so that they need not compute it again.
+
+    Args:
+        folder: Where the arrays of `ArrayDataset` lie, each under the name of its dataset.
+        metadata: For plugins such as Kedro-Viz.
+    """
+
+    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
+        self._folder = _require_local(folder)
+        self.metadata = metadata
+
+    def load(self) -> StoredArrays:
+        """Return the arrays by name; each is read, and its digest checked, when it is asked for."""
+        return _Stored(self._folder)
+
+    def save(self, data: NoReturn) -> NoReturn:
+        """Refuse: the arrays are saved by their own datasets."""
+        raise DatasetError(f"received {type(data).__name__} to save, but {type(self).__name__} is read-only.")
+
+    def _describe(self) -> dict[str, Any]:
+        return {"folder": str(self._folder)}
+
+
+class _Stored(Mapping[str, StoredArray]):
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> StoredArray:
+        import numpy as np
+
+        path = self._folder / f"{name}.npy"
+        try:
+            about = About.model_validate_json(_about(path).read_bytes())
+            if about.digest != _digest(path):
+                raise ValueError("its bytes are not those that were written")
+            values = np.load(path.absolute(), mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            raise KeyError(name) from None
+        except (OSError, ValueError, EOFError, ValidationError) as error:
+            logger.warning("%s is damaged and is made anew: %s", path, error)
+            raise KeyError(name) from error
+        return StoredArray(values, about.fingerprint, about.failures)
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.stem for path in sorted(self._folder.glob("*.npy")))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _about(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, blake2b).hexdigest()
+
+
+def _require_local(path: str) -> Path:
+    if "://" in path:
+        raise DatasetError(f"received {path!r}; expected a local path, which can be memory-mapped.")
+    return Path(path)

@@ -1,0 +1,102 @@
+"""Describe every file of the image folders by a row of the index, or by the reason why it has none."""
+
+import logging
+import warnings
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chest_xray.core.arrays import NUM_THREADS
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import DataFrame
+from chest_xray.images.kermany import CLASSES, parse_name
+from chest_xray.images.validation import read_header, tell_misplaced
+
+logger = logging.getLogger(__name__)
+BLOCK = 256  # files a task: a task for each would cost more than reading its header.
+REFUSED = ["path", "reason", "detail"]
+UNCOUNTED = ("junk",)  # Expected in any folder that was unpacked by hand.
+
+
+class Integrity(Options):
+    """Which files are refused, and how many before the run stops."""
+
+    max_megabytes: Annotated[float, Field(gt=0)]
+    max_megapixels: Annotated[float, Field(gt=0, le=1000)]
+    max_refused_files: Annotated[int, Field(ge=0)]
+
+
+def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integrity) -> DataFrame:
+    """Return the images that were not refused; see the nodes `keep_readable` and `keep_decodable`."""
+    counted = refused_files[~refused_files["reason"].isin(UNCOUNTED)]
+    if len(refused_files):
+        logger.warning("set aside: %s", _summarise(refused_files))
+    if len(counted) > integrity.max_refused_files:
+        raise InputError(
+            f"{len(counted)} files are set aside ({_summarise(counted)}); at most {integrity.max_refused_files} are "
+            "tolerated. Mend or remove them (unreadable_files.csv in 02_intermediate lists all), "
+            "or raise integrity.max_refused_files."
+        )
+    accepted = images[~images["path"].isin(refused_files["path"])].reset_index(drop=True)
+    _require_both_classes(accepted, refused_files)
+    return accepted
+
+
+def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, Any]]:
+    """Read size and mode from the header of each file, or why it is refused; in threads."""
+    from itertools import chain
+
+    from tqdm.contrib.concurrent import thread_map
+
+    def read(path: str, size: int, problem: str) -> dict[str, Any]:
+        if problem:
+            return {"reason": problem, "detail": "cannot be opened for reading"}
+        if size > integrity.max_megabytes * 1e6:
+            detail = f"{size / 1e6:,.0f} MB; files of at most {integrity.max_megabytes:g} MB are opened"
+            return {"reason": "too large", "detail": detail}
+        return tell_misplaced(path) or read_header(path, integrity.max_megapixels)
+
+    def read_block(start: int) -> list[dict[str, Any]]:
+        rows = files.iloc[start : start + BLOCK]
+        facts = zip(rows["path"], rows["bytes"], rows["problem"], strict=True)
+        return [read(path, size, problem) for path, size, problem in facts]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's doubts about single files; what matters becomes a reason.
+        starts, show = range(0, len(files), BLOCK), {"unit": "image", "unit_scale": BLOCK, "disable": None}
+        return list(chain(*thread_map(read_block, starts, max_workers=NUM_THREADS, desc="Indexing", **show)))
+
+
+def describe_images(images: DataFrame) -> DataFrame:
+    """Add label, patient and aetiology, which path and name tell."""
+    import pandas as pd
+
+    labels = images["path"].str.rsplit("/", n=2).str[-2].str.upper().map({name: i for i, name in enumerate(CLASSES)})
+    names = pd.DataFrame(
+        [parse_name(path) for path in images["path"]], index=images.index, columns=["group", "aetiology"]
+    )
+    columns = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode"]
+    index = images.assign(label=labels).join(names).reset_index(drop=True)[columns]
+    return index.astype({"label": "int8", "width": "int32", "height": "int32"})
+
+
+def _summarise(refused_files: DataFrame) -> str:
+    """Count by reason, with the first names of each."""
+    parts = []
+    for reason, rows in refused_files.groupby("reason"):
+        names = ", ".join(repr(path.rsplit("/", 1)[-1]) for path in rows["path"].iloc[:3])
+        parts.append(f"{len(rows)} {reason} ({names}{', ...' if len(rows) > 3 else ''})")
+    return "; ".join(parts)
+
+
+def _require_both_classes(images: DataFrame, refused_files: DataFrame) -> None:
+    for split in ("train", "test"):
+        for label, name in enumerate(CLASSES):
+            if not ((images["split"] == split) & (images["label"] == label)).any():
+                found = images.loc[images["split"] == split, "label"].map(dict(enumerate(CLASSES))).value_counts()
+                counts = ", ".join(f"{number} of {each}" for each, number in found.items()) or "none at all"
+                raise InputError(
+                    f"no readable image of class {name} in the {split} split: found {counts}, set aside "
+                    f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
+                    f"Put the missing folder in place, or name another folder with --params data_root=DIR."
+                )

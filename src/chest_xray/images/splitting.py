@@ -1,0 +1,117 @@
+"""Who trains, who validates, who tests: whole patients, every aetiology in its share, and no leak."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import Array, DataFrame, Series
+
+SUBSETS = ("train", "validation", "test")
+
+
+class HoldOut(Options):
+    """How many of the train patients validate, and which."""
+
+    share: Annotated[float, Field(ge=0.05, le=0.5)]
+    max_group_images: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
+    """Draw validation patients from train in each class and aetiology; return the subset of every image."""
+    import numpy as np
+
+    train = image_index[image_index["split"] == "train"]
+    train = train.assign(patient=_join_duplicates(train, duplicates))
+    strata = train.groupby("patient").agg(
+        label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size")
+    )
+    rng = np.random.default_rng(hold_out.seed)
+    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in strata.groupby(["label", "aetiology"])]
+    held_out = train.index[train["patient"].isin(np.concatenate(drawn))]
+    subset = image_index["split"].copy()
+    subset[held_out] = "validation"
+    return subset
+
+
+def _draw_patients(stratum: DataFrame, rng: Any, hold_out: HoldOut) -> Array:
+    """Draw patients of one class and aetiology in random order until their images reach the share."""
+    small = stratum[stratum["images"] <= hold_out.max_group_images]
+    if not len(small) or len(stratum) < 2:
+        raise InputError(
+            f"cannot hold out {hold_out.share:.0%} of class {stratum['label'].iloc[0]}, aetiology "
+            f"{stratum['aetiology'].iloc[0]!r}: train has {len(stratum)} patients of it, {len(small)} with at most "
+            f"{hold_out.max_group_images} images; expected two or more. Add images, or raise hold_out.max_group_images."
+        )
+    drawn = small.iloc[rng.permutation(len(small))]
+    num = int((drawn["images"].cumsum() <= hold_out.share * stratum["images"].sum()).sum())
+    return drawn.index.to_numpy()[: max(num, 1)]
+
+
+def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
+    """Group of each image, where patients who share a picture count as one."""
+    import numpy as np
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    codes, names = images["group"].factorize(sort=True)
+    code_of = dict(zip(images["path"], codes, strict=True))
+    exact = duplicates[duplicates["kind"] == "exact"]
+    exact = exact[exact["first"].isin(code_of) & exact["second"].isin(code_of)]
+    links = (exact["first"].map(code_of).to_numpy(int), exact["second"].map(code_of).to_numpy(int))
+    graph = coo_array((np.ones(len(exact)), links), shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    return pd.Series(component[codes], index=images.index)
+
+
+def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
+    """Return the subset of every image as the user's table has it.
+
+    Raises:
+        InputError: The table does not fit the index.
+    """
+    given = own_split.assign(key=_short_path(own_split["path"])).set_index("key")["subset"]
+    strange = sorted(set(given) - set(SUBSETS))
+    if strange:
+        raise InputError(f"received the subsets {', '.join(map(repr, strange))}; expected {', '.join(SUBSETS)}.")
+    twice = given.index[given.index.duplicated()]
+    if len(twice):
+        raise InputError(
+            f"the split table names {len(twice)} images more than once; first: {twice[0]}. Keep one row each."
+        )
+    subset = _short_path(image_index["path"]).map(given)
+    if subset.isna().any():
+        raise InputError(
+            f"the split table has no row for {subset.isna().sum()} of {len(subset)} images; first: "
+            f"{image_index.loc[subset.isna(), 'path'].iloc[0]}. Expected a column `path` that ends in "
+            "train/NORMAL/name.jpeg, and a column `subset`."
+        )
+    return subset
+
+
+def _short_path(paths: Series) -> Series:
+    """Split, class and name: what stays when a data set moves to another folder."""
+    return paths.str.rsplit("/", n=3).str[-3:].str.join("/")
+
+
+def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
+    """Raise InputError where a patient or a picture is in more than one subset."""
+    subsets = image_split.groupby("group")["subset"].nunique()
+    torn = subsets.index[subsets > 1]
+    if len(torn):
+        raise InputError(
+            f"{len(torn)} patients are in more than one of train, validation and test: {', '.join(torn[:5])}. "
+            "A network knows them before it is tested. Move all images of a patient to one side, in the folders or in "
+            "the split table."
+        )
+    side = image_split.set_index("path")["subset"]
+    exact = duplicates[duplicates["kind"] == "exact"]
+    across = exact[exact["first"].map(side) != exact["second"].map(side)]
+    if len(across):
+        first = across.iloc[0]
+        raise InputError(
+            f"{len(across)} pictures are in more than one of train, validation and test: {first['first']} and "
+            f"{first['second']} are the same. Remove one of each pair."
+        )

@@ -1,0 +1,140 @@
+"""The curves of a run with their 95% bands: how far each point of them would move with other patients.
+
+Bands are pointwise and vertical, over resampled patients: at each place on the horizontal axis they hold the middle 95%
+of what the resamples show there (Macskassy, Provost and Rosset 2005, on ROC bands).
+"""
+
+from collections.abc import Iterator
+
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.metrics.bootstrap import resample_weights
+
+NUM_PLACES = 201  # where a band is computed; between them it is straight
+NUM_CUTS = 401  # thresholds at which sensitivity and specificity are drawn
+ROUNDING = 1e-9
+
+
+def trace(predictions: DataFrame, seed: int) -> DataFrame:
+    """Give the ROC and the precision-recall curve.
+
+    Args:
+        predictions: `label`, `probability` and `group` of each image; both classes occur.
+        seed: Of the bootstrap.
+
+    Returns:
+        One row a vertex: `curve`, "roc" or "precision_recall"; `x`, 1 - specificity or the sensitivity; `value`, the
+        sensitivity or the precision; and `low` and `high`, the band; all in [0, 1].
+    """
+    import numpy as np
+    import pandas as pd
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
+    label, score = predictions["label"], predictions["probability"]
+    false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
+    precision, recall, _ = (each[::-1] for each in precision_recall_curve(label, score))
+    until = int(np.argmax(recall == 1)) + 1  # Laxer thresholds find nobody more.
+    called = _called_in_resamples(predictions, seed)
+    tables = []
+    for name, x, value, resampled in (
+        ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*called)),
+        ("precision_recall", recall[:until], precision[:until], _precision_in_resamples(*called)),
+    ):
+        bounds = np.percentile(resampled, [2.5, 97.5], axis=0)
+        low, high = (np.interp(x, _places(), bound) for bound in bounds)
+        tables.append(pd.DataFrame({"curve": name, "x": x, "value": value, "low": low, "high": high}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _places() -> Array:
+    import numpy as np
+
+    return np.linspace(0, 1, NUM_PLACES)
+
+
+def _called_in_resamples(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
+    """Weight of the healthy and of the diseased that are called PNEUMONIA, from the strictest threshold to the laxest.
+
+    Both of shape (resamples, distinct scores + 1). Resamples that lack a class are left out.
+    """
+    import numpy as np
+
+    order = np.argsort(-predictions["probability"].to_numpy(), kind="stable")
+    label, score = (predictions[name].to_numpy()[order] for name in ("label", "probability"))
+    weights = resample_weights(predictions["group"].to_numpy(), seed)[:, order]
+    last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
+    healthy, diseased = (
+        np.pad(np.cumsum(weights * (label == each), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for each in (0, 1)
+    )
+    both = (healthy[:, -1] > 0) & (diseased[:, -1] > 0)
+    return healthy[both], diseased[both]
+
+
+def _first_reaching(shares: Array, more: float) -> Array:
+    """The column at which each row, from 0 to 1 and never falling, reaches or passes each place plus a little more."""
+    import numpy as np
+
+    rows = 2 * np.arange(len(shares))[:, None]  # Rows two apart follow each other as one rising sequence.
+    found = np.searchsorted((shares + rows).ravel(), (_places() + rows + more).ravel())
+    return found.reshape(len(shares), NUM_PLACES) - np.arange(len(shares))[:, None] * shares.shape[1]
+
+
+def _roc_in_resamples(healthy: Array, diseased: Array) -> Array:
+    """Sensitivity at each place of 1 - specificity, straight between vertices, the upper one where the curve rises."""
+    import numpy as np
+
+    x, y = healthy / healthy[:, -1:], diseased / diseased[:, -1:]
+    after = np.minimum(_first_reaching(x, ROUNDING), x.shape[1] - 1)
+    (x0, x1), (y0, y1) = ([np.take_along_axis(each, at, axis=1) for at in (after - 1, after)] for each in (x, y))
+    part = np.divide(_places() - x0, x1 - x0, out=np.ones_like(x0), where=x1 > x0)
+    return y0 + np.clip(part, 0, 1) * (y1 - y0)
+
+
+def _precision_in_resamples(healthy: Array, diseased: Array) -> Array:
+    """Precision at the strictest threshold that has each sensitivity.
+
+    Between two of them no straight line holds (Davis and Goadrich 2006).
+    """
+    import numpy as np
+
+    at = np.maximum(_first_reaching(diseased / diseased[:, -1:], -ROUNDING), 1)
+    true, false = (np.take_along_axis(each, at, axis=1) for each in (diseased, healthy))
+    return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
+
+
+def trace_thresholds(predictions: DataFrame, cuts: Array, seed: int) -> DataFrame:
+    """Give sensitivity and specificity at each of many thresholds.
+
+    Args:
+        predictions: `label`, `logit` and `group` of each image; both classes occur.
+        cuts: Rising logits, shape (thresholds,); an image is called PNEUMONIA at this logit or above.
+        seed: Of the bootstrap.
+
+    Returns:
+        One row a curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the logit; `value`, and `low` and
+        `high`, the band, in [0, 1].
+    """
+    import numpy as np
+    import pandas as pd
+
+    tables = []
+    for name, called, whole in _called_by_patient(predictions, cuts):
+        right = called if name == "sensitivity" else whole[:, None] - called
+        weights = resample_weights(np.arange(len(whole)), seed)
+        weights = weights[weights @ whole > 0]  # without those that lack the class
+        low, high = np.percentile((weights @ right) / (weights @ whole)[:, None], [2.5, 97.5], axis=0)
+        shares = {"value": right.sum(axis=0) / whole.sum(), "low": low, "high": high}
+        tables.append(pd.DataFrame({"curve": name, "x": cuts, **shares}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _called_by_patient(predictions: DataFrame, cuts: Array) -> Iterator[tuple[str, Array, Array]]:
+    """How many images of each patient are called PNEUMONIA, (patients, thresholds), of how many, (patients,)."""
+    import numpy as np
+
+    names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)
+    passed = np.searchsorted(cuts, predictions["logit"].to_numpy(), side="right")
+    for label, name in ((1, "sensitivity"), (0, "specificity")):
+        chosen = predictions["label"].to_numpy() == label
+        counts = np.zeros((len(names), len(cuts) + 1))
+        np.add.at(counts, (patient[chosen], passed[chosen]), 1)
+        yield name, counts[:, ::-1].cumsum(axis=1)[:, -2::-1], counts.sum(axis=1)

@@ -1,0 +1,96 @@
+"""Figures of the data set: examples, and what the headers of the files tell."""
+
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+from chest_xray.core.types import DataFrame, Figure
+from chest_xray.images.audit import select_class
+from chest_xray.images.decoding import read_pixels
+from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.metadata_baseline import FEATURES, orient, read_feature, sweep_thresholds
+
+
+def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:
+    """Show two healthy and two diseased pairs of lungs side by side, in their own proportions.
+
+    Args:
+        image_index: One row an image.
+        data_source: Printed below the pictures.
+
+    Returns:
+        Four pictures: of each class, the train images of median width, from two patients.
+    """
+    from chest_xray.reporting.style import PAGE_WIDTH, new_figure, show_image
+
+    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=7)
+    for place in axes.flat:
+        place.set_axis_off()  # where a class has one patient alone
+    for label, name in enumerate(CLASSES):
+        rows = image_index[(image_index["split"] == "train") & (image_index["label"] == label)]
+        rows = rows.drop_duplicates("group").sort_values(["width", "path"])
+        middle = max(len(rows) // 2 - 1, 0)
+        chosen: Iterable[Any] = rows.iloc[middle : middle + 2].itertuples()
+        for column, row in enumerate(chosen):
+            scale = min(1.0, 480 / row.width)
+            pixels = read_pixels(row.path, round(row.width * scale), round(row.height * scale))
+            title = name if row.aetiology in ("none", "unknown") else f"{name} ({row.aetiology})"
+            show_image(axes[label, column], pixels, f"{title}\n{row.group}, {row.width} x {row.height} px")
+    return figure
+
+
+def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
+    """Show how width, height, aspect and file size differ between splits and classes.
+
+    Args:
+        image_index: One row an image.
+        data_source: Printed below.
+
+    Returns:
+        One plot a feature: the cumulative share of images for each split and class.
+    """
+    import numpy as np
+
+    from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
+
+    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
+    for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
+        for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
+            values = np.sort(read_feature(select_class(image_index, split, label), feature))
+            style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
+            place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}: n = {len(values):,}", **style)
+        place.locator_params(axis="x", nbins=6)  # so that long numbers stand apart
+        label_axes(place, feature, [unit, "share of images up to here"])
+    head_figure(figure, "What the header of a file tells, before a pixel is read")
+    return figure
+
+
+def draw_header_rule(image_index: DataFrame, header_rule: dict[str, Any], data_source: str) -> Figure:
+    """Show how each feature alone ranks the test images.
+
+    Args:
+        image_index: One row an image.
+        header_rule: What `fit_header_rule` gives.
+        data_source: Printed below.
+
+    Returns:
+        One ROC curve a feature, with the fitted threshold as a dot.
+    """
+    from chest_xray.reporting.style import GREY, add_legend, label_axes, new_figure
+
+    figure, axes = new_figure(data_source, width=6.4, height=6.2)
+    test = image_index[image_index["split"] == "test"]
+    labels = test["label"].to_numpy()
+    for feature, rule in header_rule.items():
+        sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), labels)
+        scores = rule["test"]
+        (line,) = axes.plot(1 - specificity, sensitivity, label=f"{feature}: AUC {scores['auc']:.3f}")
+        look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
+        axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", **look)
+    axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
+    axes.plot([], [], "o", color=GREY, label="threshold fitted on train")
+    axes.set_aspect("equal")
+    add_legend(axes, loc="lower right")
+    title = f"Pneumonia told from the header alone: n = {len(test)} test images"
+    label_axes(axes, title, ["1 - specificity", "sensitivity"])
+    return figure

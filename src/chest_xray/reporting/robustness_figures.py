@@ -1,0 +1,85 @@
+"""Figures of the robustness checks."""
+
+from typing import Any
+
+from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.reporting.robustness_findings import (
+    UNALTERED,
+)
+
+SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
+NUM_COLUMNS = 4  # panels beside each other
+AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.reacquire`.
+    "blur": "standard deviation, px of 256",
+    "noise": "standard deviation, of 0 to 1",
+    "contrast": "share lost",
+    "gamma": "logarithm of the exponent",
+    "jpeg": "quality",
+    "tilt": "degrees",
+    "crop": "share of either side cut off",
+    "collimation": "share of one side cut off",
+}
+
+
+def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
+    """Show one test image in each view, and above it what the network makes of all of them.
+
+    Args:
+        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
+        occlusion_table: From `measure_occlusion`.
+        data_source: Printed below the pictures.
+    """
+    from chest_xray.reporting.style import new_figure, show_image
+
+    figure, axes = new_figure(data_source, columns=3, width=8.2, height=3.7)
+    rows = occlusion_table.to_dict("records")
+    figure.suptitle(f"What is left to see, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
+    for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
+        auc = f"AUC {row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
+        show_image(place, pixels, f"{SHOWN[row['shown']]}\n{auc}\naccuracy {row['accuracy']:.3f}")
+    return figure
+
+
+def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
+    """Show accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
+
+    Args:
+        robustness_table: From `measure_robustness`.
+        data_source: Printed below the plots.
+
+    Returns:
+        A panel a kind, alteration growing to the right, bars for the 95% intervals.
+    """
+    from chest_xray.reporting.style import label_axes, new_figure
+
+    is_unaltered = robustness_table["kind"] == UNALTERED
+    altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
+    num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
+    figure, axes = new_figure(data_source, columns=NUM_COLUMNS, rows=num_rows, width=8.2, height=1 + 2.2 * num_rows)
+    floor = min(0.5, robustness_table[["accuracy_low", "auc_low"]].min().min()) - 0.02
+    for place in axes.flat:
+        place.set_visible(False)
+    for place, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
+        place.set_visible(True)
+        _draw_kind(place, rows, unaltered)
+        label_axes(place, str(kind), (AXIS[str(kind)], ""))
+        place.set_ylim(floor, 1.02)
+        place.tick_params(labelsize=8, labelleft=place.get_subplotspec().is_first_col())
+        place.xaxis.label.set_size(8)
+    title = f"Test images taken again, {unaltered['run']}: n = {unaltered['n']} each, 95% intervals"
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title=title, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
+    from chest_xray.reporting.style import BLUE, ORANGE
+
+    steps = range(len(rows))
+    accuracy = f"accuracy at {unaltered['threshold']:.3f}"
+    for name, label, colour, marker in (("accuracy", accuracy, BLUE, "o"), ("auc", "AUC", ORANGE, "s")):
+        ends = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
+        place.axhline(unaltered[name], color=colour, linestyle=":", linewidth=1, label=f"{label.split()[0]}, unaltered")
+        place.errorbar(steps, rows[name], ends, marker=marker, markersize=4, color=colour, elinewidth=1, label=label)
+    place.set_xticks(list(steps), [f"{strength:g}" for strength in rows["strength"]])
+    place.margins(x=0.15)

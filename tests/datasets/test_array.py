@@ -1,0 +1,141 @@
+"""An array is stored whole, read by memory map, and made anew where it is damaged."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+
+from chest_xray.core.arrays import StoredArray
+from chest_xray.datasets import ArrayDataset, StoredArraysDataset
+
+VALUES = np.arange(600, dtype=np.uint8).reshape(50, 4, 3)
+ARRAY = StoredArray(VALUES, "a1", [(7, "row 7 is damaged")])
+
+
+def open_array(folder: Path) -> ArrayDataset:
+    return ArrayDataset(filepath=str(folder / "pictures.npy"))
+
+
+def read_stored(folder: Path) -> StoredArray | None:
+    return StoredArraysDataset(folder=str(folder)).load().get("pictures")
+
+
+def test_values_come_back_as_a_read_only_map(tmp_path: Path) -> None:
+    assert not open_array(tmp_path).exists()
+    open_array(tmp_path).save(ARRAY)
+    array = open_array(tmp_path).load()
+    assert open_array(tmp_path).exists()
+    assert isinstance(array, np.memmap)
+    assert not array.flags.writeable
+    np.testing.assert_array_equal(array, VALUES)
+
+
+def test_what_is_stored_comes_with_its_fingerprint_and_failures(tmp_path: Path) -> None:
+    assert read_stored(tmp_path) is None
+    open_array(tmp_path).save(ARRAY)
+    stored = read_stored(tmp_path)
+    assert stored is not None
+    assert (stored.fingerprint, stored.failures) == ("a1", [(7, "row 7 is damaged")])
+    np.testing.assert_array_equal(stored.values, VALUES)
+    assert list(StoredArraysDataset(folder=str(tmp_path)).load()) == ["pictures"]
+
+
+def test_a_stored_array_that_is_saved_again_is_not_written(tmp_path: Path) -> None:
+    open_array(tmp_path).save(ARRAY)
+    before = (tmp_path / "pictures.npy").stat()
+    stored = read_stored(tmp_path)
+    assert stored is not None
+    open_array(tmp_path).save(stored)
+    after = (tmp_path / "pictures.npy").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+
+
+def test_whoever_has_the_old_array_open_goes_on_reading_it(tmp_path: Path) -> None:
+    open_array(tmp_path).save(ARRAY)
+    old = open_array(tmp_path).load()
+    open_array(tmp_path).save(StoredArray(255 - VALUES, "b2"))
+    np.testing.assert_array_equal(old, VALUES)
+    np.testing.assert_array_equal(open_array(tmp_path).load(), 255 - VALUES)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["pictures.npy", "pictures.npy.json"]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "no facts", "facts", "fingerprint"])
+def test_a_damaged_array_is_not_handed_out_as_stored(
+    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_array(tmp_path).save(ARRAY)
+    path, facts = tmp_path / "pictures.npy", tmp_path / "pictures.npy.json"
+    data = path.read_bytes()
+    if damage == "no facts":
+        facts.unlink()
+    elif damage == "facts":
+        facts.write_text("{")
+    elif damage == "fingerprint":
+        facts.write_text(json.dumps(json.loads(facts.read_text()) | {"fingerprint": None}))
+    else:
+        path.write_bytes({"truncated": data[:-7], "empty": b"", "flipped": data[:-5] + b"\xaa" + data[-4:]}[damage])
+    if damage in ("truncated", "empty"):
+        with pytest.raises(DatasetError, match=r"pictures\.npy is damaged .* `kedro run --pipelines=data_processing`"):
+            open_array(tmp_path).load()
+    assert read_stored(tmp_path) is None
+    assert ("is damaged and is made anew" in caplog.text) == (damage != "no facts")
+
+
+def test_a_remote_path_is_refused() -> None:
+    with pytest.raises(DatasetError, match=r"received 's3://bucket/a.npy'; expected a local path"):
+        ArrayDataset(filepath="s3://bucket/a.npy")
+
+
+def test_stored_arrays_are_read_only(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="received int to save, but StoredArraysDataset is read-only"):
+        StoredArraysDataset(folder=str(tmp_path)).save(1)  # type: ignore[arg-type]
+
+
+WRITER = """
+import sys, numpy
+from chest_xray.core.arrays import compute_rows
+from chest_xray.core.options import InputError
+from chest_xray.datasets import ArrayDataset, StoredArraysDataset
+
+def compute(row):
+    if row % 97 == 5:
+        raise InputError(f"row {row} is damaged")
+    return numpy.random.default_rng(row).integers(0, 256, (64, 64), numpy.uint8)
+
+print("ready", flush=True)
+stored = StoredArraysDataset(folder=sys.argv[1]).load().get("pictures")
+array = compute_rows("Testing", "a1", (3000, 64, 64), compute, stored)
+ArrayDataset(filepath=f"{sys.argv[1]}/pictures.npy").save(array)
+"""
+
+
+def write_undisturbed(folder: Path) -> None:
+    subprocess.run([sys.executable, "-c", WRITER, str(folder)], check=True, capture_output=True)
+
+
+def write_and_kill(folder: Path, delay: float) -> bool:
+    """Kill the writer some seconds after it has begun; true if it was still at it."""
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=-1, stderr=-3) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        os.kill(writer.pid, signal.SIGKILL)
+        return writer.wait() == -signal.SIGKILL
+
+
+def test_killed_at_random_moments_the_array_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    write_undisturbed(tmp_path / "undisturbed")
+    rng, disturbed = random.Random(2018), tmp_path / "disturbed"
+    kills = [write_and_kill(disturbed, rng.uniform(0, 0.3)) for _ in range(5)]
+    assert any(kills)
+    write_undisturbed(disturbed)
+    for name in ("pictures.npy", "pictures.npy.json"):
+        assert (disturbed / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
