@@ -36,6 +36,7 @@ lint: .venv/installed  ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify --keep-id $(filter-out notebooks/xray_nn.ipynb,$(wildcard notebooks/*.ipynb))
 
 viz: .venv/installed  ## Show the pipelines in a browser (KEDRO_ENV=demo for those of the demo)

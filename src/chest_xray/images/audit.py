@@ -6,7 +6,7 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.metadata_baseline import FEATURES, read_feature
+from chest_xray.images.index import FEATURES, read_feature
 
 
 class Audit(Options):

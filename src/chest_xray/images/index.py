@@ -8,7 +8,7 @@ from pydantic import Field
 
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import CLASSES, parse_name
 from chest_xray.images.validation import read_header, tell_misplaced
 
@@ -100,3 +100,21 @@ def _require_both_classes(images: DataFrame, refused_files: DataFrame) -> None:
                     f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
                     f"Put the missing folder in place, or name another folder with --params data_root=DIR."
                 )
+
+
+FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
+
+
+def read_feature(images: DataFrame, feature: str) -> Array:
+    """Give one feature of the header of each image.
+
+    Args:
+        images: One row an image.
+        feature: "width", "height" (pixels), "aspect" (width / height) or "bytes".
+
+    Returns:
+        float64 of shape (images,).
+    """
+    if feature == "aspect":
+        return (images["width"] / images["height"]).to_numpy(float)
+    return images[feature].to_numpy(float)

@@ -6,23 +6,6 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count, rate
 from chest_xray.metrics.summary import measure_ranking
 
-FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
-
-
-def read_feature(images: DataFrame, feature: str) -> Array:
-    """Give one feature of the header of each image.
-
-    Args:
-        images: One row an image.
-        feature: "width", "height" (pixels), "aspect" (width / height) or "bytes".
-
-    Returns:
-        float64 of shape (images,).
-    """
-    if feature == "aspect":
-        return (images["width"] / images["height"]).to_numpy(float)
-    return images[feature].to_numpy(float)
-
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
     """The value and direction of highest balanced accuracy (Youden 1950): accuracy would follow the class shares."""

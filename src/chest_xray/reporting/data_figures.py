@@ -7,8 +7,9 @@ from typing import Any
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.images.audit import select_class
 from chest_xray.images.decoding import read_pixels
+from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.metadata_baseline import FEATURES, orient, read_feature, sweep_thresholds
+from chest_xray.metrics.metadata_baseline import orient, sweep_thresholds
 
 
 def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:

@@ -17,11 +17,19 @@ from chest_xray.images.corruptions import (
 )
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.duplicates import DIGEST_BYTES, Duplicates, find_close_pairs
-from chest_xray.images.index import REFUSED, Integrity, describe_images, drop_refused, read_file_facts
+from chest_xray.images.index import (
+    FEATURES,
+    REFUSED,
+    Integrity,
+    describe_images,
+    drop_refused,
+    read_feature,
+    read_file_facts,
+)
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.splitting import HoldOut, apply_own_split, draw_validation, require_no_leaks
-from chest_xray.metrics.metadata_baseline import FEATURES, find_best_threshold, read_feature, score_threshold
+from chest_xray.metrics.metadata_baseline import find_best_threshold, score_threshold
 from chest_xray.reporting import data_figures as figures
 
 

@@ -4,9 +4,10 @@ import logging
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.images.index import read_feature
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.curves import NUM_CUTS, trace, trace_thresholds
-from chest_xray.metrics.metadata_baseline import COMPARED, RANKING, best_on_train, measure_rule, read_feature
+from chest_xray.metrics.metadata_baseline import COMPARED, RANKING, best_on_train, measure_rule
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_THRESHOLD,
