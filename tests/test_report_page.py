@@ -12,9 +12,9 @@ from axe_core_python.selenium import Axe
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
-from chest_xray.pipelines.report.contents import Report
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.report_contents import Report
 from tests.browser import open_browser, read_log
 from tests.pipelines.report.inputs import make_evidence, make_png, make_run_evidence
 

@@ -29,9 +29,6 @@ PASSED_IN_MEMORY = {
     *(
         "undecodable_rows",
         "{run}.occluded_examples",
-        "{run}.found_scrutiny",
-        "{run}.found_conclusions",
-        "found_comparison",
         "evidence",
         "{run}.evidence",
         "described_model",

@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.report.contents import read_options
-from chest_xray.pipelines.report.protocol import describe_data, describe_protocol
-from chest_xray.pipelines.report.verdict import judge
 from chest_xray.reporting import comparison_findings, conclusions, robustness_findings
 from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
+from chest_xray.reporting.report_contents import read_options
+from chest_xray.reporting.report_findings import describe_data, describe_protocol, judge
 from tests.builders import (
     NONE,
     interval,

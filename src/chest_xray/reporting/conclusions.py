@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.core.types import DataFrame
 from chest_xray.reporting.evidence import (
     STRATUM_FIGURES,
     above,
@@ -195,3 +196,32 @@ def _about_training(training: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("try_regularisation", {"train": train, "validation": validation})
     if training["best_was_last"]:
         yield Finding("try_longer", {})
+
+
+def find_conclusions(
+    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
+) -> dict[str, list[Finding]]:
+    """Find what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
+
+    Args:
+        metrics: From `compute_metrics`.
+        history: One row an epoch; the kept one says how training went.
+        header_metrics: From `measure_header_rule`: how far the header goes without a look at a pixel.
+
+    Returns:
+        From the key of a heading to what stands below it.
+    """
+    kept = history[history["kept"]].iloc[0]
+    training = {
+        "train_accuracy": float(kept["accuracy"]),
+        "validation_accuracy": float(kept["val_accuracy"]),
+        "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
+    }
+    return {
+        "how_well": list(how_well(metrics, header_metrics)),
+        "what_an_answer_is_worth": list(what_an_answer_is_worth(metrics)),
+        "what_a_probability_is_worth": list(what_a_probability_is_worth(metrics)),
+        "where_it_fails": list(where_it_fails(metrics)),
+        "validation_and_test": list(validation_and_test(metrics)),
+        "what_to_try": list(what_to_try(metrics, training)),
+    }

@@ -45,3 +45,23 @@ def find_about_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
 def figure(row: Any, name: str) -> dict[str, float]:
     """Give a metric of a table's row as `value`, `low`, `high` and `n` (images)."""
     return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}
+
+
+def find_scrutiny(
+    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+) -> dict[str, list[Finding]]:
+    """Find what the numbers say of where the network looks, and of how much alteration it bears.
+
+    Args:
+        map_sanity: From `check_maps`.
+        occlusion_table: One row a view, from `measure_occlusion`.
+        robustness_table: One row a kind and strength, from `measure_robustness`.
+
+    Returns:
+        From the key of a heading to what stands below it.
+    """
+    return {
+        "maps": list(find_about_maps(map_sanity)),
+        "occlusion": list(find_about_occlusion(occlusion_table)),
+        "robustness": list(find_about_robustness(robustness_table)),
+    }

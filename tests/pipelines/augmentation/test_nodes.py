@@ -7,13 +7,16 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
-    find_comparison,
     pair_predictions,
     tabulate_comparison,
     write_comparison,
 )
 from chest_xray.reporting.comparison_figures import draw_paired_differences
-from chest_xray.reporting.comparison_findings import describe_comparison, list_differences, summarise_effect
+from chest_xray.reporting.comparison_findings import (
+    describe_comparison,
+    list_differences,
+    summarise_effect,
+)
 from chest_xray.reporting.i18n import Language
 from tests.builders import (
     axes_of,
@@ -207,8 +210,7 @@ def test_equal_training_is_told_from_unequal() -> None:
 def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     comparison = compare_runs(make_pairs(), make_evaluation())
     first, second = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
-    found = find_comparison(comparison, first, second)
-    page = write_comparison(found, "phantoms", Language("en"))
+    page = write_comparison(comparison, first, second, "phantoms", Language("en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]

@@ -14,7 +14,6 @@ from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
     cross_check,
     evaluate_with_keras,
-    find_conclusions,
     measure_header_rule,
     predict_test,
     predict_validation,
@@ -214,8 +213,7 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
     header = measure_header_rule(test, make_header_rule(), metrics, make_evaluation())
     assert json.loads(json.dumps([metrics, header], allow_nan=False)) == [metrics, header]
-    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), header)
-    page = write_conclusions(found, metrics, "phantoms", Language(language))
+    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
     assert read_words(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
     table = lay_out_metrics(metrics, header)
@@ -224,8 +222,8 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
 
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
-    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
-    page = write_conclusions(found, metrics, "phantoms", Language("en"))
+    history, header = make_history([0.7, 0.5], kept=2), make_header_metrics()
+    page = write_conclusions(metrics, history, header, "phantoms", Language("en"))
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
@@ -234,14 +232,14 @@ def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     ]
     assert "On 5 test images of 5 patients the network is right on 60.0%" in page
     assert "The last epoch was the best one: train longer" in page
-    earlier = find_conclusions(metrics, make_history([0.5, 0.7], kept=1), make_header_metrics())
-    assert "train longer" not in write_conclusions(earlier, metrics, "phantoms", Language("en"))
+    earlier = make_history([0.5, 0.7], kept=1)
+    assert "train longer" not in write_conclusions(metrics, earlier, header, "phantoms", Language("en"))
 
 
 def test_the_conclusions_are_the_same_in_another_language() -> None:
     _, _, metrics = make_metrics()
-    found = find_conclusions(metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
-    english, russian = (write_conclusions(found, metrics, "phantoms", Language(name)) for name in ("en", "ru"))
+    found = (metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
+    english, russian = (write_conclusions(*found, "phantoms", Language(name)) for name in ("en", "ru"))
     marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
     assert marks[0] == marks[1]
     assert "На 5 тестовых снимках 5 пациентов сеть права в 60,0% случаев" in russian  # noqa: RUF001

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from chest_xray.core.types import DataFrame
-from chest_xray.pipelines.report import contents
+from chest_xray.reporting import report_contents as contents
 from tests.builders import (
     TITLE,
     interval,

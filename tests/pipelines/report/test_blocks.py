@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chest_xray.pipelines.report import layouts
-from chest_xray.pipelines.report.blocks import EMPTY, LARGE, make_figure, make_table, write_cell
-from chest_xray.pipelines.report.nodes import read_page_words
-from chest_xray.reporting.i18n import Language, read_words
+from chest_xray.reporting import report_contents as layouts
+from chest_xray.reporting.i18n import read_words
+from chest_xray.reporting.report_blocks import EMPTY, LARGE, make_figure, make_table, write_cell
+from chest_xray.reporting.report_page import read_page_words
 from tests.pipelines.report.inputs import TABLES, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
@@ -75,7 +75,7 @@ def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
 
 
 def test_reasons_are_given_in_the_language() -> None:
-    words = read_page_words(Language("ru"))
+    words = read_page_words("ru")
     table = make_table(layouts.list_figures(make_metrics_table()), "metrics_table", "", words)
     assert table.rows[2][-1] == RUSSIAN["missing"]["precision"]
 

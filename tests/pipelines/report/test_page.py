@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.report import contents
 from chest_xray.pipelines.report.nodes import gather_evidence, write_report
+from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_words
 from tests.builders import interval, make_header_metrics, make_run_metrics, sure
 from tests.pipelines.report.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chest_xray.pipelines.report.verdict import judge, judge_augmentation
 from chest_xray.reporting.i18n import Finding
+from chest_xray.reporting.report_findings import judge, judge_augmentation
 from tests.builders import interval, make_header_metrics, make_run_metrics
 
 BEATEN = make_header_metrics(interval(0.01, 0.05, 0.1))

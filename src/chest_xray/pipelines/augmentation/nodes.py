@@ -10,9 +10,9 @@ from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, smal
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
-from chest_xray.reporting import comparison_findings as findings
 from chest_xray.reporting.comparison_figures import draw_paired_differences
-from chest_xray.reporting.i18n import Finding, Language, render
+from chest_xray.reporting.comparison_findings import find_comparison
+from chest_xray.reporting.i18n import Language, render
 
 
 def pair_predictions(
@@ -105,42 +105,27 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
     return pd.DataFrame(rows).round(4)
 
 
-def find_comparison(
-    comparison: dict[str, Any], baseline_history: DataFrame, augmented_history: DataFrame
-) -> dict[str, list[Finding]]:
-    """Find whether augmentation helped, as far as the numbers tell.
+def write_comparison(
+    comparison: dict[str, Any],
+    baseline_history: DataFrame,
+    augmented_history: DataFrame,
+    data_source: str,
+    language: Language,
+) -> str:
+    """Write whether augmentation helped, by how much, and how it was compared.
 
     Args:
         comparison: From `compare_runs`.
         baseline_history: One row an epoch of the run without augmentation.
-        augmented_history: The same of the run with it.
-
-    Returns:
-        From the key of a heading to what stands below it.
-    """
-    steps = {}
-    for run, history in zip(RUNS, (baseline_history, augmented_history), strict=True):
-        steps[f"{run}_steps"] = int(history["steps"].max())
-        steps[f"{run}_kept"] = int(history.loc[history["kept"], "steps"].iloc[0])
-    return {
-        "answer": [findings.summarise_effect(comparison["metrics"])],
-        "in_numbers": list(findings.list_differences(comparison)),
-        "how_compared": list(findings.describe_comparison(steps)),
-    }
-
-
-def write_comparison(found_comparison: dict[str, list[Finding]], data_source: str, language: Language) -> str:
-    """Write what was found as a page.
-
-    Args:
-        found_comparison: From `find_comparison`.
+        augmented_history: Of the run with it.
         data_source: Stands on the page.
         language: Of the page.
 
     Returns:
         Markdown.
     """
-    return render("comparison_title", found_comparison, {"data_source": data_source}, language.root)
+    found = find_comparison(comparison, baseline_history, augmented_history)
+    return render("comparison_title", found, {"data_source": data_source}, language.root)
 
 
 def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:

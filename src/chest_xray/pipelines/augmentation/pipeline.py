@@ -56,14 +56,8 @@ def _create_comparison() -> Pipeline:
                 name="draw_comparison",
             ),
             Node(
-                nodes.find_comparison,
-                ["comparison", "baseline_history", "augmented_history"],
-                "found_comparison",
-                name="find_comparison",
-            ),
-            Node(
                 nodes.write_comparison,
-                ["found_comparison", "params:data_source", "params:language"],
+                ["comparison", "baseline_history", "augmented_history", "params:data_source", "params:language"],
                 "comparison_conclusions",
                 name="write_comparison",
             ),

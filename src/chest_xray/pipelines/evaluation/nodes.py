@@ -25,9 +25,9 @@ from chest_xray.models.calibration import add_calibrated
 from chest_xray.models.inference import score_images
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.models.keras_evaluation import AGREEMENT, add_decision_outputs
-from chest_xray.reporting import conclusions
 from chest_xray.reporting import evaluation_figures as figures
-from chest_xray.reporting.i18n import Finding, Language, render
+from chest_xray.reporting.conclusions import find_conclusions
+from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.tables import lay_out_metrics
 
 logger = logging.getLogger(__name__)
@@ -108,51 +108,23 @@ def compute_metrics(
     return found
 
 
-def find_conclusions(
-    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
-) -> dict[str, list[Finding]]:
-    """Find what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
+def write_conclusions(
+    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any], data_source: str, language: Language
+) -> str:
+    """Write what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
 
     Args:
-        metrics: From `compute_metrics`.
+        metrics: From `compute_metrics`; the run's title stands on the page.
         history: One row an epoch; the kept one says how training went.
         header_metrics: From `measure_header_rule`: how far the header goes without a look at a pixel.
-
-    Returns:
-        From the key of a heading to what stands below it.
-    """
-    kept = history[history["kept"]].iloc[0]
-    training = {
-        "train_accuracy": float(kept["accuracy"]),
-        "validation_accuracy": float(kept["val_accuracy"]),
-        "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
-    }
-    return {
-        "how_well": list(conclusions.how_well(metrics, header_metrics)),
-        "what_an_answer_is_worth": list(conclusions.what_an_answer_is_worth(metrics)),
-        "what_a_probability_is_worth": list(conclusions.what_a_probability_is_worth(metrics)),
-        "where_it_fails": list(conclusions.where_it_fails(metrics)),
-        "validation_and_test": list(conclusions.validation_and_test(metrics)),
-        "what_to_try": list(conclusions.what_to_try(metrics, training)),
-    }
-
-
-def write_conclusions(
-    found_conclusions: dict[str, list[Finding]], metrics: dict[str, Any], data_source: str, language: Language
-) -> str:
-    """Write what was found as a page.
-
-    Args:
-        found_conclusions: From `find_conclusions`.
-        metrics: Of the run; its title stands on the page.
         data_source: Stands on the page.
         language: Of the page.
 
     Returns:
         Markdown.
     """
-    about = {"data_source": data_source, "run": metrics["run"]}
-    return render("conclusions_title", found_conclusions, about, language.root)
+    found = find_conclusions(metrics, history, header_metrics)
+    return render("conclusions_title", found, {"data_source": data_source, "run": metrics["run"]}, language.root)
 
 
 def trace_curves(

@@ -65,14 +65,8 @@ def create_pipeline(run: str) -> Pipeline:
                 name="draw_figures",
             ),
             Node(
-                nodes.find_conclusions,
-                ["metrics", "history", "header_metrics"],
-                "found_conclusions",
-                name="find_conclusions",
-            ),
-            Node(
                 nodes.write_conclusions,
-                ["found_conclusions", "metrics", "params:data_source", "params:language"],
+                ["metrics", "history", "header_metrics", "params:data_source", "params:language"],
                 "conclusions",
                 name="write_conclusions",
             ),

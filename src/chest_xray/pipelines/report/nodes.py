@@ -3,9 +3,10 @@
 from typing import Any
 
 from chest_xray.core.types import Model
-from chest_xray.pipelines.report import card, contents
-from chest_xray.pipelines.report.page import make_sections
-from chest_xray.reporting.i18n import Language, read_words, say_given
+from chest_xray.reporting import report_contents as contents
+from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.model_card import write_card
+from chest_xray.reporting.report_page import read_page_words, render_report
 
 
 def gather_evidence(**shown: Any) -> dict[str, Any]:
@@ -34,24 +35,9 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
     Returns:
         HTML in one piece: it asks no other file and no other machine for anything.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    words = read_page_words(language)
     read = contents.read_options
-    templates = Environment(
-        loader=PackageLoader("chest_xray.pipelines.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return templates.get_template("report.html.j2").render(
-        sections=make_sections(read(evidence), {name: read(run) for name, run in runs.items()}, words),
-        language=language.root,
-        words=words["page"],
-        data_source=say_given(evidence["params_data_source"], words),
-        synthetic=report.synthetic,
-        run_record=evidence["run_record"],
+    return render_report(
+        read(evidence), {name: read(run) for name, run in runs.items()}, report.synthetic, language.root
     )
 
 
@@ -77,12 +63,5 @@ def describe_model(model: Model) -> dict[str, Any]:
 def write_model_card(
     evidence: dict[str, Any], run: dict[str, Any], described_model: dict[str, Any], language: Language
 ) -> str:
-    """Write the model card of one run; see `chest_xray.pipelines.report.card.write_card`."""
-    return card.write_card(contents.read_options(evidence), run, described_model, read_page_words(language))
-
-
-def read_page_words(language: Language) -> dict[str, Any]:
-    """Read the words of a language, with those in which tables give reasons among what cells may hold."""
-    words, english = read_words(language.root), read_words("en")
-    reasons = {reason: words["missing"][name] for name, reason in english["missing"].items()}
-    return words | {"cells": words["cells"] | reasons}
+    """Write the model card of one run; see `chest_xray.reporting.model_write_card`."""
+    return write_card(contents.read_options(evidence), run, described_model, read_page_words(language.root))

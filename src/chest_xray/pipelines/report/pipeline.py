@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.metrics.comparison import RUNS
-from chest_xray.pipelines.report import contents, nodes
+from chest_xray.pipelines.report import nodes
+from chest_xray.reporting import report_contents as contents
 
 
 def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
@@ -22,13 +23,13 @@ def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
 
 
 def _gather_run(run: str) -> Pipeline:
-    inputs = {name: name for name in contents.names_of_a_run()} | {"params_run": "params:run"}
+    inputs = {name: name for name in contents.list_run_datasets()} | {"params_run": "params:run"}
     gather = Node(nodes.gather_evidence, inputs, "evidence", name="gather_evidence")
     return Pipeline([gather], namespace=run, parameters={"run": run})
 
 
 def _gather_shared() -> Pipeline:
-    shown = {name: name for name in contents.names()}
+    shown = {name: name for name in contents.list_shared_datasets()}
     options = {f"params_{name}": f"params:{name}" for name in contents.PARAMETERS}
     histories = {f"{run}_history": f"{run}.history" for run in RUNS}
     source = {"run_record": "run_record", "params_data_source": "params:data_source"}

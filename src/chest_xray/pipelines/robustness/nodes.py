@@ -16,13 +16,9 @@ from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
 from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
-from chest_xray.reporting.i18n import Finding, Language, render
+from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.robustness_figures import draw_occlusion, draw_robustness
-from chest_xray.reporting.robustness_findings import (
-    find_about_maps,
-    find_about_occlusion,
-    find_about_robustness,
-)
+from chest_xray.reporting.robustness_findings import find_scrutiny
 
 
 class Gallery(Options):
@@ -245,39 +241,24 @@ def draw_checks(
     }
 
 
-def find_scrutiny(
-    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
-) -> dict[str, list[Finding]]:
-    """Find what the numbers say of where the network looks, and of how much alteration it bears.
+def write_scrutiny(
+    map_sanity: dict[str, Any],
+    occlusion_table: DataFrame,
+    robustness_table: DataFrame,
+    data_source: str,
+    language: Language,
+) -> str:
+    """Write where the network looks, and how much alteration it tolerates.
 
     Args:
         map_sanity: From `check_maps`.
-        occlusion_table: One row a view, from `measure_occlusion`.
+        occlusion_table: One row a view, from `measure_occlusion`; the run's title stands on the page.
         robustness_table: One row a kind and strength, from `measure_robustness`.
-
-    Returns:
-        From the key of a heading to what stands below it.
-    """
-    return {
-        "maps": list(find_about_maps(map_sanity)),
-        "occlusion": list(find_about_occlusion(occlusion_table)),
-        "robustness": list(find_about_robustness(robustness_table)),
-    }
-
-
-def write_scrutiny(
-    found_scrutiny: dict[str, list[Finding]], operating_point: dict[str, Any], data_source: str, language: Language
-) -> str:
-    """Write what was found as a page.
-
-    Args:
-        found_scrutiny: From `find_scrutiny`.
-        operating_point: Of the run; its title stands on the page.
         data_source: Stands on the page.
         language: Of the page.
 
     Returns:
         Markdown.
     """
-    about = {"data_source": data_source, "run": operating_point["run"]}
-    return render("scrutiny_title", found_scrutiny, about, language.root)
+    about = {"data_source": data_source, "run": occlusion_table["run"].iloc[0]}
+    return render("scrutiny_title", find_scrutiny(map_sanity, occlusion_table, robustness_table), about, language.root)

@@ -62,14 +62,8 @@ def create_pipeline(run: str) -> Pipeline:
                 name="draw_checks",
             ),
             Node(
-                nodes.find_scrutiny,
-                ["map_sanity", "occlusion_table", "robustness_table"],
-                "found_scrutiny",
-                name="find_scrutiny",
-            ),
-            Node(
                 nodes.write_scrutiny,
-                ["found_scrutiny", "operating_point", "params:data_source", "params:language"],
+                ["map_sanity", "occlusion_table", "robustness_table", "params:data_source", "params:language"],
                 "scrutiny",
                 name="write_scrutiny",
             ),

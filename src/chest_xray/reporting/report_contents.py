@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from chest_xray.core.options import Options
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import DataFrame, Series
 from chest_xray.images.audit import Audit
 from chest_xray.images.corruptions import Shift
 from chest_xray.images.preprocessing import Preparation
@@ -15,7 +15,85 @@ from chest_xray.images.splitting import HoldOut
 from chest_xray.models.calibration import OperatingPointRule
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
-from chest_xray.pipelines.report import layouts
+
+SHOWN = ["metric", "point", "threshold"]
+
+
+def as_it_is(table: DataFrame) -> DataFrame:
+    """Leave a table as the catalog has it."""
+    return table
+
+
+def list_figures(metrics_table: DataFrame) -> DataFrame:
+    """Give one row a figure over all test images.
+
+    Args:
+        metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
+
+    Returns:
+        `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `header_rule`, `validation`,
+        and where it is needed `note`.
+    """
+    table = _of_test(metrics_table)
+    table = table[table["stratum"] == "all"].fillna({"note": ""})
+    gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
+    shown = table.assign(gap=gap)[[*SHOWN, "test", "validation", "gap", "header_rule", "note"]]
+    return shown if shown["note"].any() else shown.drop(columns="note")
+
+
+def list_strata(metrics_table: DataFrame) -> DataFrame:
+    """Give one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `header_rule`."""
+    table = _of_test(metrics_table)
+    table = table[table["stratum"] != "all"]
+    parts = table["stratum"].str.partition(" ")
+    return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "header_rule"]]
+
+
+def _of_test(metrics_table: DataFrame) -> DataFrame:
+    table = metrics_table[metrics_table["subset"] == "test"]
+    figures = _join(table, {name: name for name in ("value", "low", "high", "n")})
+    return table.assign(test=figures, point=table["point"].fillna(""))
+
+
+def list_conditions(shift_metrics: dict[str, Any]) -> DataFrame:
+    """Give one row a condition of validation under shift."""
+    import pandas as pd
+
+    return pd.DataFrame(shift_metrics["conditions"])
+
+
+def list_header_rules(header_rule: dict[str, Any]) -> DataFrame:
+    """Give one row a feature of the file's header: the rule, and its scores on test."""
+    import pandas as pd
+
+    rows = [
+        {"feature": feature, "direction": rule["direction"], "threshold": rule["threshold"], "unit": rule["unit"]}
+        | {name: rule["test"][name] for name in ("accuracy", "sensitivity", "specificity", "auc")}
+        for feature, rule in header_rule.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def join_intervals(table: DataFrame) -> DataFrame:
+    """Put each figure and its interval into one column.
+
+    Args:
+        table: Beside a column `x` those of its interval, `x_low` and `x_high`. A column `run` names the same run
+            throughout and is left out.
+    """
+    joined = table.drop(columns=["run"], errors="ignore")
+    for name in [each for each in table.columns if f"{each}_low" in table.columns]:
+        bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
+        joined = joined.assign(**{name: _join(table, bounds)}).drop(columns=[bounds["low"], bounds["high"]])
+    return joined
+
+
+def _join(table: DataFrame, columns: dict[str, str]) -> Series:
+    """Put columns into one, a dict a row."""
+    import pandas as pd
+
+    rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
+    return pd.Series(rows, index=table.index, dtype=object)
 
 
 class Report(Options):
@@ -36,26 +114,25 @@ class Grid(NamedTuple):
     """A table of the catalog, how it is laid out, whether a reader has to unfold it, and its key in the words."""
 
     name: str
-    lay_out: Callable[[Any], DataFrame] = layouts.as_it_is
+    lay_out: Callable[[Any], DataFrame] = as_it_is
     folded: bool = False
     key: str = ""  # the name, if nothing else is given
 
 
 Shown = Picture | Grid
-
 # Of each run, below its own heading; below a heading that rules know stands first what they found.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
-    "figures": (Grid("metrics_table", layouts.list_figures, folded=True), Picture("confusion_matrices")),
+    "figures": (Grid("metrics_table", list_figures, folded=True), Picture("confusion_matrices")),
     "ranking": (Picture("roc_curve"), Picture("precision_recall")),
     "probabilities": (Picture("reliability"),),
     "decisions": (Picture("thresholds"), Picture("scores")),
     "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
-    "subgroups": (Grid("metrics_table", layouts.list_strata, key="strata"),),
+    "subgroups": (Grid("metrics_table", list_strata, key="strata"),),
     "robustness": (
-        *(Picture("robustness_figure"), Grid("robustness_table", layouts.join_intervals, folded=True)),
-        Grid("shift_metrics", layouts.list_conditions, folded=True),
+        *(Picture("robustness_figure"), Grid("robustness_table", join_intervals, folded=True)),
+        Grid("shift_metrics", list_conditions, folded=True),
     ),
-    "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", layouts.join_intervals)),
+    "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", join_intervals)),
     "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
 }
 COMPARISON: tuple[Shown, ...] = (
@@ -66,12 +143,11 @@ DATA: tuple[Shown, ...] = (
     Grid("class_counts"),
     Picture("example_radiographs"),
     Picture("header_figure"),
-    Grid("header_rule", layouts.list_header_rules),
+    Grid("header_rule", list_header_rules),
     Picture("header_rule_figure"),
     Grid("header_table", folded=True),
     Grid("quarantine", folded=True),
 )
-
 # What the rules and the model card read, beside what is shown.
 READ_OF_A_RUN = ("metrics", "header_metrics", "history", "operating_point", "map_sanity")
 READ = ("audit", "comparison", "own_split")
@@ -100,23 +176,23 @@ def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name].model_validate(each) if name in options else each for name, each in evidence.items()}
 
 
-def limits_of(report: Report) -> str:
+def name_limits(report: Report) -> str:
     """Name the words that say what the figures are not good for."""
     return "limits_of_phantoms" if report.synthetic else "known_limits"
 
 
-def names_of_a_run() -> list[str]:
+def list_run_datasets() -> list[str]:
     """Name every dataset of a run that its part of the page is made from."""
     shown = (each.name for part in OF_A_RUN.values() for each in part)
     return list(dict.fromkeys([*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN)]))
 
 
-def names() -> list[str]:
+def list_shared_datasets() -> list[str]:
     """Name every dataset that belongs to no single run, and the page is made from."""
     return list(dict.fromkeys([*READ, *_stored((each.name for each in (*COMPARISON, *DATA)), FOLDERS)]))
 
 
-def _stored(names: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
+def _stored(list_shared_datasets: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
     """Name the dataset that holds each figure or table."""
-    for name in names:
+    for name in list_shared_datasets:
         yield next((folder for folder, held in folders.items() if name in held), name)

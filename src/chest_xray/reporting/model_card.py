@@ -8,10 +8,10 @@ from importlib import resources
 from typing import Any
 
 from chest_xray.images.kermany import CLASSES
-from chest_xray.pipelines.report import contents
-from chest_xray.pipelines.report.blocks import make_table, write_cell
-from chest_xray.pipelines.report.layouts import list_figures
+from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Finding, Name, say, say_given
+from chest_xray.reporting.report_blocks import make_table, write_cell
+from chest_xray.reporting.report_contents import list_figures
 
 # The hub's names of what is measured, and where it stands in the metrics at the chosen threshold.
 METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
@@ -48,7 +48,7 @@ def write_card(
         table=make_table(list_figures(run["metrics_table"]), "metrics_table", "", words),
         groups=_list_groups(run["metrics"], words),
         intended_use=list(words["intended_use"].values()),
-        limits=list(words[contents.limits_of(evidence["params_report"])].values()),
+        limits=list(words[contents.name_limits(evidence["params_report"])].values()),
     )
     return str(card)
 
