@@ -16,7 +16,7 @@ from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.report_contents import Report
 from tests.browser import open_browser, read_log
-from tests.pipelines.report.inputs import make_evidence, make_png, make_run_evidence
+from tests.reporting.inputs import make_evidence, make_png, make_run_evidence
 
 LANGUAGES = ("en", "ru")
 WIDTHS = (1280, 360)  # pixels of a desktop and of a small phone

@@ -26,7 +26,7 @@ from tests.builders import (
     make_study,
     sure,
 )
-from tests.pipelines.report.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
+from tests.reporting.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 from tests.reporting.test_robustness_findings import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)

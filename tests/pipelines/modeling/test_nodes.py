@@ -8,7 +8,7 @@ import numpy as np
 from chest_xray.models.network import join_networks, without_sigmoid
 from chest_xray.pipelines.modeling.nodes import ask_twice, build_model, predict_shifted_validation
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
-from tests.pipelines.modeling.toys import make_model, weights_differ
+from tests.models.toys import make_model, weights_differ
 
 
 def test_the_first_weights_come_from_the_seed() -> None:

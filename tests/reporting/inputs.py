@@ -22,7 +22,7 @@ from tests.builders import (
     make_run_metrics,
 )
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 HOSTILE = '<script>alert("x")</script>&<img src=//example.org/a.png>.jpeg'
 RECORD: dict[str, Any] = {
     **{"command": "kedro run --env=test", "session": "2026-11-24T10.00.00.000Z", "environment": "test"},

@@ -17,7 +17,7 @@ from chest_xray.models.network import build_network
 from chest_xray.pipelines.report.nodes import describe_model, write_model_card
 from chest_xray.reporting.i18n import Language
 from tests.builders import TINY_NETWORK, interval, make_point, make_run_metrics, sure
-from tests.pipelines.report.inputs import make_evidence, make_run_evidence
+from tests.reporting.inputs import make_evidence, make_run_evidence
 
 SIZE = {"width": 24, "height": 16, "geometry": "stretch"}
 

@@ -20,10 +20,10 @@ from chest_xray.models.training import TrainingSets, fingerprint_training
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT
-from tests.pipelines.modeling.toys import PREPARATION, make_model, make_sets, weights_differ
+from tests.models.toys import PREPARATION, make_model, make_sets, weights_differ
 
 EPOCHS = 8
-COMMAND = "import sys; from tests.pipelines.modeling.test_interruption import train; train(sys.argv[1])"
+COMMAND = "import sys; from tests.models.test_checkpointing import train; train(sys.argv[1])"
 
 
 def train(filepath: str) -> tuple[keras.Model, pd.DataFrame]:

@@ -14,7 +14,7 @@ from chest_xray.models.checkpointing import Checkpoint
 from chest_xray.models.training import TrainingState, compile_network
 from chest_xray.pipelines.modeling.nodes import train_model
 from tests.builders import make_training
-from tests.pipelines.modeling.toys import make_model, make_sets, weights_differ
+from tests.models.toys import make_model, make_sets, weights_differ
 
 
 def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> TrainingState:

@@ -16,7 +16,7 @@ from chest_xray.models.inference import score_images
 from chest_xray.models.training import Run, Training, TrainingSets, compile_network
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
-from tests.pipelines.modeling.toys import (
+from tests.models.toys import (
     COPIES,
     PREPARATION,
     TRAIN,

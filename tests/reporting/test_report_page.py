@@ -12,7 +12,7 @@ from chest_xray.pipelines.report.nodes import gather_evidence, write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_words
 from tests.builders import interval, make_header_metrics, make_run_metrics, sure
-from tests.pipelines.report.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
+from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
 REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
 PHANTOMS = contents.Report(synthetic=True, data_licence="MIT")

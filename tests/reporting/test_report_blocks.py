@@ -13,7 +13,7 @@ from chest_xray.reporting import report_contents as layouts
 from chest_xray.reporting.i18n import read_words
 from chest_xray.reporting.report_blocks import EMPTY, LARGE, make_figure, make_table, write_cell
 from chest_xray.reporting.report_page import read_page_words
-from tests.pipelines.report.inputs import TABLES, make_metrics_table, make_png
+from tests.reporting.inputs import TABLES, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
 
