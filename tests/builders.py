@@ -14,12 +14,12 @@ from chest_xray.core.types import Array
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.images.validation import Acceptance
+from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.network import Network, build_network
 from chest_xray.models.training import Run, Training
-from chest_xray.pipelines.export.nodes import fit_acceptance, write_contract
+from chest_xray.pipelines.export.nodes import fit_input_checks, write_contract
 
 TINY_NETWORK = Network(
     architecture="plain",
@@ -202,7 +202,7 @@ def make_stratum(name: str, by: str = "aspect", **figures: dict[str, Any]) -> di
     return {"by": by, "name": name, **counts, **counted({**plain, **figures}, 50)}
 
 
-def make_header_rule(accuracy: float = 0.5) -> dict[str, Any]:
+def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
     """Rules on four features of the header, the best of which on train, by height, is right on `accuracy` of test."""
     balance = {"width": (0.9, 0.5), "height": (0.7, 0.8), "aspect": (0.7, 0.7), "bytes": (0.4, 1.0)}
     return {
@@ -215,7 +215,7 @@ def make_header_rule(accuracy: float = 0.5) -> dict[str, Any]:
     }
 
 
-def make_header_metrics(
+def make_metadata_metrics(
     difference: dict[str, float] | None = None, strata: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
     """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
@@ -235,7 +235,7 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
         metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
-        "mcnemar": {"mended": 5, "broken": 1, "p": 14 / 64},
+        "mcnemar": {"corrected": 5, "regressed": 1, "p": 14 / 64},
     }
 
 
@@ -250,7 +250,7 @@ def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict
         over_both = {"low": both["low"], "high": both["high"], "smallest": 0.06}
         spread = {"standard_error": 0.011, "smallest": 0.03, "by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02}
         changes[name] = {**patients, **spread, "both": over_both}
-    pairs = [{"seed": seed, "mended": 3, "broken": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
+    pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "seeds": [1, 2, 3]},
         "steps": {"fewest": 80, "most": 80},
@@ -273,23 +273,23 @@ def make_packaged(
 
     keras.utils.set_random_seed(5)
     pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
-    acceptance, familiarity = fit_acceptance(pixels, split, make_acceptance())
-    acceptance["limits"]["max_distance"] = max_distance
+    input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance())
+    input_checks["limits"]["max_distance"] = max_distance
     point = make_point(threshold)
     point["calibration"]["bias"] = calibration_bias
-    contract = write_contract(split, Preparation(width=width, height=height), point, acceptance)
+    contract = write_contract(split, Preparation(width=width, height=height), point, input_checks)
     model = build_network((height, width), TINY_NETWORK)
-    PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, familiarity))
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, ood_detector))
     return path
 
 
-def make_acceptance(**changes: Any) -> Acceptance:
+def make_acceptance(**changes: Any) -> InputChecks:
     """Limits as they are in conf/base, but for what is given."""
     plain = {
         **{"max_megapixels": 200, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10},
         **{"side": 32, "components": 16, "refused_share": 0.01},
     }
-    return Acceptance.model_validate({**plain, **changes})
+    return InputChecks.model_validate({**plain, **changes})
 
 
 def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:

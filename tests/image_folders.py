@@ -10,9 +10,9 @@ from chest_xray.datasets import ArrayDataset, ImageFolderDataset, StoredArraysDa
 from chest_xray.images.index import Integrity
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import (
+    drop_undecodable,
+    drop_unreadable,
     index_images,
-    keep_decodable,
-    keep_readable,
     list_quarantine,
     prepare_images,
 )
@@ -34,11 +34,11 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     integrity = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
     indexed, unreadable = index_images(train, test, integrity)
-    readable = keep_readable(indexed, unreadable, integrity)
+    readable = drop_unreadable(indexed, unreadable, integrity)
     folder = root.parent / "prepared"
     pixels = ArrayDataset(filepath=str(folder / "prepared_images.npy"))
     stored = StoredArraysDataset(folder=str(folder)).load()
     prepared, undecodable = prepare_images(readable, Preparation(width=16, height=16), stored)
     pixels.save(prepared)
     quarantine = list_quarantine(readable, unreadable, undecodable)
-    return keep_decodable(readable, quarantine, integrity), quarantine, pixels.load()
+    return drop_undecodable(readable, quarantine, integrity), quarantine, pixels.load()

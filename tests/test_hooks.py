@@ -12,21 +12,23 @@ from kedro_datasets.json import JSONDataset
 
 from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
-from chest_xray.hooks import CheckInputs, ForgetCheckpoints, KeepApart, RecordRun
+from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.pipeline_registry import register_pipelines
 
 MADE_BY_DATA_PROCESSING = (
     "prepared_images",
     "image_split",
-    "shifted_validation",
-    "shifted_validation_images",
-    "altered_test",
-    "altered_test_images",
-    "header_rule",
-    "altered_test",
-    "altered_test_images",
+    "corrupted_validation",
+    "corrupted_validation_images",
+    "corrupted_test",
+    "corrupted_test_images",
+    "metadata_baseline",
+    "corrupted_test",
+    "corrupted_test_images",
 )
-MADE_BY_MODELING = tuple(f"baseline.{name}" for name in ("model", "operating_point", "history", "shifted_predictions"))
+MADE_BY_MODELING = tuple(
+    f"baseline.{name}" for name in ("model", "operating_point", "history", "corrupted_predictions")
+)
 MADE_BY_EVALUATION = ("baseline.test_predictions",)
 MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics"))
 
@@ -48,16 +50,26 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
 @pytest.mark.parametrize(
     ("pipeline", "existing", "missing", "makers"),
     [
-        ("modeling", (), "image_split, prepared_images, shifted_.*, shifted_validation_images do", ["data_processing"]),
+        (
+            "modeling",
+            (),
+            "corrupted_validation, .*, image_split, prepared_images do",
+            ["data_processing"],
+        ),
         ("modeling", MADE_BY_DATA_PROCESSING[1:], "prepared_images does", ["data_processing"]),
-        ("evaluation", MADE_BY_DATA_PROCESSING, "baseline.history, .* do", ["modeling"]),
-        ("evaluation", (), "altered_test, .*, image_split, prepared_images do", ["data_processing", "modeling"]),
+        ("evaluation", MADE_BY_DATA_PROCESSING, "baseline.corrupted_predictions, .* do", ["modeling"]),
+        (
+            "evaluation",
+            (),
+            "baseline.corrupted_predictions, .*, corrupted_test, .* do",
+            ["data_processing", "modeling"],
+        ),
         (
             *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.test_predictions does"),
             ["evaluation"],
         ),
         (
-            *("augmentation", (), "altered_test, .* do"),
+            *("augmentation", (), "baseline.history, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
         (
@@ -111,9 +123,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    told = (
-        f"^received the parameter '{name}', which nothing reads; expected one of acceptance, .*, unpacking.{suggestion}"
-    )
+    told = f"^received the parameter '{name}', which nothing reads; expected one of .*, validation_corruptions.{suggestion}"
     with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 
@@ -156,7 +166,7 @@ def test_any_other_error_keeps_its_traceback(
 def test_a_checkpoint_is_forgotten_after_the_last_output_of_its_training_and_no_sooner(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.npz"
     checkpoint.touch()
-    hook = ForgetCheckpoints()
+    hook = RemoveCheckpoints()
     hook.before_pipeline_run(DataCatalog({"any.checkpoint": CheckpointDataset(filepath=str(checkpoint))}))
     training = Node(lambda _: (1, 2), "any.checkpoint", ["any.model", "any.history"], name="train", namespace="any")
     hook.after_dataset_saved("any.model", training)
@@ -186,8 +196,8 @@ class Context:
         self.config_loader = {"globals": {"data_dir": "data"}}
 
 
-def start(project: Path) -> KeepApart:
-    hook = KeepApart()
+def start(project: Path) -> RunLock:
+    hook = RunLock()
     hook.after_context_created(Context(project, preparation={"width": 16}))
     return hook
 

@@ -41,7 +41,7 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
     [
         (
             [ENVIRONMENT, "--params=trainin.epochs=3"],
-            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of acceptance, audit",
+            "Error: received the parameter 'trainin.epochs', which nothing reads; expected one of audit, augmented",
         ),
         (
             [ENVIRONMENT, "--params=training.epocs=3,training.epochs=0"],

@@ -66,9 +66,9 @@ def declared_by_a_study(runs: tuple[str, ...]) -> set[str]:
     of_runs = {
         *("06_models/{run}/training_state.npz", "06_models/{run}/model.keras", "06_models/{run}/operating_point.json"),
         "06_models/{run}/trained_model.keras",
-        *("06_models/{run}/history.csv", "07_model_output/{run}/shifted_predictions.parquet"),
+        *("06_models/{run}/history.csv", "07_model_output/{run}/corrupted_predictions.parquet"),
         *("07_model_output/{run}/test_predictions.parquet", "08_reporting/{run}/learning_curves.png"),
-        "08_reporting/{run}/shift_metrics.json",
+        "08_reporting/{run}/corruption_metrics.json",
     }
     assert {f"data/test/{each}" for each in of_runs} <= made
     named = {f"data/test/{each}".replace("{run}", run) for each in of_runs for run in runs}
@@ -77,7 +77,13 @@ def declared_by_a_study(runs: tuple[str, ...]) -> set[str]:
 
 def declared_of_members() -> set[str]:
     """What the catalog names of a member of the ensemble: its training, its predictions and its figures."""
-    reports = ("learning_curves.png", "shift_metrics.json", "metrics.json", "metrics_table.csv", "header_metrics.json")
+    reports = (
+        "learning_curves.png",
+        "corruption_metrics.json",
+        "metrics.json",
+        "metrics_table.csv",
+        "metadata_metrics.json",
+    )
     folders = {
         "06_models": ("trained_model.keras", "model.keras", "operating_point.json", "history.csv"),
         "07_model_output": tuple(f"{name}_predictions.parquet" for name in ("shifted", "validation", "test")),
@@ -271,8 +277,8 @@ def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:
     assert split.columns.tolist() == names
 
 
-def test_the_header_rule_is_kept_for_later_reports(prepared_project: Path) -> None:
-    rules = json.loads((prepared_project / "data/test/08_reporting/header_rule.json").read_text())
+def test_the_metadata_baseline_is_kept_for_later_reports(prepared_project: Path) -> None:
+    rules = json.loads((prepared_project / "data/test/08_reporting/metadata_baseline.json").read_text())
     assert list(rules) == ["width", "height", "aspect", "bytes"]
     for rule in rules.values():
         assert {"threshold", "direction", "test"} <= set(rule)

@@ -62,7 +62,7 @@ class CheckInputs:
             )
 
 
-class KeepApart:
+class RunLock:
     """Lets one run at a time write into a data folder, and no run read what does not belong together.
 
     Runs that write nothing but predictions have a lock of their own, and run beside others.
@@ -189,7 +189,7 @@ class KeepApart:
         return Path(path)
 
 
-class ForgetCheckpoints:
+class RemoveCheckpoints:
     """Removes the checkpoint of a training once its model and history are saved, and no sooner."""
 
     @hook_impl

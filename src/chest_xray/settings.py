@@ -1,9 +1,9 @@
 """What differs from Kedro's defaults."""
 
-from chest_xray.hooks import CheckInputs, ForgetCheckpoints, KeepApart, RecordRun
+from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 
 # Kedro calls the last first: who keeps runs apart comes after the check of what there is.
-HOOKS = (KeepApart(), CheckInputs(), ForgetCheckpoints(), RecordRun())
+HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun())
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

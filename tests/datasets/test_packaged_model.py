@@ -32,7 +32,7 @@ def model() -> keras.Model:
     *others, kernel, bias = network.get_weights()
     logits = without_sigmoid(network).predict(IMAGES, verbose=0)
     network.set_weights([*others, kernel / logits.std(), (bias - logits.mean()) / logits.std()])
-    return join_networks([network], mirror=True)  # as the default run hands it on
+    return join_networks([network], flip_tta=True)  # as the default run hands it on
 
 
 def package(model: keras.Model, path: Path) -> Path:
@@ -55,7 +55,7 @@ def test_plain_keras_loads_the_file_in_safe_mode_and_the_contract_is_inside(mode
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         assert json.loads(archive.read("contract.json")) == CONTRACT
-        with archive.open("familiarity.npz") as file, np.load(file, allow_pickle=False) as arrays:
+        with archive.open("ood_detector.npz") as file, np.load(file, allow_pickle=False) as arrays:
             assert arrays["mean"].tolist() == [0, 1, 2]
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from chest_xray.core.types import Array
-from chest_xray.images.corruptions import KINDS, fit, reacquire, read_working_picture
+from chest_xray.images.corruptions import KINDS, corrupt, fit, read_working_picture
 
 
 def make_picture(height: int = 20, width: int = 30) -> Array:
@@ -16,7 +16,7 @@ def make_picture(height: int = 20, width: int = 30) -> Array:
 
 
 def take(kind: str, strength: float, picture: Array | None = None, seed: int = 1) -> Array:
-    return reacquire(make_picture() if picture is None else picture, kind, strength, np.random.default_rng(seed))
+    return corrupt(make_picture() if picture is None else picture, kind, strength, np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("kind", KINDS)

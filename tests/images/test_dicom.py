@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom import JPEG_2000, UnsupportedDicomError, read_dicom, read_stream_size, tell_dicom
+from chest_xray.images.dicom import JPEG_2000, UnsupportedDicomError, is_dicom, read_dicom, read_stream_size
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
 
@@ -210,8 +210,8 @@ def zlib_start(whole: bytes) -> bytes:
 
 
 def test_a_dicom_file_is_told_by_its_prefix() -> None:
-    assert tell_dicom(write(make_dataset(np.zeros((4, 4), np.uint8))))
-    assert not tell_dicom(b"DICM" + bytes(200))
+    assert is_dicom(write(make_dataset(np.zeros((4, 4), np.uint8))))
+    assert not is_dicom(b"DICM" + bytes(200))
 
 
 def test_twelve_bits_of_jpeg_extended_which_no_decoder_here_reads_are_refused_and_not_guessed() -> None:

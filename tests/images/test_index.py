@@ -17,7 +17,7 @@ from chest_xray.core.options import InputError
 from chest_xray.datasets import ImageFolderDataset
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import Integrity
-from chest_xray.pipelines.data_processing.nodes import index_images, keep_readable
+from chest_xray.pipelines.data_processing.nodes import drop_unreadable, index_images
 from tests.image_folders import draw_image_folders, process
 
 INTEGRITY = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=0)
@@ -188,7 +188,7 @@ def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     assert len(index) == 0
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
-        keep_readable(index, refused, INTEGRITY)
+        drop_unreadable(index, refused, INTEGRITY)
 
 
 def test_links_to_pipes_and_files_above_the_limit_are_refused_unread(tmp_path: Path) -> None:

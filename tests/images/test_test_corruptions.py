@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.images.corruptions import Robustness, fit, reacquire, read_working_picture
+from chest_xray.images.corruptions import Robustness, corrupt, fit, read_working_picture
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.pipelines.data_processing.nodes import list_altered_test, reacquire_test
+from chest_xray.pipelines.data_processing.nodes import corrupt_test, list_corrupted_test
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -44,28 +44,28 @@ def test_conditions_are_none_and_each_kind_at_each_strength_and_an_empty_list_le
 
 
 def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
-    table = list_altered_test(split, make_robustness())
+    table = list_corrupted_test(split, make_robustness())
     assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
-    assert set(table["subset"]) == {"altered_test"}
+    assert set(table["subset"]) == {"corrupted_test"}
     assert (table["label"][11], table["group"][11]) == (split["label"][3], split["group"][3])
 
 
 def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(split: pd.DataFrame) -> None:
-    table = list_altered_test(split, make_robustness())
-    pixels = reacquire_test(table, make_robustness(), Preparation(width=24, height=16), {}).values
+    table = list_corrupted_test(split, make_robustness())
+    pixels = corrupt_test(table, make_robustness(), Preparation(width=24, height=16), {}).values
     assert pixels.shape == (22, 16, 24)
     for row in range(22):
         picture = read_working_picture(table["path"][row])
-        again = reacquire(picture, *CONDITIONS[row % 11], np.random.default_rng([1, row // 11]))
+        again = corrupt(picture, *CONDITIONS[row % 11], np.random.default_rng([1, row // 11]))
         np.testing.assert_array_equal(pixels[row], fit(again, (24, 16), "stretch"))
 
 
 def test_another_seed_or_strength_is_other_pictures(split: pd.DataFrame) -> None:
     def fingerprint(**changes: Any) -> str:
         options = make_robustness(**changes)
-        table = list_altered_test(split, options)
-        return reacquire_test(table, options, Preparation(width=24, height=16), {}).fingerprint
+        table = list_corrupted_test(split, options)
+        return corrupt_test(table, options, Preparation(width=24, height=16), {}).fingerprint
 
     assert fingerprint() == fingerprint()
     assert len({fingerprint(), fingerprint(seed=2), fingerprint(jpeg=[50, 6])}) == 3

@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from chest_xray.images.validation import read_header, tell_misplaced
+from chest_xray.images.validation import find_misplacement, read_header
 
 
 def encode(kind: str = "JPEG", size: tuple[int, int] = (48, 32), mode: str = "L", **settings: Any) -> bytes:
@@ -117,16 +117,19 @@ def test_a_file_without_permission_is_named_so() -> None:
     "path", ["NORMAL/.DS_Store", "NORMAL/Thumbs.db", "__MACOSX/NORMAL/IM-1.jpeg", "NORMAL/._IM-1.jpeg"]
 )
 def test_what_operating_systems_leave_behind_is_junk(path: str) -> None:
-    assert tell_misplaced(f"/data/train/{path}") == {"reason": "junk", "detail": "left behind by an operating system"}
+    assert find_misplacement(f"/data/train/{path}") == {
+        "reason": "junk",
+        "detail": "left behind by an operating system",
+    }
 
 
 def test_an_unknown_class_folder_is_named_with_what_was_expected() -> None:
-    refusal = tell_misplaced("/data/train/COVID/a.jpeg")
+    refusal = find_misplacement("/data/train/COVID/a.jpeg")
     assert refusal == {"reason": "unknown class folder", "detail": "lies in COVID/; expected NORMAL or PNEUMONIA"}
 
 
 def test_class_folders_may_be_written_in_any_case() -> None:
-    assert tell_misplaced("/data/train/Normal/a.jpeg") is None
+    assert find_misplacement("/data/train/Normal/a.jpeg") is None
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.images.corruptions import Shift
+from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.pipelines.data_processing.nodes import list_shifted_validation, reacquire_validation
+from chest_xray.pipelines.data_processing.nodes import corrupt_validation, list_corrupted_validation
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -21,12 +21,12 @@ CONDITIONS = [
 ]
 
 
-def make_shift(**changes: Any) -> Shift:
+def make_shift(**changes: Any) -> ValidationCorruptions:
     plain = {
         **{"seed": 1, "contrast": [0.3, 0.6], "gamma": [0.5], "noise": [0.1], "blur": [2.0], "crop": [0.2]},
         **{"tilt": [8.0], "collimation": [0.25], "swapped_shape": [0.4], "combined": 0.6},
     }
-    return Shift.model_validate({**plain, **changes})
+    return ValidationCorruptions.model_validate({**plain, **changes})
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def split(tmp_path: Path) -> pd.DataFrame:
     return table
 
 
-def take_again(split: pd.DataFrame, shift: Shift) -> tuple[pd.DataFrame, Array]:
-    table = list_shifted_validation(split, shift)
-    return table, reacquire_validation(table, shift, Preparation(width=24, height=16), {}).values
+def take_again(split: pd.DataFrame, shift: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:
+    table = list_corrupted_validation(split, shift)
+    return table, corrupt_validation(table, shift, Preparation(width=24, height=16), {}).values
 
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:
@@ -50,10 +50,10 @@ def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> No
 
 
 def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
-    table = list_shifted_validation(split, make_shift())
+    table = list_corrupted_validation(split, make_shift())
     assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
-    assert set(table["subset"]) == {"shifted_validation"}
+    assert set(table["subset"]) == {"corrupted_validation"}
     assert (table["label"][11], table["group"][11]) == (split["label"][3], split["group"][3])
     assert set(split["subset"]) == {"train", "validation", "test"}  # The split itself is not changed.
 

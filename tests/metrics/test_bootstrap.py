@@ -108,7 +108,7 @@ def test_a_difference_is_the_second_minus_the_first_on_the_same_resamples() -> N
     weights = resample_weights(np.arange(4), 1)
     found = bootstrap_difference(share([1, 1, 0, 0]), share([1, 1, 1, 0]), weights)
     assert found["value"] == 0.25
-    assert found["low"] == 0  # the mended image was not drawn
+    assert found["low"] == 0  # the corrected image was not drawn
     assert found["high"] == 0.75  # it was drawn three times
 
 

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from chest_xray.metrics.comparison import compare_decisions, interval_over_both, smallest_difference, weigh_metric
+from chest_xray.metrics.comparison import (
+    compare_decisions,
+    interval_over_both,
+    minimum_detectable_difference,
+    weigh_metric,
+)
 
 LABEL = np.array([0, 0, 1, 1, 1])
 PROBABILITY = np.array([0.2, 0.7, 0.6, 0.9, 0.1])
@@ -37,18 +42,18 @@ def test_a_metric_of_nothing_is_no_number(name: str) -> None:
 
 def test_disagreement_is_counted_by_who_is_right() -> None:
     second = np.array([True, False, False, True, True])  # breaks the first and third, mends the second and fifth
-    assert compare_decisions(LABEL, DECISION, second) == {"mended": 2, "broken": 2, "p": 1.0}
-    assert compare_decisions(LABEL, DECISION, LABEL == 1) == {"mended": 2, "broken": 0, "p": pytest.approx(0.5)}
+    assert compare_decisions(LABEL, DECISION, second) == {"corrected": 2, "regressed": 2, "p": 1.0}
+    assert compare_decisions(LABEL, DECISION, LABEL == 1) == {"corrected": 2, "regressed": 0, "p": pytest.approx(0.5)}
 
 
-def test_the_smallest_difference_is_shown_by_four_tests_in_five() -> None:
-    assert smallest_difference(0.01) == pytest.approx(0.028016, abs=1e-6)  # 1.959964 + 0.841621
-    drawn = np.random.default_rng(0).normal(smallest_difference(0.01), 0.01, 100_000)
+def test_the_minimum_detectable_difference_is_shown_by_four_tests_in_five() -> None:
+    assert minimum_detectable_difference(0.01) == pytest.approx(0.028016, abs=1e-6)  # 1.959964 + 0.841621
+    drawn = np.random.default_rng(0).normal(minimum_detectable_difference(0.01), 0.01, 100_000)
     assert (drawn > 1.96 * 0.01).mean() == pytest.approx(0.8, abs=0.005)
 
 
-def test_with_few_degrees_of_freedom_the_smallest_difference_is_larger() -> None:
-    assert smallest_difference(1, 2) == pytest.approx(4.302653 + 1.060660, abs=1e-5)  # Student's table at 2
+def test_with_few_degrees_of_freedom_the_minimum_detectable_difference_is_larger() -> None:
+    assert minimum_detectable_difference(1, 2) == pytest.approx(4.302653 + 1.060660, abs=1e-5)  # Student's table at 2
 
 
 def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
@@ -56,7 +61,7 @@ def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
     found = interval_over_both(by_seed, 0.0, 400)
     theirs = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
     assert (found["low"], found["high"]) == pytest.approx((theirs.low, theirs.high))
-    assert found["smallest"] == pytest.approx(smallest_difference(0.03 / math.sqrt(3), 2))
+    assert found["smallest"] == pytest.approx(minimum_detectable_difference(0.03 / math.sqrt(3), 2))
 
 
 def test_where_patients_decide_the_interval_is_that_of_the_bootstrap() -> None:

@@ -10,8 +10,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import resample_weights
-from chest_xray.metrics.curves import NUM_CUTS, trace, trace_thresholds
-from chest_xray.pipelines.evaluation.nodes import trace_curves
+from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
+from chest_xray.pipelines.evaluation.nodes import compute_curves
 from tests.builders import make_evaluation, make_predictions
 
 SEED = 5
@@ -53,7 +53,7 @@ def resample_one_by_one(predictions: pd.DataFrame, read_off: Callable[[Array], f
 
 
 def test_vertices_are_those_worked_by_hand() -> None:
-    curves = trace(make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), SEED)
+    curves = compute_rank_curves(make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), SEED)
     roc, precision = pick(curves, "roc"), pick(curves, "precision_recall")
     assert roc[["x", "value"]].to_numpy().tolist() == [[0, 0], [0, 0.5], [0.5, 0.5], [0.5, 1], [1, 1]]
     # From 0.8 on one of two is found, without a false alarm; from 0.35 on both, with one.
@@ -62,7 +62,7 @@ def test_vertices_are_those_worked_by_hand() -> None:
 
 
 def test_vertices_are_those_of_scikit_learn(predictions: pd.DataFrame) -> None:
-    curves = trace(predictions, SEED)
+    curves = compute_rank_curves(predictions, SEED)
     label, score = predictions["label"], predictions["probability"]
     roc, precision = pick(curves, "roc"), pick(curves, "precision_recall")
     expected = roc_curve(label, score, drop_intermediate=False)[:2]
@@ -77,7 +77,7 @@ def test_the_band_of_the_roc_curve_is_that_of_its_resamples(predictions: pd.Data
         drawn = roc_curve(predictions["label"], predictions["probability"], sample_weight=weights)
         return float(np.interp(x + 1e-9, drawn[0], drawn[1]))  # A hair further on: where it rises, above.
 
-    roc = pick(trace(predictions, SEED), "roc")
+    roc = pick(compute_rank_curves(predictions, SEED), "roc")
     x, _, *band = roc[["x", "value", "low", "high"]].iloc[int(part * (len(roc) - 1))]
     assert band == pytest.approx(resample_one_by_one(predictions, read_off))
     assert x == 1 or band[0] < band[1]
@@ -90,7 +90,7 @@ def test_the_band_of_precision_is_that_of_its_resamples(predictions: pd.DataFram
         precision, recall, _ = (each[::-1] for each in drawn)
         return float(precision[1:][np.argmax(recall[1:] >= x - 1e-9)])
 
-    curve = pick(trace(predictions, SEED), "precision_recall")
+    curve = pick(compute_rank_curves(predictions, SEED), "precision_recall")
     x, _, *band = curve[["x", "value", "low", "high"]].iloc[int(part * (len(curve) - 1))]
     assert band == pytest.approx(resample_one_by_one(predictions, read_off))
     assert band[0] < band[1]
@@ -106,7 +106,7 @@ def test_shares_at_a_threshold_and_their_band_are_those_of_its_resamples(
     def share(right: Array, counted: Array, weights: Array) -> float:
         return float(np.average(right, weights=weights[counted]))
 
-    found = pick(trace_thresholds(predictions, cuts, SEED), curve)
+    found = pick(compute_threshold_curves(predictions, cuts, SEED), curve)
     assert found["x"].tolist() == cuts.tolist()
     for cut, row in zip(cuts, found.itertuples(), strict=True):
         right = ((predictions["logit"] >= cut) == label).to_numpy()
@@ -118,8 +118,10 @@ def test_shares_at_a_threshold_and_their_band_are_those_of_its_resamples(
 
 def test_a_second_picture_of_each_patient_that_scores_the_same_tells_nothing_new(predictions: pd.DataFrame) -> None:
     twice, cuts = pd.concat([predictions, predictions], ignore_index=True), np.linspace(-3, 3, 7)
-    pd.testing.assert_frame_equal(trace(twice, SEED), trace(predictions, SEED))
-    pd.testing.assert_frame_equal(trace_thresholds(twice, cuts, SEED), trace_thresholds(predictions, cuts, SEED))
+    pd.testing.assert_frame_equal(compute_rank_curves(twice, SEED), compute_rank_curves(predictions, SEED))
+    pd.testing.assert_frame_equal(
+        compute_threshold_curves(twice, cuts, SEED), compute_threshold_curves(predictions, cuts, SEED)
+    )
 
 
 DEGENERATE = {
@@ -133,7 +135,7 @@ DEGENERATE = {
 
 @pytest.mark.parametrize("table", DEGENERATE.values(), ids=DEGENERATE)
 def test_bands_are_sensible_whatever_comes(table: pd.DataFrame) -> None:
-    curves = trace_curves(table, table, table, make_evaluation(seed=SEED))
+    curves = compute_curves(table, table, table, make_evaluation(seed=SEED))
     numbers = curves[["x", "value", "low", "high"]]
     assert np.isfinite(numbers.to_numpy()).all()
     assert (curves["low"] <= curves["high"] + 1e-12).all()
@@ -143,14 +145,14 @@ def test_bands_are_sensible_whatever_comes(table: pd.DataFrame) -> None:
 
 
 def test_where_all_scores_are_equal_the_curve_and_its_band_are_the_diagonal() -> None:
-    roc = pick(trace(DEGENERATE["all scores equal"], SEED), "roc")
+    roc = pick(compute_rank_curves(DEGENERATE["all scores equal"], SEED), "roc")
     assert roc[["x", "value"]].to_numpy().tolist() == [[0, 0], [1, 1]]
     np.testing.assert_allclose(roc[["low", "high"]], [[0, 0], [1, 1]], atol=1e-8)
 
 
 def test_every_curve_names_its_subset_and_its_number_of_images(predictions: pd.DataFrame) -> None:
     validation, shifted = predictions.head(30), pd.concat([predictions.head(30)] * 2, ignore_index=True)
-    curves = trace_curves(validation, shifted, predictions, make_evaluation(seed=SEED))
+    curves = compute_curves(validation, shifted, predictions, make_evaluation(seed=SEED))
     found = curves.groupby("subset")["num_images"].unique().map(list).to_dict()
     assert found == {"validation": [30], "shifted": [60], "test": [60]}
     assert set(zip(curves["subset"], curves["curve"], strict=True)) == {

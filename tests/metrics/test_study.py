@@ -120,7 +120,10 @@ def test_the_order_of_images_and_a_copy_of_every_patient_change_what_they_should
 
 def test_mcnemars_test_pairs_runs_of_one_seed() -> None:
     found = compare_arms(HELPS, SEED)["mcnemar"]["flip"]
-    assert found == [{"seed": 1, "mended": 2, "broken": 0, "p": 0.5}, {"seed": 2, "mended": 1, "broken": 0, "p": 1.0}]
+    assert found == [
+        {"seed": 1, "corrected": 2, "regressed": 0, "p": 0.5},
+        {"seed": 2, "corrected": 1, "regressed": 0, "p": 1.0},
+    ]
 
 
 def test_fewest_and_most_steps_are_kept() -> None:
@@ -148,10 +151,10 @@ def test_the_runs_have_a_row_each_and_metric_with_mcnemars_test_beside_accuracy(
     table = tabulate_runs(compare_arms(HELPS, SEED))
     assert len(table) == 2 * 2 * 4
     given = table[(table["arm"] == "flip") & (table["metric"] == "accuracy")]
-    assert given[["seed", "value", "difference", "mended", "broken", "p"]].to_numpy().tolist() == [
+    assert given[["seed", "value", "difference", "corrected", "regressed", "p"]].to_numpy().tolist() == [
         [1, 0.875, 0.25, 2, 0, 0.5],
         [2, 0.875, 0.125, 1, 0, 1.0],
     ]
     others = table[(table["arm"] == "none") | (table["metric"] != "accuracy")]
-    assert others[["mended", "broken", "p"]].isna().all(axis=None)
+    assert others[["corrected", "regressed", "p"]].isna().all(axis=None)
     assert table.loc[table["arm"] == "none", "difference"].isna().all()

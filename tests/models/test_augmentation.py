@@ -24,7 +24,7 @@ from chest_xray.models.augmentation import (
 SEED = (3, 5)
 EVERYTHING = Augmentation(
     horizontal_flip=True,
-    **{"zoom": 0.2, "shift": 0.1, "tilt": 10, "aspect": 0.2},
+    **{"zoom": 0.2, "translation": 0.1, "tilt": 10, "aspect": 0.2},
     collimation=2.0,
     **{"brightness": 0.1, "contrast": 0.2, "gamma": 0.3, "noise": 0.05, "blur": 1.0},
 )
@@ -141,22 +141,24 @@ def test_tilt_turns_by_the_stated_degrees() -> None:
 
 def test_shift_moves_by_a_share_of_the_side() -> None:
     # 0.4 of 5 pixels is 2.
-    moved = warp_by(across(), {"shift": 0.4}, ACROSS=1)
+    moved = warp_by(across(), {"translation": 0.4}, ACROSS=1)
     np.testing.assert_allclose(moved[2], [0.2, 0.3, 0.4, 0.4, 0.3], atol=1e-6)
-    moved = warp_by(down(), {"shift": 0.4}, DOWN=-1)
+    moved = warp_by(down(), {"translation": 0.4}, DOWN=-1)
     np.testing.assert_allclose(moved[:, 2], [0.1, 0.0, 0.0, 0.1, 0.2], atol=1e-6)
     # And of 10 pixels it is 4.
-    assert warp_by(across(width=10), {"shift": 0.4}, ACROSS=1)[2, 0] == pytest.approx(0.4, abs=1e-6)
+    assert warp_by(across(width=10), {"translation": 0.4}, ACROSS=1)[2, 0] == pytest.approx(0.4, abs=1e-6)
 
 
 def test_a_vertical_shift_is_a_share_of_the_height_and_a_horizontal_one_of_the_width() -> None:
     # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no say.
     wide, tall = across(width=10, height=5), across(width=10, height=5).transpose(0, 2, 1, 3)
-    np.testing.assert_allclose(warp_by(tall, {"shift": 0.2}, DOWN=1)[0, :], 0.2, atol=1e-6)
-    np.testing.assert_allclose(warp_by(wide, {"shift": 0.2}, ACROSS=1)[:, 0], 0.2, atol=1e-6)
+    np.testing.assert_allclose(warp_by(tall, {"translation": 0.2}, DOWN=1)[0, :], 0.2, atol=1e-6)
+    np.testing.assert_allclose(warp_by(wide, {"translation": 0.2}, ACROSS=1)[:, 0], 0.2, atol=1e-6)
     rows = np.tile(np.arange(5, dtype=np.float32)[:, None] / 10, (1, 10))[None, ..., None]
-    np.testing.assert_allclose(warp_by(rows, {"shift": 0.2}, DOWN=1)[0, :], 0.1, atol=1e-6)
-    np.testing.assert_allclose(warp_by(rows.transpose(0, 2, 1, 3), {"shift": 0.2}, ACROSS=1)[:, 0], 0.1, atol=1e-6)
+    np.testing.assert_allclose(warp_by(rows, {"translation": 0.2}, DOWN=1)[0, :], 0.1, atol=1e-6)
+    np.testing.assert_allclose(
+        warp_by(rows.transpose(0, 2, 1, 3), {"translation": 0.2}, ACROSS=1)[:, 0], 0.1, atol=1e-6
+    )
 
 
 def test_aspect_widens_as_much_as_it_flattens() -> None:
@@ -208,7 +210,7 @@ def test_after_collimation_the_shape_says_nothing_of_the_original() -> None:
 @pytest.mark.parametrize(("height", "width", "channels"), [(16, 16, 1), (15, 22, 2)])
 def test_the_warp_is_that_of_tensorflow_however_far_it_reaches(height: int, width: int, channels: int) -> None:
     images = np.random.default_rng(1).uniform(0, 1, (40, height, width, channels)).astype(np.float32)
-    strongest = Augmentation(horizontal_flip=True, zoom=0.5, shift=0.5, tilt=45, aspect=0.5)
+    strongest = Augmentation(horizontal_flip=True, zoom=0.5, translation=0.5, tilt=45, aspect=0.5)
     draws = tf.random.stateless_uniform([6, 40], (1, 2), -1, 1)
     matrices = affine_matrices(strongest, draws, (height, width))
     theirs = tf.raw_ops.ImageProjectiveTransformV3(

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from chest_xray.core.options import InputError
 from chest_xray.models.calibration import OperatingPointRule, calibrate, fit_calibration
-from chest_xray.pipelines.modeling.nodes import choose_operating_point, summarise_shift
+from chest_xray.pipelines.modeling.nodes import choose_operating_point, summarise_corruptions
 from tests.builders import TITLE, make_point, make_predictions, make_run
 
 
@@ -211,7 +211,7 @@ def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
     point = make_point(0.55)
     point["points"]["sensitivity"]["specificity"] = 0.625
     # Pooled: of 16 pairs, 0.7 (healthy) stands above 0.6 and 0.5; under noise alone above 0.5 of 4 pairs.
-    assert summarise_shift(make_shifted(), point) == {
+    assert summarise_corruptions(make_shifted(), point) == {
         "num_images": 8,
         "auc": pytest.approx(14 / 16),
         "worst_auc": 0.75,  # One of two conditions is the worst quarter.
@@ -224,7 +224,7 @@ def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
 
 
 def test_a_score_at_the_threshold_counts_as_called_under_shift_too() -> None:
-    first, noise = summarise_shift(make_shifted(), make_point(0.7))["conditions"]
+    first, noise = summarise_corruptions(make_shifted(), make_point(0.7))["conditions"]
     assert (first["sensitivity"], noise["sensitivity"], noise["specificity"]) == (0.5, 0.5, 0.5)
 
 

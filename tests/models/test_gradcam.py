@@ -148,7 +148,7 @@ def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Pat
 def test_what_a_network_saw_in_the_mirror_image_is_mirrored_back() -> None:
     keras.utils.set_random_seed(4)
     alone, images = build_network((24, 24), TINY_NETWORK), make_images(4, 24)
-    asked = join_networks([alone], mirror=True)
+    asked = join_networks([alone], flip_tta=True)
     of_image, of_mirrored = grad_cam(asked, images), grad_cam(asked, images[:, :, ::-1])
     assert of_image.max() == 1
     assert np.abs(of_image - of_image[:, :, ::-1]).max() > 0.1

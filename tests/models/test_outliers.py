@@ -9,7 +9,7 @@ from PIL import Image
 from chest_xray.core.types import Array
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.validation import check_colour, check_contrast, check_header
-from chest_xray.models.outliers import fit_familiarity, measure_distance
+from chest_xray.models.outliers import compute_ood_score, fit_ood_detector
 from tests.builders import encode, make_acceptance, make_pixels
 
 LIMITS = make_acceptance().model_dump()
@@ -21,12 +21,12 @@ def phantoms(first: int, num: int) -> Array:
 
 
 @pytest.fixture(scope="module")
-def familiarity() -> dict[str, Array]:
-    return fit_familiarity(phantoms(0, 120), make_acceptance())
+def ood_detector() -> dict[str, Array]:
+    return fit_ood_detector(phantoms(0, 120), make_acceptance())
 
 
-def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(familiarity: dict[str, Array]) -> None:
-    ordinary = measure_distance(phantoms(500, 40), familiarity)
+def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(ood_detector: dict[str, Array]) -> None:
+    ordinary = compute_ood_score(phantoms(500, 40), ood_detector)
     assert 1 < np.median(ordinary) < 3.5
     others = {
         "noise": make_pixels(10, 48, 48),
@@ -36,17 +36,17 @@ def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(familiari
         "a flat field": np.full((1, 48, 48), 128, np.uint8),
     }
     for name, images in others.items():
-        assert measure_distance(images, familiarity).min() > ordinary.max(), name
+        assert compute_ood_score(images, ood_detector).min() > ordinary.max(), name
 
 
-def test_brightness_and_contrast_change_no_distance(familiarity: dict[str, Array]) -> None:
+def test_brightness_and_contrast_change_no_distance(ood_detector: dict[str, Array]) -> None:
     images = phantoms(500, 10) // 2
     np.testing.assert_allclose(
-        measure_distance(images + 100, familiarity), measure_distance(images, familiarity), rtol=1e-3
+        compute_ood_score(images + 100, ood_detector), compute_ood_score(images, ood_detector), rtol=1e-3
     )
 
 
-def test_the_distance_is_that_of_scikit_learn_worked_out_at_length(familiarity: dict[str, Array]) -> None:
+def test_the_distance_is_that_of_scikit_learn_worked_out_at_length(ood_detector: dict[str, Array]) -> None:
     from sklearn.decomposition import PCA
 
     def standard(images: Array) -> Array:
@@ -61,7 +61,7 @@ def test_the_distance_is_that_of_scikit_learn_worked_out_at_length(familiarity: 
         return np.square(images - pca.inverse_transform(pca.transform(images))).mean(axis=1)
 
     expected = np.square(pca.transform(new)).mean(axis=1) + off(new) / off(train).mean()
-    np.testing.assert_allclose(measure_distance(phantoms(500, 5), familiarity), expected, rtol=0.02)
+    np.testing.assert_allclose(compute_ood_score(phantoms(500, 5), ood_detector), expected, rtol=0.02)
 
 
 def test_a_colour_picture_is_refused_and_a_grey_one_stored_in_colours_is_not() -> None:

@@ -80,8 +80,8 @@ UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
     "operating_point.calibration.bias: received inf": (
         lambda it: it["operating_point"]["calibration"].update(bias=math.inf)
     ),
-    "acceptance.limits.max_distance: received nan": (
-        lambda it: it["acceptance"]["limits"].update(max_distance=math.nan)
+    "input_checks.limits.max_distance: received nan": (
+        lambda it: it["input_checks"]["limits"].update(max_distance=math.nan)
     ),
     "input.preparation.width: received 0": lambda it: it["input"]["preparation"].update(width=0),
     "labels": lambda it: it.pop("labels"),

@@ -15,9 +15,9 @@ from tests.builders import (
     TITLE,
     interval,
     make_comparison,
-    make_header_metrics,
-    make_header_rule,
     make_history,
+    make_metadata_baseline,
+    make_metadata_metrics,
     make_point,
     make_run_metrics,
 )
@@ -52,12 +52,12 @@ def make_metrics_table() -> DataFrame:
     """A figure without an interval, one with, one that does not exist, and one of a stratum."""
     whole = {"point": "at_chosen", "threshold": 0.4, "stratum": "all", "n": 100, "note": ""}
     figure = {"value": 0.9, "low": 0.85, "high": 0.95}
-    beside = {"header_rule": 0.8, "validation": 0.97, "gap": -0.07, "gap_low": -0.1, "gap_high": -0.04}
+    beside = {"metadata_baseline": 0.8, "validation": 0.97, "gap": -0.07, "gap_low": -0.1, "gap_high": -0.04}
     rows = [
         {**whole, "metric": "loss", "point": None, "threshold": None, "value": 0.3, "note": None},
         {**whole, "metric": "accuracy", **figure, **beside},
         {**whole, "metric": "precision", "n": 0, "note": "no image is called diseased"},
-        {**whole, "metric": "sensitivity", "stratum": "aspect < 1.20", **figure, "header_rule": 0.7},
+        {**whole, "metric": "sensitivity", "stratum": "aspect < 1.20", **figure, "metadata_baseline": 0.7},
     ]
     columns = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high", *beside, "note"]
     both = [{**row, "subset": subset} for subset in ("validation", "test") for row in rows]
@@ -89,7 +89,7 @@ TABLES: dict[str, Any] = {
         "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15)}],
     },
     "metrics_table": make_metrics_table(),
-    "shift_metrics": {
+    "corruption_metrics": {
         "worst_auc": 0.8,
         "conditions": [{"kind": "blur", "strength": 1.5, "auc": 0.9, "sensitivity": 0.9, "specificity": 0.8}],
     },
@@ -133,7 +133,7 @@ AUDIT = {
 
 def make_rules(accuracy: float = 0.5) -> dict[str, Any]:
     """Rules on the header with all that the catalog holds of them; the best on train is right on `accuracy` of test."""
-    rules = make_header_rule()
+    rules = make_metadata_baseline()
     for feature, rule in rules.items():
         scores = {"num": 100, "sensitivity": 0.6, "specificity": 0.4, "auc": 0.5}
         rule |= {"unit": "pixels", "test": {**scores, "accuracy": accuracy if feature == "height" else 0.99}}
@@ -152,7 +152,7 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
         **shown,
         **histories,
         **{f"params_{name}": parameters[name] for name in contents.PARAMETERS},
-        **{"params_data_source": parameters["data_source"], "run_record": RECORD, "header_rule": make_rules()},
+        **{"params_data_source": parameters["data_source"], "run_record": RECORD, "metadata_baseline": make_rules()},
         **{"audit": AUDIT, "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)), "own_split": pd.DataFrame()},
         **changes,
     }
@@ -169,7 +169,7 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     metrics = make_run_metrics() | {"run": read_parameters()[run]["title"]}
     return {
         **shown,
-        "header_metrics": make_header_metrics(),
+        "metadata_metrics": make_metadata_metrics(),
         **{"metrics": metrics, "history": make_history([0.6, 0.5], kept=2), "operating_point": make_point(0.4)},
         "params_run": read_parameters()[run],
         **changes,

@@ -60,7 +60,7 @@ def test_the_pairs_of_one_arm_are_told_together() -> None:
     last = list(list_arm_differences(make_study()))[-1]
     assert last == (
         "arm_mcnemar",
-        {"arm": "flip", "num_pairs": 3, "mended": 9, "broken": 3, "p": {"least": 0.01, "most": 0.5}},
+        {"arm": "flip", "num_pairs": 3, "corrected": 9, "regressed": 3, "p": {"least": 0.01, "most": 0.5}},
     )
 
 

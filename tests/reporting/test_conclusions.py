@@ -13,7 +13,7 @@ from chest_xray.reporting.conclusions import (
     where_it_fails,
 )
 from chest_xray.reporting.evidence import above, flatters, side_of, weaker_aetiology
-from tests.builders import NONE, counted, interval, make_header_metrics, make_run_metrics, make_stratum, sure
+from tests.builders import NONE, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
 
 FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "best_was_last": False}
 
@@ -58,7 +58,7 @@ def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: dict[str, Any
     ],
 )
 def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) -> None:
-    found = keys(how_well(make_run_metrics(accuracy=accuracy), make_header_metrics()))
+    found = keys(how_well(make_run_metrics(accuracy=accuracy), make_metadata_metrics()))
     assert [name for name in found if "bar" in name] == [key]
 
 
@@ -74,7 +74,7 @@ def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) 
 def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float, key: str, majority: float) -> None:
     metrics = make_run_metrics(accuracy=interval(low, 0.9, 0.95))
     metrics["test"]["prevalence"] = prevalence
-    (found,) = [finding for finding in how_well(metrics, make_header_metrics()) if "majority" in finding.key]
+    (found,) = [finding for finding in how_well(metrics, make_metadata_metrics()) if "majority" in finding.key]
     assert found.key == key
     assert found.values["majority"] == majority
 
@@ -89,8 +89,8 @@ def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float
     ],
 )
 def test_accuracy_is_held_against_the_rule_on_the_header(difference: dict[str, float], key: str) -> None:
-    header_metrics = make_header_metrics(difference)
-    (found,) = [each for each in how_well(make_run_metrics(), header_metrics) if "header" in each.key]
+    metadata_metrics = make_metadata_metrics(difference)
+    (found,) = [each for each in how_well(make_run_metrics(), metadata_metrics) if "header" in each.key]
     assert found.key == key
     assert (found.values["feature"], found.values["header"]["value"]) == ("height", 0.8)
     assert found.values["difference"]["value"] == 100 * difference["value"]
@@ -100,9 +100,9 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: dict[str, f
 def test_what_could_not_be_computed_is_told(name: str) -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_chosen"][name] = NONE
-    found = {each.key: each.values for each in how_well(metrics, make_header_metrics())}
+    found = {each.key: each.values for each in how_well(metrics, make_metadata_metrics())}
     assert found["undefined"] == {"missing": (name,)}
-    assert "undefined" not in keys(how_well(make_run_metrics(), make_header_metrics()))
+    assert "undefined" not in keys(how_well(make_run_metrics(), make_metadata_metrics()))
 
 
 def test_precision_is_told_where_there_is_one() -> None:
@@ -142,7 +142,7 @@ def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: dict[
 def test_the_point_that_does_not_decide_is_told_with_its_own_figures_and_its_rule() -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_other"].update(rule="balanced_accuracy", threshold=0.7, accuracy=sure(0.77))
-    (found,) = [finding for finding in how_well(metrics, make_header_metrics()) if finding.key == "other_point"]
+    (found,) = [finding for finding in how_well(metrics, make_metadata_metrics()) if finding.key == "other_point"]
     assert (found.values["rule"], found.values["threshold"]) == ("balanced_accuracy", 0.7)
     assert found.values["accuracy"] == sure(0.77)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import Figure
-from chest_xray.pipelines.evaluation.nodes import compute_metrics, trace_curves
+from chest_xray.pipelines.evaluation.nodes import compute_curves, compute_metrics
 from chest_xray.reporting.evaluation_figures import (
     FURTHEST,
     as_logit,
@@ -25,7 +25,7 @@ VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 SHIFTED = pd.concat([VALIDATION, VALIDATION.assign(logit=VALIDATION["logit"] + 1)], ignore_index=True)
 SEED = make_evaluation(seed=1)
-CURVES = trace_curves(VALIDATION, SHIFTED, TEST, SEED)
+CURVES = compute_curves(VALIDATION, SHIFTED, TEST, SEED)
 THRESHOLDS = ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)"]
 
 
@@ -184,7 +184,7 @@ def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged
     assert TITLE in head.get_title().get_text()
     assert texts_of(head) == ["sensitivity", "specificity", "mean of both (balanced accuracy)", *THRESHOLDS]
     shifted, test = axes_of(figure)
-    assert shifted.get_title() == "validation under shift, where it is chosen: n = 8"
+    assert shifted.get_title() == "corrupted validation, where it is chosen: n = 8"
     assert test.get_title() == "test, where it is judged: n = 5"
     for axes, subset in ((shifted, "shifted"), (test, "test")):
         both = [pick(curve, subset) for curve in ("sensitivity", "specificity")]
@@ -202,7 +202,7 @@ def test_a_threshold_of_0_or_1_has_a_place_on_the_axis_of_log_odds() -> None:
 
 def draw_all(table: pd.DataFrame, threshold: float) -> list[Figure]:
     metrics = compute_metrics(table, table, make_point(threshold), SEED)
-    curves = trace_curves(table, table, table, SEED)
+    curves = compute_curves(table, table, table, SEED)
     return [
         *(draw(curves, metrics, "phantoms") for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
         *(draw_reliability(table, metrics, "phantoms"), draw_scores(table, table, metrics, "phantoms")),

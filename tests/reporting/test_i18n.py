@@ -20,7 +20,7 @@ from tests.builders import (
     NONE,
     interval,
     make_comparison,
-    make_header_metrics,
+    make_metadata_metrics,
     make_run_metrics,
     make_stratum,
     make_study,
@@ -39,13 +39,13 @@ NOT_FINDINGS = {
     *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
-    *("study_title", "study_method", "scrutiny_title", "maps", "occlusion", "robustness"),
+    *("study_title", "study_method", "robustness_title", "maps", "occlusion", "robustness"),
 }
 
 
 def all_of(metrics: dict[str, Any], difference: dict[str, float] | None = None) -> Iterator[Finding]:
     """What every rule says of one run, well and badly trained."""
-    yield from conclusions.how_well(metrics, make_header_metrics(difference))
+    yield from conclusions.how_well(metrics, make_metadata_metrics(difference))
     yield from conclusions.what_an_answer_is_worth(metrics)
     yield from conclusions.what_a_probability_is_worth(metrics)
     yield from conclusions.where_it_fails(metrics)
@@ -89,10 +89,10 @@ def of_the_report() -> Iterator[Finding]:
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
         metrics["gap"]["at_chosen"]["accuracy"] = interval(-0.1, -0.05, -0.01)
         for difference in differences:
-            yield from (verdict.finding for verdict in judge(metrics, make_header_metrics(difference)))
+            yield from (verdict.finding for verdict in judge(metrics, make_metadata_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
         audit = {**AUDIT, "quarantine": {"files": files}}
-        evidence = make_evidence(audit=audit, own_split=own_split, header_rule=make_rules(header))
+        evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))
     yield Finding("card_model", {"num_blocks": 5, "parameters": 392449})
@@ -108,7 +108,7 @@ def of_two_runs() -> Iterator[Finding]:
         yield comparison_findings.summarise_effect(comparison["metrics"])
         yield from comparison_findings.list_differences(comparison)
     alike = make_comparison()
-    alike["mcnemar"] = {"mended": 0, "broken": 0, "p": 1.0}
+    alike["mcnemar"] = {"corrected": 0, "regressed": 0, "p": 1.0}
     yield from comparison_findings.list_differences(alike)
     for steps in (80, 60):
         names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")

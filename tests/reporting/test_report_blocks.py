@@ -62,7 +62,7 @@ def test_a_long_table_is_cut_and_says_how_much_is_left() -> None:
 def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
     shown = layouts.list_figures(make_metrics_table())
     assert shown.columns.tolist() == [
-        *("metric", "point", "threshold", "test", "validation", "gap", "header_rule", "note")
+        *("metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
     ]
     table = make_table(shown, "metrics_table", "", ENGLISH)
     gap = f"-0.070 [-0.100{EMPTY}-0.040]"

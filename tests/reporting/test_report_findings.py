@@ -6,14 +6,14 @@ import pytest
 
 from chest_xray.reporting.i18n import Finding
 from chest_xray.reporting.report_findings import judge, judge_augmentation
-from tests.builders import interval, make_header_metrics, make_run_metrics
+from tests.builders import interval, make_metadata_metrics, make_run_metrics
 
-BEATEN = make_header_metrics(interval(0.01, 0.05, 0.1))
+BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
 
-def verdicts(metrics: dict[str, Any], header_metrics: dict[str, Any] = BEATEN) -> dict[str, tuple[str, str]]:
+def verdicts(metrics: dict[str, Any], metadata_metrics: dict[str, Any] = BEATEN) -> dict[str, tuple[str, str]]:
     """Tone and key by topic."""
-    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, header_metrics)}
+    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, metadata_metrics)}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(
 def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_by_its_value_or_not(
     difference: dict[str, float], tone: str
 ) -> None:
-    found = verdicts(make_run_metrics(), make_header_metrics(difference))
+    found = verdicts(make_run_metrics(), make_metadata_metrics(difference))
     assert found["header"] == (tone, f"header_{tone}")
     assert found["asked"] == ("good", "asked_good")
     assert found["whole"] == (tone, f"verdict_{tone}")
@@ -63,7 +63,7 @@ def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
 
 def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
     unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
-    found = verdicts(unsure, make_header_metrics(interval(-0.1, -0.05, -0.01)))
+    found = verdicts(unsure, make_metadata_metrics(interval(-0.1, -0.05, -0.01)))
     assert (found["asked"][0], found["header"][0], found["whole"][0]) == ("unsure", "bad", "bad")
 
 

@@ -11,7 +11,7 @@ import pytest
 from chest_xray.pipelines.report.nodes import gather_evidence, write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_words
-from tests.builders import interval, make_header_metrics, make_run_metrics, sure
+from tests.builders import interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
 REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
@@ -156,7 +156,7 @@ def test_the_last_run_is_the_one_that_is_judged() -> None:
     strong = make_run_evidence(metrics=make_run_metrics(accuracy=sure(0.97)) | {"run": "strong"})
     words = read_words("en")
     for run, change in ((weak, interval(-0.3, -0.2, -0.1)), (strong, interval(0.01, 0.05, 0.1))):
-        run["header_metrics"] = make_header_metrics(change)
+        run["metadata_metrics"] = make_metadata_metrics(change)
     assert words["verdict_good"] in write(baseline=weak, augmented=strong)
     assert words["verdict_bad"] in write(augmented=strong, baseline=weak)
 

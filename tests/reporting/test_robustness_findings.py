@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.robustness.nodes import write_scrutiny
+from chest_xray.pipelines.robustness.nodes import write_robustness_conclusions
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.robustness_findings import (
     find_about_maps,
@@ -89,8 +89,8 @@ def test_the_page_names_run_and_source_and_fills_every_number() -> None:
     ):
         for occlusion in (make_occlusion_table(0.8, 0.9), make_occlusion_table(0.5, 0.95)):
             table = make_robustness_table(blur=[0.5], noise=[0.9])
-            page = write_scrutiny(sanity, occlusion, table, "phantoms", Language("en"))
-            assert page.startswith(f"# Scrutiny, {TITLE}\n\nData: phantoms.")
+            page = write_robustness_conclusions(sanity, occlusion, table, "phantoms", Language("en"))
+            assert page.startswith(f"# Robustness and explanation checks, {TITLE}\n\nData: phantoms.")
             assert "Accuracy suffers from blur: at strength 1 it is down to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
             assert "No loss is shown at any strength tried of: noise." in page
             assert "{" not in page

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from chest_xray.metrics.metadata_baseline import best_on_train
-from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_header_rule
+from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_metadata_baseline
 from chest_xray.reporting.tables import lay_out_metrics
-from tests.builders import make_evaluation, make_header_rule, make_point, make_predictions
+from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
 
 # On test the rule calls what is at most 300 pixels high: two of three diseased and one of two healthy.
 HEIGHTS = [200, 400, 300, 250, 500]
@@ -21,15 +21,15 @@ def make_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 def make_both(threshold: float = 0.35) -> tuple[dict, dict]:  # type: ignore[type-arg]
     validation, test = make_tables()
     metrics = compute_metrics(validation, test, make_point(threshold), make_evaluation())
-    return metrics, measure_header_rule(test, make_header_rule(), metrics, make_evaluation())
+    return metrics, measure_metadata_baseline(test, make_metadata_baseline(), metrics, make_evaluation())
 
 
 def test_the_best_rule_on_train_is_that_of_highest_balanced_accuracy() -> None:
     # Sensitivity + specificity: 1.5 for height, 1.4 for each other.
-    assert best_on_train(make_header_rule()) == "height"
+    assert best_on_train(make_metadata_baseline()) == "height"
 
 
-def test_the_header_rule_is_judged_as_the_network_is() -> None:
+def test_the_metadata_baseline_is_judged_as_the_network_is() -> None:
     _, header = make_both()
     point = header["at_rule"]
     assert (header["feature"], header["direction"], point["threshold"]) == ("height", "at most", 300)
@@ -52,18 +52,18 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
     validation, test = make_tables()
     test = test.assign(height=(1000 * (1 - test["probability"])).astype(int))
     metrics = compute_metrics(validation, test, make_point(0.65), make_evaluation())
-    rule = make_header_rule()
+    rule = make_metadata_baseline()
     rule["height"]["threshold"] = 350
-    header = measure_header_rule(test, rule, metrics, make_evaluation())
+    header = measure_metadata_baseline(test, rule, metrics, make_evaluation())
     assert all((each["low"], each["value"], each["high"]) == (0, 0, 0) for each in header["difference"].values())
 
 
 def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
     _, test = make_tables()
     metrics, _ = make_both()
-    rule = make_header_rule()
+    rule = make_metadata_baseline()
     rule["height"]["direction"] = "at least"
-    header = measure_header_rule(test, rule, metrics, make_evaluation())
+    header = measure_metadata_baseline(test, rule, metrics, make_evaluation())
     assert [header["at_rule"][name] for name in ("tn", "fp", "fn", "tp")] == [1, 1, 1, 2]  # 400 healthy; 300 and 500
     assert header["auc"]["value"] == pytest.approx(4 / 6)
 
@@ -72,7 +72,7 @@ def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
     table = lay_out_metrics(*make_both())
     assert table.columns.tolist() == [
         *("metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"),
-        *("header_rule", "validation", "gap", "gap_low", "gap_high", "note"),
+        *("metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"),
     ]
     assert not table.duplicated(["metric", "point", "subset", "stratum"]).any()
     whole = table[(table["stratum"] == "all") & (table["subset"] == "test")]
@@ -92,19 +92,19 @@ def one(table: pd.DataFrame, metric: str, point: str | None = "at_chosen", subse
     return table.loc[place]
 
 
-def test_a_row_of_test_has_the_header_rule_validation_and_the_gap_beside_it() -> None:
+def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_it() -> None:
     metrics, header = make_both()
     table = lay_out_metrics(metrics, header)
     row = one(table, "sensitivity")
-    assert (row["n"], row["value"], row["header_rule"], row["validation"]) == (3, 0.6667, 0.6667, 1)
+    assert (row["n"], row["value"], row["metadata_baseline"], row["validation"]) == (3, 0.6667, 0.6667, 1)
     assert row["gap"] == pytest.approx(-1 / 3, abs=1e-4)
     assert row["gap_low"] == round(metrics["gap"]["at_chosen"]["sensitivity"]["low"], 4)
     area = one(table, "auc", None)
-    assert (area["value"], area["header_rule"], area["validation"]) == (0.6667, 0.3333, 0.75)
+    assert (area["value"], area["metadata_baseline"], area["validation"]) == (0.6667, 0.3333, 0.75)
     brier = one(table, "brier", None)
-    assert pd.isna(brier["header_rule"])  # a rule gives no probability
+    assert pd.isna(brier["metadata_baseline"])  # a rule gives no probability
     assert brier["gap"] == round(metrics["gap"]["calibration"]["brier"]["value"], 4)
-    beside = ["header_rule", "validation", "gap", "gap_low", "gap_high"]
+    beside = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high"]
     assert table.loc[table["subset"] == "validation", beside].isna().all(axis=None)
 
 

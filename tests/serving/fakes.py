@@ -22,7 +22,7 @@ CONTRACT = {
     "intended_use": "tests",
     "training_data": {"num_images": 3, "sha256_of_names_and_sizes": "0" * 64},
     "packages": {"keras": "3"},
-    "acceptance": {
+    "input_checks": {
         "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
         | {"max_distance": 5.5}
     },

@@ -20,7 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
-from chest_xray.models.contract import CONTRACT, FAMILIARITY
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from tests.browser import open_browser, read_log
 from tests.builders import encode, make_packaged
 from tests.conftest import copy_project
@@ -38,8 +38,8 @@ def with_evidence(path: Path) -> None:
     network.set_weights([0.5 * np.abs(weights) for weights in network.get_weights()])
     with zipfile.ZipFile(path) as archive:
         contract = json.loads(archive.read(CONTRACT))
-        familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY))))
-    PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract, familiarity))
+        ood_detector = dict(np.load(io.BytesIO(archive.read(OOD_DETECTOR))))
+    PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract, ood_detector))
 
 
 @pytest.fixture(scope="module")

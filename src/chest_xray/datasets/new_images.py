@@ -15,7 +15,7 @@ from kedro.io import AbstractDataset, DatasetError
 from chest_xray.core.files import ListedFile
 from chest_xray.datasets.image_folder import list_files
 from chest_xray.images.archives import Unpacking, extract, extract_tar
-from chest_xray.images.validation import tell_junk
+from chest_xray.images.validation import is_junk
 
 # Of one with files, of one without, and of one in several parts.
 ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"PK\7\10")
@@ -120,7 +120,7 @@ def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[ListedFile]:
         folders, single = [], [each for each in matches if not filesystem.isdir(each)]
     for folder in folders:
         for path, size, modified, problem in list_files(filesystem, folder):
-            if not tell_junk(path.removeprefix(folder).lstrip("/")):
+            if not is_junk(path.removeprefix(folder).lstrip("/")):
                 yield _describe(filesystem, path, (size, modified, problem), remote=remote)
     for path in single:
         facts = filesystem.info(path)

@@ -11,22 +11,22 @@ from kedro.io import DatasetError
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Model
 from chest_xray.datasets.storage import FileDataset
-from chest_xray.models.contract import CONTRACT, FAMILIARITY
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 
 
 class PackagedModel(NamedTuple):
-    """A network and all that one must know to use it, as plain data; `acceptance.measure_distance` needs the arrays."""
+    """A network and all that one must know to use it, as plain data; the OOD detector needs the arrays."""
 
     model: Model
     contract: dict[str, Any]
-    familiarity: dict[str, Array]
+    ood_detector: dict[str, Array]
 
 
 class PackagedModelDataset(FileDataset):
     """Writes a network in the format that the suffix of its file names; the converters are Keras' own.
 
     Args:
-        filepath: Ends in `.keras` (inside: `contract.json`, `familiarity.npz`), `.onnx` (contract in the metadata
+        filepath: Ends in `.keras` (inside: `contract.json`, `ood_detector.npz`), `.onnx` (contract in the metadata
             under "contract") or `.tflite` (LiteRT; no contract inside).
         metadata: For plugins such as Kedro-Viz.
 
@@ -63,10 +63,10 @@ def _write_keras(data: PackagedModel, path: str) -> None:
 
     data.model.save(path)
     arrays = io.BytesIO()
-    np.savez(arrays, **data.familiarity)  # type: ignore[arg-type]
+    np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CONTRACT, json.dumps(data.contract, indent=2))
-        archive.writestr(FAMILIARITY, arrays.getvalue())
+        archive.writestr(OOD_DETECTOR, arrays.getvalue())
 
 
 def _write_onnx(data: PackagedModel, path: str) -> None:

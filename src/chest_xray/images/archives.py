@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from kedro.io import DatasetError
 
-from chest_xray.images.validation import tell_junk
+from chest_xray.images.validation import is_junk
 
 logger = logging.getLogger(__name__)
 MARKER = ".source.json"
@@ -108,7 +108,7 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
     try:
         with tarfile.open(path, "r|*", tarinfo=_TarInfo) as archive:
             for member in archive:
-                if member.isdir() or tell_junk(member.name):
+                if member.isdir() or is_junk(member.name):
                     continue
                 num_files, total = num_files + 1, total + member.size
                 _refuse_excess(plan, num_files, total)
@@ -138,12 +138,12 @@ class _TarInfo(tarfile.TarInfo):
 
 def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
     for member in archive.infolist():
-        if problem := _tell_danger(member):
+        if problem := _find_danger(member):
             raise DatasetError(
                 f"{plan.archive['path']} is refused: {member.filename!r} {problem}. No honest image archive has such "
                 "an entry; get it from another source."
             )
-    members = [each for each in archive.infolist() if not each.is_dir() and not tell_junk(each.filename)]
+    members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
     _refuse_excess(plan, len(members), sum(each.file_size for each in members))
     return members
 
@@ -163,7 +163,7 @@ def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
             )
 
 
-def _tell_danger(member: zipfile.ZipInfo) -> str | None:
+def _find_danger(member: zipfile.ZipInfo) -> str | None:
     path = PurePosixPath(member.filename.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
         return "points outside of the folder it is unpacked to"

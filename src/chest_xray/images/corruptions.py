@@ -21,7 +21,7 @@ WORKING_SIDE = 256  # pixels of the shorter side at which pictures are corrupted
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
 
 
-def reacquire(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
+def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
     """Take a picture again with one thing changed.
 
     Args:
@@ -123,8 +123,8 @@ SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narr
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 
 
-class Shift(Options):
-    """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.reacquire`."""
+class ValidationCorruptions(Options):
+    """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.corrupt`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     contrast: Strengths
@@ -174,9 +174,9 @@ def compute_pictures(
     )
 
 
-def draw_combined(shift: Shift, rng: "np.random.Generator") -> list[tuple[str, float]]:
+def draw_combined(corruptions: ValidationCorruptions, rng: "np.random.Generator") -> list[tuple[str, float]]:
     """Every kind at once, each at a share of its greatest strength, drawn up to `combined`."""
-    return [(kind, rng.uniform(0, shift.combined) * max(getattr(shift, kind))) for kind in KINDS[1:]]
+    return [(kind, rng.uniform(0, corruptions.combined) * max(getattr(corruptions, kind))) for kind in KINDS[1:]]
 
 
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
@@ -184,7 +184,7 @@ Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
 class Robustness(Options):
-    """Which alterations, and how strong, weakest first; the units are those of `images.corruptions.reacquire`."""
+    """Which alterations, and how strong, weakest first; the units are those of `images.corruptions.corrupt`."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     blur: Strengths

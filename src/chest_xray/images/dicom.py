@@ -22,7 +22,7 @@ class UnsupportedDicomError(ValueError):
     """A sound file with pixels that no single radiograph has."""
 
 
-def tell_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
     """Recognise a DICOM file by its prefix (PS3.10, section 7.1), whatever it is called."""
     return data[128:132] == b"DICM"
 

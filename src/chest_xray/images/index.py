@@ -10,7 +10,7 @@ from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import CLASSES, parse_name
-from chest_xray.images.validation import read_header, tell_misplaced
+from chest_xray.images.validation import find_misplacement, read_header
 
 logger = logging.getLogger(__name__)
 BLOCK = 256  # files a task: a task for each would cost more than reading its header.
@@ -27,7 +27,7 @@ class Integrity(Options):
 
 
 def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integrity) -> DataFrame:
-    """Return the images that were not refused; see the nodes `keep_readable` and `keep_decodable`."""
+    """Return the images that were not refused; see the nodes `drop_unreadable` and `drop_undecodable`."""
     counted = refused_files[~refused_files["reason"].isin(UNCOUNTED)]
     if len(refused_files):
         logger.warning("set aside: %s", _summarise(refused_files))
@@ -54,7 +54,7 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
         if size > integrity.max_megabytes * 1e6:
             detail = f"{size / 1e6:,.0f} MB; files of at most {integrity.max_megabytes:g} MB are opened"
             return {"reason": "too large", "detail": detail}
-        return tell_misplaced(path) or read_header(path, integrity.max_megapixels)
+        return find_misplacement(path) or read_header(path, integrity.max_megapixels)
 
     def read_block(start: int) -> list[dict[str, Any]]:
         rows = files.iloc[start : start + BLOCK]

@@ -9,7 +9,7 @@ from chest_xray.core.files import open_file
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import DECODERS, Geometry, decode_grey, fit_grey
-from chest_xray.images.dicom import UnsupportedDicomError, read_dicom, tell_dicom
+from chest_xray.images.dicom import UnsupportedDicomError, is_dicom, read_dicom
 from chest_xray.images.validation import (
     FORMATS,
     Refusal,
@@ -18,7 +18,7 @@ from chest_xray.images.validation import (
     check_header,
     count_scans,
     describe_image,
-    tell_grey,
+    is_grey_mode,
 )
 
 
@@ -28,7 +28,7 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
     Args:
         source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
         preparation: `width`, `height` and `geometry`, as for training.
-        limits: Of `acceptance.Acceptance`.
+        limits: Of `images.validation.InputChecks`.
 
     Returns:
         uint8 of shape (height, width), or the refusal; never an exception for what is in the file.
@@ -37,7 +37,7 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
         data = source if isinstance(source, bytes) else _read_file(source)
     except Exception as error:  # Of whatever storage the path names.
         return "unreadable", f"{type(error).__name__}: {error}"
-    prepare = _prepare_dicom if tell_dicom(data) else _prepare_image
+    prepare = _prepare_dicom if is_dicom(data) else _prepare_image
     try:
         return prepare(data, preparation, limits)
     except UnsupportedDicomError as error:
@@ -58,7 +58,7 @@ def estimate_work(data: bytes) -> float:
     """
     from PIL import Image
 
-    if tell_dicom(data):
+    if is_dicom(data):
         return len(data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -80,7 +80,7 @@ def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, f
     if "reason" in header:
         return header["reason"].replace(" ", "_"), header["detail"]
     refusal = check_header((header["width"], header["height"]), limits)
-    if not refusal and not tell_grey(header["mode"]):
+    if not refusal and not is_grey_mode(header["mode"]):
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             refusal = check_colour(image, limits)
     if refusal:

@@ -73,7 +73,7 @@ def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
         return _refusal("not an image", f"{type(error).__name__}: {error}")
 
 
-def tell_junk(path: str) -> bool:
+def is_junk(path: str) -> bool:
     """Tell whether a file is what operating systems leave behind in folders and archives.
 
     Args:
@@ -83,7 +83,7 @@ def tell_junk(path: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
 
 
-def tell_misplaced(path: str) -> dict[str, str] | None:
+def find_misplacement(path: str) -> dict[str, str] | None:
     """Tell files that are left out for where they lie or what they are called.
 
     Args:
@@ -93,7 +93,7 @@ def tell_misplaced(path: str) -> dict[str, str] | None:
         `reason` ("junk", "unknown class folder") and `detail`, or None for a file in its place.
     """
     folders = path.split("/")[:-1]
-    if tell_junk(path):
+    if is_junk(path):
         return _refusal("junk", "left behind by an operating system")
     if not folders or folders[-1].upper() not in CLASSES:
         return _refusal("unknown class folder", f"lies in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
@@ -158,7 +158,7 @@ Refusal = tuple[str, str]  # a reason for machines, and a sentence
 CHROMA_SIDE = 64  # pixels; a tint shows at any size
 
 
-class Acceptance(Options):
+class InputChecks(Options):
     """What an image must be like to get an answer."""
 
     max_megapixels: Annotated[float, Field(gt=0, le=1000)]
@@ -195,7 +195,7 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
     """
     import numpy as np
 
-    if tell_grey(image.mode):
+    if is_grey_mode(image.mode):
         return None
     image.draft("RGB", (CHROMA_SIDE, CHROMA_SIDE))
     colours = np.asarray(image.convert("RGB").resize((CHROMA_SIDE, CHROMA_SIDE)))
@@ -208,7 +208,7 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
     return None
 
 
-def tell_grey(mode: str) -> bool:
+def is_grey_mode(mode: str) -> bool:
     """Tell modes of Pillow that have no colours from those that may show some."""
     return mode in ("L", "LA", "La", "1", "F") or mode.startswith("I")
 

@@ -47,18 +47,19 @@ def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, An
         second: The same of the second.
 
     Returns:
-        `mended`: images that the first gets wrong and the second right; `broken`: the other way round; `p`, two-sided
+        `corrected`: images that the first gets wrong and the second right; `regressed`: the other way round; `p`,
+            two-sided
         and exact (McNemar 1947), that such a split is chance.
     """
     from scipy.stats import binomtest
 
     first_right, second_right = first == (label == 1), second == (label == 1)
-    mended, broken = int((second_right & ~first_right).sum()), int((first_right & ~second_right).sum())
-    p = binomtest(mended, mended + broken).pvalue if mended + broken else 1.0
-    return {"mended": mended, "broken": broken, "p": float(p)}
+    corrected, regressed = int((second_right & ~first_right).sum()), int((first_right & ~second_right).sum())
+    p = binomtest(corrected, corrected + regressed).pvalue if corrected + regressed else 1.0
+    return {"corrected": corrected, "regressed": regressed, "p": float(p)}
 
 
-def smallest_difference(standard_error: float, freedom: float = math.inf) -> float:
+def minimum_detectable_difference(standard_error: float, freedom: float = math.inf) -> float:
     """Give the true difference that would be shown in 80 of 100 such tests, at 5% and two-sided.
 
     Args:
@@ -88,7 +89,7 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
         num_groups: Patients.
 
     Returns:
-        `low`, `high` in [-1, 1], and `smallest`: see `smallest_difference`.
+        `low`, `high` in [-1, 1], and `smallest`: see `minimum_detectable_difference`.
     """
     import numpy as np
     from scipy.stats import t
@@ -100,5 +101,5 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     freedom = total**2 / parts if parts else math.inf
     reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
     mean = float(np.mean(by_seed))
-    smallest = smallest_difference(math.sqrt(total), freedom)
+    smallest = minimum_detectable_difference(math.sqrt(total), freedom)
     return {"low": max(mean - reach, -1.0), "high": min(mean + reach, 1.0), "smallest": smallest}

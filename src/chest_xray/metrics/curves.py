@@ -14,7 +14,7 @@ NUM_CUTS = 401  # thresholds at which sensitivity and specificity are drawn
 ROUNDING = 1e-9
 
 
-def trace(predictions: DataFrame, seed: int) -> DataFrame:
+def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
     """Give the ROC and the precision-recall curve.
 
     Args:
@@ -101,7 +101,7 @@ def _precision_in_resamples(healthy: Array, diseased: Array) -> Array:
     return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
 
 
-def trace_thresholds(predictions: DataFrame, cuts: Array, seed: int) -> DataFrame:
+def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> DataFrame:
     """Give sensitivity and specificity at each of many thresholds.
 
     Args:

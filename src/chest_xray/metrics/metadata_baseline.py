@@ -35,7 +35,7 @@ def sweep_thresholds(scores: Array, labels: Array) -> tuple[Array, Array, Array]
 
 
 def score_threshold(values: Array, labels: Array, threshold: float, direction: str) -> dict[str, Any]:
-    """Score one thresholded feature: see the node `fit_header_rule`."""
+    """Score one thresholded feature: see the node `fit_metadata_baseline`."""
     import numpy as np
 
     scores = orient(values, direction)
@@ -55,11 +55,13 @@ RANKING = ("auc", "pr_auc")
 COMPARED = (*RANKING, "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # network minus rule, paired
 
 
-def best_on_train(header_rule: dict[str, Any]) -> str:
+def best_on_train(metadata_baseline: dict[str, Any]) -> str:
     """Name the feature of the header that tells the classes apart best on train, by balanced accuracy."""
     return max(
-        header_rule,
-        key=lambda feature: header_rule[feature]["train"]["sensitivity"] + header_rule[feature]["train"]["specificity"],
+        metadata_baseline,
+        key=lambda feature: (
+            metadata_baseline[feature]["train"]["sensitivity"] + metadata_baseline[feature]["train"]["specificity"]
+        ),
     )
 
 

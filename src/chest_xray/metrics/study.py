@@ -8,7 +8,7 @@ from chest_xray.metrics.comparison import (
     METRICS,
     compare_decisions,
     interval_over_both,
-    smallest_difference,
+    minimum_detectable_difference,
     weigh_metric,
 )
 
@@ -54,7 +54,7 @@ def estimate_difference(paired: Array, num_groups: int) -> dict[str, Any]:
     error = float(np.nanstd(averaged[1:]))
     return {
         **interval(averaged[0], averaged[1:]),
-        **{"standard_error": error, "smallest": smallest_difference(error)},
+        **{"standard_error": error, "smallest": minimum_detectable_difference(error)},
         **{name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"},
         "both": interval_over_both(by_seed, error, num_groups),
     }

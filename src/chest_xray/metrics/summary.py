@@ -47,7 +47,7 @@ def measure(
 
     Args:
         predictions: `label` (1 diseased, the positive class; both occur), `probability` and `calibrated` of each image.
-        operating_point: `points` and the `rule` that decides, chosen on validation under shift.
+        operating_point: `points` and the `rule` that decides, chosen on corrupted validation.
         prevalence: Realistic share of diseased in (0, 1).
         weights: How often each image counts, of shape (resamples, images).
 

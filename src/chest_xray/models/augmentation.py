@@ -24,8 +24,8 @@ class Augmentation(Options):
 
     - `horizontal_flip`, on or off: opacities occur on either side; but it puts the heart on the right, as in
       dextrocardia (about 1 in 10,000), so a network trained on it must not be asked about the side of anything.
-    - `zoom`, a share of the size up to 0.5, and `shift`, a share of the side up to 0.5: distance to the tube, body size
-      and collimation vary; too strong, the lung bases are lost.
+    - `zoom`, a share of the size up to 0.5, and `translation`, a share of the side up to 0.5: distance to the tube,
+      body size and collimation vary; too strong, the lung bases are lost.
     - `tilt`, degrees up to 45: a child is seldom held straight; beyond about 15 degrees a technician would repeat the
       picture.
     - `aspect`, a share of width / height up to 0.5: collimation varies, and pictures are squeezed to the network's
@@ -43,7 +43,7 @@ class Augmentation(Options):
     copies: Annotated[int, Field(ge=0, le=8)] = 0  # altered copies beside each original, drawn anew at each use
     horizontal_flip: bool = False  # mirrors half of the copies
     zoom: Share = 0.0  # factor from 1 - zoom to 1 + zoom
-    shift: Share = 0.0  # of the side, either way
+    translation: Share = 0.0  # of the side, either way
     tilt: Annotated[float, Field(ge=0, le=45)] = 0.0  # degrees, either way
     aspect: Share = 0.0  # width / height times 1 - aspect to 1 + aspect
     collimation: Annotated[float, Field(gt=1, le=4)] | None = None  # cut to a width / height from 1 to this
@@ -56,7 +56,7 @@ class Augmentation(Options):
     @property
     def moves(self) -> bool:
         """Whether any transform changes where things are."""
-        return self.horizontal_flip or any((self.zoom, self.shift, self.tilt, self.aspect, self.collimation))
+        return self.horizontal_flip or any((self.zoom, self.translation, self.tilt, self.aspect, self.collimation))
 
 
 def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = None) -> Tensor:
@@ -127,8 +127,8 @@ def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int])
     a, b = tf.cos(angle) * across, -tf.sin(angle) * down
     c, d = tf.sin(angle) * across, tf.cos(angle) * down
     x, y = (size[1] - 1) / 2, (size[0] - 1) / 2  # Everything turns about the centre.
-    right = x - a * x - b * y + options.shift * draws[4] * size[1]
-    below = y - c * x - d * y + options.shift * draws[5] * size[0]
+    right = x - a * x - b * y + options.translation * draws[4] * size[1]
+    below = y - c * x - d * y + options.translation * draws[5] * size[0]
     return tf.stack([a, b, right, c, d, below, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
 
 

@@ -55,7 +55,7 @@ class _Limits(_Part):
     max_distance: Positive
 
 
-class _Acceptance(_Part):
+class _InputChecks(_Part):
     limits: _Limits
 
 
@@ -63,7 +63,7 @@ class _Contract(_Part):
     input: _Input
     labels: Annotated[list[str], Field(min_length=2, max_length=2)]
     operating_point: _OperatingPoint
-    acceptance: _Acceptance
+    input_checks: _InputChecks
 
 
 def require_sound_contract(contract: Any, name: str) -> None:
@@ -97,4 +97,4 @@ def require_sound_contract(contract: Any, name: str) -> None:
 
 # Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
 CONTRACT = "contract.json"
-FAMILIARITY = "familiarity.npz"  # NumPy's own format, without pickle
+OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle

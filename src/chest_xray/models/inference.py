@@ -13,10 +13,10 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.images.preprocessing import prepare_file
 from chest_xray.models.calibration import calibrate
-from chest_xray.models.contract import CONTRACT, FAMILIARITY, require_sound_contract
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, require_sound_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
-from chest_xray.models.outliers import measure_distance
+from chest_xray.models.outliers import compute_ood_score
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 
@@ -54,7 +54,7 @@ class Prediction(NamedTuple):
         decision: "NORMAL" or "PNEUMONIA", at the operating point of the contract; None if refused.
         reason: Why the image was refused, in a word for machines such as "not_an_image"; None if it was not.
         detail: The same as a sentence with the values received and expected; empty if it was not refused.
-        distance: To the images that the network was trained on (`acceptance.measure_distance`); None if the image
+        distance: To the images that the network was trained on (`models.outliers.compute_ood_score`); None if the image
             could not be prepared.
     """
 
@@ -78,21 +78,21 @@ class Predictor:
 
     Args:
         contract: What `pipelines/export` wrote of the network.
-        familiarity: From `acceptance.fit_familiarity`.
-        fingerprint: Of its file; see `tell_fingerprint`.
+        ood_detector: From `models.outliers.fit_ood_detector`.
+        fingerprint: Of its file; see `fingerprint_model`.
         logits: Gives the logits, float32 of shape (n,), of uint8 images of shape (n, height, width).
     """
 
     def __init__(
         self,
         contract: dict[str, Any],
-        familiarity: dict[str, Array],
+        ood_detector: dict[str, Array],
         fingerprint: str,
         logits: Callable[[Array], Array],
     ):
         self.contract, self.fingerprint = contract, fingerprint
-        self._familiarity, self._logits = familiarity, logits
-        self.limits: dict[str, float] = contract["acceptance"]["limits"]
+        self._ood_detector, self._logits = ood_detector, logits
+        self.limits: dict[str, float] = contract["input_checks"]["limits"]
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
@@ -111,19 +111,19 @@ class Predictor:
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 contract = json.loads(archive.read(CONTRACT))
-                familiarity = dict(np.load(io.BytesIO(archive.read(FAMILIARITY)), allow_pickle=False))
+                ood_detector = dict(np.load(io.BytesIO(archive.read(OOD_DETECTOR)), allow_pickle=False))
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise InputError(
-                f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {FAMILIARITY} "
+                f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {OOD_DETECTOR} "
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
         require_sound_contract(contract, str(name))
-        if unsound := [key for key, values in familiarity.items() if not np.isfinite(values).all()]:
+        if unsound := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
             raise InputError(
-                f"{FAMILIARITY} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
+                f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
                 "network again: `kedro run --pipelines=export`."
             )
-        return cls(contract, familiarity, tell_fingerprint(data), _load_logits(data))
+        return cls(contract, ood_detector, fingerprint_model(data), _load_logits(data))
 
     def limit_megapixels(self, most: float) -> None:
         """Decode no larger images than these, whatever the contract allows."""
@@ -178,7 +178,7 @@ class Predictor:
         point = self.contract["operating_point"]
         calibrated = calibrate(pd.Series(logits), point["calibration"])
         diseased = expit(logits) >= point["threshold"]
-        distances = measure_distance(pixels, self._familiarity)
+        distances = compute_ood_score(pixels, self._ood_detector)
         return [self._say(*row) for row in zip(calibrated.tolist(), diseased.tolist(), distances.tolist(), strict=True)]
 
     def _say(self, probability: float, diseased: bool, distance: float) -> Prediction:
@@ -191,7 +191,7 @@ class Predictor:
         return Prediction(probability, self.contract["labels"][diseased], None, "", distance)
 
 
-def tell_fingerprint(packaged: bytes) -> str:
+def fingerprint_model(packaged: bytes) -> str:
     """Give the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
     return hashlib.sha256(packaged).hexdigest()[:16]
 

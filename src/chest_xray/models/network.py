@@ -178,12 +178,12 @@ def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
     return copy
 
 
-def join_networks(networks: Sequence[Model], *, mirror: bool = False) -> Model:
+def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model:
     """Make one network of several, or of one that is asked twice, by the mean of the logits.
 
     Args:
         networks: Networks of the same input; not changed.
-        mirror: Whether each is asked for the mirror image too.
+        flip_tta: Whether each is asked for the mirror image too.
 
     Returns:
         One Keras model from the same images, float32 in [0, 1] of shape (batch, height, width, 1), to the sigmoid of
@@ -192,7 +192,7 @@ def join_networks(networks: Sequence[Model], *, mirror: bool = False) -> Model:
     import keras
 
     image = keras.Input(networks[0].input_shape[1:])
-    views = [image, keras.ops.flip(image, axis=2)] if mirror else [image]
+    views = [image, keras.ops.flip(image, axis=2)] if flip_tta else [image]
     logits = []
     for number, network in enumerate(networks, start=1):
         member = without_sigmoid(network)

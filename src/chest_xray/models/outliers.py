@@ -1,13 +1,13 @@
 """How far an image lies from the images for training: the out-of-distribution (OOD) score."""
 
 from chest_xray.core.types import Array
-from chest_xray.images.validation import Acceptance
+from chest_xray.images.validation import InputChecks
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
 LEAST_RESIDUAL = 1e-6
 
 
-def fit_familiarity(pixels: Array, options: Acceptance) -> dict[str, Array]:
+def fit_ood_detector(pixels: Array, options: InputChecks) -> dict[str, Array]:
     """Learn what the images for training look like, from their pixels alone.
 
     The features of the network would be the obvious place to look (Lee et al. 2018), but it has learned to tell lungs
@@ -18,7 +18,7 @@ def fit_familiarity(pixels: Array, options: Acceptance) -> dict[str, Array]:
         options: Side of the reduced images, and number of principal components.
 
     Returns:
-        Float32 arrays for `measure_distance`: `mean` (side * side), `axes` (components, side * side), `variances`
+        Float32 arrays for `compute_ood_score`: `mean` (side * side), `axes` (components, side * side), `variances`
         (components), `residual` (1), the mean square of what the components leave.
     """
     import numpy as np
@@ -36,7 +36,7 @@ def fit_familiarity(pixels: Array, options: Acceptance) -> dict[str, Array]:
     }
 
 
-def measure_distance(pixels: Array, familiarity: dict[str, Array]) -> Array:
+def compute_ood_score(pixels: Array, ood_detector: dict[str, Array]) -> Array:
     """Tell how far images lie from those for training.
 
     Each image is reduced and standardised. Within the principal components of train the distance is Hotelling's T2, off
@@ -45,18 +45,18 @@ def measure_distance(pixels: Array, familiarity: dict[str, Array]) -> Array:
 
     Args:
         pixels: uint8 of shape (n, height, width).
-        familiarity: From `fit_familiarity`.
+        ood_detector: From `fit_ood_detector`.
 
     Returns:
         float32 of shape (n,), at least 0.
     """
     import numpy as np
 
-    mean, axes = familiarity["mean"], familiarity["axes"]
+    mean, axes = ood_detector["mean"], ood_detector["axes"]
     centred = _standardise(pixels, round(len(mean) ** 0.5)) - mean
     scores = centred @ axes.T
-    within = np.square(scores) @ (1 / familiarity["variances"]) / len(axes)
-    off = np.square(centred - scores @ axes).mean(axis=1) / familiarity["residual"]
+    within = np.square(scores) @ (1 / ood_detector["variances"]) / len(axes)
+    off = np.square(centred - scores @ axes).mean(axis=1) / ood_detector["residual"]
     return np.asarray(within + off, np.float32)
 
 

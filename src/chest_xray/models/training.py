@@ -25,7 +25,7 @@ class Run(Options):
     title: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
-    mirror: bool = False  # whether the trained network is asked twice; see `ask_twice`
+    flip_tta: bool = False  # whether the trained network is asked twice; see `add_flip_tta`
 
 
 class Training(Options):

@@ -14,7 +14,7 @@ ONE_SIDED = {"noise", "blur"}  # their ranges begin at nothing
 TOLD = {
     "horizontal_flip": "{mirrored}",
     "zoom": "{factor:.2f} times as large",
-    "shift": "{amount:+.2f} of the side",
+    "translation": "{amount:+.2f} of the side",
     "tilt": "{amount:+.1f} degrees",
     "aspect": "width / height x {factor:.2f}",
     "collimation": "cut to {shape:.2f} : 1",

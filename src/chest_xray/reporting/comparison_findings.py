@@ -37,7 +37,7 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
         smallest = 100 * each["smallest"]
         yield Finding(key, {"metric": Name(name), "n": n, **each, **points, "smallest": smallest})
     mcnemar = comparison["mcnemar"]
-    disagree = mcnemar["mended"] + mcnemar["broken"]
+    disagree = mcnemar["corrected"] + mcnemar["regressed"]
     key = "mcnemar" if disagree else "same_decisions"
     yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
 
@@ -84,7 +84,7 @@ def list_arm_differences(study: dict[str, Any]) -> Iterator[Finding]:
         for name, each in metrics.items():
             yield _difference(study, arm, name, each)
         pairs = study["mcnemar"][arm]
-        total = {key: sum(pair[key] for pair in pairs) for key in ("mended", "broken")}
+        total = {key: sum(pair[key] for pair in pairs) for key in ("corrected", "regressed")}
         p = {"least": min(pair["p"] for pair in pairs), "most": max(pair["p"] for pair in pairs)}
         yield Finding("arm_mcnemar", {"arm": arm, "num_pairs": len(pairs), **total, "p": p})
 

@@ -24,12 +24,12 @@ POINT = 0.01  # a smaller change of accuracy is called none
 PICTURES = ("aspect", "size")  # what strata of pictures are cut by
 
 
-def how_well(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Iterator[Finding]:
+def how_well(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Iterator[Finding]:
     """Say how the network does on test, and against what needs no network.
 
     Args:
         metrics: Of the run.
-        header_metrics: Of the rule on the file's header, on the same images.
+        metadata_metrics: Of the rule on the file's header, on the same images.
     """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     accuracy = point["accuracy"]
@@ -40,7 +40,7 @@ def how_well(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Iterato
         yield Finding("above_bar_unsure" if accuracy["value"] > BAR else "below_bar", {"bar": BAR})
     majority = max(test["prevalence"], 1 - test["prevalence"])
     yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
-    yield _against_header(header_metrics)
+    yield _against_header(metadata_metrics)
     yield Finding("other_point", {**test["at_other"], "rule": Name(test["at_other"]["rule"])})
     yield Finding("ranking", {"auc": test["auc"]})
     yield Finding("precision_recall", {"pr_auc": test["pr_auc"], "prevalence": test["prevalence"]})
@@ -48,12 +48,12 @@ def how_well(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Iterato
         yield Finding("undefined", {"missing": tuple(Name(name) for name in missing)})
 
 
-def _against_header(header_metrics: dict[str, Any]) -> Finding:
+def _against_header(metadata_metrics: dict[str, Any]) -> Finding:
     """Both are judged on the same images, so it is their difference that decides; its values are in points."""
-    side = side_of(header_metrics["difference"]["accuracy"], 0)
+    side = side_of(metadata_metrics["difference"]["accuracy"], 0)
     key = "better_than_header" if side == "above" else "not_better_than_header"
-    difference = {bound: 100 * header_metrics["difference"]["accuracy"][bound] for bound in ("value", "low", "high")}
-    told = {"feature": Name(header_metrics["feature"]), "header": header_metrics["at_rule"]["accuracy"]}
+    difference = {bound: 100 * metadata_metrics["difference"]["accuracy"][bound] for bound in ("value", "low", "high")}
+    told = {"feature": Name(metadata_metrics["feature"]), "header": metadata_metrics["at_rule"]["accuracy"]}
     return Finding("worse_than_header" if side == "below" else key, {**told, "difference": difference})
 
 
@@ -199,14 +199,14 @@ def _about_training(training: dict[str, Any]) -> Iterator[Finding]:
 
 
 def find_conclusions(
-    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any]
+    metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any]
 ) -> dict[str, list[Finding]]:
     """Find what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
 
     Args:
         metrics: From `compute_metrics`.
         history: One row an epoch; the kept one says how training went.
-        header_metrics: From `measure_header_rule`: how far the header goes without a look at a pixel.
+        metadata_metrics: From `measure_metadata_baseline`: how far the header goes without a look at a pixel.
 
     Returns:
         From the key of a heading to what stands below it.
@@ -218,7 +218,7 @@ def find_conclusions(
         "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
     return {
-        "how_well": list(how_well(metrics, header_metrics)),
+        "how_well": list(how_well(metrics, metadata_metrics)),
         "what_an_answer_is_worth": list(what_an_answer_is_worth(metrics)),
         "what_a_probability_is_worth": list(what_a_probability_is_worth(metrics)),
         "where_it_fails": list(where_it_fails(metrics)),

@@ -66,12 +66,12 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
     return figure
 
 
-def draw_header_rule(image_index: DataFrame, header_rule: dict[str, Any], data_source: str) -> Figure:
+def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str) -> Figure:
     """Show how each feature alone ranks the test images.
 
     Args:
         image_index: One row an image.
-        header_rule: What `fit_header_rule` gives.
+        metadata_baseline: What `fit_metadata_baseline` gives.
         data_source: Printed below.
 
     Returns:
@@ -82,7 +82,7 @@ def draw_header_rule(image_index: DataFrame, header_rule: dict[str, Any], data_s
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]
     labels = test["label"].to_numpy()
-    for feature, rule in header_rule.items():
+    for feature, rule in metadata_baseline.items():
         sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), labels)
         scores = rule["test"]
         (line,) = axes.plot(1 - specificity, sensitivity, label=f"{feature}: AUC {scores['auc']:.3f}")

@@ -18,7 +18,7 @@ def draw_roc_curve(curves: DataFrame, metrics: dict[str, Any], data_source: str)
     """Draw the ROC curves of validation and test with their bands, and the points where the thresholds lie.
 
     Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.trace_curves`.
+        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
         metrics: From `compute_metrics`.
         data_source: Printed below the plot.
     """
@@ -44,7 +44,7 @@ def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_sourc
     """Draw precision against recall on validation and test with their bands, beside the shares of diseased.
 
     Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.trace_curves`.
+        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
         metrics: From `compute_metrics`.
         data_source: Printed below the plot.
     """
@@ -282,17 +282,17 @@ def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str
     """Draw sensitivity and specificity against the threshold, where it is chosen and where it is used.
 
     Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.trace_curves`.
+        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
         metrics: From `compute_metrics`.
         data_source: Printed below the plots.
 
     Returns:
-        Validation under shift beside test, each with both curves, their bands and their mean, the balanced accuracy.
+        Corrupted validation beside test, each with both curves, their bands and their mean, the balanced accuracy.
     """
     from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
-    titles = {"shifted": "validation under shift, where it is chosen", "test": "test, where it is judged"}
+    titles = {"shifted": "corrupted validation, where it is chosen", "test": "test, where it is judged"}
     for place, (subset, title) in zip(axes, titles.items(), strict=True):
         part = curves[curves["subset"] == subset]
         both = {name: part[part["curve"] == name] for name in ("sensitivity", "specificity")}

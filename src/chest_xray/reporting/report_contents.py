@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame, Series
 from chest_xray.images.audit import Audit
-from chest_xray.images.corruptions import Shift
+from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
 from chest_xray.models.calibration import OperatingPointRule
@@ -31,22 +31,22 @@ def list_figures(metrics_table: DataFrame) -> DataFrame:
         metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
 
     Returns:
-        `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `header_rule`, `validation`,
-        and where it is needed `note`.
+        `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `metadata_baseline`,
+        `validation`, and where it is needed `note`.
     """
     table = _of_test(metrics_table)
     table = table[table["stratum"] == "all"].fillna({"note": ""})
     gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
-    shown = table.assign(gap=gap)[[*SHOWN, "test", "validation", "gap", "header_rule", "note"]]
+    shown = table.assign(gap=gap)[[*SHOWN, "test", "validation", "gap", "metadata_baseline", "note"]]
     return shown if shown["note"].any() else shown.drop(columns="note")
 
 
 def list_strata(metrics_table: DataFrame) -> DataFrame:
-    """Give one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `header_rule`."""
+    """Give one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
     table = _of_test(metrics_table)
     table = table[table["stratum"] != "all"]
     parts = table["stratum"].str.partition(" ")
-    return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "header_rule"]]
+    return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "metadata_baseline"]]
 
 
 def _of_test(metrics_table: DataFrame) -> DataFrame:
@@ -55,21 +55,21 @@ def _of_test(metrics_table: DataFrame) -> DataFrame:
     return table.assign(test=figures, point=table["point"].fillna(""))
 
 
-def list_conditions(shift_metrics: dict[str, Any]) -> DataFrame:
-    """Give one row a condition of validation under shift."""
+def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:
+    """Give one row a condition of corrupted validation."""
     import pandas as pd
 
-    return pd.DataFrame(shift_metrics["conditions"])
+    return pd.DataFrame(corruption_metrics["conditions"])
 
 
-def list_header_rules(header_rule: dict[str, Any]) -> DataFrame:
+def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
     """Give one row a feature of the file's header: the rule, and its scores on test."""
     import pandas as pd
 
     rows = [
         {"feature": feature, "direction": rule["direction"], "threshold": rule["threshold"], "unit": rule["unit"]}
         | {name: rule["test"][name] for name in ("accuracy", "sensitivity", "specificity", "auc")}
-        for feature, rule in header_rule.items()
+        for feature, rule in metadata_baseline.items()
     ]
     return pd.DataFrame(rows)
 
@@ -130,7 +130,7 @@ OF_A_RUN: dict[str, tuple[Shown, ...]] = {
     "subgroups": (Grid("metrics_table", list_strata, key="strata"),),
     "robustness": (
         *(Picture("robustness_figure"), Grid("robustness_table", join_intervals, folded=True)),
-        Grid("shift_metrics", list_conditions, folded=True),
+        Grid("corruption_metrics", list_conditions, folded=True),
     ),
     "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", join_intervals)),
     "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
@@ -143,13 +143,13 @@ DATA: tuple[Shown, ...] = (
     Grid("class_counts"),
     Picture("example_radiographs"),
     Picture("header_figure"),
-    Grid("header_rule", list_header_rules),
-    Picture("header_rule_figure"),
+    Grid("metadata_baseline", list_metadata_baselines),
+    Picture("metadata_baseline_figure"),
     Grid("header_table", folded=True),
     Grid("quarantine", folded=True),
 )
 # What the rules and the model card read, beside what is shown.
-READ_OF_A_RUN = ("metrics", "header_metrics", "history", "operating_point", "map_sanity")
+READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity")
 READ = ("audit", "comparison", "own_split")
 # Folders of figures, and the figures in them; all other figures are datasets of their own.
 FOLDERS_OF_A_RUN = {
@@ -159,10 +159,16 @@ FOLDERS_OF_A_RUN = {
 }
 FOLDERS = {
     "augmentation_figures": {"transforms", "transform_ranges"},
-    "data_figures": {"header_figure", "header_rule_figure"},
+    "data_figures": {"header_figure", "metadata_baseline_figure"},
 }
 PARAMETERS: dict[str, type[Options]] = {
-    **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "shift": Shift, "audit": Audit},
+    **{
+        "report": Report,
+        "preparation": Preparation,
+        "hold_out": HoldOut,
+        "validation_corruptions": ValidationCorruptions,
+        "audit": Audit,
+    },
     **{"model": Network, "training": Training, "operating_point": OperatingPointRule, "augmented": Run},
 }
 

@@ -20,14 +20,14 @@ class Verdict(NamedTuple):
     finding: Finding
 
 
-def judge(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> list[Verdict]:
+def judge(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> list[Verdict]:
     """Give the verdict over one run: what sums it up first, then what it rests on.
 
     Args:
         metrics: Of the run.
-        header_metrics: Of the rule that reads no pixel, on the same images.
+        metadata_metrics: Of the rule that reads no pixel, on the same images.
     """
-    marks = [_against_what_was_asked(metrics), _against_the_header(metrics, header_metrics)]
+    marks = [_against_what_was_asked(metrics), _against_the_header(metrics, metadata_metrics)]
     tones = {mark.tone for mark in marks}
     tone: Tone = "bad" if "bad" in tones else "unsure" if "unsure" in tones else "good"
     return [Verdict("whole", tone, Finding(f"verdict_{tone}", {})), *marks, *_weaknesses(metrics)]
@@ -39,14 +39,14 @@ def _against_what_was_asked(metrics: dict[str, Any]) -> Verdict:
     return Verdict("asked", tone, Finding(f"asked_{tone}", {"accuracy": accuracy, "bar": BAR}))
 
 
-def _against_the_header(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> Verdict:
+def _against_the_header(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Verdict:
     """Both decide on the same images, so the interval of their difference tells; its values are in points."""
-    difference = header_metrics["difference"]["accuracy"]
+    difference = metadata_metrics["difference"]["accuracy"]
     tone = _clear(difference, 0)
     values = {
         "accuracy": metrics["test"]["at_chosen"]["accuracy"],
-        "header": header_metrics["at_rule"]["accuracy"],
-        "feature": Name(header_metrics["feature"]),
+        "header": metadata_metrics["at_rule"]["accuracy"],
+        "feature": Name(metadata_metrics["feature"]),
         "difference": {bound: 100 * difference[bound] for bound in ("value", "low", "high")},
     }
     return Verdict("header", tone, Finding(f"header_{tone}", values))
@@ -90,7 +90,7 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     key = "protocol_own_split" if len(evidence["own_split"]) else "protocol_split"
     yield Finding(key, evidence["params_hold_out"].model_dump())
     yield Finding("protocol_preparation", {**preparation, "geometry": Name(f"geometry_{preparation['geometry']}")})
-    yield Finding("protocol_shift", {"num_conditions": len(evidence["params_shift"].conditions())})
+    yield Finding("protocol_shift", {"num_conditions": len(evidence["params_validation_corruptions"].conditions())})
     filters = ", ".join(map(str, model["filters"]))
     yield Finding("protocol_network", {**model, "num_blocks": len(model["filters"]), "filters": filters})
     yield Finding("protocol_training", training)
@@ -107,20 +107,20 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Say what the audit found.
 
     Args:
-        evidence: `audit`, `header_rule`, and the parameters of the audit.
+        evidence: `audit`, `metadata_baseline`, and the parameters of the audit.
     """
-    audit, rules = evidence["audit"], evidence["header_rule"]
+    audit, rules = evidence["audit"], evidence["metadata_baseline"]
     images = sum(row["images"] for row in audit["counts"])
     yield Finding("audit_size", {"images": images, "groups": sum(each["groups"] for each in audit["groups"].values())})
     yield Finding("audit_duplicates", {"exact": audit["duplicates"]["exact"], "near": audit["duplicates"]["near"]})
     wide = {f"{name.lower()}": shift for name, shift in audit["shift"].items()}
     yield Finding("audit_wide", {**wide, "aspect": evidence["params_audit"].wide_aspect})
-    yield _describe_header_rule(audit, rules)
+    yield _describe_metadata_baseline(audit, rules)
     quarantine = audit["quarantine"]
     yield Finding("audit_quarantine" if quarantine["files"] else "audit_no_quarantine", {"files": quarantine["files"]})
 
 
-def _describe_header_rule(audit: dict[str, Any], rules: dict[str, Any]) -> Finding:
+def _describe_metadata_baseline(audit: dict[str, Any], rules: dict[str, Any]) -> Finding:
     feature = best_on_train(rules)
     classes: Counter[str] = Counter()
     for row in audit["counts"]:

@@ -18,7 +18,7 @@ from chest_xray.reporting.report_blocks import (
     make_table,
 )
 from chest_xray.reporting.report_findings import describe_data, describe_protocol, judge, judge_augmentation
-from chest_xray.reporting.robustness_findings import find_scrutiny
+from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]
@@ -77,7 +77,7 @@ def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words
 def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
     judged = list(runs.values())[-1]
     (answer,) = _find_comparison(evidence)["answer"]
-    verdicts = [*judge(judged["metrics"], judged["header_metrics"]), judge_augmentation(answer)]
+    verdicts = [*judge(judged["metrics"], judged["metadata_metrics"]), judge_augmentation(answer)]
     said = Verdicts([(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts])
     table = summarise_runs(runs, words)
     return [said, make_table(table, "summary", "", words)]
@@ -85,8 +85,8 @@ def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -
 
 def _describe_run(name: str, run: Evidence, words: Words) -> Section:
     title = say_given(run["metrics"]["run"], words)
-    concluded = find_conclusions(run["metrics"], run["history"], run["header_metrics"])
-    found = concluded | find_scrutiny(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
+    found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
     for key in (*concluded, *contents.OF_A_RUN):
         blocks = [make_sentences(found[key], words)] if found.get(key) else []
@@ -138,31 +138,31 @@ def summarise_runs(runs: Mapping[str, Mapping[str, Any]], words: Mapping[str, An
     """Put the main figures of every run beside those of the header rule.
 
     Args:
-        runs: `metrics`, `header_metrics` and `shift_metrics` of each run; the rule is the same for all.
+        runs: `metrics`, `metadata_metrics` and `corruption_metrics` of each run; the rule is the same for all.
         words: Of the language; they name the rows' metrics.
 
     Returns:
-        One row a metric: `metric`, one column a run, `header_rule`; figures as dicts of `value`, `low`, `high`.
+        One row a metric: `metric`, one column a run, `metadata_baseline`; figures as dicts of `value`, `low`, `high`.
     """
     import pandas as pd
 
-    rule = list(runs.values())[-1]["header_metrics"]
+    rule = list(runs.values())[-1]["metadata_metrics"]
     rows = words["summary_rows"]
     columns: dict[str, list[Any]] = {"metric": [rows[key] for key in (*ON_TEST, "auc", "validation", "worst")]}
     for run in runs.values():
-        columns[say_given(run["metrics"]["run"], words)] = _figures(run["metrics"], run["shift_metrics"])
-    columns["header_rule"] = [*(_bare(rule["at_rule"][name]) for name in ON_TEST), _bare(rule["auc"]), None, None]
+        columns[say_given(run["metrics"]["run"], words)] = _figures(run["metrics"], run["corruption_metrics"])
+    columns["metadata_baseline"] = [*(_bare(rule["at_rule"][name]) for name in ON_TEST), _bare(rule["auc"]), None, None]
     return pd.DataFrame(columns, dtype=object)
 
 
-def _figures(metrics: dict[str, Any], shift_metrics: dict[str, Any]) -> list[Any]:
+def _figures(metrics: dict[str, Any], corruption_metrics: dict[str, Any]) -> list[Any]:
     point = metrics["test"]["at_chosen"]
     figures = [
         *(point[name] for name in ON_TEST),
         metrics["test"]["auc"],
         metrics["validation"]["at_chosen"]["accuracy"],
     ]
-    return [*map(_bare, figures), shift_metrics["worst_auc"]]
+    return [*map(_bare, figures), corruption_metrics["worst_auc"]]
 
 
 def _bare(figure: dict[str, Any]) -> dict[str, Any]:

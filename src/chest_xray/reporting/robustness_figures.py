@@ -7,7 +7,7 @@ from chest_xray.reporting.robustness_findings import UNALTERED
 
 SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
 NUM_COLUMNS = 4  # panels beside each other
-AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.reacquire`.
+AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.corrupt`.
     "blur": "standard deviation, px of 256",
     "noise": "standard deviation, of 0 to 1",
     "contrast": "share lost",
@@ -64,7 +64,7 @@ def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
         place.set_ylim(floor, 1.02)
         place.tick_params(labelsize=8, labelleft=place.get_subplotspec().is_first_col())
         place.xaxis.label.set_size(8)
-    title = f"Test images taken again, {unaltered['run']}: n = {unaltered['n']} each, 95% intervals"
+    title = f"Corrupted test images, {unaltered['run']}: n = {unaltered['n']} each, 95% intervals"
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, title=title, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure

@@ -47,7 +47,7 @@ def figure(row: Any, name: str) -> dict[str, float]:
     return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}
 
 
-def find_scrutiny(
+def find_robustness_conclusions(
     map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
 ) -> dict[str, list[Finding]]:
     """Find what the numbers say of where the network looks, and of how much alteration it bears.

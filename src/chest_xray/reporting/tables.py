@@ -8,22 +8,22 @@ from chest_xray.metrics.summary import POINTS
 from chest_xray.reporting.i18n import read_words
 
 COLUMNS = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"]
-BESIDE = ["header_rule", "validation", "gap", "gap_low", "gap_high", "note"]
+BESIDE = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"]
 Row = dict[str, Any]
 
 
-def lay_out_metrics(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> DataFrame:
+def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
     """Lay the metrics of one run out for reading.
 
     Args:
         metrics: From `compute_metrics`.
-        header_metrics: From `measure_header_rule`.
+        metadata_metrics: From `measure_metadata_baseline`.
 
     Returns:
         One row a figure: `metric`; `point` (at_half, at_chosen, at_other) and `threshold` of decisions; `subset`;
         `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images that it is a share or figure of); `value`, `low`,
-        `high` (95% interval). On test besides: `header_rule`, the same figure of the header rule; `validation`; `gap`
-        (test minus validation) with `gap_low` and `gap_high`. `note` says why a value is missing. Rounded to four
+        `high` (95% interval). On test besides: `metadata_baseline`, the same figure of the header rule; `validation`;
+        `gap` (test minus validation) with `gap_low` and `gap_high`. `note` says why a value is missing. Rounded to four
         places.
     """
     import pandas as pd
@@ -31,12 +31,12 @@ def lay_out_metrics(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> 
     reasons = read_words("en")["missing"]
     rows = [{**row, "subset": subset} for subset in ("validation", "test") for row in _rows(metrics[subset])]
     validation = {_place(row): row["value"] for row in rows if row["subset"] == "validation"}
-    header = {_place(row): row["value"] for row in _header_rows(header_metrics)}
+    header = {_place(row): row["value"] for row in _header_rows(metadata_metrics)}
     for row in rows:
         row["note"] = _note(row, reasons)
         if row["subset"] == "test":
             gap = _gap(metrics["gap"], row)
-            row |= {"header_rule": header.get(_place(row)), "validation": validation.get(_place(row))}
+            row |= {"metadata_baseline": header.get(_place(row)), "validation": validation.get(_place(row))}
             row |= {"gap": gap.get("value"), "gap_low": gap.get("low"), "gap_high": gap.get("high")}
     table = pd.DataFrame(rows, columns=COLUMNS + BESIDE)
     numbers = ["threshold", "value", "low", "high", *BESIDE[:-1]]
@@ -83,13 +83,13 @@ def _of_strata(strata: list[dict[str, Any]], threshold: float) -> Iterator[Row]:
                 yield {"metric": name, **at, "stratum": f"{each['by']} {each['name']}", **each[name]}
 
 
-def _header_rows(header_metrics: dict[str, Any]) -> Iterator[Row]:
+def _header_rows(metadata_metrics: dict[str, Any]) -> Iterator[Row]:
     """The figures of the header rule, which has one threshold alone and so stands beside every point."""
     for name in ("auc", "pr_auc"):
-        yield {"metric": name, "stratum": "all", **header_metrics[name]}
+        yield {"metric": name, "stratum": "all", **metadata_metrics[name]}
     for at in POINTS:
-        yield from _of_decisions(header_metrics["at_rule"], at)
-    yield from _of_strata(header_metrics["strata"], header_metrics["at_rule"]["threshold"])
+        yield from _of_decisions(metadata_metrics["at_rule"], at)
+    yield from _of_strata(metadata_metrics["strata"], metadata_metrics["at_rule"]["threshold"])
 
 
 def _gap(gap: dict[str, Any], row: Row) -> Row:
@@ -145,7 +145,7 @@ def tabulate_runs(study: dict[str, Any]) -> DataFrame:
 
     Returns:
         `arm`, `seed`, `metric`, `value`; against none of the same seed, and empty for it: `difference`, and in the rows
-        of accuracy, which McNemar's test is about, `mended`, `broken` and `p`.
+        of accuracy, which McNemar's test is about, `corrected`, `regressed` and `p`.
     """
     import pandas as pd
 
@@ -158,5 +158,5 @@ def tabulate_runs(study: dict[str, Any]) -> DataFrame:
                     difference = study["differences"][arm][name]["by_seed"][place]
                     rows[-1] |= {"difference": round(difference, 4)}
                     rows[-1] |= study["mcnemar"][arm][place] if name == "accuracy" else {}
-    table = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value", "difference", "mended", "broken", "p"])
-    return table.astype({"mended": "Int64", "broken": "Int64"})
+    table = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value", "difference", "corrected", "regressed", "p"])
+    return table.astype({"corrected": "Int64", "regressed": "Int64"})

@@ -147,7 +147,7 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=service.running,
-        exception_handlers={AnyHTTPException: _tell_problem, RequestValidationError: _tell_invalid},
+        exception_handlers={AnyHTTPException: _format_problem, RequestValidationError: _format_validation_error},
     )
     app.state.service = service
     app.include_router(router)
@@ -163,7 +163,7 @@ def _answer(prediction: Prediction) -> Answer:
     return Answer.model_validate(prediction._asdict())
 
 
-async def _tell_problem(_request: Request, error: AnyHTTPException) -> JSONResponse:
+async def _format_problem(_request: Request, error: AnyHTTPException) -> JSONResponse:
     problem: Any = error.detail
     if not isinstance(problem, dict):
         phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
@@ -172,6 +172,6 @@ async def _tell_problem(_request: Request, error: AnyHTTPException) -> JSONRespo
     return JSONResponse(problem, error.status_code, error.headers)
 
 
-async def _tell_invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+async def _format_validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
     found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
     return JSONResponse({"reason": "invalid_request", "detail": f"{found}. Send a multipart form."}, 422)

@@ -7,7 +7,7 @@ from typing import Any
 
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import decode_grey, fit_grey
-from chest_xray.images.dicom import read_dicom, tell_dicom
+from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.validation import describe_image
 
 SIDE = 512  # pixels of the longer side of what is shown
@@ -29,7 +29,7 @@ def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
     try:
         return (
             _show_dicom(data, preparation, max_megapixels)
-            if tell_dicom(data)
+            if is_dicom(data)
             else _show_plain(data, preparation, max_megapixels)
         )
     except Exception:  # It is shown for orientation only; why it was refused is told beside it.

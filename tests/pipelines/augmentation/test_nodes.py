@@ -92,7 +92,7 @@ def test_runs_that_agree_on_every_image_differ_by_nothing() -> None:
     found = compare_runs(pairs, make_evaluation())
     nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
     assert [each["difference"] for each in found["metrics"].values()] == [nothing] * 4
-    assert found["mcnemar"] == {"mended": 0, "broken": 0, "p": 1.0}
+    assert found["mcnemar"] == {"corrected": 0, "regressed": 0, "p": 1.0}
 
 
 def test_runs_in_the_other_order_differ_the_other_way() -> None:
@@ -114,14 +114,14 @@ def test_patients_are_resampled_whole() -> None:
         assert each["difference"] == pytest.approx(once[name]["difference"])
 
 
-def mcnemar(mended: int, broken: int) -> float:
+def mcnemar(corrected: int, regressed: int) -> float:
     """The p-value where augmentation mends so many healthy images and breaks so many."""
-    labels = [0] * (mended + broken) + [1]
-    first = [0.9] * mended + [0.1] * broken + [0.9]
-    second = [0.1] * mended + [0.9] * broken + [0.9]
+    labels = [0] * (corrected + regressed) + [1]
+    first = [0.9] * corrected + [0.1] * regressed + [0.9]
+    second = [0.1] * corrected + [0.9] * regressed + [0.9]
     pairs = pair_predictions(make_predictions(labels, first), make_predictions(labels, second), HALF, HALF)
     found = compare_runs(pairs, make_evaluation())["mcnemar"]
-    assert (found["mended"], found["broken"]) == (mended, broken)
+    assert (found["corrected"], found["regressed"]) == (corrected, regressed)
     return float(found["p"])
 
 
@@ -183,12 +183,17 @@ def test_each_difference_says_how_many_images_it_rests_on() -> None:
 
 
 def test_disagreement_is_told_where_there_is_any() -> None:
-    for mended, broken, key in ((0, 0, "same_decisions"), (1, 0, "mcnemar"), (0, 1, "mcnemar"), (3, 2, "mcnemar")):
+    for corrected, regressed, key in (
+        (0, 0, "same_decisions"),
+        (1, 0, "mcnemar"),
+        (0, 1, "mcnemar"),
+        (3, 2, "mcnemar"),
+    ):
         comparison = make_comparison()
-        comparison["mcnemar"] = {"mended": mended, "broken": broken, "p": 0.5}
+        comparison["mcnemar"] = {"corrected": corrected, "regressed": regressed, "p": 0.5}
         last = list(list_differences(comparison))[-1]
         assert last.key == key
-        assert last.values["disagree"] == mended + broken
+        assert last.values["disagree"] == corrected + regressed
 
 
 def make_steps(baseline: int, augmented: int) -> dict[str, int]:

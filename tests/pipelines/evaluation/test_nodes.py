@@ -14,7 +14,7 @@ from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
     cross_check,
     evaluate_with_keras,
-    measure_header_rule,
+    measure_metadata_baseline,
     predict_test,
     predict_validation,
     write_conclusions,
@@ -24,9 +24,9 @@ from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import (
     TITLE,
     make_evaluation,
-    make_header_metrics,
-    make_header_rule,
     make_history,
+    make_metadata_baseline,
+    make_metadata_metrics,
     make_point,
     make_predictions,
     make_split,
@@ -211,7 +211,7 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: pd.DataFrame, language: str) -> None:
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
-    header = measure_header_rule(test, make_header_rule(), metrics, make_evaluation())
+    header = measure_metadata_baseline(test, make_metadata_baseline(), metrics, make_evaluation())
     assert json.loads(json.dumps([metrics, header], allow_nan=False)) == [metrics, header]
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
     assert read_words(language)["undefined"].split("{")[0] in page
@@ -222,7 +222,7 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
 
 def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
-    history, header = make_history([0.7, 0.5], kept=2), make_header_metrics()
+    history, header = make_history([0.7, 0.5], kept=2), make_metadata_metrics()
     page = write_conclusions(metrics, history, header, "phantoms", Language("en"))
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
@@ -238,7 +238,7 @@ def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
 
 def test_the_conclusions_are_the_same_in_another_language() -> None:
     _, _, metrics = make_metrics()
-    found = (metrics, make_history([0.7, 0.5], kept=2), make_header_metrics())
+    found = (metrics, make_history([0.7, 0.5], kept=2), make_metadata_metrics())
     english, russian = (write_conclusions(*found, "phantoms", Language(name)) for name in ("en", "ru"))
     marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
     assert marks[0] == marks[1]

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_header_rule
-from tests.builders import make_evaluation, make_header_rule, make_point, make_predictions
+from chest_xray.pipelines.evaluation.nodes import compute_metrics, measure_metadata_baseline
+from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
 from tests.conftest import ROOT
 
 FIGURE = {"value", "low", "high", "n"}
@@ -24,7 +24,7 @@ def described() -> dict[str, set[str]]:
 def make_both() -> tuple[dict[str, Any], dict[str, Any]]:
     table = make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])
     metrics = compute_metrics(table, table, make_point(0.5), make_evaluation())
-    return metrics, measure_header_rule(table, make_header_rule(), metrics, make_evaluation())
+    return metrics, measure_metadata_baseline(table, make_metadata_baseline(), metrics, make_evaluation())
 
 
 def test_every_key_is_described_and_every_description_has_its_key() -> None:
@@ -47,9 +47,9 @@ def test_the_version_that_is_described_is_the_one_that_is_written() -> None:
     assert f"| `schema_version` | {metrics['schema_version']};" in text
 
 
-def test_the_header_rule_has_the_keys_that_are_named() -> None:
+def test_the_metadata_baseline_has_the_keys_that_are_named() -> None:
     _, header = make_both()
-    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").split("## `header_metrics.json`")[1]
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").split("## `metadata_metrics.json`")[1]
     assert {*header, *header["difference"]} <= set(re.findall(r"`(\w+)`", text))
 
 

@@ -8,8 +8,8 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.network import build_network
-from chest_xray.models.outliers import measure_distance
-from chest_xray.pipelines.export.nodes import export_model, fit_acceptance, write_contract
+from chest_xray.models.outliers import compute_ood_score
+from chest_xray.pipelines.export.nodes import export_model, fit_input_checks, write_contract
 from tests.builders import TINY_NETWORK, make_acceptance, make_pixels, make_point, make_split
 
 SPLIT = make_split([0, 1, 0, 1], ["train", "train", "validation", "test"])
@@ -28,7 +28,7 @@ def test_the_contract_agrees_with_the_network() -> None:
     assert contract["input"]["preparation"] == PREPARATION.model_dump()
     assert contract["labels"] == ["NORMAL", "PNEUMONIA"]
     assert contract["operating_point"] == make_point(0.25)
-    assert contract["acceptance"] == ACCEPTANCE
+    assert contract["input_checks"] == ACCEPTANCE
     assert "Not a medical device" in contract["intended_use"]
     assert set(contract["packages"]) == {"chest-xray", "keras", "numpy", "pillow"}
     assert contract["packages"]["numpy"] == np.__version__
@@ -62,20 +62,20 @@ def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
     for packaged in export_model(model, {"labels": []}, arrays):
         assert packaged.model is model
         assert packaged.contract == {"labels": []}
-        assert packaged.familiarity is arrays
+        assert packaged.ood_detector is arrays
 
 
 def test_the_limit_of_the_distance_refuses_the_share_of_validation_that_is_asked_for() -> None:
     pixels = make_pixels(140, 16, 24)
     split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
-    acceptance, familiarity = fit_acceptance(pixels, split, make_acceptance(refused_share=0.2))
-    distances = measure_distance(pixels[40:], familiarity)
-    assert (distances > acceptance["limits"]["max_distance"]).sum() == 20
-    assert acceptance["refused"]["validation"] == 0.2
-    assert acceptance["limits"]["max_chroma"] == 10
-    assert json.loads(json.dumps(acceptance)) == acceptance
+    input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance(refused_share=0.2))
+    distances = compute_ood_score(pixels[40:], ood_detector)
+    assert (distances > input_checks["limits"]["max_distance"]).sum() == 20
+    assert input_checks["refused"]["validation"] == 0.2
+    assert input_checks["limits"]["max_chroma"] == 10
+    assert json.loads(json.dumps(input_checks)) == input_checks
 
 
 def test_without_validation_there_is_no_limit() -> None:
     with pytest.raises(InputError, match=r"there are no validation images .* Raise hold_out\.share"):
-        fit_acceptance(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())
+        fit_input_checks(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())

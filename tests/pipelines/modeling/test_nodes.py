@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from chest_xray.models.network import join_networks, without_sigmoid
-from chest_xray.pipelines.modeling.nodes import ask_twice, build_model, predict_shifted_validation
+from chest_xray.pipelines.modeling.nodes import add_flip_tta, build_model, predict_corrupted_validation
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
 from tests.models.toys import make_model, weights_differ
 
@@ -22,9 +22,9 @@ def test_the_network_is_built_for_the_prepared_size() -> None:
 
 
 def test_every_image_is_scored_under_every_condition_with_the_condition_beside_it() -> None:
-    table = make_split([0, 0, 1, 1], "shifted_validation").assign(kind=["none", "noise"] * 2, strength=[0, 0.1] * 2)
+    table = make_split([0, 0, 1, 1], "corrupted_validation").assign(kind=["none", "noise"] * 2, strength=[0, 0.1] * 2)
     pixels, model = make_pixels(4), make_model()
-    found = predict_shifted_validation(model, pixels, table)
+    found = predict_corrupted_validation(model, pixels, table)
     assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])
     probability = model(pixels[..., None].astype(np.float32) / 255).numpy()[:, 0]
     np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)
@@ -32,17 +32,17 @@ def test_every_image_is_scored_under_every_condition_with_the_condition_beside_i
 
 def test_a_network_asked_twice_says_the_mean_logit_of_a_picture_and_its_mirror_image() -> None:
     model, images = make_model(), make_pixels(3)[..., None].astype(np.float32) / 255
-    asked = ask_twice(model, make_run().model_copy(update={"mirror": True}))
+    asked = add_flip_tta(model, make_run().model_copy(update={"flip_tta": True}))
     logit, mirrored = (without_sigmoid(model)(each).numpy() for each in (images, images[:, :, ::-1]))
     assert np.abs(logit - mirrored).min() > 1e-3
     np.testing.assert_allclose(without_sigmoid(asked)(images), (logit + mirrored) / 2, rtol=1e-5)
     np.testing.assert_allclose(asked(images), asked(images[:, :, ::-1]), rtol=1e-6)
-    assert ask_twice(model, make_run()) is model
+    assert add_flip_tta(model, make_run()) is model
 
 
 def test_a_network_asked_twice_can_be_kept_and_joined_to_an_ensemble(tmp_path: Path) -> None:
     images = make_pixels(3)[..., None].astype(np.float32) / 255
-    asked = [ask_twice(make_model(seed), make_run().model_copy(update={"mirror": True})) for seed in (1, 2)]
+    asked = [add_flip_tta(make_model(seed), make_run().model_copy(update={"flip_tta": True})) for seed in (1, 2)]
     joined = join_networks(asked)
     joined.save(tmp_path / "joined.keras")
     again = keras.saving.load_model(tmp_path / "joined.keras", safe_mode=True)

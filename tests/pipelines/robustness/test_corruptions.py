@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.metrics.bootstrap import bootstrap_auc
-from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_altered_test
+from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
 from chest_xray.reporting.robustness_figures import AXIS, draw_robustness
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
@@ -33,9 +33,9 @@ def make_table() -> pd.DataFrame:
 
 
 def test_altered_images_are_scored_row_by_row() -> None:
-    table = make_split([0, 1], "altered_test").assign(kind=["none", "blur"])
+    table = make_split([0, 1], "corrupted_test").assign(kind=["none", "blur"])
     pixels = make_graded_pixels()[[4, 8]]
-    scored = predict_altered_test(make_grey_reader(4, 0.5), pixels, table)
+    scored = predict_corrupted_test(make_grey_reader(4, 0.5), pixels, table)
     np.testing.assert_allclose(scored["logit"], 4 * (np.array([100, 200]) / 255 - 0.5), rtol=1e-5)
     assert scored["kind"].tolist() == ["none", "blur"]
 
@@ -74,7 +74,7 @@ def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> N
     curves = [container.lines[0].get_ydata().tolist() for container in panels[0].containers]
     assert curves == [[0.8, 0.0], [0.8333, 0.0]]
     (legend,) = figure.legends
-    assert legend.get_title().get_text() == f"Test images taken again, {TITLE}: n = 5 each, 95% intervals"
+    assert legend.get_title().get_text() == f"Corrupted test images, {TITLE}: n = 5 each, 95% intervals"
     told = {text.get_text() for text in legend.get_texts()}
     assert told == {"accuracy at 0.500", "AUC", "accuracy, unaltered", "AUC, unaltered"}
 

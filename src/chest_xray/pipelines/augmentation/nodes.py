@@ -6,7 +6,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
-from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, smallest_difference, weigh_metric
+from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, minimum_detectable_difference, weigh_metric
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
@@ -73,7 +73,7 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         first, second = weigh_metric(name, label, *said[:2]), weigh_metric(name, label, *said[2:])
         values = {run: float(metric(whole)[0]) for run, metric in zip(RUNS, (first, second), strict=True)}
         difference = bootstrap_difference(first, second, weights)
-        smallest = smallest_difference(difference["standard_error"])
+        smallest = minimum_detectable_difference(difference["standard_error"])
         measured[name] = {**values, "difference": difference, "smallest": smallest}
     return {
         "num_images": len(paired_predictions),

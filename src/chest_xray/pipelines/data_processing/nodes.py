@@ -10,10 +10,10 @@ from chest_xray.images.audit import Audit, compare_splits, select_class, summari
 from chest_xray.images.corruptions import (
     SWAPPED,
     Robustness,
-    Shift,
+    ValidationCorruptions,
     compute_pictures,
+    corrupt,
     draw_combined,
-    reacquire,
 )
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.duplicates import DIGEST_BYTES, Duplicates, find_close_pairs
@@ -57,7 +57,7 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
     return describe_images(files[readable].drop(columns=["reason", "detail"])), refused
 
 
-def keep_readable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
+def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
     """Go on with the images, unless too many files are unreadable: told by headers, before hours of decoding.
 
     Args:
@@ -74,7 +74,7 @@ def keep_readable(indexed_images: DataFrame, unreadable_files: DataFrame, integr
     return drop_refused(indexed_images, unreadable_files, integrity)
 
 
-def keep_decodable(readable_images: DataFrame, quarantine: DataFrame, integrity: Integrity) -> DataFrame:
+def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrity: Integrity) -> DataFrame:
     """Leave out the images that turned out damaged, unless there are too many.
 
     Args:
@@ -240,32 +240,35 @@ def assign_subsets(image_index: DataFrame, duplicates: DataFrame, own_split: Dat
     return image_split
 
 
-def list_shifted_validation(image_split: DataFrame, shift: Shift) -> DataFrame:
+def list_corrupted_validation(image_split: DataFrame, corruptions: ValidationCorruptions) -> DataFrame:
     """List every validation image once for each condition.
 
     Args:
         image_split: One row an image.
-        shift: The conditions.
+        corruptions: The conditions.
 
     Returns:
         The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
-        and `subset` "shifted_validation".
+        and `subset` "corrupted_validation".
     """
     import pandas as pd
 
-    validation = image_split[image_split["subset"] == "validation"].assign(subset="shifted_validation")
-    conditions = pd.DataFrame(shift.conditions(), columns=["kind", "strength"])
+    validation = image_split[image_split["subset"] == "validation"].assign(subset="corrupted_validation")
+    conditions = pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"])
     return validation.merge(conditions, how="cross")
 
 
-def reacquire_validation(
-    shifted_validation: DataFrame, shift: Shift, preparation: Preparation, stored_arrays: StoredArrays
+def corrupt_validation(
+    corrupted_validation: DataFrame,
+    corruptions: ValidationCorruptions,
+    preparation: Preparation,
+    stored_arrays: StoredArrays,
 ) -> StoredArray:
     """Corrupt the validation images, and prepare them as the network will read them.
 
     Args:
-        shifted_validation: One row an image and condition, from `list_shifted_validation`.
-        shift: Seed, and the strongest of each kind, of which the combined condition draws shares.
+        corrupted_validation: One row an image and condition, from `list_corrupted_validation`.
+        corruptions: Seed, and the strongest of each kind, of which the combined condition draws shares.
         preparation: Width and height in pixels, and the geometry.
         stored_arrays: What earlier runs have computed.
 
@@ -274,22 +277,22 @@ def reacquire_validation(
     """
     import numpy as np
 
-    conditions = shifted_validation[["kind", "strength", "label"]].to_numpy()
+    conditions = corrupted_validation[["kind", "strength", "label"]].to_numpy()
 
     def take(row: int, picture: Array) -> Array:
         kind, strength, label = conditions[row]
         if kind == SWAPPED:
             kind = "narrower" if label else "wider"
-        rng = np.random.default_rng([shift.seed, row])
-        for each, how_much in draw_combined(shift, rng) if kind == "combined" else [(kind, strength)]:
-            picture = reacquire(picture, each, how_much, rng)
+        rng = np.random.default_rng([corruptions.seed, row])
+        for each, how_much in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
+            picture = corrupt(picture, each, how_much, rng)
         return picture
 
-    stored = stored_arrays.get("shifted_validation_images")
-    return compute_pictures(shifted_validation, shift, preparation, take, stored)
+    stored = stored_arrays.get("corrupted_validation_images")
+    return compute_pictures(corrupted_validation, corruptions, preparation, take, stored)
 
 
-def list_altered_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
+def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
     """List every test image once for each condition.
 
     Args:
@@ -298,16 +301,16 @@ def list_altered_test(image_split: DataFrame, robustness: Robustness) -> DataFra
 
     Returns:
         The test rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`, and
-        `subset` "altered_test".
+        `subset` "corrupted_test".
     """
     import pandas as pd
 
-    test = image_split[image_split["subset"] == "test"].assign(subset="altered_test")
+    test = image_split[image_split["subset"] == "test"].assign(subset="corrupted_test")
     return test.merge(pd.DataFrame(robustness.conditions(), columns=["kind", "strength"]), how="cross")
 
 
-def reacquire_test(
-    altered_test: DataFrame, robustness: Robustness, preparation: Preparation, stored_arrays: StoredArrays
+def corrupt_test(
+    corrupted_test: DataFrame, robustness: Robustness, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
     """Corrupt the test images, and prepare them as the network will read them.
 
@@ -315,7 +318,7 @@ def reacquire_test(
     conditions differ in strength alone.
 
     Args:
-        altered_test: One row an image and condition, from `list_altered_test`.
+        corrupted_test: One row an image and condition, from `list_corrupted_test`.
         robustness: The conditions, and the seed.
         preparation: Width and height in pixels, and the geometry.
         stored_arrays: What earlier runs have computed.
@@ -325,15 +328,15 @@ def reacquire_test(
     """
     import numpy as np
 
-    conditions = altered_test[["kind", "strength"]].to_numpy()
+    conditions = corrupted_test[["kind", "strength"]].to_numpy()
     num_conditions = len(robustness.conditions())
 
     def take(row: int, picture: Array) -> Array:
         kind, strength = conditions[row]
-        return reacquire(picture, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
+        return corrupt(picture, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
 
-    stored = stored_arrays.get("altered_test_images")
-    return compute_pictures(altered_test, robustness, preparation, take, stored)
+    stored = stored_arrays.get("corrupted_test_images")
+    return compute_pictures(corrupted_test, robustness, preparation, take, stored)
 
 
 def count_classes(image_split: DataFrame) -> DataFrame:
@@ -400,7 +403,7 @@ def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: Data
     }
 
 
-def fit_header_rule(image_index: DataFrame) -> dict[str, Any]:
+def fit_metadata_baseline(image_index: DataFrame) -> dict[str, Any]:
     """Fit the best threshold on width, height, aspect and file size on train alone, and score each on test.
 
     What a network scores below these figures proves little: the files give as much away before they are decoded.
@@ -429,13 +432,13 @@ def fit_header_rule(image_index: DataFrame) -> dict[str, Any]:
 
 
 def draw_data(
-    image_index: DataFrame, header_rule: dict[str, Any], data_source: str
+    image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str
 ) -> tuple[Figure, dict[str, Figure]]:
     """Draw what the data set looks like.
 
     Args:
         image_index: One row an image.
-        header_rule: From `fit_header_rule`.
+        metadata_baseline: From `fit_metadata_baseline`.
         data_source: Printed below each figure.
 
     Returns:
@@ -444,5 +447,5 @@ def draw_data(
     """
     return figures.draw_example_radiographs(image_index, data_source), {
         "header_figure": figures.draw_headers(image_index, data_source),
-        "header_rule_figure": figures.draw_header_rule(image_index, header_rule, data_source),
+        "metadata_baseline_figure": figures.draw_metadata_baseline(image_index, metadata_baseline, data_source),
     }

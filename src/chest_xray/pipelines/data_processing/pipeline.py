@@ -23,10 +23,10 @@ def _prepare_nodes() -> list[Any]:
             name="index_images",
         ),
         Node(
-            nodes.keep_readable,
+            nodes.drop_unreadable,
             ["indexed_images", "unreadable_files", "params:integrity"],
             "readable_images",
-            name="keep_readable",
+            name="drop_unreadable",
         ),
         Node(
             nodes.prepare_images,
@@ -41,10 +41,10 @@ def _prepare_nodes() -> list[Any]:
             name="list_quarantine",
         ),
         Node(
-            nodes.keep_decodable,
+            nodes.drop_undecodable,
             ["readable_images", "quarantine", "params:integrity"],
             "image_index",
-            name="keep_decodable",
+            name="drop_undecodable",
         ),
     ]
 
@@ -70,28 +70,28 @@ def _split_nodes() -> list[Any]:
             name="assign_subsets",
         ),
         Node(
-            nodes.list_shifted_validation,
-            ["image_split", "params:shift"],
-            "shifted_validation",
-            name="list_shifted_validation",
+            nodes.list_corrupted_validation,
+            ["image_split", "params:validation_corruptions"],
+            "corrupted_validation",
+            name="list_corrupted_validation",
         ),
         Node(
-            nodes.reacquire_validation,
-            ["shifted_validation", "params:shift", "params:preparation", "stored_arrays"],
-            "shifted_validation_images",
-            name="reacquire_validation",
+            nodes.corrupt_validation,
+            ["corrupted_validation", "params:validation_corruptions", "params:preparation", "stored_arrays"],
+            "corrupted_validation_images",
+            name="corrupt_validation",
         ),
         Node(
-            nodes.list_altered_test,
+            nodes.list_corrupted_test,
             ["image_split", "params:robustness"],
-            "altered_test",
-            name="list_altered_test",
+            "corrupted_test",
+            name="list_corrupted_test",
         ),
         Node(
-            nodes.reacquire_test,
-            ["altered_test", "params:robustness", "params:preparation", "stored_arrays"],
-            "altered_test_images",
-            name="reacquire_test",
+            nodes.corrupt_test,
+            ["corrupted_test", "params:robustness", "params:preparation", "stored_arrays"],
+            "corrupted_test_images",
+            name="corrupt_test",
         ),
     ]
 
@@ -99,7 +99,7 @@ def _split_nodes() -> list[Any]:
 def _audit_nodes() -> list[Any]:
     return [
         Node(nodes.count_classes, "image_split", "class_counts", name="count_classes"),
-        Node(nodes.fit_header_rule, "image_index", "header_rule", name="fit_header_rule"),
+        Node(nodes.fit_metadata_baseline, "image_index", "metadata_baseline", name="fit_metadata_baseline"),
         Node(nodes.tabulate_headers, "image_index", "header_table", name="tabulate_headers"),
         Node(
             nodes.audit_images,
@@ -109,7 +109,7 @@ def _audit_nodes() -> list[Any]:
         ),
         Node(
             nodes.draw_data,
-            ["image_index", "header_rule", "params:data_source"],
+            ["image_index", "metadata_baseline", "params:data_source"],
             ["example_radiographs", "data_figures"],
             name="draw_data",
         ),

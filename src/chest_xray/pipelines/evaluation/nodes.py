@@ -6,7 +6,7 @@ from typing import Any
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.index import read_feature
 from chest_xray.metrics.bootstrap import whole_and_resamples
-from chest_xray.metrics.curves import NUM_CUTS, trace, trace_thresholds
+from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.metadata_baseline import COMPARED, RANKING, best_on_train, measure_rule
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 def predict_test(
     model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
 ) -> DataFrame:
-    """Score the test images, and calibrate the scores as validation under shift asks.
+    """Score the test images, and calibrate the scores as corrupted validation asks.
 
     Args:
         model: The trained network.
@@ -69,7 +69,7 @@ def compute_metrics(
     Args:
         validation_predictions: One row a validation image.
         test_predictions: One row a test image.
-        operating_point: Chosen on validation under shift.
+        operating_point: Chosen on corrupted validation.
         evaluation: Seed of the bootstrap, realistic prevalence, and strata.
 
     Returns:
@@ -109,27 +109,27 @@ def compute_metrics(
 
 
 def write_conclusions(
-    metrics: dict[str, Any], history: DataFrame, header_metrics: dict[str, Any], data_source: str, language: Language
+    metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any], data_source: str, language: Language
 ) -> str:
     """Write what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
 
     Args:
         metrics: From `compute_metrics`; the run's title stands on the page.
         history: One row an epoch; the kept one says how training went.
-        header_metrics: From `measure_header_rule`: how far the header goes without a look at a pixel.
+        metadata_metrics: From `measure_metadata_baseline`: how far the header goes without a look at a pixel.
         data_source: Stands on the page.
         language: Of the page.
 
     Returns:
         Markdown.
     """
-    found = find_conclusions(metrics, history, header_metrics)
+    found = find_conclusions(metrics, history, metadata_metrics)
     return render("conclusions_title", found, {"data_source": data_source, "run": metrics["run"]}, language.root)
 
 
-def trace_curves(
+def compute_curves(
     validation_predictions: DataFrame,
-    shifted_predictions: DataFrame,
+    corrupted_predictions: DataFrame,
     test_predictions: DataFrame,
     evaluation: Evaluation,
 ) -> DataFrame:
@@ -137,22 +137,23 @@ def trace_curves(
 
     Args:
         validation_predictions: One row a validation image.
-        shifted_predictions: One row a validation image and condition that it was taken again under.
+        corrupted_predictions: One row a validation image and corruption.
         test_predictions: One row a test image.
         evaluation: Seed of the bootstrap.
 
     Returns:
         `subset`, "validation", "shifted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`, as
-        `trace` gives them of validation and test, and `trace_thresholds` of all that was taken again and of test.
+        `compute_rank_curves` gives them of validation and test, and `compute_threshold_curves` of all that was taken
+        again and of test.
     """
     import numpy as np
     import pandas as pd
 
-    tables = {"validation": validation_predictions, "shifted": shifted_predictions, "test": test_predictions}
+    tables = {"validation": validation_predictions, "shifted": corrupted_predictions, "test": test_predictions}
     logits = np.concatenate([table["logit"] for table in tables.values()]).astype(float)
     cuts = np.linspace(logits.min() - 1, logits.max() + 1, NUM_CUTS)
-    traced = [(name, trace(tables[name], evaluation.seed)) for name in ("validation", "test")]
-    traced += [(name, trace_thresholds(tables[name], cuts, evaluation.seed)) for name in ("shifted", "test")]
+    traced = [(name, compute_rank_curves(tables[name], evaluation.seed)) for name in ("validation", "test")]
+    traced += [(name, compute_threshold_curves(tables[name], cuts, evaluation.seed)) for name in ("shifted", "test")]
     return pd.concat(
         [curve.assign(subset=name, num_images=len(tables[name])) for name, curve in traced], ignore_index=True
     )
@@ -224,22 +225,22 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
     return table
 
 
-def measure_header_rule(
-    test_predictions: DataFrame, header_rule: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
+def measure_metadata_baseline(
+    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
 ) -> dict[str, Any]:
     """Judge the best rule on the header as the network is judged, and the network against it.
 
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.
-        header_rule: Of each feature the threshold and direction fitted on train, and the scores there.
+        metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
 
     Returns:
         See docs/metrics.md.
     """
-    feature = best_on_train(header_rule)
-    rule = header_rule[feature]
+    feature = best_on_train(metadata_baseline)
+    rule = metadata_baseline[feature]
     sign = 1 if rule["direction"] == "at least" else -1
     scored = test_predictions.assign(probability=sign * read_feature(test_predictions, feature))
     weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
@@ -261,9 +262,9 @@ def measure_header_rule(
     }
 
 
-def tabulate_metrics(metrics: dict[str, Any], header_metrics: dict[str, Any]) -> DataFrame:
+def tabulate_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
     """Lay the metrics of one run out for reading, one row a value; see `chest_xray.reporting.tables`."""
-    return lay_out_metrics(metrics, header_metrics)
+    return lay_out_metrics(metrics, metadata_metrics)
 
 
 def draw_figures(
@@ -276,7 +277,7 @@ def draw_figures(
     """Draw everything that an evaluation shows.
 
     Args:
-        curves: From `trace_curves`.
+        curves: From `compute_curves`.
         validation_predictions: One row a validation image.
         test_predictions: One row a test image.
         metrics: From `compute_metrics`.

@@ -8,25 +8,25 @@ from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.packaged_model import PackagedModel
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.images.validation import Acceptance
-from chest_xray.models.outliers import fit_familiarity, measure_distance
+from chest_xray.images.validation import InputChecks
+from chest_xray.models.outliers import compute_ood_score, fit_ood_detector
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 
 
-def fit_acceptance(
-    prepared_images: Array, image_split: DataFrame, acceptance: Acceptance
+def fit_input_checks(
+    prepared_images: Array, image_split: DataFrame, input_checks: InputChecks
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """Learn which images may get an answer: what is usual from train, where the limit lies from validation.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        acceptance: Limits, and the share of validation that the limit of the distance refuses.
+        input_checks: Limits, and the share of validation that the limit of the distance refuses.
 
     Returns:
         `limits` (those given, and `max_distance`), `refused` (the share of train and of validation that it refuses);
-        and the arrays that `acceptance.measure_distance` needs.
+        and the arrays that `models.outliers.compute_ood_score` needs.
 
     Raises:
         InputError: There are no validation images.
@@ -36,23 +36,23 @@ def fit_acceptance(
     rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
     if not len(rows["validation"]):
         raise InputError("there are no validation images to place the limit of the distance by. Raise hold_out.share.")
-    familiarity = fit_familiarity(prepared_images[rows["train"]], acceptance)
-    distances = {name: measure_distance(prepared_images[each], familiarity) for name, each in rows.items()}
-    limit = float(np.quantile(distances["validation"], 1 - acceptance.refused_share))
+    ood_detector = fit_ood_detector(prepared_images[rows["train"]], input_checks)
+    distances = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
+    limit = float(np.quantile(distances["validation"], 1 - input_checks.refused_share))
     shares = {name: float((each > limit).mean()) for name, each in distances.items()}
-    return {"limits": {**acceptance.model_dump(), "max_distance": limit}, "refused": shares}, familiarity
+    return {"limits": {**input_checks.model_dump(), "max_distance": limit}, "refused": shares}, ood_detector
 
 
 def write_contract(
-    image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any], acceptance: dict[str, Any]
+    image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any], input_checks: dict[str, Any]
 ) -> dict[str, Any]:
     """Say what the network takes, what comes out, and where the decision lies, as plain data.
 
     Args:
         image_split: One row an image; what the network was trained on is fingerprinted.
         preparation: How an image was prepared.
-        operating_point: Thresholds and calibration, from validation under shift.
-        acceptance: Which images may get an answer.
+        operating_point: Thresholds and calibration, from corrupted validation.
+        input_checks: Which images may get an answer.
 
     Returns:
         `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `acceptance`,
@@ -70,7 +70,7 @@ def write_contract(
         "output": {"shape": [None, 1], "dtype": "float32", "meaning": "sigmoid score of PNEUMONIA, not calibrated"},
         "labels": list(CLASSES),
         "operating_point": operating_point,
-        "acceptance": acceptance,
+        "input_checks": input_checks,
         "training_data": _fingerprint(image_split[image_split["subset"] == "train"]),
         "packages": {name: version(name) for name in PACKAGES},
         "intended_use": "Teaching and research on frontal chest radiographs of children. Not a medical device.",
@@ -86,8 +86,8 @@ def _fingerprint(train: DataFrame) -> dict[str, Any]:
 
 
 def export_model(
-    model: Model, contract: dict[str, Any], familiarity: dict[str, Array]
+    model: Model, contract: dict[str, Any], ood_detector: dict[str, Array]
 ) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
     """Give the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
-    packaged = PackagedModel(model, contract, familiarity)
+    packaged = PackagedModel(model, contract, ood_detector)
     return packaged, packaged, packaged

@@ -14,25 +14,25 @@ def create_pipeline(run: str) -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.fit_acceptance,
-                ["prepared_images", "image_split", "params:acceptance"],
-                ["acceptance", "familiarity"],
-                name="fit_acceptance",
+                nodes.fit_input_checks,
+                ["prepared_images", "image_split", "params:input_checks"],
+                ["input_checks", "ood_detector"],
+                name="fit_input_checks",
             ),
             Node(
                 nodes.write_contract,
-                ["image_split", "params:preparation", "operating_point", "acceptance"],
+                ["image_split", "params:preparation", "operating_point", "input_checks"],
                 "contract",
                 name="write_contract",
             ),
             Node(
                 nodes.export_model,
-                ["model", "contract", "familiarity"],
+                ["model", "contract", "ood_detector"],
                 ["packaged_keras", "packaged_onnx", "packaged_litert"],
                 name="export_model",
             ),
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"preparation", "acceptance"},
+        parameters={"preparation", "input_checks"},
     )

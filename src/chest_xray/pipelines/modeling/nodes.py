@@ -40,7 +40,7 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
     return build_network((height, width), model)
 
 
-def ask_twice(trained_model: Model, run: Run) -> Model:
+def add_flip_tta(trained_model: Model, run: Run) -> Model:
     """Let the network answer for a picture and its mirror image, if the run says so.
 
     Of use after training on mirrored copies alone.
@@ -52,12 +52,12 @@ def ask_twice(trained_model: Model, run: Run) -> Model:
     Returns:
         The network, or one around it whose logit is the mean of the two; see `chest_xray.models.network.join_networks`.
     """
-    return join_networks([trained_model], mirror=True) if run.mirror else trained_model
+    return join_networks([trained_model], flip_tta=True) if run.flip_tta else trained_model
 
 
-def predict_shifted_validation(model: Model, shifted_images: Array, shifted_validation: DataFrame) -> DataFrame:
-    """Score the validation images as they were taken again; see `chest_xray.models.inference.score_images`."""
-    return score_images(model, shifted_images, shifted_validation, "shifted_validation")
+def predict_corrupted_validation(model: Model, shifted_images: Array, corrupted_validation: DataFrame) -> DataFrame:
+    """Score the corrupted validation images; see `chest_xray.models.inference.score_images`."""
+    return score_images(model, shifted_images, corrupted_validation, "corrupted_validation")
 
 
 def build_training_sets(
@@ -143,12 +143,12 @@ def train_model(
 
 
 def choose_operating_point(
-    shifted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
+    corrupted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
 ) -> dict[str, Any]:
-    """Choose thresholds and calibrate, on the validation images as they were taken again under every condition.
+    """Choose thresholds and calibrate, on the corrupted validation images under every condition.
 
     Args:
-        shifted_predictions: `label`, `logit` and `probability` of each image and condition.
+        corrupted_predictions: `label`, `logit` and `probability` of each image and condition.
         operating_point: Which of the two points decides, the least sensitivity of the second, and the prevalence.
         run: Its title goes along with the point.
 
@@ -164,7 +164,7 @@ def choose_operating_point(
     import numpy as np
     from sklearn.metrics import roc_curve
 
-    label, probability = shifted_predictions["label"], shifted_predictions["probability"]
+    label, probability = corrupted_predictions["label"], corrupted_predictions["probability"]
     if label.nunique() < 2:
         raise InputError(
             f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
@@ -184,7 +184,7 @@ def choose_operating_point(
         }
         for rule, place in best.items()
     }
-    calibration = fit_calibration(shifted_predictions, operating_point.expected_prevalence)
+    calibration = fit_calibration(corrupted_predictions, operating_point.expected_prevalence)
     rule = operating_point.rule
     return {
         **{"run": run.title, "rule": rule, "threshold": points[rule]["threshold"]},
@@ -192,11 +192,11 @@ def choose_operating_point(
     }
 
 
-def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, Any]) -> dict[str, Any]:
+def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dict[str, Any]) -> dict[str, Any]:
     """Give what recipes are ranked by, and under which condition this one breaks.
 
     Args:
-        shifted_predictions: `label`, `probability`, `kind` and `strength` of each image and condition.
+        corrupted_predictions: `label`, `probability`, `kind` and `strength` of each image and condition.
         operating_point: From `choose_operating_point`.
 
     Returns:
@@ -214,14 +214,14 @@ def summarise_shift(shifted_predictions: DataFrame, operating_point: dict[str, A
             "specificity": float(1 - called[part["label"] == 0].mean()),
         }
 
-    groups = shifted_predictions.groupby(["kind", "strength"], sort=False)
+    groups = corrupted_predictions.groupby(["kind", "strength"], sort=False)
     conditions: list[dict[str, Any]] = [
         {"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups
     ]
     worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
-        "num_images": len(shifted_predictions),
-        "auc": float(roc_auc_score(shifted_predictions["label"], shifted_predictions["probability"])),
+        "num_images": len(corrupted_predictions),
+        "auc": float(roc_auc_score(corrupted_predictions["label"], corrupted_predictions["probability"])),
         "worst_auc": sum(worst) / len(worst),
         "specificity": operating_point["points"]["sensitivity"]["specificity"],
         "conditions": conditions,

@@ -31,7 +31,7 @@ def create_pipeline(run: str) -> Pipeline:
                 ["trained_model", "history"],
                 name="train_model",
             ),
-            Node(nodes.ask_twice, ["trained_model", "params:run"], "model", name="ask_twice"),
+            Node(nodes.add_flip_tta, ["trained_model", "params:run"], "model", name="add_flip_tta"),
             Node(
                 nodes.draw_learning_curves,
                 ["history", "image_split", "params:run", "params:data_source"],
@@ -47,29 +47,29 @@ def create_pipeline(run: str) -> Pipeline:
 
 
 def create_choice(run: str) -> Pipeline:
-    """Wire what follows once `{run}.model` exists: its scores under shift and its operating point."""
+    """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point."""
     return Pipeline(
         [
             Node(
-                nodes.predict_shifted_validation,
-                ["model", "shifted_validation_images", "shifted_validation"],
-                "shifted_predictions",
-                name="predict_shifted_validation",
+                nodes.predict_corrupted_validation,
+                ["model", "corrupted_validation_images", "corrupted_validation"],
+                "corrupted_predictions",
+                name="predict_corrupted_validation",
             ),
             Node(
                 nodes.choose_operating_point,
-                ["shifted_predictions", "params:operating_point", "params:run"],
+                ["corrupted_predictions", "params:operating_point", "params:run"],
                 "operating_point",
                 name="choose_operating_point",
             ),
             Node(
-                nodes.summarise_shift,
-                ["shifted_predictions", "operating_point"],
-                "shift_metrics",
-                name="summarise_shift",
+                nodes.summarise_corruptions,
+                ["corrupted_predictions", "operating_point"],
+                "corruption_metrics",
+                name="summarise_corruptions",
             ),
         ],
         namespace=run,
-        inputs={"shifted_validation_images", "shifted_validation"},
+        inputs={"corrupted_validation_images", "corrupted_validation"},
         parameters={"operating_point": "operating_point", "run": run},
     )

@@ -12,7 +12,7 @@ from chest_xray.core.files import ListedFile
 from chest_xray.core.options import Options
 from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
-from chest_xray.models.inference import tell_fingerprint
+from chest_xray.models.inference import fingerprint_model
 from chest_xray.models.scoring import score_locally, score_on_cluster
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def predict_images(
 
     starts = range(0, len(new_images), prediction.shard)
     shards = [new_images[start : start + prediction.shard] for start in starts]
-    fingerprint = tell_fingerprint(packaged_keras)
+    fingerprint = fingerprint_model(packaged_keras)
     keys = [_digest(shard, fingerprint, prediction.max_megabytes) for shard in shards]
     missing = {key: shard for key, shard in zip(keys, shards, strict=True) if key not in finished_shards}
     if not missing:

@@ -18,7 +18,7 @@ from chest_xray.models.inference import score_images
 from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.robustness_figures import draw_occlusion, draw_robustness
-from chest_xray.reporting.robustness_findings import find_scrutiny
+from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 
 class Gallery(Options):
@@ -184,20 +184,20 @@ def measure_occlusion(
     return pd.DataFrame(rows).round(4)
 
 
-def predict_altered_test(model: Model, altered_test_images: Array, altered_test: DataFrame) -> DataFrame:
-    """Score the test images as they were taken again; see `chest_xray.models.inference.score_images`."""
-    return score_images(model, altered_test_images, altered_test, "altered_test")
+def predict_corrupted_test(model: Model, corrupted_test_images: Array, corrupted_test: DataFrame) -> DataFrame:
+    """Score the corrupted test images; see `chest_xray.models.inference.score_images`."""
+    return score_images(model, corrupted_test_images, corrupted_test, "corrupted_test")
 
 
 def measure_robustness(
-    altered_predictions: DataFrame, operating_point: dict[str, Any], evaluation: Evaluation
+    corrupted_test_predictions: DataFrame, operating_point: dict[str, Any], evaluation: Evaluation
 ) -> DataFrame:
     """Measure each condition at the chosen threshold, and over all thresholds.
 
     Args:
-        altered_predictions: `label`, `logit`, `probability`, `group`, `kind` and `strength`, a row an image and
+        corrupted_test_predictions: `label`, `logit`, `probability`, `group`, `kind` and `strength`, a row an image and
             condition.
-        operating_point: The run's title and `threshold`, chosen on validation under shift.
+        operating_point: The run's title and `threshold`, chosen on corrupted validation.
         evaluation: Seed of the bootstrap, whose draws of patients are the same for all conditions.
 
     Returns:
@@ -207,7 +207,7 @@ def measure_robustness(
     """
     import pandas as pd
 
-    conditions = altered_predictions.groupby(["kind", "strength"], sort=False)
+    conditions = corrupted_test_predictions.groupby(["kind", "strength"], sort=False)
     weights = resample_weights(next(iter(conditions))[1]["group"].to_numpy(), evaluation.seed)
     rows = [
         {
@@ -241,7 +241,7 @@ def draw_checks(
     }
 
 
-def write_scrutiny(
+def write_robustness_conclusions(
     map_sanity: dict[str, Any],
     occlusion_table: DataFrame,
     robustness_table: DataFrame,
@@ -261,4 +261,9 @@ def write_scrutiny(
         Markdown.
     """
     about = {"data_source": data_source, "run": occlusion_table["run"].iloc[0]}
-    return render("scrutiny_title", find_scrutiny(map_sanity, occlusion_table, robustness_table), about, language.root)
+    return render(
+        "robustness_title",
+        find_robustness_conclusions(map_sanity, occlusion_table, robustness_table),
+        about,
+        language.root,
+    )
