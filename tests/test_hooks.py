@@ -123,7 +123,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    told = f"^received the parameter '{name}', which nothing reads; expected one of .*, validation_corruptions.{suggestion}"
+    told = f"^received the parameter '{name}', which nothing reads; expected one of .*corruptions.{suggestion}"
     with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 

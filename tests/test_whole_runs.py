@@ -86,7 +86,7 @@ def declared_of_members() -> set[str]:
     )
     folders = {
         "06_models": ("trained_model.keras", "model.keras", "operating_point.json", "history.csv"),
-        "07_model_output": tuple(f"{name}_predictions.parquet" for name in ("shifted", "validation", "test")),
+        "07_model_output": tuple(f"{name}_predictions.parquet" for name in ("corrupted", "validation", "test")),
         "08_reporting": reports,
     }
     return {f"data/test/{folder}/{run}/{name}" for folder in folders for name in folders[folder] for run in MEMBERS}

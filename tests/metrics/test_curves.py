@@ -154,10 +154,10 @@ def test_every_curve_names_its_subset_and_its_number_of_images(predictions: pd.D
     validation, shifted = predictions.head(30), pd.concat([predictions.head(30)] * 2, ignore_index=True)
     curves = compute_curves(validation, shifted, predictions, make_evaluation(seed=SEED))
     found = curves.groupby("subset")["num_images"].unique().map(list).to_dict()
-    assert found == {"validation": [30], "shifted": [60], "test": [60]}
+    assert found == {"validation": [30], "corrupted": [60], "test": [60]}
     assert set(zip(curves["subset"], curves["curve"], strict=True)) == {
         *((subset, curve) for subset in ("validation", "test") for curve in ("roc", "precision_recall")),
-        *((subset, curve) for subset in ("shifted", "test") for curve in ("sensitivity", "specificity")),
+        *((subset, curve) for subset in ("corrupted", "test") for curve in ("sensitivity", "specificity")),
     }
     cuts = pick(curves[curves["subset"] == "test"], "sensitivity")
     assert len(cuts) == NUM_CUTS

@@ -186,7 +186,7 @@ def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged
     shifted, test = axes_of(figure)
     assert shifted.get_title() == "corrupted validation, where it is chosen: n = 8"
     assert test.get_title() == "test, where it is judged: n = 5"
-    for axes, subset in ((shifted, "shifted"), (test, "test")):
+    for axes, subset in ((shifted, "corrupted"), (test, "test")):
         both = [pick(curve, subset) for curve in ("sensitivity", "specificity")]
         for line, band, curve in zip(axes.lines, axes.collections, both, strict=False):
             check_curve(line, band, curve)

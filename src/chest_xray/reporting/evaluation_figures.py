@@ -292,7 +292,7 @@ def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str
     from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
-    titles = {"shifted": "corrupted validation, where it is chosen", "test": "test, where it is judged"}
+    titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is judged"}
     for place, (subset, title) in zip(axes, titles.items(), strict=True):
         part = curves[curves["subset"] == subset]
         both = {name: part[part["curve"] == name] for name in ("sensitivity", "specificity")}

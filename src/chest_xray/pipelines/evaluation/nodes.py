@@ -142,18 +142,18 @@ def compute_curves(
         evaluation: Seed of the bootstrap.
 
     Returns:
-        `subset`, "validation", "shifted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`, as
-        `compute_rank_curves` gives them of validation and test, and `compute_threshold_curves` of all that was taken
+        `subset`, "validation", "corrupted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`,
+        as `compute_rank_curves` gives them of validation and test, and `compute_threshold_curves` of all that was taken
         again and of test.
     """
     import numpy as np
     import pandas as pd
 
-    tables = {"validation": validation_predictions, "shifted": corrupted_predictions, "test": test_predictions}
+    tables = {"validation": validation_predictions, "corrupted": corrupted_predictions, "test": test_predictions}
     logits = np.concatenate([table["logit"] for table in tables.values()]).astype(float)
     cuts = np.linspace(logits.min() - 1, logits.max() + 1, NUM_CUTS)
     traced = [(name, compute_rank_curves(tables[name], evaluation.seed)) for name in ("validation", "test")]
-    traced += [(name, compute_threshold_curves(tables[name], cuts, evaluation.seed)) for name in ("shifted", "test")]
+    traced += [(name, compute_threshold_curves(tables[name], cuts, evaluation.seed)) for name in ("corrupted", "test")]
     return pd.concat(
         [curve.assign(subset=name, num_images=len(tables[name])) for name, curve in traced], ignore_index=True
     )

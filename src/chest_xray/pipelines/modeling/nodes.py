@@ -55,9 +55,9 @@ def add_flip_tta(trained_model: Model, run: Run) -> Model:
     return join_networks([trained_model], flip_tta=True) if run.flip_tta else trained_model
 
 
-def predict_corrupted_validation(model: Model, shifted_images: Array, corrupted_validation: DataFrame) -> DataFrame:
+def predict_corrupted_validation(model: Model, corrupted_images: Array, corrupted_validation: DataFrame) -> DataFrame:
     """Score the corrupted validation images; see `chest_xray.models.inference.score_images`."""
-    return score_images(model, shifted_images, corrupted_validation, "corrupted_validation")
+    return score_images(model, corrupted_images, corrupted_validation, "corrupted_validation")
 
 
 def build_training_sets(
