@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint viz notebook lab lock clean
+.PHONY: help install run test lint viz notebook lab lock audit licences clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -67,6 +67,12 @@ lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session 
 lock: .venv/installed  ## Resolve pyproject.toml anew into requirements.lock, for all platforms
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --all-extras \
 		--generate-hashes --no-annotate --no-emit-index-url --output-file requirements.lock
+
+audit: .venv/installed  ## Look for published vulnerabilities of the locked packages (needs an advisory database in reach)
+	$(BIN)/python -m tests.dependencies audit
+
+licences: .venv/installed  ## Write docs/licences.md
+	$(BIN)/python -m tests.dependencies licences
 
 clean:  ## Remove .venv and what tools cache; data/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .viz src/*.egg-info
