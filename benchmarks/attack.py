@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 import psutil
-import serving
 from PIL import Image
+
+import serving
 
 SEED = 2018
 GOOD = 62  # clients that send ordinary pictures
@@ -120,13 +121,6 @@ def measure_memory(pid: int) -> float:
     return sum(each.memory_info().rss for each in [server, *server.children(recursive=True)]) / 1e6
 
 
-async def watch(pid: int, found: list[float], done: asyncio.Event) -> None:
-    """Note the memory every two seconds."""
-    while not done.is_set():
-        found.append(measure_memory(pid))
-        await asyncio.sleep(2)
-
-
 async def send_mutated(port: int, number: int) -> Seen:
     """Send damaged files from eight clients."""
     rng, seeds, seen = random.Random(SEED), make_seeds(), Seen()
@@ -145,14 +139,14 @@ async def load(port: int, seconds: float, pause: Callable[[], float]) -> tuple[S
     good, slow, end = Seen(), Seen(), time.perf_counter() + seconds
     pictures, slow_file = serving.draw_images(64), make_slow()
 
-    async def be_client(number: int, picture: bytes | None) -> None:
+    async def be_client(picture: bytes | None) -> None:
         await asyncio.sleep(pause())
         while time.perf_counter() < end:
             await send(port, picture or slow_file, good if picture else slow)
             await asyncio.sleep(pause() if picture else 0)
 
-    clients = [be_client(number, pictures[number]) for number in range(GOOD)]
-    await asyncio.gather(*clients, *(be_client(number, None) for number in range(SLOW)))
+    clients = [be_client(picture) for picture in pictures[:GOOD]]
+    await asyncio.gather(*clients, *(be_client(None) for _ in range(SLOW)))
     return good, slow
 
 
@@ -174,22 +168,17 @@ async def attack(arguments: argparse.Namespace) -> None:
     """Print what each attack came to."""
     rng = random.Random(SEED)
     async with serving.running(arguments.network, arguments.port) as pid:
-        memory: list[float] = []
-        done = asyncio.Event()
-        watching = asyncio.create_task(watch(pid, memory, done))
         for data in serving.draw_images(64):
             await send(arguments.port, data, Seen())
-        memory.clear()
+        print(f"memory when warm: {measure_memory(pid):.0f} MB")
         mutated = await send_mutated(arguments.port, arguments.uploads)
         print(f"mutated uploads: {mutated.describe()}\n  reasons: {dict(mutated.reasons)}")
-        for name, pause in (("a picture every 2 to 4 s each", lambda: rng.uniform(2, 4)), ("no pause", lambda: 0.0)):
+        pauses: list[tuple[str, Callable[[], float]]] = [("a picture every 2 to 4 s each", lambda: rng.uniform(2, 4))]
+        for name, pause in pauses + [("no pause", lambda: 0.0)] * arguments.rounds:
             good, slow = await load(arguments.port, arguments.seconds, pause)
             print(f"{GOOD} clients, {name}: {good.describe()}; {len(good.seconds) / arguments.seconds:.0f} a second")
             print(f"  beside them {SLOW} clients with slow files: {slow.describe()}")
-        done.set()
-        await watching
-        thirds = np.array_split(np.array(memory), 3)
-        print(f"memory, thirds of the time: {', '.join(f'{part.mean():.0f}' for part in thirds)} MB")
+            print(f"  memory afterwards: {measure_memory(pid):.0f} MB", flush=True)
         print(f"SIGTERM while two slow files are decoded: over after {await stop(pid, arguments.port):.1f} s")
     print(f"load on the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, these clients among it")
 
@@ -200,6 +189,7 @@ def main() -> None:
     parser.add_argument("network")
     parser.add_argument("--uploads", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=3, help="of clients without a pause")
     parser.add_argument("--port", type=int, default=8766)
     asyncio.run(attack(parser.parse_args()))
 
