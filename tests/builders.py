@@ -236,6 +236,7 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"corrected": 5, "regressed": 1, "p": 14 / 64},
+        "steps": {"baseline_steps": 20, "baseline_kept": 20, "augmented_steps": 20, "augmented_kept": 20},
     }
 
 

@@ -16,20 +16,15 @@ from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.pipeline_registry import register_pipelines
 
 MADE_BY_DATA_PROCESSING = (
-    "prepared_images",
-    "image_split",
-    "corrupted_validation",
-    "corrupted_validation_images",
-    "corrupted_test",
-    "corrupted_test_images",
-    "metadata_baseline",
-    "corrupted_test",
-    "corrupted_test_images",
+    *("prepared_images", "image_split", "corrupted_validation_images", "corrupted_test_images", "data_evidence"),
 )
 MADE_BY_MODELING = tuple(
-    f"baseline.{name}" for name in ("model", "operating_point", "history", "corrupted_predictions")
+    f"baseline.{name}"
+    for name in (
+        *("model", "operating_point", "history", "corrupted_predictions", "corruption_metrics", "learning_curves"),
+    )
 )
-MADE_BY_EVALUATION = ("baseline.test_predictions",)
+MADE_BY_EVALUATION = ("baseline.decisions", "baseline.evidence")
 MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics"))
 
 
@@ -53,7 +48,7 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         (
             "modeling",
             (),
-            "corrupted_validation, .*, image_split, prepared_images do",
+            "corrupted_validation_images, image_split, prepared_images do",
             ["data_processing"],
         ),
         ("modeling", MADE_BY_DATA_PROCESSING[1:], "prepared_images does", ["data_processing"]),
@@ -61,29 +56,35 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
         (
             "evaluation",
             (),
-            "baseline.corrupted_predictions, .*, corrupted_test, .* do",
+            "baseline.corrupted_predictions, .*, corrupted_test_images, .* do",
             ["data_processing", "modeling"],
         ),
         (
-            *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.test_predictions does"),
+            *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.decisions does"),
             ["evaluation"],
         ),
         (
-            *("augmentation", (), "baseline.history, .* do"),
+            *("augmentation", (), "baseline.decisions, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
         (
-            *("report", (), "audit, augmentation_figures, augmented.confusion_matrices, .* do"),
+            *("report", (), "augmented.evidence, baseline.evidence, comparison_evidence, data_evidence do"),
             ["data_processing", "modeling", "evaluation", "augmentation"],
         ),
         (
             "ensemble",
             MADE_BY_DATA_PROCESSING,
             "augmented.history, augmented.metrics, augmented.model do",
-            ["augmentation"],
+            ["modeling", "evaluation", "augmentation"],
         ),
-        ("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do", ["augmentation"]),
-        ("prediction", MADE_BY_DATA_PROCESSING, "augmented.packaged_keras does", ["export"]),
+        (
+            *("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do"),
+            ["modeling", "evaluation", "augmentation"],
+        ),
+        (
+            *("prediction", MADE_BY_DATA_PROCESSING, "augmented.packaged_keras does"),
+            ["modeling", "evaluation", "augmentation", "export"],
+        ),
     ],
 )
 def test_a_pipeline_before_its_predecessors_names_the_commands_to_run_in_order(

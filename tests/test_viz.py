@@ -88,8 +88,17 @@ def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: 
     browser.get(viz_url)
     WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
     shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
-    assert shown >= {"data_processing", "baseline", "augmented", "compare_runs"}
+    assert shown >= {"data_processing", "baseline", "augmented", "comparison", "report"}
 
     severe = [entry["message"] for entry in read_log(browser, "browser") if entry["level"] == "SEVERE"]
     assert [message for message in severe if not any(host in message for host in FONTS)] == []
     assert _requested_hosts(browser) <= FONTS | {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "most"), [("__default__", 26), ("evaluation", 20), ("augmentation", 20), ("report", 20)]
+)
+def test_a_pipeline_opens_with_few_boxes(viz_url: str, browser: Chrome, pipeline: str, most: int) -> None:
+    browser.get(f"{viz_url}/?pid={pipeline}")
+    boxes = WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
+    assert 5 <= len(boxes) <= most

@@ -52,9 +52,7 @@ class CheckInputs:
         made = pipeline.inputs() & everything.all_outputs()
         missing = {name for name in made if not catalog.exists(name)}
         if missing:
-            makers = [
-                name for name, each in pipelines.items() if name != "__default__" and each.all_outputs() & missing
-            ]
+            makers = _list_makers(missing, pipelines, catalog)
             commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
             raise InputError(
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
@@ -222,6 +220,18 @@ class RecordRun:
             self.catalog.save(
                 dataset_name, describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
             )
+
+
+def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> list[str]:
+    """Name the pipelines that make what is missing, and what those miss in turn, in the order of the registry."""
+    named = {name: each for name, each in pipelines.items() if name != "__default__"}
+    outputs = set().union(*(each.all_outputs() for each in named.values()))
+    makers: set[str] = set()
+    while found := {name for name, each in named.items() if each.all_outputs() & missing} - makers:
+        makers |= found
+        read = set().union(*(named[name].inputs() for name in found)) & outputs
+        missing = {name for name in read if not catalog.exists(name)}
+    return [name for name in named if name in makers]
 
 
 def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:

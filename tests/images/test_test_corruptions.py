@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.images.corruptions import Robustness, corrupt, fit, read_working_picture
+from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_picture
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.pipelines.data_processing.nodes import corrupt_test, list_corrupted_test
+from chest_xray.pipelines.data_processing.nodes import corrupt_test
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -53,7 +53,7 @@ def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: p
 
 def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(split: pd.DataFrame) -> None:
     table = list_corrupted_test(split, make_robustness())
-    pixels = corrupt_test(table, make_robustness(), Preparation(width=24, height=16), {}).values
+    pixels = corrupt_test(split, make_robustness(), Preparation(width=24, height=16), {}).values
     assert pixels.shape == (22, 16, 24)
     for row in range(22):
         picture = read_working_picture(table["path"][row])
@@ -64,8 +64,7 @@ def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(s
 def test_another_seed_or_strength_is_other_pictures(split: pd.DataFrame) -> None:
     def fingerprint(**changes: Any) -> str:
         options = make_robustness(**changes)
-        table = list_corrupted_test(split, options)
-        return corrupt_test(table, options, Preparation(width=24, height=16), {}).fingerprint
+        return corrupt_test(split, options, Preparation(width=24, height=16), {}).fingerprint
 
     assert fingerprint() == fingerprint()
     assert len({fingerprint(), fingerprint(seed=2), fingerprint(jpeg=[50, 6])}) == 3

@@ -10,9 +10,9 @@ from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.images.corruptions import ValidationCorruptions
+from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.pipelines.data_processing.nodes import corrupt_validation, list_corrupted_validation
+from chest_xray.pipelines.data_processing.nodes import corrupt_validation
 from tests.builders import make_pixels, make_split
 
 CONDITIONS = [
@@ -42,7 +42,7 @@ def split(tmp_path: Path) -> pd.DataFrame:
 
 def take_again(split: pd.DataFrame, shift: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:
     table = list_corrupted_validation(split, shift)
-    return table, corrupt_validation(table, shift, Preparation(width=24, height=16), {}).values
+    return table, corrupt_validation(split, shift, Preparation(width=24, height=16), {}).values
 
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.pipelines.study.nodes import compare_arms, decide_images, join_runs
+from chest_xray.pipelines.evaluation.nodes import decide_images
+from chest_xray.pipelines.study.nodes import compare_arms, join_runs
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 from tests.builders import make_evaluation, make_history, make_predictions
 
@@ -31,7 +32,9 @@ HELPS = make_runs(none_1=POOR, none_2=FAIR, flip_1=GOOD, flip_2=GOOD)
 
 def test_an_image_is_called_diseased_at_the_runs_own_threshold() -> None:
     found = decide_images(make_predictions([0, 1], [0.3, 0.7]), {"threshold": 0.7}, make_history([0.5], kept=1))
-    assert found.columns.tolist() == ["path", "group", "label", "probability", "decision", "steps"]
+    assert found.columns.tolist() == [
+        *("path", "group", "aetiology", "label", "probability", "decision", "steps", "kept_steps")
+    ]
     assert found["decision"].tolist() == [False, True]
     assert found["steps"].tolist() == [10, 10]
 

@@ -147,10 +147,8 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
         shown.name: make_png() if isinstance(shown, contents.Picture) else TABLES.get(shown.name)
         for shown in (*contents.COMPARISON, *contents.DATA)
     }
-    histories = {f"{run}_history": make_history([0.6, 0.5], kept=2) for run in ("baseline", "augmented")}
     return {
         **shown,
-        **histories,
         **{f"params_{name}": parameters[name] for name in contents.PARAMETERS},
         **{"params_data_source": parameters["data_source"], "run_record": RECORD, "metadata_baseline": make_rules()},
         **{"audit": AUDIT, "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)), "own_split": pd.DataFrame()},

@@ -14,7 +14,8 @@ from PIL import Image
 from chest_xray.core.types import Model
 from chest_xray.images.kermany import CLASSES
 from chest_xray.models.network import build_network
-from chest_xray.pipelines.report.nodes import describe_model, write_model_card
+from chest_xray.pipelines.evaluation.nodes import describe_model
+from chest_xray.pipelines.report.nodes import write_model_card
 from chest_xray.reporting.i18n import Language
 from tests.builders import TINY_NETWORK, interval, make_point, make_run_metrics, sure
 from tests.reporting.inputs import make_evidence, make_run_evidence
@@ -34,7 +35,8 @@ def write(model: Model, language: str = "en", geometry: str = "stretch", **metri
         metrics=make_run_metrics(**metrics) | {"run": "with augmentation"}, operating_point=make_point(0.437281)
     )
     evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry})
-    return write_model_card(evidence, run, describe_model(model), Language.model_validate(language))
+    described = {**run, "described_model": describe_model(model)}
+    return write_model_card(evidence, described, Language.model_validate(language))
 
 
 def read_card(text: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.pipelines.report.nodes import gather_evidence, write_report
+from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_words
 from tests.builders import interval, make_metadata_metrics, make_run_metrics, sure
@@ -56,8 +56,12 @@ def write(
     return write_report(evidence or make_evidence(), report, Language.model_validate(language), **runs)
 
 
-def test_gathering_hands_on_what_it_is_given() -> None:
-    assert gather_evidence(roc_curve=b"png", params_model={"a": 1}) == {"roc_curve": b"png", "params_model": {"a": 1}}
+def test_gathering_opens_folders_of_figures_and_writes_options_as_plain_values() -> None:
+    found = {"roc_curve": b"png", "figures": {"scores": b"1", "thresholds": b"2"}, "params_report": REAL}
+    assert contents.gather(found) == {
+        **{"roc_curve": b"png", "scores": b"1", "thresholds": b"2"},
+        "params_report": {"synthetic": False, "data_licence": "CC BY 4.0"},
+    }
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])

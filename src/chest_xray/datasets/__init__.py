@@ -3,6 +3,7 @@
 from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
 from chest_xray.datasets.array import ArrayDataset, StoredArraysDataset
 from chest_xray.datasets.checkpoint import CheckpointDataset
+from chest_xray.datasets.evidence import EvidenceDataset
 from chest_xray.datasets.figure import FigureDataset, FigureFolderDataset
 from chest_xray.datasets.image_folder import ImageFolderDataset
 from chest_xray.datasets.keras_model import KerasModelDataset
@@ -17,6 +18,7 @@ __all__ = [
     "ArchiveDataset",
     "ArrayDataset",
     "CheckpointDataset",
+    "EvidenceDataset",
     "FigureDataset",
     "FigureFolderDataset",
     "FinishedShardsDataset",

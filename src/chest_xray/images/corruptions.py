@@ -17,6 +17,7 @@ from chest_xray.images.validation import read_header
 if TYPE_CHECKING:
     import numpy as np
 
+
 WORKING_SIDE = 256  # pixels of the shorter side at which pictures are corrupted; no network here reads finer detail
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
 
@@ -200,3 +201,38 @@ class Robustness(Options):
         """List the conditions: unaltered, and each kind at each strength."""
         strengths = self.model_dump(exclude={"seed"})
         return [("none", 0.0), *((kind, float(each)) for kind, all_of_it in strengths.items() for each in all_of_it)]
+
+
+def list_corrupted_validation(image_split: DataFrame, corruptions: ValidationCorruptions) -> DataFrame:
+    """List every validation image once for each condition.
+
+    Args:
+        image_split: One row an image.
+        corruptions: The conditions.
+
+    Returns:
+        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
+        and `subset` "corrupted_validation".
+    """
+    import pandas as pd
+
+    validation = image_split[image_split["subset"] == "validation"].assign(subset="corrupted_validation")
+    conditions = pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"])
+    return validation.merge(conditions, how="cross")
+
+
+def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
+    """List every test image once for each condition.
+
+    Args:
+        image_split: One row an image.
+        robustness: The conditions.
+
+    Returns:
+        The test rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`, and
+        `subset` "corrupted_test".
+    """
+    import pandas as pd
+
+    test = image_split[image_split["subset"] == "test"].assign(subset="corrupted_test")
+    return test.merge(pd.DataFrame(robustness.conditions(), columns=["kind", "strength"]), how="cross")

@@ -3,8 +3,19 @@
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
+from chest_xray.images.index import (
+    FEATURES,
+    read_feature,
+)
 from chest_xray.metrics.binary import count, rate
-from chest_xray.metrics.summary import measure_ranking
+from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.subgroups import stratify
+from chest_xray.metrics.summary import (
+    Evaluation,
+    describe_decisions,
+    estimate,
+    measure_ranking,
+)
 
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
@@ -71,4 +82,69 @@ def measure_rule(predictions: DataFrame, threshold: float, prevalence: float, we
     return {
         **measure_ranking(label, score, weights),
         **rate(count(label, score >= threshold, weights), prevalence),
+    }
+
+
+def fit_rules(image_index: DataFrame) -> dict[str, Any]:
+    """Fit the best threshold on width, height, aspect and file size on train alone, and score each on test.
+
+    What a network scores below these figures proves little: the files give as much away before they are decoded.
+
+    Args:
+        image_index: One row an image; all of the official train split fits the rule, no image of test does.
+
+    Returns:
+        For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is called
+        pneumonia), and for `train` and `test` each `num`, `accuracy`, `sensitivity`, `specificity` (of the thresholded
+        rule) and `auc` (of the feature itself, in the direction fitted), all but `num` in [0, 1].
+    """
+    rules = {}
+    for feature, unit in FEATURES.items():
+        values, labels = read_feature(image_index, feature), image_index["label"].to_numpy()
+        train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
+        threshold, direction = find_best_threshold(values[train], labels[train])
+        rules[feature] = {
+            "unit": unit,
+            "threshold": threshold,
+            "direction": direction,
+            "train": score_threshold(values[train], labels[train], threshold, direction),
+            "test": score_threshold(values[test], labels[test], threshold, direction),
+        }
+    return rules
+
+
+def evaluate_rules(
+    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
+) -> dict[str, Any]:
+    """Judge the best rule on the header as the network is judged, and the network against it.
+
+    Args:
+        test_predictions: One row a test image; the features of the header are columns of it.
+        metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
+        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
+        evaluation: Seed of the bootstrap, and realistic prevalence.
+
+    Returns:
+        See docs/metrics.md.
+    """
+    feature = best_on_train(metadata_baseline)
+    rule = metadata_baseline[feature]
+    sign = 1 if rule["direction"] == "at least" else -1
+    scored = test_predictions.assign(probability=sign * read_feature(test_predictions, feature))
+    weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
+    of_rule, of_network = (
+        measure_rule(table, threshold, evaluation.realistic_prevalence, weights)
+        for table, threshold in (
+            (scored, sign * rule["threshold"]),
+            (test_predictions, metrics["test"]["at_chosen"]["threshold"]),
+        )
+    )
+    num, called = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
+    rates = {name: values for name, values in of_rule.items() if name not in RANKING}
+    return {
+        **{"feature": feature, "direction": rule["direction"]},
+        **{name: estimate(of_rule[name], num) for name in RANKING},
+        "at_rule": {**describe_decisions(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
+        "strata": stratify(scored, called, metrics["strata_cuts"], evaluation.seed),
+        "difference": {name: estimate(of_network[name] - of_rule[name], num) for name in COMPARED},
     }

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.core.types import DataFrame
-from chest_xray.metrics.comparison import RUNS
 from chest_xray.metrics.study import REFERENCE
 from chest_xray.reporting.i18n import Finding, Name
 
@@ -115,25 +113,17 @@ def describe_study(study: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("study_many", {"num": num})
 
 
-def find_comparison(
-    comparison: dict[str, Any], baseline_history: DataFrame, augmented_history: DataFrame
-) -> dict[str, list[Finding]]:
+def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
     """Find whether augmentation helped, as far as the numbers tell.
 
     Args:
         comparison: From `compare_runs`.
-        baseline_history: One row an epoch of the run without augmentation.
-        augmented_history: The same of the run with it.
 
     Returns:
         From the key of a heading to what stands below it.
     """
-    steps = {}
-    for run, history in zip(RUNS, (baseline_history, augmented_history), strict=True):
-        steps[f"{run}_steps"] = int(history["steps"].max())
-        steps[f"{run}_kept"] = int(history.loc[history["kept"], "steps"].iloc[0])
     return {
         "answer": [summarise_effect(comparison["metrics"])],
         "in_numbers": list(list_differences(comparison)),
-        "how_compared": list(describe_comparison(steps)),
+        "how_compared": list(describe_comparison(comparison["steps"])),
     }

@@ -150,7 +150,6 @@ DATA: tuple[Shown, ...] = (
 )
 # What the rules and the model card read, beside what is shown.
 READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity")
-READ = ("audit", "comparison", "own_split")
 # Folders of figures, and the figures in them; all other figures are datasets of their own.
 FOLDERS_OF_A_RUN = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
@@ -187,18 +186,44 @@ def name_limits(report: Report) -> str:
     return "limits_of_phantoms" if report.synthetic else "known_limits"
 
 
-def list_run_datasets() -> list[str]:
-    """Name every dataset of a run that its part of the page is made from."""
+def list_run_datasets(*, is_trained: bool = True) -> list[str]:
+    """Name every dataset of a run that the report reads, and the pages that stand for themselves.
+
+    Args:
+        is_trained: Whether the run is one training, which has learning curves.
+    """
     shown = (each.name for part in OF_A_RUN.values() for each in part)
-    return list(dict.fromkeys([*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN)]))
+    names = [*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN), "conclusions", "robustness_conclusions"]
+    return [name for name in dict.fromkeys(names) if is_trained or name != "learning_curves"]
 
 
-def list_shared_datasets() -> list[str]:
-    """Name every dataset that belongs to no single run, and the page is made from."""
-    return list(dict.fromkeys([*READ, *_stored((each.name for each in (*COMPARISON, *DATA)), FOLDERS)]))
+def list_data_datasets() -> list[str]:
+    """Name every dataset of the data set that the report reads."""
+    return list(dict.fromkeys(["audit", "own_split", *_stored((each.name for each in DATA), FOLDERS)]))
 
 
-def _stored(list_shared_datasets: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
+def list_comparison_datasets() -> list[str]:
+    """Name every dataset of the comparison that the report reads, and its page."""
+    shown = _stored((each.name for each in COMPARISON), FOLDERS)
+    return list(dict.fromkeys(["comparison", *shown, "comparison_conclusions"]))
+
+
+def _stored(names: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
     """Name the dataset that holds each figure or table."""
-    for name in list_shared_datasets:
+    for name in names:
         yield next((folder for folder, held in folders.items() if name in held), name)
+
+
+def gather(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the figures of folders beside all else, and options as plain values.
+
+    Args:
+        found: Tables, figures (PNG), folders of figures, options and plain values by name.
+    """
+    gathered: dict[str, Any] = {}
+    for name, each in found.items():
+        if name in FOLDERS or name in FOLDERS_OF_A_RUN:
+            gathered |= each
+        else:
+            gathered[name] = each.model_dump(mode="json") if isinstance(each, Options) else each
+    return gathered

@@ -102,7 +102,7 @@ def _compare(evidence: Evidence, words: Words) -> list[Any]:
 
 
 def _find_comparison(evidence: Evidence) -> dict[str, Any]:
-    return find_comparison(evidence["comparison"], evidence["baseline_history"], evidence["augmented_history"])
+    return find_comparison(evidence["comparison"])
 
 
 def _describe_data(evidence: Evidence, words: Words) -> list[Any]:

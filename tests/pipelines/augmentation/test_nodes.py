@@ -7,10 +7,11 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
-    pair_predictions,
+    pair_decisions,
     tabulate_comparison,
     write_comparison,
 )
+from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.reporting.comparison_figures import draw_paired_differences
 from chest_xray.reporting.comparison_findings import (
     describe_comparison,
@@ -34,6 +35,16 @@ SECOND = [0.1, 0.2, 0.4, 0.3, 0.35, 0.45, 0.8, 0.9]
 HALF = {"threshold": 0.5}
 
 
+def pair_predictions(
+    first: pd.DataFrame, second: pd.DataFrame, first_point: dict[str, float], second_point: dict[str, float]
+) -> pd.DataFrame:
+    """Decide at the threshold of each run, as their evaluations do, and pair; 30 and 20 steps, 20 of each kept."""
+    histories = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
+    return pair_decisions(
+        decide_images(first, first_point, histories[0]), decide_images(second, second_point, histories[1])
+    )
+
+
 def make_pairs() -> pd.DataFrame:
     return pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, SECOND), HALF, HALF)
 
@@ -43,7 +54,8 @@ def test_each_image_has_one_row_with_what_both_runs_say() -> None:
     pairs = pair_predictions(first, second, {"threshold": 0.3}, {"threshold": 0.65})
     assert pairs.columns.tolist() == [
         *("path", "group", "aetiology", "label"),
-        *("probability_baseline", "decision_baseline", "probability_augmented", "decision_augmented"),
+        *("probability_baseline", "decision_baseline", "steps_baseline", "kept_steps_baseline"),
+        *("probability_augmented", "decision_augmented", "steps_augmented", "kept_steps_augmented"),
     ]
     assert pairs["decision_baseline"].tolist() == [True, True]  # at the threshold or above, each run at its own
     assert pairs["decision_augmented"].tolist() == [False, False]
@@ -214,8 +226,7 @@ def test_equal_training_is_told_from_unequal() -> None:
 
 def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     comparison = compare_runs(make_pairs(), make_evaluation())
-    first, second = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
-    page = write_comparison(comparison, first, second, "phantoms", Language("en"))
+    page = write_comparison(comparison, "phantoms", Language("en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]

@@ -10,11 +10,11 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
+from chest_xray.metrics.metadata_baseline import evaluate_rules
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
     cross_check,
     evaluate_with_keras,
-    measure_metadata_baseline,
     predict_test,
     predict_validation,
     write_conclusions,
@@ -211,7 +211,7 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: pd.DataFrame, language: str) -> None:
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
-    header = measure_metadata_baseline(test, make_metadata_baseline(), metrics, make_evaluation())
+    header = evaluate_rules(test, make_metadata_baseline(), metrics, make_evaluation())
     assert json.loads(json.dumps([metrics, header], allow_nan=False)) == [metrics, header]
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
     assert read_words(language)["undefined"].split("{")[0] in page

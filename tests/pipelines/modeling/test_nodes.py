@@ -5,9 +5,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from chest_xray.images.corruptions import list_corrupted_validation
 from chest_xray.models.network import join_networks, without_sigmoid
 from chest_xray.pipelines.modeling.nodes import add_flip_tta, build_model, predict_corrupted_validation
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
+from tests.images.test_validation_corruptions import make_shift as make_corruptions
 from tests.models.toys import make_model, weights_differ
 
 
@@ -22,9 +24,10 @@ def test_the_network_is_built_for_the_prepared_size() -> None:
 
 
 def test_every_image_is_scored_under_every_condition_with_the_condition_beside_it() -> None:
-    table = make_split([0, 0, 1, 1], "corrupted_validation").assign(kind=["none", "noise"] * 2, strength=[0, 0.1] * 2)
-    pixels, model = make_pixels(4), make_model()
-    found = predict_corrupted_validation(model, pixels, table)
+    split, corruptions = make_split([0, 1], "validation"), make_corruptions()
+    table = list_corrupted_validation(split, corruptions)
+    pixels, model = make_pixels(len(table)), make_model()
+    found = predict_corrupted_validation(model, pixels, split, corruptions)
     assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])
     probability = model(pixels[..., None].astype(np.float32) / 255).numpy()[:, 0]
     np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)

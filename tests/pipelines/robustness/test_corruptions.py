@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.images.corruptions import Robustness
 from chest_xray.metrics.bootstrap import bootstrap_auc
 from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
 from chest_xray.reporting.robustness_figures import AXIS, draw_robustness
@@ -33,9 +34,10 @@ def make_table() -> pd.DataFrame:
 
 
 def test_altered_images_are_scored_row_by_row() -> None:
-    table = make_split([0, 1], "corrupted_test").assign(kind=["none", "blur"])
+    others = ("noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
+    corruptions = Robustness.model_validate({"seed": 1, "blur": [1.0]} | dict.fromkeys(others, ()))
     pixels = make_graded_pixels()[[4, 8]]
-    scored = predict_corrupted_test(make_grey_reader(4, 0.5), pixels, table)
+    scored = predict_corrupted_test(make_grey_reader(4, 0.5), pixels, make_split([1], "test"), corruptions)
     np.testing.assert_allclose(scored["logit"], 4 * (np.array([100, 200]) / 255 - 0.5), rtol=1e-5)
     assert scored["kind"].tolist() == ["none", "blur"]
 

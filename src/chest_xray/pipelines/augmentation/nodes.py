@@ -13,39 +13,32 @@ from chest_xray.reporting import augmentation_figures as figures
 from chest_xray.reporting.comparison_figures import draw_paired_differences
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.i18n import Language, render
+from chest_xray.reporting.report_contents import gather
 
 
-def pair_predictions(
-    baseline_predictions: DataFrame,
-    augmented_predictions: DataFrame,
-    baseline_point: dict[str, Any],
-    augmented_point: dict[str, Any],
-) -> DataFrame:
-    """Put what the two runs say of each test image into one row.
+def pair_decisions(baseline_decisions: DataFrame, augmented_decisions: DataFrame) -> DataFrame:
+    """Put what the two runs decide of each test image into one row.
 
     Args:
-        baseline_predictions: Test predictions of the run without augmentation.
-        augmented_predictions: The same of the run with it.
-        baseline_point: Operating point of the first run.
-        augmented_point: Of the second run.
+        baseline_decisions: Of the run without augmentation, from `decide_images`.
+        augmented_decisions: Of the run with it.
 
     Returns:
-        `path`, `group`, `aetiology`, `label`; of each run `probability_{run}` and `decision_{run}` (True: PNEUMONIA).
+        `path`, `group`, `aetiology`, `label`; and of each run `probability_{run}`, `decision_{run}` (True: PNEUMONIA),
+        `steps_{run}` and `kept_steps_{run}`.
 
     Raises:
         InputError: The two runs were tested on different images.
     """
-    if baseline_predictions["path"].tolist() != augmented_predictions["path"].tolist():
+    if baseline_decisions["path"].tolist() != augmented_decisions["path"].tolist():
         raise InputError(
-            f"the runs were tested on different images ({len(baseline_predictions)} and {len(augmented_predictions)}); "
+            f"the runs were tested on different images ({len(baseline_decisions)} and {len(augmented_decisions)}); "
             "expected the same in the same order. Run `kedro run` again, so that both stand on the data as it is now."
         )
-    pairs = baseline_predictions[["path", "group", "aetiology", "label"]].copy()
-    for run, table, point in zip(
-        RUNS, (baseline_predictions, augmented_predictions), (baseline_point, augmented_point), strict=True
-    ):
-        pairs[f"probability_{run}"] = table["probability"].to_numpy()
-        pairs[f"decision_{run}"] = (table["probability"] >= point["threshold"]).to_numpy()
+    pairs = baseline_decisions[["path", "group", "aetiology", "label"]].copy()
+    for run, table in zip(RUNS, (baseline_decisions, augmented_decisions), strict=True):
+        for name in ("probability", "decision", "steps", "kept_steps"):
+            pairs[f"{name}_{run}"] = table[name].to_numpy()
     return pairs
 
 
@@ -53,7 +46,7 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
     """Estimate by how much augmentation changed each metric on test.
 
     Args:
-        paired_predictions: From `pair_predictions`.
+        paired_predictions: From `pair_decisions`.
         evaluation: Seed of the bootstrap.
 
     Returns:
@@ -61,7 +54,8 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         auc the value of each run, `difference` (augmented minus baseline) with standard error and 95% interval of a
         bootstrap over patients, paired: both runs are judged on the same resamples; and `smallest`, the difference that
         a test set of this size shows with 80% power. `mcnemar`: see
-        `chest_xray.metrics.comparison.compare_decisions`. All of these cover other patients, not other training seeds.
+        `chest_xray.metrics.comparison.compare_decisions`. `steps`: of the optimiser, of each run. All intervals cover
+        other patients, not other training seeds.
     """
     import numpy as np
 
@@ -82,6 +76,11 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         "num_groups": int(paired_predictions["group"].nunique()),
         "metrics": measured,
         "mcnemar": compare_decisions(label, said[1], said[3]),
+        "steps": {
+            f"{run}_{short}": int(paired_predictions[f"{name}_{run}"].iloc[0])
+            for run in RUNS
+            for short, name in (("steps", "steps"), ("kept", "kept_steps"))
+        },
     }
 
 
@@ -105,27 +104,18 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
     return pd.DataFrame(rows).round(4)
 
 
-def write_comparison(
-    comparison: dict[str, Any],
-    baseline_history: DataFrame,
-    augmented_history: DataFrame,
-    data_source: str,
-    language: Language,
-) -> str:
+def write_comparison(comparison: dict[str, Any], data_source: str, language: Language) -> str:
     """Write whether augmentation helped, by how much, and how it was compared.
 
     Args:
         comparison: From `compare_runs`.
-        baseline_history: One row an epoch of the run without augmentation.
-        augmented_history: Of the run with it.
         data_source: Stands on the page.
         language: Of the page.
 
     Returns:
         Markdown.
     """
-    found = find_comparison(comparison, baseline_history, augmented_history)
-    return render("comparison_title", found, {"data_source": data_source}, language.root)
+    return render("comparison_title", find_comparison(comparison), {"data_source": data_source}, language.root)
 
 
 def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
@@ -153,3 +143,12 @@ def draw_augmentation(
         "transforms": figures.draw_transforms(*shown),
         "transform_ranges": figures.draw_transform_ranges(*shown),
     }
+
+
+def gather_evidence(**found: Any) -> dict[str, Any]:
+    """Bring together what the report shows of the comparison.
+
+    Args:
+        **found: Tables, figures (PNG), pages and plain values by name.
+    """
+    return gather(found)

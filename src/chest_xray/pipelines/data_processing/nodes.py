@@ -14,6 +14,8 @@ from chest_xray.images.corruptions import (
     compute_pictures,
     corrupt,
     draw_combined,
+    list_corrupted_test,
+    list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.duplicates import DIGEST_BYTES, Duplicates, find_close_pairs
@@ -29,8 +31,9 @@ from chest_xray.images.index import (
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.splitting import HoldOut, apply_own_split, draw_validation, require_no_leaks
-from chest_xray.metrics.metadata_baseline import find_best_threshold, score_threshold
+from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
+from chest_xray.reporting.report_contents import gather
 
 
 def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Integrity) -> tuple[DataFrame, DataFrame]:
@@ -240,26 +243,8 @@ def assign_subsets(image_index: DataFrame, duplicates: DataFrame, own_split: Dat
     return image_split
 
 
-def list_corrupted_validation(image_split: DataFrame, corruptions: ValidationCorruptions) -> DataFrame:
-    """List every validation image once for each condition.
-
-    Args:
-        image_split: One row an image.
-        corruptions: The conditions.
-
-    Returns:
-        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
-        and `subset` "corrupted_validation".
-    """
-    import pandas as pd
-
-    validation = image_split[image_split["subset"] == "validation"].assign(subset="corrupted_validation")
-    conditions = pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"])
-    return validation.merge(conditions, how="cross")
-
-
 def corrupt_validation(
-    corrupted_validation: DataFrame,
+    image_split: DataFrame,
     corruptions: ValidationCorruptions,
     preparation: Preparation,
     stored_arrays: StoredArrays,
@@ -267,7 +252,7 @@ def corrupt_validation(
     """Corrupt the validation images, and prepare them as the network will read them.
 
     Args:
-        corrupted_validation: One row an image and condition, from `list_corrupted_validation`.
+        image_split: One row an image; those of validation are corrupted.
         corruptions: Seed, and the strongest of each kind, of which the combined condition draws shares.
         preparation: Width and height in pixels, and the geometry.
         stored_arrays: What earlier runs have computed.
@@ -277,7 +262,8 @@ def corrupt_validation(
     """
     import numpy as np
 
-    conditions = corrupted_validation[["kind", "strength", "label"]].to_numpy()
+    table = list_corrupted_validation(image_split, corruptions)
+    conditions = table[["kind", "strength", "label"]].to_numpy()
 
     def take(row: int, picture: Array) -> Array:
         kind, strength, label = conditions[row]
@@ -289,28 +275,11 @@ def corrupt_validation(
         return picture
 
     stored = stored_arrays.get("corrupted_validation_images")
-    return compute_pictures(corrupted_validation, corruptions, preparation, take, stored)
-
-
-def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
-    """List every test image once for each condition.
-
-    Args:
-        image_split: One row an image.
-        robustness: The conditions.
-
-    Returns:
-        The test rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`, and
-        `subset` "corrupted_test".
-    """
-    import pandas as pd
-
-    test = image_split[image_split["subset"] == "test"].assign(subset="corrupted_test")
-    return test.merge(pd.DataFrame(robustness.conditions(), columns=["kind", "strength"]), how="cross")
+    return compute_pictures(table, corruptions, preparation, take, stored)
 
 
 def corrupt_test(
-    corrupted_test: DataFrame, robustness: Robustness, preparation: Preparation, stored_arrays: StoredArrays
+    image_split: DataFrame, robustness: Robustness, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
     """Corrupt the test images, and prepare them as the network will read them.
 
@@ -318,7 +287,7 @@ def corrupt_test(
     conditions differ in strength alone.
 
     Args:
-        corrupted_test: One row an image and condition, from `list_corrupted_test`.
+        image_split: One row an image; those of test are corrupted.
         robustness: The conditions, and the seed.
         preparation: Width and height in pixels, and the geometry.
         stored_arrays: What earlier runs have computed.
@@ -328,7 +297,8 @@ def corrupt_test(
     """
     import numpy as np
 
-    conditions = corrupted_test[["kind", "strength"]].to_numpy()
+    table = list_corrupted_test(image_split, robustness)
+    conditions = table[["kind", "strength"]].to_numpy()
     num_conditions = len(robustness.conditions())
 
     def take(row: int, picture: Array) -> Array:
@@ -336,7 +306,7 @@ def corrupt_test(
         return corrupt(picture, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
 
     stored = stored_arrays.get("corrupted_test_images")
-    return compute_pictures(corrupted_test, robustness, preparation, take, stored)
+    return compute_pictures(table, robustness, preparation, take, stored)
 
 
 def count_classes(image_split: DataFrame) -> DataFrame:
@@ -403,34 +373,6 @@ def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: Data
     }
 
 
-def fit_metadata_baseline(image_index: DataFrame) -> dict[str, Any]:
-    """Fit the best threshold on width, height, aspect and file size on train alone, and score each on test.
-
-    What a network scores below these figures proves little: the files give as much away before they are decoded.
-
-    Args:
-        image_index: One row an image; all of the official train split fits the rule, no image of test does.
-
-    Returns:
-        For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is called
-        pneumonia), and for `train` and `test` each `num`, `accuracy`, `sensitivity`, `specificity` (of the thresholded
-        rule) and `auc` (of the feature itself, in the direction fitted), all but `num` in [0, 1].
-    """
-    rules = {}
-    for feature, unit in FEATURES.items():
-        values, labels = read_feature(image_index, feature), image_index["label"].to_numpy()
-        train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
-        threshold, direction = find_best_threshold(values[train], labels[train])
-        rules[feature] = {
-            "unit": unit,
-            "threshold": threshold,
-            "direction": direction,
-            "train": score_threshold(values[train], labels[train], threshold, direction),
-            "test": score_threshold(values[test], labels[test], threshold, direction),
-        }
-    return rules
-
-
 def draw_data(
     image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str
 ) -> tuple[Figure, dict[str, Figure]]:
@@ -438,7 +380,7 @@ def draw_data(
 
     Args:
         image_index: One row an image.
-        metadata_baseline: From `fit_metadata_baseline`.
+        metadata_baseline: From `fit_rules`.
         data_source: Printed below each figure.
 
     Returns:
@@ -449,3 +391,17 @@ def draw_data(
         "header_figure": figures.draw_headers(image_index, data_source),
         "metadata_baseline_figure": figures.draw_metadata_baseline(image_index, metadata_baseline, data_source),
     }
+
+
+def fit_metadata_baseline(image_split: DataFrame) -> dict[str, Any]:
+    """Fit the best threshold on each feature of the headers; see `chest_xray.metrics.metadata_baseline.fit_rules`."""
+    return fit_rules(image_split)
+
+
+def gather_evidence(**found: Any) -> dict[str, Any]:
+    """Bring together what the report shows of the data.
+
+    Args:
+        **found: Tables, figures (PNG) and plain values by name.
+    """
+    return gather(found)

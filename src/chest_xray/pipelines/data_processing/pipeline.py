@@ -5,6 +5,7 @@ from typing import Any
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines.data_processing import nodes
+from chest_xray.reporting import report_contents as contents
 
 
 def create_pipeline() -> Pipeline:
@@ -70,26 +71,14 @@ def _split_nodes() -> list[Any]:
             name="assign_subsets",
         ),
         Node(
-            nodes.list_corrupted_validation,
-            ["image_split", "params:validation_corruptions"],
-            "corrupted_validation",
-            name="list_corrupted_validation",
-        ),
-        Node(
             nodes.corrupt_validation,
-            ["corrupted_validation", "params:validation_corruptions", "params:preparation", "stored_arrays"],
+            ["image_split", "params:validation_corruptions", "params:preparation", "stored_arrays"],
             "corrupted_validation_images",
             name="corrupt_validation",
         ),
         Node(
-            nodes.list_corrupted_test,
-            ["image_split", "params:robustness"],
-            "corrupted_test",
-            name="list_corrupted_test",
-        ),
-        Node(
             nodes.corrupt_test,
-            ["corrupted_test", "params:robustness", "params:preparation", "stored_arrays"],
+            ["image_split", "params:robustness", "params:preparation", "stored_arrays"],
             "corrupted_test_images",
             name="corrupt_test",
         ),
@@ -99,7 +88,7 @@ def _split_nodes() -> list[Any]:
 def _audit_nodes() -> list[Any]:
     return [
         Node(nodes.count_classes, "image_split", "class_counts", name="count_classes"),
-        Node(nodes.fit_metadata_baseline, "image_index", "metadata_baseline", name="fit_metadata_baseline"),
+        Node(nodes.fit_metadata_baseline, "image_split", "metadata_baseline", name="fit_metadata_baseline"),
         Node(nodes.tabulate_headers, "image_index", "header_table", name="tabulate_headers"),
         Node(
             nodes.audit_images,
@@ -112,5 +101,11 @@ def _audit_nodes() -> list[Any]:
             ["image_index", "metadata_baseline", "params:data_source"],
             ["example_radiographs", "data_figures"],
             name="draw_data",
+        ),
+        Node(
+            nodes.gather_evidence,
+            {name: name for name in contents.list_data_datasets()},
+            "data_evidence",
+            name="gather_evidence",
         ),
     ]

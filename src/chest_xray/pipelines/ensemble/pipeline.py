@@ -37,5 +37,7 @@ def create_pipeline() -> Pipeline:
     measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
     return (
-        sum([*members, *measured], joined) + modeling.create_choice("ensemble") + evaluation.create_pipeline("ensemble")
+        sum([*members, *measured], joined)
+        + modeling.create_choice("ensemble")
+        + evaluation.create_pipeline("ensemble", is_trained=False)
     )

@@ -4,17 +4,17 @@ import logging
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
-from chest_xray.images.index import read_feature
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
-from chest_xray.metrics.metadata_baseline import COMPARED, RANKING, best_on_train, measure_rule
+from chest_xray.metrics.metadata_baseline import (
+    evaluate_rules,
+    fit_rules,
+)
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_THRESHOLD,
     SCHEMA_VERSION,
     Evaluation,
-    describe_decisions,
-    estimate,
     log_metrics,
     measure,
     measure_gap,
@@ -28,6 +28,7 @@ from chest_xray.models.keras_evaluation import AGREEMENT, add_decision_outputs
 from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
+from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.tables import lay_out_metrics
 
 logger = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def write_conclusions(
     Args:
         metrics: From `compute_metrics`; the run's title stands on the page.
         history: One row an epoch; the kept one says how training went.
-        metadata_metrics: From `measure_metadata_baseline`: how far the header goes without a look at a pixel.
+        metadata_metrics: From `evaluate_rules`: how far the header goes without a look at a pixel.
         data_source: Stands on the page.
         language: Of the page.
 
@@ -225,43 +226,6 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
     return table
 
 
-def measure_metadata_baseline(
-    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
-) -> dict[str, Any]:
-    """Judge the best rule on the header as the network is judged, and the network against it.
-
-    Args:
-        test_predictions: One row a test image; the features of the header are columns of it.
-        metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
-        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
-        evaluation: Seed of the bootstrap, and realistic prevalence.
-
-    Returns:
-        See docs/metrics.md.
-    """
-    feature = best_on_train(metadata_baseline)
-    rule = metadata_baseline[feature]
-    sign = 1 if rule["direction"] == "at least" else -1
-    scored = test_predictions.assign(probability=sign * read_feature(test_predictions, feature))
-    weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
-    of_rule, of_network = (
-        measure_rule(table, threshold, evaluation.realistic_prevalence, weights)
-        for table, threshold in (
-            (scored, sign * rule["threshold"]),
-            (test_predictions, metrics["test"]["at_chosen"]["threshold"]),
-        )
-    )
-    num, called = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
-    rates = {name: values for name, values in of_rule.items() if name not in RANKING}
-    return {
-        **{"feature": feature, "direction": rule["direction"]},
-        **{name: estimate(of_rule[name], num) for name in RANKING},
-        "at_rule": {**describe_decisions(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
-        "strata": stratify(scored, called, metrics["strata_cuts"], evaluation.seed),
-        "difference": {name: estimate(of_network[name] - of_rule[name], num) for name in COMPARED},
-    }
-
-
 def tabulate_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
     """Lay the metrics of one run out for reading, one row a value; see `chest_xray.reporting.tables`."""
     return lay_out_metrics(metrics, metadata_metrics)
@@ -297,3 +261,69 @@ def draw_figures(
         },
         figures.draw_threshold_explorer(test_predictions, metrics, data_source),
     )
+
+
+def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:
+    """Return what one run decides of each test image.
+
+    Args:
+        test_predictions: One row an image, from `predict_test`.
+        operating_point: Its threshold decides.
+        history: One row an epoch.
+
+    Returns:
+        `path`, `group`, `aetiology`, `label`, `probability`, `decision` (True: PNEUMONIA), and how many steps the
+        optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's.
+    """
+    scored = test_predictions[["path", "group", "aetiology", "label", "probability"]]
+    kept = int(history.loc[history["kept"], "steps"].iloc[0])
+    return scored.assign(
+        decision=scored["probability"] >= operating_point["threshold"],
+        steps=int(history["steps"].max()),
+        kept_steps=kept,
+    )
+
+
+def measure_metadata_baseline(
+    test_predictions: DataFrame, image_split: DataFrame, metrics: dict[str, Any], evaluation: Evaluation
+) -> dict[str, Any]:
+    """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
+
+    Args:
+        test_predictions: One row a test image.
+        image_split: One row an image; the rules are fitted on the official train split.
+        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
+        evaluation: Seed of the bootstrap, and realistic prevalence.
+
+    Returns:
+        See docs/metrics.md.
+    """
+    return evaluate_rules(test_predictions, fit_rules(image_split), metrics, evaluation)
+
+
+def gather_evidence(**found: Any) -> dict[str, Any]:
+    """Bring together what the report shows of one run.
+
+    Args:
+        **found: Tables, figures (PNG), pages and plain values by name.
+    """
+    return gather(found)
+
+
+def describe_model(model: Model) -> dict[str, Any]:
+    """Describe the network for the model card.
+
+    Args:
+        model: The trained network.
+
+    Returns:
+        `input_shape` and `output_shape` (None stands for any number of images), `dtype` of the input, `parameters` (how
+        many weights), and `layers` (the kinds, in order).
+    """
+    return {
+        "input_shape": list(model.input_shape),
+        "output_shape": list(model.output_shape),
+        "dtype": model.inputs[0].dtype,
+        "parameters": model.count_params(),
+        "layers": [type(layer).__name__ for layer in model.layers],
+    }

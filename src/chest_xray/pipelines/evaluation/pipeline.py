@@ -4,16 +4,18 @@ from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines import robustness
 from chest_xray.pipelines.evaluation import nodes
+from chest_xray.reporting import report_contents as contents
 
 
-def create_pipeline(run: str) -> Pipeline:
+def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
     """Wire the evaluation of one run.
 
     Args:
         run: The same name that its modeling pipeline has.
+        is_trained: Whether the run is one training; an ensemble is not, and has no learning curves.
     """
     predictions = ["validation_predictions", "test_predictions"]
-    return Pipeline(
+    evaluated = Pipeline(
         [
             Node(
                 nodes.predict_validation,
@@ -42,7 +44,7 @@ def create_pipeline(run: str) -> Pipeline:
             Node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
             Node(
                 nodes.measure_metadata_baseline,
-                ["test_predictions", "metadata_baseline", "metrics", "params:evaluation"],
+                ["test_predictions", "image_split", "metrics", "params:evaluation"],
                 "metadata_metrics",
                 name="measure_metadata_baseline",
             ),
@@ -65,6 +67,12 @@ def create_pipeline(run: str) -> Pipeline:
                 name="draw_figures",
             ),
             Node(
+                nodes.decide_images,
+                ["test_predictions", "operating_point", "history"],
+                "decisions",
+                name="decide_images",
+            ),
+            Node(
                 nodes.write_conclusions,
                 ["metrics", "history", "metadata_metrics", "params:data_source", "params:language"],
                 "conclusions",
@@ -72,6 +80,21 @@ def create_pipeline(run: str) -> Pipeline:
             ),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split", "metadata_baseline"},
+        inputs={"prepared_images", "image_split"},
         parameters={"evaluation", "data_source", "language"},
-    ) + robustness.create_pipeline(run)
+    )
+    shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
+    gathered = Pipeline(
+        [
+            Node(nodes.describe_model, "model", "described_model", name="describe_model"),
+            Node(
+                nodes.gather_evidence,
+                {**shown, "described_model": "described_model"},
+                "evidence",
+                name="gather_evidence",
+            ),
+        ],
+        namespace=run,
+        parameters={"run": run},
+    )
+    return evaluated + robustness.create_pipeline(run) + gathered

@@ -4,6 +4,7 @@ from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.models.calibration import OperatingPointRule, fit_calibration
 from chest_xray.models.checkpointing import Checkpoint
@@ -55,9 +56,12 @@ def add_flip_tta(trained_model: Model, run: Run) -> Model:
     return join_networks([trained_model], flip_tta=True) if run.flip_tta else trained_model
 
 
-def predict_corrupted_validation(model: Model, corrupted_images: Array, corrupted_validation: DataFrame) -> DataFrame:
+def predict_corrupted_validation(
+    model: Model, corrupted_images: Array, image_split: DataFrame, corruptions: ValidationCorruptions
+) -> DataFrame:
     """Score the corrupted validation images; see `chest_xray.models.inference.score_images`."""
-    return score_images(model, corrupted_images, corrupted_validation, "corrupted_validation")
+    table = list_corrupted_validation(image_split, corruptions)
+    return score_images(model, corrupted_images, table, "corrupted_validation")
 
 
 def build_training_sets(

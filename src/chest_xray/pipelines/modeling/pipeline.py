@@ -52,7 +52,7 @@ def create_choice(run: str) -> Pipeline:
         [
             Node(
                 nodes.predict_corrupted_validation,
-                ["model", "corrupted_validation_images", "corrupted_validation"],
+                ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
                 "corrupted_predictions",
                 name="predict_corrupted_validation",
             ),
@@ -70,6 +70,6 @@ def create_choice(run: str) -> Pipeline:
             ),
         ],
         namespace=run,
-        inputs={"corrupted_validation_images", "corrupted_validation"},
-        parameters={"operating_point": "operating_point", "run": run},
+        inputs={"corrupted_validation_images", "image_split"},
+        parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": run},
     )

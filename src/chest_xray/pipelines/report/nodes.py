@@ -2,25 +2,21 @@
 
 from typing import Any
 
-from chest_xray.core.types import Model
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.model_card import write_card
 from chest_xray.reporting.report_page import read_page_words, render_report
 
 
-def gather_evidence(**shown: Any) -> dict[str, Any]:
-    """Bring together what a part of the page is made from.
+def join_evidence(data_evidence: dict[str, Any], comparison_evidence: dict[str, Any], **others: Any) -> dict[str, Any]:
+    """Bring together what belongs to no single run.
 
     Args:
-        **shown: Tables, figures (PNG), folders of figures and parameters by name.
-
-    Returns:
-        The same, with the figures of each folder under their own names.
+        data_evidence: Of the data set.
+        comparison_evidence: Of the comparison.
+        **others: The record of the run, and parameters, by name.
     """
-    folders = {*contents.FOLDERS, *contents.FOLDERS_OF_A_RUN}
-    figures = {name: png for folder in folders & set(shown) for name, png in shown[folder].items()}
-    return {name: each for name, each in shown.items() if name not in folders} | figures
+    return {**data_evidence, **comparison_evidence, **others}
 
 
 def write_report(evidence: dict[str, Any], report: contents.Report, language: Language, **runs: dict[str, Any]) -> str:
@@ -41,27 +37,6 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
     )
 
 
-def describe_model(model: Model) -> dict[str, Any]:
-    """Give what a reader of the model card must know of the network itself.
-
-    Args:
-        model: The trained network.
-
-    Returns:
-        `input_shape` and `output_shape` (None stands for any number of images), `dtype` of the input, `parameters` (how
-        many weights), and `layers` (the kinds, in order).
-    """
-    return {
-        "input_shape": list(model.input_shape),
-        "output_shape": list(model.output_shape),
-        "dtype": model.inputs[0].dtype,
-        "parameters": model.count_params(),
-        "layers": [type(layer).__name__ for layer in model.layers],
-    }
-
-
-def write_model_card(
-    evidence: dict[str, Any], run: dict[str, Any], described_model: dict[str, Any], language: Language
-) -> str:
-    """Write the model card of one run; see `chest_xray.reporting.model_write_card`."""
-    return write_card(contents.read_options(evidence), run, described_model, read_page_words(language.root))
+def write_model_card(evidence: dict[str, Any], run: dict[str, Any], language: Language) -> str:
+    """Write the model card of one run; see `chest_xray.reporting.model_card.write_card`."""
+    return write_card(contents.read_options(evidence), run, run["described_model"], read_page_words(language.root))

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.images.corruptions import Robustness, list_corrupted_test
 from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.summary import Evaluation, measure_condition
@@ -184,9 +185,12 @@ def measure_occlusion(
     return pd.DataFrame(rows).round(4)
 
 
-def predict_corrupted_test(model: Model, corrupted_test_images: Array, corrupted_test: DataFrame) -> DataFrame:
+def predict_corrupted_test(
+    model: Model, corrupted_test_images: Array, image_split: DataFrame, robustness: Robustness
+) -> DataFrame:
     """Score the corrupted test images; see `chest_xray.models.inference.score_images`."""
-    return score_images(model, corrupted_test_images, corrupted_test, "corrupted_test")
+    table = list_corrupted_test(image_split, robustness)
+    return score_images(model, corrupted_test_images, table, "corrupted_test")
 
 
 def measure_robustness(

@@ -45,7 +45,7 @@ def create_pipeline(run: str) -> Pipeline:
             ),
             Node(
                 nodes.predict_corrupted_test,
-                ["model", "corrupted_test_images", "corrupted_test"],
+                ["model", "corrupted_test_images", "image_split", "params:robustness"],
                 "corrupted_test_predictions",
                 name="predict_corrupted_test",
             ),
@@ -69,6 +69,6 @@ def create_pipeline(run: str) -> Pipeline:
             ),
         ],
         namespace=run,
-        inputs={"prepared_images", "image_split", "corrupted_test", "corrupted_test_images"},
-        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion"},
+        inputs={"prepared_images", "image_split", "corrupted_test_images"},
+        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion", "robustness"},
     )

@@ -23,21 +23,6 @@ from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 
 
-def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:
-    """Say what one run decides of each test image.
-
-    Args:
-        test_predictions: One row an image, from `predict_test`.
-        operating_point: Its threshold decides.
-        history: One row an epoch.
-
-    Returns:
-        `path`, `group`, `label`, `probability`, `decision` (True: PNEUMONIA), and `steps`, how many the optimiser took.
-    """
-    said = test_predictions[["path", "group", "label", "probability"]]
-    return said.assign(decision=said["probability"] >= operating_point["threshold"], steps=int(history["steps"].max()))
-
-
 def join_runs(**decisions: DataFrame) -> DataFrame:
     """Put what all runs decide below each other.
 

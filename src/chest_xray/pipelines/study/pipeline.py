@@ -31,19 +31,8 @@ def _create_run(run: str) -> Pipeline:
     """One training, what it says of the test images, and nothing else of the evaluation."""
     # Under another name than `checkpoint` the state outlives its training: a run that is over is not trained again.
     trained = Pipeline(modeling.create_pipeline(run), inputs={f"{run}.checkpoint": f"{run}.training_state"})
-    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions")
-    decided = Pipeline(
-        [
-            Node(
-                nodes.decide_images,
-                ["test_predictions", "operating_point", "history"],
-                "decisions",
-                name="decide_images",
-            )
-        ],
-        namespace=run,
-    )
-    return trained + tested + decided
+    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
+    return trained + tested
 
 
 def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipeline:
