@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter
 from hashlib import blake2b
 from pathlib import Path
@@ -39,7 +40,16 @@ READ_BY = {
     "06_models/augmented/packaged.keras": "prediction",
 }
 # Differ between two undisturbed runs: they tell when and how long; a lock or a lineage is no result.
-TIMED = ("run_record.json", "report.html", "history.csv", "lineage.json", ".lock", ".lock.json", "learning_curves.png")
+TIMED = (
+    "run_record.json",
+    "report.html",
+    "evidence.json",
+    "history.csv",
+    "lineage.json",
+    ".lock",
+    ".lock.json",
+    "learning_curves.png",
+)
 
 
 class Trial:
@@ -69,7 +79,7 @@ class Trial:
     def digest(self) -> dict[str, str]:
         """Digest every result: tables, arrays, weights, metrics, figures and pages."""
         files = [path for path in sorted(self.data.rglob("*")) if path.is_file() and not path.name.endswith(TIMED)]
-        return {str(path.relative_to(self.data)): blake2b(path.read_bytes()).hexdigest() for path in files}
+        return {str(path.relative_to(self.data)): blake2b(read_result(path)).hexdigest() for path in files}
 
     def restore(self, kept: Path) -> None:
         """Put undisturbed data in place."""
@@ -87,6 +97,14 @@ class Trial:
         self.outcomes.setdefault(kind, Counter())[outcome] += 1
         if outcome.startswith("FAILED"):
             print(f"{kind}: {outcome}\n{said[-1500:]}", flush=True)
+
+
+def read_result(path: Path) -> bytes:
+    """Read a file; of a saved network its weights, for Keras writes the date beside them."""
+    if path.suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("model.weights.h5")
+    return path.read_bytes()
 
 
 def compare(found: dict[str, str], expected: dict[str, str]) -> bool:
