@@ -1,13 +1,14 @@
 """The project from the command line: mistakes are told in a sentence, and listing pipelines loads nothing heavy."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_kedro
+from tests.conftest import ROOT, run_kedro
 
 ENVIRONMENT = "--env=test"
 PIPELINES = (
@@ -20,8 +21,8 @@ PIPELINES = (
     ("pipeline", "makers"),
     [
         ("evaluation", ["data_processing", "modeling"]),
-        ("ensemble", ["data_processing", "augmentation"]),
-        ("prediction", ["export"]),
+        ("ensemble", ["data_processing", "modeling", "evaluation", "augmentation"]),
+        ("prediction", ["data_processing", "modeling", "evaluation", "augmentation", "export"]),
     ],
 )
 def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
@@ -80,3 +81,18 @@ def test_listing_the_pipelines_imports_neither_tensorflow_nor_keras_nor_matplotl
     assert [line.removeprefix("- ") for line in listed if line] == ["__default__", *sorted(PIPELINES)]
     assert "chest_xray.pipelines.augmentation.nodes" in json.loads(modules)
     assert not {"tensorflow", "keras", "matplotlib", "pandas", "sklearn"} & set(json.loads(modules))
+
+
+def list_named_paths(page: Path) -> list[str]:
+    """Every path in code type that begins at a folder of the project and holds no placeholder."""
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"`((?:benchmarks|conf|docs|notebooks|src|tests)/[^`\s{*<>]+)`", text)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    assert [path for path in list_named_paths(page) if not (ROOT / path).exists()] == []
+
+
+def test_the_pages_name_paths_at_all() -> None:
+    assert len(list_named_paths(ROOT / "docs/architecture.md")) > 20

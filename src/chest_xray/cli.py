@@ -11,7 +11,7 @@ PARAMS_HELP = "Change parameters, as in `kedro run`: serving.max_upload_megabyte
 
 @click.group(name="chest-xray")
 def cli() -> None:
-    """Give `kedro` the commands below."""
+    """Return `kedro` the commands below."""
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -47,6 +47,6 @@ def demo(env: str | None, params: dict[str, Any], browser: bool, **given: Any) -
 
 
 def _join(params: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Put the options that were given among the parameters of the server."""
+    """Merge the options that were given into the parameters of the server."""
     told = {key: value for key, value in given.items() if value is not None}
     return {**params, "serving": {**params.get("serving", {}), **told}} if told else params

@@ -34,7 +34,7 @@ class CheckInputs:
 
     @hook_impl
     def after_context_created(self) -> None:
-        """Show mistakes of the user without a traceback."""
+        """Print mistakes of the user without a traceback."""
         sys.excepthook = _brief(sys.excepthook)
 
     @hook_impl
@@ -61,7 +61,7 @@ class CheckInputs:
 
 
 class RunLock:
-    """Lets one run at a time write into a data folder, and no run read what does not belong together.
+    """Allows one run at a time to write into a data folder, and no run read what does not belong together.
 
     Runs that write nothing but predictions have a lock of their own, and run beside others.
     """
@@ -76,7 +76,7 @@ class RunLock:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Take the folder, and check what will be read.
+        """Lock the folder, and check what will be read.
 
         Raises:
             InputError: Another run writes into the folder; or see `Lineage.require_one_origin`.
@@ -117,16 +117,16 @@ class RunLock:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Give the folder back."""
+        """Return the folder back."""
         self.release()
 
     @hook_impl
     def on_pipeline_error(self) -> None:
-        """Give the folder back."""
+        """Return the folder back."""
         self.release()
 
     def release(self) -> None:
-        """Give the folder back, if this process holds it; the operating system does so for one that was killed."""
+        """Return the folder back, if this process holds it; the operating system does so for one that was killed."""
         for lock in self._locks:
             lock.release()
         if self._locks:
@@ -192,7 +192,7 @@ class RemoveCheckpoints:
 
     @hook_impl
     def before_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Keep the catalog in reach."""
+        """Remember the catalog."""
         self.catalog = catalog
 
     @hook_impl
@@ -209,13 +209,13 @@ class RecordRun:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
-        """Keep the time and what Kedro knows of the run."""
+        """Remember the time and what Kedro knows of the run."""
         self.started, self.run_params, self.catalog = datetime.now(UTC), run_params, catalog
         self.clock = monotonic()
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
-        """Bring the record up to date, so that it holds the seconds up to now."""
+        """Update the record, so that it has the seconds up to now."""
         if dataset_name == "run_record":
             self.catalog.save(
                 dataset_name, describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)

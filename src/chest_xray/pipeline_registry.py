@@ -17,7 +17,7 @@ from chest_xray.pipelines import (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give every pipeline under the name that users type; `__default__` is what a result needs, in order."""
+    """Return every pipeline under the name that users type; `__default__` is what a result needs, in order."""
     pipelines = {
         "data_processing": data_processing.create_pipeline(),
         "modeling": modeling.create_pipeline("baseline"),

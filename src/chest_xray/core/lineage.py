@@ -124,7 +124,7 @@ def _describe_conflict(child: str, parent: str, makers: dict[str, str]) -> str:
 
 
 def is_parameter(name: str) -> bool:
-    """Tell whether a dataset of Kedro is a parameter."""
+    """Check whether a dataset of Kedro is a parameter."""
     return name.startswith("params:") or name == "parameters"
 
 

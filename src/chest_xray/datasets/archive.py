@@ -24,7 +24,7 @@ class ArchiveDataset(AbstractDataset[ArchiveSource, dict[str, str]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, str]:
-        """Give `path`, `sha256` and `source` of the archive."""
+        """Return `path`, `sha256` and `source` of the archive."""
         return dict(json.loads(self._record().read_text("utf-8")))
 
     def save(self, data: ArchiveSource) -> None:
@@ -55,7 +55,7 @@ class UnpackedFolderDataset(AbstractDataset[Unpacking, str]):
         self.metadata = metadata
 
     def load(self) -> str:
-        """Give the path of the folder."""
+        """Return the path of the folder."""
         return str(self._folder)
 
     def save(self, data: Unpacking) -> None:

@@ -74,7 +74,7 @@ class ArrayDataset(AbstractDataset[StoredArray, Any]):
 
 
 class StoredArraysDataset(AbstractDataset[NoReturn, StoredArrays]):
-    """Hands nodes what earlier runs have computed, so that they need not compute it again.
+    """Gives nodes what earlier runs have computed, so that they need not compute it again.
 
     Args:
         folder: Where the arrays of `ArrayDataset` lie, each under the name of its dataset.

@@ -9,7 +9,7 @@ from chest_xray.models.checkpointing import Checkpoint
 
 
 class CheckpointDataset(FileDataset):
-    """Hands the node that trains a place for its checkpoint; the node's only door to the disk.
+    """Gives the node that trains a place for its checkpoint; the node's only door to the disk.
 
     Args:
         filepath: A local path that ends in `.npz`.
@@ -17,7 +17,7 @@ class CheckpointDataset(FileDataset):
     """
 
     def load(self) -> Checkpoint:
-        """Give the place, whether or not something was left there."""
+        """Return the place, whether or not something was left there."""
         return Checkpoint(self._filepath)
 
     def save(self, data: Any) -> None:

@@ -34,7 +34,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
         self.metadata = metadata
 
     def load(self) -> DataFrame:
-        """Give one row a file, in order of path.
+        """Return one row a file, in order of path.
 
         Returns:
             `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where the storage does not tell),

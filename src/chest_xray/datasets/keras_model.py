@@ -29,7 +29,7 @@ class KerasModelDataset(FileDataset):
         super().__init__(filepath=filepath, metadata=metadata)
 
     def load(self) -> Model:
-        """Give the model as it was saved, compiled, ready for `predict` and `evaluate`."""
+        """Return the model as it was saved, compiled, ready for `predict` and `evaluate`."""
         import keras
 
         return keras.saving.load_model(self._local(), safe_mode=True)
@@ -40,7 +40,7 @@ class KerasModelDataset(FileDataset):
             data.save(path)
 
     def preview(self) -> JSONPreview:
-        """Give Kedro-Viz the layers with their output shapes and numbers of weights."""
+        """Return Kedro-Viz the layers with their output shapes and numbers of weights."""
         model = self.load()
         layers = [
             {"layer": layer.name, "output": str(layer.output.shape), "weights": layer.count_params()}

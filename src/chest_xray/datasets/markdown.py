@@ -12,7 +12,7 @@ class MarkdownDataset(FileDataset):
     """Keeps a Markdown text in UTF-8, with a preview."""
 
     def load(self) -> str:
-        """Give the text as it was saved."""
+        """Return the text as it was saved."""
         return Path(self._local()).read_text(encoding="utf-8")
 
     def save(self, data: str) -> None:
@@ -21,7 +21,7 @@ class MarkdownDataset(FileDataset):
             path.write_text(data, encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
-        """Give Kedro-Viz the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
+        """Return Kedro-Viz the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
         from markdown_it import MarkdownIt
 
         return HTMLPreview(MarkdownIt("commonmark", {"html": False}).enable("table").render(self.load()))

@@ -42,7 +42,7 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[ListedFile]]):
         self.metadata = metadata
 
     def load(self) -> list[ListedFile]:
-        """Give every file, in order of path.
+        """Return every file, in order of path.
 
         Raises:
             DatasetError: There is no such file, or the archive is refused; the message says what to do.
@@ -90,7 +90,7 @@ class NewImagesDataset(AbstractDataset[NoReturn, list[ListedFile]]):
 
 
 def _is_zip(path: Path) -> bool:
-    """Tell a zip archive by how it begins: `zipfile` looks at the end, where a tar archive may hold one.
+    """Check by its beginning whether a file is a zip archive: `zipfile` looks at the end, where a tar may hold one.
 
     Raises:
         DatasetError: It is an office document or a program, which are zip archives too.

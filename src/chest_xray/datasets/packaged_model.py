@@ -40,7 +40,7 @@ class PackagedModelDataset(FileDataset):
         super().__init__(filepath=filepath, metadata=metadata)
 
     def load(self) -> bytes:
-        """Give the file as it is, for a runtime of the reader's choice."""
+        """Return the file as it is, for a runtime of the reader's choice."""
         return Path(self._local()).read_bytes()
 
     def save(self, data: PackagedModel) -> None:

@@ -93,7 +93,7 @@ class ShardedTableDataset(AbstractDataset[Shard | ShardOrder, DataFrame]):
 
 
 class FinishedShardsDataset(AbstractDataset[NoReturn, frozenset[str]]):
-    """Tells a node which shards of a table are stored already.
+    """Returns which shards of a table are stored already.
 
     Args:
         folder: That of a `ShardedTableDataset`.

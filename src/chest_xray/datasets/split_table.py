@@ -24,7 +24,7 @@ class SplitTableDataset(AbstractDataset[NoReturn, DataFrame]):
         self.metadata = metadata
 
     def load(self) -> DataFrame:
-        """Give the columns `path` and `subset` (str); no rows where there is no table.
+        """Return the columns `path` and `subset` (str); no rows where there is no table.
 
         Raises:
             DatasetError: The file is missing, or lacks a column.

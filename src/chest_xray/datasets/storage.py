@@ -19,7 +19,7 @@ class FileDataset(AbstractDataset[Any, Any]):
         self.metadata = metadata
 
     def _local(self) -> str:
-        """Give a local path of the same name to read from; a remote file is fetched whole, as it is now."""
+        """Return a local path of the same name to read from; a remote file is fetched whole, as it is now."""
         if "://" not in self._filepath:
             return self._filepath
         filesystem, path = fsspec.core.url_to_fs(self._filepath)

@@ -42,7 +42,7 @@ class Unpacking:
 
 
 def unpack(plan: Unpacking, target: Path) -> None:
-    """Put the image folders of an archive in place.
+    """Unpack the image folders of an archive.
 
     Args:
         plan: The archive and its limits.

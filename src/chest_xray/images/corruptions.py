@@ -23,7 +23,7 @@ KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimat
 
 
 def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
-    """Take a picture again with one thing changed.
+    """Corrupt a picture in one way.
 
     Args:
         picture: Grey values, float32 in [0, 1], of shape (height, width), `WORKING_SIDE` pixels on the shorter side.
@@ -97,7 +97,7 @@ def _to_grey_values(picture: Array) -> Array:
 
 
 def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
-    """Bring grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
+    """Convert grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
     import numpy as np
     from PIL import Image
 

@@ -62,7 +62,7 @@ def _lies_on_its_side(data: bytes) -> bool:
 
 
 def read_orientation(exif_block: bytes | None) -> int:
-    """Tell how an image has to be turned.
+    """Return how an image has to be turned.
 
     Args:
         exif_block: What Pillow's `image.info["exif"]` holds; `image.getexif` would decode a whole PNG to look for it.
@@ -122,7 +122,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def fit_grey(image: Any, size: tuple[int, int], geometry: Geometry) -> Any:
-    """Bring an image to a size.
+    """Resize an image.
 
     Args:
         image: Of Pillow, grey.

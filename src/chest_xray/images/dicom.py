@@ -82,7 +82,7 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
 
 
 def _ends_meta_information(tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG001
-    """Tell where group 2 ends, which describes the file and is never deflated; pydicom calls it before each element."""
+    """Check whether group 2 has ended, which is never deflated; pydicom calls it before each element."""
     return tag >> 16 != 2
 
 

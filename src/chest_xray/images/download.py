@@ -35,7 +35,7 @@ class ArchiveSource:
 
 
 def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
-    """Bring a file to this machine, unless it is here already.
+    """Download a file, unless it is here already.
 
     Args:
         source: Where it comes from.
@@ -142,7 +142,7 @@ class _ResumingDownloader:
             self._append(response, resumed=resumed)
 
     def _continues(self, response: Any) -> bool:
-        """Tell whether a part of a file is of the same version, and begins where the part at hand ends."""
+        """Check whether a part of a file is of the same version, and begins where the part at hand ends."""
         tag, known = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
         same = not tag or not str(known).startswith('"') or tag == known
         return same and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
@@ -169,7 +169,7 @@ class _ResumingDownloader:
                 bar.update(len(chunk))
 
     def _remember_validator(self, response: Any) -> None:
-        """Keep what tells this version of the file from another; a weak ETag does not."""
+        """Store what identifies this version of the file from another; a weak ETag does not."""
         tag = response.headers.get("ETag", "")
         validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
         self._validator.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ class Duplicates(Options):
 
 
 def find_close_pairs(codes: Array, max_distance: int) -> Array:
-    """Give all pairs of rows that differ in at most `max_distance` bits, of shape (pairs, 2).
+    """Return all pairs of rows that differ in at most `max_distance` bits, of shape (pairs, 2).
 
     Two codes that differ in at most d bits agree wholly in at least one of d + 1 parts (the pigeonhole principle), so
     only rows that agree in a part are compared.

@@ -106,7 +106,7 @@ FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "
 
 
 def read_feature(images: DataFrame, feature: str) -> Array:
-    """Give one feature of the header of each image.
+    """Return one feature of the header of each image.
 
     Args:
         images: One row an image.

@@ -6,7 +6,7 @@ CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position: 0 healthy, 1 dis
 
 
 def parse_name(path: str) -> dict[str, str]:
-    """Tell patient and aetiology from a file name of the Kermany set.
+    """Parse patient and aetiology from a file name of the Kermany set.
 
     Bacterial and viral patients are numbered apart, and so are the two series of healthy ones; the group keeps them
     apart.

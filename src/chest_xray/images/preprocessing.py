@@ -109,7 +109,7 @@ class Preparation(Options):
 
 
 def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
-    """Give the width / height of what each prepared image shows: its own if it was stretched, else that of its pixels.
+    """Return width / height of what each prepared image shows: its own if it was stretched, else that of its pixels.
 
     Args:
         images: `width` and `height` of the originals, one row an image.

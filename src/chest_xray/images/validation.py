@@ -30,7 +30,7 @@ QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 
 
 def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
-    """Give size and colour mode of an image without decoding it, or say why it is none.
+    """Return size and colour mode of an image without decoding it, or say why it is none.
 
     Args:
         path: A local path or fsspec address.
@@ -54,7 +54,7 @@ def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
 
 
 def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
-    """Give size and colour mode of an open file, or say why it is no image; see `read_header`.
+    """Return size and colour mode of an open file, or say why it is no image; see `read_header`.
 
     Args:
         file: Opened for reading bytes.
@@ -74,7 +74,7 @@ def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
 
 
 def is_junk(path: str) -> bool:
-    """Tell whether a file is what operating systems leave behind in folders and archives.
+    """Check whether a file is what operating systems leave behind in folders and archives.
 
     Args:
         path: With `/` between its parts.
@@ -84,7 +84,7 @@ def is_junk(path: str) -> bool:
 
 
 def find_misplacement(path: str) -> dict[str, str] | None:
-    """Tell files that are left out for where they lie or what they are called.
+    """Return why a file is left out for its place or its name, if it is.
 
     Args:
         path: The path below a split: the last part is the name, the folder above it should be the class.
@@ -209,7 +209,7 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
 
 
 def is_grey_mode(mode: str) -> bool:
-    """Tell modes of Pillow that have no colours from those that may show some."""
+    """Check whether a mode of Pillow has no colours."""
     return mode in ("L", "LA", "La", "1", "F") or mode.startswith("I")
 
 

@@ -76,7 +76,7 @@ def divide(part: Array, whole: Array, *, infinite: bool = False) -> Array:
 
 
 def proportion(count: int, total: int) -> dict[str, Any]:
-    """Give a share with Wilson's 95% interval (Wilson 1927).
+    """Return a share with Wilson's 95% interval (Wilson 1927).
 
     Args:
         count: Images that are right.
@@ -94,7 +94,7 @@ def proportion(count: int, total: int) -> dict[str, Any]:
 
 
 def proportions(counts: dict[str, int]) -> dict[str, dict[str, Any]]:
-    """Give accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
+    """Return accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
     return {
         name: proportion(sum(counts[each] for each in right), sum(counts[each] for each in asked))
         for name, (right, asked) in PROPORTIONS.items()

@@ -30,7 +30,7 @@ def resample_weights(groups: Array, seed: int) -> Array:
 
 
 def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
-    """Give the area under the ROC curve in many weightings at once, as the share of pairs in the right order.
+    """Return the area under the ROC curve in many weightings at once, as the share of pairs in the right order.
 
     Ties count half (Hanley and McNeil 1982).
 
@@ -56,7 +56,7 @@ def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
 
 
 def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
-    """Give the area under the precision-recall curve in many weightings at once, as average precision.
+    """Return the area under the precision-recall curve in many weightings at once, as average precision.
 
     No point is joined to the next by a line, which would flatter (Davis and Goadrich 2006); tied scores are one point.
 
@@ -107,14 +107,14 @@ def _finite(number: float) -> float | None:
 
 
 def whole_and_resamples(groups: Array, seed: int) -> Array:
-    """Give the weights of the sample itself, all 1, in the first row, and those of `resample_weights` below it."""
+    """Return the weights of the sample itself, all 1, in the first row, and those of `resample_weights` below it."""
     import numpy as np
 
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
 
 
 def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
-    """Give the area under the ROC curve with its 95% interval over patients.
+    """Return the area under the ROC curve with its 95% interval over patients.
 
     Args:
         predictions: `label`, `probability` and `group` of each image; both classes occur.
@@ -131,7 +131,7 @@ def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
 def bootstrap_difference(
     first: Callable[[Array], Array], second: Callable[[Array], Array], weights: Array
 ) -> dict[str, Any]:
-    """Give second minus first, with its 95% interval, both computed on the same resamples.
+    """Return second minus first, with its 95% interval, both computed on the same resamples.
 
     Args:
         first: From weights (resamples, images) to a metric in each resample.

@@ -39,14 +39,14 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
 
 
 def expected_calibration_error(label: Array, probability: Array) -> float:
-    """Give the error of `calibration_errors` for the images themselves."""
+    """Return the error of `calibration_errors` for the images themselves."""
     import numpy as np
 
     return float(calibration_errors(label, probability, np.ones((1, len(label))))[0])
 
 
 def calibration_errors(label: Array, probability: Array, weights: Array) -> Array:
-    """Give the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
+    """Return the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
 
     Args:
         label: 0 or 1, shape (images,) or (resamples, images).
@@ -64,7 +64,7 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
 
 
 def error_by_chance(probability: Array) -> float:
-    """Give the calibration error that probabilities which hold exactly stay below 19 times of 20.
+    """Return the calibration error that probabilities which hold exactly stay below 19 times of 20.
 
     Outcomes are drawn as the probabilities say (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
     images there are. Each image is drawn for itself, as if no two were of one patient.

@@ -13,7 +13,7 @@ POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could sh
 
 
 def weigh_metric(name: str, label: Array, probability: Array, decision: Array) -> Callable[[Array], Array]:
-    """Give a metric as a function of how often each image counts.
+    """Return a metric as a function of how often each image counts.
 
     Args:
         name: One of `METRICS`.
@@ -60,7 +60,7 @@ def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, An
 
 
 def minimum_detectable_difference(standard_error: float, freedom: float = math.inf) -> float:
-    """Give the true difference that would be shown in 80 of 100 such tests, at 5% and two-sided.
+    """Return the true difference that would be shown in 80 of 100 such tests, at 5% and two-sided.
 
     Args:
         standard_error: Of the difference.
@@ -76,7 +76,7 @@ def minimum_detectable_difference(standard_error: float, freedom: float = math.i
 
 
 def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -> dict[str, float]:
-    """Give an interval of the mean difference that covers other patients and other seeds.
+    """Return an interval of the mean difference that covers other patients and other seeds.
 
     The variance is that over patients plus that of a mean over seeds, and the t distribution has the degrees of freedom
     of such a sum (Satterthwaite 1946): with three seeds near 2 where seeds decide, which makes the interval wide, and

@@ -15,7 +15,7 @@ ROUNDING = 1e-9
 
 
 def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
-    """Give the ROC and the precision-recall curve.
+    """Return the ROC and the precision-recall curve.
 
     Args:
         predictions: `label`, `probability` and `group` of each image; both classes occur.
@@ -102,7 +102,7 @@ def _precision_in_resamples(healthy: Array, diseased: Array) -> Array:
 
 
 def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> DataFrame:
-    """Give sensitivity and specificity at each of many thresholds.
+    """Return sensitivity and specificity at each of many thresholds.
 
     Args:
         predictions: `label`, `logit` and `group` of each image; both classes occur.

@@ -116,7 +116,7 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
 def evaluate_rules(
     test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
 ) -> dict[str, Any]:
-    """Judge the best rule on the header as the network is judged, and the network against it.
+    """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
 
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.

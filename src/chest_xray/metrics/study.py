@@ -47,7 +47,7 @@ def summarise_seeds(by_seed: Array) -> dict[str, Any]:
 
 
 def estimate_difference(paired: Array, num_groups: int) -> dict[str, Any]:
-    """Judge the paired differences of a metric, of shape (seeds, 1 + resamples)."""
+    """Estimate the paired differences of a metric, of shape (seeds, 1 + resamples)."""
     import numpy as np
 
     by_seed, averaged = paired[:, 0], paired.mean(axis=0)

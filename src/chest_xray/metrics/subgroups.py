@@ -11,7 +11,7 @@ ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC th
 
 
 def measure_picture(images: DataFrame, by: str) -> Array:
-    """Give the property of the original picture that strata are cut by.
+    """Return the property of the original picture that strata are cut by.
 
     Args:
         images: `width` and `height` in pixels.
@@ -44,7 +44,7 @@ def choose_cuts(
 
 
 def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float]], seed: int) -> list[dict[str, Any]]:
-    """Judge each stratum by itself.
+    """Compute the metrics of each stratum.
 
     Args:
         predictions: `label`, `probability`, `group`, `aetiology`, `width` and `height` of each image.

@@ -30,7 +30,7 @@ class Evaluation(Options):
 
 
 def thresholds_of(operating_point: dict[str, Any]) -> dict[str, float]:
-    """Give the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
+    """Return the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
     other = _other_rule(operating_point)
     thresholds = (PLAIN_THRESHOLD, operating_point["threshold"], operating_point["points"][other]["threshold"])
     return dict(zip(POINTS, thresholds, strict=True))
@@ -76,7 +76,7 @@ def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Arr
 def summarise(
     predictions: DataFrame, operating_point: dict[str, Any], measured: dict[str, Array], strata: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Give all metrics of one subset.
+    """Return all metrics of one subset.
 
     Args:
         predictions: One row an image, as `predict_test` gives it.
@@ -133,7 +133,7 @@ def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
 
 
 def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> dict[str, Any]:
-    """Give `metrics_at`, and beside it the figures that are no plain shares, with the interval of the bootstrap.
+    """Return `metrics_at`, and beside it the figures that are no plain shares, with the interval of the bootstrap.
 
     Args:
         predictions: As for `metrics_at`.
@@ -145,12 +145,12 @@ def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[
 
 
 def estimate(measured: Array, num: int) -> dict[str, Any]:
-    """Give `value`, `low`, `high` and `n` of a figure, measured on the whole first and then in each resample."""
+    """Return `value`, `low`, `high` and `n` of a figure, measured on the whole first and then in each resample."""
     return {**interval(measured[0], measured[1:]), "n": num}
 
 
 def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> dict[str, Any]:
-    """Give by how much each figure is larger on test than on validation.
+    """Return by how much each figure is larger on test than on validation.
 
     Args:
         validation: From `measure`.
@@ -217,7 +217,7 @@ def log_metrics(test: dict[str, Any]) -> None:
 
 
 def measure_condition(predictions: DataFrame, operating_point: dict[str, Any], weights: Array) -> dict[str, Any]:
-    """Lay out what is measured of the same images in one condition.
+    """Compute what is reported of the same images in one condition.
 
     Args:
         predictions: `label`, `logit` and `probability` of each image.

@@ -24,7 +24,7 @@ class Checkpoint:
         self.filepath = filepath
 
     def load(self, fingerprint: str) -> tuple[dict[str, list[Array]], Any] | None:
-        """Give what was saved under this fingerprint: named lists of arrays, and the notes; None where there is none.
+        """Return what was saved under this fingerprint: named lists of arrays, and the notes; None where there is none.
 
         What was saved under another fingerprint belongs to other data or settings and is not used.
         """
@@ -47,7 +47,7 @@ class Checkpoint:
             return None
 
     def save(self, fingerprint: str, arrays: dict[str, list[Array]], notes: Any) -> None:
-        """Keep named lists of arrays and notes (plain values), whole or not at all, in place of what was there."""
+        """Store named lists of arrays and notes (plain values), whole or not at all, in place of what was there."""
         import numpy as np
 
         header = {

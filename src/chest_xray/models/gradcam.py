@@ -21,7 +21,7 @@ LEAST_CELLS = 5  # of the shorter side of the layer explained
 
 
 def grad_cam(model: Model, images: Array) -> Array:
-    """Show which parts of each image speak for pneumonia (Selvaraju et al. 2017, section 3).
+    """Compute which parts of each image speak for pneumonia (Selvaraju et al. 2017, section 3).
 
     Each channel of the explained layer is weighted by the mean gradient of the logit of pneumonia with respect to it;
     the weighted sum, where it is positive, is the map. The logit, not the probability: the sigmoid's slope is 0 in
@@ -62,7 +62,7 @@ def grad_cam(model: Model, images: Array) -> Array:
 
 
 def _explain(exposed: Model, mirrored: list[bool], images: Array) -> Array:
-    """Give the maps of one batch; those of layers that saw it mirrored are mirrored back."""
+    """Return the maps of one batch; those of layers that saw it mirrored are mirrored back."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -94,7 +94,7 @@ class _Trace(NamedTuple):
 
 
 def _expose(network: Model) -> tuple[Model, list[bool]]:
-    """Give a network further outputs: the last maps that are fine enough, one for each branch that ends in such maps.
+    """Return a network further outputs: the last maps that are fine enough, one for each branch that ends in such maps.
 
     The layers are shared with the network given, and compute in float32 from then on.
 
@@ -218,7 +218,7 @@ def _from_the_top(model: Model) -> list[list[Any]]:
 
 
 def rank_correlations(first: Array, second: Array) -> Array:
-    """Give Spearman's rank correlation of each pair of maps that are not 0 everywhere.
+    """Return Spearman's rank correlation of each pair of maps that are not 0 everywhere.
 
     Args:
         first: Maps of shape (n, height, width).

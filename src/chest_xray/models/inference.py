@@ -22,7 +22,7 @@ BATCH_SIZE = 64  # images at once; more is not faster on a processor
 
 
 def score_images(model: Model, prepared_images: Array, image_split: DataFrame, subset: str) -> DataFrame:
-    """Give the probability of pneumonia of every image of a subset.
+    """Return the probability of pneumonia of every image of a subset.
 
     Args:
         model: Maps images in [0, 1] of shape (batch, height, width, 1) to a probability.
@@ -66,7 +66,7 @@ class Prediction(NamedTuple):
 
     @classmethod
     def refuse(cls, reason: str, detail: str, distance: float | None = None) -> Self:
-        """Say nothing of an image but why."""
+        """Return a refusal."""
         return cls(None, None, reason, detail, distance)
 
 
@@ -192,7 +192,7 @@ class Predictor:
 
 
 def fingerprint_model(packaged: bytes) -> str:
-    """Give the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
     return hashlib.sha256(packaged).hexdigest()[:16]
 
 

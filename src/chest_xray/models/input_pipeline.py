@@ -38,7 +38,7 @@ def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
 
 
 def _read_ahead(batches: Dataset) -> Dataset:
-    """Keep batches ready, and do not tune how many: nothing here is left to tune.
+    """Prefetch batches, and switch the autotuner off.
 
     The tuner of tf.data sleeps ever longer, and whoever drops a dataset waits until it wakes: 200 steps of 28 ms took
     10.2 s instead of 5.6 (TensorFlow 2.21, 2026-11-25).
@@ -82,7 +82,7 @@ class TrainingBatches:
         self.num_enlarged = len(rows) * (1 + augmentation.copies)
 
     def pick(self, step: int) -> tuple[Array, Array, Array]:
-        """Say what batch number `step`, counted from 0, is made of.
+        """Return the rows of batch number `step`, counted from 0.
 
         Returns:
             Positions in `rows` (batch,); which of the images are copies, bool (batch,); labels, float32 (batch, 1).
@@ -97,7 +97,7 @@ class TrainingBatches:
         return places, is_copy, self.labels[places].astype(np.float32)[:, None]
 
     def dataset(self, first_step: int = 0) -> Dataset:
-        """Give the batches from `first_step` on: images float32 in [0, 1] (batch, height, width, 1), labels."""
+        """Return the batches from `first_step` on: images float32 in [0, 1] (batch, height, width, 1), labels."""
         import numpy as np
         import tensorflow as tf
 

@@ -10,7 +10,7 @@ AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two
 
 
 def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
-    """Give the network an output more for each threshold: above one half where an image is called PNEUMONIA.
+    """Return the network an output more for each threshold: above one half where an image is called PNEUMONIA.
 
     Logits are compared, for near 1 many probabilities are one and the same in float32.
     """
@@ -37,7 +37,7 @@ def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
 
 
 def _boundary(threshold: float) -> float:
-    """Give a logit just below the least one that is called, for Keras' measures ask for more than one half.
+    """Return a logit just below the least one that is called, for Keras' measures ask for more than one half.
 
     Two steps of float32 below it, for `evaluate` and `predict` differ in the last bit.
     """

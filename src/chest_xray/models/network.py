@@ -66,7 +66,7 @@ def build_network(size: tuple[int, int], options: Network) -> Model:
 
 
 def _plain(image: Any, options: Network) -> Any:
-    """Stand batch normalisation, where asked for, behind the pooling, where it costs a quarter.
+    """Add batch normalisation, where asked for, after the pooling, where it costs a quarter.
 
     Its momentum is 0.9: with Keras' 0.99 its averages have not settled after an epoch of 140 steps.
     """
@@ -104,7 +104,7 @@ def _residual(image: Any, options: Network) -> Any:
 
 
 def _backbone(image: Any, options: Network) -> Any:
-    """Take a network of keras.applications as it is: it wants three channels, from 0 to 255 before its own scaling."""
+    """Build a network of keras.applications as it is: it wants three channels, from 0 to 255 before its own scaling."""
     import keras
     from keras import layers
 

@@ -37,7 +37,7 @@ def fit_ood_detector(pixels: Array, options: InputChecks) -> dict[str, Array]:
 
 
 def compute_ood_score(pixels: Array, ood_detector: dict[str, Array]) -> Array:
-    """Tell how far images lie from those for training.
+    """Compute how far images lie from those for training.
 
     Each image is reduced and standardised. Within the principal components of train the distance is Hotelling's T2, off
     them the squared residual; each is divided by what it is on average on train, and the two are added (the combined

@@ -42,7 +42,7 @@ def score_on_cluster(
 
 
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
-    """Give one row a file, in order; files are decoded in threads while others are scored.
+    """Return one row a file, in order; files are decoded in threads while others are scored.
 
     Args:
         files: Where to read.

@@ -87,7 +87,7 @@ def compile_network(untrained_model: Model, training: Training, steps_per_epoch:
 
 
 def fingerprint_training(untrained_model: Model, training_sets: TrainingSets, training: Training) -> str:
-    """Tell trainings apart whose checkpoints must not be mixed up."""
+    """Digest all that decides a training: equal fingerprints, interchangeable checkpoints."""
     batches = training_sets.train
     # Without their names: Keras numbers layers by how many this process has built before.
     layers = [layer.get_config() | {"name": ""} for layer in untrained_model.layers]
@@ -107,7 +107,7 @@ logger = logging.getLogger(__name__)
 
 
 class TrainingState:
-    """Holds the state of one training beside what Keras holds, and puts both into the checkpoint.
+    """The state of one training beside what Keras holds; both are stored in the checkpoint.
 
     Args:
         network: Compiled, with its optimiser built.
@@ -137,7 +137,7 @@ class TrainingState:
         return num_epochs >= self.training.epochs or (self.training.keep == "best" and waited)
 
     def callbacks(self) -> list[Any]:
-        """Give what Keras is to call."""
+        """Return what Keras is to call."""
         import keras
         from tqdm.keras import TqdmCallback
 
@@ -161,7 +161,7 @@ class TrainingState:
         return [keras.callbacks.TensorBoard(str(folder), write_graph=False)]
 
     def note(self, epoch: int, logs: dict[str, float]) -> None:
-        """Take an epoch in: Keras calls this at its end.
+        """Record an epoch; Keras calls this at its end.
 
         Raises:
             InputError: A figure or a weight is no longer a number; the checkpoint still holds the epoch before.
@@ -190,7 +190,7 @@ class TrainingState:
             )
 
     def resume(self) -> int:
-        """Take up what the checkpoint holds of this very training; give the number of epochs that are over."""
+        """Restore this very training from the checkpoint; return the number of epochs that are over."""
         found = self.checkpoint.load(self.fingerprint)
         if found:
             arrays, self.rows = found
@@ -201,7 +201,7 @@ class TrainingState:
         return len(self.rows)
 
     def finish(self, steps_per_epoch: int) -> tuple[Model, DataFrame]:
-        """Give the model that is kept, in float32, and the history."""
+        """Return the model that is kept, in float32, and the history."""
         import pandas as pd
 
         kept = self.best_epoch if self.training.keep == "best" else len(self.rows) - 1

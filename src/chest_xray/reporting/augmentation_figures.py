@@ -29,7 +29,7 @@ TOLD = {
 def draw_augmented_examples(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, data_source: str
 ) -> Figure:
-    """Show a healthy and a diseased training image, each beside copies as training sees them.
+    """Draw a healthy and a diseased training image, each beside copies as training sees them.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
@@ -56,7 +56,7 @@ def draw_augmented_examples(
 def draw_transforms(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, data_source: str
 ) -> Figure:
-    """Show a healthy and a diseased training image, each beside every transform alone at its full strength.
+    """Draw a healthy and a diseased training image, each beside every transform alone at its full strength.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
@@ -86,7 +86,7 @@ def draw_transforms(
 def draw_transform_ranges(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, data_source: str
 ) -> Figure:
-    """Show one diseased training image along the range of each transform, a row a transform.
+    """Draw one diseased training image along the range of each transform, a row a transform.
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.

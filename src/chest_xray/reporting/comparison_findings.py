@@ -8,7 +8,7 @@ from chest_xray.reporting.i18n import Finding, Name
 
 
 def summarise_effect(metrics: dict[str, Any]) -> Finding:
-    """Say which metrics' intervals leave 0 out, and on which side."""
+    """Return which metrics' intervals exclude 0, and on which side."""
     better = tuple(Name(name) for name, each in metrics.items() if each["difference"]["low"] > 0)
     worse = tuple(Name(name) for name, each in metrics.items() if each["difference"]["high"] < 0)
     if better and worse:
@@ -19,7 +19,7 @@ def summarise_effect(metrics: dict[str, Any]) -> Finding:
 
 
 def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
-    """Give each difference with its interval, and the images on which the runs disagree."""
+    """Return each difference with its interval, and the images on which the runs disagree."""
     counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
     for name, each in comparison["metrics"].items():
         change = each["difference"]
@@ -41,7 +41,7 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
 
 
 def describe_comparison(steps: dict[str, int]) -> Iterator[Finding]:
-    """Say whether both runs trained equally long, and what the intervals leave out."""
+    """State whether both runs trained equally long, and what the intervals leave out."""
     if steps["baseline_steps"] == steps["augmented_steps"]:
         yield Finding("equal_steps", {"steps": steps["baseline_steps"]})
     else:
@@ -50,7 +50,7 @@ def describe_comparison(steps: dict[str, int]) -> Iterator[Finding]:
 
 
 def summarise_arms(study: dict[str, Any]) -> Iterator[Finding]:
-    """Say of each arm what is shown, for any patients and seed, or for these seeds alone."""
+    """List what is shown of each arm: for any patients and seed, or for these seeds alone."""
     num_seeds = len(study["seeds"])
     for arm, metrics in study["differences"].items():
         whole = {name: verdict(each["both"]) for name, each in metrics.items()}
@@ -68,7 +68,7 @@ def summarise_arms(study: dict[str, Any]) -> Iterator[Finding]:
 
 
 def verdict(interval: dict[str, float]) -> int:
-    """Tell on which side of 0 an interval lies: 1 above, -1 below, 0 where it reaches 0."""
+    """Return on which side of 0 an interval lies: 1 above, -1 below, 0 where it reaches 0."""
     return int(interval["low"] > 0) - int(interval["high"] < 0)
 
 
@@ -77,7 +77,7 @@ def _names(verdicts: dict[str, int], side: int) -> tuple[Name, ...]:
 
 
 def list_arm_differences(study: dict[str, Any]) -> Iterator[Finding]:
-    """Give each difference with both intervals and its spread over seeds, and McNemar's test of each pair."""
+    """Return each difference with both intervals and its spread over seeds, and McNemar's test of each pair."""
     for arm, metrics in study["differences"].items():
         for name, each in metrics.items():
             yield _difference(study, arm, name, each)
@@ -102,7 +102,7 @@ def _difference(study: dict[str, Any], arm: str, name: str, each: dict[str, Any]
 
 
 def describe_study(study: dict[str, Any]) -> Iterator[Finding]:
-    """Say whether all trained equally long, what the intervals cover, and how many there are."""
+    """State whether all trained equally long, what the intervals cover, and how many there are."""
     steps = study["steps"]
     key = "study_equal_steps" if steps["fewest"] == steps["most"] else "study_unequal_steps"
     yield Finding(key, steps)

@@ -25,7 +25,7 @@ PICTURES = ("aspect", "size")  # what strata of pictures are cut by
 
 
 def how_well(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say how the network does on test, and against what needs no network.
+    """List how the network performs on test, and against the metadata baseline.
 
     Args:
         metrics: Of the run.
@@ -58,7 +58,7 @@ def _against_header(metadata_metrics: dict[str, Any]) -> Finding:
 
 
 def what_an_answer_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say what a call and an all-clear mean, in the test split and where fewer are diseased."""
+    """List the predictive values, in the test split and at a lower prevalence."""
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     if point["precision"]["value"] is not None:
         yield Finding("precision", {**point, "prevalence": test["prevalence"]})
@@ -73,7 +73,7 @@ def what_an_answer_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
 
 
 def what_a_probability_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say how far the calibrated probabilities can be taken at their word."""
+    """List how well the calibrated probabilities hold."""
     test = metrics["test"]
     found = {
         **test["calibration"],
@@ -96,7 +96,7 @@ def what_a_probability_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
 
 
 def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say which kind of image is got wrong, and what the threshold has to do with it."""
+    """List which kinds of images are classified wrongly, and the part of the threshold in it."""
     point = metrics["test"]["at_chosen"]
     counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
     if point["fn"] + point["fp"] == 0:
@@ -141,7 +141,7 @@ def _by_picture(metrics: dict[str, Any], by: str) -> Iterator[Finding]:
 
 
 def validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """Say whether validation promised more than test held, and on which side."""
+    """State whether validation promised more than test held, and on which side."""
     accuracy = _gap(metrics, "accuracy")
     side = side_of(accuracy["gap"], 0)
     key = "validation_strict" if side == "above" else "validation_agrees"
@@ -158,7 +158,7 @@ def _gap(metrics: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
-    """Say what follows from what failed.
+    """List what to try next.
 
     Args:
         metrics: Of the run.

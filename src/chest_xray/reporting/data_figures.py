@@ -13,7 +13,7 @@ from chest_xray.metrics.metadata_baseline import orient, sweep_thresholds
 
 
 def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:
-    """Show two healthy and two diseased pairs of lungs side by side, in their own proportions.
+    """Draw two healthy and two diseased pairs of lungs side by side, in their own proportions.
 
     Args:
         image_index: One row an image.
@@ -41,7 +41,7 @@ def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure
 
 
 def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
-    """Show how width, height, aspect and file size differ between splits and classes.
+    """Draw how width, height, aspect and file size differ between splits and classes.
 
     Args:
         image_index: One row an image.
@@ -67,7 +67,7 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
 
 
 def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str) -> Figure:
-    """Show how each feature alone ranks the test images.
+    """Draw how each feature alone ranks the test images.
 
     Args:
         image_index: One row an image.

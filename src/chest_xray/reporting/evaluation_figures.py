@@ -82,7 +82,7 @@ def plot_band(axes: Any, curve: DataFrame, **style: Any) -> None:
 
 
 def as_logit(probability: float) -> float:
-    """Give the log odds of a probability, held where float64 can still tell it from 0 and 1."""
+    """Return the log odds of a probability, held where float64 can still tell it from 0 and 1."""
     import numpy as np
     from scipy.special import logit
 
@@ -155,7 +155,7 @@ KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral 
 
 
 def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
-    """Hold what was promised against what came true on test, before and after calibration.
+    """Draw predicted against observed shares on test, before and after calibration.
 
     Args:
         test_predictions: `label`, `probability` and `calibrated` of each test image.
@@ -200,7 +200,7 @@ def _draw_bins(places: Array, bins: DataFrame, colour: str, label: str) -> None:
 
 
 def tabulate_bins(label: Array, probability: Array) -> DataFrame:
-    """Give the bins of the expected calibration error.
+    """Return the bins of the expected calibration error.
 
     Args:
         label: 0 or 1, shape (images,).
@@ -224,7 +224,7 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
 def draw_scores(
     validation_predictions: DataFrame, test_predictions: DataFrame, metrics: dict[str, Any], data_source: str
 ) -> Figure:
-    """Show where the scores of healthy, bacterial and viral images lie, and which of them pass each threshold.
+    """Draw where the scores of healthy, bacterial and viral images lie, and which of them pass each threshold.
 
     Args:
         validation_predictions: `label`, `logit`, `probability` and `aetiology` of each validation image.

@@ -14,13 +14,13 @@ Interval = dict[str, Any]
 
 
 def above(first: Interval, second: Interval) -> bool:
-    """Tell whether the first interval lies wholly above the second; False if either has no end on that side."""
+    """Check whether the first interval lies wholly above the second; False if either has no end on that side."""
     low, high = first["low"], second["high"]
     return low is not None and high is not None and bool(low > high)
 
 
 def side_of(figure: Interval, mark: float) -> str | None:
-    """Tell on which side of a mark an interval lies.
+    """Return on which side of a mark an interval lies.
 
     Args:
         figure: `value`, `low`, `high`; a bound that is None has no end.
@@ -46,7 +46,7 @@ def weaker_aetiology(metrics: dict[str, Any]) -> str | None:
 
 
 def flatters(metrics: dict[str, Any], name: str) -> bool:
-    """Tell whether a figure at the chosen point is shown to be lower on test than on validation."""
+    """Check whether a figure at the chosen point is shown to be lower on test than on validation."""
     return side_of(metrics["gap"]["at_chosen"][name], 0) == "below"
 
 
@@ -75,17 +75,17 @@ def comparable_strata(metrics: dict[str, Any], by: str, name: str) -> list[dict[
 
 
 def ranks_better_than_it_decides(test: dict[str, Any]) -> bool:
-    """Tell whether the AUC lies above the accuracy at the chosen point, which another threshold could then raise."""
+    """Check whether the AUC lies above the accuracy at the chosen point, which another threshold could then raise."""
     return above(test["auc"], test["at_chosen"]["accuracy"])
 
 
 def promises_too_much(test: dict[str, Any]) -> bool:
-    """Tell whether probabilities are shown to be too near to 0 and 1: the slope of the recalibration is below 1."""
+    """Check whether probabilities are shown to be too near to 0 and 1: the slope of the recalibration is below 1."""
     return side_of(test["calibration"]["slope"], 1) == "below"
 
 
 def off_by_prevalence_alone(test: dict[str, Any]) -> bool:
-    """Tell whether probabilities are off in level, and by no more than the share of diseased explains."""
+    """Check whether probabilities are off in level, and by no more than the share of diseased explains."""
     intercept, shift = test["calibration"]["intercept"], test["calibration"]["shift_of_prevalence"]
     return side_of(intercept, 0) in {"above", "below"} and side_of(intercept, shift) == "around"
 

@@ -72,7 +72,7 @@ class Section(NamedTuple):
 
 
 def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any], *, folded: bool = False) -> Figure:
-    """Put a picture into the page.
+    """Build a picture of the page.
 
     Args:
         png: The file.
@@ -101,7 +101,7 @@ def _pack(picture: Any, png: bytes) -> str:
 
 
 def make_table(frame: DataFrame, name: str, run: str, words: Mapping[str, Any], *, folded: bool = False) -> Table:
-    """Lay a table out as text.
+    """Format a table as text.
 
     Args:
         frame: At most a hundred rows of it are shown.
@@ -142,5 +142,5 @@ def _write_interval(measured: Mapping[str, Any], words: Mapping[str, Any]) -> st
 
 
 def make_sentences(findings: Iterable[Finding], words: Mapping[str, Any]) -> Sentences:
-    """Say findings one below the other."""
+    """Format findings as a list of sentences."""
     return Sentences([say(finding, words) for finding in findings])

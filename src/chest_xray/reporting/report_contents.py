@@ -25,7 +25,7 @@ def as_it_is(table: DataFrame) -> DataFrame:
 
 
 def list_figures(metrics_table: DataFrame) -> DataFrame:
-    """Give one row a figure over all test images.
+    """Return one row a figure over all test images.
 
     Args:
         metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
@@ -42,7 +42,7 @@ def list_figures(metrics_table: DataFrame) -> DataFrame:
 
 
 def list_strata(metrics_table: DataFrame) -> DataFrame:
-    """Give one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
+    """Return one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
     table = _of_test(metrics_table)
     table = table[table["stratum"] != "all"]
     parts = table["stratum"].str.partition(" ")
@@ -56,14 +56,14 @@ def _of_test(metrics_table: DataFrame) -> DataFrame:
 
 
 def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:
-    """Give one row a condition of corrupted validation."""
+    """Return one row a condition of corrupted validation."""
     import pandas as pd
 
     return pd.DataFrame(corruption_metrics["conditions"])
 
 
 def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
-    """Give one row a feature of the file's header: the rule, and its scores on test."""
+    """Return one row a feature of the file's header: the rule, and its scores on test."""
     import pandas as pd
 
     rows = [
@@ -75,7 +75,7 @@ def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
 
 
 def join_intervals(table: DataFrame) -> DataFrame:
-    """Put each figure and its interval into one column.
+    """Join each value and its interval into one column.
 
     Args:
         table: Beside a column `x` those of its interval, `x_low` and `x_high`. A column `run` names the same run
@@ -89,7 +89,7 @@ def join_intervals(table: DataFrame) -> DataFrame:
 
 
 def _join(table: DataFrame, columns: dict[str, str]) -> Series:
-    """Put columns into one, a dict a row."""
+    """Join columns into one, a dict a row."""
     import pandas as pd
 
     rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
@@ -173,7 +173,7 @@ PARAMETERS: dict[str, type[Options]] = {
 
 
 def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the evidence with its parameters as options.
+    """Return the evidence with its parameters as options.
 
     Kedro makes options of parameters only where a pipeline that runs now has a node that asks for them.
     """
@@ -215,7 +215,7 @@ def _stored(names: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[s
 
 
 def gather(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the figures of folders beside all else, and options as plain values.
+    """Return the figures of folders under their own names, and options as plain values.
 
     Args:
         found: Tables, figures (PNG), folders of figures, options and plain values by name.

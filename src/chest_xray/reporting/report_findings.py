@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
 
 
 def judge(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> list[Verdict]:
-    """Give the verdict over one run: what sums it up first, then what it rests on.
+    """Return the verdict over one run: what sums it up first, then what it rests on.
 
     Args:
         metrics: Of the run.
@@ -53,7 +53,7 @@ def _against_the_header(metrics: dict[str, Any], metadata_metrics: dict[str, Any
 
 
 def _clear(figure: dict[str, float], mark: float) -> Tone:
-    """Good where the whole interval lies above a mark, unsure where the value alone does."""
+    """Return "good" where the whole interval is above a mark, "unsure" where the value alone is."""
     return "good" if figure["low"] > mark else "unsure" if figure["value"] > mark else "bad"
 
 
@@ -74,13 +74,13 @@ def _weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
 
 
 def judge_augmentation(answer: Finding) -> Verdict:
-    """Give the tone to what the comparison of two runs answers."""
+    """Return the tone to what the comparison of two runs answers."""
     tones: dict[str, Tone] = {"augmentation_helps": "good", "augmentation_hurts": "bad"}
     return Verdict("augmentation", tones.get(answer.key, "unsure"), answer)
 
 
 def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
-    """Say on what each choice was made.
+    """List on what each choice was made.
 
     Args:
         evidence: Parameters by the names that they have in `conf`.
@@ -104,7 +104,7 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
-    """Say what the audit found.
+    """List what the audit found.
 
     Args:
         evidence: `audit`, `metadata_baseline`, and the parameters of the audit.

@@ -135,7 +135,7 @@ ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
 def summarise_runs(runs: Mapping[str, Mapping[str, Any]], words: Mapping[str, Any]) -> DataFrame:
-    """Put the main figures of every run beside those of the header rule.
+    """Tabulate the main metrics of every run beside those of the metadata baseline.
 
     Args:
         runs: `metrics`, `metadata_metrics` and `corruption_metrics` of each run; the rule is the same for all.
@@ -171,7 +171,7 @@ def _bare(figure: dict[str, Any]) -> dict[str, Any]:
 
 
 def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
-    """Give one row a fact.
+    """Return one row a fact.
 
     Args:
         run_record: From `chest_xray.core.provenance.describe_run`.
@@ -199,7 +199,7 @@ def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
 
 
 def tabulate_seeds(runs: Mapping[str, Mapping[str, Any]]) -> DataFrame:
-    """Give one row a run: its seed, the epochs and steps that it was trained, and the seconds that this took."""
+    """Return one row a run: its seed, the epochs and steps that it was trained, and the seconds that this took."""
     import pandas as pd
 
     rows = [

@@ -20,7 +20,7 @@ AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruption
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
-    """Show one test image in each view, and above it what the network makes of all of them.
+    """Draw one test image in each view, with accuracy and AUC of all test images above it.
 
     Args:
         occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
@@ -39,7 +39,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_so
 
 
 def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
-    """Show accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
+    """Draw accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
 
     Args:
         robustness_table: From `measure_robustness`.

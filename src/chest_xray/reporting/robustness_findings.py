@@ -43,7 +43,7 @@ def find_about_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
 
 
 def figure(row: Any, name: str) -> dict[str, float]:
-    """Give a metric of a table's row as `value`, `low`, `high` and `n` (images)."""
+    """Return a metric of a table's row as `value`, `low`, `high` and `n` (images)."""
     return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}
 
 

@@ -37,7 +37,7 @@ def new_figure(
 
 
 def _dress(axes: Any) -> None:
-    """Take away what carries no data, and lay a faint grid behind what does."""
+    """Remove what carries no data from the axes, and draw a faint grid."""
     axes.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PURPLE, GREY])
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
@@ -47,7 +47,7 @@ def _dress(axes: Any) -> None:
 
 
 def show_image(axes: Any, pixels: Array, title: str) -> None:
-    """Put one grey image in its place.
+    """Draw one grey image.
 
     Args:
         axes: Where to.
@@ -74,7 +74,7 @@ def label_axes(axes: Any, title: str, labels: Sequence[str]) -> None:
 
 
 def add_legend(holder: Any, **where: Any) -> None:
-    """Say what the lines are, on white, so that neither grid nor curve runs through the words.
+    """Add a legend on white, so that neither grid nor curve runs through its text.
 
     Args:
         holder: A plot, or a figure for all of its plots.

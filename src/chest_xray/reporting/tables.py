@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
-    """Lay the metrics of one run out for reading.
+    """Tabulate the metrics of one run.
 
     Args:
         metrics: From `compute_metrics`.
@@ -102,7 +102,7 @@ def _gap(gap: dict[str, Any], row: Row) -> Row:
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:
-    """Lay the study out, one row an arm and metric.
+    """Tabulate the study, one row an arm and metric.
 
     Args:
         study: From `compare_arms`.
@@ -138,7 +138,7 @@ def tabulate_arms(study: dict[str, Any]) -> DataFrame:
 
 
 def tabulate_runs(study: dict[str, Any]) -> DataFrame:
-    """Lay the single runs out, one row an arm, seed and metric.
+    """Tabulate the single runs, one row an arm, seed and metric.
 
     Args:
         study: From `compare_arms`.

@@ -4,7 +4,7 @@ from chest_xray.core.types import DataFrame, Figure
 
 
 def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, data_source: str) -> Figure:
-    """Show loss and accuracy of train and validation by epoch, and the epoch that was kept.
+    """Draw loss and accuracy of train and validation by epoch, and the epoch that was kept.
 
     Args:
         history: One row an epoch, from `train_model`.

@@ -65,7 +65,7 @@ class ModelFacts(BaseModel):
 
 
 def get_service(request: Request) -> Service:
-    """Give routes what answers."""
+    """Return routes what answers."""
     service: Service = request.app.state.service
     return service
 
@@ -99,13 +99,13 @@ async def predict(file: UploadFile, service: Answering) -> Answer:
     "/health", responses={503: {"model": Health, "description": "The network is being loaded, or could not be."}}
 )
 async def health(service: Answering) -> JSONResponse:
-    """Tell whether the network is ready."""
+    """Check whether the network is ready."""
     return JSONResponse({"status": service.state}, 200 if service.state == "ready" else 503)
 
 
 @router.get("/model")
 async def model(service: Answering) -> ModelFacts:
-    """Give the contract of the network that answers."""
+    """Return the contract of the network that answers."""
     predictor = await service.predictor()
     return ModelFacts(fingerprint=predictor.fingerprint, contract=predictor.contract)
 

@@ -67,7 +67,7 @@ class Guard:
 
 
 def _comes_from_elsewhere(headers: Headers) -> bool:
-    """Tell what a browser says of a request: programs send neither header."""
+    """Check what a browser says of a request: programs send neither header."""
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc != headers.get("host")

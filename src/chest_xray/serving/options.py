@@ -35,5 +35,5 @@ class Serving(Options):
 
     @property
     def max_upload_bytes(self) -> int:
-        """Give the limit of a request in bytes."""
+        """Return the limit of a request in bytes."""
         return int(self.max_upload_megabytes * MEGA)

@@ -84,7 +84,7 @@ def _build_router(service: Service, explain: Explain, speech: Speech) -> APIRout
 
 
 async def _answer(data: bytes, service: Service, explain: Explain, speech: Speech) -> HTMLResponse:
-    """Give the whole answer as HTML; an error of ours is logged, and told without its text."""
+    """Return the whole answer as HTML; an error of ours is logged, and told without its text."""
     try:
         predictor = await service.predictor()
         picture = _show(data, service)
@@ -98,7 +98,7 @@ async def _answer(data: bytes, service: Service, explain: Explain, speech: Speec
 
 
 async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
-    """Give the picture for the eye; None where it cannot be shown, for which `_judge` has the reason."""
+    """Return the picture for the eye; None where it cannot be shown, for which `_judge` has the reason."""
     predictor = await service.predictor()
     try:
         preparation, limits = predictor.contract["input"]["preparation"], predictor.limits
@@ -108,7 +108,7 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
 
 
 async def _judge(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
-    """Give what the network says, and the overlay where it says anything."""
+    """Return what the network says, and the overlay where it says anything."""
     pixels = await service.read(data)
     if isinstance(pixels, Prediction):
         return pixels, None

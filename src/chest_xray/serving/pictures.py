@@ -16,7 +16,7 @@ HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
 def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int] | None:
-    """Show the part of a picture that the network gets, in its own proportions.
+    """Draw the part of a picture that the network gets, in its own proportions.
 
     Args:
         data: The bytes of a file.
@@ -61,7 +61,7 @@ def _size(original: tuple[int, int], preparation: dict[str, Any]) -> tuple[int, 
 
 
 class Explainer:
-    """Says by Grad-CAM where in a picture the evidence for pneumonia lies.
+    """Computes by Grad-CAM where in a picture the evidence for pneumonia lies.
 
     Args:
         data: The bytes of a packaged network.
@@ -82,7 +82,7 @@ class Explainer:
         self.explain(np.zeros(self._network.input_shape[1:3], np.uint8))
 
     def explain(self, pixels: Array) -> Array:
-        """Give the evidence in one prepared image.
+        """Return the evidence in one prepared image.
 
         Args:
             pixels: uint8 of shape (height, width).
@@ -120,7 +120,7 @@ def draw_heat(evidence: Array) -> str | None:
 
 
 def encode_png(pixels: Array) -> str:
-    """Give pixels as a data URL.
+    """Return pixels as a data URL.
 
     Args:
         pixels: uint8 of shape (height, width), or (height, width, 4) with a fourth channel of opacity.

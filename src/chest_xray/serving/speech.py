@@ -28,11 +28,11 @@ class Speech:
         )
 
     def say(self, key: str, **values: Any) -> str:
-        """Give a sentence with its values filled in."""
+        """Return a sentence with its values filled in."""
         return self.words[key].format(**values)
 
     def show_page(self, languages: Sequence[str]) -> str:
-        """Give the page itself, as HTML.
+        """Return the page itself, as HTML.
 
         Args:
             languages: All that there are; the others are linked to.
@@ -42,7 +42,7 @@ class Speech:
         return page.render(say=self.say, language=self.language, others=others, data_source=self.data_source)
 
     def show_result(self, prediction: Prediction, contract: dict[str, Any], pictures: dict[str, Any]) -> str:
-        """Say what the network says of one picture, or why it says nothing.
+        """Format the answer for one picture, or why there is none.
 
         Args:
             prediction: Of the network.
@@ -67,13 +67,13 @@ class Speech:
         return self._templates.get_template("result.html").render(say=self.say, number=self.number, **values)
 
     def show_about(self, contract: dict[str, Any], fingerprint: str) -> str:
-        """Give the contract of the network in a few lines of HTML."""
+        """Return the contract of the network in a few lines of HTML."""
         values = {"contract": contract, "fingerprint": fingerprint, "preparation": contract["input"]["preparation"]}
         page = self._templates.get_template("about.html")
         return page.render(say=self.say, number=self.number, **values, **self._describe_point(contract))
 
     def show_failure(self) -> str:
-        """Say that the program failed, and nothing of why."""
+        """Format the message that the program failed, without the reason."""
         return f'<section class="answer"><h2 class="refused">{self.words["failed"]}</h2></section>'
 
     def number(self, value: float, form: str) -> str:
@@ -100,7 +100,7 @@ class Speech:
 
 
 def _calibrate_threshold(point: dict[str, Any]) -> float:
-    """Put the threshold, which is one on the network's own score, on the scale of the probabilities."""
+    """Convert the threshold on the network's score to the scale of the probabilities."""
     import pandas as pd
     from scipy.special import logit
 
@@ -110,7 +110,7 @@ def _calibrate_threshold(point: dict[str, Any]) -> float:
 
 
 def read_style() -> str:
-    """Give the style of the page, with the colours of the overlay filled in."""
+    """Return the style of the page, with the colours of the overlay filled in."""
     from chest_xray.serving.pictures import HEAT
 
     style = resources.files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
@@ -118,7 +118,7 @@ def read_style() -> str:
 
 
 def read_words(language: str) -> dict[str, str]:
-    """Give every sentence of the page in a language, by key."""
+    """Return every sentence of the page in a language, by key."""
     import yaml
 
     text = resources.files(PACKAGE).joinpath("words", f"{language}.yml").read_text(encoding="utf-8")

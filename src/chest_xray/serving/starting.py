@@ -96,7 +96,7 @@ def require_libraries(modules: tuple[str, ...]) -> None:
 
 @contextmanager
 def private_folder() -> Iterator[str]:
-    """Put all temporary files of this process into a folder that only this user can read and that goes in the end."""
+    """Create temporary files of this process in a folder that only this user can read and that is removed in the end."""
     kept = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
         tempfile.tempdir = folder

@@ -17,7 +17,7 @@ from chest_xray.reporting.report_contents import gather
 
 
 def pair_decisions(baseline_decisions: DataFrame, augmented_decisions: DataFrame) -> DataFrame:
-    """Put what the two runs decide of each test image into one row.
+    """Join the decisions of both runs, one row a test image.
 
     Args:
         baseline_decisions: Of the run without augmentation, from `decide_images`.
@@ -89,7 +89,7 @@ def _columns() -> list[str]:
 
 
 def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
-    """Lay the comparison out: a row a metric; `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
+    """Tabulate the comparison, one row a metric; `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
     import pandas as pd
 
     counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
@@ -146,7 +146,7 @@ def draw_augmentation(
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
-    """Bring together what the report shows of the comparison.
+    """Gather what the report shows of the comparison.
 
     Args:
         **found: Tables, figures (PNG), pages and plain values by name.

@@ -61,7 +61,7 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
 
 
 def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
-    """Go on with the images, unless too many files are unreadable: told by headers, before hours of decoding.
+    """Return the images, unless too many files are unreadable: known from headers, before any is decoded.
 
     Args:
         indexed_images: One row an image.
@@ -218,7 +218,7 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: Dup
 
 
 def assign_subsets(image_index: DataFrame, duplicates: DataFrame, own_split: DataFrame, hold_out: HoldOut) -> DataFrame:
-    """Take validation patients out of train, or follow a split that the user brings; let no patient be on two sides.
+    """Draw validation patients from train, or apply the user's split; no patient is in two subsets.
 
     Args:
         image_index: One row an image.
@@ -399,7 +399,7 @@ def fit_metadata_baseline(image_split: DataFrame) -> dict[str, Any]:
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
-    """Bring together what the report shows of the data.
+    """Gather what the report shows of the data.
 
     Args:
         **found: Tables, figures (PNG) and plain values by name.

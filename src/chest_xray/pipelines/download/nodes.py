@@ -1,4 +1,4 @@
-"""Say which archive is wanted and how it may be unpacked; the datasets that these are saved to do it."""
+"""All nodes of download: which archive is wanted, and how it may be unpacked."""
 
 from typing import Annotated
 

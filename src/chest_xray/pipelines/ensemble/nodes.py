@@ -20,7 +20,7 @@ def join_models(*models: Model) -> Model:
 
 
 def average_histories(*histories: DataFrame) -> DataFrame:
-    """Give one history for several trainings: the mean of each epoch, over the epochs that all of them have.
+    """Return one history for several trainings: the mean of each epoch, over the epochs that all of them have.
 
     Args:
         *histories: One row an epoch each, from `train_model`.
@@ -38,7 +38,7 @@ def average_histories(*histories: DataFrame) -> DataFrame:
 
 
 def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
-    """Lay the members out beside each other: how much the seed alone moves each figure.
+    """Tabulate the members: how much the seed alone moves each metric.
 
     Args:
         **metrics: By the name of a member, from `compute_metrics`.

@@ -65,7 +65,7 @@ def compute_metrics(
     operating_point: dict[str, Any],
     evaluation: Evaluation,
 ) -> dict[str, Any]:
-    """Give all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
+    """Return all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
 
     Args:
         validation_predictions: One row a validation image.
@@ -134,7 +134,7 @@ def compute_curves(
     test_predictions: DataFrame,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Give every curve of a run with its band.
+    """Return every curve of a run with its band.
 
     Args:
         validation_predictions: One row a validation image.
@@ -191,7 +191,7 @@ def evaluate_with_keras(
 
 
 def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> DataFrame:
-    """Hold what Keras measured against what scikit-learn computed from the predictions table.
+    """Compare what Keras measured with what scikit-learn computed from the predictions table.
 
     Args:
         metrics: From `compute_metrics`.
@@ -227,7 +227,7 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
 
 
 def tabulate_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
-    """Lay the metrics of one run out for reading, one row a value; see `chest_xray.reporting.tables`."""
+    """Tabulate the metrics of one run, one row a value; see `chest_xray.reporting.tables`."""
     return lay_out_metrics(metrics, metadata_metrics)
 
 
@@ -302,7 +302,7 @@ def measure_metadata_baseline(
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
-    """Bring together what the report shows of one run.
+    """Gather what the report shows of one run.
 
     Args:
         **found: Tables, figures (PNG), pages and plain values by name.

@@ -1,4 +1,4 @@
-"""Hand a trained network to people who do not have this project: with its contract inside, and for other runtimes."""
+"""Package a trained network for people who do not have this project: with its contract, and for other runtimes."""
 
 from importlib.metadata import version
 from typing import Any
@@ -46,7 +46,7 @@ def fit_input_checks(
 def write_contract(
     image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any], input_checks: dict[str, Any]
 ) -> dict[str, Any]:
-    """Say what the network takes, what comes out, and where the decision lies, as plain data.
+    """Describe input, output and decision of the network as plain data.
 
     Args:
         image_split: One row an image; what the network was trained on is fingerprinted.
@@ -88,6 +88,6 @@ def _fingerprint(train: DataFrame) -> dict[str, Any]:
 def export_model(
     model: Model, contract: dict[str, Any], ood_detector: dict[str, Array]
 ) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
-    """Give the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
+    """Return the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
     packaged = PackagedModel(model, contract, ood_detector)
     return packaged, packaged, packaged

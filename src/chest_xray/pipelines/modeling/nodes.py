@@ -42,7 +42,7 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
 
 
 def add_flip_tta(trained_model: Model, run: Run) -> Model:
-    """Let the network answer for a picture and its mirror image, if the run says so.
+    """Add flip test-time augmentation: the mean logit of a picture and its mirror image, if the run asks for it.
 
     Of use after training on mirrored copies alone.
 
@@ -197,7 +197,7 @@ def choose_operating_point(
 
 
 def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dict[str, Any]) -> dict[str, Any]:
-    """Give what recipes are ranked by, and under which condition this one breaks.
+    """Return what recipes are ranked by, and under which condition this one breaks.
 
     Args:
         corrupted_predictions: `label`, `probability`, `kind` and `strength` of each image and condition.

@@ -9,7 +9,7 @@ from chest_xray.reporting.report_page import read_page_words, render_report
 
 
 def join_evidence(data_evidence: dict[str, Any], comparison_evidence: dict[str, Any], **others: Any) -> dict[str, Any]:
-    """Bring together what belongs to no single run.
+    """Gather what belongs to no single run.
 
     Args:
         data_evidence: Of the data set.

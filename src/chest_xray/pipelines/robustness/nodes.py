@@ -77,7 +77,7 @@ def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
 
 
 def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str) -> dict[str, Figure]:
-    """Lay Grad-CAM maps over the chosen images, as the network sees them.
+    """Draw Grad-CAM maps over the chosen images, as the network sees them.
 
     Args:
         model: The trained network.

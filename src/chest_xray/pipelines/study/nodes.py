@@ -24,7 +24,7 @@ from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 
 
 def join_runs(**decisions: DataFrame) -> DataFrame:
-    """Put what all runs decide below each other.
+    """Concatenate the decisions of all runs.
 
     Args:
         **decisions: From `decide_images`; the name of each is `{arm}_{seed}`.
@@ -110,7 +110,7 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
 
 
 def tabulate_study(study: dict[str, Any]) -> tuple[DataFrame, DataFrame]:
-    """Lay out the arms with their differences, and every run; see `chest_xray.reporting.tables`."""
+    """Tabulate the arms with their differences, and every run; see `chest_xray.reporting.tables`."""
     return tabulate_arms(study), tabulate_runs(study)
 
 

@@ -92,7 +92,7 @@ def say(finding: Finding, words: Mapping[str, Any]) -> str:
 
 
 def say_given(text: str, words: Mapping[str, Any]) -> str:
-    """Say a title or the source of the data, as `conf` gives them, in the language; as it stands if that is unknown."""
+    """Translate a title or the source of the data from `conf`; unknown texts are returned as they are."""
     return str(words.get("given", {}).get(text, text))
 
 
