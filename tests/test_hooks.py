@@ -249,3 +249,16 @@ def test_a_folder_that_takes_no_lock_is_told_in_a_sentence(tmp_path: Path) -> No
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(InputError, match=r"cannot write into .*data: .*\. Make it writable, make room, or name"):
         start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
+
+
+def test_what_a_killed_run_left_half_written_is_removed_by_the_next_that_holds_the_lock(tmp_path: Path) -> None:
+    folders = {name: tmp_path / "data" / name / ".part-x" for name in ("08_reporting", "07_model_output/predictions")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    hook = start(tmp_path)
+    hook.before_pipeline_run(PREDICTING, DataCatalog())
+    hook.after_pipeline_run()
+    assert [folder.exists() for folder in folders.values()] == [True, False]
+    hook.before_pipeline_run(WRITING, DataCatalog())
+    hook.after_pipeline_run()
+    assert [folder.exists() for folder in folders.values()] == [False, False]

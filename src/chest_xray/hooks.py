@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
+from chest_xray.core.files import PART
 from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.core.options import InputError
 from chest_xray.core.provenance import describe_run
@@ -25,6 +27,7 @@ from chest_xray.core.provenance import describe_run
 # In the data folder: the lock of runs that make results, and of those that predict; beside each who holds it.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
+UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # they change while a run goes on, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
@@ -92,6 +95,7 @@ class RunLock:
                 self._take(RESULTS_LOCK)
             if PREDICTIONS in outputs:
                 self._take(PREDICTIONS_LOCK)
+            self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")
             pipelines = register_pipelines()
             makers = {
@@ -145,7 +149,14 @@ class RunLock:
                         break
                     folder.rmdir()
 
-    def _take(self, name: str) -> None:
+    def _remove_parts(self, outputs: set[str]) -> None:
+        """Remove what a run that was killed has left half written, where this run holds the lock."""
+        for parent, folders, _ in os.walk(self._folder):
+            for name in [each for each in folders if each.startswith(PART)]:
+                folders.remove(name)
+                if PREDICTIONS in outputs if PREDICTIONS in Path(parent).parts else self._writes:
+                    shutil.rmtree(Path(parent, name), ignore_errors=True)
+            folders[:] = [each for each in folders if not each.startswith("01_") and each != UNPACKED]
         lock, holder = FileLock(self._folder / name), self._folder / f"{name}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import CheckpointDataset
-from chest_xray.models.checkpointing import Checkpoint
+from chest_xray.models.training import Checkpoint
 
 ARRAYS: dict[str, list[Array]] = {
     "network": [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)],

@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
-from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.models.network import build_network, join_networks, without_sigmoid
 from tests.builders import TINY_NETWORK, make_pixels
 

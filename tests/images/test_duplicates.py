@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.duplicates import Duplicates, find_close_pairs
+from chest_xray.images.splitting import Duplicates, find_close_pairs
 from chest_xray.pipelines.data_processing.nodes import find_duplicates, hash_images
 
 COMPARISON = Duplicates(hash_size=16, max_distance=20)

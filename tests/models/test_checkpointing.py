@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import Array
-from chest_xray.models.checkpointing import Checkpoint
-from chest_xray.models.training import TrainingSets, fingerprint_training
+from chest_xray.models.training import Checkpoint, TrainingSets, fingerprint_training
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT

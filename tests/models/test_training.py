@@ -11,9 +11,8 @@ import pytest
 import tensorflow as tf
 
 from chest_xray.core.options import InputError
-from chest_xray.models.checkpointing import Checkpoint
 from chest_xray.models.inference import score_images
-from chest_xray.models.training import Run, Training, TrainingSets, compile_network
+from chest_xray.models.training import Checkpoint, Run, Training, TrainingSets, compile_network
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.models.toys import (

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.models.checkpointing import Checkpoint
-from chest_xray.models.training import TrainingState, compile_network
+from chest_xray.models.training import Checkpoint, TrainingState, compile_network
 from chest_xray.pipelines.modeling.nodes import train_model
 from tests.builders import make_training
 from tests.models.toys import make_model, make_sets, weights_differ

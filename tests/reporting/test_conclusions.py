@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 
 from chest_xray.reporting.conclusions import (
+    above,
+    flatters,
     how_well,
+    side_of,
     validation_and_test,
+    weaker_aetiology,
     what_a_probability_is_worth,
     what_an_answer_is_worth,
     what_to_try,
     where_it_fails,
 )
-from chest_xray.reporting.evidence import above, flatters, side_of, weaker_aetiology
 from tests.builders import NONE, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
 
 FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "best_was_last": False}

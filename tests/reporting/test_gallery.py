@@ -9,7 +9,7 @@ import pytest
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.network import build_network
 from chest_xray.pipelines.robustness.nodes import Gallery, draw_gallery, select_cases
-from chest_xray.reporting.gallery import LEGEND
+from chest_xray.reporting.robustness_figures import LEGEND
 from tests.builders import TINY_NETWORK, TITLE, axes_of, make_pixels, make_point, make_predictions, make_split
 
 # At 0.5: two misses, three alarms, three found, three cleared.

@@ -18,7 +18,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from tests.browser import open_browser, read_log

@@ -14,6 +14,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.options import InputError
 
+PART = ".part-"  # how the name of a folder begins in which a file is written before it is put in place
 REMEDIES = {  # of errors of a disk
     errno.ENOSPC: "Make room on the disk",
     errno.EDQUOT: "Make room within your quota",
@@ -56,7 +57,7 @@ def _atomic_path(filepath: str) -> Iterator[Path]:
     filesystem, target = fsspec.core.url_to_fs(filepath)
     filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
     local = "file" in filesystem.protocol
-    with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=".part-") as folder:
+    with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=PART) as folder:
         part = Path(folder) / Path(target).name
         yield part
         if local:

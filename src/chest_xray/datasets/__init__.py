@@ -2,17 +2,22 @@
 
 from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
 from chest_xray.datasets.array import ArrayDataset, StoredArraysDataset
-from chest_xray.datasets.checkpoint import CheckpointDataset
-from chest_xray.datasets.evidence import EvidenceDataset
-from chest_xray.datasets.figure import FigureDataset, FigureFolderDataset
-from chest_xray.datasets.image_folder import ImageFolderDataset
-from chest_xray.datasets.keras_model import KerasModelDataset
-from chest_xray.datasets.markdown import MarkdownDataset
-from chest_xray.datasets.new_images import NewImagesDataset
-from chest_xray.datasets.packaged_model import PackagedModelDataset
-from chest_xray.datasets.phantom_folder import PhantomFolderDataset
+from chest_xray.datasets.image_files import (
+    ImageFolderDataset,
+    NewImagesDataset,
+    PhantomFolderDataset,
+    SplitTableDataset,
+)
 from chest_xray.datasets.sharded_table import FinishedShardsDataset, ShardedTableDataset
-from chest_xray.datasets.split_table import SplitTableDataset
+from chest_xray.datasets.single_file import (
+    CheckpointDataset,
+    EvidenceDataset,
+    FigureDataset,
+    FigureFolderDataset,
+    KerasModelDataset,
+    MarkdownDataset,
+    PackagedModelDataset,
+)
 
 __all__ = [
     "ArchiveDataset",

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from chest_xray.core.arrays import StoredArray, compute_rows
-from chest_xray.core.options import Options
+from chest_xray.core.options import Options, UnitInterval
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
@@ -236,3 +237,55 @@ def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataF
 
     test = image_split[image_split["subset"] == "test"].assign(subset="corrupted_test")
     return test.merge(pd.DataFrame(robustness.conditions(), columns=["kind", "strength"]), how="cross")
+
+
+class Occlusion(Options):
+    """The central region that holds the lungs, as shares of the sides of the prepared picture."""
+
+    shape: Literal["box", "ellipse"]
+    width: UnitInterval
+    height: UnitInterval
+
+
+def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
+    """Mark the pixels whose middle lies in the central region: bool of `size` (height, width)."""
+    import numpy as np
+
+    down, across = (np.abs((np.arange(side) + 0.5) / side - 0.5) * 2 for side in size)
+    down, across = down[:, None] / occlusion.height, across[None] / occlusion.width
+    return (np.maximum(down, across) if occlusion.shape == "box" else np.hypot(down, across)) <= 1
+
+
+def cover(pixels: Array, hidden: Array) -> Array:
+    """Hide a part of each image behind the mean grey of its other part.
+
+    Black or white would be an edge that no radiograph has; the mean of the whole image would tell how bright the hidden
+    part is, and so how opaque the lungs are.
+
+    Args:
+        pixels: uint8 of shape (n, height, width); not changed.
+        hidden: bool of shape (height, width); somewhere False.
+
+    Returns:
+        uint8 of shape (n, height, width).
+    """
+    import numpy as np
+
+    means = pixels[:, ~hidden].mean(axis=1).round().astype(np.uint8)
+    return np.where(hidden, means[:, None, None], pixels)
+
+
+@dataclass(frozen=True)
+class CoveredImages:
+    """Prepared images that are covered as they are read."""
+
+    pixels: Array
+    hidden: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the images: (n, height, width)."""
+        return tuple(self.pixels.shape)
+
+    def __getitem__(self, rows: Array) -> Array:
+        return cover(self.pixels[rows], self.hidden)

@@ -3,10 +3,7 @@
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.index import (
-    FEATURES,
-    read_feature,
-)
+from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.metrics.binary import count, rate
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.subgroups import stratify

@@ -4,14 +4,21 @@ import hashlib
 import io
 import json
 import tempfile
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from chest_xray.core.arrays import NUM_THREADS
+from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame, Model
+from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import prepare_file
+from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.models.calibration import calibrate
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, require_sound_contract
 from chest_xray.models.input_pipeline import image_batches, scale
@@ -41,9 +48,6 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
     logits = without_sigmoid(model).predict(image_batches(prepared_images, rows, BATCH_SIZE), verbose=0)[:, 0]
     table = image_split.iloc[rows].reset_index(drop=True)
     return table.assign(logit=logits, probability=expit(logits.astype(float)))
-
-
-BATCH_SIZE = 64  # images at once; more is not faster on a processor
 
 
 class Prediction(NamedTuple):
@@ -211,3 +215,138 @@ def _load_logits(data: bytes) -> Callable[[Array], Array]:
         lambda pixels: network(scale(pixels), training=False)[:, 0], input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )
     return lambda pixels: np.asarray(call(pixels))
+
+
+Shards = dict[str, list[ListedFile]]
+Table = Any  # of pyarrow
+
+
+def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iterator[tuple[str, Table]]:
+    """Score shards one after the other."""
+    for key, files in shards.items():
+        yield key, score_shard(files, packaged, max_megabytes)
+
+
+def score_on_cluster(
+    shards: Shards, packaged: bytes, max_megabytes: float, address: str
+) -> Iterator[tuple[str, Table]]:
+    """Score shards on the workers of a Dask cluster, which see the files under the same paths; see `score_locally`.
+
+    Dask gives the shards of a worker that was lost to the others.
+
+    Raises:
+        ImportError: `distributed` is not installed (the extra `cluster`).
+    """
+    from distributed import Client, as_completed
+
+    with Client(address) as client:
+        network = client.scatter(packaged, broadcast=True)
+        futures = {client.submit(score_shard, files, network, max_megabytes): key for key, files in shards.items()}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+            future.release()
+
+
+def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
+    """Return one row a file, in order; files are decoded in threads while others are scored.
+
+    Args:
+        files: Where to read.
+        packaged: The `.keras` file of the network; it is loaded once a process.
+        max_megabytes: Files above this are refused unread.
+
+    Returns:
+        See the node `predict_images`.
+    """
+    predictor = _load(packaged)
+
+    def read(file: ListedFile) -> Prepared:
+        if file.problem:
+            return Prediction.refuse("unreadable", file.problem)
+        if file.size > max_megabytes * 1e6:
+            detail = f"{file.size / 1e6:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
+            return Prediction.refuse("too_large", detail)
+        return predictor.read(file.path)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
+        warnings.simplefilter("ignore")  # What Pillow and pydicom doubt; what matters becomes a reason.
+        prepared = pool.map(read, files)
+        batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
+        predictions = [each for batch in batches for each in predictor.answer(batch)]
+    return _tabulate(files, predictions, predictor.fingerprint)
+
+
+@lru_cache(maxsize=1)
+def _load(packaged: bytes) -> Predictor:
+    return Predictor.load(packaged)
+
+
+def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprint: str) -> Table:
+    import pyarrow as pa
+
+    columns = {
+        "path": [_printable(file.name) for file in files],
+        "probability": [each.probability for each in predictions],
+        "decision": [each.decision for each in predictions],
+        "model": [fingerprint] * len(files),
+        "distance": [each.distance for each in predictions],
+        "reason": [each.reason for each in predictions],
+        "detail": [_printable(each.detail) for each in predictions],
+    }
+    numbers = {"probability", "distance"}
+    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns])
+    return pa.table(columns, schema=schema)
+
+
+def _printable(text: str) -> str:
+    """A name that is no valid UTF-8 keeps its bytes as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
+
+
+def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
+    """Return the network an output more for each threshold: above one half where an image is called PNEUMONIA.
+
+    Logits are compared, for near 1 many probabilities are one and the same in float32.
+    """
+    import keras
+
+    def compare(at: str) -> Any:
+        return keras.layers.Activation("sigmoid", name=at)(logits.outputs[0] - _boundary(thresholds[at]))
+
+    logits = without_sigmoid(model)
+    probability = keras.layers.Activation("sigmoid", name="probability")(logits.outputs[0])
+    judged = keras.Model(logits.inputs, {"probability": probability, **{at: compare(at) for at in thresholds}})
+    judged.compile(
+        loss={"probability": _loss},
+        metrics={
+            at: [
+                keras.metrics.BinaryAccuracy("accuracy"),
+                keras.metrics.Precision(name="precision"),
+                keras.metrics.Recall(name="recall"),
+            ]
+            for at in thresholds
+        },
+    )
+    return judged
+
+
+def _boundary(threshold: float) -> float:
+    """Return a logit just below the least one that is called, for Keras' measures ask for more than one half.
+
+    Two steps of float32 below it, for `evaluate` and `predict` differ in the last bit.
+    """
+    import numpy as np
+    from scipy.special import logit
+
+    boundary = logit(np.nextafter(threshold, 0))
+    return float(boundary - 2 * np.spacing(np.float32(max(abs(boundary), 1))))
+
+
+def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary cross-entropy of the probability itself; unclipped, Keras would take the logit behind it."""
+    import keras
+
+    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.metrics.study import REFERENCE
+from chest_xray.metrics.comparison import REFERENCE
 from chest_xray.reporting.i18n import Finding, Name
 
 

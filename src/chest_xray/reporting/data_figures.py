@@ -5,9 +5,8 @@ from itertools import product
 from typing import Any
 
 from chest_xray.core.types import DataFrame, Figure
-from chest_xray.images.audit import select_class
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.index import FEATURES, read_feature
+from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.metadata_baseline import orient, sweep_thresholds
 

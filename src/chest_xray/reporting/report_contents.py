@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame, Series
-from chest_xray.images.audit import Audit
 from chest_xray.images.corruptions import ValidationCorruptions
+from chest_xray.images.index import Audit
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
 from chest_xray.models.calibration import OperatingPointRule

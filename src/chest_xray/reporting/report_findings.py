@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from chest_xray.metrics.metadata_baseline import best_on_train
-from chest_xray.reporting.conclusions import BAR
-from chest_xray.reporting.evidence import above, flatters
+from chest_xray.reporting.conclusions import BAR, above, flatters
 from chest_xray.reporting.i18n import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]

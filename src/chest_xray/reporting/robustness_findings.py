@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
-from chest_xray.reporting.evidence import above
+from chest_xray.reporting.conclusions import above
 from chest_xray.reporting.i18n import Finding, Name
 
 UNALTERED = "none"  # the kind of the condition that changes nothing

@@ -96,7 +96,7 @@ def require_libraries(modules: tuple[str, ...]) -> None:
 
 @contextmanager
 def private_folder() -> Iterator[str]:
-    """Create temporary files of this process in a folder that only this user can read and that is removed in the end."""
+    """Create temporary files in a folder that only this user can read and that is removed in the end."""
     kept = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
         tempfile.tempdir = folder
@@ -130,7 +130,7 @@ def configure(app: Any, options: Serving) -> Any:
     """
     import uvicorn
 
-    from chest_xray.serving.connections import bound_connections
+    from chest_xray.serving.guard import bound_connections
 
     return uvicorn.Config(
         app,

@@ -14,7 +14,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
 from chest_xray.datasets.sharded_table import ShardOrder
-from chest_xray.models.scoring import score_shard
+from chest_xray.models.inference import score_shard
 from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
@@ -149,7 +149,7 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
         scored.append(files)
         return score_shard(files, packaged, max_megabytes)
 
-    monkeypatch.setattr("chest_xray.models.scoring.score_shard", count)
+    monkeypatch.setattr("chest_xray.models.inference.score_shard", count)
     table = predict(images, packaged, tmp_path / "killed")
     assert len(scored) == 4 - done
     pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "undisturbed"))

@@ -6,7 +6,6 @@ from typing import Any
 
 from chest_xray.core.arrays import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
-from chest_xray.images.audit import Audit, compare_splits, select_class, summarise_duplicates, summarise_groups
 from chest_xray.images.corruptions import (
     SWAPPED,
     Robustness,
@@ -18,19 +17,31 @@ from chest_xray.images.corruptions import (
     list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.duplicates import DIGEST_BYTES, Duplicates, find_close_pairs
 from chest_xray.images.index import (
     FEATURES,
     REFUSED,
+    Audit,
     Integrity,
+    compare_splits,
     describe_images,
     drop_refused,
     read_feature,
     read_file_facts,
+    select_class,
+    summarise_duplicates,
+    summarise_groups,
 )
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
-from chest_xray.images.splitting import HoldOut, apply_own_split, draw_validation, require_no_leaks
+from chest_xray.images.splitting import (
+    DIGEST_BYTES,
+    Duplicates,
+    HoldOut,
+    apply_own_split,
+    draw_validation,
+    find_close_pairs,
+    require_no_leaks,
+)
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
 from chest_xray.reporting.report_contents import gather

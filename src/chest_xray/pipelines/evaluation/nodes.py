@@ -22,9 +22,8 @@ from chest_xray.metrics.summary import (
     summarise,
 )
 from chest_xray.models.calibration import add_calibrated
-from chest_xray.models.inference import score_images
+from chest_xray.models.inference import AGREEMENT, add_decision_outputs, score_images
 from chest_xray.models.input_pipeline import image_batches
-from chest_xray.models.keras_evaluation import AGREEMENT, add_decision_outputs
 from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render

@@ -5,7 +5,7 @@ from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
-from chest_xray.datasets.packaged_model import PackagedModel
+from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks

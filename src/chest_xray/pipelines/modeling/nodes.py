@@ -7,11 +7,11 @@ from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.models.calibration import OperatingPointRule, fit_calibration
-from chest_xray.models.checkpointing import Checkpoint
 from chest_xray.models.inference import score_images
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network, join_networks
 from chest_xray.models.training import (
+    Checkpoint,
     Run,
     Training,
     TrainingSets,
@@ -20,7 +20,7 @@ from chest_xray.models.training import (
     fingerprint_training,
     make_validation_batches,
 )
-from chest_xray.reporting.training_figures import plot_learning_curves
+from chest_xray.reporting.evaluation_figures import plot_learning_curves
 
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
@@ -233,5 +233,5 @@ def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dic
 
 
 def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> Figure:
-    """Draw loss and accuracy by epoch; see `chest_xray.reporting.training_figures`."""
+    """Draw loss and accuracy by epoch; see `chest_xray.reporting.evaluation_figures`."""
     return plot_learning_curves(history, image_split, run.title, data_source)

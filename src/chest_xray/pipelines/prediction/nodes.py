@@ -12,8 +12,7 @@ from chest_xray.core.files import ListedFile
 from chest_xray.core.options import Options
 from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
-from chest_xray.models.inference import fingerprint_model
-from chest_xray.models.scoring import score_locally, score_on_cluster
+from chest_xray.models.inference import fingerprint_model, score_locally, score_on_cluster
 
 logger = logging.getLogger(__name__)
 

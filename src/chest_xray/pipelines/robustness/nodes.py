@@ -10,15 +10,20 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
-from chest_xray.images.corruptions import Robustness, list_corrupted_test
-from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
+from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
-from chest_xray.reporting.gallery import GROUPS, LEGEND, describe_cases, draw_cases
 from chest_xray.reporting.i18n import Language, render
-from chest_xray.reporting.robustness_figures import draw_occlusion, draw_robustness
+from chest_xray.reporting.robustness_figures import (
+    GROUPS,
+    LEGEND,
+    describe_cases,
+    draw_cases,
+    draw_occlusion,
+    draw_robustness,
+)
 from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 

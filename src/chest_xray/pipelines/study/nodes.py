@@ -7,8 +7,6 @@ from chest_xray.core.types import DataFrame, Figure
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.comparison import (
     METRICS,
-)
-from chest_xray.metrics.study import (
     REFERENCE,
     count_disagreements,
     estimate_difference,

@@ -4,7 +4,7 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.metrics.study import REFERENCE
+from chest_xray.metrics.comparison import REFERENCE
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.study import nodes
 
