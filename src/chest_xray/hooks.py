@@ -157,6 +157,8 @@ class RunLock:
                 if PREDICTIONS in outputs if PREDICTIONS in Path(parent).parts else self._writes:
                     shutil.rmtree(Path(parent, name), ignore_errors=True)
             folders[:] = [each for each in folders if not each.startswith("01_") and each != UNPACKED]
+
+    def _take(self, name: str) -> None:
         lock, holder = FileLock(self._folder / name), self._folder / f"{name}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
