@@ -25,6 +25,12 @@ REMEDY = (
     "`kedro run --pipelines=download`, or name its place with --params data_root=DIR. No data at hand? "
     "`kedro run --env=demo` draws synthetic phantoms and runs on them."
 )
+# Of one with files, of one without, and of one in several parts.
+ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"PK\7\10")
+# What Office Open XML, OpenDocument, EPUB and Java have in their archives.
+DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
+COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
+COLUMNS = ["path", "subset"]
 
 
 class ImageFolderDataset(AbstractDataset[NoReturn, DataFrame]):
@@ -191,13 +197,6 @@ class PhantomFolderDataset(ImageFolderDataset):
         return {"path": self._path, "num_images": self._num_images, "seed": self._seed}
 
 
-# Of one with files, of one without, and of one in several parts.
-ZIP_BEGINNINGS = (b"PK\3\4", b"PK\5\6", b"PK\7\10")
-# What Office Open XML, OpenDocument, EPUB and Java have in their archives.
-DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
-COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
-
-
 class NewImagesDataset(AbstractDataset[NoReturn, list[ListedFile]]):
     """Lists files, whatever they are; junk of operating systems is left out.
 
@@ -304,9 +303,6 @@ def _list(filesystem: Any, root: str, *, remote: bool) -> Iterator[ListedFile]:
 def _describe(filesystem: Any, path: str, facts: tuple[int, str, str], *, remote: bool) -> ListedFile:
     address = str(filesystem.unstrip_protocol(path)) if remote else path
     return ListedFile(address, address, *facts)
-
-
-COLUMNS = ["path", "subset"]
 
 
 class SplitTableDataset(AbstractDataset[NoReturn, DataFrame]):

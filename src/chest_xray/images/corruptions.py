@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 WORKING_SIDE = 256  # pixels of the shorter side at which pictures are corrupted; no network here reads finer detail
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
+SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
+Strengths = tuple[Annotated[float, Field(gt=0)], ...]
+Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
+Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
 def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
@@ -121,10 +125,6 @@ def read_working_picture(path: str) -> Array:
     return pixels.astype(np.float32) / 255
 
 
-SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
-Strengths = tuple[Annotated[float, Field(gt=0)], ...]
-
-
 class ValidationCorruptions(Options):
     """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.corrupt`."""
 
@@ -179,10 +179,6 @@ def compute_pictures(
 def draw_combined(corruptions: ValidationCorruptions, rng: "np.random.Generator") -> list[tuple[str, float]]:
     """Every kind at once, each at a share of its greatest strength, drawn up to `combined`."""
     return [(kind, rng.uniform(0, corruptions.combined) * max(getattr(corruptions, kind))) for kind in KINDS[1:]]
-
-
-Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
-Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
 class Robustness(Options):

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 BLOCK = 256  # files a task: a task for each would cost more than reading its header.
 REFUSED = ["path", "reason", "detail"]
 UNCOUNTED = ("junk",)  # Expected in any folder that was unpacked by hand.
+FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
 
 
 class Integrity(Options):
@@ -100,9 +101,6 @@ def _require_both_classes(images: DataFrame, refused_files: DataFrame) -> None:
                     f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
                     f"Put the missing folder in place, or name another folder with --params data_root=DIR."
                 )
-
-
-FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
 
 
 def read_feature(images: DataFrame, feature: str) -> Array:

@@ -8,6 +8,7 @@ from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Series
 
 SUBSETS = ("train", "validation", "test")
+DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
 
 
 class HoldOut(Options):
@@ -115,9 +116,6 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
             f"{len(across)} pictures are in more than one of train, validation and test: {first['first']} and "
             f"{first['second']} are the same. Remove one of each pair."
         )
-
-
-DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
 
 
 class Duplicates(Options):

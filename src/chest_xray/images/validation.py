@@ -27,6 +27,8 @@ START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is alway
 MAX_SCANS = 100
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
+Refusal = tuple[str, str]  # a reason for machines, and a sentence
+CHROMA_SIDE = 64  # pixels; a tint shows at any size
 
 
 def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
@@ -152,10 +154,6 @@ def _not_an_image(file: Any) -> dict[str, str]:
 
 def _refusal(reason: str, detail: str) -> dict[str, str]:
     return {"reason": reason, "detail": detail}
-
-
-Refusal = tuple[str, str]  # a reason for machines, and a sentence
-CHROMA_SIDE = 64  # pixels; a tint shows at any size
 
 
 class InputChecks(Options):

@@ -10,6 +10,7 @@ from chest_xray.metrics.bootstrap import interval, weighted_auc
 RUNS = ("baseline", "augmented")
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show
+REFERENCE = "none"  # the arm that every other is compared with
 
 
 def weigh_metric(name: str, label: Array, probability: Array, decision: Array) -> Callable[[Array], Array]:
@@ -103,9 +104,6 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     mean = float(np.mean(by_seed))
     smallest = minimum_detectable_difference(math.sqrt(total), freedom)
     return {"low": max(mean - reach, -1.0), "high": min(mean + reach, 1.0), "smallest": smallest}
-
-
-REFERENCE = "none"  # the arm that every other is compared with
 
 
 def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, DataFrame]]:

@@ -14,6 +14,9 @@ from chest_xray.metrics.summary import (
     measure_ranking,
 )
 
+RANKING = ("auc", "pr_auc")
+COMPARED = (*RANKING, "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # network minus rule, paired
+
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
     """The value and direction of highest balanced accuracy (Youden 1950): accuracy would follow the class shares."""
@@ -57,10 +60,6 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
         "specificity": float((~called[labels == 0]).mean()),
         "auc": float(area),
     }
-
-
-RANKING = ("auc", "pr_auc")
-COMPARED = (*RANKING, "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # network minus rule, paired
 
 
 def best_on_train(metadata_baseline: dict[str, Any]) -> str:

@@ -6,15 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chest_xray.core.options import InputError, UnitInterval
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
+CONTRACT = "contract.json"
+OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle
+
 
 class _Part(BaseModel):
     """Numbers that are finite; keys that only describe are left alone."""
 
     model_config = ConfigDict(allow_inf_nan=False, strict=True, extra="allow")
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 
 
 class _Preparation(_Part):
@@ -93,8 +95,3 @@ def require_sound_contract(contract: Any, name: str) -> None:
             f"the contract inside {name} decides at the point {checked.operating_point.rule!r}, but has only "
             f"{', '.join(checked.operating_point.points)}. Package the network again: `kedro run --pipelines=export`."
         )
-
-
-# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
-CONTRACT = "contract.json"
-OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle

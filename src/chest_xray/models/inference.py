@@ -26,6 +26,9 @@ from chest_xray.models.network import without_sigmoid
 from chest_xray.models.outliers import compute_ood_score
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
+Shards = dict[str, list[ListedFile]]
+Table = Any  # of pyarrow
+AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
 
 
 def score_images(model: Model, prepared_images: Array, image_split: DataFrame, subset: str) -> DataFrame:
@@ -217,10 +220,6 @@ def _load_logits(data: bytes) -> Callable[[Array], Array]:
     return lambda pixels: np.asarray(call(pixels))
 
 
-Shards = dict[str, list[ListedFile]]
-Table = Any  # of pyarrow
-
-
 def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iterator[tuple[str, Table]]:
     """Score shards one after the other."""
     for key, files in shards.items():
@@ -301,9 +300,6 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprin
 def _printable(text: str) -> str:
     """A name that is no valid UTF-8 keeps its bytes as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
 
 
 def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:

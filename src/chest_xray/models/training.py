@@ -21,6 +21,8 @@ from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches
 from chest_xray.models.network import Precision, with_precision
 
+logger = logging.getLogger(__name__)
+
 
 class Checkpoint:
     """The state of a training after its last whole epoch, in one file.
@@ -155,9 +157,6 @@ def fingerprint_training(untrained_model: Model, training_sets: TrainingSets, tr
 
 if TYPE_CHECKING:
     pass
-
-
-logger = logging.getLogger(__name__)
 
 
 class TrainingState:

@@ -12,6 +12,17 @@ MEANING = {"at_half": "", "at_chosen": " (chosen)", "at_other": " (other point)"
 LINES = {"at_half": ":", "at_chosen": "-", "at_other": "--"}
 LOGIT_AXIS = "score: log odds of pneumonia (0 is 0.5, 7 is 0.999)"
 FURTHEST = 36.7  # Past this logit the nearest number to a probability is 1.
+NUM_SCORE_BINS = 40
+KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
+TOLD = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
+HOVER = (
+    "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
+    "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
+    "healthy: %{customdata[5]} cleared, %{customdata[6]} called diseased<extra></extra>"
+)
+MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # Seen on white and on black: Kedro-Viz is dark.
+SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
+DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
 
 
 def draw_roc_curve(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
@@ -150,10 +161,6 @@ def _fill_matrix(axes: Any, point: dict[str, Any]) -> int:
     return int(counts.sum())
 
 
-NUM_SCORE_BINS = 40
-KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
-
-
 def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
     """Draw predicted against observed shares on test, before and after calibration.
 
@@ -265,17 +272,6 @@ def _describe(images: DataFrame, subset: str, kind: str, metrics: dict[str, Any]
     called = float((images["probability"] >= metrics[subset]["at_chosen"]["threshold"]).mean())
     told = f"{1 - called:.1%} cleared" if kind == "none" else f"{called:.1%} found"
     return f"{subset}, {KINDS[kind]}: n = {len(images)}, {told}"
-
-
-TOLD = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
-HOVER = (
-    "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
-    "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
-    "healthy: %{customdata[5]} cleared, %{customdata[6]} called diseased<extra></extra>"
-)
-MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # Seen on white and on black: Kedro-Viz is dark.
-SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
-DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
 
 
 def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:

@@ -17,6 +17,18 @@ from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
 SHOWN = ["metric", "point", "threshold"]
+# What the rules and the model card read, beside what is shown.
+READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity")
+# Folders of figures, and the figures in them; all other figures are datasets of their own.
+FOLDERS_OF_A_RUN = {
+    "figures": {"precision_recall", "reliability", "thresholds", "scores"},
+    "robustness_figures": {"robustness_figure", "occlusion_figure"},
+    "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
+}
+FOLDERS = {
+    "augmentation_figures": {"transforms", "transform_ranges"},
+    "data_figures": {"header_figure", "metadata_baseline_figure"},
+}
 
 
 def as_it_is(table: DataFrame) -> DataFrame:
@@ -148,18 +160,6 @@ DATA: tuple[Shown, ...] = (
     Grid("header_table", folded=True),
     Grid("quarantine", folded=True),
 )
-# What the rules and the model card read, beside what is shown.
-READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity")
-# Folders of figures, and the figures in them; all other figures are datasets of their own.
-FOLDERS_OF_A_RUN = {
-    "figures": {"precision_recall", "reliability", "thresholds", "scores"},
-    "robustness_figures": {"robustness_figure", "occlusion_figure"},
-    "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
-}
-FOLDERS = {
-    "augmentation_figures": {"transforms", "transform_ranges"},
-    "data_figures": {"header_figure", "metadata_baseline_figure"},
-}
 PARAMETERS: dict[str, type[Options]] = {
     **{
         "report": Report,

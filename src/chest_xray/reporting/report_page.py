@@ -22,6 +22,7 @@ from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]
+ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
@@ -129,9 +130,6 @@ def _list_limits(evidence: Evidence, words: Words) -> list[Section]:
         Section(key.replace("_", "-"), words["sections"][key], [Sentences(list(words[said].values()))])
         for key, said in parts.items()
     ]
-
-
-ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
 def summarise_runs(runs: Mapping[str, Mapping[str, Any]], words: Mapping[str, Any]) -> DataFrame:

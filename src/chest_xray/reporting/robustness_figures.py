@@ -17,6 +17,14 @@ AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruption
     "crop": "share of either side cut off",
     "collimation": "share of one side cut off",
 }
+GALLERY_COLUMNS = 5  # pictures beside each other
+LEGEND = "colour: speaks for pneumonia (Grad-CAM), yellow most; no colour: nothing does"
+GROUPS = {  # Of decisions: what they are called, and which are shown of them.
+    "false_negative": ("False negatives", "lowest score first"),
+    "false_positive": ("False positives", "highest score first"),
+    "true_positive": ("True positives", "nearest to their median score"),
+    "true_negative": ("True negatives", "nearest to their median score"),
+}
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
@@ -81,16 +89,6 @@ def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
         place.errorbar(steps, rows[name], ends, marker=marker, markersize=4, color=colour, elinewidth=1, label=label)
     place.set_xticks(list(steps), [f"{strength:g}" for strength in rows["strength"]])
     place.margins(x=0.15)
-
-
-GALLERY_COLUMNS = 5  # pictures beside each other
-LEGEND = "colour: speaks for pneumonia (Grad-CAM), yellow most; no colour: nothing does"
-GROUPS = {  # Of decisions: what they are called, and which are shown of them.
-    "false_negative": ("False negatives", "lowest score first"),
-    "false_positive": ("False positives", "highest score first"),
-    "true_positive": ("True positives", "nearest to their median score"),
-    "true_negative": ("True negatives", "nearest to their median score"),
-}
 
 
 def describe_cases(cases: DataFrame, decisions: list[str]) -> str:

@@ -16,6 +16,8 @@ from chest_xray.serving.options import Serving
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 State = Literal["loading", "ready", "failed"]
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
 
 
 class Decoders(NamedTuple):
@@ -136,10 +138,6 @@ class Service:
         """Call a function of a file's bytes in a process for decoding; see `DecodingPool.call`."""
         is_light = estimate_work(data) <= self.options.light_megapixels * 1e6
         return await (self._decoders.light if is_light else self._decoders.heavy).call(function, data, *arguments)
-
-
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 
 
 class Waiting(NamedTuple, Generic[Asked, Answer]):

@@ -46,6 +46,8 @@ from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
 from chest_xray.reporting.report_contents import gather
 
+logger = logging.getLogger(__name__)
+
 
 def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Integrity) -> tuple[DataFrame, DataFrame]:
     """Describe every image by one row, from its path, its header and its last bytes.
@@ -103,9 +105,6 @@ def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrit
         InputError: More files are set aside than tolerated, or a class has no image left in a split.
     """
     return drop_refused(readable_images, quarantine, integrity)
-
-
-logger = logging.getLogger(__name__)
 
 
 def prepare_images(
