@@ -1,6 +1,8 @@
 """What an interrupted training left comes back as it was, to that training alone."""
 
+import errno
 import logging
+import os
 import random
 from pathlib import Path
 
@@ -105,3 +107,21 @@ def test_a_damaged_checkpoint_is_told_and_not_used(
         assert found[1] == {"epoch": 3}
     else:
         assert "Training starts anew" in caplog.text
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_state_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Checkpoint(str(tmp_path / "checkpoint.npz"))
+    place.save("a", {"network": [np.ones(3)]}, [1])
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(DatasetError, match=r"cannot write .*checkpoint\.npz: No space left on device\. .* Make room"):
+        place.save("a", {"network": [np.zeros(3)]}, [2])
+    monkeypatch.undo()
+    found = place.load("a")
+    assert found is not None
+    assert found[1] == [1]

@@ -16,7 +16,6 @@ from kedro.io import AbstractDataset, DatasetError
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
 from chest_xray.images.archives import Unpacking, extract, extract_tar
-from chest_xray.images.phantoms import draw_phantom_folder
 from chest_xray.images.validation import is_junk
 
 logger = logging.getLogger(__name__)
@@ -187,6 +186,8 @@ class PhantomFolderDataset(ImageFolderDataset):
     def load(self) -> DataFrame:
         """Draw the images where they are missing, then list them."""
         if not Path(self._path).is_dir():
+            from chest_xray.images.phantoms import draw_phantom_folder
+
             draw_phantom_folder(Path(self._path), self._num_images, self._seed)
         return super().load()
 
