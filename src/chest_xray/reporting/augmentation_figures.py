@@ -58,12 +58,7 @@ def draw_transforms(
 ) -> Figure:
     """Draw a healthy and a diseased training image, each beside every transform alone at its full strength.
 
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        preparation: How the images were prepared.
-        run: The transforms that its augmentation switches on are shown.
-        data_source: Printed below the pictures.
+    The transforms are those that the run switches on; for the arguments see `draw_augmented_examples`.
     """
     import numpy as np
 
@@ -88,12 +83,7 @@ def draw_transform_ranges(
 ) -> Figure:
     """Draw one diseased training image along the range of each transform, a row a transform.
 
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        preparation: How the images were prepared.
-        run: The transforms that its augmentation switches on are shown.
-        data_source: Printed below the pictures.
+    The transforms are those that the run switches on; for the arguments see `draw_augmented_examples`.
     """
     import numpy as np
 

@@ -2,11 +2,12 @@
 
 import warnings
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.augmentation import nodes
+from chest_xray.pipelines.wiring import named
 from chest_xray.reporting import report_contents as contents
 
 
@@ -22,37 +23,16 @@ def create_pipeline() -> Pipeline:
 def _create_comparison() -> Pipeline:
     images = ["prepared_images", "image_split", "params:preparation", "params:augmented", "params:data_source"]
     parts = [
-        Node(
-            nodes.draw_augmentation,
-            images,
-            ["augmented_examples", "augmentation_figures"],
-            name="draw_augmentation",
+        named(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
+        named(nodes.pair_decisions, [f"{run}.decisions" for run in RUNS], "paired_predictions"),
+        named(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
+        named(nodes.tabulate_comparison, "comparison", "comparison_table"),
+        named(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
+        named(
+            nodes.write_comparison, ["comparison", "params:data_source", "params:language"], "comparison_conclusions"
         ),
-        Node(
-            nodes.pair_decisions,
-            [f"{run}.decisions" for run in RUNS],
-            "paired_predictions",
-            name="pair_decisions",
-        ),
-        Node(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison", name="compare_runs"),
-        Node(nodes.tabulate_comparison, "comparison", "comparison_table", name="tabulate_comparison"),
-        Node(
-            nodes.draw_comparison,
-            ["comparison", "params:data_source"],
-            "comparison_figure",
-            name="draw_comparison",
-        ),
-        Node(
-            nodes.write_comparison,
-            ["comparison", "params:data_source", "params:language"],
-            "comparison_conclusions",
-            name="write_comparison",
-        ),
-        Node(
-            nodes.gather_evidence,
-            {name: name for name in contents.list_comparison_datasets()},
-            "comparison_evidence",
-            name="gather_evidence",
+        named(
+            nodes.gather_evidence, {name: name for name in contents.list_comparison_datasets()}, "comparison_evidence"
         ),
     ]
     return Pipeline(parts, namespace="comparison", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.

@@ -2,10 +2,11 @@
 
 import warnings
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.ensemble import nodes
+from chest_xray.pipelines.wiring import named
 
 OTHER_SEEDS = ("seed_2", "seed_3", "seed_4", "seed_5")  # runs of their own, in conf/base/parameters_ensemble.yml
 MEMBERS = ("augmented", *OTHER_SEEDS)
@@ -18,19 +19,9 @@ def create_pipeline() -> Pipeline:
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         joined = Pipeline(
             [
-                Node(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model", name="join_models"),
-                Node(
-                    nodes.average_histories,
-                    [f"{run}.history" for run in MEMBERS],
-                    "ensemble.history",
-                    name="average_histories",
-                ),
-                Node(
-                    nodes.tabulate_members,
-                    {run: f"{run}.metrics" for run in MEMBERS},
-                    "members_table",
-                    name="tabulate_members",
-                ),
+                named(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model"),
+                named(nodes.average_histories, [f"{run}.history" for run in MEMBERS], "ensemble.history"),
+                named(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
             ]
         )
     # Of a member the figures are enough; what it looks at and how it bears alteration is told of the whole.

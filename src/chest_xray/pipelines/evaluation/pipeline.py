@@ -1,9 +1,10 @@
 """From a trained network and the test split to evidence, once for each run."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import robustness
 from chest_xray.pipelines.evaluation import nodes
+from chest_xray.pipelines.wiring import named
 from chest_xray.reporting import report_contents as contents
 
 
@@ -17,66 +18,42 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
     predictions = ["validation_predictions", "test_predictions"]
     evaluated = Pipeline(
         [
-            Node(
+            named(
                 nodes.predict_validation,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "validation_predictions",
-                name="predict_validation",
             ),
-            Node(
-                nodes.predict_test,
-                ["model", "prepared_images", "image_split", "operating_point"],
-                "test_predictions",
-                name="predict_test",
+            named(
+                nodes.predict_test, ["model", "prepared_images", "image_split", "operating_point"], "test_predictions"
             ),
-            Node(
+            named(
                 nodes.evaluate_with_keras,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "keras_evaluation",
-                name="evaluate_with_keras",
             ),
-            Node(
-                nodes.compute_metrics,
-                [*predictions, "operating_point", "params:evaluation"],
-                "metrics",
-                name="compute_metrics",
-            ),
-            Node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check", name="cross_check"),
-            Node(
+            named(nodes.compute_metrics, [*predictions, "operating_point", "params:evaluation"], "metrics"),
+            named(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check"),
+            named(
                 nodes.measure_metadata_baseline,
                 ["test_predictions", "image_split", "metrics", "params:evaluation"],
                 "metadata_metrics",
-                name="measure_metadata_baseline",
             ),
-            Node(
-                nodes.tabulate_metrics,
-                ["metrics", "metadata_metrics"],
-                "metrics_table",
-                name="tabulate_metrics",
-            ),
-            Node(
+            named(nodes.tabulate_metrics, ["metrics", "metadata_metrics"], "metrics_table"),
+            named(
                 nodes.compute_curves,
                 ["validation_predictions", "corrupted_predictions", "test_predictions", "params:evaluation"],
                 "curves",
-                name="compute_curves",
             ),
-            Node(
+            named(
                 nodes.draw_figures,
                 ["curves", *predictions, "metrics", "params:data_source"],
                 ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
-                name="draw_figures",
             ),
-            Node(
-                nodes.decide_images,
-                ["test_predictions", "operating_point", "history"],
-                "decisions",
-                name="decide_images",
-            ),
-            Node(
+            named(nodes.decide_images, ["test_predictions", "operating_point", "history"], "decisions"),
+            named(
                 nodes.write_conclusions,
                 ["metrics", "history", "metadata_metrics", "params:data_source", "params:language"],
                 "conclusions",
-                name="write_conclusions",
             ),
         ],
         namespace=run,
@@ -86,13 +63,8 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
     shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
     gathered = Pipeline(
         [
-            Node(nodes.describe_model, "model", "described_model", name="describe_model"),
-            Node(
-                nodes.gather_evidence,
-                {**shown, "described_model": "described_model"},
-                "evidence",
-                name="gather_evidence",
-            ),
+            named(nodes.describe_model, "model", "described_model"),
+            named(nodes.gather_evidence, {**shown, "described_model": "described_model"}, "evidence"),
         ],
         namespace=run,
         parameters={"run": run},

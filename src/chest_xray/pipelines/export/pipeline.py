@@ -1,8 +1,9 @@
 """From a trained network to files that others can use, once for each run."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.export import nodes
+from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -13,23 +14,20 @@ def create_pipeline(run: str) -> Pipeline:
     """
     return Pipeline(
         [
-            Node(
+            named(
                 nodes.fit_input_checks,
                 ["prepared_images", "image_split", "params:input_checks"],
                 ["input_checks", "ood_detector"],
-                name="fit_input_checks",
             ),
-            Node(
+            named(
                 nodes.write_contract,
                 ["image_split", "params:preparation", "operating_point", "input_checks"],
                 "contract",
-                name="write_contract",
             ),
-            Node(
+            named(
                 nodes.export_model,
                 ["model", "contract", "ood_detector"],
                 ["packaged_keras", "packaged_onnx", "packaged_litert"],
-                name="export_model",
             ),
         ],
         namespace=run,

@@ -1,8 +1,9 @@
 """From prepared images to a trained network and its operating point, once for each run."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.modeling import nodes
+from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -13,30 +14,22 @@ def create_pipeline(run: str) -> Pipeline:
     """
     training_of_run = Pipeline(
         [
-            Node(
-                nodes.build_model,
-                ["prepared_images", "params:model", "params:run"],
-                "untrained_model",
-                name="build_model",
-            ),
-            Node(
+            named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
+            named(
                 nodes.build_training_sets,
                 ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
                 "training_sets",
-                name="build_training_sets",
             ),
-            Node(
+            named(
                 nodes.train_model,
                 ["untrained_model", "training_sets", "params:training", "checkpoint"],
                 ["trained_model", "history"],
-                name="train_model",
             ),
-            Node(nodes.add_flip_tta, ["trained_model", "params:run"], "model", name="add_flip_tta"),
-            Node(
+            named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
+            named(
                 nodes.draw_learning_curves,
                 ["history", "image_split", "params:run", "params:data_source"],
                 "learning_curves",
-                name="draw_learning_curves",
             ),
         ],
         namespace=run,
@@ -50,24 +43,17 @@ def create_choice(run: str) -> Pipeline:
     """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point."""
     return Pipeline(
         [
-            Node(
+            named(
                 nodes.predict_corrupted_validation,
                 ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
                 "corrupted_predictions",
-                name="predict_corrupted_validation",
             ),
-            Node(
+            named(
                 nodes.choose_operating_point,
                 ["corrupted_predictions", "params:operating_point", "params:run"],
                 "operating_point",
-                name="choose_operating_point",
             ),
-            Node(
-                nodes.summarise_corruptions,
-                ["corrupted_predictions", "operating_point"],
-                "corruption_metrics",
-                name="summarise_corruptions",
-            ),
+            named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
         ],
         namespace=run,
         inputs={"corrupted_validation_images", "image_split"},

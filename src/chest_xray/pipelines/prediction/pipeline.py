@@ -1,8 +1,9 @@
 """From files of one's own and a packaged network to one row a file."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.prediction import nodes
+from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -13,11 +14,10 @@ def create_pipeline(run: str) -> Pipeline:
     """
     return Pipeline(
         [
-            Node(
+            named(
                 nodes.predict_images,
                 ["new_images", "packaged_keras", "params:prediction", "finished_shards"],
                 "predictions",
-                name="predict_images",
             )
         ],
         namespace=run,

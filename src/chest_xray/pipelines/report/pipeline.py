@@ -7,6 +7,7 @@ from kedro.pipeline import Node, Pipeline
 
 from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines.report import nodes
+from chest_xray.pipelines.wiring import named
 from chest_xray.reporting import report_contents as contents
 
 
@@ -27,17 +28,11 @@ def _list_nodes(runs: Sequence[str]) -> list[Node]:
     options = {f"params_{name}": f"params:{name}" for name in (*contents.PARAMETERS, "data_source")}
     evidence = {run: f"{run}.evidence" for run in runs}
     return [
-        Node(nodes.join_evidence, {**stored, **options}, "evidence", name="join_evidence"),
-        Node(
+        named(nodes.join_evidence, {**stored, **options}, "evidence"),
+        named(
             nodes.write_report,
             {"evidence": "evidence", "report": "params:report", "language": "params:language", **evidence},
             "report",
-            name="write_report",
         ),
-        Node(
-            nodes.write_model_card,
-            ["evidence", evidence[runs[-1]], "params:language"],
-            "model_card",
-            name="write_model_card",
-        ),
+        named(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
     ]

@@ -1,8 +1,9 @@
 """Checks of one run: explanations, occlusion and corrupted test images."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.robustness import nodes
+from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -13,59 +14,46 @@ def create_pipeline(run: str) -> Pipeline:
     """
     return Pipeline(
         [
-            Node(
+            named(
                 nodes.select_cases,
                 ["test_predictions", "image_split", "operating_point", "params:gallery"],
                 "gallery_cases",
-                name="select_cases",
             ),
-            Node(
+            named(
                 nodes.draw_gallery,
                 ["model", "prepared_images", "gallery_cases", "params:data_source"],
                 "gallery_figures",
-                name="draw_gallery",
             ),
-            Node(
-                nodes.check_maps,
-                ["model", "prepared_images", "image_split", "params:map_sanity"],
-                "map_sanity",
-                name="check_maps",
-            ),
-            Node(
+            named(nodes.check_maps, ["model", "prepared_images", "image_split", "params:map_sanity"], "map_sanity"),
+            named(
                 nodes.predict_occluded,
                 ["model", "prepared_images", "image_split", "params:occlusion"],
                 ["occluded_predictions", "occluded_examples"],
-                name="predict_occluded",
             ),
-            Node(
+            named(
                 nodes.measure_occlusion,
                 ["test_predictions", "occluded_predictions", "operating_point", "params:evaluation"],
                 "occlusion_table",
-                name="measure_occlusion",
             ),
-            Node(
+            named(
                 nodes.predict_corrupted_test,
                 ["model", "corrupted_test_images", "image_split", "params:robustness"],
                 "corrupted_test_predictions",
-                name="predict_corrupted_test",
             ),
-            Node(
+            named(
                 nodes.measure_robustness,
                 ["corrupted_test_predictions", "operating_point", "params:evaluation"],
                 "robustness_table",
-                name="measure_robustness",
             ),
-            Node(
+            named(
                 nodes.draw_checks,
                 ["occluded_examples", "occlusion_table", "robustness_table", "params:data_source"],
                 "robustness_figures",
-                name="draw_checks",
             ),
-            Node(
+            named(
                 nodes.write_robustness_conclusions,
                 ["map_sanity", "occlusion_table", "robustness_table", "params:data_source", "params:language"],
                 "robustness_conclusions",
-                name="write_robustness_conclusions",
             ),
         ],
         namespace=run,

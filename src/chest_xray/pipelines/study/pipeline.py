@@ -2,11 +2,12 @@
 
 import warnings
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from chest_xray.metrics.comparison import REFERENCE
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.study import nodes
+from chest_xray.pipelines.wiring import named
 
 # Every arm and seed is a run of its own, `study_{arm}_{seed}`, with its settings in conf/base/parameters_study.yml.
 ARMS = (REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
@@ -39,15 +40,10 @@ def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipelin
     decisions = {f"{arm}_{seed}": f"study_{arm}_{seed}.decisions" for arm in arms for seed in seeds}
     return Pipeline(
         [
-            Node(nodes.join_runs, decisions, "study_predictions", name="join_runs"),
-            Node(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study", name="compare_arms"),
-            Node(nodes.tabulate_study, "study", ["study_table", "study_runs"], name="tabulate_study"),
-            Node(nodes.draw_study, ["study", "params:data_source"], "study_figure", name="draw_study"),
-            Node(
-                nodes.write_study,
-                ["study", "params:data_source", "params:language"],
-                "study_conclusions",
-                name="write_study",
-            ),
+            named(nodes.join_runs, decisions, "study_predictions"),
+            named(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
+            named(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
+            named(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
+            named(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
         ]
     )
