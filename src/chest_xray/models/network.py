@@ -179,7 +179,7 @@ def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
 
 
 def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model:
-    """Make one network of several, or of one that is asked twice, by the mean of the logits.
+    """Join several networks, or add flip test-time augmentation to one, by the mean of the logits.
 
     Args:
         networks: Networks of the same input; not changed.

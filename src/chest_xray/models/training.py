@@ -81,7 +81,7 @@ class Run(Options):
     title: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
-    flip_tta: bool = False  # whether the trained network is asked twice; see `add_flip_tta`
+    flip_tta: bool = False  # whether flip test-time augmentation is added; see `add_flip_tta`
 
 
 class Training(Options):

@@ -1,4 +1,4 @@
-"""The metrics laid out for reading: one row a figure, the header rule and validation beside it."""
+"""The metrics laid out for reading: one row a figure, the metadata baseline and validation beside it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -
     Returns:
         One row a figure: `metric`; `point` (at_half, at_chosen, at_other) and `threshold` of decisions; `subset`;
         `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images that it is a share or figure of); `value`, `low`,
-        `high` (95% interval). On test besides: `metadata_baseline`, the same figure of the header rule; `validation`;
+        `high` (95% interval). On test besides: `metadata_baseline`, the value of the baseline; `validation`;
         `gap` (test minus validation) with `gap_low` and `gap_high`. `note` says why a value is missing. Rounded to four
         places.
     """
@@ -84,7 +84,7 @@ def _of_strata(strata: list[dict[str, Any]], threshold: float) -> Iterator[Row]:
 
 
 def _header_rows(metadata_metrics: dict[str, Any]) -> Iterator[Row]:
-    """The figures of the header rule, which has one threshold alone and so stands beside every point."""
+    """The figures of the metadata baseline, which has one threshold alone and so stands beside every point."""
     for name in ("auc", "pr_auc"):
         yield {"metric": name, "stratum": "all", **metadata_metrics[name]}
     for at in POINTS:

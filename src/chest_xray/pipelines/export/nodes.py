@@ -55,7 +55,7 @@ def write_contract(
         input_checks: Which images may get an answer.
 
     Returns:
-        `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `acceptance`,
+        `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `input_checks`,
         `training_data` (number of images and fingerprint of their names and sizes), `packages` (versions),
         `intended_use`.
     """
