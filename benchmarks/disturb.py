@@ -31,12 +31,13 @@ READ_BY = {
     "03_primary/image_split.parquet": "modeling",
     "03_primary/prepared_images.npy": "modeling",
     "03_primary/prepared_images.npy.json": "data_processing",
-    "03_primary/corrupted_validation.parquet": "modeling",
+    "03_primary/corrupted_validation_images.npy": "modeling",
     "03_primary/corrupted_test_images.npy": "evaluation",
     "06_models/baseline/model.keras": "evaluation",
     "06_models/baseline/operating_point.json": "evaluation",
     "06_models/baseline/history.csv": "evaluation",
-    "07_model_output/baseline/test_predictions.parquet": "augmentation",
+    "07_model_output/baseline/decisions.parquet": "augmentation",
+    "08_reporting/baseline/evidence.json": "report",
     "06_models/augmented/packaged.keras": "prediction",
 }
 # Differ between two undisturbed runs: they tell when and how long; a lock or a lineage is no result.
@@ -160,7 +161,7 @@ def pair(trial: Trial, kept: Path, alone: dict[tuple[str, ...], dict[str, str]])
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20, help="a multiple of five; 0 for none")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         trial, began = Trial(Path(folder)), time.perf_counter()
@@ -173,10 +174,12 @@ def main() -> None:
         expected, kept = trial.digest(), Path(folder) / "kept"
         shutil.copytree(trial.data, kept)
         print(f"{len(expected)} results to compare; an undisturbed run takes {seconds:.0f} s", flush=True)
-        for _ in range(4):
-            kill(trial, RUN, seconds * 0.8, arguments.kills // 5, expected)
-        shutil.rmtree(trial.data / "07_model_output/predictions")
-        kill(trial, predict, 8, arguments.kills // 5, expected)
+        for _ in range(4 if arguments.kills else 0):
+            kill(trial, RUN, seconds * 0.4, arguments.kills // 5, expected)
+        if arguments.kills:
+            shutil.rmtree(trial.data / "07_model_output/predictions")
+            kill(trial, predict, 8, arguments.kills // 5, expected)
+            print({kind: dict(outcomes) for kind, outcomes in trial.outcomes.items()}, flush=True)
         damage(trial, kept, expected)
         crop, pad = (
             (*RUN, "--pipelines=data_processing", f"--params=preparation.geometry={each}") for each in ("crop", "pad")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
+from kedro.runner import ParallelRunner
 from kedro_datasets.json import JSONDataset
 
 from chest_xray.core.options import InputError
@@ -262,3 +263,11 @@ def test_what_a_killed_run_left_half_written_is_removed_by_the_next_that_holds_t
     hook.before_pipeline_run(WRITING, DataCatalog())
     hook.after_pipeline_run()
     assert [folder.exists() for folder in folders.values()] == [False, False]
+
+
+def test_a_runner_under_which_tensorflow_hangs_is_refused() -> None:
+    pipeline = register_pipelines()["data_processing"]
+    with pytest.raises(InputError, match=r"received --runner=ParallelRunner; expected SequentialRunner"):
+        CheckInputs().before_pipeline_run(
+            run_params={"runtime_params": {}, "runner": str(ParallelRunner())}, pipeline=pipeline, catalog=DataCatalog()
+        )

@@ -45,8 +45,10 @@ class CheckInputs:
         """Check what a run is given and what it needs.
 
         Raises:
-            InputError: A parameter that nothing reads, or a dataset that another pipeline has yet to make.
+            InputError: A parameter that nothing reads, a dataset that another pipeline has yet to make, or a runner
+                that does not work.
         """
+        _prepare_for_runner(str(run_params.get("runner")))
         from chest_xray.pipeline_registry import register_pipelines
 
         pipelines = register_pipelines()
@@ -233,6 +235,17 @@ class RecordRun:
             self.catalog.save(
                 dataset_name, describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
             )
+
+
+def _prepare_for_runner(runner: str) -> None:
+    if "ParallelRunner" in runner:
+        raise InputError(
+            "received --runner=ParallelRunner; expected SequentialRunner (the default) or ThreadRunner: TensorFlow "
+            "hangs in the processes that ParallelRunner forks."
+        )
+    if "ThreadRunner" in runner:
+        with suppress(ImportError):
+            import IPython  # noqa: F401  # One thread imports it, and Matplotlib in another stumbles over what is there.
 
 
 def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> list[str]:
