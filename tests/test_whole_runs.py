@@ -25,13 +25,12 @@ RUNS = ("baseline", "augmented", "ensemble")
 MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, beside `augmented`
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
-    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets", "{run}.decisions"),
+    *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"),
     *(
         "undecodable_rows",
         "{run}.occluded_examples",
         "evidence",
-        "{run}.evidence",
-        "described_model",
+        "{run}.described_model",
     ),
 }
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
@@ -68,7 +67,7 @@ def declared_by_a_study(runs: tuple[str, ...]) -> set[str]:
         "06_models/{run}/trained_model.keras",
         *("06_models/{run}/history.csv", "07_model_output/{run}/corrupted_predictions.parquet"),
         *("07_model_output/{run}/test_predictions.parquet", "08_reporting/{run}/learning_curves.png"),
-        "08_reporting/{run}/corruption_metrics.json",
+        *("07_model_output/{run}/decisions.parquet", "08_reporting/{run}/corruption_metrics.json"),
     }
     assert {f"data/test/{each}" for each in of_runs} <= made
     named = {f"data/test/{each}".replace("{run}", run) for each in of_runs for run in runs}
@@ -95,9 +94,10 @@ def declared_of_members() -> set[str]:
 def made_in(project: Path) -> set[str]:
     """Every file below the data folder, but for the raw images; what is stored as a folder counts as one."""
     in_folders = ("FigureFolderDataset", "ShardedTableDataset")
-    arrays = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
+    folders = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
     files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
-    names = {next((each for each in arrays if name.startswith(f"{each}/")), name) for name in files}
+    patterns = [re.compile(re.escape(each).replace(r"\{run\}", "[^/]+") + "(?=/)") for each in folders]
+    names = {next((found[0] for each in patterns if (found := each.match(name))), name) for name in files}
     locks = (".run.lock", ".run.lock.json", ".prediction.lock", ".prediction.lock.json")
     own = {f"data/test/{name}" for name in (*locks, "lineage.json")}  # of the runs themselves
     return {name for name in names if not name.startswith("data/test/01_raw/")} - own

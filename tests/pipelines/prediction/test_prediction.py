@@ -116,15 +116,15 @@ def test_an_engine_that_is_none_stops_the_run(engine: str) -> None:
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from chest_xray.models import scoring
+from chest_xray.models import inference
 from tests.pipelines.prediction.test_prediction import predict
-score = scoring.score_shard
+score = inference.score_shard
 def slowly(files, packaged, max_megabytes):
     table = score(files, packaged, max_megabytes)
     print(len(files), flush=True)
     time.sleep(1)
     return table
-scoring.score_shard = slowly
+inference.score_shard = slowly
 predict(*map(Path, sys.argv[1:]))
 """
 
