@@ -61,11 +61,11 @@ def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
             ["data_processing", "modeling"],
         ),
         (
-            *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.decisions does"),
+            *("augmentation", MADE_BY_DATA_PROCESSING + MADE_BY_MODELING, "baseline.evidence does"),
             ["evaluation"],
         ),
         (
-            *("augmentation", (), "baseline.decisions, .* do"),
+            *("augmentation", (), "baseline.evidence, .* do"),
             ["data_processing", "modeling", "evaluation"],
         ),
         (

@@ -59,7 +59,7 @@ def test_the_report_takes_any_runs() -> None:
     pipeline = report.create_pipeline(["augmented", "third"])
     assert {"augmented.evidence", "third.evidence"} <= pipeline.inputs()
     assert "baseline.evidence" not in pipeline.inputs()
-    (card,) = (node for node in pipeline.nodes if node.name == "report.write_model_card")
+    (card,) = (node for node in pipeline.nodes if node.name == "reporting.write_model_card")
     assert "third.evidence" in card.inputs  # the model card is of the last run
     assert {"report", "model_card"} <= pipeline.outputs()
 

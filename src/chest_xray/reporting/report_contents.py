@@ -3,6 +3,7 @@
 Their words are in `chest_xray.reporting.i18n`: `sections`, `figures`, `tables`, and `columns` and `cells` for contents.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +19,8 @@ from chest_xray.models.training import Run, Training
 
 SHOWN = ["metric", "point", "threshold"]
 # What the rules and the model card read, beside what is shown.
-READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity")
+READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions")
+KEPT_OF_A_RUN = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
 # Folders of figures, and the figures in them; all other figures are datasets of their own.
 FOLDERS_OF_A_RUN = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
@@ -187,13 +189,13 @@ def name_limits(report: Report) -> str:
 
 
 def list_run_datasets(*, is_trained: bool = True) -> list[str]:
-    """Name every dataset of a run that the report reads, and the pages that stand for themselves.
+    """Name every dataset of a run that belongs to its evidence.
 
     Args:
         is_trained: Whether the run is one training, which has learning curves.
     """
     shown = (each.name for part in OF_A_RUN.values() for each in part)
-    names = [*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN), "conclusions", "robustness_conclusions"]
+    names = [*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN), *KEPT_OF_A_RUN]
     return [name for name in dict.fromkeys(names) if is_trained or name != "learning_curves"]
 
 
@@ -218,12 +220,14 @@ def gather(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the figures of folders under their own names, and options as plain values.
 
     Args:
-        found: Tables, figures (PNG), folders of figures, options and plain values by name.
+        found: Tables, figures (PNG, or Plotly), folders of figures, options and plain values by name.
     """
     gathered: dict[str, Any] = {}
     for name, each in found.items():
         if name in FOLDERS or name in FOLDERS_OF_A_RUN:
             gathered |= each
+        elif name == "threshold_explorer":
+            gathered[name] = json.loads(each.to_json())
         else:
             gathered[name] = each.model_dump(mode="json") if isinstance(each, Options) else each
     return gathered

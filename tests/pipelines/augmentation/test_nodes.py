@@ -41,7 +41,8 @@ def pair_predictions(
     """Decide at the threshold of each run, as their evaluations do, and pair; 30 and 20 steps, 20 of each kept."""
     histories = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
     return pair_decisions(
-        decide_images(first, first_point, histories[0]), decide_images(second, second_point, histories[1])
+        {"decisions": decide_images(first, first_point, histories[0])},
+        {"decisions": decide_images(second, second_point, histories[1])},
     )
 
 

@@ -16,12 +16,12 @@ from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
 
 
-def pair_decisions(baseline_decisions: DataFrame, augmented_decisions: DataFrame) -> DataFrame:
+def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[str, Any]) -> DataFrame:
     """Join the decisions of both runs, one row a test image.
 
     Args:
-        baseline_decisions: Of the run without augmentation, from `decide_images`.
-        augmented_decisions: Of the run with it.
+        baseline_evidence: Of the run without augmentation; its `decisions` are from `decide_images`.
+        augmented_evidence: Of the run with it.
 
     Returns:
         `path`, `group`, `aetiology`, `label`; and of each run `probability_{run}`, `decision_{run}` (True: PNEUMONIA),
@@ -30,13 +30,14 @@ def pair_decisions(baseline_decisions: DataFrame, augmented_decisions: DataFrame
     Raises:
         InputError: The two runs were tested on different images.
     """
-    if baseline_decisions["path"].tolist() != augmented_decisions["path"].tolist():
+    first, second = baseline_evidence["decisions"], augmented_evidence["decisions"]
+    if first["path"].tolist() != second["path"].tolist():
         raise InputError(
-            f"the runs were tested on different images ({len(baseline_decisions)} and {len(augmented_decisions)}); "
+            f"the runs were tested on different images ({len(first)} and {len(second)}); "
             "expected the same in the same order. Run `kedro run` again, so that both stand on the data as it is now."
         )
-    pairs = baseline_decisions[["path", "group", "aetiology", "label"]].copy()
-    for run, table in zip(RUNS, (baseline_decisions, augmented_decisions), strict=True):
+    pairs = first[["path", "group", "aetiology", "label"]].copy()
+    for run, table in zip(RUNS, (first, second), strict=True):
         for name in ("probability", "decision", "steps", "kept_steps"):
             pairs[f"{name}_{run}"] = table[name].to_numpy()
     return pairs

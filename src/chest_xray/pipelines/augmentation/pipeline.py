@@ -24,7 +24,7 @@ def _create_comparison() -> Pipeline:
     images = ["prepared_images", "image_split", "params:preparation", "params:augmented", "params:data_source"]
     parts = [
         named(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
-        named(nodes.pair_decisions, [f"{run}.decisions" for run in RUNS], "paired_predictions"),
+        named(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
         named(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
         named(nodes.tabulate_comparison, "comparison", "comparison_table"),
         named(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
@@ -35,4 +35,4 @@ def _create_comparison() -> Pipeline:
             nodes.gather_evidence, {name: name for name in contents.list_comparison_datasets()}, "comparison_evidence"
         ),
     ]
-    return Pipeline(parts, namespace="comparison", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.
+    return Pipeline(parts, namespace="reporting", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.

@@ -20,7 +20,7 @@ def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
     with warnings.catch_warnings():
         # Kedro warns of the dots in names; to read what namespaces made takes them.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        return Pipeline(_list_nodes(runs), namespace="report", prefix_datasets_with_namespace=False)
+        return Pipeline(_list_nodes(runs), namespace="reporting", prefix_datasets_with_namespace=False)
 
 
 def _list_nodes(runs: Sequence[str]) -> list[Node]:
