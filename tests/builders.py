@@ -15,8 +15,10 @@ from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
+from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.augmentation import Augmentation
+from chest_xray.models.contract import Contract, FittedInputChecks, Limits
 from chest_xray.models.network import Network, build_network
 from chest_xray.models.training import Run, Training
 from chest_xray.pipelines.export.nodes import fit_input_checks, write_contract
@@ -69,14 +71,18 @@ def make_predictions(
     return table if groups is None else table.assign(group=list(groups))
 
 
-def make_point(threshold: float, other: float = 0.25, rule: str = "balanced_accuracy") -> dict[str, Any]:
-    """An operating point that decides at `threshold`, by `rule`, and whose calibration leaves probabilities alone."""
+def make_point(
+    threshold: float, other: float = 0.25, rule: str = "balanced_accuracy", **calibration: float
+) -> OperatingPoint:
+    """An operating point that decides at `threshold`, by `rule`; calibration changes nothing but for what is given."""
     rules = {"balanced_accuracy": threshold, "sensitivity": other}
     if rule == "sensitivity":
         rules = {"balanced_accuracy": other, "sensitivity": threshold}
     points = {name: {"threshold": each, "sensitivity": 0.9, "specificity": 0.8} for name, each in rules.items()}
     unchanged = {"temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
-    return {"run": TITLE, "rule": rule, "threshold": threshold, "points": points, "calibration": unchanged}
+    return OperatingPoint.model_validate(
+        {"run": TITLE, "rule": rule, "threshold": threshold, "points": points, "calibration": unchanged | calibration}
+    )
 
 
 def make_run(seed: int = 7, **augmentation: Any) -> Run:
@@ -275,10 +281,13 @@ def make_packaged(
     keras.utils.set_random_seed(5)
     pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
     input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance())
-    input_checks["limits"]["max_distance"] = max_distance
-    point = make_point(threshold)
-    point["calibration"]["bias"] = calibration_bias
-    contract = write_contract(split, Preparation(width=width, height=height), point, input_checks)
+    limits = input_checks.limits.model_copy(update={"max_distance": max_distance})
+    contract = write_contract(
+        split,
+        Preparation(width=width, height=height),
+        make_point(threshold, bias=calibration_bias),
+        input_checks.model_copy(update={"limits": limits}),
+    )
     model = build_network((height, width), TINY_NETWORK)
     PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, ood_detector))
     return path
@@ -291,6 +300,16 @@ def make_acceptance(**changes: Any) -> InputChecks:
         **{"side": 32, "components": 16, "refused_share": 0.01},
     }
     return InputChecks.model_validate({**plain, **changes})
+
+
+def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
+    """The contract of a network that was trained on three images."""
+    found = FittedInputChecks(
+        limits=Limits(**make_acceptance(**limits).model_dump(), max_distance=5.5),
+        refused={"train": 0.01, "validation": 0.01},
+    )
+    split = make_split([0, 1, 1], "train")
+    return write_contract(split, Preparation(width=width, height=height), point or make_point(0.5), found)
 
 
 def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:

@@ -1,6 +1,5 @@
 """A network that is handed on answers as the one that was trained, in every format, with its contract inside."""
 
-import json
 import sys
 import zipfile
 from pathlib import Path
@@ -13,10 +12,11 @@ from kedro.io import DatasetError
 from chest_xray.core.types import Array
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
+from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network, join_networks, without_sigmoid
-from tests.builders import TINY_NETWORK, make_pixels
+from tests.builders import TINY_NETWORK, make_contract, make_pixels
 
-CONTRACT = {"labels": ["NORMAL", "PNEUMONIA"], "operating_point": {"threshold": 0.25}}
+CONTRACT = make_contract()
 IMAGES = make_pixels(100)[..., None].astype(np.float32) / 255
 
 
@@ -54,7 +54,7 @@ def test_plain_keras_loads_the_file_in_safe_mode_and_the_contract_is_inside(mode
     np.testing.assert_allclose(answers(again), answers(model), atol=1e-6)
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        assert json.loads(archive.read("contract.json")) == CONTRACT
+        assert read_contract(archive.read("contract.json"), "packaged.keras") == CONTRACT
         with archive.open("ood_detector.npz") as file, np.load(file, allow_pickle=False) as arrays:
             assert arrays["mean"].tolist() == [0, 1, 2]
 
@@ -67,7 +67,7 @@ def test_onnx_answers_as_keras_does_and_carries_the_contract(model: keras.Model,
     assert given.shape[1:] == [16, 16, 1]
     (found,) = session.run(None, {given.name: IMAGES})
     np.testing.assert_allclose(found, answers(model), atol=1e-4)
-    assert json.loads(session.get_modelmeta().custom_metadata_map["contract"]) == CONTRACT
+    assert read_contract(session.get_modelmeta().custom_metadata_map["contract"], "a") == CONTRACT
 
 
 def test_litert_answers_as_keras_does(model: keras.Model, tmp_path: Path) -> None:

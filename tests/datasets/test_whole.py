@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, TextDataset
+from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
 from chest_xray.datasets.whole_plotly import PlotlyDataset
+from tests.builders import make_point
 
+POINT_TYPE = "chest_xray.metrics.operating_point.OperatingPoint"
 TABLE = pd.DataFrame({"a": range(3), "b": ["x", "y", "z"]})
 
 
@@ -79,3 +81,18 @@ def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
     assert "table.csv: File too large. What was there before is untouched." in run.stdout
     assert (tmp_path / "table.csv").read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_typed_result_is_read_back_as_it_was(tmp_path: Path) -> None:
+    dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
+    dataset.save(make_point(0.3))
+    assert dataset.load() == make_point(0.3)
+
+
+def test_a_file_of_another_kind_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "point.json").write_text('{"threshold": 0.3}')
+    dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
+    with pytest.raises(
+        DatasetError, match=r"point.json is not a OperatingPoint \(run: Field required.*writes it again"
+    ):
+        dataset.load()

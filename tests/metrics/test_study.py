@@ -8,7 +8,7 @@ from chest_xray.core.options import InputError
 from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.pipelines.study.nodes import compare_arms, join_runs
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
-from tests.builders import make_evaluation, make_history, make_predictions
+from tests.builders import make_evaluation, make_history, make_point, make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 SEED = make_evaluation(seed=1)
@@ -20,7 +20,7 @@ GOOD = [0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.8, 0.9]  # 4, 3, 16
 
 def decide(probabilities: list[float], steps: int = 10) -> pd.DataFrame:
     history = make_history([0.5, 0.4], kept=1, steps=steps)
-    return decide_images(make_predictions(LABELS, probabilities), {"threshold": 0.5}, history)
+    return decide_images(make_predictions(LABELS, probabilities), make_point(0.5), history)
 
 
 def make_runs(**probabilities: list[float]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ HELPS = make_runs(none_1=POOR, none_2=FAIR, flip_1=GOOD, flip_2=GOOD)
 
 
 def test_an_image_is_called_diseased_at_the_runs_own_threshold() -> None:
-    found = decide_images(make_predictions([0, 1], [0.3, 0.7]), {"threshold": 0.7}, make_history([0.5], kept=1))
+    found = decide_images(make_predictions([0, 1], [0.3, 0.7]), make_point(0.7), make_history([0.5], kept=1))
     assert found.columns.tolist() == [
         *("path", "group", "aetiology", "label", "probability", "decision", "steps", "kept_steps")
     ]

@@ -10,6 +10,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import measure, require_both_classes, summarise
 from tests.builders import make_point, make_predictions
@@ -29,10 +30,10 @@ def make_table() -> pd.DataFrame:
     return table
 
 
-def describe(table: pd.DataFrame, point: dict[str, Any]) -> dict[str, Any]:
+def describe(table: pd.DataFrame, point: OperatingPoint) -> dict[str, Any]:
     """The summary of one subset, as `compute_metrics` puts it together."""
     measured = measure(table, point, 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
-    called = (table["probability"] >= point["threshold"]).to_numpy()
+    called = (table["probability"] >= point.threshold).to_numpy()
     return summarise(table, point, measured, stratify(table, called, {"aspect": [1.2]}, 1))
 
 
@@ -104,8 +105,7 @@ def test_what_cannot_be_computed_is_none() -> None:
 
 
 def test_calibration_is_held_against_the_prevalence_that_it_was_made_for() -> None:
-    point = make_point(0.75)
-    point["calibration"]["expected_prevalence"] = 0.2
+    point = make_point(0.75, expected_prevalence=0.2)
     # 0.6 of the images are diseased: odds of 1.5 where 0.25 are expected.
     assert describe(make_table(), point)["calibration"]["shift_of_prevalence"] == pytest.approx(math.log(6))
 

@@ -85,7 +85,10 @@ UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
     ),
     "input.preparation.width: received 0": lambda it: it["input"]["preparation"].update(width=0),
     "labels": lambda it: it.pop("labels"),
-    "decides at the point 'luck'": lambda it: it["operating_point"].update(rule="luck"),
+    "operating_point.rule: received 'luck'": lambda it: it["operating_point"].update(rule="luck"),
+    "decides by 'balanced_accuracy' at the threshold 0.25, but": (
+        lambda it: it["operating_point"].update(threshold=0.25)
+    ),
 }
 
 

@@ -168,7 +168,11 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     return {
         **shown,
         "metadata_metrics": make_metadata_metrics(),
-        **{"metrics": metrics, "history": make_history([0.6, 0.5], kept=2), "operating_point": make_point(0.4)},
+        **{
+            "metrics": metrics,
+            "history": make_history([0.6, 0.5], kept=2),
+            "operating_point": make_point(0.4).model_dump(),
+        },
         "params_run": read_parameters()[run],
         **changes,
     }

@@ -32,7 +32,8 @@ def model() -> Model:
 
 def write(model: Model, language: str = "en", geometry: str = "stretch", **metrics: Any) -> str:
     run = make_run_evidence(
-        metrics=make_run_metrics(**metrics) | {"run": "with augmentation"}, operating_point=make_point(0.437281)
+        metrics=make_run_metrics(**metrics) | {"run": "with augmentation"},
+        operating_point=make_point(0.437281).model_dump(),
     )
     evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry})
     described = {**run, "described_model": describe_model(model)}
@@ -58,9 +59,9 @@ def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
     assert contract["labels"] == str(list(CLASSES))
     assert contract["value range (0 is black)"] == "[0, 1]"
     point = make_point(0.437281)
-    assert float(contract["threshold"]) == point["threshold"]
-    assert float(contract["other threshold (`sensitivity`)"]) == point["points"]["sensitivity"]["threshold"]
-    assert float(contract["temperature"]) == point["calibration"]["temperature"]
+    assert float(contract["threshold"]) == point.threshold
+    assert float(contract["other threshold (`sensitivity`)"]) == point.points["sensitivity"].threshold
+    assert float(contract["temperature"]) == point.calibration.temperature
 
 
 def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model) -> None:

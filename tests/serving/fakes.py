@@ -14,21 +14,9 @@ from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.serving.options import Serving
 from chest_xray.serving.starting import configure
-from tests.builders import make_point
+from tests.builders import make_contract
 
-CONTRACT = {
-    "input": {"preparation": {"width": 16, "height": 16, "geometry": "stretch"}, "value_range": [0, 1]},
-    "output": {"meaning": "probability of pneumonia"},
-    "intended_use": "tests",
-    "training_data": {"num_images": 3, "sha256_of_names_and_sizes": "0" * 64},
-    "packages": {"keras": "3"},
-    "input_checks": {
-        "limits": {"max_megapixels": 200, "min_side": 1, "max_aspect": 4, "max_chroma": 10, "min_contrast": 0}
-        | {"max_distance": 5.5}
-    },
-    "labels": ["NORMAL", "PNEUMONIA"],
-    "operating_point": make_point(0.5),
-}
+CONTRACT = make_contract(min_side=1, min_contrast=0)
 
 
 class Fake(Predictor):

@@ -152,7 +152,10 @@ def test_a_mistaken_request_gets_a_reason_and_a_sentence(
 
 def test_health_and_model_say_which_network_answers(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "ready"}
-    assert client.get("/model").json() == {"fingerprint": "0123456789abcdef", "contract": CONTRACT}
+    assert client.get("/model").json() == {
+        "fingerprint": "0123456789abcdef",
+        "contract": CONTRACT.model_dump(mode="json"),
+    }
 
 
 def test_a_browser_is_told_to_ask_no_other_host_and_another_name_is_refused(client: TestClient) -> None:

@@ -10,7 +10,7 @@ from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.speech import Speech, read_words
-from tests.builders import encode, make_point
+from tests.builders import encode, make_contract, make_point
 from tests.serving.fakes import CONTRACT
 
 NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0}
@@ -47,8 +47,7 @@ def test_what_a_file_says_of_itself_is_text_and_not_markup() -> None:
 
 def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> None:
     # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
-    calibration = {"temperature": 2.0, "bias": 1.0, "expected_prevalence": 0.5}
-    contract = {**CONTRACT, "operating_point": {**make_point(0.5), "calibration": calibration}}
+    contract = make_contract(make_point(0.5, temperature=2.0, bias=1.0))
     page = Speech("ru", "").show_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
     assert "порог 73,1%" in page
     assert "&gt; 99,9%" in page

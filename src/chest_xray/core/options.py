@@ -1,4 +1,4 @@
-"""What every group of parameters has in common: checked before the first node runs, and never changed after."""
+"""Parameters and results as types: checked when they are built, and never changed after."""
 
 from typing import Annotated, Any, Self
 
@@ -10,6 +10,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 class InputError(ValueError):
     """A mistake in data, parameters or order of commands that the user can mend; shown without a traceback."""
+
+
+class Result(BaseModel):
+    """What a node found, with checked fields; `ResultDataset` writes it to JSON and reads it back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Options(BaseModel):

@@ -13,7 +13,7 @@ from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview
 
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Figure, Model
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
 from chest_xray.models.training import Checkpoint
 
 
@@ -212,7 +212,7 @@ class PackagedModel(NamedTuple):
     """A network and all that one must know to use it, as plain data; the OOD detector needs the arrays."""
 
     model: Model
-    contract: dict[str, Any]
+    contract: Contract
     ood_detector: dict[str, Array]
 
 
@@ -259,7 +259,7 @@ def _write_keras(data: PackagedModel, path: str) -> None:
     arrays = io.BytesIO()
     np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(CONTRACT, json.dumps(data.contract, indent=2))
+        archive.writestr(CONTRACT, data.contract.model_dump_json(indent=2))
         archive.writestr(OOD_DETECTOR, arrays.getvalue())
 
 
@@ -268,7 +268,7 @@ def _write_onnx(data: PackagedModel, path: str) -> None:
 
     data.model.export(path, format="onnx", verbose=False)
     converted = onnx.load(path)
-    onnx.helper.set_model_props(converted, {"contract": json.dumps(data.contract, indent=2)})
+    onnx.helper.set_model_props(converted, {"contract": data.contract.model_dump_json(indent=2)})
     onnx.save(converted, path)
 
 

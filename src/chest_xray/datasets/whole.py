@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets import json, pandas, text
+from pydantic import ValidationError
 
 from chest_xray.core.files import atomic_path
 
@@ -53,6 +54,41 @@ class JSONDataset(WholeFile, json.JSONDataset):
     """Plain values in a JSON file."""
 
     plain = json.JSONDataset
+
+
+class ResultDataset(JSONDataset):
+    """A typed result in a JSON file, checked when it is read.
+
+    Args:
+        filepath: A local path or fsspec address.
+        result: The type, a `chest_xray.core.options.Result`, by its dotted name.
+        arguments: Of the plain dataset.
+    """
+
+    def __init__(self, *, filepath: str, result: str, **arguments: Any):
+        super().__init__(filepath=filepath, **arguments)
+        self._result = result
+
+    def load(self) -> Any:
+        """Return the result.
+
+        Raises:
+            DatasetError: The file holds something else, such as what an older version wrote.
+        """
+        from kedro.utils import load_obj
+
+        try:
+            return load_obj(self._result).model_validate(json.JSONDataset.load(self))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise DatasetError(
+                f"{self._address} is not a {self._result.rpartition('.')[2]} "
+                f"({'.'.join(map(str, first['loc']))}: {first['msg']}). Run the pipeline that writes it again."
+            ) from error
+
+    def save(self, data: Any) -> None:
+        """Write the result whole or not at all."""
+        super().save(data.model_dump(mode="json"))
 
 
 class TextDataset(WholeFile, text.TextDataset):

@@ -13,6 +13,7 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
+from chest_xray.metrics.operating_point import Calibration, OperatingPoint
 
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
@@ -29,19 +30,15 @@ class Evaluation(Options):
     size_quantiles: tuple[UnitInterval, ...]
 
 
-def thresholds_of(operating_point: dict[str, Any]) -> dict[str, float]:
+def thresholds_of(operating_point: OperatingPoint) -> dict[str, float]:
     """Return the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
-    other = _other_rule(operating_point)
-    thresholds = (PLAIN_THRESHOLD, operating_point["threshold"], operating_point["points"][other]["threshold"])
+    other = operating_point.points[operating_point.other_rule]
+    thresholds = (PLAIN_THRESHOLD, operating_point.threshold, other.threshold)
     return dict(zip(POINTS, thresholds, strict=True))
 
 
-def _other_rule(operating_point: dict[str, Any]) -> str:
-    return next(str(rule) for rule in operating_point["points"] if rule != operating_point["rule"])
-
-
 def measure(
-    predictions: DataFrame, operating_point: dict[str, Any], prevalence: float, weights: Array
+    predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, weights: Array
 ) -> dict[str, Array]:
     """Compute every figure that is no plain share, in every resample.
 
@@ -74,7 +71,7 @@ def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Arr
 
 
 def summarise(
-    predictions: DataFrame, operating_point: dict[str, Any], measured: dict[str, Array], strata: list[dict[str, Any]]
+    predictions: DataFrame, operating_point: OperatingPoint, measured: dict[str, Array], strata: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return all metrics of one subset.
 
@@ -105,10 +102,10 @@ def summarise(
         "calibration": {
             **calibration,
             "ece_by_chance": error_by_chance(predictions["calibrated"].to_numpy()),
-            "shift_of_prevalence": _shift_of_prevalence(label.mean(), operating_point["calibration"]),
+            "shift_of_prevalence": _shift_of_prevalence(label.mean(), operating_point.calibration),
         },
         **points,
-        "at_other": {"rule": _other_rule(operating_point), **points["at_other"]},
+        "at_other": {"rule": operating_point.other_rule, **points["at_other"]},
         "sensitivity_by_aetiology": {each["name"]: each["sensitivity"] for each in strata if each["by"] == "aetiology"},
         "strata": strata,
     }
@@ -174,11 +171,11 @@ def _below(measured: dict[str, Array], where: str) -> dict[str, Array]:
     return {name.removeprefix(f"{where}."): each for name, each in measured.items() if name.startswith(f"{where}.")}
 
 
-def _shift_of_prevalence(prevalence: float, calibration: dict[str, float]) -> float:
+def _shift_of_prevalence(prevalence: float, calibration: Calibration) -> float:
     """Log odds by which an intercept is moved where diseased are commoner than the calibration expects."""
     from scipy.special import logit
 
-    return float(logit(prevalence) - logit(calibration["expected_prevalence"]))
+    return float(logit(prevalence) - logit(calibration.expected_prevalence))
 
 
 def require_both_classes(predictions: DataFrame, subset: str) -> None:
@@ -216,7 +213,7 @@ def log_metrics(test: dict[str, Any]) -> None:
     )
 
 
-def measure_condition(predictions: DataFrame, operating_point: dict[str, Any], weights: Array) -> dict[str, Any]:
+def measure_condition(predictions: DataFrame, operating_point: OperatingPoint, weights: Array) -> dict[str, Any]:
     """Compute what is reported of the same images in one condition.
 
     Args:
@@ -231,7 +228,7 @@ def measure_condition(predictions: DataFrame, operating_point: dict[str, Any], w
 
     label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
     whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
-    found = metrics_at(predictions, operating_point["threshold"])
+    found = metrics_at(predictions, operating_point.threshold)
     figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
     figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
     names = {"value": "", "low": "_low", "high": "_high"}

@@ -1,78 +1,75 @@
-"""What a packaged network takes and how its output is to be read, checked before anything is decided by it."""
+"""The contract of a packaged network: what it takes and how its output is to be read."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from chest_xray.core.options import InputError, UnitInterval
+from chest_xray.core.options import InputError, Result
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.images.validation import InputChecks
+from chest_xray.metrics.operating_point import OperatingPoint
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 # Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
 CONTRACT = "contract.json"
 OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle
 
 
-class _Part(BaseModel):
-    """Numbers that are finite; keys that only describe are left alone."""
+class ModelInput(Result):
+    """What the network takes; None in the shape stands for any number of images."""
 
-    model_config = ConfigDict(allow_inf_nan=False, strict=True, extra="allow")
-
-
-class _Preparation(_Part):
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
-    geometry: Literal["stretch", "crop", "pad"]
+    shape: list[int | None]
+    dtype: str
+    value_range: tuple[float, float]
+    channel: str
+    preparation: Preparation
 
 
-class _Input(_Part):
-    preparation: _Preparation
+class ModelOutput(Result):
+    """What the network gives."""
+
+    shape: list[int | None]
+    dtype: str
+    meaning: str
 
 
-class _Calibration(_Part):
-    temperature: Positive
-    bias: float
-    expected_prevalence: UnitInterval
+class Limits(InputChecks):
+    """The limits an image must keep to get an answer; `max_distance` is of the OOD score."""
+
+    max_distance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Point(_Part):
-    threshold: Share
-    sensitivity: Share
-    specificity: Share
+class FittedInputChecks(Result):
+    """The limits, and the share of train and of validation that `max_distance` refuses."""
+
+    limits: Limits
+    refused: dict[str, float]
 
 
-class _OperatingPoint(_Part):
-    rule: str
-    threshold: Share
-    points: dict[str, _Point]
-    calibration: _Calibration
+class TrainingData(Result):
+    """What the network was trained on."""
+
+    num_images: int
+    sha256_of_names_and_sizes: str
 
 
-class _Limits(_Part):
-    max_megapixels: Positive
-    min_side: Positive
-    max_aspect: Positive
-    max_chroma: Annotated[float, Field(ge=0)]
-    min_contrast: Annotated[float, Field(ge=0)]
-    max_distance: Positive
+class Contract(Result):
+    """All that one must know to use a packaged network; `packages` gives the versions it was made with."""
 
-
-class _InputChecks(_Part):
-    limits: _Limits
-
-
-class _Contract(_Part):
-    input: _Input
+    input: ModelInput
+    output: ModelOutput
     labels: Annotated[list[str], Field(min_length=2, max_length=2)]
-    operating_point: _OperatingPoint
-    input_checks: _InputChecks
+    operating_point: OperatingPoint
+    input_checks: FittedInputChecks
+    training_data: TrainingData
+    packages: dict[str, str]
+    intended_use: str
 
 
-def require_sound_contract(contract: Any, name: str) -> None:
-    """Refuse a contract by which a wrong answer could be given in silence.
+def read_contract(text: bytes | str, name: str) -> Contract:
+    """Read a contract, and refuse one by which a wrong answer could be given.
 
     Args:
-        contract: As `contract.json` of a packaged network has it.
+        text: What `contract.json` of a packaged network holds.
         name: Of the network's file, for the message.
 
     Raises:
@@ -80,7 +77,7 @@ def require_sound_contract(contract: Any, name: str) -> None:
             and what was expected.
     """
     try:
-        checked = _Contract.model_validate(contract)
+        contract = Contract.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'contract'}: received {each['input']!r}, but {each['msg']}"
@@ -90,8 +87,10 @@ def require_sound_contract(contract: Any, name: str) -> None:
             f"the contract inside {name} is not sound ({found}). Package the network again: "
             "`kedro run --pipelines=export`."
         ) from error
-    if checked.operating_point.rule not in checked.operating_point.points:
+    point = contract.operating_point
+    if point.rule not in point.points or point.threshold != point.points[point.rule].threshold:
         raise InputError(
-            f"the contract inside {name} decides at the point {checked.operating_point.rule!r}, but has only "
-            f"{', '.join(checked.operating_point.points)}. Package the network again: `kedro run --pipelines=export`."
+            f"the contract inside {name} decides by {point.rule!r} at the threshold {point.threshold}, but its points "
+            f"are {point.model_dump()['points']}. Package the network again: `kedro run --pipelines=export`."
         )
+    return contract

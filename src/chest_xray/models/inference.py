@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import tempfile
 import warnings
 import zipfile
@@ -19,8 +18,8 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import prepare_file
 from chest_xray.metrics.calibration_error import LEAST
-from chest_xray.models.calibration import calibrate
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, require_sound_contract
+from chest_xray.metrics.operating_point import calibrate
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
 from chest_xray.models.outliers import compute_ood_score
@@ -92,14 +91,15 @@ class Predictor:
 
     def __init__(
         self,
-        contract: dict[str, Any],
+        contract: Contract,
         ood_detector: dict[str, Array],
         fingerprint: str,
         logits: Callable[[Array], Array],
     ):
         self.contract, self.fingerprint = contract, fingerprint
         self._ood_detector, self._logits = ood_detector, logits
-        self.limits: dict[str, float] = contract["input_checks"]["limits"]
+        self.limits: dict[str, float] = contract.input_checks.limits.model_dump()
+        self.preparation: dict[str, Any] = contract.input.preparation.model_dump()
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
@@ -117,14 +117,14 @@ class Predictor:
         name = "what was given" if isinstance(source, bytes) else source
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                contract = json.loads(archive.read(CONTRACT))
+                text = archive.read(CONTRACT)
                 ood_detector = dict(np.load(io.BytesIO(archive.read(OOD_DETECTOR)), allow_pickle=False))
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise InputError(
                 f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {OOD_DETECTOR} "
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
-        require_sound_contract(contract, str(name))
+        contract = read_contract(text, str(name))
         if unsound := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
             raise InputError(
                 f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
@@ -164,7 +164,7 @@ class Predictor:
         Returns:
             uint8 of shape (height, width), or the refusal.
         """
-        found = prepare_file(source, self.contract["input"]["preparation"], self.limits)
+        found = prepare_file(source, self.preparation, self.limits)
         return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
     def score(self, pixels: Array) -> list[Prediction]:
@@ -182,9 +182,9 @@ class Predictor:
 
         batches = [self._logits(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
         logits = np.concatenate(batches).astype(float)
-        point = self.contract["operating_point"]
-        calibrated = calibrate(pd.Series(logits), point["calibration"])
-        diseased = expit(logits) >= point["threshold"]
+        point = self.contract.operating_point
+        calibrated = calibrate(pd.Series(logits), point.calibration)
+        diseased = expit(logits) >= point.threshold
         distances = compute_ood_score(pixels, self._ood_detector)
         return [self._say(*row) for row in zip(calibrated.tolist(), diseased.tolist(), distances.tolist(), strict=True)]
 
@@ -195,7 +195,7 @@ class Predictor:
                 f"expected at most {self.limits['max_distance']:.1f}"
             )
             return Prediction.refuse("unlike_training", detail, distance)
-        return Prediction(probability, self.contract["labels"][diseased], None, "", distance)
+        return Prediction(probability, self.contract.labels[diseased], None, "", distance)
 
 
 def fingerprint_model(packaged: bytes) -> str:

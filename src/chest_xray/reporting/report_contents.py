@@ -7,13 +7,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame, Series
 from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.index import Audit
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
-from chest_xray.models.calibration import OperatingPointRule
+from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
@@ -229,5 +231,5 @@ def gather(found: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "threshold_explorer":
             gathered[name] = json.loads(each.to_json())
         else:
-            gathered[name] = each.model_dump(mode="json") if isinstance(each, Options) else each
+            gathered[name] = each.model_dump(mode="json") if isinstance(each, BaseModel) else each
     return gathered

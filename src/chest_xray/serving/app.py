@@ -13,6 +13,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from chest_xray import __version__
+from chest_xray.models.contract import Contract
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.guard import Guard
 from chest_xray.serving.options import LOOPBACK, Serving
@@ -61,7 +62,7 @@ class ModelFacts(BaseModel):
     """Which network answers, and what it takes, gives and is meant for."""
 
     fingerprint: Annotated[str, Field(description="the first digits of the SHA-256 of its file")]
-    contract: dict[str, Any]
+    contract: Contract
 
 
 def get_service(request: Request) -> Service:

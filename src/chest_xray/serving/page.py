@@ -101,7 +101,7 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
     """Return the picture for the eye; None where it cannot be shown, for which `_judge` has the reason."""
     predictor = await service.predictor()
     try:
-        preparation, limits = predictor.contract["input"]["preparation"], predictor.limits
+        preparation, limits = predictor.preparation, predictor.limits
         return await service.decode(show_picture, data, preparation, limits["max_megapixels"])
     except InputError:
         return None

@@ -108,7 +108,7 @@ class Service:
         """
         predictor = await self.predictor()
         try:
-            found = await self.decode(prepare_file, data, predictor.contract["input"]["preparation"], predictor.limits)
+            found = await self.decode(prepare_file, data, predictor.preparation, predictor.limits)
         except TooSlowError as error:
             return Prediction.refuse("too_slow", str(error))
         except DecoderDiedError as error:

@@ -6,6 +6,8 @@ from typing import Any
 
 import jinja2
 
+from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.models.contract import Contract
 from chest_xray.models.inference import Prediction
 
 PACKAGE = "chest_xray.serving"
@@ -41,7 +43,7 @@ class Speech:
         page = self._templates.get_template("page.html")
         return page.render(say=self.say, language=self.language, others=others, data_source=self.data_source)
 
-    def show_result(self, prediction: Prediction, contract: dict[str, Any], pictures: dict[str, Any]) -> str:
+    def show_result(self, prediction: Prediction, contract: Contract, pictures: dict[str, Any]) -> str:
         """Format the answer for one picture, or why there is none.
 
         Args:
@@ -54,21 +56,21 @@ class Speech:
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
-            cut = _calibrate_threshold(contract["operating_point"])
+            cut = _calibrate_threshold(contract.operating_point)
             values |= {
                 "cut": cut,
                 "threshold": self.percent(cut),
                 "probability": self.percent(prediction.probability or 0.0),
-                "most": self.number(contract["input_checks"]["limits"]["max_distance"], ".2f"),
+                "most": self.number(contract.input_checks.limits.max_distance, ".2f"),
             }
         else:
             key = f"reason_{prediction.reason}"
             values |= {"reason": self.words.get(key, self.words["reason_other"])}
         return self._templates.get_template("result.html").render(say=self.say, number=self.number, **values)
 
-    def show_about(self, contract: dict[str, Any], fingerprint: str) -> str:
+    def show_about(self, contract: Contract, fingerprint: str) -> str:
         """Return the contract of the network in a few lines of HTML."""
-        values = {"contract": contract, "fingerprint": fingerprint, "preparation": contract["input"]["preparation"]}
+        values = {"contract": contract, "fingerprint": fingerprint, "preparation": contract.input.preparation}
         page = self._templates.get_template("about.html")
         return page.render(say=self.say, number=self.number, **values, **self._describe_point(contract))
 
@@ -93,20 +95,19 @@ class Speech:
             return f"> {self.number(0.999, '.1%')}"
         return self.number(probability, ".1%")
 
-    def _describe_point(self, contract: dict[str, Any]) -> dict[str, Any]:
-        point = contract["operating_point"]
-        rule = point["rule"]
-        return {"point": point, "chosen": point["points"][rule], "rule": self.words[f"rule_{rule}"]}
+    def _describe_point(self, contract: Contract) -> dict[str, Any]:
+        point = contract.operating_point
+        return {"point": point, "chosen": point.points[point.rule], "rule": self.words[f"rule_{point.rule}"]}
 
 
-def _calibrate_threshold(point: dict[str, Any]) -> float:
+def _calibrate_threshold(point: OperatingPoint) -> float:
     """Convert the threshold on the network's score to the scale of the probabilities."""
     import pandas as pd
     from scipy.special import logit
 
-    from chest_xray.models.calibration import calibrate
+    from chest_xray.metrics.operating_point import calibrate
 
-    return float(calibrate(pd.Series([logit(point["threshold"])]), point["calibration"])[0])
+    return float(calibrate(pd.Series([logit(point.threshold)]), point.calibration)[0])
 
 
 def read_style() -> str:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
     pair_decisions,
@@ -25,6 +26,7 @@ from tests.builders import (
     make_comparison,
     make_evaluation,
     make_history,
+    make_point,
     make_predictions,
 )
 
@@ -32,11 +34,11 @@ LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 # Cut at 0.5, the first run is right on 2 of 4 healthy and 3 of 4 diseased; the second on 4 and 2.
 FIRST = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]
 SECOND = [0.1, 0.2, 0.4, 0.3, 0.35, 0.45, 0.8, 0.9]
-HALF = {"threshold": 0.5}
+HALF = make_point(0.5)
 
 
 def pair_predictions(
-    first: pd.DataFrame, second: pd.DataFrame, first_point: dict[str, float], second_point: dict[str, float]
+    first: pd.DataFrame, second: pd.DataFrame, first_point: OperatingPoint, second_point: OperatingPoint
 ) -> pd.DataFrame:
     """Decide at the threshold of each run, as their evaluations do, and pair; 30 and 20 steps, 20 of each kept."""
     histories = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
@@ -52,7 +54,7 @@ def make_pairs() -> pd.DataFrame:
 
 def test_each_image_has_one_row_with_what_both_runs_say() -> None:
     first, second = make_predictions([0, 1], [0.3, 0.7]), make_predictions([0, 1], [0.4, 0.6])
-    pairs = pair_predictions(first, second, {"threshold": 0.3}, {"threshold": 0.65})
+    pairs = pair_predictions(first, second, make_point(0.3), make_point(0.65))
     assert pairs.columns.tolist() == [
         *("path", "group", "aetiology", "label"),
         *("probability_baseline", "decision_baseline", "steps_baseline", "kept_steps_baseline"),

@@ -66,8 +66,7 @@ def test_test_predictions_are_of_the_test_images_alone() -> None:
 
 
 def test_predictions_are_calibrated_as_the_operating_point_says() -> None:
-    point = make_point(0.5)
-    point["calibration"] = {"temperature": 2.0, "bias": np.log(3), "expected_prevalence": 0.5}
+    point = make_point(0.5, temperature=2.0, bias=np.log(3))
     for predict, subset in ((predict_validation, "validation"), (predict_test, "test")):
         table = predict(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT, point)
         assert set(table["subset"]) == {subset}

@@ -1,50 +1,49 @@
 """The contract says what the network takes and gives, and agrees with the network itself."""
 
-import json
-
 import numpy as np
 import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.images.preprocessing import Preparation
+from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network
 from chest_xray.models.outliers import compute_ood_score
 from chest_xray.pipelines.export.nodes import export_model, fit_input_checks, write_contract
-from tests.builders import TINY_NETWORK, make_acceptance, make_pixels, make_point, make_split
+from tests.builders import TINY_NETWORK, make_acceptance, make_contract, make_pixels, make_point, make_split
 
 SPLIT = make_split([0, 1, 0, 1], ["train", "train", "validation", "test"])
 PREPARATION = Preparation(width=24, height=16)
-ACCEPTANCE = {"limits": {"max_distance": 5.5}, "refused": {"train": 0.01, "validation": 0.01}}
+ACCEPTANCE = make_contract().input_checks
 
 
 def test_the_contract_agrees_with_the_network() -> None:
     model = build_network((16, 24), TINY_NETWORK)
     contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
-    assert tuple(contract["input"]["shape"]) == model.input_shape
-    assert tuple(contract["output"]["shape"]) == model.output_shape
-    assert contract["input"]["dtype"] == model.inputs[0].dtype
-    assert contract["output"]["dtype"] == model.outputs[0].dtype
-    assert contract["input"]["value_range"] == [0, 1]
-    assert contract["input"]["preparation"] == PREPARATION.model_dump()
-    assert contract["labels"] == ["NORMAL", "PNEUMONIA"]
-    assert contract["operating_point"] == make_point(0.25)
-    assert contract["input_checks"] == ACCEPTANCE
-    assert "Not a medical device" in contract["intended_use"]
-    assert set(contract["packages"]) == {"chest-xray", "keras", "numpy", "pillow"}
-    assert contract["packages"]["numpy"] == np.__version__
+    assert tuple(contract.input.shape) == model.input_shape
+    assert tuple(contract.output.shape) == model.output_shape
+    assert contract.input.dtype == model.inputs[0].dtype
+    assert contract.output.dtype == model.outputs[0].dtype
+    assert contract.input.value_range == (0, 1)
+    assert contract.input.preparation == PREPARATION
+    assert contract.labels == ["NORMAL", "PNEUMONIA"]
+    assert contract.operating_point == make_point(0.25)
+    assert contract.input_checks == ACCEPTANCE
+    assert "Not a medical device" in contract.intended_use
+    assert set(contract.packages) == {"chest-xray", "keras", "numpy", "pillow"}
+    assert contract.packages["numpy"] == np.__version__
 
 
-def test_the_contract_is_plain_data() -> None:
+def test_the_contract_is_read_back_from_json() -> None:
     contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
-    assert json.loads(json.dumps(contract)) == contract
+    assert read_contract(contract.model_dump_json(), "a.keras") == contract
 
 
 def fingerprint(path: str = "a/train/NORMAL/0.png", size: int = 1000, *, swapped: bool = False) -> str:
     split = SPLIT.assign(path=[path, "a/train/PNEUMONIA/1.png", "a/train/NORMAL/2.png", "a/test/PNEUMONIA/3.png"])
     split.loc[0, "bytes"] = size
     found = write_contract(split.iloc[::-1] if swapped else split, PREPARATION, make_point(0.25), ACCEPTANCE)
-    assert found["training_data"]["num_images"] == 2
-    return str(found["training_data"]["sha256_of_names_and_sizes"])
+    assert found.training_data.num_images == 2
+    return found.training_data.sha256_of_names_and_sizes
 
 
 @pytest.mark.parametrize("alike", [{"path": "/elsewhere/train/NORMAL/0.png"}, {"swapped": True}])
@@ -59,9 +58,9 @@ def test_other_training_images_have_another_fingerprint() -> None:
 def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
     model = build_network((16, 16), TINY_NETWORK)
     arrays = {"mean": np.arange(3)}
-    for packaged in export_model(model, {"labels": []}, arrays):
+    for packaged in export_model(model, make_contract(), arrays):
         assert packaged.model is model
-        assert packaged.contract == {"labels": []}
+        assert packaged.contract == make_contract()
         assert packaged.ood_detector is arrays
 
 
@@ -70,10 +69,9 @@ def test_the_limit_of_the_distance_refuses_the_share_of_validation_that_is_asked
     split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
     input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance(refused_share=0.2))
     distances = compute_ood_score(pixels[40:], ood_detector)
-    assert (distances > input_checks["limits"]["max_distance"]).sum() == 20
-    assert input_checks["refused"]["validation"] == 0.2
-    assert input_checks["limits"]["max_chroma"] == 10
-    assert json.loads(json.dumps(input_checks)) == input_checks
+    assert (distances > input_checks.limits.max_distance).sum() == 20
+    assert input_checks.refused["validation"] == 0.2
+    assert input_checks.limits.max_chroma == 10
 
 
 def test_without_validation_there_is_no_limit() -> None:

@@ -10,6 +10,7 @@ from chest_xray.metrics.metadata_baseline import (
     evaluate_rules,
     fit_rules,
 )
+from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_THRESHOLD,
@@ -21,7 +22,6 @@ from chest_xray.metrics.summary import (
     require_both_classes,
     summarise,
 )
-from chest_xray.models.calibration import add_calibrated
 from chest_xray.models.inference import AGREEMENT, add_decision_outputs, score_images
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.reporting import evaluation_figures as figures
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 
 def predict_test(
-    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: OperatingPoint
 ) -> DataFrame:
     """Score the test images, and calibrate the scores as corrupted validation asks.
 
@@ -52,7 +52,7 @@ def predict_test(
 
 
 def predict_validation(
-    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: OperatingPoint
 ) -> DataFrame:
     """Score the unaltered validation images in the same way; see `predict_test`."""
     return add_calibrated(score_images(model, prepared_images, image_split, "validation"), operating_point)
@@ -61,7 +61,7 @@ def predict_validation(
 def compute_metrics(
     validation_predictions: DataFrame,
     test_predictions: DataFrame,
-    operating_point: dict[str, Any],
+    operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> dict[str, Any]:
     """Return all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
@@ -94,13 +94,13 @@ def compute_metrics(
     cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
     found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
-        "run": operating_point["run"],
-        "operating_point": {"rule": operating_point["rule"], **operating_point["calibration"]},
+        "run": operating_point.run,
+        "operating_point": {"rule": operating_point.rule, **operating_point.calibration.model_dump()},
         "realistic_prevalence": evaluation.realistic_prevalence,
         "strata_cuts": cuts,
     }
     for subset, table in tables.items():
-        called = (table["probability"] >= operating_point["threshold"]).to_numpy()
+        called = (table["probability"] >= operating_point.threshold).to_numpy()
         strata = stratify(table, called, cuts, seeds[subset])
         found[subset] = summarise(table, operating_point, measured[subset], strata)
     found["gap"] = measure_gap(measured["validation"], measured["test"])
@@ -160,7 +160,7 @@ def compute_curves(
 
 
 def evaluate_with_keras(
-    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: dict[str, Any]
+    model: Model, prepared_images: Array, image_split: DataFrame, operating_point: OperatingPoint
 ) -> dict[str, Any]:
     """Measure the network on test by `model.evaluate`, at 0.5 and at the chosen threshold.
 
@@ -180,7 +180,7 @@ def evaluate_with_keras(
     labels = image_split["label"].to_numpy(np.float32)[rows, None]
     answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
     batches = tf.data.Dataset.zip(image_batches(prepared_images, rows, 64), answers.batch(64))
-    thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point["threshold"]}
+    thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point.threshold}
     scores = add_decision_outputs(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {
@@ -262,7 +262,7 @@ def draw_figures(
     )
 
 
-def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], history: DataFrame) -> DataFrame:
+def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, history: DataFrame) -> DataFrame:
     """Return what one run decides of each test image.
 
     Args:
@@ -277,7 +277,7 @@ def decide_images(test_predictions: DataFrame, operating_point: dict[str, Any], 
     scored = test_predictions[["path", "group", "aetiology", "label", "probability"]]
     kept = int(history.loc[history["kept"], "steps"].iloc[0])
     return scored.assign(
-        decision=scored["probability"] >= operating_point["threshold"],
+        decision=scored["probability"] >= operating_point.threshold,
         steps=int(history["steps"].max()),
         kept_steps=kept,
     )

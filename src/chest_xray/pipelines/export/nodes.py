@@ -1,7 +1,6 @@
 """Package a trained network for people who do not have this project: with its contract, and for other runtimes."""
 
 from importlib.metadata import version
-from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
@@ -9,6 +8,8 @@ from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
+from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.models.contract import Contract, FittedInputChecks, Limits, ModelInput, ModelOutput, TrainingData
 from chest_xray.models.outliers import compute_ood_score, fit_ood_detector
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
@@ -16,7 +17,7 @@ PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 
 def fit_input_checks(
     prepared_images: Array, image_split: DataFrame, input_checks: InputChecks
-) -> tuple[dict[str, Any], dict[str, Array]]:
+) -> tuple[FittedInputChecks, dict[str, Array]]:
     """Learn which images may get an answer: what is usual from train, where the limit lies from validation.
 
     Args:
@@ -25,8 +26,7 @@ def fit_input_checks(
         input_checks: Limits, and the share of validation that the limit of the distance refuses.
 
     Returns:
-        `limits` (those given, and `max_distance`), `refused` (the share of train and of validation that it refuses);
-        and the arrays that `models.outliers.compute_ood_score` needs.
+        The limits, and the arrays that `models.outliers.compute_ood_score` needs.
 
     Raises:
         InputError: There are no validation images.
@@ -40,53 +40,49 @@ def fit_input_checks(
     distances = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
     limit = float(np.quantile(distances["validation"], 1 - input_checks.refused_share))
     shares = {name: float((each > limit).mean()) for name, each in distances.items()}
-    return {"limits": {**input_checks.model_dump(), "max_distance": limit}, "refused": shares}, ood_detector
+    limits = Limits(**input_checks.model_dump(), max_distance=limit)
+    return FittedInputChecks(limits=limits, refused=shares), ood_detector
 
 
 def write_contract(
-    image_split: DataFrame, preparation: Preparation, operating_point: dict[str, Any], input_checks: dict[str, Any]
-) -> dict[str, Any]:
-    """Describe input, output and decision of the network as plain data.
+    image_split: DataFrame, preparation: Preparation, operating_point: OperatingPoint, input_checks: FittedInputChecks
+) -> Contract:
+    """Describe input, output and decision of the network.
 
     Args:
         image_split: One row an image; what the network was trained on is fingerprinted.
         preparation: How an image was prepared.
         operating_point: Thresholds and calibration, from corrupted validation.
         input_checks: Which images may get an answer.
-
-    Returns:
-        `input` (shape, dtype, value range, channel, geometry), `output`, `labels`, `operating_point`, `input_checks`,
-        `training_data` (number of images and fingerprint of their names and sizes), `packages` (versions),
-        `intended_use`.
     """
-    return {
-        "input": {
-            "shape": [None, preparation.height, preparation.width, 1],
-            "dtype": "float32",
-            "value_range": [0.0, 1.0],
-            "channel": "grey, 0 is black",
-            "preparation": preparation.model_dump(),
-        },
-        "output": {"shape": [None, 1], "dtype": "float32", "meaning": "sigmoid score of PNEUMONIA, not calibrated"},
-        "labels": list(CLASSES),
-        "operating_point": operating_point,
-        "input_checks": input_checks,
-        "training_data": _fingerprint(image_split[image_split["subset"] == "train"]),
-        "packages": {name: version(name) for name in PACKAGES},
-        "intended_use": "Teaching and research on frontal chest radiographs of children. Not a medical device.",
-    }
+    return Contract(
+        input=ModelInput(
+            shape=[None, preparation.height, preparation.width, 1],
+            dtype="float32",
+            value_range=(0.0, 1.0),
+            channel="grey, 0 is black",
+            preparation=preparation,
+        ),
+        output=ModelOutput(shape=[None, 1], dtype="float32", meaning="sigmoid score of PNEUMONIA, not calibrated"),
+        labels=list(CLASSES),
+        operating_point=operating_point,
+        input_checks=input_checks,
+        training_data=_fingerprint(image_split[image_split["subset"] == "train"]),
+        packages={name: version(name) for name in PACKAGES},
+        intended_use="Teaching and research on frontal chest radiographs of children. Not a medical device.",
+    )
 
 
-def _fingerprint(train: DataFrame) -> dict[str, Any]:
+def _fingerprint(train: DataFrame) -> TrainingData:
     from hashlib import sha256
 
     names = train["path"].str.rsplit("/", n=2).str[1:].str.join("/")
     lines = sorted(f"{name} {size}" for name, size in zip(names, train["bytes"], strict=True))
-    return {"num_images": len(train), "sha256_of_names_and_sizes": sha256("\n".join(lines).encode()).hexdigest()}
+    return TrainingData(num_images=len(train), sha256_of_names_and_sizes=sha256("\n".join(lines).encode()).hexdigest())
 
 
 def export_model(
-    model: Model, contract: dict[str, Any], ood_detector: dict[str, Array]
+    model: Model, contract: Contract, ood_detector: dict[str, Array]
 ) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
     """Return the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
     packaged = PackagedModel(model, contract, ood_detector)

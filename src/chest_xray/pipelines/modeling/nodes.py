@@ -6,7 +6,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation, compute_aspects
-from chest_xray.models.calibration import OperatingPointRule, fit_calibration
+from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule, Point, Rule, fit_calibration
 from chest_xray.models.inference import score_images
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network, join_networks
@@ -148,7 +148,7 @@ def train_model(
 
 def choose_operating_point(
     corrupted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
-) -> dict[str, Any]:
+) -> OperatingPoint:
     """Choose thresholds and calibrate, on the corrupted validation images under every condition.
 
     Args:
@@ -157,10 +157,8 @@ def choose_operating_point(
         run: Its title goes along with the point.
 
     Returns:
-        `points`: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
-        "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`; each with `threshold` (an
-        image is called PNEUMONIA when the network's output is this or more), `sensitivity` and `specificity` on these
-        images. `rule` and `threshold`: the point that decides. `calibration`: see `calibrate`. `run`: the title.
+        Two points: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
+        "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`.
 
     Raises:
         InputError: The images are all of one class.
@@ -176,27 +174,28 @@ def choose_operating_point(
     curve = roc_curve(label, probability, drop_intermediate=False)
     # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
     false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
-    best = {
+    best: dict[Rule, int] = {
         "balanced_accuracy": int(np.argmax((sensitivity - false_positive_rate).round(9))),  # Rounding breaks no tie.
         "sensitivity": int(np.argmax(sensitivity >= operating_point.min_sensitivity)),
     }
     points = {
-        rule: {
-            "threshold": float(thresholds[place]),
-            "sensitivity": float(sensitivity[place]),
-            "specificity": float(1 - false_positive_rate[place]),
-        }
+        rule: Point(
+            threshold=float(thresholds[place]),
+            sensitivity=float(sensitivity[place]),
+            specificity=float(1 - false_positive_rate[place]),
+        )
         for rule, place in best.items()
     }
-    calibration = fit_calibration(corrupted_predictions, operating_point.expected_prevalence)
-    rule = operating_point.rule
-    return {
-        **{"run": run.title, "rule": rule, "threshold": points[rule]["threshold"]},
-        **{"points": points, "calibration": calibration},
-    }
+    return OperatingPoint(
+        run=run.title,
+        rule=operating_point.rule,
+        threshold=points[operating_point.rule].threshold,
+        points=points,
+        calibration=fit_calibration(corrupted_predictions, operating_point.expected_prevalence),
+    )
 
 
-def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dict[str, Any]) -> dict[str, Any]:
+def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: OperatingPoint) -> dict[str, Any]:
     """Return what recipes are ranked by, and under which condition this one breaks.
 
     Args:
@@ -211,7 +210,7 @@ def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dic
     from sklearn.metrics import roc_auc_score
 
     def of(part: DataFrame) -> dict[str, float]:
-        called = part["probability"] >= operating_point["threshold"]
+        called = part["probability"] >= operating_point.threshold
         return {
             "auc": float(roc_auc_score(part["label"], part["probability"])),
             "sensitivity": float(called[part["label"] == 1].mean()),
@@ -227,7 +226,7 @@ def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: dic
         "num_images": len(corrupted_predictions),
         "auc": float(roc_auc_score(corrupted_predictions["label"], corrupted_predictions["probability"])),
         "worst_auc": sum(worst) / len(worst),
-        "specificity": operating_point["points"]["sensitivity"]["specificity"],
+        "specificity": operating_point.points["sensitivity"].specificity,
         "conditions": conditions,
     }
 

@@ -12,6 +12,7 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
 from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
@@ -36,7 +37,7 @@ class Gallery(Options):
 
 
 def select_cases(
-    test_predictions: DataFrame, image_split: DataFrame, operating_point: dict[str, Any], gallery: Gallery
+    test_predictions: DataFrame, image_split: DataFrame, operating_point: OperatingPoint, gallery: Gallery
 ) -> DataFrame:
     """Choose the test images to look at.
 
@@ -55,11 +56,11 @@ def select_cases(
     import numpy as np
     import pandas as pd
 
-    called = test_predictions["probability"] >= operating_point["threshold"]
+    called = test_predictions["probability"] >= operating_point.threshold
     table = test_predictions.assign(
         row=np.flatnonzero(image_split["subset"] == "test"),
-        run=operating_point["run"],
-        threshold=operating_point["threshold"],
+        run=operating_point.run,
+        threshold=operating_point.threshold,
         decision=np.where(
             test_predictions["label"] == 1,
             np.where(called, "true_positive", "false_negative"),
@@ -163,7 +164,7 @@ def predict_occluded(
 def measure_occlusion(
     test_predictions: DataFrame,
     occluded_predictions: DataFrame,
-    operating_point: dict[str, Any],
+    operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> DataFrame:
     """Measure what is left of accuracy and AUC.
@@ -184,7 +185,7 @@ def measure_occlusion(
     weights = resample_weights(test_predictions["group"].to_numpy(), evaluation.seed)
     views = {"whole": test_predictions, **dict(iter(occluded_predictions.groupby("shown", sort=False)))}
     rows = [
-        {"run": operating_point["run"], "shown": name, **measure_condition(table, operating_point, weights)}
+        {"run": operating_point.run, "shown": name, **measure_condition(table, operating_point, weights)}
         for name, table in views.items()
     ]
     return pd.DataFrame(rows).round(4)
@@ -199,7 +200,7 @@ def predict_corrupted_test(
 
 
 def measure_robustness(
-    corrupted_test_predictions: DataFrame, operating_point: dict[str, Any], evaluation: Evaluation
+    corrupted_test_predictions: DataFrame, operating_point: OperatingPoint, evaluation: Evaluation
 ) -> DataFrame:
     """Measure each condition at the chosen threshold, and over all thresholds.
 
@@ -220,7 +221,7 @@ def measure_robustness(
     weights = resample_weights(next(iter(conditions))[1]["group"].to_numpy(), evaluation.seed)
     rows = [
         {
-            "run": operating_point["run"],
+            "run": operating_point.run,
             "kind": kind,
             "strength": strength,
             **measure_condition(part, operating_point, weights),

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import expit
 
 from chest_xray.core.options import InputError
-from chest_xray.models.calibration import OperatingPointRule, calibrate, fit_calibration
+from chest_xray.metrics.operating_point import OperatingPointRule, Point, calibrate, fit_calibration
 from chest_xray.pipelines.modeling.nodes import choose_operating_point, summarise_corruptions
 from tests.builders import TITLE, make_point, make_predictions, make_run
 
@@ -19,11 +19,11 @@ def make_rule(rule: str = "balanced_accuracy", least: float = 0.75, prevalence: 
     return OperatingPointRule.model_validate(given)
 
 
-def choose(rule: str, labels: Sequence[int], probabilities: Sequence[float], least: float = 0.75) -> dict[str, float]:
+def choose(rule: str, labels: Sequence[int], probabilities: Sequence[float], least: float = 0.75) -> Point:
     """The point that decides by this rule."""
     found = choose_operating_point(make_predictions(labels, probabilities), make_rule(rule, least), make_run())
-    point: dict[str, float] = found["points"][rule]
-    assert (found["rule"], found["threshold"]) == (rule, point["threshold"])
+    point = found.points[found.rule]
+    assert (found.rule, found.threshold) == (rule, point.threshold)
     return point
 
 
@@ -45,7 +45,7 @@ LABELS, PROBABILITIES = [1, 0, 1, 0, 1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4,
 def test_the_highest_threshold_that_finds_enough_of_the_diseased(
     least: float, threshold: float, sensitivity: float, specificity: float
 ) -> None:
-    assert choose("sensitivity", LABELS, PROBABILITIES, least) == {
+    assert choose("sensitivity", LABELS, PROBABILITIES, least).model_dump() == {
         "threshold": pytest.approx(threshold),
         "sensitivity": sensitivity,
         "specificity": specificity,
@@ -56,20 +56,20 @@ def test_the_threshold_where_sensitivity_and_specificity_together_are_largest() 
     # Sums at the diseased: 0.9: 1/4 + 1; 0.8: 2/4 + 1; 0.6: 3/4 + 3/4; 0.4: 1 + 2/4.
     labels, probabilities = [1, 1, 0, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
     found = choose("balanced_accuracy", labels, probabilities)
-    assert found["threshold"] == pytest.approx(0.8)  # of three equal sums the highest threshold
-    assert (found["sensitivity"], found["specificity"]) == (0.5, 1.0)
+    assert found.threshold == pytest.approx(0.8)  # of three equal sums the highest threshold
+    assert (found.sensitivity, found.specificity) == (0.5, 1.0)
     # With the healthy image at 0.5 diseased instead, 0.4 is alone: 1 + 2/3 against 2/5 + 1, 3/5 + 2/3 and 4/5 + 2/3.
     labels[4] = 1
     found = choose("balanced_accuracy", labels, probabilities)
-    assert found["threshold"] == pytest.approx(0.4)
-    assert found["sensitivity"] == 1
-    assert found["specificity"] == pytest.approx(2 / 3)
+    assert found.threshold == pytest.approx(0.4)
+    assert found.sensitivity == 1
+    assert found.specificity == pytest.approx(2 / 3)
 
 
 def test_equal_sums_are_equal_whatever_thirds_come_to_in_floats() -> None:
     # At 0.8: 2/3 + 1; at 0.6: 1 + 2/3.
     found = choose("balanced_accuracy", [1, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.3, 0.1])
-    assert found["threshold"] == pytest.approx(0.8)
+    assert found.threshold == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_threshold_is_a_probability_that_was_given_even_where_none_does_bett
     labels: list[int], probabilities: list[float], threshold: float, sensitivity: float, specificity: float
 ) -> None:
     found = choose("balanced_accuracy", labels, probabilities)
-    assert found == {
+    assert found.model_dump() == {
         "threshold": pytest.approx(threshold),
         "sensitivity": sensitivity,
         "specificity": specificity,
@@ -93,8 +93,8 @@ def test_the_threshold_is_a_probability_that_was_given_even_where_none_does_bett
 def test_images_of_one_probability_are_called_alike() -> None:
     # 0.6 is shared by a diseased and a healthy image: the threshold takes both or neither.
     found = choose("sensitivity", [1, 1, 0, 0], [0.9, 0.6, 0.6, 0.1], 0.99)
-    assert found["threshold"] == pytest.approx(0.6)
-    assert (found["sensitivity"], found["specificity"]) == (1.0, 0.5)
+    assert found.threshold == pytest.approx(0.6)
+    assert (found.sensitivity, found.specificity) == (1.0, 0.5)
 
 
 def test_the_reported_figures_are_those_at_the_threshold() -> None:
@@ -102,9 +102,9 @@ def test_the_reported_figures_are_those_at_the_threshold() -> None:
     labels, probabilities = rng.integers(0, 2, 60), (rng.integers(0, 11, 60) / 10)
     for rule in ("sensitivity", "balanced_accuracy"):
         found = choose(rule, labels.tolist(), probabilities.tolist())
-        called = probabilities >= found["threshold"]
-        assert found["sensitivity"] == pytest.approx(called[labels == 1].mean())
-        assert found["specificity"] == pytest.approx(1 - called[labels == 0].mean())
+        called = probabilities >= found.threshold
+        assert found.sensitivity == pytest.approx(called[labels == 1].mean())
+        assert found.specificity == pytest.approx(1 - called[labels == 0].mean())
 
 
 def test_the_order_of_images_does_not_matter() -> None:
@@ -120,10 +120,10 @@ def test_both_points_are_computed_whichever_decides() -> None:
     }
     for rule in points:
         found = choose_operating_point(make_predictions(LABELS, PROBABILITIES), make_rule(rule), make_run())
-        assert found["run"] == TITLE
-        assert found["points"] == points
-        assert found["rule"] == rule
-        assert found["threshold"] == found["points"][rule]["threshold"]
+        assert found.run == TITLE
+        assert found.model_dump()["points"] == points
+        assert found.rule == rule
+        assert found.threshold == found.points[found.rule].threshold
 
 
 def test_images_of_one_class_alone_are_refused() -> None:
@@ -141,16 +141,16 @@ def make_logits(temperature: float, bias: float, num_images: int = 40_000) -> pd
 @pytest.mark.parametrize(("temperature", "bias"), [(1.0, 0.0), (2.5, 1.0), (0.4, -0.7)])
 def test_calibration_finds_the_temperature_and_bias_that_made_the_labels(temperature: float, bias: float) -> None:
     found = fit_calibration(make_logits(temperature, bias), 0.3)
-    assert found["temperature"] == pytest.approx(temperature, rel=0.03)
-    assert found["bias"] == pytest.approx(bias, abs=0.05)
-    assert found["expected_prevalence"] == 0.3
+    assert found.temperature == pytest.approx(temperature, rel=0.03)
+    assert found.bias == pytest.approx(bias, abs=0.05)
+    assert found.expected_prevalence == 0.3
 
 
 def test_calibration_does_not_depend_on_how_many_images_there_are_of_each_class() -> None:
     table = make_logits(2.5, 1.0)
     fourfold = pd.concat([table, *[table[table["label"]]] * 3])
     first, second = fit_calibration(table, 0.5), fit_calibration(fourfold, 0.5)
-    assert second == pytest.approx(first, rel=1e-3)
+    assert second.model_dump() == pytest.approx(first.model_dump(), rel=1e-3)
 
 
 def test_calibrated_probabilities_come_true_on_what_they_were_fitted_on() -> None:
@@ -167,7 +167,7 @@ def test_a_network_that_tells_nothing_or_the_wrong_way_round_says_the_prevalence
 ) -> None:
     table = pd.DataFrame({"logit": logits, "label": [0, 0, 1, 1]})
     calibration = fit_calibration(table, 0.2)
-    assert all(np.isfinite(each) for each in calibration.values())
+    assert all(np.isfinite(each) for each in calibration.model_dump().values())
     np.testing.assert_allclose(calibrate(table["logit"], calibration), 0.2, atol=1e-5)
 
 
@@ -187,8 +187,9 @@ def test_a_network_that_tells_nothing_or_the_wrong_way_round_says_the_prevalence
 def test_logits_become_probabilities_at_the_expected_prevalence(
     logit: float, changes: dict[str, float], probability: float
 ) -> None:
-    unchanged = {"temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
-    found = calibrate(pd.Series([logit], dtype=np.float32), {**unchanged, **changes})
+    found = calibrate(
+        pd.Series([logit], dtype=np.float32), make_point(0.5, 0.25, "balanced_accuracy", **changes).calibration
+    )
     assert found.dtype == np.float64
     assert found[0] == pytest.approx(probability, rel=1e-6)
 
@@ -196,8 +197,8 @@ def test_logits_become_probabilities_at_the_expected_prevalence(
 def test_the_expected_prevalence_moves_probabilities_and_not_thresholds() -> None:
     table = make_predictions(LABELS, PROBABILITIES)
     rare, common = (choose_operating_point(table, make_rule(prevalence=each), make_run()) for each in (0.1, 0.9))
-    assert rare["points"] == common["points"]
-    low, high = (calibrate(table["logit"], each["calibration"]) for each in (rare, common))
+    assert rare.points == common.points
+    low, high = (calibrate(table["logit"], each.calibration) for each in (rare, common))
     assert (low < high).all()
 
 
@@ -208,8 +209,9 @@ def make_shifted() -> pd.DataFrame:
 
 
 def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
+    other = Point(threshold=0.25, sensitivity=0.9, specificity=0.625)
     point = make_point(0.55)
-    point["points"]["sensitivity"]["specificity"] = 0.625
+    point = point.model_copy(update={"points": {**point.points, "sensitivity": other}})
     # Pooled: of 16 pairs, 0.7 (healthy) stands above 0.6 and 0.5; under noise alone above 0.5 of 4 pairs.
     assert summarise_corruptions(make_shifted(), point) == {
         "num_images": 8,

@@ -1,0 +1,101 @@
+"""Where the decision threshold is, and what a score means: chosen on validation under corruption alone."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chest_xray.core.options import Options, Result, UnitInterval
+from chest_xray.core.types import Array, DataFrame, Series
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Rule = Literal["balanced_accuracy", "sensitivity"]
+LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
+
+
+class OperatingPointRule(Options):
+    """How the decision threshold is chosen, and which share of diseased is expected where the network is used."""
+
+    rule: Rule
+    min_sensitivity: UnitInterval
+    expected_prevalence: UnitInterval
+
+
+class Calibration(Result):
+    """How log odds become probabilities; see `calibrate`. Temperature and bias are for a prevalence of one half."""
+
+    temperature: Annotated[float, Field(gt=0)]
+    bias: float
+    expected_prevalence: UnitInterval
+
+
+class Point(Result):
+    """A threshold on the network's output, and what it comes to on corrupted validation."""
+
+    threshold: Share
+    sensitivity: Share
+    specificity: Share
+
+
+class OperatingPoint(Result):
+    """Which output of the network counts as PNEUMONIA, and what it means as a probability.
+
+    `points` has one entry a rule; `rule` names the one that decides and `threshold` repeats its threshold: an image is
+    called PNEUMONIA when the output is this or more. `run` is the title of the run.
+    """
+
+    run: str
+    rule: Rule
+    threshold: Share
+    points: dict[Rule, Point]
+    calibration: Calibration
+
+    @property
+    def other_rule(self) -> Rule:
+        """The rule that does not decide."""
+        return next(rule for rule in self.points if rule != self.rule)
+
+
+def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:
+    """Fit temperature and bias of the logits by logistic regression, each class counting alike (Platt 1999).
+
+    Args:
+        predictions: `label` and `logit` of each image.
+        expected_prevalence: Share of diseased where the network is to be used, in (0, 1).
+
+    Returns:
+        See `calibrate`.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e6, class_weight="balanced")
+    fitted.fit(predictions[["logit"]].to_numpy(float), predictions["label"])
+    slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    if slope < LEAST_SLOPE:
+        slope, bias = LEAST_SLOPE, 0.0
+    return Calibration(temperature=1 / slope, bias=bias, expected_prevalence=expected_prevalence)
+
+
+def calibrate(logit: Series, calibration: Calibration) -> Array:
+    """Turn logits into probabilities that hold at the expected prevalence.
+
+    The logit is divided by the temperature, and the bias and the log odds of the prevalence are added (Saerens, Latinne
+    and Decaestecker 2002).
+
+    Args:
+        logit: Of the network, shape (images,).
+        calibration: From `fit_calibration`.
+
+    Returns:
+        Probability of pneumonia, float64 in [0, 1], shape (images,).
+    """
+    import numpy as np
+    from scipy.special import expit
+    from scipy.special import logit as log_odds
+
+    shift = calibration.bias + log_odds(calibration.expected_prevalence)
+    return np.asarray(expit(logit.to_numpy(float) / calibration.temperature + shift))
+
+
+def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:
+    """Add the column `calibrated`; see `calibrate`."""
+    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point.calibration))
