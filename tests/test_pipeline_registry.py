@@ -2,6 +2,7 @@
 
 import warnings
 from itertools import product
+from typing import Any
 
 import pytest
 from kedro.config import OmegaConfigLoader
@@ -11,6 +12,7 @@ from chest_xray.models.training import Run
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.pipelines import report
 from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
+from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
@@ -65,22 +67,24 @@ def test_the_report_takes_any_runs() -> None:
 
 
 def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentation_alone() -> None:
-    loader = OmegaConfigLoader(str(ROOT / "conf"), base_env="base", default_run_env="base")
-    settings = loader["parameters"]
+    arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    settings = OmegaConfigLoader(str(ROOT / "conf"), **arguments)["parameters"]
+    runs = settings["study"]["runs"]
+    assert list(runs) == [f"{arm}_{seed}" for arm, seed in product(ARMS, SEEDS)]
     for arm, seed in product(ARMS, SEEDS):
-        run, none = settings[f"study_{arm}_{seed}"], settings[f"study_none_{seed}"]
+        run, none = runs[f"{arm}_{seed}"], runs[f"none_{seed}"]
         assert Run.model_validate(run).seed == none["seed"] == seed
         assert (run["augmentation"] == none["augmentation"]) == (arm == "none")
-    given = {arm: set(settings[f"study_{arm}_1"]["augmentation"]) - {"copies"} for arm in ARMS}
+    given = {arm: set(runs[f"{arm}_1"]["augmentation"]) - {"copies"} for arm in ARMS}
     default = settings["augmented"]["augmentation"]
     assert given["none"] == set()
     assert [given[arm] for arm in ("flip", "zoom", "tilt")] == [{"horizontal_flip"}, {"zoom"}, {"tilt"}]
     assert given["collimation"] == {"collimation"}
     assert given["flip_zoom_tilt"] == {"horizontal_flip", "zoom", "tilt"}
-    assert settings["study_everything_1"]["augmentation"] == default
+    assert runs["everything_1"]["augmentation"] == default
     for arm in ARMS[1:]:
-        alone = settings[f"study_{arm}_1"]["augmentation"]
-        zoom = default if arm == "everything" else settings["study_zoom_1"]["augmentation"]
+        alone = runs[f"{arm}_1"]["augmentation"]
+        zoom = default if arm == "everything" else runs["zoom_1"]["augmentation"]
         strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, but for zoom by itself
         assert alone == {name: strengths[name] for name in alone}
         assert "copies" in alone

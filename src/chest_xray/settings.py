@@ -1,12 +1,31 @@
 """What differs from Kedro's defaults."""
 
+from typing import Any
+
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 
 # Kedro calls the last first: who keeps runs apart comes after the check of what there is.
 HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun())
+
+
+def compose_runs(arms: dict[str, Any], seeds: list[int]) -> dict[str, dict[str, Any]]:
+    """Return the settings of one run for each arm and seed, by `{arm}_{seed}`; a resolver of configuration files.
+
+    Args:
+        arms: The augmentation of each arm.
+        seeds: Alike for every arm, so that differences are paired.
+    """
+    return {
+        f"{arm}_{seed}": {"title": f"{arm.replace('_', ', ')}, seed {seed}", "seed": seed, "augmentation": augmentation}
+        for arm, augmentation in arms.items()
+        for seed in seeds
+    }
+
+
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},
+    "custom_resolvers": {"compose_runs": compose_runs},
 }

@@ -92,7 +92,5 @@ def test_a_typed_result_is_read_back_as_it_was(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "point.json").write_text('{"threshold": 0.3}')
     dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
-    with pytest.raises(
-        DatasetError, match=r"json is not a OperatingPoint \(run: Field required.*writes it again"
-    ):
+    with pytest.raises(DatasetError, match=r"json is not a OperatingPoint \(run: Field required.*writes it again"):
         dataset.load()

@@ -1,16 +1,12 @@
 """Intervals over patients: the weighted AUC against scikit-learn, and patients drawn whole."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import (
     NUM_RESAMPLES,
     bootstrap_auc,
-    bootstrap_difference,
     interval,
     resample_weights,
     weighted_auc,
@@ -98,21 +94,3 @@ def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
 def test_a_resample_without_a_value_does_not_count() -> None:
     resampled = np.append(np.arange(41) / 40, np.nan)
     assert interval(0.5, resampled)["low"] == pytest.approx(0.025)
-
-
-def share(right: list[int]) -> Callable[[Array], Array]:
-    return lambda weights: weights @ np.array(right) / weights.sum(axis=1)
-
-
-def test_a_difference_is_the_second_minus_the_first_on_the_same_resamples() -> None:
-    weights = resample_weights(np.arange(4), 1)
-    found = bootstrap_difference(share([1, 1, 0, 0]), share([1, 1, 1, 0]), weights)
-    assert found["value"] == 0.25
-    assert found["low"] == 0  # the corrected image was not drawn
-    assert found["high"] == 0.75  # it was drawn three times
-
-
-def test_runs_that_are_right_on_the_same_images_do_not_differ_in_any_resample() -> None:
-    same = share([1, 0, 1, 0])
-    expected = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
-    assert bootstrap_difference(same, same, resample_weights(np.arange(4), 1)) == expected

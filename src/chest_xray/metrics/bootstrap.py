@@ -4,7 +4,6 @@ Images of one patient are alike; resampling them one by one would make intervals
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
@@ -126,23 +125,3 @@ def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
     weights = whole_and_resamples(predictions["group"].to_numpy(), seed)
     area = weighted_auc(predictions["label"].to_numpy(), predictions["probability"].to_numpy(), weights)
     return interval(area[0], area[1:])
-
-
-def bootstrap_difference(
-    first: Callable[[Array], Array], second: Callable[[Array], Array], weights: Array
-) -> dict[str, Any]:
-    """Return second minus first, with its 95% interval, both computed on the same resamples.
-
-    Args:
-        first: From weights (resamples, images) to a metric in each resample.
-        second: The same of the other run.
-        weights: From `resample_weights`.
-
-    Returns:
-        `value`, `low`, `high` in [-1, 1], and `standard_error`.
-    """
-    import numpy as np
-
-    whole = np.ones((1, weights.shape[1]))
-    resampled = second(weights) - first(weights)
-    return {**interval((second(whole) - first(whole))[0], resampled), "standard_error": float(np.nanstd(resampled))}

@@ -137,18 +137,32 @@ def summarise_seeds(by_seed: Array) -> dict[str, Any]:
     return {"by_seed": by_seed.tolist(), "mean": float(by_seed.mean()), "deviation": float(np.std(by_seed, ddof=1))}
 
 
-def estimate_difference(paired: Array, num_groups: int) -> dict[str, Any]:
-    """Estimate the paired differences of a metric, of shape (seeds, 1 + resamples)."""
+def estimate_difference(paired: Array) -> dict[str, Any]:
+    """Estimate the mean of paired differences of a metric over patients.
+
+    Args:
+        paired: Of shape (seeds, 1 + resamples): of the whole test set, then of each resample.
+
+    Returns:
+        `value`, `low`, `high` (95%), `standard_error` and `smallest`; see `minimum_detectable_difference`.
+    """
     import numpy as np
 
-    by_seed, averaged = paired[:, 0], paired.mean(axis=0)
+    averaged = paired.mean(axis=0)
     error = float(np.nanstd(averaged[1:]))
-    return {
-        **interval(averaged[0], averaged[1:]),
-        **{"standard_error": error, "smallest": minimum_detectable_difference(error)},
-        **{name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"},
-        "both": interval_over_both(by_seed, error, num_groups),
-    }
+    smallest = minimum_detectable_difference(error)
+    return {**interval(averaged[0], averaged[1:]), "standard_error": error, "smallest": smallest}
+
+
+def estimate_over_seeds(paired: Array, num_groups: int) -> dict[str, Any]:
+    """Estimate paired differences over patients, as `estimate_difference` does, and over seeds too.
+
+    Returns:
+        Besides, `by_seed` and `deviation`, and `both`: see `interval_over_both`.
+    """
+    found, by_seed = estimate_difference(paired), paired[:, 0]
+    spread = {name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"}
+    return {**found, **spread, "both": interval_over_both(by_seed, found["standard_error"], num_groups)}
 
 
 def count_disagreements(

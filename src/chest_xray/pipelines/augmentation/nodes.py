@@ -5,8 +5,8 @@ from typing import Any
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.metrics.bootstrap import bootstrap_difference, resample_weights
-from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, minimum_detectable_difference, weigh_metric
+from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, estimate_difference, resample_arms
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
@@ -58,35 +58,31 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         `chest_xray.metrics.comparison.compare_decisions`. `steps`: of the optimiser, of each run. All intervals cover
         other patients, not other training seeds.
     """
-    import numpy as np
-
     weights = resample_weights(paired_predictions["group"].to_numpy(), evaluation.seed)
-    whole = np.ones((1, len(paired_predictions)))
-    label, *said = (paired_predictions[name].to_numpy() for name in _columns())
+    names = {run: {f"{kind}_{run}": kind for kind in ("probability", "decision")} for run in RUNS}
+    tables = {run: {0: paired_predictions.rename(columns=names[run])} for run in RUNS}
+    values = resample_arms(tables, weights)
     measured: dict[str, Any] = {}
     for name in METRICS:
-        first, second = weigh_metric(name, label, *said[:2]), weigh_metric(name, label, *said[2:])
-        values = {run: float(metric(whole)[0]) for run, metric in zip(RUNS, (first, second), strict=True)}
-        difference = bootstrap_difference(first, second, weights)
-        smallest = minimum_detectable_difference(difference["standard_error"])
-        measured[name] = {**values, "difference": difference, "smallest": smallest}
+        first, second = (values[run][name] for run in RUNS)
+        difference = estimate_difference(second - first)
+        smallest = difference.pop("smallest")
+        found = {run: float(values[run][name][0, 0]) for run in RUNS}
+        measured[name] = {**found, "difference": difference, "smallest": smallest}
+    label, *decisions = (paired_predictions[name].to_numpy() for name in ("label", *map("decision_{}".format, RUNS)))
     return {
         "num_images": len(paired_predictions),
         "num_healthy": int((paired_predictions["label"] == 0).sum()),
         "num_diseased": int((paired_predictions["label"] == 1).sum()),
         "num_groups": int(paired_predictions["group"].nunique()),
         "metrics": measured,
-        "mcnemar": compare_decisions(label, said[1], said[3]),
+        "mcnemar": compare_decisions(label, *decisions),
         "steps": {
             f"{run}_{short}": int(paired_predictions[f"{name}_{run}"].iloc[0])
             for run in RUNS
             for short, name in (("steps", "steps"), ("kept", "kept_steps"))
         },
     }
-
-
-def _columns() -> list[str]:
-    return ["label", *(f"{kind}_{run}" for run in RUNS for kind in ("probability", "decision"))]
 
 
 def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:

@@ -6,12 +6,14 @@ from chest_xray.pipelines.modeling import nodes
 from chest_xray.pipelines.wiring import named
 
 
-def create_pipeline(run: str) -> Pipeline:
+def create_pipeline(run: str, settings: str = "") -> Pipeline:
     """Wire training and the choice of the operating point for one run.
 
     Args:
-        run: Names the run: its datasets are `{run}.model` and so on, its seed and augmentation are `params:{run}`.
+        run: Names the run: its datasets are `{run}.model` and so on.
+        settings: The parameters that hold its seed and augmentation; `params:{run}`, if nothing else is given.
     """
+    settings = settings or run
     training_of_run = Pipeline(
         [
             named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
@@ -34,13 +36,18 @@ def create_pipeline(run: str) -> Pipeline:
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": run},
+        parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
     )
-    return training_of_run + create_choice(run)
+    return training_of_run + create_choice(run, settings)
 
 
-def create_choice(run: str) -> Pipeline:
-    """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point."""
+def create_choice(run: str, settings: str = "") -> Pipeline:
+    """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point.
+
+    Args:
+        run: As for `create_pipeline`.
+        settings: As for `create_pipeline`.
+    """
     return Pipeline(
         [
             named(
@@ -57,5 +64,5 @@ def create_choice(run: str) -> Pipeline:
         ],
         namespace=run,
         inputs={"corrupted_validation_images", "image_split"},
-        parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": run},
+        parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": settings or run},
     )

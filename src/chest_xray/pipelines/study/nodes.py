@@ -9,7 +9,7 @@ from chest_xray.metrics.comparison import (
     METRICS,
     REFERENCE,
     count_disagreements,
-    estimate_difference,
+    estimate_over_seeds,
     resample_arms,
     split_by_arm_and_seed,
     summarise_seeds,
@@ -99,7 +99,7 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
         "arms": {arm: {name: summarise_seeds(each[:, 0]) for name, each in values[arm].items()} for arm in runs},
         "differences": {
             arm: {
-                name: estimate_difference(values[arm][name] - values[REFERENCE][name], num_groups) for name in METRICS
+                name: estimate_over_seeds(values[arm][name] - values[REFERENCE][name], num_groups) for name in METRICS
             }
             for arm in others
         },

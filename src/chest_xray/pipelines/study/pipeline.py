@@ -9,7 +9,7 @@ from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.study import nodes
 from chest_xray.pipelines.wiring import named
 
-# Every arm and seed is a run of its own, `study_{arm}_{seed}`, with its settings in conf/base/parameters_study.yml.
+# As in conf/base/parameters_study.yml. Every arm and seed is a run of its own, `study_{arm}_{seed}`.
 ARMS = (REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
 SEEDS = (1, 2, 3)
 
@@ -24,14 +24,16 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
     with warnings.catch_warnings():
         # Kedro warns of the dots in names; to read what many namespaces made takes them.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        runs = [_create_run(f"study_{arm}_{seed}") for arm in arms for seed in seeds]
+        runs = [_create_run(f"{arm}_{seed}") for arm in arms for seed in seeds]
         return sum(runs, _create_comparison(arms, seeds))
 
 
-def _create_run(run: str) -> Pipeline:
+def _create_run(name: str) -> Pipeline:
     """One training, what it says of the test images, and nothing else of the evaluation."""
+    run = f"study_{name}"
     # Under another name than `checkpoint` the state outlives its training: a run that is over is not trained again.
-    trained = Pipeline(modeling.create_pipeline(run), inputs={f"{run}.checkpoint": f"{run}.training_state"})
+    trained = modeling.create_pipeline(run, f"study.runs.{name}")
+    trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
     tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
     return trained + tested
 
