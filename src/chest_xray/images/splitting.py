@@ -1,10 +1,10 @@
-"""Who trains, who validates, who tests: whole patients, every aetiology in its share, and no picture twice."""
+"""Assign whole patients to train, validation and test, each aetiology in its share and no picture in two subsets."""
 
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options
+from chest_xray.core.options import InputError, Options, Seed
 from chest_xray.core.types import Array, DataFrame, Series
 
 SUBSETS = ("train", "validation", "test")
@@ -12,11 +12,11 @@ DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with 
 
 
 class HoldOut(Options):
-    """How many of the train patients validate, and which."""
+    """The share of train images that validate, and the seed that draws their patients."""
 
     share: Annotated[float, Field(ge=0.05, le=0.5)]
     max_group_images: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
 
 
 def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
@@ -25,14 +25,12 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
 
     train = image_index[image_index["split"] == "train"]
     train = train.assign(patient=_join_duplicates(train, duplicates))
-    strata = train.groupby("patient").agg(
-        label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size")
-    )
+    by_patient = train.groupby("patient")
+    patients = by_patient.agg(label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size"))
     rng = np.random.default_rng(hold_out.seed)
-    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in strata.groupby(["label", "aetiology"])]
-    held_out = train.index[train["patient"].isin(np.concatenate(drawn))]
+    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in patients.groupby(["label", "aetiology"])]
     subset = image_index["split"].copy()
-    subset[held_out] = "validation"
+    subset[train.index[train["patient"].isin(np.concatenate(drawn))]] = "validation"
     return subset
 
 
@@ -51,7 +49,7 @@ def _draw_patients(stratum: DataFrame, rng: Any, hold_out: HoldOut) -> Array:
 
 
 def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
-    """Group of each image, where patients who share a picture count as one."""
+    """Return the patient of each image, where patients who share a picture count as one."""
     import numpy as np
     import pandas as pd
     from scipy.sparse import coo_array
@@ -68,12 +66,12 @@ def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
 
 
 def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
-    """Return the subset of every image as the user's table has it.
+    """Return the subset of every image from the user's table.
 
     Raises:
         InputError: The table does not fit the index.
     """
-    given = own_split.assign(key=_short_path(own_split["path"])).set_index("key")["subset"]
+    given = own_split["subset"].set_axis(_short_path(own_split["path"]))
     strange = sorted(set(given) - set(SUBSETS))
     if strange:
         raise InputError(f"received the subsets {', '.join(map(repr, strange))}; expected {', '.join(SUBSETS)}.")
@@ -93,7 +91,7 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
 
 
 def _short_path(paths: Series) -> Series:
-    """Split, class and name: what stays when a data set moves to another folder."""
+    """Return split, class and name: what stays when a data set moves to another folder."""
     return paths.str.rsplit("/", n=3).str[-3:].str.join("/")
 
 
@@ -119,17 +117,17 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
 
 
 class Duplicates(Options):
-    """How pictures are compared."""
+    """Size of the perceptual hash, and the distance in bits up to which pictures are near duplicates."""
 
     hash_size: Annotated[int, Field(ge=8, le=32, multiple_of=8)]
     max_distance: Annotated[int, Field(ge=0, le=255)]
 
 
 def find_close_pairs(codes: Array, max_distance: int) -> Array:
-    """Return all pairs of rows that differ in at most `max_distance` bits, of shape (pairs, 2).
+    """Return all pairs of rows of uint8 `codes` that differ in at most `max_distance` bits, of shape (pairs, 2).
 
-    Two codes that differ in at most d bits agree wholly in at least one of d + 1 parts (the pigeonhole principle), so
-    only rows that agree in a part are compared.
+    Such codes agree in at least one of `max_distance` + 1 parts (pigeonhole principle), so only rows that agree in a
+    part are compared.
     """
     import numpy as np
 
