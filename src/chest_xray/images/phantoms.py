@@ -1,13 +1,13 @@
-"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without patients.
+"""Synthetic chest phantoms with lungs, ribs, heart and diaphragm, to run the project without patient data.
 
-They have what makes the real task hard to judge (several images a patient, other sizes and contrast from image to
-image) and nothing that says how well a network would do on radiographs.
+They have several images a patient, and sizes and contrasts that vary; metrics on them predict none on radiographs.
 """
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from chest_xray.core.types import Array
 from chest_xray.images.kermany import CLASSES
@@ -17,12 +17,11 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
     """Draw one phantom.
 
     Args:
-        rng: Where size, pose, contrast and disease are drawn from.
-        aetiology: "none" for clear lungs, "bacterial" for one or two dense patches, "viral" for faint ones all over.
+        rng: Draws size, pose, contrast and opacities.
+        aetiology: "none" for clear lungs, "bacterial" for two dense patches, "viral" for nine faint ones.
 
     Returns:
-        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide
-        as high.
+        Grey values, uint8 of shape (height, width); width 150 to 260 pixels, width / height 1.0 to 1.5.
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
@@ -40,10 +39,10 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
 
 
 def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> None:
-    """Fill a folder with phantoms, laid out and named as the Kermany set is; whole or not at all.
+    """Create a folder of phantoms, with the layout and names of the Kermany set; whole or not at all.
 
     Args:
-        folder: Created by this call; its name (`train`, `test`) enters the seed, so that splits differ.
+        folder: Its name (`train`, `test`) enters the seed, so that splits differ.
         num_images: Images of each class, for example `{"NORMAL": 40, "PNEUMONIA": 100}`.
         seed: Same seed, same images.
     """
@@ -54,24 +53,20 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
             rng = np.random.default_rng([seed, label, *folder.name.encode()])
             (Path(part) / name).mkdir()
             for number in range(num_images[name]):
-                _save_phantom(Path(part) / name, number, first_patient, rng)
+                patient = first_patient + number // 2
+                if label == 0:
+                    file, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
+                elif patient % 3:
+                    file, aetiology = f"person{patient}_bacteria_{number}.jpeg", "bacterial"
+                else:
+                    file, aetiology = f"person{patient}_virus_{number}.jpeg", "viral"
+                phantom = Image.fromarray(draw_phantom(rng, aetiology))
+                phantom.save(Path(part, name, file), quality=88, comment=b"synthetic phantom")
         Path(part).rename(folder)
 
 
-def _save_phantom(folder: Path, number: int, first_patient: int, rng: np.random.Generator) -> None:
-    from PIL import Image
-
-    patient = first_patient + number // 2
-    if folder.name == "NORMAL":
-        name, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
-    else:
-        kind = "bacteria" if patient % 3 else "virus"
-        name, aetiology = f"person{patient}_{kind}_{number}.jpeg", "bacterial" if patient % 3 else "viral"
-    Image.fromarray(draw_phantom(rng, aetiology)).save(folder / name, quality=88, comment=b"synthetic phantom")
-
-
 def _posed_grid(rng: np.random.Generator, width: int, height: int) -> tuple[Array, Array]:
-    """Coordinates of every pixel in a chest that spans about -1 to 1, shifted, scaled and tilted a little."""
+    """Return coordinates of every pixel in a chest that spans about -1 to 1, with a random pose."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     angle = np.radians(rng.uniform(-6, 6))
     scale = rng.uniform(0.9, 1.15)
@@ -80,16 +75,18 @@ def _posed_grid(rng: np.random.Generator, width: int, height: int) -> tuple[Arra
 
 
 def _blob(x: Array, y: Array, centre_x: float, centre_y: float, radius_x: float, radius_y: float) -> Array:  # noqa: PLR0913
-    """An ellipse that falls off softly from 1 inside to 0 outside."""
+    """Draw an ellipse with a soft edge, 1 inside and 0 outside."""
     distance = np.hypot((x - centre_x) / radius_x, (y - centre_y) / radius_y)
     return 1 / (1 + np.exp((distance - 1) * 14))
 
 
 def _opacities(rng: np.random.Generator, x: Array, y: Array, aetiology: str) -> Array:
-    """Soft patches inside the lungs, 0 (clear) to about 1 (dense)."""
-    number, radius, density = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}[aetiology]
+    """Draw soft patches inside the lungs, 0 (clear) to 1 (dense)."""
+    num_patches, radius, density = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}[
+        aetiology
+    ]
     patches = np.zeros_like(x)
-    for _ in range(number):
+    for _ in range(num_patches):
         centre_x, centre_y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.45)
         squared = ((x - centre_x) ** 2 + (y - centre_y) ** 2) / (radius * rng.uniform(0.7, 1.3)) ** 2
         patches += density * rng.uniform(0.5, 1.0) * np.exp(-squared)
