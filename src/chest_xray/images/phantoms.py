@@ -12,6 +12,8 @@ from PIL import Image
 from chest_xray.core.types import Array
 from chest_xray.images.kermany import CLASSES
 
+PATCHES = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}  # number, radius, density
+
 
 def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
     """Draw one phantom.
@@ -82,9 +84,7 @@ def _blob(x: Array, y: Array, centre_x: float, centre_y: float, radius_x: float,
 
 def _opacities(rng: np.random.Generator, x: Array, y: Array, aetiology: str) -> Array:
     """Draw soft patches inside the lungs, 0 (clear) to 1 (dense)."""
-    num_patches, radius, density = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}[
-        aetiology
-    ]
+    num_patches, radius, density = PATCHES[aetiology]
     patches = np.zeros_like(x)
     for _ in range(num_patches):
         centre_x, centre_y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.45)
