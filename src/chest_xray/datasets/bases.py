@@ -8,11 +8,19 @@ from kedro.io import AbstractDataset, DatasetError
 
 
 class FileDataset(AbstractDataset[Any, Any]):
-    """A dataset at one local path or fsspec address."""
+    """A dataset at one local path or fsspec address, which ends in one of `suffixes` where a class has them.
+
+    Raises:
+        DatasetError: `filepath` has another suffix.
+    """
+
+    suffixes: tuple[str, ...] = ()
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = filepath
-        self.metadata = metadata
+        if self.suffixes and not filepath.endswith(self.suffixes):
+            expected = " or ".join(", ".join(self.suffixes).rsplit(", ", 1))
+            raise DatasetError(f"received filepath {filepath!r}; expected one that ends in {expected}.")
+        self._filepath, self.metadata = filepath, metadata
 
     def _local(self) -> str:
         """Return a local path of the same name to read from; a remote file is fetched whole, as it is now."""

@@ -32,70 +32,59 @@ COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
 COLUMNS = ["path", "subset"]
 
 
-class ImageFolderDataset(ReadOnlyDataset):
-    """Lists every file below the folder of a split.
+class ImageFolderDataset(FileDataset, ReadOnlyDataset):
+    """Lists every file below the folder of a split, `path`: a local folder or an fsspec address that ends in its name.
 
     Where there is no such folder, one of that name one or two levels below its parent is read: archives unpacked by
     hand are often in `chest_xray/chest_xray`.
-
-    Args:
-        path: A local folder or an fsspec address that ends in the name of the split.
-        metadata: See `bases`.
     """
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None):
-        self._path = path.rstrip("/")
-        self.metadata = metadata
+        super().__init__(filepath=path.rstrip("/"), metadata=metadata)
 
     def load(self) -> DataFrame:
         """Return one row for each file, in order of path.
 
         Returns:
-            `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where unknown), `problem` (str): why a
-            file or a folder cannot be opened, empty for others.
+            `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where unknown), `problem` (str; why a file
+            or a folder cannot be opened, empty for others).
 
         Raises:
             DatasetError: There is no such folder, several that may be meant, or no file in it.
         """
         import pandas as pd
 
-        filesystem, root = fsspec.core.url_to_fs(self._path)
+        filesystem, root = fsspec.core.url_to_fs(self._filepath)
         rows = []
-        for path, size, modified, problem in list_files(filesystem, _find_split(filesystem, root, self._path)):
+        for path, size, modified, problem in list_files(filesystem, _find_split(filesystem, root, self._filepath)):
             # No table can hold a path that is not valid UTF-8; its odd bytes are shown as escapes.
             shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             rows.append((shown, size, modified, problem if shown == path else "name is not UTF-8"))
         if not rows:
-            raise DatasetError(f"{self._path} holds no files. {REMEDY}")
+            raise DatasetError(f"{self._filepath} holds no files. {REMEDY}")
         files = pd.DataFrame(sorted(rows), columns=["path", "bytes", "modified", "problem"])
-        if "://" in self._path:
+        if "://" in self._filepath:
             files["path"] = files["path"].map(filesystem.unstrip_protocol)
         return files
 
     def _exists(self) -> bool:
-        filesystem, root = fsspec.core.url_to_fs(self._path)
+        filesystem, root = fsspec.core.url_to_fs(self._filepath)
         return bool(filesystem.isdir(root))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": self._path}
 
 
 def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
-    """List all files below a folder, and the folders that cannot be listed, which fsspec's `find` omits.
+    """Yield path, bytes, time of the last change, and why it cannot be opened (empty for most), of each file.
 
-    Yields:
-        Path, bytes, time of the last change, and why it cannot be opened (empty for most).
+    Folders that cannot be listed are yielded too, which fsspec's `find` omits.
     """
     waiting = [folder]
     while waiting:
         current = waiting.pop()
         try:
             entries = filesystem.ls(current, detail=True)
-        except PermissionError:
-            yield current, 0, "", "no permission"
-            continue
         except OSError as error:  # Such as a path that is too long for the system.
-            yield current, 0, "", str(error.strerror or error)
+            denied = isinstance(error, PermissionError)
+            yield current, 0, "", "no permission" if denied else str(error.strerror or error)
             continue
         for entry in entries:
             if entry["type"] == "directory":
@@ -168,17 +157,14 @@ class PhantomFolderDataset(ImageFolderDataset):
 
     def load(self) -> DataFrame:
         """Draw the images where they are missing, then list them."""
-        if not Path(self._path).is_dir():
-            from chest_xray.images.phantoms import draw_phantom_folder
+        from chest_xray.images.phantoms import draw_phantom_folder
 
-            draw_phantom_folder(Path(self._path), self._num_images, self._seed)
+        if not Path(self._filepath).is_dir():
+            draw_phantom_folder(Path(self._filepath), self._num_images, self._seed)
         return super().load()
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": self._path, "num_images": self._num_images, "seed": self._seed}
 
 
 class NewImagesDataset(ReadOnlyDataset):
@@ -277,8 +263,7 @@ class SplitTableDataset(FileDataset, ReadOnlyDataset):
     """Loads a table with the subset of each image.
 
     Args:
-        filepath: A `.csv` or `.parquet` file, local or an fsspec address, such as `image_split.parquet` of an earlier
-            run; null for no table.
+        filepath: A `.csv` or `.parquet` file, such as `image_split.parquet` of an earlier run; null for no table.
         metadata: See `bases`.
     """
 

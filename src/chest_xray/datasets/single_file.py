@@ -137,22 +137,8 @@ class CheckpointDataset(FileDataset):
         return True
 
 
-class _SuffixedDataset(FileDataset):
-    suffixes: tuple[str, ...]
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        if not filepath.endswith(self.suffixes):
-            expected = " or ".join(", ".join(self.suffixes).rsplit(", ", 1))
-            raise DatasetError(f"received filepath {filepath!r}; expected one that ends in {expected}.")
-        super().__init__(filepath=filepath, metadata=metadata)
-
-
-class KerasModelDataset(_SuffixedDataset):
-    """A model with its weights, in a `.keras` file: it needs neither pickle nor code that runs on loading.
-
-    Raises:
-        DatasetError: `filepath` has another suffix.
-    """
+class KerasModelDataset(FileDataset):
+    """A model with its weights, in a `.keras` file: it needs neither pickle nor code that runs on loading."""
 
     suffixes = (".keras",)
 
@@ -170,10 +156,8 @@ class KerasModelDataset(_SuffixedDataset):
     def preview(self) -> JSONPreview:
         """Return the layers with their output shapes and numbers of weights."""
         model = self.load()
-        layers = [
-            {"layer": each.name, "output": str(each.output.shape), "weights": each.count_params()}
-            for each in model.layers
-        ]
+        facts = ((each.name, str(each.output.shape), each.count_params()) for each in model.layers)
+        layers = [dict(zip(("layer", "output", "weights"), each, strict=True)) for each in facts]
         return JSONPreview(json.dumps({"weights": model.count_params(), "layers": layers}))
 
 
@@ -185,14 +169,11 @@ class PackagedModel(NamedTuple):
     ood_detector: dict[str, Array]
 
 
-class PackagedModelDataset(_SuffixedDataset):
+class PackagedModelDataset(FileDataset):
     """Exports a network with Keras' converters, to the format of the suffix; loads the bytes.
 
     The formats: `.keras` (inside: `contract.json`, `ood_detector.npz`), `.onnx` (contract in the metadata under
     "contract") and `.tflite` (LiteRT; no contract inside).
-
-    Raises:
-        DatasetError: `filepath` has another suffix.
     """
 
     suffixes = (".keras", ".onnx", ".tflite")
@@ -210,15 +191,19 @@ class PackagedModelDataset(_SuffixedDataset):
         import numpy as np
 
         data.model(np.zeros((1, *data.model.input_shape[1:]), np.float32))  # The converters need one call.
-        write = {".keras": _write_keras, ".onnx": _write_onnx, ".tflite": _write_litert}[Path(self._filepath).suffix]
         with atomic_path(self._filepath) as path:
             try:
-                write(data, str(path))
+                if path.suffix == ".keras":
+                    _write_keras(data, path)
+                elif path.suffix == ".onnx":
+                    _write_onnx(data, str(path))
+                else:
+                    data.model.export(str(path), format="litert", verbose=False)
             except ImportError as error:
                 raise DatasetError(f"{error}. Install the converters: pip install 'chest-xray[export]'.") from error
 
 
-def _write_keras(data: PackagedModel, path: str) -> None:
+def _write_keras(data: PackagedModel, path: Path) -> None:
     import numpy as np
 
     data.model.save(path)
@@ -236,7 +221,3 @@ def _write_onnx(data: PackagedModel, path: str) -> None:
     converted = onnx.load(path)
     onnx.helper.set_model_props(converted, {"contract": json.dumps(data.contract, indent=2)})
     onnx.save(converted, path)
-
-
-def _write_litert(data: PackagedModel, path: str) -> None:
-    data.model.export(path, format="litert", verbose=False)
