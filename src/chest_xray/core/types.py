@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from keras import Model
     from matplotlib.figure import Figure
     from numpy import ndarray
+    from numpy.random import Generator
     from pandas import DataFrame, Series
     from tensorflow import Tensor
     from tensorflow.data import Dataset
 
     Array = ndarray[Any, Any]
 else:
-    Array = DataFrame = Dataset = Figure = Model = Series = Tensor = Any
+    Array = DataFrame = Dataset = Figure = Generator = Model = Series = Tensor = Any
 
-__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Model", "Series", "Tensor"]
+__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Generator", "Model", "Series", "Tensor"]

@@ -4,20 +4,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.arrays import StoredArray, compute_rows
 from chest_xray.core.options import Options, Seed, UnitInterval
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, Generator
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.validation import read_header
-
-if TYPE_CHECKING:
-    import numpy as np
 
 WORKING_SIDE = 256  # pixels of the shorter side while a picture is corrupted; no network here reads finer detail
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # of acquisition
@@ -27,7 +24,7 @@ Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
-def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
+def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array:
     """Return a picture with one corruption.
 
     Args:
@@ -145,31 +142,26 @@ def compute_pictures(
     take: Callable[[int, Array], Array],
     stored: StoredArray | None,
 ) -> StoredArray:
-    """Compute one corrupted picture for each row of a table.
+    """Compute one corrupted picture for each row of a table, in which rows of the same path are adjacent.
 
     Args:
-        table: `path`, `bytes`, `modified`, `kind` and `strength`; rows of the same path are adjacent.
-        options: Part of the fingerprint.
+        table: `path`, `bytes`, `modified`, `kind` and `strength`.
+        options: Enter the fingerprint, as `preparation` does.
         preparation: Width, height and geometry of the result.
         take: Computes the corrupted picture from the number of a row and its working picture.
         stored: The result of an earlier run.
     """
-    paths = table["path"].to_numpy()
+    paths, width, height = table["path"].to_numpy(), preparation.width, preparation.height
     read = lru_cache(maxsize=32)(read_working_picture)
 
     def compute(row: int) -> Array:
-        return fit(take(row, read(paths[row])), (preparation.width, preparation.height), preparation.geometry)
+        return fit(take(row, read(paths[row])), (width, height), preparation.geometry)
 
-    return compute_rows(
-        "Corrupting",
-        fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation),
-        (len(table), preparation.height, preparation.width),
-        compute,
-        stored,
-    )
+    digest = fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation)
+    return compute_rows("Corrupting", digest, (len(table), height, width), compute, stored)
 
 
-def draw_combined(corruptions: ValidationCorruptions, rng: "np.random.Generator") -> list[tuple[str, float]]:
+def draw_combined(corruptions: ValidationCorruptions, rng: Generator) -> list[tuple[str, float]]:
     """Draw a strength for every kind, up to the share `combined` of its greatest."""
     return [(kind, rng.uniform(0, corruptions.combined) * max(getattr(corruptions, kind))) for kind in KINDS[1:]]
 
@@ -228,14 +220,10 @@ def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
 
 
 def cover(pixels: Array, hidden: Array) -> Array:
-    """Return uint8 images (n, height, width) with the `hidden` pixels replaced by the mean of the others.
+    """Return uint8 images (n, height, width), with pixels where `hidden` (height, width) replaced by the others' mean.
 
     Black or white would be an edge that no radiograph has; the mean of the whole image would reveal how opaque the
     lungs are.
-
-    Args:
-        pixels: uint8 of shape (n, height, width).
-        hidden: bool of shape (height, width); False somewhere.
     """
     import numpy as np
 
@@ -252,7 +240,7 @@ class CoveredImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape (n, height, width)."""
+        """Return (n, height, width)."""
         return tuple(self.pixels.shape)
 
     def __getitem__(self, rows: Array) -> Array:

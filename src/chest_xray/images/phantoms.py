@@ -28,14 +28,14 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
     x, y = _posed_grid(rng, width, height)
-    lungs = np.maximum(_blob(x, y, -0.42, 0.0, 0.30, 0.62), _blob(x, y, 0.42, 0.0, 0.28, 0.62))
+    lungs = np.maximum(_blob(x, y, (-0.42, 0.0), (0.30, 0.62)), _blob(x, y, (0.42, 0.0), (0.28, 0.62)))
     lungs *= 1 / (1 + np.exp((y - 0.52 - 0.12 * np.cos(4 * x)) * 25))  # The diaphragm's two domes.
     ribs = np.clip(np.sin((y + 0.35 * x**2) * 24), 0, 1) ** 3
-    heart = _blob(x, y, 0.14, 0.22, 0.26, 0.32)
+    heart = _blob(x, y, (0.14, 0.22), (0.26, 0.32))
     spine = np.exp(-((x / 0.09) ** 2))
     grey = 0.72 - 0.50 * lungs + 0.09 * ribs * lungs + 0.34 * heart * lungs + 0.14 * spine
     grey += 0.45 * _opacities(rng, x, y, aetiology) * lungs
-    grey *= _blob(x, y, 0.0, 0.1, 1.05, 1.25)
+    grey *= _blob(x, y, (0.0, 0.1), (1.05, 1.25))
     grey = rng.uniform(0.75, 1.1) * np.clip(grey, 0, 1) ** rng.uniform(0.8, 1.3) + rng.normal(0, 0.025, grey.shape)
     return (255 * np.clip(grey, 0, 1)).astype(np.uint8)
 
@@ -45,7 +45,7 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
 
     Args:
         folder: Its name (`train`, `test`) enters the seed, so that splits differ.
-        num_images: Images of each class, for example `{"NORMAL": 40, "PNEUMONIA": 100}`.
+        num_images: Number of images of each class.
         seed: Same seed, same images.
     """
     first_patient = 6001 if folder.name == "test" else 1  # Nobody is in both splits, as in the Kermany set.
@@ -76,9 +76,9 @@ def _posed_grid(rng: np.random.Generator, width: int, height: int) -> tuple[Arra
     return x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
 
 
-def _blob(x: Array, y: Array, centre_x: float, centre_y: float, radius_x: float, radius_y: float) -> Array:  # noqa: PLR0913
+def _blob(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
     """Draw an ellipse with a soft edge, 1 inside and 0 outside."""
-    distance = np.hypot((x - centre_x) / radius_x, (y - centre_y) / radius_y)
+    distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     return 1 / (1 + np.exp((distance - 1) * 14))
 
 

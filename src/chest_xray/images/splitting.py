@@ -1,11 +1,11 @@
 """Assign whole patients to train, validation and test, each aetiology in its share and no picture in two subsets."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed
-from chest_xray.core.types import Array, DataFrame, Series
+from chest_xray.core.types import Array, DataFrame, Generator, Series
 
 SUBSETS = ("train", "validation", "test")
 DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
@@ -34,7 +34,7 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     return subset
 
 
-def _draw_patients(stratum: DataFrame, rng: Any, hold_out: HoldOut) -> Array:
+def _draw_patients(stratum: DataFrame, rng: Generator, hold_out: HoldOut) -> Array:
     """Draw patients of one class and aetiology in random order until their images reach the share."""
     small = stratum[stratum["images"] <= hold_out.max_group_images]
     if not len(small) or len(stratum) < 2:
@@ -71,21 +71,20 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
     Raises:
         InputError: The table does not fit the index.
     """
-    given = own_split["subset"].set_axis(_short_path(own_split["path"]))
-    strange = sorted(set(given) - set(SUBSETS))
-    if strange:
-        raise InputError(f"received the subsets {', '.join(map(repr, strange))}; expected {', '.join(SUBSETS)}.")
-    twice = given.index[given.index.duplicated()]
-    if len(twice):
+    own = own_split["subset"].set_axis(_short_path(own_split["path"]))
+    if unknown := sorted(set(own) - set(SUBSETS)):
+        raise InputError(f"received the subsets {', '.join(map(repr, unknown))}; expected {', '.join(SUBSETS)}.")
+    repeated = own.index[own.index.duplicated()]
+    if len(repeated):
         raise InputError(
-            f"the split table names {len(twice)} images more than once; first: {twice[0]}. Keep one row each."
+            f"the split table names {len(repeated)} images more than once; first: {repeated[0]}. Keep one row each."
         )
-    subset = _short_path(image_index["path"]).map(given)
-    if subset.isna().any():
+    subset = _short_path(image_index["path"]).map(own)
+    missing = image_index.loc[subset.isna(), "path"]
+    if len(missing):
         raise InputError(
-            f"the split table has no row for {subset.isna().sum()} of {len(subset)} images; first: "
-            f"{image_index.loc[subset.isna(), 'path'].iloc[0]}. Expected a column `path` that ends in "
-            "train/NORMAL/name.jpeg, and a column `subset`."
+            f"the split table has no row for {len(missing)} of {len(subset)} images; first: {missing.iloc[0]}. "
+            "Expected a column `path` that ends in train/NORMAL/name.jpeg, and a column `subset`."
         )
     return subset
 
@@ -105,14 +104,13 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
             "A network knows them before it is tested. Move all images of a patient to one side, in the folders or in "
             "the split table."
         )
-    side = image_split.set_index("path")["subset"]
+    subset_of = image_split.set_index("path")["subset"]
     exact = duplicates[duplicates["kind"] == "exact"]
-    across = exact[exact["first"].map(side) != exact["second"].map(side)]
+    across = exact[exact["first"].map(subset_of) != exact["second"].map(subset_of)]
     if len(across):
-        first = across.iloc[0]
         raise InputError(
-            f"{len(across)} pictures are in more than one of train, validation and test: {first['first']} and "
-            f"{first['second']} are the same. Remove one of each pair."
+            f"{len(across)} pictures are in more than one of train, validation and test: {across['first'].iloc[0]} and "
+            f"{across['second'].iloc[0]} are the same. Remove one of each pair."
         )
 
 
@@ -131,9 +129,8 @@ def find_close_pairs(codes: Array, max_distance: int) -> Array:
     """
     import numpy as np
 
-    parts = np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1)
     found = [np.empty((0, 2), np.int64)]
-    for part in parts:
+    for part in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
         order = np.lexsort(part.T)
         sorted_part = part[order]
         for step in range(1, len(order)):
