@@ -29,13 +29,8 @@ REMEDIES = {
 def atomic_path(filepath: str) -> Iterator[Path]:
     """Yield a local path to write to, and move the file to `filepath` once it is complete.
 
-    Until then, and where writing fails, an existing file stays untouched.
-
-    Args:
-        filepath: A local path or an fsspec address.
-
-    Yields:
-        A path of the same name in a temporary folder, beside the target where that is local.
+    The yielded path has the same name, in a temporary folder beside the target where that is local. An existing file
+    stays untouched until then, and where writing fails.
 
     Raises:
         DatasetError: The disk is full or read-only, or permission is missing.

@@ -44,12 +44,9 @@ class Lineage:
             self._entries = {}
 
     def record(self, name: str, path: Path | None, inputs: Iterable[tuple[str, Any]]) -> None:
-        """Add an output that has just been saved.
+        """Add the output `name`, at `path` (None where it is not on a local disk), that a node has just saved.
 
-        Args:
-            name: Name of the dataset.
-            path: Its file or folder; None where it is not on a local disk.
-            inputs: Names of the node's inputs, with the values of those that are parameters.
+        `inputs` are the names of the node's inputs, with the values of those that are parameters.
         """
         with self._lock:
             made_from: dict[str, str] = {}

@@ -23,11 +23,7 @@ def describe_run(
 ) -> dict[str, Any]:
     """Return the record of a run as plain data, without credentials.
 
-    Args:
-        run_params: Of Kedro's hooks, with `run_id`, `env`, `runtime_params`, `pipeline_names` and `project_path`.
-        started: Time of the start, with a time zone; written in UTC (ISO 8601).
-        seconds: Duration until now, by a monotonic clock.
-        arguments: The command, as in `sys.argv`.
+    `run_params` are those of Kedro's hooks, `seconds` the duration so far, `arguments` as in `sys.argv`.
     """
     return {
         "command": shlex.join([Path(arguments[0]).name, *map(hide_secrets, arguments[1:])]),
@@ -64,11 +60,8 @@ def hide_values(value: Any, name: str = "") -> Any:
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
-    """Return the operating system (`platform`), the `processor` and the number of `cores` that the run may use.
-
-    Args:
-        cpuinfo: Where Linux has the model of the processor; `platform.processor` returns only its family.
-    """
+    """Return the operating system (`platform`), the `processor` and the number of `cores` that the run may use."""
+    # On Linux `platform.processor` returns only the family.
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -57,12 +57,7 @@ class ArrayDataset(LocalDataset):
 
 
 class StoredArraysDataset(LocalDataset, ReadOnlyDataset):
-    """Loads the arrays of earlier runs, so that nodes need not compute them again.
-
-    Args:
-        folder: Has the files of `ArrayDataset`, each under the name of its dataset.
-        metadata: See `bases`.
-    """
+    """Loads the arrays that `ArrayDataset` has saved to a local folder, each under the name of its dataset."""
 
     def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
         super().__init__(filepath=folder, metadata=metadata)

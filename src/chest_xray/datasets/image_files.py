@@ -45,9 +45,8 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
     def load(self) -> DataFrame:
         """Return one row for each file, in order of path.
 
-        Returns:
-            `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where unknown), `problem` (str; why a file
-            or a folder cannot be opened, empty for others).
+        Columns: `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where unknown), `problem` (str, why
+        a file or a folder cannot be opened; empty for others).
 
         Raises:
             DatasetError: There is no such folder, several that may be meant, or no file in it.
@@ -125,27 +124,14 @@ def _find_split(filesystem: Any, root: str, path: str) -> str:
 
 
 class PhantomFolderDataset(ImageFolderDataset):
-    """Lists a local folder of phantoms, which is created if it does not exist.
-
-    Args:
-        path: As for `ImageFolderDataset`.
-        num_images: Images of each class, for example `{NORMAL: 40, PNEUMONIA: 100}`.
-        seed: Same seed, same images.
-        data_root: Must be null: phantoms are never drawn into a folder of real data.
-        metadata: See `bases`.
+    """Lists a local folder of phantoms, with `num_images` of each class, which is created if it does not exist.
 
     Raises:
-        DatasetError: `data_root` is not null.
+        DatasetError: `data_root` is not null: phantoms are never drawn into a folder of real data.
     """
 
     def __init__(
-        self,
-        *,
-        path: str,
-        num_images: dict[str, int],
-        seed: int,
-        data_root: str | None = None,
-        metadata: dict[str, Any] | None = None,
+        self, *, path: str, num_images: dict[str, int], seed: int, data_root: str | None = None, metadata: Any = None
     ):
         if data_root is not None:
             raise DatasetError(
@@ -260,12 +246,7 @@ def _list_new(path: str) -> list[ListedFile]:
 
 
 class SplitTableDataset(FileDataset, ReadOnlyDataset):
-    """Loads a table with the subset of each image.
-
-    Args:
-        filepath: A `.csv` or `.parquet` file, such as `image_split.parquet` of an earlier run; null for no table.
-        metadata: See `bases`.
-    """
+    """Loads the subset of each image from a `.csv` or `.parquet` file, such as `image_split.parquet`; null for none."""
 
     def __init__(self, *, filepath: str | None = None, metadata: dict[str, Any] | None = None):
         super().__init__(filepath=filepath or "", metadata=metadata)

@@ -28,13 +28,8 @@ class ShardOrder(NamedTuple):
 class ShardedTableDataset(LocalDataset):
     """Saves each shard to `shards/<key>.parquet`, and joins them to `all.parquet` and `all.csv` in a given order.
 
-    A shard is removed when a table without it is complete.
-
-    Args:
-        filepath: A local folder.
-        retry: `column` and `value` of rows that failed for a passing reason, such as a disk: their shards are removed
-            when the table is complete, so that the next run computes them again.
-        metadata: See `bases`.
+    A shard is removed when a table without it is complete, and when it has rows whose `column` has the `value` of
+    `retry`: they failed for a passing reason, such as a disk, and the next run computes them again.
     """
 
     def __init__(self, *, filepath: str, retry: dict[str, str], metadata: dict[str, Any] | None = None):

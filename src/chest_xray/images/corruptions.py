@@ -25,26 +25,19 @@ Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
 def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array:
-    """Return a picture with one corruption.
+    """Return a picture, float32 in [0, 1] with `WORKING_SIDE` pixels on the shorter side, with one corruption.
 
-    Args:
-        picture: Grey values, float32 in [0, 1], of shape (height, width), `WORKING_SIDE` pixels on the shorter side.
-        kind: Decides the unit of `strength`:
-            "contrast": share of the contrast that is lost, in [0, 1);
-            "gamma": logarithm of the exponent, of either sign;
-            "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
-            "blur": standard deviation of the Gaussian, in pixels;
-            "crop": share of the side that is cut off;
-            "tilt": degrees, in either direction;
-            "wider", "narrower": share of the height or width that is cut off, half on each side;
-            "collimation": the same, of either;
-            "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
-            "none": unused.
-        strength: See `kind`.
-        rng: Draws the direction, the place of the crop and the noise.
-
-    Returns:
-        Grey values, float32 in [0, 1]; of another shape after "crop" or collimation.
+    The strength is, by kind:
+        "contrast": share of the contrast that is lost, in [0, 1);
+        "gamma": logarithm of the exponent, of either sign;
+        "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
+        "blur": standard deviation of the Gaussian, in pixels;
+        "crop": share of each side that is cut off, at a random place;
+        "tilt": degrees, in either direction;
+        "wider", "narrower": share of the height or width that is cut off, half on each side;
+        "collimation": the same, of either;
+        "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
+        "none": unused.
 
     Raises:
         ValueError: The kind is unknown.

@@ -16,14 +16,9 @@ PATCHES = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12
 
 
 def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
-    """Draw one phantom.
+    """Draw one phantom: uint8 of shape (height, width); width 150 to 260 pixels, width / height 1.0 to 1.5.
 
-    Args:
-        rng: Draws size, pose, contrast and opacities.
-        aetiology: "none" for clear lungs, "bacterial" for two dense patches, "viral" for nine faint ones.
-
-    Returns:
-        Grey values, uint8 of shape (height, width); width 150 to 260 pixels, width / height 1.0 to 1.5.
+    The lungs have no opacities for "none", two dense ones for "bacterial" and nine faint ones for "viral".
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
@@ -41,12 +36,9 @@ def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
 
 
 def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> None:
-    """Create a folder of phantoms, with the layout and names of the Kermany set; whole or not at all.
+    """Create a folder of phantoms, with `num_images` of each class and names of the Kermany set, whole or not at all.
 
-    Args:
-        folder: Its name (`train`, `test`) enters the seed, so that splits differ.
-        num_images: Number of images of each class.
-        seed: Same seed, same images.
+    The name of the folder (`train`, `test`) enters the seed, so that splits differ.
     """
     first_patient = 6001 if folder.name == "test" else 1  # Nobody is in both splits, as in the Kermany set.
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -51,11 +51,9 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
 
 
 def estimate_work(data: bytes) -> float:
-    """Estimate the cost of decoding a file from its header.
+    """Estimate the number of pixels that decoding a file computes, from its header.
 
-    Returns:
-        Pixels to compute: those of the picture, times the scans of a progressive JPEG; the bytes of a DICOM file; 0 for
-        other files.
+    Those of the picture, times the scans of a progressive JPEG; the bytes of a DICOM file; 0 for other files.
     """
     if is_dicom(data):
         return len(data)
@@ -113,11 +111,9 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
 
 
 def fingerprint_files(files: DataFrame, *options: Options) -> str:
-    """Digest all that decides the values of an array, to 32 hexadecimal digits: files, options, decoder versions.
+    """Digest what decides the values of an array to 32 hexadecimal digits: files, options and decoder versions.
 
-    Args:
-        files: `path`, `bytes`, `modified` and other columns that decide a row of the array, one row for each of its.
-        *options: Parameters of the computation.
+    `files` has one row for each row of the array, with `path`, `bytes`, `modified` and all else that decides it.
     """
     import pandas as pd
 

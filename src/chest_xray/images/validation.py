@@ -39,11 +39,7 @@ def is_junk(path: str) -> bool:
 
 
 def find_misplacement(path: str) -> dict[str, str] | None:
-    """Return `reason` ("junk", "unknown class folder") and `detail` of a file in the wrong place; None for others.
-
-    Args:
-        path: Ends in class folder and file name.
-    """
+    """Return `reason` ("junk", "unknown class folder") and `detail` of a file in the wrong place; None for others."""
     folders = path.split("/")[:-1]
     if is_junk(path):
         return _refusal("junk", "left behind by an operating system")
@@ -68,11 +64,7 @@ def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
 
 
 def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
-    """Return size and colour mode of an image without decoding it, or why it is refused.
-
-    Args:
-        file: Opened for reading bytes.
-        max_megapixels: Above this an image is refused: a few kilobytes can unfold to gigabytes.
+    """Return size and colour mode of an open image file without decoding it, or why it is refused.
 
     Returns:
         `width`, `height` (pixels, of the upright image) and `mode` (Pillow's: "L" is 8-bit grey); or `reason` (one of
@@ -160,11 +152,9 @@ def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | N
 
 
 def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a colour picture; a grey one that is stored as RGB passes.
+    """Refuse a picture whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`.
 
-    Args:
-        image: Not necessarily decoded yet; a JPEG is decoded at an eighth.
-        limits: `max_chroma`: maximum less minimum of red, green and blue, mean over the image, 0 to 255.
+    A JPEG that is not decoded yet is decoded at an eighth.
     """
     import numpy as np
 
