@@ -1,25 +1,35 @@
-"""The commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs."""
+"""Commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs."""
 
 from collections.abc import Callable
 from typing import Any
 
 import click
-from kedro.framework.cli.utils import _split_params, env_option
+from kedro.framework.cli.utils import env_option, split_string
+from omegaconf import OmegaConf
 
 PARAMS_HELP = "Change parameters, as in `kedro run`: serving.max_upload_megabytes=100"
 
 
 @click.group(name="chest-xray")
 def cli() -> None:
-    """Return `kedro` the commands below."""
+    """Commands of this project."""
+
+
+def parse_params(context: click.Context, option: click.Parameter, value: str) -> Any:
+    """Parse `key=value,key.key=value` to nested values, as `kedro run --params` does."""
+    pairs = [item.partition("=") for item in split_string(context, option, value)]
+    for key, equals, each in pairs:
+        if not (key.strip() and equals):
+            raise click.BadParameter(f"received {key + equals + each!r}; expected key=value.")
+    return OmegaConf.to_container(OmegaConf.from_dotlist([f"{key.strip()}={each}" for key, _, each in pairs]))
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add what both commands understand."""
+    """Add the options that both commands have."""
     for option in (
-        click.option("--params", type=click.UNPROCESSED, default="", help=PARAMS_HELP, callback=_split_params),
+        click.option("--params", type=click.UNPROCESSED, default="", help=PARAMS_HELP, callback=parse_params),
         click.option("--port", type=int, help="Port to listen on; 0 takes any that is free."),
-        click.option("--host", help="Address to listen on; without it this machine alone can ask."),
+        click.option("--host", help="Address to listen on; without it only this machine can connect."),
         env_option,
     ):
         command = option(command)
@@ -29,7 +39,7 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 @cli.command()
 @server_options
 def serve(env: str | None, params: dict[str, Any], **given: Any) -> None:
-    """Answer for images over HTTP; what can be asked stands at /openapi.json."""
+    """Classify images over HTTP; the interface is described at /openapi.json."""
     from chest_xray.serving.starting import read_project, start
 
     start(read_project(env, _join(params, given)), with_page=False, browser=False)
@@ -40,13 +50,13 @@ def serve(env: str | None, params: dict[str, Any], **given: Any) -> None:
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Language of the first view.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
 def demo(env: str | None, params: dict[str, Any], browser: bool, **given: Any) -> None:
-    """Open a page on this machine where people try their own image."""
+    """Open a page on this machine where people can try their own images."""
     from chest_xray.serving.starting import read_project, start
 
     start(read_project(env, _join(params, given)), with_page=True, browser=browser)
 
 
 def _join(params: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Merge the options that were given into the parameters of the server."""
-    told = {key: value for key, value in given.items() if value is not None}
-    return {**params, "serving": {**params.get("serving", {}), **told}} if told else params
+    """Merge the options that are set into the parameters of the server."""
+    options = {key: value for key, value in given.items() if value is not None}
+    return {**params, "serving": {**params.get("serving", {}), **options}} if options else params

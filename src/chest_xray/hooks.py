@@ -1,4 +1,4 @@
-"""What crosses all pipelines: mistakes are found before the first node runs, and told in a sentence."""
+"""What crosses all pipelines: checks before the first node, locks, lineage, checkpoints and the record of a run."""
 
 import difflib
 import json
@@ -24,29 +24,29 @@ from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.core.options import InputError
 from chest_xray.core.provenance import describe_run
 
-# In the data folder: the lock of runs that make results, and of those that predict; beside each who holds it.
+# In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
-NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # they change while a run goes on, or have a lock of their own
+NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # change during a run, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
 
 
 class CheckInputs:
-    """Stops a run that cannot succeed, and names what to change."""
+    """Refuses a run that cannot succeed, and prints the user's mistakes without a traceback."""
 
     @hook_impl
     def after_context_created(self) -> None:
-        """Print mistakes of the user without a traceback."""
+        """Replace the hook for uncaught exceptions."""
         sys.excepthook = _brief(sys.excepthook)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check what a run is given and what it needs.
+        """Check runner, parameters and inputs.
 
         Raises:
-            InputError: A parameter that nothing reads, a dataset that another pipeline has yet to make, or a runner
-                that does not work.
+            InputError: Nothing reads a parameter, another pipeline has yet to make an input, or TensorFlow does not
+                work under the runner.
         """
         _prepare_for_runner(str(run_params.get("runner")))
         from chest_xray.pipeline_registry import register_pipelines
@@ -54,8 +54,7 @@ class CheckInputs:
         pipelines = register_pipelines()
         everything = sum(pipelines.values(), Pipeline([]))
         _refuse_unknown_parameters(run_params["runtime_params"], everything)
-        made = pipeline.inputs() & everything.all_outputs()
-        missing = {name for name in made if not catalog.exists(name)}
+        missing = {name for name in pipeline.inputs() & everything.all_outputs() if not catalog.exists(name)}
         if missing:
             makers = _list_makers(missing, pipelines, catalog)
             commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
@@ -66,83 +65,64 @@ class CheckInputs:
 
 
 class RunLock:
-    """Allows one run at a time to write into a data folder, and no run read what does not belong together.
+    """Lets one run at a time write into a data folder, and refuses to read outputs of different origin.
 
-    Runs that write nothing but predictions have a lock of their own, and run beside others.
+    Runs that write only predictions have a lock of their own, and run beside others.
     """
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Learn where data lie."""
+        """Store the data folder and the parameters."""
         self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
-        self._parameters: dict[str, Any] = context.params  # as they are written, before they become models
+        self._parameters: dict[str, Any] = context.params  # plain values, before they become models
         self._locks: list[FileLock] = []
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Lock the folder, and check what will be read.
+        """Lock the folder, and check the origin of the inputs.
 
         Raises:
             InputError: Another run writes into the folder; or see `Lineage.require_one_origin`.
         """
         from chest_xray.pipeline_registry import register_pipelines
 
-        self.release()
+        self.after_pipeline_run()
         self._catalog, self._lineage = catalog, None
         outputs = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()}
         self._writes = outputs - {PREDICTIONS}
         try:
             if self._writes:
-                self._take(RESULTS_LOCK)
+                self._acquire(RESULTS_LOCK)
             if PREDICTIONS in outputs:
-                self._take(PREDICTIONS_LOCK)
+                self._acquire(PREDICTIONS_LOCK)
             self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")
             pipelines = register_pipelines()
-            makers = {
-                name: title
-                for title, each in pipelines.items()
-                if title != "__default__"
-                for name in each.all_outputs()
-            }
+            makers = {output: name for name, each in _named(pipelines).items() for output in each.all_outputs()}
             read = {name: path for name in pipeline.inputs() & set(makers) if (path := self._path_of(name))}
             preparing = {name for name in pipelines["data_processing"].inputs() if is_parameter(name)}
-            given = {name: self._parameter(name) for name in preparing - PRESENTATION}
-            self._lineage.require_one_origin(read, given, makers)
+            parameters = {name: self._parameter(name) for name in preparing - PRESENTATION}
+            self._lineage.require_one_origin(read, parameters, makers)
         except BaseException:
-            self.release()
+            self.after_pipeline_run()
             raise
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Write down what an output was made from."""
+        """Record what an output was made from."""
         if self._lineage is not None and self._writes:
             inputs = [(name, self._parameter(name) if is_parameter(name) else None) for name in node.inputs]
             self._lineage.record(dataset_name, self._path_of(dataset_name), inputs)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Return the folder back."""
-        self.release()
-
-    @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Return the folder back."""
-        self.release()
-
-    def release(self) -> None:
-        """Return the folder back, if this process holds it; the operating system does so for one that was killed."""
-        for lock in self._locks:
+        """Release the locks, and remove a folder that the run has written nothing to."""
+        for lock in self._locks:  # The operating system releases those of a process that was killed.
             lock.release()
-        if self._locks:
-            self._remove_if_empty({Path(lock.lock_file).name for lock in self._locks})
-            self._locks = []
-
-    def _remove_if_empty(self, locks: set[str]) -> None:
-        """Leave no folder behind where the run has written nothing."""
-        names = locks | {f"{lock}.json" for lock in locks}
-        if {path.name for path in self._folder.iterdir()} <= names:
+        locks = [Path(lock.lock_file).name for lock in self._locks]
+        names = {*locks, *(f"{lock}.json" for lock in locks)}
+        if names and {path.name for path in self._folder.iterdir()} <= names:
             for name in names:
                 (self._folder / name).unlink(missing_ok=True)
             with suppress(OSError):  # Not empty, or not ours.
@@ -150,9 +130,12 @@ class RunLock:
                     if folder == self._project:
                         break
                     folder.rmdir()
+        self._locks = []
+
+    on_pipeline_error = after_pipeline_run
 
     def _remove_parts(self, outputs: set[str]) -> None:
-        """Remove what a run that was killed has left half written, where this run holds the lock."""
+        """Remove incomplete files of runs that were killed, where this run holds the lock."""
         for parent, folders, _ in os.walk(self._folder):
             for name in [each for each in folders if each.startswith(PART)]:
                 folders.remove(name)
@@ -160,7 +143,7 @@ class RunLock:
                     shutil.rmtree(Path(parent, name), ignore_errors=True)
             folders[:] = [each for each in folders if not each.startswith("01_") and each != UNPACKED]
 
-    def _take(self, name: str) -> None:
+    def _acquire(self, name: str) -> None:
         lock, holder = FileLock(self._folder / name), self._folder / f"{name}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -192,27 +175,25 @@ class RunLock:
         return value
 
     def _path_of(self, name: str) -> Path | None:
-        """Where an output lies on a local disk; None for what is kept in memory, elsewhere, or is no result."""
+        """Return the path of an output on a local disk; None for outputs elsewhere, and for no results."""
         if name not in self._catalog or name.rsplit(".", 1)[-1] in NO_RESULTS:
             return None
         described = self._catalog[name]._describe()
-        path = str(described.get("filepath") or "")
-        if not path or "://" in path or described.get("protocol", "file") not in ("file", None):
-            return None
-        return Path(path)
+        path, is_local = str(described.get("filepath") or ""), described.get("protocol", "file") in ("file", None)
+        return Path(path) if path and is_local and "://" not in path else None
 
 
 class RemoveCheckpoints:
-    """Removes the checkpoint of a training once its model and history are saved, and no sooner."""
+    """Removes the checkpoint of a training once all outputs of its node are saved."""
 
     @hook_impl
     def before_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Remember the catalog."""
+        """Store the catalog."""
         self.catalog = catalog
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Forget the checkpoint after the last output of the node that read it."""
+        """Remove the checkpoint after the last output of the node that read it."""
         if dataset_name == node.outputs[-1]:
             for name in node.inputs:
                 if name.rsplit(".", 1)[-1] == "checkpoint":
@@ -220,21 +201,20 @@ class RemoveCheckpoints:
 
 
 class RecordRun:
-    """Writes down by what and where a run is made, just before a page that tells it is built."""
+    """Saves the record of a run just before a node reads it."""
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
-        """Remember the time and what Kedro knows of the run."""
-        self.started, self.run_params, self.catalog = datetime.now(UTC), run_params, catalog
-        self.clock = monotonic()
+        """Store the time and the parameters of the run."""
+        self.started, self.clock = datetime.now(UTC), monotonic()
+        self.run_params, self.catalog = run_params, catalog
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
-        """Update the record, so that it has the seconds up to now."""
+        """Save the record, with the seconds up to now."""
         if dataset_name == "run_record":
-            self.catalog.save(
-                dataset_name, describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
-            )
+            record = describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
+            self.catalog.save(dataset_name, record)
 
 
 def _prepare_for_runner(runner: str) -> None:
@@ -245,12 +225,16 @@ def _prepare_for_runner(runner: str) -> None:
         )
     if "ThreadRunner" in runner:
         with suppress(ImportError):
-            import IPython  # noqa: F401  # One thread imports it, and Matplotlib in another stumbles over what is there.
+            import IPython  # noqa: F401  # Half imported by one thread, it makes Matplotlib fail in another.
+
+
+def _named(pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:
+    return {name: each for name, each in pipelines.items() if name != "__default__"}
 
 
 def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> list[str]:
-    """Name the pipelines that make what is missing, and what those miss in turn, in the order of the registry."""
-    named = {name: each for name, each in pipelines.items() if name != "__default__"}
+    """List the pipelines that make what is missing, and what those miss in turn, in the order of the registry."""
+    named = _named(pipelines)
     outputs = set().union(*(each.all_outputs() for each in named.values()))
     makers: set[str] = set()
     while found := {name for name, each in named.items() if each.all_outputs() & missing} - makers:
@@ -261,8 +245,8 @@ def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: Dat
 
 
 def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:
-    names = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
-    known = names | CATALOG_PARAMETERS
+    known = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
+    known |= CATALOG_PARAMETERS
     for name in _dotted(given):
         if not any(f"{name}.".startswith(f"{each}.") for each in known):
             close = difflib.get_close_matches(name, known, n=1)
@@ -280,12 +264,12 @@ def _dotted(given: dict[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-def _brief(otherwise: Any) -> Any:
+def _brief(excepthook: Any) -> Any:
     def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        misnamed = str(error).startswith("Failed to find the pipeline named")  # Kedro's, of no type of its own.
+        misnamed = str(error).startswith("Failed to find the pipeline named")  # A plain ValueError of Kedro.
         if misnamed or isinstance(error, (InputError, DatasetError, ParameterValidationError)):
             print(f"\nError: {error}", file=sys.stderr)  # noqa: T201
         else:
-            otherwise(kind, error, traceback)
+            excepthook(kind, error, traceback)
 
     return show

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kedro.io import DatasetError
-from kedro_datasets._typing import ImagePreview
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
 from chest_xray.datasets import FigureDataset
+from chest_xray.datasets.single_file import ImagePreview
 
 
 @pytest.fixture

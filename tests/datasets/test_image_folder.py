@@ -68,7 +68,7 @@ def test_a_split_nested_by_unpacking_is_found(tmp_path: Path, nested: str, caplo
     caplog.set_level("INFO")
     touch(tmp_path, f"{nested}/train/NORMAL/a.jpeg", f"__MACOSX/{nested}/train/NORMAL/._a.jpeg")
     assert names(ImageFolderDataset(path=str(tmp_path / "train")), tmp_path) == [f"{nested}/train/NORMAL/a.jpeg"]
-    assert f"{nested}/train is taken, since there is no" in caplog.text
+    assert f"{nested}/train is read, since there is no" in caplog.text
 
 
 def test_the_second_copy_and_the_val_of_the_kaggle_mirror_are_explained(

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from kedro.io import DatasetError
-from kedro_datasets._typing import JSONPreview
 
 from chest_xray.datasets import KerasModelDataset
+from chest_xray.datasets.single_file import JSONPreview
 from chest_xray.models.network import build_network
 from tests.builders import TINY_NETWORK, make_pixels
 

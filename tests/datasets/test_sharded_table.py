@@ -62,7 +62,7 @@ def test_new_shards_join_the_old_and_those_of_another_table_go(tmp_path: Path) -
 
 
 def test_a_remote_folder_is_refused() -> None:
-    with pytest.raises(DatasetError, match="received 's3://b/a'; expected a local folder"):
+    with pytest.raises(DatasetError, match="received 's3://b/a'; expected a local path"):
         ShardedTableDataset(filepath="s3://b/a", retry={})
 
 

@@ -1,1 +1,1 @@
-"""What everything else rests on: options, files, types, and where results come from."""
+"""Options, files, types, and the origin of results, which every other package uses."""

@@ -1,4 +1,4 @@
-"""Arrays computed row by row in threads, and told apart by what decides their values."""
+"""Arrays computed row by row in threads, with a fingerprint of all that decides their values."""
 
 import logging
 import os
@@ -10,24 +10,17 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 
 logger = logging.getLogger(__name__)
-
 NUM_THREADS = 2 * (os.cpu_count() or 1)  # Reading waits for the disk half of the time.
 TASK = 8  # rows; a task for each would cost a fortieth of decoding it
 
 
 @dataclass(frozen=True)
 class StoredArray:
-    """An array with the fingerprint of all that decides its values.
+    """An array with its fingerprint."""
 
-    Args:
-        values: uint8, rows first.
-        fingerprint: Hexadecimal digest; same fingerprint, same array.
-        failures: Rows that could not be computed and are left out of `values`: number before, and why.
-    """
-
-    values: Array
-    fingerprint: str
-    failures: list[tuple[int, str]] = field(default_factory=list)
+    values: Array  # uint8, rows first
+    fingerprint: str  # hexadecimal digest; same fingerprint, same array
+    failures: list[tuple[int, str]] = field(default_factory=list)  # rows left out of `values`: their number, and why
 
 
 StoredArrays = Mapping[str, StoredArray]  # by the name of the dataset
@@ -40,20 +33,17 @@ def compute_rows(
     compute: Callable[[int], Array],
     stored: StoredArray | None = None,
 ) -> StoredArray:
-    """Compute an array row by row, unless it is stored already.
+    """Return the stored array if it has the fingerprint, else compute one.
 
     Args:
         title: Shown beside the progress bar.
-        fingerprint: Of all that decides the values.
-        shape: Of the whole array, rows first.
-        compute: Returns the uint8 values of one row; called from several threads at once. InputError leaves a row out.
-        stored: What an earlier run left.
-
-    Returns:
-        The stored array where its fingerprint is this one, else a new one, without the rows that failed.
+        fingerprint: Digest of all that decides the values.
+        shape: Shape of the array, rows first.
+        compute: Returns the uint8 values of one row, in several threads; InputError leaves the row out.
+        stored: The result of an earlier run.
 
     Raises:
-        InputError: No row at all could be computed.
+        InputError: No row could be computed.
     """
     import numpy as np
     from tqdm import tqdm

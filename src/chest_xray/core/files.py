@@ -1,4 +1,4 @@
-"""Files on any fsspec filesystem: opened for reading, and written whole or not at all."""
+"""Open files on any fsspec filesystem, and write them whole or not at all."""
 
 import errno
 import os
@@ -14,8 +14,8 @@ from kedro.io import DatasetError
 
 from chest_xray.core.options import InputError
 
-PART = ".part-"  # how the name of a folder begins in which a file is written before it is put in place
-REMEDIES = {  # of errors of a disk
+PART = ".part-"  # prefix of folders in which files are written before they are renamed
+REMEDIES = {
     errno.ENOSPC: "Make room on the disk",
     errno.EDQUOT: "Make room within your quota",
     errno.EFBIG: "Choose a disk that takes larger files",
@@ -27,22 +27,25 @@ REMEDIES = {  # of errors of a disk
 
 @contextmanager
 def atomic_path(filepath: str) -> Iterator[Path]:
-    """Offer a local path to write to, and put what was written in place once it is complete.
+    """Yield a local path to write to, and move the file to `filepath` once it is complete.
 
-    What stood at `filepath` before stays untouched until then, and stays for good where writing fails.
-
-    Args:
-        filepath: Where the file goes: a local path or an fsspec address.
-
-    Yields:
-        A path of the same name in a temporary folder, beside the target where that is local.
+    The yielded path has the same name, in a temporary folder beside the target where that is local. An existing file
+    stays untouched until then, and where writing fails.
 
     Raises:
-        DatasetError: The disk is full, or nothing may be written there.
+        DatasetError: The disk is full or read-only, or permission is missing.
     """
     try:
-        with _atomic_path(filepath) as part:
+        filesystem, target = fsspec.core.url_to_fs(filepath)
+        filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+        local = "file" in filesystem.protocol
+        with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=PART) as folder:
+            part = Path(folder) / Path(target).name
             yield part
+            if local:
+                part.replace(target)
+            else:
+                filesystem.put_file(str(part), target)
     except OSError as error:
         if error.errno not in REMEDIES:
             raise
@@ -52,22 +55,8 @@ def atomic_path(filepath: str) -> Iterator[Path]:
         ) from error
 
 
-@contextmanager
-def _atomic_path(filepath: str) -> Iterator[Path]:
-    filesystem, target = fsspec.core.url_to_fs(filepath)
-    filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
-    local = "file" in filesystem.protocol
-    with tempfile.TemporaryDirectory(dir=Path(target).parent if local else None, prefix=PART) as folder:
-        part = Path(folder) / Path(target).name
-        yield part
-        if local:
-            part.replace(target)
-        else:
-            filesystem.put_file(str(part), target)
-
-
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file in one step: a reader finds the old text or the new one."""
+    """Write a small local file so that readers find the old text or the new one."""
     temporary = path.with_name(f"{path.name}.new")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -77,15 +66,12 @@ def replace_text(path: Path, text: str) -> None:
 
 
 def open_file(path: str) -> Any:
-    """Open a file for reading bytes.
-
-    Args:
-        path: A local path or fsspec address; fsspec's own way to a local file takes three times as long.
+    """Open a local path or fsspec address for reading bytes.
 
     Raises:
         InputError: It is a pipe, a device or a socket, or a link to one: reading it might never end.
     """
-    if "://" in path:
+    if "://" in path:  # For a local file fsspec takes three times as long as `open`.
         return fsspec.open(path, "rb")
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         raise InputError("not a regular file but a folder, a pipe or a device; expected a file or a link to one")
@@ -93,18 +79,10 @@ def open_file(path: str) -> Any:
 
 
 class ListedFile(NamedTuple):
-    """A file to be predicted.
+    """A file to be predicted."""
 
-    Args:
-        name: What to call it in the table; in an archive its place there.
-        path: Where to read it, a local path or fsspec address.
-        size: In bytes.
-        modified: When it was changed last; empty where the storage does not tell.
-        problem: Why it cannot be opened at all; empty for all others.
-    """
-
-    name: str
-    path: str
-    size: int
-    modified: str
-    problem: str
+    name: str  # the path, in an archive the path of the archive and that inside it
+    path: str  # a local path or fsspec address
+    size: int  # bytes
+    modified: str  # time of the last change; empty where unknown
+    problem: str  # why it cannot be opened; empty for most

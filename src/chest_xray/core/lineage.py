@@ -1,7 +1,7 @@
-"""Which outputs belong together: what each was made from, by digest, so that no stage mixes two data sets in silence.
+"""Record what each output was made from, and refuse to read outputs that were made from different data.
 
-Every output on a local disk gets an entry in `lineage.json` below the data folder: the digest of its bytes and the
-digests of what its node read. Before a run starts, all that it will read is held against these entries.
+Every output on a local disk has an entry in `lineage.json` in the data folder: the digest of its bytes and those of its
+node's inputs. Before a run starts, its inputs are compared with these entries.
 """
 
 import json
@@ -17,12 +17,11 @@ from chest_xray.core.files import replace_text
 from chest_xray.core.options import InputError
 
 DIGEST_SIZE = 16  # bytes
-# What these say stands on figures and pages; data made with other values of them may be read together.
-PRESENTATION = {"params:data_source", "params:language"}
+PRESENTATION = {"params:data_source", "params:language"}  # Only figures and pages depend on these.
 
 
 class Entry(BaseModel):
-    """What is known of one output: the digest of its bytes, and those of all that it was made from, by name."""
+    """The digest of one output, and those of all that it was made from, by name."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,27 +33,20 @@ Entries = TypeAdapter(dict[str, Entry])
 
 
 class Lineage:
-    """The entries of one data folder.
-
-    Args:
-        file: `lineage.json`; made with the first entry.
-    """
+    """The entries of one data folder, in its `lineage.json`."""
 
     def __init__(self, file: Path):
         self._file, self._lock = file, Lock()
-        self._in_memory: dict[str, dict[str, str]] = {}  # what outputs that are not on disk were made from
+        self._in_memory: dict[str, dict[str, str]] = {}  # `made_from` of outputs that are not on disk
         try:
             self._entries = Entries.validate_json(file.read_bytes()) if file.exists() else {}
-        except ValidationError:  # Damaged: nothing is known, and what is made from now on will be.
+        except ValidationError:  # A damaged file is like none.
             self._entries = {}
 
     def record(self, name: str, path: Path | None, inputs: Iterable[tuple[str, Any]]) -> None:
-        """Add what a node has just saved.
+        """Add the output `name`, at `path` (None where it is not on a local disk), that a node has just saved.
 
-        Args:
-            name: Of the dataset.
-            path: Its file or folder; None where it is not on a local disk.
-            inputs: Of its node: the name of each, and the value of those that are parameters.
+        `inputs` are the names of the node's inputs, with the values of those that are parameters.
         """
         with self._lock:
             made_from: dict[str, str] = {}
@@ -65,7 +57,8 @@ class Lineage:
                     made_from[each] = self._entries[each].digest
                 else:
                     made_from |= self._in_memory.get(each, {})
-            made_from = {each: digest for each, digest in made_from.items() if each not in PRESENTATION}
+            for each in PRESENTATION:
+                made_from.pop(each, None)
             if path is None or not path.exists():
                 self._in_memory[name] = made_from
                 return
@@ -74,16 +67,16 @@ class Lineage:
             replace_text(self._file, Entries.dump_json(self._entries, indent=1).decode())
 
     def require_one_origin(self, read: dict[str, Path], parameters: dict[str, Any], makers: dict[str, str]) -> None:
-        """Refuse to read together what was not made from the same data.
+        """Check that the inputs of a run were made from the same data.
 
         Args:
-            read: The outputs of earlier runs that this one reads, and where they lie.
-            parameters: `params:...` of the pipeline that prepares the data, as this run has them.
+            read: Paths of the outputs of earlier runs that this run reads.
+            parameters: This run's values of the `params:...` of data_processing.
             makers: The pipeline that makes each output.
 
         Raises:
-            InputError: A file is not as it was written; or two outputs were made from different versions of a third, or
-                with other parameters than this run's.
+            InputError: A file is not as it was written; or inputs were made from different versions of an output, or
+                with parameters that differ from this run's.
         """
         for name, path in read.items():
             if name in self._entries and digest_path(path) != self._entries[name].digest:
@@ -96,10 +89,10 @@ class Lineage:
         for name in read:
             for child, parent, digest in self._ancestry(name):
                 if parent in current and current[parent] != digest:
-                    raise InputError(_describe_conflict(child, parent, makers))
+                    raise InputError(_describe_conflict(child, parent, makers[child]))
 
     def _ancestry(self, name: str) -> Iterator[tuple[str, str, str]]:
-        """Each output that `name` rests on, itself first, with what that was made from and the digest then."""
+        """Yield each output that `name` depends on, itself first, with each of its inputs and their digest then."""
         waiting, seen = [name], {name}
         while waiting:
             child = waiting.pop()
@@ -110,8 +103,8 @@ class Lineage:
                     waiting.append(parent)
 
 
-def _describe_conflict(child: str, parent: str, makers: dict[str, str]) -> str:
-    command = f"`kedro run --pipelines={makers[child]}`"
+def _describe_conflict(child: str, parent: str, maker: str) -> str:
+    command = f"`kedro run --pipelines={maker}`"
     if is_parameter(parent):
         return (
             f"{child} was made with other values of {parent.removeprefix('params:')} than this run has; expected the "
@@ -129,14 +122,14 @@ def is_parameter(name: str) -> bool:
 
 
 def digest_value(value: Any) -> str:
-    """Digest a parameter: plain values, or a pydantic model of them."""
+    """Digest a parameter: plain values or a pydantic model."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     text = json.dumps(plain, sort_keys=True, default=str)
     return blake2b(text.encode(), digest_size=DIGEST_SIZE).hexdigest()
 
 
 def digest_path(path: Path) -> str:
-    """Digest the bytes of a file, or of all files of a folder with their names; "" where there is nothing."""
+    """Digest a file, or all files of a folder with their names; return "" where there is nothing."""
     if path.is_dir():
         files = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
         parts = [f"{each.relative_to(path)} {digest_path(each)}" for each in files]

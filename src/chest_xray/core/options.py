@@ -1,4 +1,4 @@
-"""Parameters and results as types: checked when they are built, and never changed after."""
+"""Parameters and results as types: validated when they are built, and frozen."""
 
 from typing import Annotated, Any, Self
 
@@ -9,7 +9,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class InputError(ValueError):
-    """A mistake in data, parameters or order of commands that the user can mend; shown without a traceback."""
+    """A mistake in data, parameters or order of commands that the user can correct; shown without a traceback."""
 
 
 class Result(BaseModel):
@@ -19,21 +19,16 @@ class Result(BaseModel):
 
 
 class Options(BaseModel):
-    """A group of parameters that refuses misspelt keys and values out of range."""
+    """A group of parameters; unknown keys and values out of range are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
-        """Build the options from plain values, as Kedro does for a `params:` input.
-
-        Args:
-            obj: Keys and values as they stand in `conf/*/parameters*.yml`, with `--params` merged in.
-            **settings: Passed on to pydantic.
+        """Validate plain values, as Kedro does for a `params:` input.
 
         Raises:
-            InputError: A key is unknown or missing, or a value is of the wrong type or out of range; each is named
-                with what was received and what was expected.
+            InputError: A key is unknown or missing, or a value is of the wrong type or out of range; all are listed.
         """
         try:
             return super().model_validate(obj, **settings)

@@ -1,4 +1,4 @@
-"""By what a result was made: versions, machine, command, commit and time."""
+"""Describe how a result was made: versions, machine, command, commit and time."""
 
 import os
 import platform
@@ -12,28 +12,18 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("chest-xray", "tensorflow", "keras", "numpy", "scikit-learn", "kedro")
-PATIENCE = 10  # seconds for git, which on a network drive may never answer
+TIMEOUT = 10  # seconds for git, which may hang on a network drive
 HIDDEN = "***"
-# In names, as a regular expression.
+# A regular expression for names of secrets.
 SECRET = r"passw|secret|token|credential|api_?key|access_?key|private_?key|signature|\bsig\b|\bauth"
 
 
 def describe_run(
     run_params: dict[str, Any], started: datetime, seconds: float, arguments: Sequence[str]
 ) -> dict[str, Any]:
-    """Record by what and where a run is made.
+    """Return the record of a run as plain data, without credentials.
 
-    Args:
-        run_params: As Kedro gives them to its hooks: `run_id`, `env`, `runtime_params`, `pipeline_names` and
-            `project_path`.
-        started: When the run began, with a time zone.
-        seconds: Since then, by a clock that nobody sets.
-        arguments: The command, as `sys.argv` has it; what looks like a credential is left out.
-
-    Returns:
-        Plain data: `command`, `session`, `environment`, `pipelines`, `parameters` (those given with the command),
-        `started` (ISO 8601, in UTC), `seconds` (since then), `packages` (versions), `python`, `machine` (`platform`,
-        `processor`, `cores`) and `git` (`commit`, `dirty`), which is None outside a repository or without git.
+    `run_params` are those of Kedro's hooks, `seconds` the duration so far, `arguments` as in `sys.argv`.
     """
     return {
         "command": shlex.join([Path(arguments[0]).name, *map(hide_secrets, arguments[1:])]),
@@ -51,14 +41,7 @@ def describe_run(
 
 
 def hide_secrets(text: str) -> str:
-    """Replace what looks like a credential in a text: the password of a URL, and values whose name says that they are.
-
-    Args:
-        text: Such as an argument, `data_root=s3://user:password@host/x?token=abc`.
-
-    Returns:
-        The text with `HIDDEN` in their place.
-    """
+    """Replace user and password in URLs, and values after a name that matches `SECRET`, by `HIDDEN`."""
     text = re.sub(r"(?<=://)[^/@\s]+@", f"{HIDDEN}@", text)
     return re.sub(
         rf"([\w.-]*(?:{SECRET})[\w.-]*['\"]?\s*[=:]\s*)[^\s,&;]+", rf"\g<1>{HIDDEN}", text, flags=re.IGNORECASE
@@ -66,7 +49,7 @@ def hide_secrets(text: str) -> str:
 
 
 def hide_values(value: Any, name: str = "") -> Any:
-    """Do the same in nested parameters; whatever stands below a name that says it is a secret is hidden whole."""
+    """Apply `hide_secrets` to nested parameters; all values below a name that matches `SECRET` are hidden."""
     if re.search(SECRET, name, re.IGNORECASE):
         return HIDDEN
     if isinstance(value, dict):
@@ -77,27 +60,19 @@ def hide_values(value: Any, name: str = "") -> Any:
 
 
 def describe_machine(cpuinfo: Path = Path("/proc/cpuinfo")) -> dict[str, Any]:
-    """Name the operating system (`platform`), the `processor` and how many of its `cores` the run may use.
-
-    Args:
-        cpuinfo: Where Linux names the processor; `platform.processor` knows its family alone.
-    """
+    """Return the operating system (`platform`), the `processor` and the number of `cores` that the run may use."""
+    # On Linux `platform.processor` returns only the family.
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = models[0] if models else platform.processor() or platform.machine()
-    return {"platform": platform.platform(), "processor": processor, "cores": may_use}
+    return {"platform": platform.platform(), "processor": processor, "cores": num_cores}
 
 
 def describe_commit(project: Path) -> dict[str, Any] | None:
-    """Name the commit that is checked out.
+    """Return the `commit` of the project (40 hexadecimal digits) and `dirty` (files are changed or untracked).
 
-    Args:
-        project: The folder of the project. A repository that merely lies around it is not its own.
-
-    Returns:
-        `commit` (40 hexadecimal digits) and `dirty` (True where tracked files differ or untracked ones lie about); None
-        outside a repository, before its first commit, or without git.
+    None without git, before the first commit, and where the project folder is not the top of a repository.
     """
     try:
         top = _git(project, "rev-parse", "--show-toplevel")
@@ -110,12 +85,11 @@ def describe_commit(project: Path) -> dict[str, Any] | None:
 
 def _git(project: Path, *arguments: str) -> str:
     command = ["git", "-C", str(project), *arguments]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=PATIENCE)
-    return done.stdout.strip()
+    return subprocess.run(command, capture_output=True, check=True, text=True, timeout=TIMEOUT).stdout.strip()
 
 
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return version(f"{package}-cpu")  # TensorFlow's build for processors alone is a distribution of its own.
+        return version(f"{package}-cpu")  # TensorFlow's build without CUDA has another name.

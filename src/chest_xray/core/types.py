@@ -1,7 +1,6 @@
-"""Heavy types for annotations: real to a type checker, Any at run time, so that naming one imports nothing.
+"""Heavy types for annotations: real to a type checker, Any at run time.
 
-Kedro resolves the annotations of every node when it builds a catalog; `import pandas` and `import keras` there would
-cost each command 0.4 s and 5 s.
+Kedro resolves the annotations of every node; importing pandas and keras for them would take 0.4 s and 5 s a command.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ if TYPE_CHECKING:
     from keras import Model
     from matplotlib.figure import Figure
     from numpy import ndarray
+    from numpy.random import Generator
     from pandas import DataFrame, Series
     from tensorflow import Tensor
     from tensorflow.data import Dataset
 
     Array = ndarray[Any, Any]
 else:
-    Array = DataFrame = Dataset = Figure = Model = Series = Tensor = Any
+    Array = DataFrame = Dataset = Figure = Generator = Model = Series = Tensor = Any
 
-
-__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Model", "Series", "Tensor"]
+__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Generator", "Model", "Series", "Tensor"]

@@ -1,40 +1,19 @@
 """Datasets that kedro-datasets lacks; each imports its heavy library when it loads or saves."""
 
-from chest_xray.datasets.archive import ArchiveDataset, UnpackedFolderDataset
-from chest_xray.datasets.array import ArrayDataset, StoredArraysDataset
-from chest_xray.datasets.image_files import (
-    ImageFolderDataset,
-    NewImagesDataset,
-    PhantomFolderDataset,
-    SplitTableDataset,
-)
-from chest_xray.datasets.sharded_table import FinishedShardsDataset, ShardedTableDataset
-from chest_xray.datasets.single_file import (
-    CheckpointDataset,
-    EvidenceDataset,
-    FigureDataset,
-    FigureFolderDataset,
-    KerasModelDataset,
-    MarkdownDataset,
-    PackagedModelDataset,
-)
-
-__all__ = [
-    "ArchiveDataset",
-    "ArrayDataset",
-    "CheckpointDataset",
-    "EvidenceDataset",
-    "FigureDataset",
-    "FigureFolderDataset",
-    "FinishedShardsDataset",
-    "ImageFolderDataset",
-    "KerasModelDataset",
-    "MarkdownDataset",
-    "NewImagesDataset",
-    "PackagedModelDataset",
-    "PhantomFolderDataset",
-    "ShardedTableDataset",
-    "SplitTableDataset",
-    "StoredArraysDataset",
-    "UnpackedFolderDataset",
-]
+from chest_xray.datasets.archive import ArchiveDataset as ArchiveDataset
+from chest_xray.datasets.archive import UnpackedFolderDataset as UnpackedFolderDataset
+from chest_xray.datasets.array import ArrayDataset as ArrayDataset
+from chest_xray.datasets.array import StoredArraysDataset as StoredArraysDataset
+from chest_xray.datasets.image_files import ImageFolderDataset as ImageFolderDataset
+from chest_xray.datasets.image_files import NewImagesDataset as NewImagesDataset
+from chest_xray.datasets.image_files import PhantomFolderDataset as PhantomFolderDataset
+from chest_xray.datasets.image_files import SplitTableDataset as SplitTableDataset
+from chest_xray.datasets.sharded_table import FinishedShardsDataset as FinishedShardsDataset
+from chest_xray.datasets.sharded_table import ShardedTableDataset as ShardedTableDataset
+from chest_xray.datasets.single_file import CheckpointDataset as CheckpointDataset
+from chest_xray.datasets.single_file import EvidenceDataset as EvidenceDataset
+from chest_xray.datasets.single_file import FigureDataset as FigureDataset
+from chest_xray.datasets.single_file import FigureFolderDataset as FigureFolderDataset
+from chest_xray.datasets.single_file import KerasModelDataset as KerasModelDataset
+from chest_xray.datasets.single_file import MarkdownDataset as MarkdownDataset
+from chest_xray.datasets.single_file import PackagedModelDataset as PackagedModelDataset

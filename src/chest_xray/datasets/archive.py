@@ -1,27 +1,17 @@
-"""An archive of images: fetched, and unpacked to where the image folders are read from."""
+"""An archive of images: its download, and the folder that it is unpacked to."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractDataset, DatasetError
-
 from chest_xray.core.files import replace_text
+from chest_xray.datasets.bases import LocalDataset
 from chest_xray.images.archives import Unpacking, unpack
 from chest_xray.images.download import ArchiveSource, fetch_archive
 
 
-class ArchiveDataset(AbstractDataset[ArchiveSource, dict[str, str]]):
-    """Saves a source by fetching it; loads where the file lies.
-
-    Args:
-        filepath: A local folder for what is downloaded.
-        metadata: For plugins such as Kedro-Viz.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._folder = _local(filepath)
-        self.metadata = metadata
+class ArchiveDataset(LocalDataset):
+    """Downloads an archive to a local folder on saving; loads where the file is."""
 
     def load(self) -> dict[str, str]:
         """Return `path`, `sha256` and `source` of the archive."""
@@ -29,49 +19,32 @@ class ArchiveDataset(AbstractDataset[ArchiveSource, dict[str, str]]):
 
     def save(self, data: ArchiveSource) -> None:
         """Fetch the archive, or what is missing of it."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_text(self._record(), json.dumps(fetch_archive(data, self._folder)))
+        self._path.mkdir(parents=True, exist_ok=True)
+        replace_text(self._record(), json.dumps(fetch_archive(data, self._path)))
 
     def _record(self) -> Path:
-        return self._folder / "archive.json"
+        return self._path / "archive.json"
 
     def _exists(self) -> bool:
         return self._record().exists()
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
 
-
-class UnpackedFolderDataset(AbstractDataset[Unpacking, str]):
-    """Saves a plan by unpacking an archive; loads the folder.
-
-    Args:
-        path: A local folder, which gets `train` and `test`.
-        metadata: For plugins such as Kedro-Viz.
-    """
+class UnpackedFolderDataset(LocalDataset):
+    """Unpacks `train` and `test` of an archive to a local folder on saving; loads the path of the folder."""
 
     def __init__(self, *, path: str, metadata: dict[str, Any] | None = None):
-        self._folder = _local(path)
-        self.metadata = metadata
+        super().__init__(filepath=path, metadata=metadata)
 
     def load(self) -> str:
         """Return the path of the folder."""
-        return str(self._folder)
+        return str(self._path)
 
     def save(self, data: Unpacking) -> None:
         """Unpack all or nothing."""
-        unpack(data, self._folder)
+        unpack(data, self._path)
 
     def _exists(self) -> bool:
-        return (self._folder / "train").is_dir()
+        return (self._path / "train").is_dir()
 
     def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._folder)}
-
-
-def _local(path: str) -> Path:
-    if "://" in path:
-        raise DatasetError(
-            f"received {path!r}; expected a local folder: archives are fetched to and unpacked on a disk."
-        )
-    return Path(path)
+        return {"path": self._filepath}  # `filepath` would have RunLock digest every image.

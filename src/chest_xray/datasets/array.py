@@ -1,43 +1,32 @@
-"""An array on a local disk that is read by memory map, with its fingerprint and a digest of its bytes."""
+"""Arrays on a local disk, read by memory map, with their fingerprint and a digest of their bytes."""
 
 import logging
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 from pydantic import BaseModel, ValidationError
 
 from chest_xray.core.arrays import StoredArray, StoredArrays
 from chest_xray.core.files import atomic_path, replace_text
 from chest_xray.core.types import Array
+from chest_xray.datasets.bases import LocalDataset, ReadOnlyDataset
 
 logger = logging.getLogger(__name__)
 
 
 class About(BaseModel):
-    """What is known of the file beside it."""
+    """The content of the `.json` file beside an array."""
 
     fingerprint: str
     digest: str
     failures: list[tuple[int, str]]
 
 
-class ArrayDataset(AbstractDataset[StoredArray, Any]):
-    """Saves a computed array; loads its values.
-
-    Args:
-        filepath: A local path that ends in `.npy`; a file of the same name with `.json` after it lies beside.
-        metadata: For plugins such as Kedro-Viz.
-
-    Raises:
-        DatasetError: `filepath` is no local path: what is read by memory map cannot be remote.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._path = _require_local(filepath)
-        self.metadata = metadata
+class ArrayDataset(LocalDataset):
+    """Saves a computed array to a `.npy` file, and its `About` to a `.npy.json` file; loads the values."""
 
     def load(self) -> Array:
         """Return the values, uint8, memory-mapped, read-only.
@@ -56,7 +45,7 @@ class ArrayDataset(AbstractDataset[StoredArray, Any]):
             ) from error
 
     def save(self, data: StoredArray) -> None:
-        """Write the array whole or not at all, unless it is the one that lies there."""
+        """Write the array whole or not at all, unless it was read from there."""
         import numpy as np
 
         if isinstance(data.values, np.memmap) and Path(str(data.values.filename)) == self._path.absolute():
@@ -66,35 +55,16 @@ class ArrayDataset(AbstractDataset[StoredArray, Any]):
         about = About(fingerprint=data.fingerprint, digest=_digest(self._path), failures=data.failures)
         replace_text(_about(self._path), about.model_dump_json())
 
-    def _exists(self) -> bool:
-        return self._path.exists()
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._path)}
-
-
-class StoredArraysDataset(AbstractDataset[NoReturn, StoredArrays]):
-    """Gives nodes what earlier runs have computed, so that they need not compute it again.
-
-    Args:
-        folder: Where the arrays of `ArrayDataset` lie, each under the name of its dataset.
-        metadata: For plugins such as Kedro-Viz.
-    """
+class StoredArraysDataset(LocalDataset, ReadOnlyDataset):
+    """Loads the arrays that `ArrayDataset` has saved to a local folder, each under the name of its dataset."""
 
     def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
-        self._folder = _require_local(folder)
-        self.metadata = metadata
+        super().__init__(filepath=folder, metadata=metadata)
 
     def load(self) -> StoredArrays:
-        """Return the arrays by name; each is read, and its digest checked, when it is asked for."""
-        return _Stored(self._folder)
-
-    def save(self, data: NoReturn) -> NoReturn:
-        """Refuse: the arrays are saved by their own datasets."""
-        raise DatasetError(f"received {type(data).__name__} to save, but {type(self).__name__} is read-only.")
-
-    def _describe(self) -> dict[str, Any]:
-        return {"folder": str(self._folder)}
+        """Return the arrays by name; each is read, and its digest checked, on access."""
+        return _Stored(self._path)
 
 
 class _Stored(Mapping[str, StoredArray]):
@@ -131,9 +101,3 @@ def _about(path: Path) -> Path:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, blake2b).hexdigest()
-
-
-def _require_local(path: str) -> Path:
-    if "://" in path:
-        raise DatasetError(f"received {path!r}; expected a local path, which can be memory-mapped.")
-    return Path(path)

@@ -1,54 +1,29 @@
-"""Datasets of a file that kedro-datasets lacks; heavy libraries are imported when one is loaded or saved."""
+"""Datasets of single files that kedro-datasets lacks; heavy libraries are imported on loading and saving."""
 
 import base64
 import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NewType
 
 import fsspec
-from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets._typing import HTMLPreview, ImagePreview, JSONPreview
+from kedro.io import DatasetError
 
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Figure, Model
+from chest_xray.datasets.bases import FileDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
 from chest_xray.models.training import Checkpoint
 
-
-class FileDataset(AbstractDataset[Any, Any]):
-    """What the datasets of a single file share.
-
-    Args:
-        filepath: A local path or an fsspec address.
-        metadata: For plugins such as Kedro-Viz.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        self._filepath = filepath
-        self.metadata = metadata
-
-    def _local(self) -> str:
-        """Return a local path of the same name to read from; a remote file is fetched whole, as it is now."""
-        if "://" not in self._filepath:
-            return self._filepath
-        filesystem, path = fsspec.core.url_to_fs(self._filepath)
-        # A cache that all loads share would go on giving what it fetched first. It lasts as long as it is referred to.
-        self._fetched = fsspec.filesystem("simplecache", fs=filesystem, same_names=True, skip_instance_cache=True)
-        with self._fetched.open(path) as file:
-            return str(file.name)
-
-    def _exists(self) -> bool:
-        filesystem, path = fsspec.core.url_to_fs(self._filepath)
-        return bool(filesystem.exists(path))
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath}
+# Kedro-Viz chooses the view of a preview by these names.
+HTMLPreview = NewType("HTMLPreview", str)
+ImagePreview = NewType("ImagePreview", str)
+JSONPreview = NewType("JSONPreview", str)
 
 
 class MarkdownDataset(FileDataset):
-    """Keeps a Markdown text in UTF-8, with a preview."""
+    """A Markdown text in UTF-8."""
 
     def load(self) -> str:
         """Return the text as it was saved."""
@@ -60,20 +35,17 @@ class MarkdownDataset(FileDataset):
             path.write_text(data, encoding="utf-8")
 
     def preview(self) -> HTMLPreview:
-        """Return Kedro-Viz the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
+        """Return the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
         from markdown_it import MarkdownIt
 
         return HTMLPreview(MarkdownIt("commonmark", {"html": False}).enable("table").render(self.load()))
 
 
 class FigureDataset(FileDataset):
-    """Saves a matplotlib figure and gives back the picture of it.
-
-    kedro-datasets' `MatplotlibDataset` cannot load, and imports matplotlib when a catalog is built.
-    """
+    """Saves a matplotlib figure and loads its picture, which kedro-datasets' `MatplotlibDataset` cannot."""
 
     def load(self) -> bytes:
-        """Return the PNG file as it is."""
+        """Return the PNG file."""
         return Path(self._local()).read_bytes()
 
     def save(self, data: Figure) -> None:
@@ -81,12 +53,12 @@ class FigureDataset(FileDataset):
         _draw(data, self._filepath)
 
     def preview(self) -> ImagePreview:
-        """Return the picture for Kedro-Viz."""
+        """Return the picture in base64."""
         return ImagePreview(base64.b64encode(self.load()).decode("ascii"))
 
 
 class FigureFolderDataset(FileDataset):
-    """Saves several figures by name, each in a PNG file of its own; what else lies in the folder is removed."""
+    """Saves figures by name, each to a PNG file; other PNG files in the folder are removed."""
 
     def load(self) -> dict[str, bytes]:
         """Return the PNG files by name."""
@@ -94,7 +66,7 @@ class FigureFolderDataset(FileDataset):
         return {Path(path).stem: filesystem.cat_file(path) for path in sorted(filesystem.glob(f"{folder}/*.png"))}
 
     def save(self, data: dict[str, Figure]) -> None:
-        """Draw each figure at its own resolution and write it whole or not at all."""
+        """Draw each figure as `FigureDataset` does."""
         for name, figure in data.items():
             _draw(figure, f"{self._filepath}/{name}.png")
         filesystem, folder = fsspec.core.url_to_fs(self._filepath)
@@ -104,7 +76,7 @@ class FigureFolderDataset(FileDataset):
 
 
 def _draw(figure: Any, filepath: str) -> None:
-    """Write a PNG file; no text in it is read as a formula, for names of files and titles may hold `$`."""
+    """Write a PNG file; no text is parsed as a formula, since titles and names of files may hold `$`."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -114,9 +86,9 @@ def _draw(figure: Any, filepath: str) -> None:
 
 
 class EvidenceDataset(FileDataset):
-    """Stores a dict of tables (pandas), pictures (PNG, bytes) and plain values as JSON.
+    """A dict of tables (pandas), pictures (PNG, bytes) and plain values, as JSON.
 
-    Pictures are kept as base64; missing values of tables come back as pandas infers them.
+    Missing values of tables are loaded as pandas infers them.
     """
 
     def load(self) -> dict[str, Any]:
@@ -151,19 +123,14 @@ def _decode(kind: str, value: Any) -> Any:
 
 
 class CheckpointDataset(FileDataset):
-    """Gives the node that trains a place for its checkpoint; the node's only door to the disk.
-
-    Args:
-        filepath: A local path that ends in `.npz`.
-        metadata: For plugins such as Kedro-Viz.
-    """
+    """Loads the checkpoint at a local `.npz` path, whether or not it has been written; the node itself writes it."""
 
     def load(self) -> Checkpoint:
-        """Return the place, whether or not something was left there."""
+        """Return the checkpoint."""
         return Checkpoint(self._filepath)
 
     def save(self, data: Any) -> None:
-        """Refuse: training itself writes there, after every epoch."""
+        """Refuse to save: training writes after every epoch."""
         raise DatasetError(f"{type(self).__name__} is not an output; received {type(data).__name__}.")
 
     def _exists(self) -> bool:
@@ -171,24 +138,12 @@ class CheckpointDataset(FileDataset):
 
 
 class KerasModelDataset(FileDataset):
-    """Keeps a model with its weights; Keras is imported when one is loaded or saved, not when the catalog is built.
+    """A model with its weights, in a `.keras` file: it needs neither pickle nor code that runs on loading."""
 
-    Args:
-        filepath: A path or fsspec address that ends in `.keras`, the only format offered: it needs neither pickle nor
-            code that runs on loading (Keras' safe mode stays on).
-        metadata: For plugins such as Kedro-Viz.
-
-    Raises:
-        DatasetError: The suffix is another one.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        if not filepath.endswith(".keras"):
-            raise DatasetError(f"received filepath {filepath!r}; expected one that ends in .keras.")
-        super().__init__(filepath=filepath, metadata=metadata)
+    suffixes = (".keras",)
 
     def load(self) -> Model:
-        """Return the model as it was saved, compiled, ready for `predict` and `evaluate`."""
+        """Return the model, compiled."""
         import keras
 
         return keras.saving.load_model(self._local(), safe_mode=True)
@@ -199,17 +154,15 @@ class KerasModelDataset(FileDataset):
             data.save(path)
 
     def preview(self) -> JSONPreview:
-        """Return Kedro-Viz the layers with their output shapes and numbers of weights."""
+        """Return the layers with their output shapes and numbers of weights."""
         model = self.load()
-        layers = [
-            {"layer": layer.name, "output": str(layer.output.shape), "weights": layer.count_params()}
-            for layer in model.layers
-        ]
+        facts = ((each.name, str(each.output.shape), each.count_params()) for each in model.layers)
+        layers = [dict(zip(("layer", "output", "weights"), each, strict=True)) for each in facts]
         return JSONPreview(json.dumps({"weights": model.count_params(), "layers": layers}))
 
 
 class PackagedModel(NamedTuple):
-    """A network and all that one must know to use it, as plain data; the OOD detector needs the arrays."""
+    """A network, its contract (plain data), and the arrays of its OOD detector."""
 
     model: Model
     contract: Contract
@@ -217,24 +170,16 @@ class PackagedModel(NamedTuple):
 
 
 class PackagedModelDataset(FileDataset):
-    """Writes a network in the format that the suffix of its file names; the converters are Keras' own.
+    """Exports a network with Keras' converters, to the format of the suffix; loads the bytes.
 
-    Args:
-        filepath: Ends in `.keras` (inside: `contract.json`, `ood_detector.npz`), `.onnx` (contract in the metadata
-            under "contract") or `.tflite` (LiteRT; no contract inside).
-        metadata: For plugins such as Kedro-Viz.
-
-    Raises:
-        DatasetError: The suffix is another one.
+    The formats: `.keras` (inside: `contract.json`, `ood_detector.npz`), `.onnx` (contract in the metadata under
+    "contract") and `.tflite` (LiteRT; no contract inside).
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
-        if not filepath.endswith((".keras", ".onnx", ".tflite")):
-            raise DatasetError(f"received filepath {filepath!r}; expected one that ends in .keras, .onnx or .tflite.")
-        super().__init__(filepath=filepath, metadata=metadata)
+    suffixes = (".keras", ".onnx", ".tflite")
 
     def load(self) -> bytes:
-        """Return the file as it is, for a runtime of the reader's choice."""
+        """Return the bytes of the file."""
         return Path(self._local()).read_bytes()
 
     def save(self, data: PackagedModel) -> None:
@@ -243,16 +188,22 @@ class PackagedModelDataset(FileDataset):
         Raises:
             DatasetError: The converter is not installed.
         """
-        _call_once(data.model)
-        write = {".keras": _write_keras, ".onnx": _write_onnx, ".tflite": _write_litert}[Path(self._filepath).suffix]
+        import numpy as np
+
+        data.model(np.zeros((1, *data.model.input_shape[1:]), np.float32))  # The converters need one call.
         with atomic_path(self._filepath) as path:
             try:
-                write(data, str(path))
+                if path.suffix == ".keras":
+                    _write_keras(data, path)
+                elif path.suffix == ".onnx":
+                    _write_onnx(data, str(path))
+                else:
+                    data.model.export(str(path), format="litert", verbose=False)
             except ImportError as error:
                 raise DatasetError(f"{error}. Install the converters: pip install 'chest-xray[export]'.") from error
 
 
-def _write_keras(data: PackagedModel, path: str) -> None:
+def _write_keras(data: PackagedModel, path: Path) -> None:
     import numpy as np
 
     data.model.save(path)
@@ -270,14 +221,3 @@ def _write_onnx(data: PackagedModel, path: str) -> None:
     converted = onnx.load(path)
     onnx.helper.set_model_props(converted, {"contract": data.contract.model_dump_json(indent=2)})
     onnx.save(converted, path)
-
-
-def _write_litert(data: PackagedModel, path: str) -> None:
-    data.model.export(path, format="litert", verbose=False)
-
-
-def _call_once(model: Model) -> None:
-    """The converters refuse a model that was loaded and never called."""
-    import numpy as np
-
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))

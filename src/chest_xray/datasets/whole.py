@@ -1,7 +1,4 @@
-"""The datasets of kedro-datasets for single files, made to write a file whole or not at all.
-
-Theirs write in place: on a full disk the old file is lost and the new one torn.
-"""
+"""Datasets of kedro-datasets that write a file whole or not at all; theirs lose the old file on a full disk."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -14,12 +11,7 @@ from chest_xray.core.files import atomic_path
 
 
 class WholeFile(AbstractDataset[Any, Any]):
-    """Has a plain dataset write beside its file, and then puts that in place; loads and previews are the plain one's.
-
-    Args:
-        filepath: A local path or fsspec address.
-        arguments: Of the plain dataset.
-    """
+    """Saves with a plain dataset beside the file, and then replaces it; loads and previews as the plain one."""
 
     plain: ClassVar[Callable[..., AbstractDataset[Any, Any]]]
 
@@ -35,7 +27,7 @@ class WholeFile(AbstractDataset[Any, Any]):
                 self.plain(filepath=str(part), **self._arguments).save(data)
             except DatasetError as error:
                 raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from None
-        self.release()  # what the file system remembers of the old file
+        self.release()  # the cached state of the old file
 
 
 class CSVDataset(WholeFile, pandas.CSVDataset):

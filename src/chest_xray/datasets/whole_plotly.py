@@ -1,4 +1,4 @@
-"""An interactive figure in a file written whole or not at all; on its own because Plotly takes a second to import."""
+"""An interactive figure that is written whole or not at all; apart because Plotly takes a second to import."""
 
 from kedro_datasets import plotly
 
@@ -6,6 +6,6 @@ from chest_xray.datasets.whole import WholeFile
 
 
 class PlotlyDataset(WholeFile, plotly.JSONDataset):
-    """An interactive figure of Plotly, as JSON."""
+    """A Plotly figure in a JSON file."""
 
     plain = plotly.JSONDataset

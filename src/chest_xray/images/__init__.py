@@ -1,1 +1,1 @@
-"""Radiographs as pictures: what is done to them before a network sees them."""
+"""Radiographs before they reach a network: files, decoding, checks, corruptions and splits."""

@@ -1,4 +1,4 @@
-"""Unpack an archive that somebody else made: nothing outside the target, no bombs, and all of it or nothing."""
+"""Unpack archives from unknown sources: nothing outside the target folder, within limits, and all or nothing."""
 
 import json
 import logging
@@ -19,39 +19,27 @@ from chest_xray.images.validation import is_junk
 logger = logging.getLogger(__name__)
 MARKER = ".source.json"
 SPLITS = {"train", "test"}
-MAX_DEPTH = 100  # folders in folders
-MAX_NAME = 1 << 16  # bytes of a header of tar that holds a long name
+MAX_DEPTH = 100  # nested folders
+MAX_NAME = 1 << 16  # bytes of a tar header that holds a long name
 LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
 
 @dataclass(frozen=True)
 class Unpacking:
-    """What to unpack, and what is too much.
-
-    Args:
-        archive: `path`, `sha256` and `source` of a zip file.
-        max_gigabytes: Of all files together, unpacked.
-        max_files: Number of files.
-        max_ratio: Size unpacked over size packed; radiographs are packed already and stay near 1.
-    """
+    """An archive (`path`, `sha256`, `source`) and the limits on what it unpacks to."""
 
     archive: dict[str, str]
-    max_gigabytes: float
+    max_gigabytes: float  # of all files together
     max_files: int
-    max_ratio: float
+    max_ratio: float  # unpacked size over packed size; radiographs are compressed already and stay near 1
 
 
 def unpack(plan: Unpacking, target: Path) -> None:
-    """Unpack the image folders of an archive.
-
-    Args:
-        plan: The archive and its limits.
-        target: Gets the `train` and `test` of the archive, whatever folder they lie in there. Nothing is done where the
-            same archive has been unpacked before.
+    """Unpack the folders `train` and `test` of a zip archive, wherever they are in it, unless that has been done.
 
     Raises:
-        DatasetError: The archive is none, is damaged, points outside, is too large, or has no `train` and `test`; or
-            the target holds something else.
+        DatasetError: The file is no zip archive, is damaged, points outside, is too large, or has no `train` and
+            `test`; or `target` holds other files.
     """
     if (target / MARKER).exists() and json.loads((target / MARKER).read_text("utf-8")) == plan.archive:
         logger.info("%s holds what %s has: nothing to unpack.", target, plan.archive["path"])
@@ -76,33 +64,41 @@ def unpack(plan: Unpacking, target: Path) -> None:
 
 
 def extract(plan: Unpacking, part: Path) -> None:
-    """Unpack all files but junk of a zip archive into an empty folder.
+    """Unpack all files of a zip archive, except junk, into an empty folder.
 
     Raises:
-        DatasetError: The archive is none, is damaged, points outside, or is too large.
+        DatasetError: The file is no zip archive, is damaged, points outside, or is too large.
     """
     from tqdm import tqdm
 
+    path = plan.archive["path"]
     try:
-        with zipfile.ZipFile(plan.archive["path"]) as archive:
-            members = _choose_members(archive, plan)
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if problem := _find_danger(member):
+                    raise DatasetError(
+                        f"{path} is refused: {member.filename!r} {problem}. No honest image archive has such an entry; "
+                        "get it from another source."
+                    )
+            members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
             total = sum(member.file_size for member in members)
+            _refuse_excess(plan, len(members), total)
             if total > shutil.disk_usage(part).free:
-                raise DatasetError(f"{plan.archive['path']} unpacks to {total / 1e9:.1f} GB; {part} has less room.")
+                raise DatasetError(f"{path} unpacks to {total / 1e9:.1f} GB; {part} has less room.")
             with tqdm(total=total, unit="B", unit_scale=True, desc="Unpacking", disable=None) as bar:
                 for member in members:
                     archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
                     bar.update(member.file_size)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"{plan.archive['path']} is no sound zip archive: {error}. Get it again.") from error
+        raise DatasetError(f"{path} is no sound zip archive: {error}. Get it again.") from error
 
 
 def extract_tar(plan: Unpacking, part: Path) -> None:
-    """Unpack all files but junk of a tar archive, packed in any way that Python knows, in one pass.
+    """Unpack all files of a tar archive of any compression, except junk, in one pass.
 
     Raises:
-        DatasetError: The archive is none, is damaged, points outside, holds a link or a device, or is too large; what
-            was unpacked until then is left in `part`.
+        DatasetError: The file is no tar archive, is damaged, points outside, holds a link or a device, or is too large;
+            files unpacked until then remain in `part`.
     """
     path, num_files, total = plan.archive["path"], 0, 0
     try:
@@ -124,7 +120,7 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Refuses long headers before they are read: `tarfile` takes whatever length they claim into memory."""
+    """Refuses long headers unread: `tarfile` reads whatever length they claim into memory."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
@@ -134,18 +130,6 @@ class _TarInfo(tarfile.TarInfo):
                 f"the archive is refused: it holds a name of {member.size:,} bytes; expected at most {MAX_NAME:,}."
             )
         return member
-
-
-def _choose_members(archive: zipfile.ZipFile, plan: Unpacking) -> list[zipfile.ZipInfo]:
-    for member in archive.infolist():
-        if problem := _find_danger(member):
-            raise DatasetError(
-                f"{plan.archive['path']} is refused: {member.filename!r} {problem}. No honest image archive has such "
-                "an entry; get it from another source."
-            )
-    members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
-    _refuse_excess(plan, len(members), sum(each.file_size for each in members))
-    return members
 
 
 def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
@@ -177,7 +161,7 @@ def _find_danger(member: zipfile.ZipInfo) -> str | None:
 
 
 def _find_splits(part: Path, archive: str) -> Path:
-    """The uppermost folder that holds both splits."""
+    """Return the uppermost folder that holds both splits."""
     for folder in sorted([part, *part.rglob("*/")], key=lambda each: (len(each.parts), each)):
         if {each.name for each in folder.iterdir() if each.is_dir()} >= SPLITS:
             return folder

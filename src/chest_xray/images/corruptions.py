@@ -1,60 +1,49 @@
-"""The same picture acquired under other conditions: for validation, and for test."""
+"""Corrupt or cover radiographs, to compute robustness on validation and test images."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.arrays import StoredArray, compute_rows
-from chest_xray.core.options import Options, UnitInterval
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.options import Options, Seed, UnitInterval
+from chest_xray.core.types import Array, DataFrame, Generator
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.validation import read_header
 
-if TYPE_CHECKING:
-    import numpy as np
-
-
-WORKING_SIDE = 256  # pixels of the shorter side at which pictures are corrupted; no network here reads finer detail
-KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # What comes before the file.
-SWAPPED = "swapped_shape"  # Healthy pictures are made wider, diseased ones narrower: the other way round than they are.
+WORKING_SIDE = 256  # pixels of the shorter side while a picture is corrupted; no network here reads finer detail
+KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # of acquisition
+SWAPPED = "swapped_shape"  # Makes NORMAL pictures wider and PNEUMONIA narrower: the opposite of their usual shapes.
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
-def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generator") -> Array:
-    """Corrupt a picture in one way.
+def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array:
+    """Return a picture, float32 in [0, 1] with `WORKING_SIDE` pixels on the shorter side, with one corruption.
 
-    Args:
-        picture: Grey values, float32 in [0, 1], of shape (height, width), `WORKING_SIDE` pixels on the shorter side.
-        kind: What changes, and the unit of its strength:
-            "contrast": share of the contrast that is lost, in [0, 1);
-            "gamma": logarithm of the exponent, either way;
-            "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
-            "blur": standard deviation of the Gaussian, in pixels;
-            "crop": share of the side that is cut off;
-            "tilt": degrees, either way;
-            "wider": share of the height that is cut off, half on each side;
-            "narrower": share of the width that is cut off, half on each side;
-            "collimation": the one or the other;
-            "jpeg": quality from 1 to 100 of a JPEG that the picture is stored in and read from again; the only kind
-            of which more is weaker;
-            "none": nothing.
-        strength: How much.
-        rng: Draws the direction, the place of the crop and the noise.
-
-    Returns:
-        Grey values, float32 in [0, 1]; of another shape after a crop or collimation.
+    The strength is, by kind:
+        "contrast": share of the contrast that is lost, in [0, 1);
+        "gamma": logarithm of the exponent, of either sign;
+        "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
+        "blur": standard deviation of the Gaussian, in pixels;
+        "crop": share of each side that is cut off, at a random place;
+        "tilt": degrees, in either direction;
+        "wider", "narrower": share of the height or width that is cut off, half on each side;
+        "collimation": the same, of either;
+        "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
+        "none": unused.
 
     Raises:
-        ValueError: There is no such kind.
+        ValueError: The kind is unknown.
     """
     import numpy as np
+    import simplejpeg
     from scipy import ndimage
 
     sign = rng.choice([-1.0, 1.0])
@@ -76,23 +65,18 @@ def corrupt(picture: Array, kind: str, strength: float, rng: "np.random.Generato
         return ndimage.rotate(picture, sign * strength, reshape=False, order=1, mode="nearest")
     if kind == "collimation":
         kind = "narrower" if sign > 0 else "wider"
-    if kind in {"wider", "narrower"}:
-        cut_down, cut_across = (0.0, strength / 2) if kind == "narrower" else (strength / 2, 0.0)
-        down, across = round(height * cut_down), round(width * cut_across)
-        return picture[down : height - down, across : width - across]
+    if kind == "wider":
+        cut = round(height * (strength / 2))
+        return picture[cut : height - cut]
+    if kind == "narrower":
+        cut = round(width * (strength / 2))
+        return picture[:, cut : width - cut]
     if kind == "jpeg":
-        return _store_as_jpeg(picture, round(strength))
+        data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], round(strength), "GRAY")
+        return simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(np.float32) / 255
     raise ValueError(
         f"received the change {kind!r}; expected one of {', '.join((*KINDS, 'wider', 'narrower', 'jpeg'))}."
     )
-
-
-def _store_as_jpeg(picture: Array, quality: int) -> Array:
-    import numpy as np
-    import simplejpeg
-
-    data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], quality, "GRAY")
-    return simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(np.float32) / 255
 
 
 def _to_grey_values(picture: Array) -> Array:
@@ -102,9 +86,8 @@ def _to_grey_values(picture: Array) -> Array:
 
 
 def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
-    """Convert grey values in [0, 1] of any shape to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
+    """Convert grey values in [0, 1] to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
     import numpy as np
-    from PIL import Image
 
     return np.asarray(fit_grey(Image.fromarray(_to_grey_values(picture)), size, geometry))
 
@@ -113,7 +96,7 @@ def read_working_picture(path: str) -> Array:
     """Decode a radiograph to float32 in [0, 1], `WORKING_SIDE` pixels on the shorter side.
 
     Raises:
-        ValueError: The file, which could be read when it was indexed, can not be read any more.
+        ValueError: The file has become unreadable since it was indexed.
     """
     import numpy as np
 
@@ -126,9 +109,9 @@ def read_working_picture(path: str) -> Array:
 
 
 class ValidationCorruptions(Options):
-    """Which conditions, and how strong; the units stand in `chest_xray.images.corruptions.corrupt`."""
+    """Strengths of each kind, in the units of `corrupt`, for validation."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     contrast: Strengths
     gamma: Strengths
     noise: Strengths
@@ -140,7 +123,7 @@ class ValidationCorruptions(Options):
     combined: Annotated[float, Field(gt=0, le=1)]
 
     def conditions(self) -> list[tuple[str, float]]:
-        """List the conditions: unaltered, each kind at each strength, shapes swapped, and all kinds at once."""
+        """List kind and strength: "none", each kind at each strength, swapped shapes, and all kinds at once."""
         alone = [(kind, strength) for kind in (*KINDS[1:], SWAPPED) for strength in getattr(self, kind)]
         return [(KINDS[0], 0.0), *alone, ("combined", self.combined)]
 
@@ -152,39 +135,34 @@ def compute_pictures(
     take: Callable[[int, Array], Array],
     stored: StoredArray | None,
 ) -> StoredArray:
-    """Compute one corrupted picture a row.
+    """Compute one corrupted picture for each row of a table, in which rows of the same path are adjacent.
 
     Args:
-        table: `path`, `bytes`, `modified`, `kind` and `strength` of each picture; all rows of a path follow each other.
-        options: What else decides how a picture is corrupted.
-        preparation: Width and height in pixels, and the geometry.
-        take: From the number of a row and its working picture to the corrupted one.
-        stored: What an earlier run computed.
+        table: `path`, `bytes`, `modified`, `kind` and `strength`.
+        options: Enter the fingerprint, as `preparation` does.
+        preparation: Width, height and geometry of the result.
+        take: Computes the corrupted picture from the number of a row and its working picture.
+        stored: The result of an earlier run.
     """
-    paths = table["path"].to_numpy()
+    paths, width, height = table["path"].to_numpy(), preparation.width, preparation.height
     read = lru_cache(maxsize=32)(read_working_picture)
 
     def compute(row: int) -> Array:
-        return fit(take(row, read(paths[row])), (preparation.width, preparation.height), preparation.geometry)
+        return fit(take(row, read(paths[row])), (width, height), preparation.geometry)
 
-    return compute_rows(
-        "Corrupting",
-        fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation),
-        (len(table), preparation.height, preparation.width),
-        compute,
-        stored,
-    )
+    digest = fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation)
+    return compute_rows("Corrupting", digest, (len(table), height, width), compute, stored)
 
 
-def draw_combined(corruptions: ValidationCorruptions, rng: "np.random.Generator") -> list[tuple[str, float]]:
-    """Every kind at once, each at a share of its greatest strength, drawn up to `combined`."""
+def draw_combined(corruptions: ValidationCorruptions, rng: Generator) -> list[tuple[str, float]]:
+    """Draw a strength for every kind, up to the share `combined` of its greatest."""
     return [(kind, rng.uniform(0, corruptions.combined) * max(getattr(corruptions, kind))) for kind in KINDS[1:]]
 
 
 class Robustness(Options):
-    """Which alterations, and how strong, weakest first; the units are those of `images.corruptions.corrupt`."""
+    """Strengths of each kind, in the units of `corrupt`, weakest first, for test."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     blur: Strengths
     noise: Strengths
     contrast: Shares
@@ -195,48 +173,30 @@ class Robustness(Options):
     collimation: Shares
 
     def conditions(self) -> list[tuple[str, float]]:
-        """List the conditions: unaltered, and each kind at each strength."""
+        """List kind and strength: "none", and each kind at each strength."""
         strengths = self.model_dump(exclude={"seed"})
-        return [("none", 0.0), *((kind, float(each)) for kind, all_of_it in strengths.items() for each in all_of_it)]
+        return [("none", 0.0), *((kind, float(each)) for kind, values in strengths.items() for each in values)]
 
 
 def list_corrupted_validation(image_split: DataFrame, corruptions: ValidationCorruptions) -> DataFrame:
-    """List every validation image once for each condition.
-
-    Args:
-        image_split: One row an image.
-        corruptions: The conditions.
-
-    Returns:
-        The validation rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`,
-        and `subset` "corrupted_validation".
-    """
-    import pandas as pd
-
-    validation = image_split[image_split["subset"] == "validation"].assign(subset="corrupted_validation")
-    conditions = pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"])
-    return validation.merge(conditions, how="cross")
+    """Repeat each validation row for every condition, with `kind`, `strength` and `subset` "corrupted_validation"."""
+    return _list_corrupted(image_split, "validation", corruptions.conditions())
 
 
 def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
-    """List every test image once for each condition.
+    """Repeat each test row for every condition, with `kind`, `strength` and `subset` "corrupted_test"."""
+    return _list_corrupted(image_split, "test", robustness.conditions())
 
-    Args:
-        image_split: One row an image.
-        robustness: The conditions.
 
-    Returns:
-        The test rows of `image_split`, each repeated for every condition, with the columns `kind` and `strength`, and
-        `subset` "corrupted_test".
-    """
+def _list_corrupted(image_split: DataFrame, subset: str, conditions: list[tuple[str, float]]) -> DataFrame:
     import pandas as pd
 
-    test = image_split[image_split["subset"] == "test"].assign(subset="corrupted_test")
-    return test.merge(pd.DataFrame(robustness.conditions(), columns=["kind", "strength"]), how="cross")
+    rows = image_split[image_split["subset"] == subset].assign(subset=f"corrupted_{subset}")
+    return rows.merge(pd.DataFrame(conditions, columns=["kind", "strength"]), how="cross")
 
 
 class Occlusion(Options):
-    """The central region that holds the lungs, as shares of the sides of the prepared picture."""
+    """The central region with the lungs, as shares of the sides of the prepared picture."""
 
     shape: Literal["box", "ellipse"]
     width: UnitInterval
@@ -244,7 +204,7 @@ class Occlusion(Options):
 
 
 def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
-    """Mark the pixels whose middle lies in the central region: bool of `size` (height, width)."""
+    """Return whether the middle of each pixel lies in the central region: bool of `size` (height, width)."""
     import numpy as np
 
     down, across = (np.abs((np.arange(side) + 0.5) / side - 0.5) * 2 for side in size)
@@ -253,17 +213,10 @@ def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
 
 
 def cover(pixels: Array, hidden: Array) -> Array:
-    """Hide a part of each image behind the mean grey of its other part.
+    """Return uint8 images (n, height, width), with pixels where `hidden` (height, width) replaced by the others' mean.
 
-    Black or white would be an edge that no radiograph has; the mean of the whole image would tell how bright the hidden
-    part is, and so how opaque the lungs are.
-
-    Args:
-        pixels: uint8 of shape (n, height, width); not changed.
-        hidden: bool of shape (height, width); somewhere False.
-
-    Returns:
-        uint8 of shape (n, height, width).
+    Black or white would be an edge that no radiograph has; the mean of the whole image would reveal how opaque the
+    lungs are.
     """
     import numpy as np
 
@@ -273,14 +226,14 @@ def cover(pixels: Array, hidden: Array) -> Array:
 
 @dataclass(frozen=True)
 class CoveredImages:
-    """Prepared images that are covered as they are read."""
+    """Prepared images that `cover` is applied to when they are read."""
 
     pixels: Array
     hidden: Array
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the images: (n, height, width)."""
+        """Return (n, height, width)."""
         return tuple(self.pixels.shape)
 
     def __getitem__(self, rows: Array) -> Array:

@@ -1,8 +1,11 @@
-"""From the bytes of a DICOM file to one upright grey image, as its own window shows it."""
+"""Decode DICOM files to the grey image that their own window shows."""
 
 import io
 import struct
+import zlib
 from typing import Any
+
+from PIL import Image
 
 from chest_xray.core.types import Array
 
@@ -13,9 +16,9 @@ INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous heade
 TRANSFER_SYNTAX = 0x00020010
 MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
-# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1), less DHT, JPG and DAC that lie among them; SOF55 of JPEG-LS.
+# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC; SOF55 of JPEG-LS.
 FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-PROBES = (-1e9, 1e9)  # Beyond any pixel value: what a window makes of them are its ends.
+PROBES = (-1e9, 1e9)  # Beyond any pixel value: a window maps them to its ends.
 
 
 class UnsupportedDicomError(ValueError):
@@ -23,29 +26,25 @@ class UnsupportedDicomError(ValueError):
 
 
 def is_dicom(data: bytes) -> bool:
-    """Recognise a DICOM file by its prefix (PS3.10, section 7.1), whatever it is called."""
+    """Check for the prefix of a DICOM file (PS3.10, section 7.1)."""
     return data[128:132] == b"DICM"
 
 
-def read_dicom(data: bytes, max_megapixels: float) -> Any:
-    """Decode the one picture of a DICOM file.
+def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
+    """Decode the only frame of a DICOM file.
 
-    Stored values go through the modality transformation and the lookup table or window that the file brings for its
-    display (PS3.3, C.11.1 and C.11.2), by pydicom; the range of that becomes 0 to 255. Without either, 8-bit values
-    stay as they are, and the range of deeper ones is stretched. MONOCHROME1 is inverted, so that 0 is black.
-
-    Args:
-        data: The whole file.
-        max_megapixels: The largest image that is decoded.
+    pydicom applies the modality transformation and the file's lookup table or window (PS3.3, C.11.1 and C.11.2), whose
+    range becomes 0 to 255. Without either, 8-bit values stay unchanged, and the range of deeper ones is stretched.
+    MONOCHROME1 is inverted, so that 0 is black.
 
     Returns:
-        An image of Pillow, "L", or "RGB" for a file with colours.
+        An image of mode "L", or "RGB" for a file with colours.
 
     Raises:
-        UnsupportedDicomError: There are no pixels, too many, several frames, or they are of a kind not read here.
-        Exception: The file is damaged; of which kind is for pydicom and its decoders to say.
+        UnsupportedDicomError: There are no pixels, too many, several frames, or pixels of an unsupported kind.
+        Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
-    from PIL import Image
+    import numpy as np
     from pydicom import dcmread
 
     _refuse_bomb(data, max_megapixels)
@@ -53,21 +52,20 @@ def read_dicom(data: bytes, max_megapixels: float) -> Any:
     _refuse_unsupported(dataset, max_megapixels)
     pixels = dataset.pixel_array
     if dataset.PhotometricInterpretation in COLOUR:
-        return Image.fromarray(_colours(pixels, dataset.BitsStored))
+        return Image.fromarray(np.asarray(pixels >> max(dataset.BitsStored - 8, 0), np.uint8))
     grey = _window(pixels, dataset)
     return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
 
 
 def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
-    """Deflated files are inflated whole when they are opened; look first how far that goes."""
-    import zlib
-
+    """Refuse a deflated file that inflates too far: pydicom would inflate it whole."""
     from pydicom.filereader import data_element_generator
 
     file = io.BytesIO(data)
     file.seek(132)
     syntax = ""
-    for element in data_element_generator(file, False, True, stop_when=_ends_meta_information):
+    # Group 2, the meta information, is never deflated.
+    for element in data_element_generator(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2):
         if element.tag == TRANSFER_SYNTAX:
             syntax = bytes(element.value or b"").decode("ascii", "replace").strip("\0 ")
     if syntax != DEFLATED:
@@ -81,12 +79,9 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
             raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
 
 
-def _ends_meta_information(tag: int, vr: str | None, length: int) -> bool:  # noqa: ARG001
-    """Check whether group 2 has ended, which is never deflated; pydicom calls it before each element."""
-    return tag >> 16 != 2
-
-
 def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
+    from pydicom.encaps import generate_frames
+
     if "PixelData" not in dataset:
         kind = dataset.get("Modality") or "unnamed"
         raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
@@ -96,41 +91,26 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(
             f"photometric interpretation {dataset.PhotometricInterpretation}; expected {', '.join(GREY + COLOUR)}"
         )
-    if dataset.Rows * dataset.Columns > max_megapixels * 1e6:
-        raise UnsupportedDicomError(
-            f"{dataset.Columns} x {dataset.Rows} pixels; at most {max_megapixels:g} megapixels are read"
-        )
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _refuse_compressed(dataset)
-
-
-def _refuse_compressed(dataset: Any) -> None:
-    """Refuse a compressed picture that is larger than the file says, or that a few bytes unfold to."""
-    from pydicom.encaps import generate_frames
-
-    expected = (int(dataset.Columns), int(dataset.Rows))
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    if width * height > max_megapixels * 1e6:
+        raise UnsupportedDicomError(f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
     stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
     size = read_stream_size(stream)
-    if size not in (None, expected):
+    if size not in (None, (width, height)):
         raise UnsupportedDicomError(
-            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that says {expected[0]} x {expected[1]}"
+            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that says {width} x {height}"
         )
-    if expected[0] * expected[1] > MAX_RATIO * len(stream):
+    if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
-            f"{expected[0]} x {expected[1]} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
+            f"{width} x {height} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
         )
 
 
 def read_stream_size(stream: bytes) -> tuple[int, int] | None:
-    """Read width and height from the header of a JPEG, JPEG-LS or JPEG 2000 stream.
-
-    Args:
-        stream: The whole stream.
-
-    Returns:
-        Columns and rows in pixels; None for other streams, such as run lengths.
-    """
-    # JPEG 2000, perhaps within a file of its own (JP2): SOC and SIZ, with the extent and the offset of the image.
+    """Read columns and rows from the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
+    # JPEG 2000, perhaps inside a JP2 file: SOC and SIZ, with the extent and the offset of the image.
     start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
     if start >= 0 and len(stream) >= start + 24:
         right, bottom, left, top = struct.unpack(">4I", stream[start + 8 : start + 24])
@@ -145,14 +125,8 @@ def read_stream_size(stream: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _colours(pixels: Array, bits: int) -> Array:
-    import numpy as np
-
-    return np.asarray(pixels >> max(bits - 8, 0), np.uint8)
-
-
 def _window(pixels: Array, dataset: Any) -> Array:
-    """Apply the transformations of the file; its ends become 0 and 255."""
+    """Apply the transformations of the file and scale their range to 0 to 255."""
     import numpy as np
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 

@@ -1,5 +1,6 @@
-"""Download one large file over connections that break: go on where it stopped, and trust nothing but its checksum."""
+"""Download one large file: resume after a lost connection, and check its SHA-256."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -12,40 +13,29 @@ from typing import Any
 from kedro.io import DatasetError
 
 logger = logging.getLogger(__name__)
-CHUNK = 1 << 16  # bytes; what has come of a chunk when the connection breaks is lost
+CHUNK = 1 << 16  # bytes; a chunk is lost when the connection is
 
 
 @dataclass(frozen=True)
 class ArchiveSource:
-    """Where an archive comes from.
+    """The address of an archive, and how to download it."""
 
-    Args:
-        address: An http(s) URL, or a path on this machine.
-        sha256: Hexadecimal digest of the file, or None where nobody has published one.
-        attempts: Connections in a row that may bring nothing before the download is given up.
-        timeout: Seconds to wait for the server at a time.
-        wait: Seconds before the second attempt; each later wait is twice as long.
-    """
-
-    address: str
-    sha256: str | None
-    attempts: int
-    timeout: float
-    wait: float
+    address: str  # an http(s) URL, or a path on this machine
+    sha256: str | None  # hexadecimal; None where none is published
+    attempts: int  # connections in a row without a byte before the download fails
+    timeout: float  # seconds
+    wait: float  # seconds before the second attempt; each later wait is twice as long
 
 
 def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
-    """Download a file, unless it is here already.
+    """Return `path`, `sha256` and `source` of an archive, after downloading it unless that has been done.
 
     Args:
-        source: Where it comes from.
-        folder: Where a download is kept, and its part after a break; a file on this machine stays where it is.
-
-    Returns:
-        `path` and `sha256` of the file, and the `source` it came from.
+        source: A file on this machine is used in place.
+        folder: Receives the download, and its part after a lost connection.
 
     Raises:
-        DatasetError: There is no such file, the server refuses or gives up, or the checksum is another one.
+        DatasetError: There is no such file, the download fails, or the file is no zip archive or has another checksum.
     """
     import pooch
 
@@ -56,7 +46,7 @@ def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
         if not path.is_file():
             raise DatasetError(f"no archive at {path}; name a .zip file or a URL with --params download.source=...")
     if not zipfile.is_zipfile(path):
-        if path.parent == folder:  # A download that is of no use would be taken for the archive by the next run.
+        if path.parent == folder:  # Otherwise the next run would take this download for the archive.
             path.unlink()
         raise DatasetError(
             f"{source.address} gave a file that is no zip archive; expected the archive itself. Open the address in a "
@@ -71,8 +61,6 @@ def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
 
 
 def _download(source: ArchiveSource, folder: Path) -> Path:
-    import hashlib
-
     import pooch
     import requests
 
@@ -94,11 +82,10 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
 
 
 class _ResumingDownloader:
-    """What pooch calls to download; pooch itself starts from zero after every break."""
+    """A downloader for pooch, whose own start from zero after every lost connection."""
 
     def __init__(self, source: ArchiveSource, part: Path):
-        self._source = source
-        self._part = part
+        self._source, self._part = source, part
         self._validator = part.with_name(f"{part.name}.json")
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
@@ -114,7 +101,7 @@ class _ResumingDownloader:
                 failures = 0 if self._size() > before else failures + 1
                 if failures >= self._source.attempts:
                     raise
-                logger.warning("connection lost after %s bytes (%s); going on.", f"{self._size():,}", error)
+                logger.warning("connection lost after %s bytes (%s); resuming.", f"{self._size():,}", error)
                 time.sleep(self._source.wait * 2 ** max(failures - 1, 0))
         self._part.replace(output_file)
         self._validator.unlink(missing_ok=True)
@@ -127,14 +114,19 @@ class _ResumingDownloader:
 
         headers = {"Accept-Encoding": "identity"}
         if self._size() and self._validator.exists():
-            # The server sends the rest only if the file is still the same one, and the whole if not (RFC 9110, 13.1.5).
+            # The server sends the rest if the file is still the same, else the whole (RFC 9110, 13.1.5).
             headers |= {"Range": f"bytes={self._size()}-", "If-Range": json.loads(self._validator.read_text())}
         with requests.get(url, headers=headers, stream=True, timeout=self._source.timeout) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self._part.unlink()
                 raise requests.ConnectionError("the part at hand is longer than the file; starting over")
             response.raise_for_status()
-            _refuse_page(response)
+            kind = response.headers.get("Content-Type", "")
+            if kind.startswith("text/html"):
+                raise DatasetError(
+                    f"{response.url} answered with a page ({kind}); expected a zip archive. Where the page asks for a "
+                    "login, fetch the file in a browser and name it with --params download.source=FILE."
+                )
             resumed = response.status_code == requests.codes.partial_content
             if resumed and not self._continues(response):
                 self._part.unlink()
@@ -142,7 +134,7 @@ class _ResumingDownloader:
             self._append(response, resumed=resumed)
 
     def _continues(self, response: Any) -> bool:
-        """Check whether a part of a file is of the same version, and begins where the part at hand ends."""
+        """Check whether a response is of the same version of the file, and begins where the stored part ends."""
         tag, known = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
         same = not tag or not str(known).startswith('"') or tag == known
         return same and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
@@ -151,36 +143,22 @@ class _ResumingDownloader:
         from tqdm import tqdm
 
         start = self._size() if resumed else 0
-        if not resumed:
-            self._remember_validator(response)
+        if not resumed:  # Store what identifies this version of the file; a weak ETag does not.
+            tag = response.headers.get("ETag", "")
+            validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
+            self._validator.unlink(missing_ok=True)
+            if validator:
+                self._validator.write_text(json.dumps(validator), "utf-8")
         total = start + int(response.headers.get("Content-Length", 0))
         if total - start > shutil.disk_usage(self._part.parent).free:
             raise DatasetError(
                 f"{response.url} needs {total / 1e9:.1f} GB, more than {self._part.parent} has room for."
             )
+        show = {"unit": "B", "unit_scale": True, "desc": "Downloading", "disable": None}
         with (
             self._part.open("ab" if resumed else "wb") as file,
-            tqdm(
-                total=total or None, initial=start, unit="B", unit_scale=True, desc="Downloading", disable=None
-            ) as bar,
+            tqdm(total=total or None, initial=start, **show) as bar,
         ):
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
-
-    def _remember_validator(self, response: Any) -> None:
-        """Store what identifies this version of the file from another; a weak ETag does not."""
-        tag = response.headers.get("ETag", "")
-        validator = tag if tag and not tag.startswith("W/") else response.headers.get("Last-Modified")
-        self._validator.unlink(missing_ok=True)
-        if validator:
-            self._validator.write_text(json.dumps(validator), "utf-8")
-
-
-def _refuse_page(response: Any) -> None:
-    kind = response.headers.get("Content-Type", "")
-    if kind.startswith("text/html"):
-        raise DatasetError(
-            f"{response.url} answered with a page ({kind}); expected a zip archive. Where the page asks for a login, "
-            "fetch the file in a browser and name it with --params download.source=FILE."
-        )

@@ -1,7 +1,8 @@
-"""Describe every file of the image folders by a row of the index, or by the reason why it has none."""
+"""The index of the image folders: a row for each image, a reason for each refused file, and summaries."""
 
 import logging
 import warnings
+from itertools import chain, product
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -15,12 +16,11 @@ from chest_xray.images.validation import find_misplacement, read_header
 logger = logging.getLogger(__name__)
 BLOCK = 256  # files a task: a task for each would cost more than reading its header.
 REFUSED = ["path", "reason", "detail"]
-UNCOUNTED = ("junk",)  # Expected in any folder that was unpacked by hand.
 FEATURES = {"width": "pixels", "height": "pixels", "aspect": "width / height", "bytes": "bytes"}
 
 
 class Integrity(Options):
-    """Which files are refused, and how many before the run stops."""
+    """Limits beyond which a file is refused, and how many refused files stop the run."""
 
     max_megabytes: Annotated[float, Field(gt=0)]
     max_megapixels: Annotated[float, Field(gt=0, le=1000)]
@@ -28,8 +28,12 @@ class Integrity(Options):
 
 
 def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integrity) -> DataFrame:
-    """Return the images that were not refused; see the nodes `drop_unreadable` and `drop_undecodable`."""
-    counted = refused_files[~refused_files["reason"].isin(UNCOUNTED)]
+    """Return the images that were not refused.
+
+    Raises:
+        InputError: Too many files are refused, or a split has no image of a class.
+    """
+    counted = refused_files[refused_files["reason"] != "junk"]  # Expected in any folder that was unpacked by hand.
     if len(refused_files):
         logger.warning("set aside: %s", _summarise(refused_files))
     if len(counted) > integrity.max_refused_files:
@@ -39,14 +43,21 @@ def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integri
             "or raise integrity.max_refused_files."
         )
     accepted = images[~images["path"].isin(refused_files["path"])].reset_index(drop=True)
-    _require_both_classes(accepted, refused_files)
+    for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
+        rows = accepted[accepted["split"] == split]
+        if not (rows["label"] == label).any():
+            found = rows["label"].map(dict(enumerate(CLASSES))).value_counts()
+            counts = ", ".join(f"{number} of {each}" for each, number in found.items()) or "none at all"
+            raise InputError(
+                f"no readable image of class {name} in the {split} split: found {counts}, set aside "
+                f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
+                f"Put the missing folder in place, or name another folder with --params data_root=DIR."
+            )
     return accepted
 
 
 def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, Any]]:
     """Read size and mode from the header of each file, or why it is refused; in threads."""
-    from itertools import chain
-
     from tqdm.contrib.concurrent import thread_map
 
     def read(path: str, size: int, problem: str) -> dict[str, Any]:
@@ -59,23 +70,20 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
 
     def read_block(start: int) -> list[dict[str, Any]]:
         rows = files.iloc[start : start + BLOCK]
-        facts = zip(rows["path"], rows["bytes"], rows["problem"], strict=True)
-        return [read(path, size, problem) for path, size, problem in facts]
+        return [read(*row) for row in zip(rows["path"], rows["bytes"], rows["problem"], strict=True)]
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's doubts about single files; what matters becomes a reason.
+        warnings.simplefilter("ignore")  # Pillow's, about single files; what matters becomes a reason.
         starts, show = range(0, len(files), BLOCK), {"unit": "image", "unit_scale": BLOCK, "disable": None}
         return list(chain(*thread_map(read_block, starts, max_workers=NUM_THREADS, desc="Indexing", **show)))
 
 
 def describe_images(images: DataFrame) -> DataFrame:
-    """Add label, patient and aetiology, which path and name tell."""
+    """Add label, patient and aetiology, parsed from the path."""
     import pandas as pd
 
     labels = images["path"].str.rsplit("/", n=2).str[-2].str.upper().map({name: i for i, name in enumerate(CLASSES)})
-    names = pd.DataFrame(
-        [parse_name(path) for path in images["path"]], index=images.index, columns=["group", "aetiology"]
-    )
+    names = pd.DataFrame(map(parse_name, images["path"]), index=images.index, columns=["group", "aetiology"])
     columns = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode"]
     index = images.assign(label=labels).join(names).reset_index(drop=True)[columns]
     return index.astype({"label": "int8", "width": "int32", "height": "int32"})
@@ -90,36 +98,15 @@ def _summarise(refused_files: DataFrame) -> str:
     return "; ".join(parts)
 
 
-def _require_both_classes(images: DataFrame, refused_files: DataFrame) -> None:
-    for split in ("train", "test"):
-        for label, name in enumerate(CLASSES):
-            if not ((images["split"] == split) & (images["label"] == label)).any():
-                found = images.loc[images["split"] == split, "label"].map(dict(enumerate(CLASSES))).value_counts()
-                counts = ", ".join(f"{number} of {each}" for each, number in found.items()) or "none at all"
-                raise InputError(
-                    f"no readable image of class {name} in the {split} split: found {counts}, set aside "
-                    f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
-                    f"Put the missing folder in place, or name another folder with --params data_root=DIR."
-                )
-
-
 def read_feature(images: DataFrame, feature: str) -> Array:
-    """Return one feature of the header of each image.
-
-    Args:
-        images: One row an image.
-        feature: "width", "height" (pixels), "aspect" (width / height) or "bytes".
-
-    Returns:
-        float64 of shape (images,).
-    """
+    """Return one of `FEATURES` of each image, float64."""
     if feature == "aspect":
         return (images["width"] / images["height"]).to_numpy(float)
     return images[feature].to_numpy(float)
 
 
 class Audit(Options):
-    """What counts as a wide image."""
+    """The aspect (width / height) from which an image counts as wide."""
 
     wide_aspect: Annotated[float, Field(gt=0)]
 
@@ -157,20 +144,20 @@ def summarise_duplicates(duplicates: DataFrame) -> dict[str, Any]:
 
 
 def compare_splits(images: DataFrame, label: int, audit: Audit) -> dict[str, Any]:
-    """Compare train with test in one class: Kolmogorov-Smirnov distances, and the shares of wide images."""
+    """Compute how train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
     train, test = (select_class(images, split, label) for split in ("train", "test"))
-    shift: dict[str, Any] = {
-        f"{feature}_distance": _distance(read_feature(train, feature), read_feature(test, feature))
-        for feature in FEATURES
-    }
+    differences: dict[str, Any] = {}
+    for feature in FEATURES:
+        differences[f"{feature}_distance"] = _ks_distance(read_feature(train, feature), read_feature(test, feature))
     for split, rows in (("train", train), ("test", test)):
-        shift[f"wide_{split}"] = float((read_feature(rows, "aspect") >= audit.wide_aspect).mean())
-    return shift
+        differences[f"wide_{split}"] = float((read_feature(rows, "aspect") >= audit.wide_aspect).mean())
+    return differences
 
 
-def _distance(first: Array, second: Array) -> float:
+def _ks_distance(first: Array, second: Array) -> float:
     import numpy as np
 
+    # scipy's `ks_2samp` also computes a p-value, with warnings on small samples.
     values = np.union1d(first, second)
     shares = [np.searchsorted(np.sort(each), values, side="right") / len(each) for each in (first, second)]
     return float(np.abs(shares[0] - shares[1]).max())

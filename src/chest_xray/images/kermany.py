@@ -1,31 +1,21 @@
-"""The Kermany set: its classes, and what the name of a file tells about the patient."""
+"""The Kermany set: its classes, and the patient and aetiology in its file names."""
 
 import re
 
-CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position: 0 healthy, 1 diseased.
+CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position.
 
 
 def parse_name(path: str) -> dict[str, str]:
-    """Parse patient and aetiology from a file name of the Kermany set.
-
-    Bacterial and viral patients are numbered apart, and so are the two series of healthy ones; the group keeps them
-    apart.
-
-    Args:
-        path: The path of an image; its last part is the name, the folder above it the class.
+    """Parse patient and aetiology from the path of an image, `.../<class>/<name>`.
 
     Returns:
-        `group`: such as "person12_virus" or "NORMAL2-IM-0012", or the name itself where it follows no known pattern, so
-        that every such image is a patient of its own. `aetiology`: "bacterial", "viral", "none" for NORMAL, "unknown".
+        `group`: such as "person12_virus" or "NORMAL2-IM-0012", since bacterial and viral patients and the two series
+        of NORMAL are numbered separately; "<class>/<name>" (a patient of its own) where the name follows no known
+        pattern. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
     """
     folder, name = path.split("/")[-2:]
-    if diseased := re.match(r"(person\d+)_(bacteria|virus)_", name):
-        return {
-            "group": diseased[0].rstrip("_"),
-            "aetiology": {"bacteria": "bacterial", "virus": "viral"}[diseased[2]],
-        }
-    healthy = re.match(r"(?:NORMAL2-)?IM-\d+", name)
-    return {
-        "group": healthy[0] if healthy else f"{folder}/{name}",
-        "aetiology": "none" if folder.upper() == CLASSES[0] else "unknown",
-    }
+    if match := re.match(r"(person\d+_(bacteria|virus))_", name):
+        return {"group": match[1], "aetiology": "bacterial" if match[2] == "bacteria" else "viral"}
+    match = re.match(r"(?:NORMAL2-)?IM-\d+", name)
+    aetiology = "none" if folder.upper() == CLASSES[0] else "unknown"
+    return {"group": match[0] if match else f"{folder}/{name}", "aetiology": aetiology}

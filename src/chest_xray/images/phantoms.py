@@ -1,51 +1,44 @@
-"""Synthetic chest phantoms: drawings with lungs, ribs, heart and diaphragm, to try the project without patients.
+"""Synthetic chest phantoms with lungs, ribs, heart and diaphragm, to run the project without patient data.
 
-They have what makes the real task hard to judge (several images a patient, other sizes and contrast from image to
-image) and nothing that says how well a network would do on radiographs.
+They have several images a patient, and sizes and contrasts that vary; metrics on them predict none on radiographs.
 """
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from chest_xray.core.types import Array
 from chest_xray.images.kermany import CLASSES
 
+PATCHES = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}  # number, radius, density
+
 
 def draw_phantom(rng: np.random.Generator, aetiology: str) -> Array:
-    """Draw one phantom.
+    """Draw one phantom: uint8 of shape (height, width); width 150 to 260 pixels, width / height 1.0 to 1.5.
 
-    Args:
-        rng: Where size, pose, contrast and disease are drawn from.
-        aetiology: "none" for clear lungs, "bacterial" for one or two dense patches, "viral" for faint ones all over.
-
-    Returns:
-        Grey values, uint8 in [0, 255], of shape (height, width): 150 to 260 pixels wide, and 1.0 to 1.5 times as wide
-        as high.
+    The lungs have no opacities for "none", two dense ones for "bacterial" and nine faint ones for "viral".
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
     x, y = _posed_grid(rng, width, height)
-    lungs = np.maximum(_blob(x, y, -0.42, 0.0, 0.30, 0.62), _blob(x, y, 0.42, 0.0, 0.28, 0.62))
+    lungs = np.maximum(_blob(x, y, (-0.42, 0.0), (0.30, 0.62)), _blob(x, y, (0.42, 0.0), (0.28, 0.62)))
     lungs *= 1 / (1 + np.exp((y - 0.52 - 0.12 * np.cos(4 * x)) * 25))  # The diaphragm's two domes.
     ribs = np.clip(np.sin((y + 0.35 * x**2) * 24), 0, 1) ** 3
-    heart = _blob(x, y, 0.14, 0.22, 0.26, 0.32)
+    heart = _blob(x, y, (0.14, 0.22), (0.26, 0.32))
     spine = np.exp(-((x / 0.09) ** 2))
     grey = 0.72 - 0.50 * lungs + 0.09 * ribs * lungs + 0.34 * heart * lungs + 0.14 * spine
     grey += 0.45 * _opacities(rng, x, y, aetiology) * lungs
-    grey *= _blob(x, y, 0.0, 0.1, 1.05, 1.25)
+    grey *= _blob(x, y, (0.0, 0.1), (1.05, 1.25))
     grey = rng.uniform(0.75, 1.1) * np.clip(grey, 0, 1) ** rng.uniform(0.8, 1.3) + rng.normal(0, 0.025, grey.shape)
     return (255 * np.clip(grey, 0, 1)).astype(np.uint8)
 
 
 def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> None:
-    """Fill a folder with phantoms, laid out and named as the Kermany set is; whole or not at all.
+    """Create a folder of phantoms, with `num_images` of each class and names of the Kermany set, whole or not at all.
 
-    Args:
-        folder: Created by this call; its name (`train`, `test`) enters the seed, so that splits differ.
-        num_images: Images of each class, for example `{"NORMAL": 40, "PNEUMONIA": 100}`.
-        seed: Same seed, same images.
+    The name of the folder (`train`, `test`) enters the seed, so that splits differ.
     """
     first_patient = 6001 if folder.name == "test" else 1  # Nobody is in both splits, as in the Kermany set.
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -54,24 +47,20 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
             rng = np.random.default_rng([seed, label, *folder.name.encode()])
             (Path(part) / name).mkdir()
             for number in range(num_images[name]):
-                _save_phantom(Path(part) / name, number, first_patient, rng)
+                patient = first_patient + number // 2
+                if label == 0:
+                    file, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
+                elif patient % 3:
+                    file, aetiology = f"person{patient}_bacteria_{number}.jpeg", "bacterial"
+                else:
+                    file, aetiology = f"person{patient}_virus_{number}.jpeg", "viral"
+                phantom = Image.fromarray(draw_phantom(rng, aetiology))
+                phantom.save(Path(part, name, file), quality=88, comment=b"synthetic phantom")
         Path(part).rename(folder)
 
 
-def _save_phantom(folder: Path, number: int, first_patient: int, rng: np.random.Generator) -> None:
-    from PIL import Image
-
-    patient = first_patient + number // 2
-    if folder.name == "NORMAL":
-        name, aetiology = f"IM-{patient:04d}-{number:04d}.jpeg", "none"
-    else:
-        kind = "bacteria" if patient % 3 else "virus"
-        name, aetiology = f"person{patient}_{kind}_{number}.jpeg", "bacterial" if patient % 3 else "viral"
-    Image.fromarray(draw_phantom(rng, aetiology)).save(folder / name, quality=88, comment=b"synthetic phantom")
-
-
 def _posed_grid(rng: np.random.Generator, width: int, height: int) -> tuple[Array, Array]:
-    """Coordinates of every pixel in a chest that spans about -1 to 1, shifted, scaled and tilted a little."""
+    """Return coordinates of every pixel in a chest that spans about -1 to 1, with a random pose."""
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     angle = np.radians(rng.uniform(-6, 6))
     scale = rng.uniform(0.9, 1.15)
@@ -79,17 +68,17 @@ def _posed_grid(rng: np.random.Generator, width: int, height: int) -> tuple[Arra
     return x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
 
 
-def _blob(x: Array, y: Array, centre_x: float, centre_y: float, radius_x: float, radius_y: float) -> Array:  # noqa: PLR0913
-    """An ellipse that falls off softly from 1 inside to 0 outside."""
-    distance = np.hypot((x - centre_x) / radius_x, (y - centre_y) / radius_y)
+def _blob(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
+    """Draw an ellipse with a soft edge, 1 inside and 0 outside."""
+    distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     return 1 / (1 + np.exp((distance - 1) * 14))
 
 
 def _opacities(rng: np.random.Generator, x: Array, y: Array, aetiology: str) -> Array:
-    """Soft patches inside the lungs, 0 (clear) to about 1 (dense)."""
-    number, radius, density = {"none": (0, 0.0, 0.0), "bacterial": (2, 0.22, 0.9), "viral": (9, 0.12, 0.5)}[aetiology]
+    """Draw soft patches inside the lungs, 0 (clear) to 1 (dense)."""
+    num_patches, radius, density = PATCHES[aetiology]
     patches = np.zeros_like(x)
-    for _ in range(number):
+    for _ in range(num_patches):
         centre_x, centre_y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.45)
         squared = ((x - centre_x) ** 2 + (y - centre_y) ** 2) / (radius * rng.uniform(0.7, 1.3)) ** 2
         patches += density * rng.uniform(0.5, 1.0) * np.exp(-squared)

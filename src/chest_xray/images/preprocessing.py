@@ -1,8 +1,11 @@
-"""Prepare an image that nobody has checked exactly as the images for training are, or say why it cannot be."""
+"""Prepare unchecked images exactly as the images for training, or return why they are refused."""
 
+import hashlib
 import io
+from importlib.metadata import version
 from typing import Annotated, Any
 
+from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.files import open_file
@@ -23,23 +26,24 @@ from chest_xray.images.validation import (
 
 
 def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
-    """Read one image, whatever is in the file.
+    """Return the prepared pixels of one image, or why it is refused; never raises for the content of a file.
 
     Args:
         source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
-        preparation: `width`, `height` and `geometry`, as for training.
-        limits: Of `images.validation.InputChecks`.
+        preparation: `width`, `height` and `geometry`, as in `Preparation`.
+        limits: As in `validation.InputChecks`.
 
     Returns:
-        uint8 of shape (height, width), or the refusal; never an exception for what is in the file.
+        uint8 of shape (height, width), or the refusal.
     """
     try:
-        data = source if isinstance(source, bytes) else _read_file(source)
+        if isinstance(source, str):
+            with open_file(source) as file:
+                source = bytes(file.read())
     except Exception as error:  # Of whatever storage the path names.
         return "unreadable", f"{type(error).__name__}: {error}"
-    prepare = _prepare_dicom if is_dicom(data) else _prepare_image
     try:
-        return prepare(data, preparation, limits)
+        return (_prepare_dicom if is_dicom(source) else _prepare_image)(source, preparation, limits)
     except UnsupportedDicomError as error:
         return "unsupported_dicom", str(error)
     except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
@@ -47,35 +51,21 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
 
 
 def estimate_work(data: bytes) -> float:
-    """Estimate from its header what decoding a file costs.
+    """Estimate the number of pixels that decoding a file computes, from its header.
 
-    Args:
-        data: The whole file.
-
-    Returns:
-        Pixels that have to be computed: those of the picture, for a progressive JPEG times the scans that each refine
-        all of them, for DICOM the bytes of the file. 0 where it is no picture, which costs nothing.
+    Those of the picture, times the scans of a progressive JPEG; the bytes of a DICOM file; 0 for other files.
     """
-    from PIL import Image
-
     if is_dicom(data):
         return len(data)
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             scans = count_scans(io.BytesIO(data)) if image.info.get("progressive") else 1
             return float(image.width * image.height * max(scans, 1))
-    except Exception:  # Whatever is wrong with it, decoding will say.
+    except Exception:  # Decoding will report it.
         return 0
 
 
-def _read_file(path: str) -> bytes:
-    with open_file(path) as file:
-        return bytes(file.read())
-
-
 def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
-    from PIL import Image
-
     header = describe_image(io.BytesIO(data), limits["max_megapixels"])
     if "reason" in header:
         return header["reason"].replace(" ", "_"), header["detail"]
@@ -101,7 +91,7 @@ def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, f
 
 
 class Preparation(Options):
-    """The size of a prepared image in pixels, and how an image gets it."""
+    """The size of a prepared image in pixels, and how images are fitted to it."""
 
     width: Annotated[int, Field(ge=16, le=1024)]
     height: Annotated[int, Field(ge=16, le=1024)]
@@ -109,14 +99,9 @@ class Preparation(Options):
 
 
 def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
-    """Return width / height of what each prepared image shows: its own if it was stretched, else that of its pixels.
+    """Compute the true width / height of each prepared image, float64.
 
-    Args:
-        images: `width` and `height` of the originals, one row an image.
-        preparation: How they were prepared.
-
-    Returns:
-        float64 of shape (images,).
+    A stretched image has that of its original (`width` and `height` of `images`), others that of their pixels.
     """
     import numpy as np
 
@@ -126,18 +111,10 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
 
 
 def fingerprint_files(files: DataFrame, *options: Options) -> str:
-    """Digest what decides pixels: the files as far as name, size and time tell, options, and the decoders' versions.
+    """Digest what decides the values of an array to 32 hexadecimal digits: files, options and decoder versions.
 
-    Args:
-        files: One row a row of the array, with `path`, `bytes`, `modified` and whatever else decides it.
-        *options: All that the rows are computed by.
-
-    Returns:
-        32 hexadecimal digits.
+    `files` has one row for each row of the array, with `path`, `bytes`, `modified` and all else that decides it.
     """
-    import hashlib
-    from importlib.metadata import version
-
     import pandas as pd
 
     digest = hashlib.sha256(pd.util.hash_pandas_object(files, index=False).to_numpy().tobytes())

@@ -1,22 +1,22 @@
-"""Who trains, who validates, who tests: whole patients, every aetiology in its share, and no picture twice."""
+"""Assign whole patients to train, validation and test, each aetiology in its share and no picture in two subsets."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, DataFrame, Series
+from chest_xray.core.options import InputError, Options, Seed
+from chest_xray.core.types import Array, DataFrame, Generator, Series
 
 SUBSETS = ("train", "validation", "test")
 DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
 
 
 class HoldOut(Options):
-    """How many of the train patients validate, and which."""
+    """The share of train images that validate, and the seed that draws their patients."""
 
     share: Annotated[float, Field(ge=0.05, le=0.5)]
     max_group_images: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
 
 
 def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
@@ -25,18 +25,16 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
 
     train = image_index[image_index["split"] == "train"]
     train = train.assign(patient=_join_duplicates(train, duplicates))
-    strata = train.groupby("patient").agg(
-        label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size")
-    )
+    by_patient = train.groupby("patient")
+    patients = by_patient.agg(label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size"))
     rng = np.random.default_rng(hold_out.seed)
-    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in strata.groupby(["label", "aetiology"])]
-    held_out = train.index[train["patient"].isin(np.concatenate(drawn))]
+    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in patients.groupby(["label", "aetiology"])]
     subset = image_index["split"].copy()
-    subset[held_out] = "validation"
+    subset[train.index[train["patient"].isin(np.concatenate(drawn))]] = "validation"
     return subset
 
 
-def _draw_patients(stratum: DataFrame, rng: Any, hold_out: HoldOut) -> Array:
+def _draw_patients(stratum: DataFrame, rng: Generator, hold_out: HoldOut) -> Array:
     """Draw patients of one class and aetiology in random order until their images reach the share."""
     small = stratum[stratum["images"] <= hold_out.max_group_images]
     if not len(small) or len(stratum) < 2:
@@ -51,7 +49,7 @@ def _draw_patients(stratum: DataFrame, rng: Any, hold_out: HoldOut) -> Array:
 
 
 def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
-    """Group of each image, where patients who share a picture count as one."""
+    """Return the patient of each image, where patients who share a picture count as one."""
     import numpy as np
     import pandas as pd
     from scipy.sparse import coo_array
@@ -68,32 +66,31 @@ def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
 
 
 def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
-    """Return the subset of every image as the user's table has it.
+    """Return the subset of every image from the user's table.
 
     Raises:
         InputError: The table does not fit the index.
     """
-    given = own_split.assign(key=_short_path(own_split["path"])).set_index("key")["subset"]
-    strange = sorted(set(given) - set(SUBSETS))
-    if strange:
-        raise InputError(f"received the subsets {', '.join(map(repr, strange))}; expected {', '.join(SUBSETS)}.")
-    twice = given.index[given.index.duplicated()]
-    if len(twice):
+    own = own_split["subset"].set_axis(_short_path(own_split["path"]))
+    if unknown := sorted(set(own) - set(SUBSETS)):
+        raise InputError(f"received the subsets {', '.join(map(repr, unknown))}; expected {', '.join(SUBSETS)}.")
+    repeated = own.index[own.index.duplicated()]
+    if len(repeated):
         raise InputError(
-            f"the split table names {len(twice)} images more than once; first: {twice[0]}. Keep one row each."
+            f"the split table names {len(repeated)} images more than once; first: {repeated[0]}. Keep one row each."
         )
-    subset = _short_path(image_index["path"]).map(given)
-    if subset.isna().any():
+    subset = _short_path(image_index["path"]).map(own)
+    missing = image_index.loc[subset.isna(), "path"]
+    if len(missing):
         raise InputError(
-            f"the split table has no row for {subset.isna().sum()} of {len(subset)} images; first: "
-            f"{image_index.loc[subset.isna(), 'path'].iloc[0]}. Expected a column `path` that ends in "
-            "train/NORMAL/name.jpeg, and a column `subset`."
+            f"the split table has no row for {len(missing)} of {len(subset)} images; first: {missing.iloc[0]}. "
+            "Expected a column `path` that ends in train/NORMAL/name.jpeg, and a column `subset`."
         )
     return subset
 
 
 def _short_path(paths: Series) -> Series:
-    """Split, class and name: what stays when a data set moves to another folder."""
+    """Return split, class and name: what stays when a data set moves to another folder."""
     return paths.str.rsplit("/", n=3).str[-3:].str.join("/")
 
 
@@ -107,35 +104,33 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
             "A network knows them before it is tested. Move all images of a patient to one side, in the folders or in "
             "the split table."
         )
-    side = image_split.set_index("path")["subset"]
+    subset_of = image_split.set_index("path")["subset"]
     exact = duplicates[duplicates["kind"] == "exact"]
-    across = exact[exact["first"].map(side) != exact["second"].map(side)]
+    across = exact[exact["first"].map(subset_of) != exact["second"].map(subset_of)]
     if len(across):
-        first = across.iloc[0]
         raise InputError(
-            f"{len(across)} pictures are in more than one of train, validation and test: {first['first']} and "
-            f"{first['second']} are the same. Remove one of each pair."
+            f"{len(across)} pictures are in more than one of train, validation and test: {across['first'].iloc[0]} and "
+            f"{across['second'].iloc[0]} are the same. Remove one of each pair."
         )
 
 
 class Duplicates(Options):
-    """How pictures are compared."""
+    """Size of the perceptual hash, and the distance in bits up to which pictures are near duplicates."""
 
     hash_size: Annotated[int, Field(ge=8, le=32, multiple_of=8)]
     max_distance: Annotated[int, Field(ge=0, le=255)]
 
 
 def find_close_pairs(codes: Array, max_distance: int) -> Array:
-    """Return all pairs of rows that differ in at most `max_distance` bits, of shape (pairs, 2).
+    """Return all pairs of rows of uint8 `codes` that differ in at most `max_distance` bits, of shape (pairs, 2).
 
-    Two codes that differ in at most d bits agree wholly in at least one of d + 1 parts (the pigeonhole principle), so
-    only rows that agree in a part are compared.
+    Such codes agree in at least one of `max_distance` + 1 parts (pigeonhole principle), so only rows that agree in a
+    part are compared.
     """
     import numpy as np
 
-    parts = np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1)
     found = [np.empty((0, 2), np.int64)]
-    for part in parts:
+    for part in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
         order = np.lexsort(part.T)
         sorted_part = part[order]
         for step in range(1, len(order)):

@@ -1,7 +1,8 @@
-"""Whether a file is an image worth decoding, told by its header; and whether a decoded image can be a radiograph."""
+"""Check whether a file is an image worth decoding, by its header, and whether a decoded image can be a radiograph."""
 
 from typing import Annotated, Any
 
+from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
 from chest_xray.core.files import open_file
@@ -13,9 +14,9 @@ from chest_xray.images.kermany import CLASSES
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
 END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-# Pillow knows many more, some of which take far more memory than their pixels, or start other programs (EPS).
+# Pillow reads many more, some of which take far more memory than their pixels, or start other programs (EPS).
 FORMATS = ("JPEG", "PNG")
-OTHERS = {  # how files begin that people take for radiographs; for messages
+SIGNATURES = {  # of files that people take for radiographs; for messages
     **{b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture", b"GIF8": "a GIF picture", b"BM": "a BMP picture"},
     **{b"RIFF": "a WebP picture, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
     **{b"\0\0\0\x0cjP": "a JPEG 2000 picture", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
@@ -27,21 +28,28 @@ START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is alway
 MAX_SCANS = 100
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
-Refusal = tuple[str, str]  # a reason for machines, and a sentence
 CHROMA_SIDE = 64  # pixels; a tint shows at any size
+Refusal = tuple[str, str]  # a reason for machines, and a sentence
+
+
+def is_junk(path: str) -> bool:
+    """Check whether a file, by its path with `/`, is one that operating systems leave in folders and archives."""
+    *folders, name = path.split("/")
+    return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
+
+
+def find_misplacement(path: str) -> dict[str, str] | None:
+    """Return `reason` ("junk", "unknown class folder") and `detail` of a file in the wrong place; None for others."""
+    folders = path.split("/")[:-1]
+    if is_junk(path):
+        return _refusal("junk", "left behind by an operating system")
+    if not folders or folders[-1].upper() not in CLASSES:
+        return _refusal("unknown class folder", f"lies in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
+    return None
 
 
 def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
-    """Return size and colour mode of an image without decoding it, or say why it is none.
-
-    Args:
-        path: A local path or fsspec address.
-        max_megapixels: Above this an image is refused: a few kilobytes can unfold to gigabytes.
-
-    Returns:
-        `width`, `height` (pixels, of the upright image) and `mode` (as Pillow names it: "L" is 8-bit grey); or `reason`
-        (a word or two that many files share) and `detail`.
-    """
+    """Read a local path or fsspec address as `describe_image` does."""
     try:
         with open_file(path) as file:
             return describe_image(file, max_megapixels)
@@ -56,100 +64,64 @@ def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
 
 
 def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
-    """Return size and colour mode of an open file, or say why it is no image; see `read_header`.
+    """Return size and colour mode of an open image file without decoding it, or why it is refused.
 
-    Args:
-        file: Opened for reading bytes.
-        max_megapixels: The largest image that is accepted.
+    Returns:
+        `width`, `height` (pixels, of the upright image) and `mode` (Pillow's: "L" is 8-bit grey); or `reason` (one of
+        a few) and `detail`.
     """
-    from PIL import Image, UnidentifiedImageError
-
     try:
         with Image.open(file, formats=FORMATS) as image:
-            return _describe(file, image, max_megapixels)
+            width, height = image.size
+            if width * height > max_megapixels * 1e6:
+                detail = f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read"
+                return _refusal("too large", detail)
+            scans = count_scans(file) if image.info.get("progressive") else 1
+            if scans > MAX_SCANS or scans * width * height > MAX_WORK * max_megapixels * 1e6:
+                return _refusal(
+                    "too large",
+                    f"a progressive JPEG of {scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
+                    f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
+                )
+            if not _has_end_marker(file, END_MARKERS.get(image.format or "", b"")):
+                return _refusal("truncated", f"a {image.format} that ends without its end marker")
+            if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
+                width, height = height, width
+            return {"width": width, "height": height, "mode": image.mode}
     except Image.DecompressionBombError as error:
         return _refusal("too large", str(error))
     except UnidentifiedImageError:
-        return _not_an_image(file)
+        return _describe_other(file)
     except Exception as error:  # Pillow's readers raise anything from SyntaxError to struct.error on damaged headers.
         return _refusal("not an image", f"{type(error).__name__}: {error}")
 
 
-def is_junk(path: str) -> bool:
-    """Check whether a file is what operating systems leave behind in folders and archives.
-
-    Args:
-        path: With `/` between its parts.
-    """
-    *folders, name = path.split("/")
-    return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
-
-
-def find_misplacement(path: str) -> dict[str, str] | None:
-    """Return why a file is left out for its place or its name, if it is.
-
-    Args:
-        path: The path below a split: the last part is the name, the folder above it should be the class.
-
-    Returns:
-        `reason` ("junk", "unknown class folder") and `detail`, or None for a file in its place.
-    """
-    folders = path.split("/")[:-1]
-    if is_junk(path):
-        return _refusal("junk", "left behind by an operating system")
-    if not folders or folders[-1].upper() not in CLASSES:
-        return _refusal("unknown class folder", f"lies in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
-    return None
-
-
-def _describe(file: Any, image: Any, max_megapixels: float) -> dict[str, Any]:
-    width, height = image.size
-    if width * height > max_megapixels * 1e6:
-        return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
-    if image.info.get("progressive"):
-        scans = count_scans(file)
-        if scans > MAX_SCANS or scans * width * height > MAX_WORK * max_megapixels * 1e6:
-            return _refusal(
-                "too large",
-                f"a progressive JPEG of {scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
-                f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
-            )
-    marker = END_MARKERS.get(image.format, b"")
-    if marker not in _last_bytes(file):
-        return _refusal("truncated", f"a {image.format} that ends without its end marker")
-    if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
-        width, height = height, width
-    return {"width": width, "height": height, "mode": image.mode}
-
-
 def count_scans(file: Any) -> int:
-    """Count the scans of a JPEG, those of a thumbnail inside among them."""
+    """Count the scans of a JPEG, including those of an embedded thumbnail."""
     file.seek(0)
-    scans, before = 0, b""
+    num_scans, last = 0, b""
     while chunk := file.read(1 << 20):
-        scans += (before + chunk).count(START_OF_SCAN)
-        before = bytes(chunk[-1:])
-    return scans
+        num_scans += (last + chunk).count(START_OF_SCAN)
+        last = bytes(chunk[-1:])
+    return num_scans
 
 
-def _last_bytes(file: Any) -> bytes:
+def _has_end_marker(file: Any, marker: bytes) -> bool:
     end = file.seek(0, 2)
-    file.seek(max(end - 16, 0))
-    near = file.read()
-    if b"\xff\xd9" in near or b"IEND" in near:
-        return bytes(near)
-    file.seek(max(end - TAIL, 0))
-    return bytes(file.read())
+    for length in (16, TAIL):  # Few files need the second reading.
+        file.seek(max(end - length, 0))
+        if marker in bytes(file.read()):
+            return True
+    return False
 
 
-def _not_an_image(file: Any) -> dict[str, str]:
+def _describe_other(file: Any) -> dict[str, str]:
     file.seek(0)
-    start = file.read(8)
+    start = bytes(file.read(8))
     if not start:
         return _refusal("empty", "zero bytes")
-    known = next((kind for beginning, kind in OTHERS.items() if bytes(start).startswith(beginning)), None)
-    what = f" ({known})" if known else ""
-    return _refusal("not an image", f"begins with {bytes(start)!r}{what}; expected JPEG, PNG or DICOM")
+    kind = next((f" ({kind})" for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
+    return _refusal("not an image", f"begins with {start!r}{kind}; expected JPEG, PNG or DICOM")
 
 
 def _refusal(reason: str, detail: str) -> dict[str, str]:
@@ -157,7 +129,7 @@ def _refusal(reason: str, detail: str) -> dict[str, str]:
 
 
 class InputChecks(Options):
-    """What an image must be like to get an answer."""
+    """Limits within which an image is classified, and the size of the OOD detector."""
 
     max_megapixels: Annotated[float, Field(gt=0, le=1000)]
     min_side: Annotated[int, Field(ge=1)]
@@ -170,12 +142,7 @@ class InputChecks(Options):
 
 
 def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | None:
-    """Refuse what is too small or of odd proportions.
-
-    Args:
-        size: Width and height in pixels.
-        limits: `min_side` in pixels, `max_aspect` of the longer side over the shorter.
-    """
+    """Refuse a size (width, height, in pixels) below `min_side`, or with a ratio of its sides above `max_aspect`."""
     width, height = size
     if min(width, height) < limits["min_side"]:
         return "too_small", f"{width} x {height} pixels; expected at least {limits['min_side']} on either side"
@@ -184,12 +151,10 @@ def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | N
     return None
 
 
-def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a colour picture; a grey one that is stored as RGB passes.
+def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None:
+    """Refuse a picture whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`.
 
-    Args:
-        image: Of Pillow, opened and perhaps not decoded yet; a JPEG is decoded at an eighth.
-        limits: `max_chroma`, of the mean over the image of largest less smallest of red, green and blue, 0 to 255.
+    A JPEG that is not decoded yet is decoded at an eighth.
     """
     import numpy as np
 
@@ -197,13 +162,10 @@ def check_colour(image: Any, limits: dict[str, float]) -> Refusal | None:
         return None
     image.draft("RGB", (CHROMA_SIDE, CHROMA_SIDE))
     colours = np.asarray(image.convert("RGB").resize((CHROMA_SIDE, CHROMA_SIDE)))
-    chroma = float(np.ptp(colours, axis=2).mean())
-    if chroma > limits["max_chroma"]:
-        return (
-            "colour",
-            f"a mean chroma of {chroma:.0f} of 255; expected a grey picture, at most {limits['max_chroma']:g}",
-        )
-    return None
+    chroma, limit = float(np.ptp(colours, axis=2).mean()), limits["max_chroma"]
+    if chroma <= limit:
+        return None
+    return "colour", f"a mean chroma of {chroma:.0f} of 255; expected a grey picture, at most {limit:g}"
 
 
 def is_grey_mode(mode: str) -> bool:
@@ -212,12 +174,7 @@ def is_grey_mode(mode: str) -> bool:
 
 
 def check_contrast(pixels: Array, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a blank picture.
-
-    Args:
-        pixels: Prepared, uint8 of shape (height, width).
-        limits: `min_contrast`, of the standard deviation of the grey values, 0 to 127.
-    """
+    """Refuse a blank picture (uint8), whose standard deviation is below `min_contrast`."""
     contrast = float(pixels.std())
     if contrast < limits["min_contrast"]:
         return "blank", f"grey values deviate by {contrast:.1f} of 255; expected at least {limits['min_contrast']:g}"

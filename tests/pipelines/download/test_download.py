@@ -64,5 +64,5 @@ def test_from_a_broken_connection_to_image_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [lambda at: ArchiveDataset(filepath=at), lambda at: UnpackedFolderDataset(path=at)])
 def test_a_remote_folder_is_refused(make: Any) -> None:
-    with pytest.raises(DatasetError, match=r"received 's3://bucket/a'; expected a local folder"):
+    with pytest.raises(DatasetError, match=r"received 's3://bucket/a'; expected a local path"):
         make("s3://bucket/a")
