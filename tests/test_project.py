@@ -52,7 +52,7 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
             [ENVIRONMENT, "--params=data_root=/data"],
             "received data_root=/data, but this environment runs on synthetic phantoms. Leave out --env",
         ),
-        ([], "No data at hand? `kedro run --env=demo` draws synthetic phantoms"),
+        ([], "No data? `kedro run --env=demo` draws synthetic phantoms"),
     ],
 )
 def test_a_mistake_is_told_in_a_sentence_and_the_command_fails(

@@ -157,8 +157,8 @@ class RunLock:
             except (OSError, ValueError, KeyError):
                 about = "another process"
             raise InputError(
-                f"another run is writing into {self._folder} ({about}); expected none, for both would mix their "
-                "results. Wait for its end, or give this run an environment of its own (--env)."
+                f"another run is writing into {self._folder} ({about}); expected none, since results would be "
+                "mixed. Wait until it ends, or give this run an environment of its own (--env)."
             ) from error
         except OSError as error:
             lock.release()

@@ -86,7 +86,7 @@ def test_a_damaged_array_is_not_handed_out_as_stored(
         with pytest.raises(DatasetError, match=r"pictures\.npy is damaged .* `kedro run --pipelines=data_processing`"):
             open_array(tmp_path).load()
     assert read_stored(tmp_path) is None
-    assert ("is damaged and is made anew" in caplog.text) == (damage != "no facts")
+    assert ("is damaged and will be computed again" in caplog.text) == (damage != "no facts")
 
 
 def test_a_remote_path_is_refused() -> None:

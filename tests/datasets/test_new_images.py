@@ -131,7 +131,7 @@ def test_a_bomb_is_refused(tmp_path: Path, name: str) -> None:
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     whole = pack(tmp_path / "a.tar.gz", {"a.png": np.random.default_rng(0).bytes(9000)}).read_bytes()
     (tmp_path / "b.tar.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match="is no sound tar archive"):
+    with pytest.raises(DatasetError, match="is not a valid tar archive"):
         listing(tmp_path, str(tmp_path / "b.tar.gz")).load()
 
 

@@ -96,7 +96,7 @@ def test_a_remote_file_that_was_written_again_is_read_again() -> None:
     [
         (
             errno.ENOSPC,
-            r"cannot write .*page\.txt: No space left on device\. What was there .* Make room on the disk, or",
+            r"cannot write .*page\.txt: No space left on device\. The old file .* Make room on the disk, or",
         ),
         (errno.EROFS, r"cannot write .*page\.txt: Read-only file system\. .* Make the disk writable, or name another"),
     ],

@@ -78,7 +78,7 @@ def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-c", FILL, tmp_path / "table.csv"], capture_output=True, text=True, check=True
     )
-    assert "table.csv: File too large. What was there before is untouched." in run.stdout
+    assert "table.csv: File too large. The old file is untouched." in run.stdout
     assert (tmp_path / "table.csv").read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
 

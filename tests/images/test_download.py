@@ -53,7 +53,7 @@ def test_broken_connections_go_on_where_they_stopped(tmp_path: Path) -> None:
 def test_a_later_run_goes_on_with_what_an_earlier_one_left(tmp_path: Path) -> None:
     with serve(Served(DATA, breaks=[15 * BLOCK, 0, 0])) as served:
         with pytest.raises(
-            DatasetError, match=r"cannot download http://127.*What has arrived is kept: run again to go on"
+            DatasetError, match=r"cannot download http://127.*The part received is kept: run again to resume"
         ):
             fetch_archive(source(served), tmp_path)
         assert not list(tmp_path.glob("*.zip"))
@@ -97,9 +97,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(tmp_path: Path) -> None:
 def test_a_wrong_checksum_is_an_error_and_leaves_no_archive(tmp_path: Path) -> None:
     with (
         serve(Served(DATA)) as served,
-        pytest.raises(
-            DatasetError, match=f"gave another file than expected: SHA256 hash .*{'0' * 64}.* set download.sha256"
-        ),
+        pytest.raises(DatasetError, match=f"is not the expected file: SHA256 hash .*{'0' * 64}.* set download.sha256"),
     ):
         fetch_archive(source(served, sha256="0" * 64), tmp_path)
     assert not list(tmp_path.glob("*.zip"))
@@ -143,7 +141,7 @@ def test_a_login_page_is_not_taken_for_the_archive(tmp_path: Path, kind: str) ->
     page = b"<!doctype html><title>Sign in</title>"
     with (
         serve(Served(page, kind=kind)) as served,
-        pytest.raises(DatasetError, match=r"(answered with a page|gave a file that is no zip archive).*login"),
+        pytest.raises(DatasetError, match=r"(is a web page|is not a zip archive).*login"),
     ):
         fetch_archive(source(served, sha256=None), tmp_path)
     assert not list(tmp_path.glob("*.zip"))

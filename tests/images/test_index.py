@@ -128,8 +128,8 @@ def test_more_bad_files_than_tolerated_stop_the_run(image_root: Path) -> None:
     (image_root / "train/NORMAL/Thumbs.db").write_bytes(b"junk is not counted")
     assert len(process(image_root, max_refused_files=3)[1]) == 4
     message = (
-        r"3 files are set aside \(3 empty \('bad0.jpeg', 'bad1.jpeg', 'bad2.jpeg'\)\); at most 2 are tolerated\. "
-        r"Mend or remove them .* or raise integrity\.max_refused_files"
+        r"3 files are set aside \(3 empty \('bad0.jpeg', 'bad1.jpeg', 'bad2.jpeg'\)\); at most 2 are allowed\. "
+        r"Correct or remove them .* or raise integrity\.max_refused_files"
     )
     with pytest.raises(InputError, match=message):
         process(image_root, max_refused_files=2)

@@ -125,7 +125,7 @@ def test_what_operating_systems_leave_behind_is_junk(path: str) -> None:
 
 def test_an_unknown_class_folder_is_named_with_what_was_expected() -> None:
     refusal = find_misplacement("/data/train/COVID/a.jpeg")
-    assert refusal == {"reason": "unknown class folder", "detail": "lies in COVID/; expected NORMAL or PNEUMONIA"}
+    assert refusal == {"reason": "unknown class folder", "detail": "is in COVID/; expected NORMAL or PNEUMONIA"}
 
 
 def test_class_folders_may_be_written_in_any_case() -> None:

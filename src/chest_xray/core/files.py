@@ -50,7 +50,7 @@ def atomic_path(filepath: str) -> Iterator[Path]:
         if error.errno not in REMEDIES:
             raise
         raise DatasetError(
-            f"cannot write {filepath}: {error.strerror}. What was there before is untouched. {REMEDIES[error.errno]}, "
+            f"cannot write {filepath}: {error.strerror}. The old file is untouched. {REMEDIES[error.errno]}, "
             "or name another folder in conf/base/globals.yml (data_dir), and run again."
         ) from error
 

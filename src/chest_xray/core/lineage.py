@@ -111,8 +111,8 @@ def _describe_conflict(child: str, parent: str, maker: str) -> str:
             f"same. Run {command} again with these parameters, or this run with those."
         )
     return (
-        f"{child} was made from an earlier {parent}, which has been replaced since (by a run that did not come to its "
-        f"end, or by one of other options); expected both from one run. Run {command} again, and what follows it."
+        f"{child} was made from an earlier {parent}, which has been replaced since (by a run that did not "
+        f"finish, or by one with other options); expected both from one run. Run {command} again, and what follows it."
     )
 
 

@@ -41,7 +41,7 @@ class ArrayDataset(LocalDataset):
         except (OSError, ValueError, EOFError) as error:
             raise DatasetError(
                 f"{self._path} is damaged ({error}); expected an array as it was written. Run "
-                "`kedro run --pipelines=data_processing`, which makes it anew."
+                "`kedro run --pipelines=data_processing` to compute it again."
             ) from error
 
     def save(self, data: StoredArray) -> None:
@@ -83,7 +83,7 @@ class _Stored(Mapping[str, StoredArray]):
         except FileNotFoundError:
             raise KeyError(name) from None
         except (OSError, ValueError, EOFError, ValidationError) as error:
-            logger.warning("%s is damaged and is made anew: %s", path, error)
+            logger.warning("%s is damaged and will be computed again: %s", path, error)
             raise KeyError(name) from error
         return StoredArray(values, about.fingerprint, about.failures)
 

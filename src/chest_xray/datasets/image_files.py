@@ -22,7 +22,7 @@ from chest_xray.images.validation import is_junk
 logger = logging.getLogger(__name__)
 REMEDY = (
     "Expected a folder `train` and a folder `test`, each with NORMAL/ and PNEUMONIA/. Fetch the chest X-ray set with "
-    "`kedro run --pipelines=download`, or name its place with --params data_root=DIR. No data at hand? "
+    "`kedro run --pipelines=download`, or name its folder with --params data_root=DIR. No data? "
     "`kedro run --env=demo` draws synthetic phantoms and runs on them."
 )
 ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\10")  # with files, empty, in several parts
@@ -225,7 +225,7 @@ def _is_zip(path: Path) -> bool:
     if found := sorted(names & DOCUMENT_PARTS):
         raise DatasetError(
             f"{path} is a document or a program (it holds {found[0]}); expected a zip or tar archive of pictures. "
-            "Take the pictures out of it first."
+            "Extract the pictures first."
         )
     return True
 

@@ -77,8 +77,8 @@ def extract(plan: Unpacking, part: Path) -> None:
             for member in archive.infolist():
                 if problem := _find_danger(member):
                     raise DatasetError(
-                        f"{path} is refused: {member.filename!r} {problem}. No honest image archive has such an entry; "
-                        "get it from another source."
+                        f"{path} is refused: {member.filename!r} {problem}. Image archives have no such entries; get "
+                        "it from another source."
                     )
             members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
             total = sum(member.file_size for member in members)
@@ -90,7 +90,7 @@ def extract(plan: Unpacking, part: Path) -> None:
                     archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
                     bar.update(member.file_size)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
-        raise DatasetError(f"{path} is no sound zip archive: {error}. Get it again.") from error
+        raise DatasetError(f"{path} is not a valid zip archive: {error}. Get it again.") from error
 
 
 def extract_tar(plan: Unpacking, part: Path) -> None:
@@ -109,14 +109,14 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
                 num_files, total = num_files + 1, total + member.size
                 _refuse_excess(plan, num_files, total)
                 if member.name.count("/") > MAX_DEPTH:
-                    raise DatasetError(f"{path} is refused: {member.name[:80]!r}... lies too deep in folders.")
+                    raise DatasetError(f"{path} is refused: {member.name[:80]!r}... is too deep in folders.")
                 if not member.isfile():
                     raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device.")
                 archive.extract(member, part, filter="data")
     except tarfile.FilterError as error:
         raise DatasetError(f"{path} is refused: {error}.") from error
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
-        raise DatasetError(f"{path} is no sound tar archive: {error}. Get it again.") from error
+        raise DatasetError(f"{path} is not a valid tar archive: {error}. Get it again.") from error
 
 
 class _TarInfo(tarfile.TarInfo):
@@ -134,7 +134,7 @@ class _TarInfo(tarfile.TarInfo):
 
 def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
     packed = Path(plan.archive["path"]).stat().st_size
-    for what, found, limit in (
+    for key, found, limit in (
         ("max_gigabytes", total / 1e9, plan.max_gigabytes),
         ("max_files", num_files, plan.max_files),
         ("max_ratio", total / packed, plan.max_ratio),
@@ -142,7 +142,7 @@ def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
         if found > limit:
             raise DatasetError(
                 f"{plan.archive['path']} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
-                f"{total / packed:.3g} times its size. If it is to be trusted, raise unpacking.{what} from {limit:g} "
+                f"{total / packed:.3g} times its size. If you trust it, raise unpacking.{key} from {limit:g} "
                 "(for prediction, the limits of new_images in conf/base/catalog_prediction.yml)."
             )
 
@@ -152,7 +152,7 @@ def _find_danger(member: zipfile.ZipInfo) -> str | None:
     if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
         return "points outside of the folder it is unpacked to"
     if len(path.parts) > MAX_DEPTH:
-        return f"lies more than {MAX_DEPTH} folders deep"
+        return f"is more than {MAX_DEPTH} folders deep"
     if stat.S_ISLNK(member.external_attr >> 16):
         return "is a link"
     if member.flag_bits & 1:

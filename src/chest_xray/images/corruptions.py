@@ -80,9 +80,7 @@ def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array
 
 
 def _to_grey_values(picture: Array) -> Array:
-    import numpy as np
-
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return (picture.clip(0, 1) * 255 + 0.5).astype("uint8")
 
 
 def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
@@ -98,14 +96,12 @@ def read_working_picture(path: str) -> Array:
     Raises:
         ValueError: The file has become unreadable since it was indexed.
     """
-    import numpy as np
-
     header = read_header(path, math.inf)
     if "width" not in header:
         raise ValueError(f"{path} could be read when it was indexed, and now: {header}. Run data_processing again.")
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
-    return pixels.astype(np.float32) / 255
+    return pixels.astype("float32") / 255
 
 
 class ValidationCorruptions(Options):

@@ -22,7 +22,7 @@ PROBES = (-1e9, 1e9)  # Beyond any pixel value: a window maps them to its ends.
 
 
 class UnsupportedDicomError(ValueError):
-    """A sound file with pixels that no single radiograph has."""
+    """A valid file, whose pixels are not those of a single radiograph."""
 
 
 def is_dicom(data: bytes) -> bool:
@@ -44,7 +44,6 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
         UnsupportedDicomError: There are no pixels, too many, several frames, or pixels of an unsupported kind.
         Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
-    import numpy as np
     from pydicom import dcmread
 
     _refuse_bomb(data, max_megapixels)
@@ -52,7 +51,7 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
     _refuse_unsupported(dataset, max_megapixels)
     pixels = dataset.pixel_array
     if dataset.PhotometricInterpretation in COLOUR:
-        return Image.fromarray(np.asarray(pixels >> max(dataset.BitsStored - 8, 0), np.uint8))
+        return Image.fromarray((pixels >> max(dataset.BitsStored - 8, 0)).astype("uint8"))
     grey = _window(pixels, dataset)
     return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
 
@@ -100,7 +99,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
     size = read_stream_size(stream)
     if size not in (None, (width, height)):
         raise UnsupportedDicomError(
-            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that says {width} x {height}"
+            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}"
         )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(

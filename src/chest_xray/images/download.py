@@ -49,7 +49,7 @@ def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
         if path.parent == folder:  # Otherwise the next run would take this download for the archive.
             path.unlink()
         raise DatasetError(
-            f"{source.address} gave a file that is no zip archive; expected the archive itself. Open the address in a "
+            f"{source.address} is not a zip archive; expected the archive itself. Open the address in a "
             "browser: where it asks for a login, fetch the file there and name it with --params download.source=FILE."
         )
     digest = pooch.file_hash(str(path), alg="sha256")
@@ -71,12 +71,12 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
         return Path(pooch.retrieve(source.address, known, fname=name, path=folder, downloader=downloader))
     except ValueError as error:
         raise DatasetError(
-            f"{source.address} gave another file than expected: {error} Ask the source for its present SHA-256 and set "
+            f"{source.address} is not the expected file: {error} Look up its current SHA-256 at the source and set "
             "download.sha256, or name another source."
         ) from error
     except requests.RequestException as error:
         raise DatasetError(
-            f"cannot download {source.address}: {error}. What has arrived is kept: run again to go on, or fetch the "
+            f"cannot download {source.address}: {error}. The part received is kept: run again to resume, or fetch the "
             "file by other means and name it with --params download.source=FILE."
         ) from error
 
@@ -119,18 +119,18 @@ class _ResumingDownloader:
         with requests.get(url, headers=headers, stream=True, timeout=self._source.timeout) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self._part.unlink()
-                raise requests.ConnectionError("the part at hand is longer than the file; starting over")
+                raise requests.ConnectionError("the stored part is longer than the file; starting over")
             response.raise_for_status()
             kind = response.headers.get("Content-Type", "")
             if kind.startswith("text/html"):
                 raise DatasetError(
-                    f"{response.url} answered with a page ({kind}); expected a zip archive. Where the page asks for a "
+                    f"{response.url} is a web page ({kind}); expected a zip archive. Where the page asks for a "
                     "login, fetch the file in a browser and name it with --params download.source=FILE."
                 )
             resumed = response.status_code == requests.codes.partial_content
             if resumed and not self._continues(response):
                 self._part.unlink()
-                raise requests.ConnectionError("the server sent another part than the one asked for; starting over")
+                raise requests.ConnectionError("the server sent another part than the one requested; starting over")
             self._append(response, resumed=resumed)
 
     def _continues(self, response: Any) -> bool:

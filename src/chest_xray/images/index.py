@@ -39,7 +39,7 @@ def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integri
     if len(counted) > integrity.max_refused_files:
         raise InputError(
             f"{len(counted)} files are set aside ({_summarise(counted)}); at most {integrity.max_refused_files} are "
-            "tolerated. Mend or remove them (unreadable_files.csv in 02_intermediate lists all), "
+            "allowed. Correct or remove them (unreadable_files.csv in 02_intermediate lists all), "
             "or raise integrity.max_refused_files."
         )
     accepted = images[~images["path"].isin(refused_files["path"])].reset_index(drop=True)

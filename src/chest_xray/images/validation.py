@@ -44,7 +44,7 @@ def find_misplacement(path: str) -> dict[str, str] | None:
     if is_junk(path):
         return _refusal("junk", "left behind by an operating system")
     if not folders or folders[-1].upper() not in CLASSES:
-        return _refusal("unknown class folder", f"lies in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
+        return _refusal("unknown class folder", f"is in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
     return None
 
 
