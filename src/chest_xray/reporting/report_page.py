@@ -6,7 +6,7 @@ from typing import Any
 from chest_xray.core.types import DataFrame
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.comparison_findings import find_comparison
-from chest_xray.reporting.conclusions import find_conclusions
+from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_words, say, say_given
 from chest_xray.reporting.report_blocks import (
     Section,
@@ -17,8 +17,7 @@ from chest_xray.reporting.report_blocks import (
     make_sentences,
     make_table,
 )
-from chest_xray.reporting.report_findings import describe_data, describe_protocol, judge, judge_augmentation
-from chest_xray.reporting.robustness_findings import find_robustness_conclusions
+from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_protocol
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]
@@ -78,7 +77,7 @@ def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words
 def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
     judged = list(runs.values())[-1]
     (answer,) = _find_comparison(evidence)["answer"]
-    verdicts = [*judge(judged["metrics"], judged["metadata_metrics"]), judge_augmentation(answer)]
+    verdicts = [*assess_run(judged["metrics"], judged["metadata_metrics"]), assess_augmentation(answer)]
     said = Verdicts([(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts])
     table = summarise_runs(runs, words)
     return [said, make_table(table, "summary", "", words)]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure
-from chest_xray.reporting.robustness_findings import UNALTERED
+from chest_xray.reporting.conclusions import UNALTERED
 
 SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
 NUM_COLUMNS = 4  # panels beside each other

@@ -15,6 +15,7 @@ from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
+from chest_xray.reporting.conclusions import find_robustness_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.robustness_figures import (
     GROUPS,
@@ -24,7 +25,6 @@ from chest_xray.reporting.robustness_figures import (
     draw_occlusion,
     draw_robustness,
 )
-from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 
 class Gallery(Options):
