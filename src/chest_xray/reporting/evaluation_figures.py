@@ -1,7 +1,7 @@
 """Figures of a training run and its evaluation.
 
-In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; tables of predictions have one row
-an image with `label`, `probability`, `logit`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
+In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have one row an image
+with `label`, `probability`, `logit`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
 """
 
 from typing import Any
