@@ -114,6 +114,8 @@ def _describe_strength(name: str, run: Run, draw: float, separator: str) -> str:
 
     strength = float(getattr(run.augmentation, name))
     amount = strength * draw
-    values = {"amount": amount, "factor": 1 + amount, "exponent": math.exp(amount)}
-    values |= {"mirrored": "mirrored" if amount < 0 else "as it is", "shape": strength ** ((1 + draw) / 2)}
-    return f"{name.replace('_', ' ')}{separator}{STRENGTHS.get(name, '{amount:+.2f}').format(**values)}"
+    text = STRENGTHS.get(name, "{amount:+.2f}").format(
+        **{"amount": amount, "factor": 1 + amount, "exponent": math.exp(amount)},
+        **{"mirrored": "mirrored" if amount < 0 else "as it is", "shape": strength ** ((1 + draw) / 2)},
+    )
+    return f"{name.replace('_', ' ')}{separator}{text}"

@@ -294,16 +294,16 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
             **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(point, at)},
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
-        line = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
-        figure.add_vline(x=as_logit(point["threshold"]), line=line, opacity=1, row=1, col=2)
+        dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
+        figure.add_vline(x=as_logit(point["threshold"]), line=dash, opacity=1, row=1, col=2)
     title = (
         f"Thresholds on test, {metrics['run']}: n = {metrics['test']['num_images']}<br><sup>Data: {data_source}</sup>"
     )
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
-    figure.update_xaxes(title_font_size=12)
     figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)
     figure.update_xaxes(title=LOGIT_AXIS, row=1, col=2)
+    figure.update_xaxes(title_font_size=12)
     figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
     figure.update_yaxes(title="sensitivity", row=1, col=1)
     figure.update_yaxes(title="share of the class decided rightly", row=1, col=2)
