@@ -2,22 +2,25 @@
 
 from typing import Any
 
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 
 # Kedro calls the last first: who keeps runs apart comes after the check of what there is.
 HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun())
 
 
-def compose_runs(arms: dict[str, Any], seeds: list[int]) -> dict[str, dict[str, Any]]:
+def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any]]:
     """Return the settings of one run for each arm and seed, by `{arm}_{seed}`; a resolver of configuration files.
 
     Args:
         arms: The augmentation of each arm.
         seeds: Alike for every arm, so that differences are paired.
     """
+    augmentations: dict[str, Any] = {str(arm): OmegaConf.to_container(arms[arm], resolve=True) for arm in arms}
     return {
-        f"{arm}_{seed}": {"title": f"{arm.replace('_', ', ')}, seed {seed}", "seed": seed, "augmentation": augmentation}
-        for arm, augmentation in arms.items()
+        f"{arm}_{seed}": {"title": f"{arm.replace('_', ', ')}, seed {seed}", "seed": seed, "augmentation": each}
+        for arm, each in augmentations.items()
         for seed in seeds
     }
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
-from omegaconf import OmegaConf
+from kedro.config import OmegaConfigLoader
 from PIL import Image
 
 from chest_xray.core.types import DataFrame
 from chest_xray.reporting import report_contents as contents
+from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.builders import (
     TITLE,
     interval,
@@ -35,9 +35,8 @@ RECORD: dict[str, Any] = {
 
 def read_parameters() -> dict[str, Any]:
     """The parameters of the base environment, by name, as Kedro would resolve them."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "conf/base").glob("parameters_*.yml"))]
-    merged = OmegaConf.merge(*(OmegaConf.create(yaml.safe_load(text)) for text in texts))
-    plain: Any = OmegaConf.to_container(merged, resolve=True)
+    arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    plain: Any = OmegaConfigLoader(str(ROOT / "conf"), **arguments)["parameters"]
     return dict(plain)
 
 

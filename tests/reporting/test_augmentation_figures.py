@@ -6,7 +6,7 @@ from chest_xray.core.types import Array, Figure
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.reporting.augmentation_figures import (
-    TOLD,
+    STRENGTHS,
     draw_augmented_examples,
     draw_transform_ranges,
     draw_transforms,
@@ -95,4 +95,4 @@ def test_a_run_without_augmentation_has_its_originals_alone() -> None:
 
 
 def test_every_transform_has_a_unit_in_which_its_strength_is_told() -> None:
-    assert set(TOLD) == set(Augmentation.model_fields) - {"copies"}
+    assert set(STRENGTHS) == set(Augmentation.model_fields) - {"copies"}

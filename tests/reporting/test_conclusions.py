@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from chest_xray.reporting.conclusions import (
-    above,
-    flatters,
-    how_well,
-    side_of,
-    validation_and_test,
-    weaker_aetiology,
-    what_a_probability_is_worth,
-    what_an_answer_is_worth,
-    what_to_try,
-    where_it_fails,
+    assess_calibration,
+    assess_performance,
+    assess_predictive_values,
+    compare_validation_and_test,
+    describe_errors,
+    find_weaker_aetiology,
+    is_above,
+    is_lower_on_test,
+    locate,
+    suggest_next_steps,
 )
 from tests.builders import NONE, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
 
@@ -26,11 +26,11 @@ def keys(findings: Any) -> list[str]:
 
 
 def test_one_interval_is_above_another_where_they_do_not_meet() -> None:
-    assert above(interval(0.71, 0.75, 0.8), interval(0.6, 0.65, 0.7))
-    assert not above(interval(0.7, 0.75, 0.8), interval(0.6, 0.65, 0.7))
-    assert not above(interval(0.6, 0.65, 0.7), interval(0.71, 0.75, 0.8))
-    assert not above({**sure(0.9), "low": None}, sure(0.5))
-    assert not above(sure(0.9), {**sure(0.5), "high": None})
+    assert is_above(interval(0.71, 0.75, 0.8), interval(0.6, 0.65, 0.7))
+    assert not is_above(interval(0.7, 0.75, 0.8), interval(0.6, 0.65, 0.7))
+    assert not is_above(interval(0.6, 0.65, 0.7), interval(0.71, 0.75, 0.8))
+    assert not is_above({**sure(0.9), "low": None}, sure(0.5))
+    assert not is_above(sure(0.9), {**sure(0.5), "high": None})
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_one_interval_is_above_another_where_they_do_not_meet() -> None:
     ],
 )
 def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: dict[str, Any], side: str | None) -> None:
-    assert side_of(figure, 0.5) == side
+    assert locate(figure, 0.5) == side
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: dict[str, Any
     ],
 )
 def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) -> None:
-    found = keys(how_well(make_run_metrics(accuracy=accuracy), make_metadata_metrics()))
+    found = keys(assess_performance(make_run_metrics(accuracy=accuracy), make_metadata_metrics()))
     assert [name for name in found if "bar" in name] == [key]
 
 
@@ -77,7 +77,9 @@ def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) 
 def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float, key: str, majority: float) -> None:
     metrics = make_run_metrics(accuracy=interval(low, 0.9, 0.95))
     metrics["test"]["prevalence"] = prevalence
-    (found,) = [finding for finding in how_well(metrics, make_metadata_metrics()) if "majority" in finding.key]
+    (found,) = [
+        finding for finding in assess_performance(metrics, make_metadata_metrics()) if "majority" in finding.key
+    ]
     assert found.key == key
     assert found.values["majority"] == majority
 
@@ -93,7 +95,7 @@ def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float
 )
 def test_accuracy_is_held_against_the_rule_on_the_header(difference: dict[str, float], key: str) -> None:
     metadata_metrics = make_metadata_metrics(difference)
-    (found,) = [each for each in how_well(make_run_metrics(), metadata_metrics) if "header" in each.key]
+    (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "header" in each.key]
     assert found.key == key
     assert (found.values["feature"], found.values["header"]["value"]) == ("height", 0.8)
     assert found.values["difference"]["value"] == 100 * difference["value"]
@@ -103,14 +105,16 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: dict[str, f
 def test_what_could_not_be_computed_is_told(name: str) -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_chosen"][name] = NONE
-    found = {each.key: each.values for each in how_well(metrics, make_metadata_metrics())}
+    found = {each.key: each.values for each in assess_performance(metrics, make_metadata_metrics())}
     assert found["undefined"] == {"missing": (name,)}
-    assert "undefined" not in keys(how_well(make_run_metrics(), make_metadata_metrics()))
+    assert "undefined" not in keys(assess_performance(make_run_metrics(), make_metadata_metrics()))
 
 
 def test_precision_is_told_where_there_is_one() -> None:
-    assert "precision" in keys(what_an_answer_is_worth(make_run_metrics()))
-    assert keys(what_an_answer_is_worth(make_run_metrics(precision=NONE, ppv_realistic=NONE, npv_realistic=NONE))) == []
+    assert "precision" in keys(assess_predictive_values(make_run_metrics()))
+    assert (
+        keys(assess_predictive_values(make_run_metrics(precision=NONE, ppv_realistic=NONE, npv_realistic=NONE))) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_precision_is_told_where_there_is_one() -> None:
     ],
 )
 def test_alarms_are_said_to_be_mostly_true_or_false_where_it_is_shown(ppv: dict[str, float], key: str) -> None:
-    (found,) = [each for each in what_an_answer_is_worth(make_run_metrics(ppv_realistic=ppv)) if "alarms" in each.key]
+    (found,) = [each for each in assess_predictive_values(make_run_metrics(ppv_realistic=ppv)) if "alarms" in each.key]
     assert found == (key, {"prevalence": 0.16, "ppv": counted({"ppv": ppv})["ppv"]})
 
 
@@ -137,7 +141,7 @@ def test_alarms_are_said_to_be_mostly_true_or_false_where_it_is_shown(ppv: dict[
 )
 def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: dict[str, float], key: str) -> None:
     metrics = make_run_metrics(npv_realistic=npv)
-    (found,) = [each for each in what_an_answer_is_worth(metrics) if "all_clear" in each.key]
+    (found,) = [each for each in assess_predictive_values(metrics) if "all_clear" in each.key]
     assert found.key == key
     assert found.values["healthy"] == 0.84
 
@@ -145,13 +149,15 @@ def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: dict[
 def test_the_point_that_does_not_decide_is_told_with_its_own_figures_and_its_rule() -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_other"].update(rule="balanced_accuracy", threshold=0.7, accuracy=sure(0.77))
-    (found,) = [finding for finding in how_well(metrics, make_metadata_metrics()) if finding.key == "other_point"]
+    (found,) = [
+        finding for finding in assess_performance(metrics, make_metadata_metrics()) if finding.key == "other_point"
+    ]
     assert (found.values["rule"], found.values["threshold"]) == ("balanced_accuracy", 0.7)
     assert found.values["accuracy"] == sure(0.77)
 
 
 def told_of_calibration(**calibration: Any) -> list[str]:
-    return keys(what_a_probability_is_worth(make_run_metrics(calibration=calibration)))
+    return keys(assess_calibration(make_run_metrics(calibration=calibration)))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +180,7 @@ def test_the_calibration_error_is_held_against_that_of_chance(ece: float, key: s
 )
 def test_the_slope_says_whether_probabilities_are_too_extreme(slope: dict[str, Any], key: str | None) -> None:
     assert [each for each in told_of_calibration(slope=slope) if "slope" in each] == ([key] if key else [])
-    tried = keys(what_to_try(make_run_metrics(calibration={"slope": slope}), FINE))
+    tried = keys(suggest_next_steps(make_run_metrics(calibration={"slope": slope}), FINE))
     assert ("try_recalibration" in tried) == (key == "slope_too_extreme")
 
 
@@ -195,7 +201,7 @@ def test_the_intercept_says_whether_probabilities_are_too_low(
 ) -> None:
     found = [each for each in told_of_calibration(intercept=intercept, shift_of_prevalence=0.5) if "level" in each]
     assert found == [key, *(["level_by_prevalence"] if by_prevalence else [])]
-    tried = keys(what_to_try(make_run_metrics(calibration={"intercept": intercept}), FINE))
+    tried = keys(suggest_next_steps(make_run_metrics(calibration={"intercept": intercept}), FINE))
     assert ("try_prevalence" in tried) == by_prevalence
 
 
@@ -215,7 +221,7 @@ def test_nothing_is_said_of_an_intercept_that_there_is_not() -> None:
 def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
     sensitivity: dict[str, float], specificity: dict[str, float], key: str
 ) -> None:
-    first = next(iter(where_it_fails(make_run_metrics(sensitivity=sensitivity, specificity=specificity))))
+    first = next(iter(describe_errors(make_run_metrics(sensitivity=sensitivity, specificity=specificity))))
     assert first.key == key
     assert (first.values["healthy"], first.values["diseased"]) == (40, 60)
 
@@ -223,11 +229,11 @@ def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
 def test_no_error_is_said_to_be_none() -> None:
     metrics = make_run_metrics()
     metrics["test"]["at_chosen"].update(tn=40, fp=0, fn=0, tp=60)
-    assert keys(where_it_fails(metrics))[0] == "no_errors"
+    assert keys(describe_errors(metrics))[0] == "no_errors"
     for error in ({"tn": 39, "fp": 1}, {"fn": 1, "tp": 59}):
         metrics = make_run_metrics()
         metrics["test"]["at_chosen"].update({"tn": 40, "fp": 0, "fn": 0, "tp": 60, **error})
-        assert keys(where_it_fails(metrics))[0] != "no_errors"
+        assert keys(describe_errors(metrics))[0] != "no_errors"
 
 
 @pytest.mark.parametrize(
@@ -243,17 +249,17 @@ def test_an_aetiology_is_named_where_it_is_shown_to_be_found_less_often(
     bacterial: dict[str, float], viral: dict[str, float], weaker: str | None
 ) -> None:
     metrics = make_run_metrics(by_aetiology={"bacterial": bacterial, "viral": viral})
-    assert weaker_aetiology(metrics) == weaker
-    (found,) = [each for each in where_it_fails(metrics) if each.key.endswith("weaker") or "aetiology" in each.key]
+    assert find_weaker_aetiology(metrics) == weaker
+    (found,) = [each for each in describe_errors(metrics) if each.key.endswith("weaker") or "aetiology" in each.key]
     both = counted({"bacterial": bacterial, "viral": viral})
     assert found == (f"{weaker}_weaker" if weaker else "aetiology_alike", both)
-    tried = [key for key in keys(what_to_try(metrics, FINE)) if key in {"try_bacterial", "try_viral"}]
+    tried = [key for key in keys(suggest_next_steps(metrics, FINE)) if key in {"try_bacterial", "try_viral"}]
     assert tried == ([f"try_{weaker}"] if weaker else [])
 
 
 @pytest.mark.parametrize("known", [{}, {"unknown": sure(0.9)}, {"viral": sure(0.9)}])
 def test_aetiologies_are_compared_where_both_are_known(known: dict[str, Any]) -> None:
-    found = keys(where_it_fails(make_run_metrics(by_aetiology=known)))
+    found = keys(describe_errors(make_run_metrics(by_aetiology=known)))
     assert not {"bacterial_weaker", "viral_weaker", "aetiology_alike"} & set(found)
 
 
@@ -270,7 +276,7 @@ def test_aetiologies_are_compared_where_both_are_known(known: dict[str, Any]) ->
     ],
 )
 def test_the_chosen_threshold_is_held_against_one_half(chosen: float, key: str, gain: float) -> None:
-    found = list(where_it_fails(make_run_metrics(accuracy=sure(chosen), at_half=sure(0.8))))[-1]
+    found = list(describe_errors(make_run_metrics(accuracy=sure(chosen), at_half=sure(0.8))))[-1]
     assert found.key == key
     assert found.values["gain"] == pytest.approx(gain)
 
@@ -283,12 +289,12 @@ WEAK, STRONG = interval(0.6, 0.65, 0.7), interval(0.71, 0.8, 0.9)
 def test_a_stratum_is_named_where_it_is_shown_to_be_judged_worse_than_another(by: str, name: str) -> None:
     strata = [make_stratum("< 1", by, **{name: WEAK}), make_stratum("≥ 1", by, **{name: STRONG})]
     metrics = make_run_metrics(strata=strata)
-    (found,) = [each for each in where_it_fails(metrics) if "strat" in each.key]
+    (found,) = [each for each in describe_errors(metrics) if "strat" in each.key]
     assert found.key == "stratum_weaker"
     assert (found.values["by"], found.values["metric"]) == (by, name)
     assert (found.values["worse_range"], found.values["better_range"]) == ("< 1", "≥ 1")
     assert (found.values["worse"], found.values["better"]) == (strata[0][name], strata[1][name])
-    (tried,) = [each for each in what_to_try(metrics, FINE) if each.key == "try_pictures"]
+    (tried,) = [each for each in suggest_next_steps(metrics, FINE) if each.key == "try_pictures"]
     assert (tried.values["range"], tried.values["figure"]) == ("< 1", strata[0][name])
 
 
@@ -302,27 +308,27 @@ def test_a_stratum_is_named_where_it_is_shown_to_be_judged_worse_than_another(by
 )
 def test_strata_that_are_not_shown_to_differ_are_not_said_to(weak: dict[str, Any]) -> None:
     metrics = make_run_metrics(strata=[make_stratum("< 1", specificity=weak), make_stratum("≥ 1", specificity=STRONG)])
-    told = [each for each in where_it_fails(metrics) if "strat" in each.key]
+    told = [each for each in describe_errors(metrics) if "strat" in each.key]
     assert [each.key for each in told] == ["strata_alike"]
     compared = ("sensitivity", "specificity", "auc") if weak["high"] == 0.71 else ("sensitivity", "auc")
     assert told[0].values["metrics"] == compared  # of the others nothing is said
-    assert "try_pictures" not in keys(what_to_try(metrics, FINE))
+    assert "try_pictures" not in keys(suggest_next_steps(metrics, FINE))
 
 
 def test_ten_images_are_enough_to_be_held_against_others() -> None:
     weak = make_stratum("< 1", specificity={**WEAK, "n": 10})
     metrics = make_run_metrics(strata=[weak, make_stratum("≥ 1", specificity=STRONG)])
-    assert "stratum_weaker" in keys(where_it_fails(metrics))
+    assert "stratum_weaker" in keys(describe_errors(metrics))
 
 
 def test_one_stratum_alone_is_held_against_none() -> None:
-    told = keys(where_it_fails(make_run_metrics(strata=[make_stratum("all of them", specificity=WEAK)])))
+    told = keys(describe_errors(make_run_metrics(strata=[make_stratum("all of them", specificity=WEAK)])))
     assert not [key for key in told if "strat" in key]
 
 
 def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
     lacking = {**make_stratum("≥ 1", specificity=NONE, auc=NONE), "num_healthy": 0}
-    (found,) = [each for each in where_it_fails(make_run_metrics(strata=[lacking])) if "strat" in each.key]
+    (found,) = [each for each in describe_errors(make_run_metrics(strata=[lacking])) if "strat" in each.key]
     assert found.key == "stratum_undefined"
     assert (found.values["num_healthy"], found.values["num_diseased"]) == (0, 30)
     assert found.values["lacking"] == ("specificity", "auc")
@@ -331,7 +337,9 @@ def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
 def test_of_several_figures_that_differ_the_widest_apart_is_to_be_tried() -> None:
     slightly = interval(0.71, 0.73, 0.75)
     strata = [make_stratum("< 1", sensitivity=WEAK, auc=STRONG), make_stratum("≥ 1", sensitivity=slightly, auc=WEAK)]
-    (tried,) = [each for each in what_to_try(make_run_metrics(strata=strata), FINE) if each.key == "try_pictures"]
+    (tried,) = [
+        each for each in suggest_next_steps(make_run_metrics(strata=strata), FINE) if each.key == "try_pictures"
+    ]
     assert (tried.values["metric"], tried.values["range"]) == ("auc", "≥ 1")  # 0.15 apart, the other 0.08
 
 
@@ -346,56 +354,56 @@ def test_of_several_figures_that_differ_the_widest_apart_is_to_be_tried() -> Non
 )
 def test_validation_is_held_against_test(gap: dict[str, float], key: str) -> None:
     metrics = make_run_metrics(gap={"accuracy": gap})
-    (found,) = validation_and_test(metrics)
+    (found,) = compare_validation_and_test(metrics)
     assert found.key == key
     assert found.values["gap"] == {name: 100 * each for name, each in gap.items()}  # in points
     assert found.values["test"] == metrics["test"]["at_chosen"]["accuracy"]
-    assert flatters(metrics, "accuracy") == (key == "validation_flatters")
+    assert is_lower_on_test(metrics, "accuracy") == (key == "validation_flatters")
 
 
 @pytest.mark.parametrize("side", ["specificity", "sensitivity"])
 def test_the_side_of_the_gap_is_named_where_it_is_shown(side: str) -> None:
     shown = make_run_metrics(gap={side: interval(-0.1, -0.05, -0.001)})
-    assert keys(validation_and_test(shown)) == ["validation_agrees", f"{side}_gap"]
+    assert keys(compare_validation_and_test(shown)) == ["validation_agrees", f"{side}_gap"]
     touching = make_run_metrics(gap={side: interval(-0.1, -0.05, 0.0)})
-    assert keys(validation_and_test(touching)) == ["validation_agrees"]
+    assert keys(compare_validation_and_test(touching)) == ["validation_agrees"]
 
 
 def test_where_nothing_failed_another_hospital_is_all_that_is_left_to_try() -> None:
-    assert keys(what_to_try(make_run_metrics(), FINE)) == ["try_other_hospital"]
+    assert keys(suggest_next_steps(make_run_metrics(), FINE)) == ["try_other_hospital"]
 
 
 @pytest.mark.parametrize("name", ["accuracy", "specificity", "sensitivity"])
 def test_robustness_is_to_be_tried_where_validation_flatters_accuracy_or_specificity(name: str) -> None:
     metrics = make_run_metrics(gap={name: interval(-0.1, -0.05, -0.001)})
-    assert ("try_robustness" in keys(what_to_try(metrics, FINE))) == (name != "sensitivity")
+    assert ("try_robustness" in keys(suggest_next_steps(metrics, FINE))) == (name != "sensitivity")
 
 
 def test_the_threshold_is_to_be_tried_where_ranking_is_better_than_the_decisions() -> None:
     for low, shown in ((0.911, True), (0.91, False)):
         metrics = make_run_metrics(accuracy=interval(0.85, 0.88, 0.91))
         metrics["test"]["auc"] = interval(low, 0.95, 0.97)
-        assert ("try_threshold" in keys(what_to_try(metrics, FINE))) == shown
+        assert ("try_threshold" in keys(suggest_next_steps(metrics, FINE))) == shown
 
 
 def test_regularisation_is_to_be_tried_where_training_is_well_above_validation() -> None:
     for train, shown in ((0.94, True), (0.931, True), (0.929, False), (0.85, False)):
-        found = keys(what_to_try(make_run_metrics(), {**FINE, "train_accuracy": train}))
+        found = keys(suggest_next_steps(make_run_metrics(), {**FINE, "train_accuracy": train}))
         assert ("try_regularisation" in found) == shown
 
 
 def test_longer_training_is_to_be_tried_where_the_last_epoch_was_kept() -> None:
     for last in (True, False):
-        assert ("try_longer" in keys(what_to_try(make_run_metrics(), {**FINE, "best_was_last": last}))) == last
+        assert ("try_longer" in keys(suggest_next_steps(make_run_metrics(), {**FINE, "best_was_last": last}))) == last
 
 
 def test_specificity_is_to_be_tried_where_false_alarms_are_shown_to_be_commoner() -> None:
     for high, shown in ((0.79, True), (0.8, False)):
         metrics = make_run_metrics(specificity=interval(0.7, 0.75, high), sensitivity=interval(0.8, 0.85, 0.9))
-        assert ("try_specificity" in keys(what_to_try(metrics, FINE))) == shown
+        assert ("try_specificity" in keys(suggest_next_steps(metrics, FINE))) == shown
 
 
 def test_sensitivity_is_to_be_tried_where_misses_are_shown_to_be_commoner() -> None:
     for high, shown in ((0.79, True), (0.8, False)):
         metrics = make_run_metrics(sensitivity=interval(0.7, 0.75, high), specificity=interval(0.8, 0.85, 0.9))
-        assert ("try_sensitivity" in keys(what_to_try(metrics, FINE))) == shown
+        assert ("try_sensitivity" in keys(suggest_next_steps(metrics, FINE))) == shown

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from chest_xray.core.options import InputError
-from chest_xray.reporting import comparison_findings, conclusions, robustness_findings
+from chest_xray.reporting import comparison_findings, conclusions
 from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
 from chest_xray.reporting.report_contents import read_options
-from chest_xray.reporting.report_findings import describe_data, describe_protocol, judge
+from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol
 from tests.builders import (
     NONE,
     interval,
@@ -27,7 +27,7 @@ from tests.builders import (
     sure,
 )
 from tests.reporting.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
-from tests.reporting.test_robustness_findings import make_map_sanity, make_occlusion_table, make_robustness_table
+from tests.reporting.test_robustness_conclusions import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
 ENGLISH = read_words("en")
@@ -45,14 +45,14 @@ NOT_FINDINGS = {
 
 def all_of(metrics: dict[str, Any], difference: dict[str, float] | None = None) -> Iterator[Finding]:
     """What every rule says of one run, well and badly trained."""
-    yield from conclusions.how_well(metrics, make_metadata_metrics(difference))
-    yield from conclusions.what_an_answer_is_worth(metrics)
-    yield from conclusions.what_a_probability_is_worth(metrics)
-    yield from conclusions.where_it_fails(metrics)
-    yield from conclusions.validation_and_test(metrics)
+    yield from conclusions.assess_performance(metrics, make_metadata_metrics(difference))
+    yield from conclusions.assess_predictive_values(metrics)
+    yield from conclusions.assess_calibration(metrics)
+    yield from conclusions.describe_errors(metrics)
+    yield from conclusions.compare_validation_and_test(metrics)
     for last, train in ((True, 0.9), (False, 0.99)):
         training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
-        yield from conclusions.what_to_try(metrics, training)
+        yield from conclusions.suggest_next_steps(metrics, training)
 
 
 def of_one_run() -> Iterator[Finding]:
@@ -89,7 +89,7 @@ def of_the_report() -> Iterator[Finding]:
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
         metrics["gap"]["at_chosen"]["accuracy"] = interval(-0.1, -0.05, -0.01)
         for difference in differences:
-            yield from (verdict.finding for verdict in judge(metrics, make_metadata_metrics(difference)))
+            yield from (verdict.finding for verdict in assess_run(metrics, make_metadata_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
         audit = {**AUDIT, "quarantine": {"files": files}}
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
@@ -115,13 +115,13 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparison_findings.describe_comparison(dict(zip(names, (80, steps, 70, 50), strict=True)))
 
 
-def of_a_scrutiny() -> Iterator[Finding]:
+def of_robustness() -> Iterator[Finding]:
     for verdict in ("depends", "does_not_depend", "undecided"):
-        yield from robustness_findings.find_about_maps(make_map_sanity(verdict))
+        yield from conclusions.assess_maps(make_map_sanity(verdict))
     for border, centre in ((0.8, 0.8), (0.5, 0.95)):
-        yield from robustness_findings.find_about_occlusion(make_occlusion_table(border, centre))
-    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
-    yield from robustness_findings.find_about_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
+        yield from conclusions.assess_occlusion(make_occlusion_table(border, centre))
+    yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
+    yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
 
 
 def of_a_study() -> Iterator[Finding]:
@@ -138,7 +138,7 @@ def of_a_study() -> Iterator[Finding]:
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
     found = {
-        repr(each): each for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_a_scrutiny(), *of_a_study())
+        repr(each): each for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_robustness(), *of_a_study())
     }
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
     assert "{" not in page
@@ -147,19 +147,21 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
 
 
 def keys_in(module: object) -> set[str]:
-    """Every literal key of a Finding in a module: its first argument, or what is assigned to `key`."""
+    """Every literal key of a Finding in a module: its first argument, or what is assigned to `key` or `keys`."""
     tree = ast.parse(Path(str(getattr(module, "__file__", ""))).read_text(encoding="utf-8"))
     places: list[ast.expr] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Finding":
             places.append(node.args[0])
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "key":
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("key", "keys"):
             places.append(node.value)
     found = set()
     while places:
         place = places.pop()
         if isinstance(place, ast.IfExp):
             places += [place.body, place.orelse]
+        elif isinstance(place, ast.Dict):
+            places += place.values
         elif isinstance(place, ast.Constant):
             found.add(str(place.value))
     return found

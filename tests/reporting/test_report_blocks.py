@@ -11,7 +11,7 @@ from PIL import Image
 
 from chest_xray.reporting import report_contents as layouts
 from chest_xray.reporting.i18n import read_words
-from chest_xray.reporting.report_blocks import EMPTY, LARGE, make_figure, make_table, write_cell
+from chest_xray.reporting.report_blocks import EMPTY, LARGE, format_cell, make_figure, make_table
 from chest_xray.reporting.report_page import read_page_words
 from tests.reporting.inputs import TABLES, make_metrics_table, make_png
 
@@ -42,7 +42,7 @@ ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
     ],
 )
 def test_a_cell_is_written_in_the_language(value: Any, english: str, russian: str) -> None:
-    assert (write_cell(value, ENGLISH), write_cell(value, RUSSIAN)) == (english, russian)
+    assert (format_cell(value, ENGLISH), format_cell(value, RUSSIAN)) == (english, russian)
 
 
 def test_heads_are_said_in_the_language_and_unknown_ones_without_underscores() -> None:

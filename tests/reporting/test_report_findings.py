@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chest_xray.reporting.i18n import Finding
-from chest_xray.reporting.report_findings import judge, judge_augmentation
+from chest_xray.reporting.report_findings import assess_augmentation, assess_run
 from tests.builders import interval, make_metadata_metrics, make_run_metrics
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
@@ -13,7 +13,7 @@ BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
 def verdicts(metrics: dict[str, Any], metadata_metrics: dict[str, Any] = BEATEN) -> dict[str, tuple[str, str]]:
     """Tone and key by topic."""
-    return {each.topic: (each.tone, each.finding.key) for each in judge(metrics, metadata_metrics)}
+    return {each.topic: (each.tone, each.finding.key) for each in assess_run(metrics, metadata_metrics)}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
 
 
 def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
-    (found,) = [each.finding for each in judge(make_run_metrics(), BEATEN) if each.topic == "header"]
+    (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
     assert found.values["difference"] == {"value": 5.0, "low": 1.0, "high": 10.0}
     assert (found.values["feature"], found.values["header"]["value"], found.values["accuracy"]["value"]) == (
         *("height", 0.8, 0.9),
@@ -103,5 +103,5 @@ def test_validation_is_told_of_where_the_gap_is_shown() -> None:
     ],
 )
 def test_augmentation_has_the_tone_of_its_answer(key: str, tone: str) -> None:
-    verdict = judge_augmentation(Finding(key, {}))
+    verdict = assess_augmentation(Finding(key, {}))
     assert (verdict.topic, verdict.tone, verdict.finding.key) == ("augmentation", tone, key)

@@ -270,8 +270,8 @@ def test_a_refusal_shows_no_more_of_a_file_than_its_first_bytes(site: Site) -> N
 def test_a_call_that_takes_too_long_is_stopped_and_the_next_is_answered() -> None:
     async def ask_both() -> None:
         with pytest.raises(TooSlowError, match=r"longer than 0\.5 s and was stopped; .* raise serving\.decode_seconds"):
-            await pool.call(time.sleep, 60)
-        assert await pool.call(len, "next") == 4
+            await pool.run(time.sleep, 60)
+        assert await pool.run(len, "next") == 4
 
     with DecodingPool(1, seconds=0.5, megabytes=2000) as pool:
         asyncio.run(asyncio.wait_for(ask_both(), 30))
@@ -280,8 +280,8 @@ def test_a_call_that_takes_too_long_is_stopped_and_the_next_is_answered() -> Non
 def test_a_call_that_takes_too_much_memory_fails_alone() -> None:
     async def ask_both() -> None:
         with pytest.raises(MemoryError):
-            await pool.call(bytes, 3_000_000_000)
-        assert await pool.call(len, "next") == 4
+            await pool.run(bytes, 3_000_000_000)
+        assert await pool.run(len, "next") == 4
 
     with DecodingPool(1, seconds=20, megabytes=2000) as pool:
         asyncio.run(asyncio.wait_for(ask_both(), 30))
@@ -289,7 +289,7 @@ def test_a_call_that_takes_too_much_memory_fails_alone() -> None:
 
 def test_stopping_does_not_wait_for_what_is_being_decoded() -> None:
     async def leave() -> None:
-        task = asyncio.create_task(pool.call(time.sleep, 60))
+        task = asyncio.create_task(pool.run(time.sleep, 60))
         await asyncio.sleep(1)
         task.cancel()
 

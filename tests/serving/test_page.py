@@ -20,7 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, read_contract
 from tests.browser import open_browser, read_log
 from tests.builders import encode, make_packaged
 from tests.conftest import copy_project
@@ -37,7 +37,7 @@ def with_evidence(path: Path) -> None:
     network = keras.saving.load_model(path)
     network.set_weights([0.5 * np.abs(weights) for weights in network.get_weights()])
     with zipfile.ZipFile(path) as archive:
-        contract = json.loads(archive.read(CONTRACT))
+        contract = read_contract(archive.read(CONTRACT), str(path))
         ood_detector = dict(np.load(io.BytesIO(archive.read(OOD_DETECTOR))))
     PackagedModelDataset(filepath=str(path)).save(PackagedModel(network, contract, ood_detector))
 

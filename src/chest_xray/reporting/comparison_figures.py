@@ -4,17 +4,16 @@ from typing import Any
 
 from chest_xray.core.types import Figure
 from chest_xray.metrics.comparison import METRICS, RUNS
+from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, label_axes, new_figure
 
 
 def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw what augmentation changed in each metric, with its interval, beside a line at no change.
+    """Draw the difference that augmentation makes in each metric, with its 95% interval.
 
     Args:
         comparison: From `compare_runs`.
         data_source: Printed below the plot.
     """
-    from chest_xray.reporting.style import BLUE, GREY, PAGE_WIDTH, label_axes, new_figure
-
     figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
     axes.text(1.02, len(comparison["metrics"]) - 0.5, " → ".join(RUNS), **beside)
@@ -22,8 +21,7 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
         change = {key: 100 * value for key, value in each["difference"].items()}
         axes.plot([change["low"], change["high"]], [height, height], color=BLUE, linewidth=2)
         axes.plot(change["value"], height, "D", color=BLUE)
-        values = f"{each['baseline']:.3f} → {each['augmented']:.3f}"
-        axes.text(1.02, height, values, **beside)
+        axes.text(1.02, height, f"{each['baseline']:.3f} → {each['augmented']:.3f}", **beside)
     axes.axvline(0, color=GREY, linestyle=":")
     num = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
     names = [f"{name}: n = {num.get(name, comparison['num_images'])}" for name in reversed(comparison["metrics"])]
@@ -35,24 +33,21 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
 
 
 def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
-    """Draw by how much each arm differs from none, beside a line at no difference; one plot a metric.
+    """Draw the difference of each arm from the arm `none`, one plot a metric.
 
     Args:
         study: From `compare_arms`.
         data_source: Printed below the plots.
     """
-    from chest_xray.reporting.style import GREY, label_axes, new_figure
-
-    arms = list(study["differences"])
+    arms = list(reversed(study["differences"]))
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
     counted = {"sensitivity": study["num_diseased"], "specificity": study["num_healthy"]}
     for place, name in zip(axes, METRICS, strict=True):
-        for height, arm in enumerate(reversed(arms)):
+        for height, arm in enumerate(arms):
             _draw_difference(place, height, study["differences"][arm][name])
         place.axvline(0, color=GREY, linestyle=":")
-        place.set_yticks(
-            range(len(arms)), [arm.replace("_", ", ") for arm in reversed(arms)] if name == METRICS[0] else []
-        )
+        labels = [arm.replace("_", ", ") for arm in arms] if name == METRICS[0] else []
+        place.set_yticks(range(len(arms)), labels)
         place.margins(x=0.08)
         place.set_ylim(-0.6, len(arms) - 0.4)
         title = f"{name.upper() if name == 'auc' else name} (n = {counted.get(name, study['num_images'])})"
@@ -63,8 +58,6 @@ def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
 
 
 def _draw_difference(place: Any, height: int, change: dict[str, Any]) -> None:
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE
-
     low, high = (100 * change["both"][bound] for bound in ("low", "high"))
     place.plot([low, high], [height] * 2, color=GREY, linewidth=1.2, label="95%, patients and seeds")
     low, high = (100 * change[bound] for bound in ("low", "high"))

@@ -1,4 +1,8 @@
-"""Which sentences the numbers of one run support. How each is said stands in `chest_xray.reporting.i18n`."""
+"""Rules that decide which conclusions the metrics of one run support; `chest_xray.reporting.i18n` holds the sentences.
+
+A measured metric is a dict of `value`, `low`, `high` (95% interval) and `n` (images). A bound of None is infinite, and
+a value of None could not be computed.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,282 +11,231 @@ from chest_xray.core.types import DataFrame
 from chest_xray.metrics.subgroups import ENOUGH
 from chest_xray.reporting.i18n import Finding, Name
 
-STRATUM_FIGURES = ("sensitivity", "specificity", "auc")
-Interval = dict[str, Any]
-BAR = 0.80  # test accuracy that the assignment asks for
-POINT = 0.01  # a smaller change of accuracy is called none
-PICTURES = ("aspect", "size")  # what strata of pictures are cut by
+STRATUM_METRICS = ("sensitivity", "specificity", "auc")
+Measured = dict[str, Any]
+BAR = 0.80  # test accuracy that the assignment requires
+POINT = 0.01  # a smaller change of accuracy counts as none
+PICTURES = ("aspect", "size")  # image properties that define strata
+UNALTERED = "none"  # the corruption that changes nothing
+CHANCE = 0.5  # AUC of a score without information
 
 
-def above(first: Interval, second: Interval) -> bool:
-    """Check whether the first interval lies wholly above the second; False if either has no end on that side."""
+def is_above(first: Measured, second: Measured) -> bool:
+    """Check whether the first interval lies wholly above the second."""
     low, high = first["low"], second["high"]
     return low is not None and high is not None and bool(low > high)
 
 
-def side_of(figure: Interval, mark: float) -> str | None:
-    """Return on which side of a mark an interval lies.
-
-    Args:
-        figure: `value`, `low`, `high`; a bound that is None has no end.
-        mark: The figure that it is held against.
-
-    Returns:
-        "above" or "below", "around" where the interval holds the mark, None where there is no figure.
-    """
-    if figure["value"] is None:
+def locate(measured: Measured, reference: float) -> str | None:
+    """Return where an interval lies: "above", "below" or "around" a reference value; None without a value."""
+    if measured["value"] is None:
         return None
-    if figure["low"] is not None and figure["low"] > mark:
+    if measured["low"] is not None and measured["low"] > reference:
         return "above"
-    return "below" if figure["high"] is not None and figure["high"] < mark else "around"
+    return "below" if measured["high"] is not None and measured["high"] < reference else "around"
 
 
-def weaker_aetiology(metrics: dict[str, Any]) -> str | None:
-    """Name the aetiology that is found less often, if the intervals of the two do not meet."""
+def find_weaker_aetiology(metrics: dict[str, Any]) -> str | None:
+    """Return the aetiology with the lower sensitivity, or None if the intervals overlap."""
     found = metrics["test"]["sensitivity_by_aetiology"]
     for worse, better in (("bacterial", "viral"), ("viral", "bacterial")):
-        if worse in found and better in found and above(found[better], found[worse]):
+        if worse in found and better in found and is_above(found[better], found[worse]):
             return worse
     return None
 
 
-def flatters(metrics: dict[str, Any], name: str) -> bool:
-    """Check whether a figure at the chosen point is shown to be lower on test than on validation."""
-    return side_of(metrics["gap"]["at_chosen"][name], 0) == "below"
+def is_lower_on_test(metrics: dict[str, Any], name: str) -> bool:
+    """Check whether a metric at the chosen threshold is shown to be lower on test than on validation."""
+    return locate(metrics["gap"]["at_chosen"][name], 0) == "below"
 
 
-def uneven_strata(metrics: dict[str, Any], by: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """Find the figures in which the weakest and the strongest stratum of test are shown to differ.
-
-    Args:
-        metrics: Of the run.
-        by: "aspect" or "size".
-
-    Returns:
-        From "sensitivity", "specificity" or "auc" to the weakest and the strongest stratum.
-    """
+def _find_uneven_strata(metrics: dict[str, Any], by: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Return the weakest and the strongest stratum for each metric in which the two are shown to differ."""
     uneven = {}
-    for name in STRATUM_FIGURES:
-        known = sorted(comparable_strata(metrics, by, name), key=lambda each: each[name]["value"])
-        if known and above(known[-1][name], known[0][name]):
+    for name in STRATUM_METRICS:
+        known = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: each[name]["value"])
+        if known and is_above(known[-1][name], known[0][name]):
             uneven[name] = known[0], known[-1]
     return uneven
 
 
-def comparable_strata(metrics: dict[str, Any], by: str, name: str) -> list[dict[str, Any]]:
-    """List the strata of test in which a figure rests on `ENOUGH` images to be held against another."""
+def _list_comparable_strata(metrics: dict[str, Any], by: str, name: str) -> list[dict[str, Any]]:
     strata = (each for each in metrics["test"]["strata"] if each["by"] == by)
     return [each for each in strata if each[name]["low"] is not None and each[name]["n"] >= ENOUGH]
 
 
-def ranks_better_than_it_decides(test: dict[str, Any]) -> bool:
-    """Check whether the AUC lies above the accuracy at the chosen point, which another threshold could then raise."""
-    return above(test["auc"], test["at_chosen"]["accuracy"])
-
-
-def promises_too_much(test: dict[str, Any]) -> bool:
-    """Check whether probabilities are shown to be too near to 0 and 1: the slope of the recalibration is below 1."""
-    return side_of(test["calibration"]["slope"], 1) == "below"
-
-
-def off_by_prevalence_alone(test: dict[str, Any]) -> bool:
-    """Check whether probabilities are off in level, and by no more than the share of diseased explains."""
+def _is_off_by_prevalence_alone(test: dict[str, Any]) -> bool:
+    """Check whether probabilities are too high or too low, but no more so than the prevalence explains."""
     intercept, shift = test["calibration"]["intercept"], test["calibration"]["shift_of_prevalence"]
-    return side_of(intercept, 0) in {"above", "below"} and side_of(intercept, shift) == "around"
+    return locate(intercept, 0) in {"above", "below"} and locate(intercept, shift) == "around"
 
 
-def undefined(test: dict[str, Any]) -> list[str]:
-    """Name the figures over all test images, at the chosen point where they have one, that could not be computed."""
-    figures = {**test["at_chosen"], **test["calibration"], "auc": test["auc"], "pr_auc": test["pr_auc"]}
-    return [name for name, each in figures.items() if isinstance(each, dict) and each["value"] is None]
+def in_points(measured: Measured, keys: tuple[str, ...] = ("value", "low", "high")) -> dict[str, float]:
+    """Convert a difference to percentage points."""
+    return {key: 100 * measured[key] for key in keys}
 
 
-def how_well(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Iterator[Finding]:
-    """List how the network performs on test, and against the metadata baseline.
-
-    Args:
-        metrics: Of the run.
-        metadata_metrics: Of the rule on the file's header, on the same images.
-    """
+def assess_performance(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Assess the network on test, also against the metadata baseline on the same images."""
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     accuracy = point["accuracy"]
     yield Finding("performance", {**test, **point})
-    if accuracy["low"] > BAR:
-        yield Finding("above_bar", {"bar": BAR})
-    else:
-        yield Finding("above_bar_unsure" if accuracy["value"] > BAR else "below_bar", {"bar": BAR})
+    key = "above_bar_unsure" if accuracy["value"] > BAR else "below_bar"
+    yield Finding("above_bar" if accuracy["low"] > BAR else key, {"bar": BAR})
     majority = max(test["prevalence"], 1 - test["prevalence"])
     yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
-    yield _against_header(metadata_metrics)
+    difference = metadata_metrics["difference"]["accuracy"]
+    keys = {"above": "better_than_header", "around": "not_better_than_header", "below": "worse_than_header"}
+    values = {"feature": Name(metadata_metrics["feature"]), "header": metadata_metrics["at_rule"]["accuracy"]}
+    yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
     yield Finding("other_point", {**test["at_other"], "rule": Name(test["at_other"]["rule"])})
     yield Finding("ranking", {"auc": test["auc"]})
     yield Finding("precision_recall", {"pr_auc": test["pr_auc"], "prevalence": test["prevalence"]})
-    if missing := undefined(test):
-        yield Finding("undefined", {"missing": tuple(Name(name) for name in missing)})
+    measured = {**point, **test["calibration"], "auc": test["auc"], "pr_auc": test["pr_auc"]}
+    if missing := [name for name, each in measured.items() if isinstance(each, dict) and each["value"] is None]:
+        yield Finding("undefined", {"missing": tuple(map(Name, missing))})
 
 
-def _against_header(metadata_metrics: dict[str, Any]) -> Finding:
-    """Both are judged on the same images, so it is their difference that decides; its values are in points."""
-    side = side_of(metadata_metrics["difference"]["accuracy"], 0)
-    key = "better_than_header" if side == "above" else "not_better_than_header"
-    difference = {bound: 100 * metadata_metrics["difference"]["accuracy"][bound] for bound in ("value", "low", "high")}
-    told = {"feature": Name(metadata_metrics["feature"]), "header": metadata_metrics["at_rule"]["accuracy"]}
-    return Finding("worse_than_header" if side == "below" else key, {**told, "difference": difference})
-
-
-def what_an_answer_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """List the predictive values, in the test split and at a lower prevalence."""
-    test, point = metrics["test"], metrics["test"]["at_chosen"]
+def assess_predictive_values(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Assess PPV and NPV, in the test split and at a realistic prevalence."""
+    point, prevalence = metrics["test"]["at_chosen"], metrics["realistic_prevalence"]
     if point["precision"]["value"] is not None:
-        yield Finding("precision", {**point, "prevalence": test["prevalence"]})
-    prevalence = metrics["realistic_prevalence"]
+        yield Finding("precision", {**point, "prevalence": metrics["test"]["prevalence"]})
     ppv, npv = point["ppv_realistic"], point["npv_realistic"]
-    if side := side_of(ppv, 0.5):
-        key = "alarms_mostly_true" if side == "above" else "alarms_mostly_false"
-        yield Finding("alarms_either" if side == "around" else key, {"prevalence": prevalence, "ppv": ppv})
-    if side := side_of(npv, 1 - prevalence):
+    if side := locate(ppv, 0.5):
+        keys = {"above": "alarms_mostly_true", "around": "alarms_either", "below": "alarms_mostly_false"}
+        yield Finding(keys[side], {"prevalence": prevalence, "ppv": ppv})
+    if side := locate(npv, 1 - prevalence):
         key = "all_clear_informs" if side == "above" else "all_clear_not_shown_to_inform"
         yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
 
 
-def what_a_probability_is_worth(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """List how well the calibrated probabilities hold."""
+def assess_calibration(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Assess the calibrated probabilities on test."""
     test = metrics["test"]
-    found = {
-        **test["calibration"],
-        "prevalence": test["prevalence"],
-        "expected": metrics["operating_point"]["expected_prevalence"],
-    }
+    expected = metrics["operating_point"]["expected_prevalence"]
+    found = {**test["calibration"], "prevalence": test["prevalence"], "expected": expected}
+    slope = found["slope"]
     yield Finding("calibrated", found)
     key = "error_beyond_chance" if found["ece"]["value"] > found["ece_by_chance"] else "error_within_chance"
     yield Finding(key, found)
-    if None in (found["slope"]["low"], found["slope"]["high"]) and found["slope"]["value"] is not None:
+    if None in (slope["low"], slope["high"]) and slope["value"] is not None:
         yield Finding("slope_open", found)
-    elif side := side_of(found["slope"], 1):
-        key = "slope_too_extreme" if side == "below" else "slope_too_timid"
-        yield Finding("slope_holds" if side == "around" else key, found)
-    if side := side_of(found["intercept"], 0):
-        key = "level_too_low" if side == "above" else "level_too_high"
-        yield Finding("level_holds" if side == "around" else key, found)
-    if off_by_prevalence_alone(test):
+    elif side := locate(slope, 1):
+        keys = {"above": "slope_too_timid", "around": "slope_holds", "below": "slope_too_extreme"}
+        yield Finding(keys[side], found)
+    if side := locate(found["intercept"], 0):
+        keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
+        yield Finding(keys[side], found)
+    if _is_off_by_prevalence_alone(test):
         yield Finding("level_by_prevalence", found)
 
 
-def where_it_fails(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """List which kinds of images are classified wrongly, and the part of the threshold in it."""
+def count_errors(point: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics at a threshold together with the numbers of healthy and diseased images."""
+    return {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+
+
+def describe_errors(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Describe which images are misclassified, and how much the choice of the threshold matters."""
     point = metrics["test"]["at_chosen"]
-    counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+    counts = count_errors(point)
     if point["fn"] + point["fp"] == 0:
         yield Finding("no_errors", {})
-    elif above(point["sensitivity"], point["specificity"]):
+    elif is_above(point["sensitivity"], point["specificity"]):
         yield Finding("misses_healthy", counts)
     else:
-        key = "misses_diseased" if above(point["specificity"], point["sensitivity"]) else "errors_balanced"
+        key = "misses_diseased" if is_above(point["specificity"], point["sensitivity"]) else "errors_balanced"
         yield Finding(key, counts)
-    yield from _by_aetiology(metrics)
+    found = metrics["test"]["sensitivity_by_aetiology"]
+    if worse := find_weaker_aetiology(metrics):
+        yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
+    elif {"bacterial", "viral"} <= set(found):
+        yield Finding("aetiology_alike", found)
     for by in PICTURES:
-        yield from _by_picture(metrics, by)
+        yield from _compare_strata(metrics, by)
     at_half = metrics["test"]["at_half"]["accuracy"]
     gain = point["accuracy"]["value"] - at_half["value"]
     key = "threshold_alike" if abs(gain) <= POINT else "threshold_helps" if gain > 0 else "threshold_hurts"
     yield Finding(key, {"at_half": at_half, "gain": abs(gain)})
 
 
-def _by_aetiology(metrics: dict[str, Any]) -> Iterator[Finding]:
-    found = metrics["test"]["sensitivity_by_aetiology"]
-    if worse := weaker_aetiology(metrics):
-        yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
-    elif {"bacterial", "viral"} <= set(found):
-        yield Finding("aetiology_alike", found)
-
-
-def _by_picture(metrics: dict[str, Any], by: str) -> Iterator[Finding]:
-    uneven = uneven_strata(metrics, by)
+def _compare_strata(metrics: dict[str, Any], by: str) -> Iterator[Finding]:
+    uneven = _find_uneven_strata(metrics, by)
     for name, (worse, better) in uneven.items():
-        ranges = {"worse_range": worse["name"], "better_range": better["name"]}
-        yield Finding(
-            "stratum_weaker",
-            {"by": Name(by), "metric": Name(name), **ranges, "worse": worse[name], "better": better[name]},
-        )
-    compared = [name for name in STRATUM_FIGURES if len(comparable_strata(metrics, by, name)) > 1]
+        values = {"worse_range": worse["name"], "better_range": better["name"], "metric": Name(name)}
+        yield Finding("stratum_weaker", {"by": Name(by), **values, "worse": worse[name], "better": better[name]})
+    compared = [name for name in STRATUM_METRICS if len(_list_comparable_strata(metrics, by, name)) > 1]
     if compared and not uneven:
-        yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(Name(name) for name in compared)})
+        yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(map(Name, compared))})
     for stratum in metrics["test"]["strata"]:
-        lacking = tuple(Name(name) for name in STRATUM_FIGURES if stratum[name]["value"] is None)
+        lacking = tuple(Name(name) for name in STRATUM_METRICS if stratum[name]["value"] is None)
         if stratum["by"] == by and lacking:
             yield Finding("stratum_undefined", {**stratum, "by": Name(by), "lacking": lacking})
 
 
-def validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
-    """State whether validation promised more than test held, and on which side."""
-    accuracy = _gap(metrics, "accuracy")
-    side = side_of(accuracy["gap"], 0)
-    key = "validation_strict" if side == "above" else "validation_agrees"
-    yield Finding("validation_flatters" if side == "below" else key, accuracy)
-    for name in ("specificity", "sensitivity"):
-        if flatters(metrics, name):
-            yield Finding("specificity_gap" if name == "specificity" else "sensitivity_gap", _gap(metrics, name))
+def compare_validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
+    """Compare the metrics on validation and on test."""
+
+    def compare(name: str) -> dict[str, Any]:
+        both = {subset: metrics[subset]["at_chosen"][name] for subset in ("validation", "test")}
+        gap = metrics["gap"]["at_chosen"][name]
+        return {**both, "gap": in_points(gap, tuple(gap))}
+
+    keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
+    yield Finding(keys[locate(metrics["gap"]["at_chosen"]["accuracy"], 0) or "around"], compare("accuracy"))
+    if is_lower_on_test(metrics, "specificity"):
+        yield Finding("specificity_gap", compare("specificity"))
+    if is_lower_on_test(metrics, "sensitivity"):
+        yield Finding("sensitivity_gap", compare("sensitivity"))
 
 
-def _gap(metrics: dict[str, Any], name: str) -> dict[str, Any]:
-    """Both figures, and their difference in points (hundredths)."""
-    gap = {key: 100 * value for key, value in metrics["gap"]["at_chosen"][name].items()}
-    return {**{subset: metrics[subset]["at_chosen"][name] for subset in ("validation", "test")}, "gap": gap}
-
-
-def what_to_try(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
-    """List what to try next.
+def suggest_next_steps(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
+    """Suggest what to try next.
 
     Args:
         metrics: Of the run.
-        training: `train_accuracy` and `validation_accuracy` of the kept epoch, and `best_was_last`: no
-            epoch before the last had as low a validation loss.
+        training: `train_accuracy` and `validation_accuracy` of the kept epoch; `best_was_last`: whether validation loss
+            was lowest in the last epoch.
     """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
-    if flatters(metrics, "accuracy") or flatters(metrics, "specificity"):
+    if is_lower_on_test(metrics, "accuracy") or is_lower_on_test(metrics, "specificity"):
         yield Finding("try_robustness", {})
-    if above(point["sensitivity"], point["specificity"]):
+    if is_above(point["sensitivity"], point["specificity"]):
         yield Finding("try_specificity", point)
-    if above(point["specificity"], point["sensitivity"]):
+    if is_above(point["specificity"], point["sensitivity"]):
         yield Finding("try_sensitivity", point)
-    if ranks_better_than_it_decides(test):
+    if is_above(test["auc"], point["accuracy"]):
         yield Finding("try_threshold", {"auc": test["auc"], "accuracy": point["accuracy"]})
-    if promises_too_much(test):
+    if locate(test["calibration"]["slope"], 1) == "below":
         yield Finding("try_recalibration", test["calibration"])
-    if off_by_prevalence_alone(test):
+    if _is_off_by_prevalence_alone(test):
         yield Finding("try_prevalence", {"prevalence": test["prevalence"], **metrics["operating_point"]})
-    if worse := weaker_aetiology(metrics):
-        found = test["sensitivity_by_aetiology"]
-        yield Finding("try_bacterial" if worse == "bacterial" else "try_viral", found)
+    if worse := find_weaker_aetiology(metrics):
+        key = "try_bacterial" if worse == "bacterial" else "try_viral"
+        yield Finding(key, test["sensitivity_by_aetiology"])
     for by in PICTURES:
-        if uneven := uneven_strata(metrics, by):
+        if uneven := _find_uneven_strata(metrics, by):
             name = max(uneven, key=lambda each: uneven[each][1][each]["value"] - uneven[each][0][each]["value"])
-            told = {"range": uneven[name][0]["name"], "figure": uneven[name][0][name]}
-            yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **told})
-    yield from _about_training(training)
-    yield Finding("try_other_hospital", {})
-
-
-def _about_training(training: dict[str, Any]) -> Iterator[Finding]:
+            values = {"range": uneven[name][0]["name"], "figure": uneven[name][0][name]}
+            yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **values})
     train, validation = training["train_accuracy"], training["validation_accuracy"]
     if train - validation > 3 * POINT:
         yield Finding("try_regularisation", {"train": train, "validation": validation})
     if training["best_was_last"]:
         yield Finding("try_longer", {})
+    yield Finding("try_other_hospital", {})
 
 
 def find_conclusions(
     metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any]
 ) -> dict[str, list[Finding]]:
-    """Find what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
+    """Return what the metrics of a run support, by the key of a heading.
 
     Args:
         metrics: From `compute_metrics`.
-        history: One row an epoch; the kept one says how training went.
-        metadata_metrics: From `measure_metadata_baseline`: how far the header goes without a look at a pixel.
-
-    Returns:
-        From the key of a heading to what stands below it.
+        history: One row an epoch, from `train_model`.
+        metadata_metrics: From `measure_metadata_baseline`.
     """
     kept = history[history["kept"]].iloc[0]
     training = {
@@ -291,10 +244,60 @@ def find_conclusions(
         "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
     return {
-        "how_well": list(how_well(metrics, metadata_metrics)),
-        "what_an_answer_is_worth": list(what_an_answer_is_worth(metrics)),
-        "what_a_probability_is_worth": list(what_a_probability_is_worth(metrics)),
-        "where_it_fails": list(where_it_fails(metrics)),
-        "validation_and_test": list(validation_and_test(metrics)),
-        "what_to_try": list(what_to_try(metrics, training)),
+        "how_well": list(assess_performance(metrics, metadata_metrics)),
+        "what_an_answer_is_worth": list(assess_predictive_values(metrics)),
+        "what_a_probability_is_worth": list(assess_calibration(metrics)),
+        "where_it_fails": list(describe_errors(metrics)),
+        "validation_and_test": list(compare_validation_and_test(metrics)),
+        "what_to_try": list(suggest_next_steps(metrics, training)),
+    }
+
+
+def _read_metric(row: Any, name: str) -> Measured:
+    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}
+
+
+def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
+    """Report whether the Grad-CAM maps passed the randomisation test."""
+    yield Finding(f"maps_{map_sanity['verdict']}", {**map_sanity, **map_sanity["steps"][-1]})
+    yield Finding("maps_limits", {})
+
+
+def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
+    """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
+    auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
+    yield Finding("border_tells" if auc["border"]["low"] > CHANCE else "border_silent", auc)
+    yield Finding("centre_worse" if is_above(auc["whole"], auc["centre"]) else "centre_alike", auc)
+
+
+def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
+    """Report from which strength of each corruption accuracy is shown to drop."""
+    is_unaltered = robustness_table["kind"] == UNALTERED
+    unaltered = _read_metric(robustness_table[is_unaltered].iloc[0], "accuracy")
+    yield Finding("unaltered", {"accuracy": unaltered})
+    tolerated = []
+    for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
+        lost = next((row for _, row in rows.iterrows() if is_above(unaltered, _read_metric(row, "accuracy"))), None)
+        if lost is None:
+            tolerated.append(Name(kind))
+        else:
+            yield Finding("kind_loses", {**lost, "kind": Name(kind), "worst": rows["accuracy"].min()})
+    if tolerated:
+        yield Finding("kinds_borne", {"kinds": tuple(tolerated)})
+
+
+def find_robustness_conclusions(
+    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+) -> dict[str, list[Finding]]:
+    """Return what the robustness and explanation checks support, by the key of a heading.
+
+    Args:
+        map_sanity: From `check_maps`.
+        occlusion_table: One row a view, from `measure_occlusion`.
+        robustness_table: One row a kind and strength, from `measure_robustness`.
+    """
+    return {
+        "maps": list(assess_maps(map_sanity)),
+        "occlusion": list(assess_occlusion(occlusion_table)),
+        "robustness": list(assess_robustness(robustness_table)),
     }

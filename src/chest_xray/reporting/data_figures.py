@@ -1,6 +1,8 @@
-"""Figures of the data set: examples, and what the headers of the files tell."""
+"""Figures of the data: example radiographs, file properties, and the metadata baseline.
 
-from collections.abc import Iterable
+In all of them `image_index` has one row an image, and `data_source` is printed below the plots.
+"""
+
 from itertools import product
 from typing import Any
 
@@ -9,49 +11,39 @@ from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.metadata_baseline import orient, sweep_thresholds
+from chest_xray.reporting.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAGE_WIDTH,
+    add_legend,
+    head_figure,
+    label_axes,
+    new_figure,
+    show_image,
+)
 
 
 def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:
-    """Draw two healthy and two diseased pairs of lungs side by side, in their own proportions.
-
-    Args:
-        image_index: One row an image.
-        data_source: Printed below the pictures.
-
-    Returns:
-        Four pictures: of each class, the train images of median width, from two patients.
-    """
-    from chest_xray.reporting.style import PAGE_WIDTH, new_figure, show_image
-
+    """Draw two train images of each class, of median width and from two patients, in their own proportions."""
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=7)
     for place in axes.flat:
-        place.set_axis_off()  # where a class has one patient alone
+        place.set_axis_off()  # where a class has a single patient
     for label, name in enumerate(CLASSES):
         rows = image_index[(image_index["split"] == "train") & (image_index["label"] == label)]
         rows = rows.drop_duplicates("group").sort_values(["width", "path"])
         middle = max(len(rows) // 2 - 1, 0)
-        chosen: Iterable[Any] = rows.iloc[middle : middle + 2].itertuples()
-        for column, row in enumerate(chosen):
-            scale = min(1.0, 480 / row.width)
-            pixels = read_pixels(row.path, round(row.width * scale), round(row.height * scale))
-            title = name if row.aetiology in ("none", "unknown") else f"{name} ({row.aetiology})"
-            show_image(axes[label, column], pixels, f"{title}\n{row.group}, {row.width} x {row.height} px")
+        for place, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
+            scale = min(1.0, 480 / row["width"])
+            pixels = read_pixels(row["path"], round(row["width"] * scale), round(row["height"] * scale))
+            title = name if row["aetiology"] in ("none", "unknown") else f"{name} ({row['aetiology']})"
+            show_image(place, pixels, f"{title}\n{row['group']}, {row['width']} x {row['height']} px")
     return figure
 
 
 def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
-    """Draw how width, height, aspect and file size differ between splits and classes.
-
-    Args:
-        image_index: One row an image.
-        data_source: Printed below.
-
-    Returns:
-        One plot a feature: the cumulative share of images for each split and class.
-    """
+    """Draw the cumulative distributions of width, height, aspect and file size, by split and class."""
     import numpy as np
-
-    from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
 
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
     for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
@@ -59,25 +51,14 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
             values = np.sort(read_feature(select_class(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
             place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}: n = {len(values):,}", **style)
-        place.locator_params(axis="x", nbins=6)  # so that long numbers stand apart
+        place.locator_params(axis="x", nbins=6)  # keeps long numbers apart
         label_axes(place, feature, [unit, "share of images up to here"])
     head_figure(figure, "What the header of a file tells, before a pixel is read")
     return figure
 
 
 def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str) -> Figure:
-    """Draw how each feature alone ranks the test images.
-
-    Args:
-        image_index: One row an image.
-        metadata_baseline: What `fit_metadata_baseline` gives.
-        data_source: Printed below.
-
-    Returns:
-        One ROC curve a feature, with the fitted threshold as a dot.
-    """
-    from chest_xray.reporting.style import GREY, add_legend, label_axes, new_figure
-
+    """Draw the ROC curve of each feature on test, and the threshold that `fit_metadata_baseline` chose on train."""
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]
     labels = test["label"].to_numpy()

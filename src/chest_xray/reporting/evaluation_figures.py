@@ -1,4 +1,8 @@
-"""Figures of a training and its evaluation: learning curves, ROC, calibration, scores, thresholds."""
+"""Figures of a training run and its evaluation.
+
+In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have one row an image
+with `label`, `probability`, `logit`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
+"""
 
 from typing import Any
 
@@ -6,61 +10,58 @@ from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
+from chest_xray.reporting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PAGE_WIDTH,
+    PURPLE,
+    add_legend,
+    head_figure,
+    label_axes,
+    name_probability,
+    new_figure,
+)
 
 MARKERS = {"at_half": "o", "at_chosen": "D", "at_other": "s"}
 MEANING = {"at_half": "", "at_chosen": " (chosen)", "at_other": " (other point)"}
 LINES = {"at_half": ":", "at_chosen": "-", "at_other": "--"}
 LOGIT_AXIS = "score: log odds of pneumonia (0 is 0.5, 7 is 0.999)"
-FURTHEST = 36.7  # Past this logit the nearest number to a probability is 1.
+FURTHEST = 36.7  # the largest logit whose probability float64 distinguishes from 1
 NUM_SCORE_BINS = 40
 KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
-TOLD = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
+HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
 HOVER = (
     "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
     "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
     "healthy: %{customdata[5]} cleared, %{customdata[6]} called diseased<extra></extra>"
 )
-MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # Seen on white and on black: Kedro-Viz is dark.
+MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
 SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
 DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
+UNIT = (-0.02, 1.02)  # limits of an axis for values in [0, 1]
 
 
 def draw_roc_curve(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw the ROC curves of validation and test with their bands, and the points where the thresholds lie.
-
-    Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plot.
-    """
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE, add_legend, label_axes, new_figure
-
+    """Draw the ROC curves of validation and test with 95% bands and their thresholds."""
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
         part, auc = metrics[name], metrics[name]["auc"]
         label = f"{name}: n = {part['num_images']}, AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
         plot_band(axes, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
-        for at, marker in MARKERS.items():
-            x, y = 1 - part[at]["specificity"]["value"], part[at]["sensitivity"]["value"]
-            axes.plot(x, y, marker, color=colour, markeredgecolor="white", markersize=8, zorder=3)
+        for at in MARKERS:
+            _mark(axes, at, colour, 1 - part[at]["specificity"]["value"], part[at]["sensitivity"]["value"])
     axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
     _explain_markers(axes, metrics)
     label_axes(axes, f"ROC curve, {metrics['run']}", ("1 - specificity", "sensitivity"))
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+    axes.set(xlim=UNIT, ylim=UNIT, aspect="equal")
     add_legend(axes, loc="lower right")
     return figure
 
 
 def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw precision against recall on validation and test with their bands, beside the shares of diseased.
-
-    Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plot.
-    """
-    from chest_xray.reporting.style import BLUE, ORANGE, add_legend, label_axes, new_figure
-
+    """Draw the precision-recall curves of validation and test with 95% bands, thresholds and prevalence."""
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
         part, curve = metrics[name], curves.query("curve == 'precision_recall' and subset == @name")
@@ -69,31 +70,38 @@ def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_sourc
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
         base = f"{name}: share of diseased {part['prevalence']:.3f}, the precision of chance"
         axes.axhline(part["prevalence"], color=colour, linestyle=dashes, label=base)
-        for at, marker in MARKERS.items():
-            point = (part[at]["sensitivity"]["value"], part[at]["precision"]["value"])
-            if None not in point:
-                axes.plot(*point, marker, color=colour, markeredgecolor="white", markersize=8, zorder=3)
+        for at in MARKERS:
+            if part[at]["precision"]["value"] is not None:
+                _mark(axes, at, colour, part[at]["sensitivity"]["value"], part[at]["precision"]["value"])
     _explain_markers(axes, metrics)
     label_axes(axes, f"Precision and recall, {metrics['run']}", ("recall (sensitivity)", "precision (PPV)"))
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set(xlim=UNIT, ylim=UNIT)
     add_legend(axes, loc="lower left")
     return figure
 
 
 def plot_band(axes: Any, curve: DataFrame, **style: Any) -> None:
-    """Draw one curve and its 95% band, in the same colour.
-
-    Args:
-        axes: Where to.
-        curve: `x`, `value`, `low` and `high`.
-        **style: Of the line, as `plot` of matplotlib takes it, with its `color`.
-    """
+    """Draw `value` of a curve against `x`, and its band from `low` to `high`; style of the line as for `plot`."""
     axes.fill_between(curve["x"], curve["low"], curve["high"], color=style["color"], alpha=0.18, linewidth=0)
     axes.plot(curve["x"], curve["value"], **style)
 
 
+def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
+    axes.plot(x, y, MARKERS[at], color=colour, markeredgecolor="white", markersize=8, zorder=3)
+
+
+def _explain_markers(axes: Any, metrics: dict[str, Any]) -> None:
+    for at, marker in MARKERS.items():
+        axes.plot([], [], marker, color=GREY, label=_name_threshold(metrics["test"][at], at))
+    axes.fill_between([], [], color=GREY, alpha=0.18, label="95% band over patients, at each place alone")
+
+
+def _name_threshold(point: dict[str, Any], at: str) -> str:
+    return f"threshold {name_probability(point['threshold'])}{MEANING[at]}"
+
+
 def as_logit(probability: float) -> float:
-    """Return the log odds of a probability, held where float64 can still tell it from 0 and 1."""
+    """Return the log odds of a probability, clipped to +/- `FURTHEST`."""
     import numpy as np
     from scipy.special import logit
 
@@ -101,121 +109,80 @@ def as_logit(probability: float) -> float:
 
 
 def mark_thresholds(axes: Any, metrics: dict[str, Any]) -> None:
-    """Draw a line at each threshold across a plot whose horizontal axis is the logit."""
-    from chest_xray.reporting.style import name_probability
-
+    """Draw a vertical line at each threshold, on a logit axis."""
     for at, line in LINES.items():
-        threshold = metrics["test"][at]["threshold"]
-        label = f"threshold {name_probability(threshold)}{MEANING[at]}"
-        axes.axvline(as_logit(threshold), color="black", linestyle=line, linewidth=1.2, label=label)
-
-
-def _explain_markers(axes: Any, metrics: dict[str, Any]) -> None:
-    from chest_xray.reporting.style import GREY, name_probability
-
-    for at, marker in MARKERS.items():
-        threshold = name_probability(metrics["test"][at]["threshold"])
-        axes.plot([], [], marker, color=GREY, label=f"threshold {threshold}{MEANING[at]}")
-    axes.fill_between([], [], color=GREY, alpha=0.18, label="95% band over patients, at each place alone")
+        point = metrics["test"][at]
+        label = _name_threshold(point, at)
+        axes.axvline(as_logit(point["threshold"]), color="black", linestyle=line, linewidth=1.2, label=label)
 
 
 def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw the test images by true class and decision, at 0.5 and at both operating points, with shares of each class.
-
-    Args:
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plots.
-    """
-    from chest_xray.reporting.style import PAGE_WIDTH, name_probability, new_figure
+    """Draw the confusion matrices of test at 0.5 and at both operating points, with shares of each class."""
+    import numpy as np
 
     figure, axes = new_figure(data_source, columns=len(MARKERS), width=PAGE_WIDTH, height=3.9, sharey=True)
     figure.suptitle(f"Test, {metrics['run']}", fontsize=11)
+    correct = np.eye(2, dtype=bool)
     for place, at in zip(axes, MARKERS, strict=True):
         point = metrics["test"][at]
-        num = _fill_matrix(place, point)
-        title = f"threshold {name_probability(point['threshold'])}{MEANING[at]}\n"
-        place.set_title(f"{title}n = {num}, accuracy {point['accuracy']['value']:.3f}", fontsize=9.5)
+        counts = np.array([[point["tn"], point["fp"]], [point["fn"], point["tp"]]])
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        for cells, colours in ((correct, "Blues"), (~correct, "Oranges")):
+            masked = np.ma.array(shares, mask=~cells)
+            place.imshow(masked, cmap=colours, vmin=0, vmax=1.6)  # light enough for black text
+        for (row, column), count in np.ndenumerate(counts):
+            place.text(column, row, f"{count}\n{shares[row, column]:.1%}", ha="center", va="center", fontsize=11)
+        place.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
+        place.set_yticklabels(CLASSES, rotation=90, va="center")
+        place.spines[:].set_visible(False)
+        place.grid(visible=False)
+        place.tick_params(length=0)
+        title = f"{_name_threshold(point, at)}\nn = {counts.sum()}, accuracy {point['accuracy']['value']:.3f}"
+        place.set_title(title, fontsize=9.5)
         place.set_xlabel("decision", fontsize=9.5)
     axes[0].set_ylabel("true class", fontsize=9.5)
     return figure
 
 
-def _fill_matrix(axes: Any, point: dict[str, Any]) -> int:
-    """Write the four counts, right decisions on blue and wrong ones on orange, the fuller the larger the share."""
-    import numpy as np
-
-    counts = np.array([[point["tn"], point["fp"]], [point["fn"], point["tp"]]])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    right = np.eye(2, dtype=bool)
-    for cells, colours in ((right, "Blues"), (~right, "Oranges")):
-        axes.imshow(
-            np.ma.array(shares, mask=~cells), cmap=colours, vmin=0, vmax=1.6
-        )  # No colour too dark for black letters.
-    for (row, column), count in np.ndenumerate(counts):
-        axes.text(column, row, f"{count}\n{shares[row, column]:.1%}", ha="center", va="center", fontsize=11)
-    axes.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
-    axes.set_yticklabels(CLASSES, rotation=90, va="center")
-    axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    return int(counts.sum())
-
-
 def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw predicted against observed shares on test, before and after calibration.
+    """Draw reliability diagrams of test before and after calibration.
 
-    Args:
-        test_predictions: `label`, `probability` and `calibrated` of each test image.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plots.
-
-    Returns:
-        For each of both a plot with the share of diseased in each of the 15 bins that the calibration error (ECE) is
-        made of, with Wilson's 95% interval, and below it how many images each bin holds.
+    Each has the share of diseased in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
+    below it the number of images in each bin.
     """
-    from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, head_figure, new_figure
-
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
     scales = {"probability": ("as the network says it", ORANGE), "calibrated": ("calibrated", BLUE)}
-    for places, (name, (title, colour)) in zip(axes.T, scales.items(), strict=True):
+    for (above, below), (name, (title, colour)) in zip(axes.T, scales.items(), strict=True):
         probability = test_predictions[name].to_numpy()
-        error = expected_calibration_error(label, probability)
-        _draw_bins(places, tabulate_bins(label, probability), colour, f"{title}: ECE {error:.3f} in {NUM_BINS} bins")
-        places[0].set_title(title, fontsize=10)
+        error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
+        above.vlines(bins["promised"], bins["low"], bins["high"], color=colour, alpha=0.6)
+        named = f"{title}: ECE {error:.3f} in {NUM_BINS} bins"
+        above.plot(bins["promised"], bins["value"], "o", color=colour, label=named)
+        above.plot([0, 1], [0, 1], ":", color=GREY, label="promised = come true")
+        above.set_title(title, fontsize=10)
+        above.set(xlim=UNIT, ylim=UNIT)
+        below.bar(bins["middle"], bins["images"], width=1 / NUM_BINS, color=colour, alpha=0.6, edgecolor="white")
+        below.set_xlabel("probability of pneumonia promised", fontsize=9.5)
     axes[0, 0].set_ylabel("share of diseased among them", fontsize=9.5)
     axes[1, 0].set_ylabel("images", fontsize=9.5)
-    shares = (
-        f"{metrics['test']['prevalence']:.1%} diseased, calibrated for "
-        f"{metrics['operating_point']['expected_prevalence']:.0%}"
-    )
+    prevalence, expected = metrics["test"]["prevalence"], metrics["operating_point"]["expected_prevalence"]
+    shares = f"{prevalence:.1%} diseased, calibrated for {expected:.0%}"
     head_figure(figure, f"Reliability on test, {metrics['run']}: n = {len(test_predictions)}, {shares}")
     return figure
 
 
-def _draw_bins(places: Array, bins: DataFrame, colour: str, label: str) -> None:
-    from chest_xray.reporting.style import GREY
-
-    above, below = places
-    above.vlines(bins["promised"], bins["low"], bins["high"], color=colour, alpha=0.6)
-    above.plot(bins["promised"], bins["value"], "o", color=colour, label=label)
-    above.plot([0, 1], [0, 1], ":", color=GREY, label="promised = come true")
-    below.bar(bins["middle"], bins["images"], width=1 / NUM_BINS, color=colour, alpha=0.6, edgecolor="white")
-    below.set_xlabel("probability of pneumonia promised", fontsize=9.5)
-    above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-
-
 def tabulate_bins(label: Array, probability: Array) -> DataFrame:
-    """Return the bins of the expected calibration error.
+    """Tabulate the bins of the expected calibration error.
 
     Args:
         label: 0 or 1, shape (images,).
         probability: Of 1, in [0, 1], shape (images,).
 
     Returns:
-        One row a bin that is not empty: its `middle`, how many `images` it holds, the mean probability `promised` to
-        them, and the share of 1 among them, `value`, `low` and `high` (Wilson's 95% interval).
+        One row a bin that is not empty: `middle`; number of `images`; `promised`, the mean probability; share of 1,
+        as `value`, `low` and `high` (Wilson's 95% interval).
     """
     import numpy as np
     import pandas as pd
@@ -231,20 +198,8 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
 def draw_scores(
     validation_predictions: DataFrame, test_predictions: DataFrame, metrics: dict[str, Any], data_source: str
 ) -> Figure:
-    """Draw where the scores of healthy, bacterial and viral images lie, and which of them pass each threshold.
-
-    Args:
-        validation_predictions: `label`, `logit`, `probability` and `aetiology` of each validation image.
-        test_predictions: The same of test.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plots.
-
-    Returns:
-        One row of plots a kind of image, validation beside test.
-    """
+    """Draw histograms of the scores, one row an aetiology, validation beside test, with the thresholds."""
     import numpy as np
-
-    from chest_xray.reporting.style import BLUE, GREEN, ORANGE, PAGE_WIDTH, PURPLE, head_figure, new_figure
 
     tables = {"validation": validation_predictions, "test": test_predictions}
     kinds = [each for each in KINDS if any((table["aetiology"] == each).any() for table in tables.values())]
@@ -259,66 +214,48 @@ def draw_scores(
             shares = np.histogram(chosen["logit"], edges)[0] / max(len(chosen), 1)
             place.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
             mark_thresholds(place, metrics)
-            place.set_title(_describe(chosen, subset, kind, metrics), fontsize=9.5)
+            title = f"{subset}, {KINDS[kind]}: n = {len(chosen)}"
+            if len(chosen):
+                positive = float((chosen["probability"] >= metrics[subset]["at_chosen"]["threshold"]).mean())
+                title += f", {1 - positive:.1%} cleared" if kind == "none" else f", {positive:.1%} found"
+            place.set_title(title, fontsize=9.5)
         place.set_xlabel(LOGIT_AXIS, fontsize=9.5)
     figure.supylabel("share of the images of that kind", fontsize=9.5)
     head_figure(figure, f"Scores by kind of image, {metrics['run']}; shares are at the chosen threshold")
     return figure
 
 
-def _describe(images: DataFrame, subset: str, kind: str, metrics: dict[str, Any]) -> str:
-    if not len(images):
-        return f"{subset}, {KINDS[kind]}: n = 0"
-    called = float((images["probability"] >= metrics[subset]["at_chosen"]["threshold"]).mean())
-    told = f"{1 - called:.1%} cleared" if kind == "none" else f"{called:.1%} found"
-    return f"{subset}, {KINDS[kind]}: n = {len(images)}, {told}"
-
-
 def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
-    """Draw sensitivity and specificity against the threshold, where it is chosen and where it is used.
-
-    Args:
-        curves: From `chest_xray.pipelines.evaluation.nodes.compute_curves`.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plots.
-
-    Returns:
-        Corrupted validation beside test, each with both curves, their bands and their mean, the balanced accuracy.
-    """
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
-
+    """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
     titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is judged"}
     for place, (subset, title) in zip(axes, titles.items(), strict=True):
         part = curves[curves["subset"] == subset]
-        both = {name: part[part["curve"] == name] for name in ("sensitivity", "specificity")}
-        plot_band(place, both["sensitivity"], color=ORANGE, label="sensitivity")
-        plot_band(place, both["specificity"], color=BLUE, label="specificity")
-        mean = sum(curve["value"].to_numpy() for curve in both.values()) / 2
-        place.plot(both["sensitivity"]["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
+        sensitivity, specificity = (part[part["curve"] == name] for name in ("sensitivity", "specificity"))
+        plot_band(place, sensitivity, color=ORANGE, label="sensitivity")
+        plot_band(place, specificity, color=BLUE, label="specificity")
+        mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
+        place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
         mark_thresholds(place, metrics)
         label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOGIT_AXIS, ""))
     axes[0].set_ylabel("share of the class decided rightly", fontsize=9.5)
-    axes[0].set_ylim(-0.02, 1.02)
-    title = f"What each threshold gives, {metrics['run']} (with 95% bands over patients)"
-    head_figure(figure, title)
+    axes[0].set_ylim(UNIT)
+    head_figure(figure, f"What each threshold gives, {metrics['run']} (with 95% bands over patients)")
     return figure
 
 
 def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
-    """Count right and wrong decisions at every threshold that makes a difference.
+    """Count correct and wrong decisions at every threshold that changes them.
 
     Args:
         predictions: `label` and `probability` of each image; both classes occur.
 
     Returns:
-        One row a threshold, from one that calls nobody PNEUMONIA to the lowest score: `threshold`, as it is written;
-        `logit` of it; `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
+        One row a threshold, from above the highest score to the lowest score: `threshold` as text; `logit`;
+        `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
     import pandas as pd
     from sklearn.metrics import roc_curve
-
-    from chest_xray.reporting.style import name_probability
 
     label = predictions["label"]
     false_positive_rate, sensitivity, cuts = roc_curve(label, predictions["probability"], drop_intermediate=False)
@@ -332,81 +269,64 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
 
 
 def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Any:
-    """Draw the ROC curve of test, and sensitivity and specificity by threshold, to be explored with the pointer.
+    """Draw the ROC curve, sensitivity and specificity of test as an interactive plotly figure.
 
-    Args:
-        test_predictions: `label` and `probability` of each test image.
-        metrics: From `compute_metrics`.
-        data_source: Printed below the plots.
-
-    Returns:
-        A plotly figure that tells at each threshold its sensitivity, specificity and the four counts.
+    Hovering shows the threshold with its sensitivity, specificity and the four counts.
     """
     from plotly.subplots import make_subplots
 
-    from chest_xray.reporting.style import BLUE, GREEN, ORANGE
-
     figure = make_subplots(cols=2, horizontal_spacing=0.12)
     table = tabulate_thresholds(test_predictions)
-    told = {"customdata": table[TOLD].to_numpy(object).tolist(), "hovertemplate": HOVER, "mode": "lines"}
+    hover = {"customdata": table[HOVER_COLUMNS].to_numpy(object).tolist(), "hovertemplate": HOVER, "mode": "lines"}
     curves = {"ROC curve": (GREEN, (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
     for name, colour in (("sensitivity", ORANGE), ("specificity", BLUE)):
         curves[name] = (colour, table["logit"].tolist(), table[name].tolist())
     for name, (colour, x, y) in curves.items():
         line = {"color": colour, "shape": "linear" if name == "ROC curve" else "hv"}
-        figure.add_scatter(x=x, y=y, name=name, line=line, **told, row=1, col=1 if name == "ROC curve" else 2)
-    for at, meaning in MEANING.items():
-        _mark_point(figure, metrics["test"][at], meaning, at)
-    _lay_out(figure, metrics, data_source)
+        figure.add_scatter(x=x, y=y, name=name, line=line, **hover, row=1, col=1 if name == "ROC curve" else 2)
+    for at in MEANING:
+        point = metrics["test"][at]
+        sensitivity, specificity = point["sensitivity"]["value"], point["specificity"]["value"]
+        counts = (point[name] for name in ("tp", "fn", "tn", "fp"))
+        look = {
+            "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
+            "customdata": [[name_probability(point["threshold"]), sensitivity, specificity, *counts]],
+            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(point, at)},
+        }
+        figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
+        dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
+        figure.add_vline(x=as_logit(point["threshold"]), line=dash, opacity=1, row=1, col=2)
+    title = (
+        f"Thresholds on test, {metrics['run']}: n = {metrics['test']['num_images']}<br><sup>Data: {data_source}</sup>"
+    )
+    figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
+    figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
+    figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)
+    figure.update_xaxes(title=LOGIT_AXIS, row=1, col=2)
+    figure.update_xaxes(title_font_size=12)
+    figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
+    figure.update_yaxes(title="sensitivity", row=1, col=1)
+    figure.update_yaxes(title="share of the class decided rightly", row=1, col=2)
     return figure
 
 
-def _mark_point(figure: Any, point: dict[str, Any], meaning: str, at: str) -> None:
-    from chest_xray.reporting.style import name_probability
-
-    threshold = name_probability(point["threshold"])
-    x, y = 1 - point["specificity"]["value"], point["sensitivity"]["value"]
-    told = [threshold, y, 1 - x, *(point[name] for name in ("tp", "fn", "tn", "fp"))]
-    marker = {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}}
-    name = f"threshold {threshold}{meaning}"
-    look = {"mode": "markers", "marker": marker, "name": name, "customdata": [told], "hovertemplate": HOVER}
-    figure.add_scatter(x=[x], y=[y], **look, row=1, col=1)
-    line = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
-    figure.add_vline(x=as_logit(point["threshold"]), line=line, opacity=1, row=1, col=2)
-
-
-def _lay_out(figure: Any, metrics: dict[str, Any], data_source: str) -> None:
-    num = metrics["test"]["num_images"]
-    title = f"Thresholds on test, {metrics['run']}: n = {num}<br><sup>Data: {data_source}</sup>"
-    figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
-    figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
-    figure.update_xaxes(title="1 - specificity", range=[-0.02, 1.02], row=1, col=1)
-    figure.update_xaxes(title=LOGIT_AXIS, row=1, col=2)
-    figure.update_xaxes(title_font_size=12)
-    figure.update_yaxes(range=[-0.02, 1.02], showgrid=True, gridcolor=FAINT, title_font_size=12)
-    figure.update_yaxes(title="sensitivity", row=1, col=1)
-    figure.update_yaxes(title="share of the class decided rightly", row=1, col=2)
-
-
 def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, data_source: str) -> Figure:
-    """Draw loss and accuracy of train and validation by epoch, and the epoch that was kept.
+    """Draw loss and accuracy of train and validation by epoch, and the epoch whose weights were kept.
 
     Args:
         history: One row an epoch, from `train_model`.
-        image_split: One row an image; its subsets are counted.
+        image_split: One row an image, with its subset.
         title: Of the run.
         data_source: Printed below the plots.
     """
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, head_figure, label_axes, new_figure
-
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])
     num = image_split["subset"].value_counts()
     for place, name in zip(axes, ("loss", "accuracy"), strict=True):
         place.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
-        for key, subset, look in ((name, "train", "o-"), (f"val_{name}", "validation", "s-")):
-            style = {"color": BLUE if subset == "train" else ORANGE, "markersize": 4}
-            place.plot(history["epoch"], history[key], look, label=f"{subset}: n = {num[subset]:,}", **style)
+        for key, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
+            label = f"{subset}: n = {num[subset]:,}"
+            place.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
         place.xaxis.get_major_locator().set_params(integer=True)
         label_axes(place, f"{name.capitalize()} by epoch", ("epoch", name))
     axes[0].set_ylabel("binary cross-entropy", fontsize=9.5)

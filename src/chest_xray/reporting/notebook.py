@@ -1,4 +1,4 @@
-"""The report notebook in another language: nbconvert exchanges its texts while it executes its code."""
+"""Translation of the report notebook while nbconvert executes it."""
 
 from pathlib import Path
 from typing import Any
@@ -11,25 +11,18 @@ from chest_xray.reporting.i18n import languages
 
 
 class Translate(Preprocessor):
-    """Gives a notebook the title and Markdown cells of `NAME.LANGUAGE.yml` beside it; code and outputs stay.
+    """Replaces the title and the Markdown cells by the texts of `NAME.LANGUAGE.yml` beside the notebook.
 
-    A language that there are no words for is refused by its name when nbconvert starts, before any cell runs.
+    nbconvert rejects an unknown language before it executes a cell.
     """
 
     language = Enum(languages(), default_value="en").tag(config=True)
 
     def preprocess(self, nb: Any, resources: Any) -> tuple[Any, Any]:
-        """Exchange the texts.
-
-        Args:
-            nb: The notebook, in English.
-            resources: Of nbconvert; `metadata` has `name` and `path` of the notebook.
-
-        Returns:
-            The same notebook and resources, in English unchanged.
+        """Return the notebook in the language, and nbconvert's resources.
 
         Raises:
-            KeyError: A Markdown cell without a text in this language, by its id.
+            KeyError: The text of a Markdown cell is missing; the message is the cell's id.
         """
         if self.language != "en":
             place = resources["metadata"]

@@ -1,6 +1,7 @@
-"""What each part of the page shows, by the names in the catalog: a new figure or table is one entry here and its words.
+"""What each part of the report page shows, by the names in the catalog.
 
-Their words are in `chest_xray.reporting.i18n`: `sections`, `figures`, `tables`, and `columns` and `cells` for contents.
+A new figure or table is one entry here, and its texts in `chest_xray.reporting.i18n`: below `figures` or `tables`, and
+for the contents of tables below `columns` and `cells`.
 """
 
 import json
@@ -19,11 +20,10 @@ from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
-SHOWN = ["metric", "point", "threshold"]
-# What the rules and the model card read, beside what is shown.
+# What the rules and the model card read besides what is shown.
 READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions")
 KEPT_OF_A_RUN = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
-# Folders of figures, and the figures in them; all other figures are datasets of their own.
+# Datasets that hold several figures; every other figure is a dataset of its own.
 FOLDERS_OF_A_RUN = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
     "robustness_figures": {"robustness_figure", "occlusion_figure"},
@@ -35,55 +35,55 @@ FOLDERS = {
 }
 
 
-def as_it_is(table: DataFrame) -> DataFrame:
-    """Leave a table as the catalog has it."""
+def _keep(table: DataFrame) -> DataFrame:
     return table
 
 
 def list_figures(metrics_table: DataFrame) -> DataFrame:
-    """Return one row a figure over all test images.
+    """Lay out the metrics over all test images.
 
     Args:
         metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
 
     Returns:
         `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `metadata_baseline`,
-        `validation`, and where it is needed `note`.
+        `validation`, and `note` unless it is empty throughout.
     """
-    table = _of_test(metrics_table)
+    table = _select_test(metrics_table)
     table = table[table["stratum"] == "all"].fillna({"note": ""})
     gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
-    shown = table.assign(gap=gap)[[*SHOWN, "test", "validation", "gap", "metadata_baseline", "note"]]
+    columns = ["metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note"]
+    shown = table.assign(gap=gap)[columns]
     return shown if shown["note"].any() else shown.drop(columns="note")
 
 
 def list_strata(metrics_table: DataFrame) -> DataFrame:
-    """Return one row a figure of each stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
-    table = _of_test(metrics_table)
+    """Lay out the metrics by stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
+    table = _select_test(metrics_table)
     table = table[table["stratum"] != "all"]
     parts = table["stratum"].str.partition(" ")
     return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "metadata_baseline"]]
 
 
-def _of_test(metrics_table: DataFrame) -> DataFrame:
+def _select_test(metrics_table: DataFrame) -> DataFrame:
     table = metrics_table[metrics_table["subset"] == "test"]
-    figures = _join(table, {name: name for name in ("value", "low", "high", "n")})
-    return table.assign(test=figures, point=table["point"].fillna(""))
+    measured = _join(table, {name: name for name in ("value", "low", "high", "n")})
+    return table.assign(test=measured, point=table["point"].fillna(""))
 
 
 def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:
-    """Return one row a condition of corrupted validation."""
+    """Lay out the metrics of corrupted validation, one row a condition."""
     import pandas as pd
 
     return pd.DataFrame(corruption_metrics["conditions"])
 
 
 def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
-    """Return one row a feature of the file's header: the rule, and its scores on test."""
+    """Lay out the metadata baseline, one row a feature: its rule, and its metrics on test."""
     import pandas as pd
 
     rows = [
-        {"feature": feature, "direction": rule["direction"], "threshold": rule["threshold"], "unit": rule["unit"]}
+        {"feature": feature, **{name: rule[name] for name in ("direction", "threshold", "unit")}}
         | {name: rule["test"][name] for name in ("accuracy", "sensitivity", "specificity", "auc")}
         for feature, rule in metadata_baseline.items()
     ]
@@ -91,12 +91,7 @@ def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
 
 
 def join_intervals(table: DataFrame) -> DataFrame:
-    """Join each value and its interval into one column.
-
-    Args:
-        table: Beside a column `x` those of its interval, `x_low` and `x_high`. A column `run` names the same run
-            throughout and is left out.
-    """
+    """Join each column `x` with the bounds `x_low` and `x_high`, and drop `run`, which is constant."""
     joined = table.drop(columns=["run"], errors="ignore")
     for name in [each for each in table.columns if f"{each}_low" in table.columns]:
         bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
@@ -105,7 +100,7 @@ def join_intervals(table: DataFrame) -> DataFrame:
 
 
 def _join(table: DataFrame, columns: dict[str, str]) -> Series:
-    """Join columns into one, a dict a row."""
+    """Join columns into one of dicts, whose keys are those of `columns`."""
     import pandas as pd
 
     rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
@@ -113,30 +108,30 @@ def _join(table: DataFrame, columns: dict[str, str]) -> Series:
 
 
 class Report(Options):
-    """What the page and the model card say of the data, beside its source."""
+    """Facts on the data for the page and the model card."""
 
     synthetic: bool
     data_licence: str
 
 
 class Picture(NamedTuple):
-    """A figure of the catalog, and whether a reader has to unfold it."""
+    """A figure of the catalog; `folded` collapses it at first."""
 
     name: str
     folded: bool = False
 
 
 class Grid(NamedTuple):
-    """A table of the catalog, how it is laid out, whether a reader has to unfold it, and its key in the words."""
+    """A table of the catalog, its layout, and the key of its caption, which is `name` by default."""
 
     name: str
-    lay_out: Callable[[Any], DataFrame] = as_it_is
+    lay_out: Callable[[Any], DataFrame] = _keep
     folded: bool = False
-    key: str = ""  # the name, if nothing else is given
+    key: str = ""
 
 
 Shown = Picture | Grid
-# Of each run, below its own heading; below a heading that rules know stands first what they found.
+# Of each run, by heading; where rules yield findings for a heading, these come first.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
     "figures": (Grid("metrics_table", list_figures, folded=True), Picture("confusion_matrices")),
     "ranking": (Picture("roc_curve"), Picture("precision_recall")),
@@ -165,65 +160,54 @@ DATA: tuple[Shown, ...] = (
     Grid("quarantine", folded=True),
 )
 PARAMETERS: dict[str, type[Options]] = {
-    **{
-        "report": Report,
-        "preparation": Preparation,
-        "hold_out": HoldOut,
-        "validation_corruptions": ValidationCorruptions,
-        "audit": Audit,
-    },
-    **{"model": Network, "training": Training, "operating_point": OperatingPointRule, "augmented": Run},
+    **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "audit": Audit, "model": Network},
+    **{"validation_corruptions": ValidationCorruptions, "operating_point": OperatingPointRule},
+    **{"training": Training, "augmented": Run},
 }
 
 
 def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence with its parameters as options.
+    """Return the evidence with its parameters validated as options.
 
-    Kedro makes options of parameters only where a pipeline that runs now has a node that asks for them.
+    Kedro does so only for parameters of nodes in the pipelines that run.
     """
     options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
     return {name: options[name].model_validate(each) if name in options else each for name, each in evidence.items()}
 
 
 def name_limits(report: Report) -> str:
-    """Name the words that say what the figures are not good for."""
+    """Return the key of the texts that state the limits of the results."""
     return "limits_of_phantoms" if report.synthetic else "known_limits"
 
 
 def list_run_datasets(*, is_trained: bool = True) -> list[str]:
-    """Name every dataset of a run that belongs to its evidence.
+    """Return the datasets of a run that belong to its evidence.
 
     Args:
-        is_trained: Whether the run is one training, which has learning curves.
+        is_trained: Whether the run is a single training, which has learning curves.
     """
-    shown = (each.name for part in OF_A_RUN.values() for each in part)
-    names = [*READ_OF_A_RUN, *_stored(shown, FOLDERS_OF_A_RUN), *KEPT_OF_A_RUN]
+    shown = [each for part in OF_A_RUN.values() for each in part]
+    names = [*READ_OF_A_RUN, *_list_stored(shown, FOLDERS_OF_A_RUN), *KEPT_OF_A_RUN]
     return [name for name in dict.fromkeys(names) if is_trained or name != "learning_curves"]
 
 
 def list_data_datasets() -> list[str]:
-    """Name every dataset of the data set that the report reads."""
-    return list(dict.fromkeys(["audit", "own_split", *_stored((each.name for each in DATA), FOLDERS)]))
+    """Return the datasets on the data that the report reads."""
+    return list(dict.fromkeys(["audit", "own_split", *_list_stored(DATA, FOLDERS)]))
 
 
 def list_comparison_datasets() -> list[str]:
-    """Name every dataset of the comparison that the report reads, and its page."""
-    shown = _stored((each.name for each in COMPARISON), FOLDERS)
-    return list(dict.fromkeys(["comparison", *shown, "comparison_conclusions"]))
+    """Return the datasets of the comparison that the report reads, and its conclusions."""
+    return list(dict.fromkeys(["comparison", *_list_stored(COMPARISON, FOLDERS), "comparison_conclusions"]))
 
 
-def _stored(names: Iterable[str], folders: Mapping[str, set[str]]) -> Iterator[str]:
-    """Name the dataset that holds each figure or table."""
-    for name in names:
-        yield next((folder for folder, held in folders.items() if name in held), name)
+def _list_stored(shown: Iterable[Shown], folders: Mapping[str, set[str]]) -> Iterator[str]:
+    for each in shown:
+        yield next((folder for folder, held in folders.items() if each.name in held), each.name)
 
 
 def gather(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the figures of folders under their own names, and options as plain values.
-
-    Args:
-        found: Tables, figures (PNG, or Plotly), folders of figures, options and plain values by name.
-    """
+    """Return datasets by name: folders of figures unpacked, options and figures of Plotly as plain values."""
     gathered: dict[str, Any] = {}
     for name, each in found.items():
         if name in FOLDERS or name in FOLDERS_OF_A_RUN:

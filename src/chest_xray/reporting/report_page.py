@@ -1,24 +1,16 @@
-"""The parts of the page, in order, made from what the catalog holds."""
+"""The report page: its sections, in order, and the tables that only it has."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chest_xray.core.types import DataFrame
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.comparison_findings import find_comparison
-from chest_xray.reporting.conclusions import find_conclusions
+from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_words, say, say_given
-from chest_xray.reporting.report_blocks import (
-    Section,
-    Sentences,
-    Terms,
-    Verdicts,
-    make_figure,
-    make_sentences,
-    make_table,
-)
-from chest_xray.reporting.report_findings import describe_data, describe_protocol, judge, judge_augmentation
-from chest_xray.reporting.robustness_findings import find_robustness_conclusions
+from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
+from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_protocol
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]
@@ -26,7 +18,14 @@ ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
-    """Write the page as HTML in one piece; see the node `write_report`."""
+    """Return the report as one HTML file.
+
+    Args:
+        evidence: Datasets that belong to no single run, by name.
+        runs: Datasets of each run; the verdict is on the last one.
+        synthetic: Whether the images are phantoms.
+        language: Of the page.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     words = read_page_words(language)
@@ -38,7 +37,7 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
         lstrip_blocks=True,
     )
     return templates.get_template("report.html.j2").render(
-        sections=make_sections(evidence, runs, words),
+        sections=_make_sections(evidence, runs, words),
         language=language,
         words=words["page"],
         data_source=say_given(evidence["params_data_source"], words),
@@ -47,41 +46,36 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
     )
 
 
-def make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Section]:
-    """Build the page.
-
-    Args:
-        evidence: What belongs to no single run, by its name in the catalog.
-        runs: The same of each run; the last one is judged.
-        words: Of the language.
-    """
-    titles = words["sections"]
-    environment = [
-        make_table(table, name, "", words) for name, table in _tabulate_environment(evidence["run_record"], runs)
+def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Section]:
+    compared = find_comparison(evidence["comparison"])
+    differences = make_sentences((finding for found in compared.values() for finding in found), words)
+    record = make_table(tabulate_record(evidence["run_record"]), "run_record", "", words)
+    limits = {"intended_use": "intended_use", "known_limits": contents.name_limits(evidence["params_report"])}
+    terms = Listing([(each["term"], each["meaning"]) for each in words["glossary"].values()], "terms")
+    blocks: dict[str, list[Any]] = {
+        "augmentation": [differences, *_show(contents.COMPARISON, evidence, "", words)],
+        "data": [make_sentences(describe_data(evidence), words), *_show(contents.DATA, evidence, "", words)],
+        "protocol": [make_sentences(describe_protocol(evidence), words)],
+        "environment": [record, make_table(tabulate_seeds(runs), "seeds", "", words)],
+        "limits": [],
+        "glossary": [terms],
+    }
+    parts = [
+        Section(key.replace("_", "-"), words["sections"][key], [Listing(list(words[name].values()))])
+        for key, name in limits.items()
     ]
     return [
-        Section("summary", titles["summary"], _summarise(evidence, runs, words)),
+        Section("summary", words["sections"]["summary"], _summarise(compared["answer"][0], runs, words)),
         *(_describe_run(name, run, words) for name, run in runs.items()),
-        Section("augmentation", titles["augmentation"], _compare(evidence, words)),
-        Section("data", titles["data"], _describe_data(evidence, words)),
-        Section("protocol", titles["protocol"], [make_sentences(describe_protocol(evidence), words)]),
-        Section("environment", titles["environment"], environment),
-        Section("limits", titles["limits"], [], _list_limits(evidence, words)),
-        Section(
-            "glossary",
-            titles["glossary"],
-            [Terms([(each["term"], each["meaning"]) for each in words["glossary"].values()])],
-        ),
+        *(Section(key, words["sections"][key], each, parts if key == "limits" else []) for key, each in blocks.items()),
     ]
 
 
-def _summarise(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
-    judged = list(runs.values())[-1]
-    (answer,) = _find_comparison(evidence)["answer"]
-    verdicts = [*judge(judged["metrics"], judged["metadata_metrics"]), judge_augmentation(answer)]
-    said = Verdicts([(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts])
-    table = summarise_runs(runs, words)
-    return [said, make_table(table, "summary", "", words)]
+def _summarise(answer: Any, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
+    last = list(runs.values())[-1]
+    verdicts = [*assess_run(last["metrics"], last["metadata_metrics"]), assess_augmentation(answer)]
+    items = [(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts]
+    return [Listing(items, "verdicts"), make_table(summarise_runs(runs, words), "summary", "", words)]
 
 
 def _describe_run(name: str, run: Evidence, words: Words) -> Section:
@@ -90,24 +84,11 @@ def _describe_run(name: str, run: Evidence, words: Words) -> Section:
     found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
     for key in (*concluded, *contents.OF_A_RUN):
-        blocks = [make_sentences(found[key], words)] if found.get(key) else []
+        blocks: list[Any] = [make_sentences(found[key], words)] if found.get(key) else []
         blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, words)
         if blocks:
             parts.append(Section(f"{name}-{key}", words["sections"].get(key) or words[key], blocks))
     return Section(name, words["sections"]["run"].format(run=title), [], parts)
-
-
-def _compare(evidence: Evidence, words: Words) -> list[Any]:
-    findings = [finding for found in _find_comparison(evidence).values() for finding in found]
-    return [make_sentences(findings, words), *_show(contents.COMPARISON, evidence, "", words)]
-
-
-def _find_comparison(evidence: Evidence) -> dict[str, Any]:
-    return find_comparison(evidence["comparison"])
-
-
-def _describe_data(evidence: Evidence, words: Words) -> list[Any]:
-    return [make_sentences(describe_data(evidence), words), *_show(contents.DATA, evidence, "", words)]
 
 
 def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: Words) -> list[Any]:
@@ -120,65 +101,34 @@ def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: W
     return blocks
 
 
-def _tabulate_environment(run_record: dict[str, Any], runs: Mapping[str, Evidence]) -> list[tuple[str, Any]]:
-    return [("run_record", tabulate_record(run_record)), ("seeds", tabulate_seeds(runs))]
-
-
-def _list_limits(evidence: Evidence, words: Words) -> list[Section]:
-    parts = {"intended_use": "intended_use", "known_limits": contents.name_limits(evidence["params_report"])}
-    return [
-        Section(key.replace("_", "-"), words["sections"][key], [Sentences(list(words[said].values()))])
-        for key, said in parts.items()
-    ]
-
-
-def summarise_runs(runs: Mapping[str, Mapping[str, Any]], words: Mapping[str, Any]) -> DataFrame:
-    """Tabulate the main metrics of every run beside those of the metadata baseline.
-
-    Args:
-        runs: `metrics`, `metadata_metrics` and `corruption_metrics` of each run; the rule is the same for all.
-        words: Of the language; they name the rows' metrics.
+def summarise_runs(runs: Mapping[str, Evidence], words: Words) -> DataFrame:
+    """Tabulate the main metrics of every run beside the metadata baseline.
 
     Returns:
-        One row a metric: `metric`, one column a run, `metadata_baseline`; figures as dicts of `value`, `low`, `high`.
+        One row a metric: `metric`, one column a run, `metadata_baseline`; cells are numbers or dicts of `value`, `low`,
+        `high`.
     """
     import pandas as pd
 
-    rule = list(runs.values())[-1]["metadata_metrics"]
-    rows = words["summary_rows"]
-    columns: dict[str, list[Any]] = {"metric": [rows[key] for key in (*ON_TEST, "auc", "validation", "worst")]}
+    def drop_n(measured: dict[str, Any]) -> dict[str, Any]:
+        return {bound: measured[bound] for bound in ("value", "low", "high")}
+
+    columns: dict[str, list[Any]] = {
+        "metric": [words["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
+    }
     for run in runs.values():
-        columns[say_given(run["metrics"]["run"], words)] = _figures(run["metrics"], run["corruption_metrics"])
-    columns["metadata_baseline"] = [*(_bare(rule["at_rule"][name]) for name in ON_TEST), _bare(rule["auc"]), None, None]
+        test, validation = run["metrics"]["test"], run["metrics"]["validation"]
+        measured = [*(test["at_chosen"][name] for name in ON_TEST), test["auc"], validation["at_chosen"]["accuracy"]]
+        cells = [*map(drop_n, measured), run["corruption_metrics"]["worst_auc"]]
+        columns[say_given(run["metrics"]["run"], words)] = cells
+    baseline = list(runs.values())[-1]["metadata_metrics"]
+    measured = [*(baseline["at_rule"][name] for name in ON_TEST), baseline["auc"]]
+    columns["metadata_baseline"] = [*map(drop_n, measured), None, None]
     return pd.DataFrame(columns, dtype=object)
 
 
-def _figures(metrics: dict[str, Any], corruption_metrics: dict[str, Any]) -> list[Any]:
-    point = metrics["test"]["at_chosen"]
-    figures = [
-        *(point[name] for name in ON_TEST),
-        metrics["test"]["auc"],
-        metrics["validation"]["at_chosen"]["accuracy"],
-    ]
-    return [*map(_bare, figures), corruption_metrics["worst_auc"]]
-
-
-def _bare(figure: dict[str, Any]) -> dict[str, Any]:
-    """The figure without the number of images, which the caption tells."""
-    return {bound: figure[bound] for bound in ("value", "low", "high")}
-
-
 def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
-    """Return one row a fact.
-
-    Args:
-        run_record: From `chest_xray.core.provenance.describe_run`.
-
-    Returns:
-        `fact` and `found`, both text; a fact that is not known is None.
-    """
-    import json
-
+    """Tabulate the output of `chest_xray.core.provenance.describe_run`: `fact` and `found`, None if unknown."""
     import pandas as pd
 
     git, machine = run_record["git"], run_record["machine"]
@@ -196,8 +146,8 @@ def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
     return pd.DataFrame({"fact": list(facts), "found": pd.Series(list(facts.values()), dtype=object)})
 
 
-def tabulate_seeds(runs: Mapping[str, Mapping[str, Any]]) -> DataFrame:
-    """Return one row a run: its seed, the epochs and steps that it was trained, and the seconds that this took."""
+def tabulate_seeds(runs: Mapping[str, Evidence]) -> DataFrame:
+    """Tabulate the `seed` of each run, and the `epochs`, optimiser `steps` and `seconds` of its training."""
     import pandas as pd
 
     rows = [
@@ -214,7 +164,7 @@ def tabulate_seeds(runs: Mapping[str, Mapping[str, Any]]) -> DataFrame:
 
 
 def read_page_words(language: str) -> dict[str, Any]:
-    """Read the words of a language, with those in which tables give reasons among what cells may hold."""
+    """Return the texts of a language; its `cells` also translate the reasons for missing metrics."""
     words, english = read_words(language), read_words("en")
     reasons = {reason: words["missing"][name] for name, reason in english["missing"].items()}
     return words | {"cells": words["cells"] | reasons}

@@ -1,13 +1,14 @@
-"""Figures of the robustness and explanation checks."""
+"""Figures of the robustness and explanation checks; `data_source` is printed below the plots."""
 
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure
-from chest_xray.reporting.robustness_findings import UNALTERED
+from chest_xray.reporting.conclusions import UNALTERED
+from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, label_axes, new_figure, show_image
 
 SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
-NUM_COLUMNS = 4  # panels beside each other
-AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruptions.corrupt`.
+NUM_COLUMNS = 4  # panels in a row
+AXIS = {  # meaning of the strength of each kind; see `chest_xray.images.corruptions.corrupt`
     "blur": "standard deviation, px of 256",
     "noise": "standard deviation, of 0 to 1",
     "contrast": "share lost",
@@ -17,9 +18,9 @@ AXIS = {  # What the strength of each kind is; see `chest_xray.images.corruption
     "crop": "share of either side cut off",
     "collimation": "share of one side cut off",
 }
-GALLERY_COLUMNS = 5  # pictures beside each other
+GALLERY_COLUMNS = 5  # images in a row
 LEGEND = "colour: speaks for pneumonia (Grad-CAM), yellow most; no colour: nothing does"
-GROUPS = {  # Of decisions: what they are called, and which are shown of them.
+GROUPS = {  # title of each kind of decision, and the order of its images
     "false_negative": ("False negatives", "lowest score first"),
     "false_positive": ("False positives", "highest score first"),
     "true_positive": ("True positives", "nearest to their median score"),
@@ -28,16 +29,14 @@ GROUPS = {  # Of decisions: what they are called, and which are shown of them.
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
-    """Draw one test image in each view, with accuracy and AUC of all test images above it.
+    """Draw a test image in each view, with accuracy and AUC of all test images above it.
 
     Args:
         occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
         occlusion_table: From `measure_occlusion`.
-        data_source: Printed below the pictures.
+        data_source: Printed below the images.
     """
-    from chest_xray.reporting.style import new_figure, show_image
-
-    figure, axes = new_figure(data_source, columns=3, width=8.2, height=3.7)
+    figure, axes = new_figure(data_source, columns=3, width=PAGE_WIDTH, height=3.7)
     rows = occlusion_table.to_dict("records")
     figure.suptitle(f"What is left to see, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
     for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
@@ -47,21 +46,17 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_so
 
 
 def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
-    """Draw accuracy and AUC against the strength of each kind, and as lines what they are unaltered.
+    """Draw accuracy and AUC with 95% intervals against the strength of each corruption, and their unaltered values.
 
     Args:
         robustness_table: From `measure_robustness`.
         data_source: Printed below the plots.
-
-    Returns:
-        A panel a kind, alteration growing to the right, bars for the 95% intervals.
     """
-    from chest_xray.reporting.style import label_axes, new_figure
-
     is_unaltered = robustness_table["kind"] == UNALTERED
     altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
     num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
-    figure, axes = new_figure(data_source, columns=NUM_COLUMNS, rows=num_rows, width=8.2, height=1 + 2.2 * num_rows)
+    size = {"width": PAGE_WIDTH, "height": 1 + 2.2 * num_rows}
+    figure, axes = new_figure(data_source, columns=NUM_COLUMNS, rows=num_rows, **size)
     floor = min(0.5, robustness_table[["accuracy_low", "auc_low"]].min().min()) - 0.02
     for place in axes.flat:
         place.set_visible(False)
@@ -79,8 +74,6 @@ def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
 
 
 def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
-    from chest_xray.reporting.style import BLUE, ORANGE
-
     steps = range(len(rows))
     accuracy = f"accuracy at {unaltered['threshold']:.3f}"
     for name, label, colour, marker in (("accuracy", accuracy, BLUE, "o"), ("auc", "AUC", ORANGE, "s")):
@@ -92,7 +85,7 @@ def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
 
 
 def describe_cases(cases: DataFrame, decisions: list[str]) -> str:
-    """Write the title of a page: the run, its threshold, and how many there are of each kind of decision."""
+    """Return the title of a page of the gallery: run, threshold, and the number of images of each kind of decision."""
     lines = [f"{cases['run'].iloc[0]}, threshold {cases['threshold'].iloc[0]:.3f}"]
     for decision in decisions:
         name, order = GROUPS[decision]
@@ -102,31 +95,25 @@ def describe_cases(cases: DataFrame, decisions: list[str]) -> str:
 
 
 def draw_cases(cases: DataFrame, pixels: Array, maps: Array, title: str, data_source: str) -> Figure:
-    """Draw a page of pictures, `GALLERY_COLUMNS` beside each other.
+    """Draw a page of the gallery, `GALLERY_COLUMNS` images in a row.
 
     Args:
-        cases: One row a picture: `path`, `aetiology` and `probability`.
+        cases: One row an image: `path`, `aetiology` and `probability`.
         pixels: uint8 of shape (cases, height, width).
-        maps: float32 in [0, 1] of the same shape; 0 is not coloured.
+        maps: float32 in [0, 1] of the same shape; 0 is transparent.
         title: Printed above.
         data_source: Printed below.
     """
-    from chest_xray.reporting.style import new_figure, show_image
-
     num_rows = max(-(-len(cases) // GALLERY_COLUMNS), 1)
     height = 0.5 + 0.15 * len(title.splitlines()) + 1.9 * num_rows
-    figure, axes = new_figure(data_source, columns=GALLERY_COLUMNS, rows=num_rows, width=8.2, height=height)
+    figure, axes = new_figure(data_source, columns=GALLERY_COLUMNS, rows=num_rows, width=PAGE_WIDTH, height=height)
     figure.suptitle(title, fontsize=9)
     for place in axes.flat:
         place.set_axis_off()
     for place, case, picture, heat in zip(axes.flat, cases.to_dict("records"), pixels, maps, strict=False):
-        show_image(place, picture, _caption(case))
+        name = case["path"].rsplit("/", 1)[-1].rsplit(".", 1)[0]
+        aetiology = "" if case["aetiology"] in ("none", "unknown") else f", {case['aetiology']}"
+        show_image(place, picture, f"{name}\nscore {case['probability']:.3f}{aetiology}")
         place.title.set_size(6.5)
         place.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.55 * heat)
     return figure
-
-
-def _caption(case: dict[Any, Any]) -> str:
-    name = case["path"].rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    cause = "" if case["aetiology"] in ("none", "unknown") else f", {case['aetiology']}"
-    return f"{name}\nscore {case['probability']:.3f}{cause}"

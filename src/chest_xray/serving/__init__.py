@@ -1,1 +1,1 @@
-"""The network behind an address: an HTTP server for programs, and a page for people."""
+"""The HTTP server for programs and the page for people."""

@@ -1,10 +1,9 @@
-"""Decoding in processes that can be stopped: a file that takes too long or too much costs its own answer alone."""
+"""Decoding in processes with limits of time and memory, so that a harmful file affects only its own answer."""
 
 import asyncio
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -15,25 +14,24 @@ Result = TypeVar("Result")
 
 
 class TooSlowError(InputError):
-    """Decoding was stopped at its time limit."""
+    """Decoding exceeded its time limit."""
 
 
 class DecoderDiedError(InputError):
-    """The process that decoded a file ended, which the file is likely to have caused."""
+    """The decoding process ended, probably because of the file."""
 
 
 class DecodingPool:
-    """Calls functions in other processes while the block of `with` is in force.
+    """Runs functions in other processes while its `with` block is active.
 
-    A process is killed at its time limit and replaced, which `concurrent.futures` cannot do: it waits for the process,
-    however long that takes. Processes are started anew rather than forked, as TensorFlow's threads do not survive a
-    fork, and import nothing of TensorFlow.
+    A process that exceeds its time limit is killed and replaced, which `concurrent.futures` cannot do. Processes are
+    spawned, because TensorFlow's threads do not survive a fork, and do not import TensorFlow.
 
     Args:
-        num_processes: How many.
+        num_processes: Number of processes.
         seconds: Time limit of a call.
-        megabytes: Address space that a process may take beyond what it has once its libraries are loaded (that part
-            grows with the number of cores); beyond it, allocations fail with MemoryError.
+        megabytes: Memory limit of a process beyond its libraries, as address space; larger allocations raise
+            MemoryError. What libraries take depends on the number of cores.
     """
 
     def __init__(self, num_processes: int, seconds: float, megabytes: int):
@@ -50,17 +48,17 @@ class DecodingPool:
             self._pool.schedule(_do_nothing)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
-    async def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function of a module, with arguments that can be pickled.
+    async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run a function of a module with arguments that can be pickled.
 
         Raises:
-            TooSlowError: It took longer than the limit.
+            TooSlowError: It exceeded the time limit.
             DecoderDiedError: Its process ended.
-            Exception: Whatever the function raised.
+            Exception: The function raised it.
         """
         future = self._pool.schedule(function, args=arguments, timeout=self._seconds)
         try:
@@ -80,8 +78,8 @@ class DecodingPool:
 def _prepare_process(megabytes: int) -> None:
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the server, which then stops its processes.
-    # What decoding needs is imported before the first file comes, and before memory is bounded.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The server handles Ctrl+C and stops its processes.
+    # Libraries are imported before the memory limit is set.
     import chest_xray.images.preprocessing
     import chest_xray.serving.pictures  # noqa: F401
 
@@ -96,4 +94,4 @@ def _prepare_process(megabytes: int) -> None:
 
 
 def _do_nothing() -> None:
-    """Make a process start."""
+    """Start a process."""

@@ -1,4 +1,4 @@
-"""What is held off before it reaches a route: requests of other sites, floods, and silent or dripping connections."""
+"""Protection in front of the routes: from requests of other sites, floods, and slow or silent connections."""
 
 import asyncio
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from chest_xray.serving.options import Serving
 
 RETRY_AFTER = 1  # seconds
-# Pictures of an answer are data URLs; everything else comes from this server, in files of its own.
+# The page's own images are data URLs; scripts and styles are files of this server.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -24,10 +24,10 @@ HEADERS = {
 
 
 class Guard:
-    """Bounds how many uploads are held at once and how long each may take to arrive, and sets headers.
+    """Middleware that limits concurrent uploads and their duration, rejects foreign requests and sets headers.
 
     Args:
-        app: What is guarded.
+        app: The application behind it.
         options: `queue_length`, `upload_seconds` and the largest upload.
     """
 
@@ -36,26 +36,31 @@ class Guard:
         self._room = options.queue_length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or say why not."""
+        """Forward a request, or answer it with the reason for its rejection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
-        if problem := self._refuse(scope):
-            await problem(scope, receive, send)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if problem := self._reject(scope):
+            await problem(scope, receive, send_with_headers)
         elif scope["method"] != "POST":
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send_with_headers)
         else:
             self._room -= 1
             try:
-                await self._app(scope, _in_time(receive, self._options.upload_seconds), send)
+                await self._app(scope, _set_deadline(receive, self._options.upload_seconds), send_with_headers)
             finally:
                 self._room += 1
 
-    def _refuse(self, scope: Scope) -> JSONResponse | None:
-        """Tell from its first lines that a request will not be answered; a length that is not told is counted later."""
+    def _reject(self, scope: Scope) -> JSONResponse | None:
+        """Reject a request by its headers; uploads without a declared length are counted as they arrive."""
         headers = Headers(scope=scope)
-        if scope["method"] == "POST" and _comes_from_elsewhere(headers):
+        if scope["method"] == "POST" and _is_cross_site(headers):
             detail = f"A page of {headers.get('origin', 'another site')} asks; only pages of this server may."
             return JSONResponse({"reason": "forbidden", "detail": detail}, 403, {"Connection": "close"})
         length = headers.get("content-length", "")
@@ -68,51 +73,38 @@ class Guard:
         return None
 
 
-def _comes_from_elsewhere(headers: Headers) -> bool:
-    """Check what a browser says of a request: programs send neither header."""
+def _is_cross_site(headers: Headers) -> bool:
+    """Check the headers that browsers add and programs omit."""
     origin = headers.get("origin")
     if origin is not None:
         return urlsplit(origin).netloc != headers.get("host")
     return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
-        await send(message)
-
-    return send_with_headers
-
-
-def _in_time(receive: Receive, seconds: float) -> Receive:
+def _set_deadline(receive: Receive, seconds: float) -> Receive:
     deadline = asyncio.get_running_loop().time() + seconds
-    whole = False
+    complete = False
 
     async def receive_in_time() -> Message:
-        nonlocal whole
+        nonlocal complete
         try:
-            async with asyncio.timeout_at(None if whole else deadline):
+            async with asyncio.timeout_at(None if complete else deadline):
                 message = await receive()
         except TimeoutError as error:
             raise HTTPException(408, f"the upload had not arrived whole after {seconds:g} s") from error
-        whole = whole or not message.get("more_body", False)
+        complete = complete or not message.get("more_body", False)
         return message
 
     return receive_in_time
 
 
 def bound_connections(options: Serving) -> type[asyncio.Protocol]:
-    """Build the protocol that uvicorn gives each connection to.
+    """Return a uvicorn protocol with a deadline for headers and a limit on connections, which uvicorn lacks.
 
     Args:
-        options: `header_seconds`, in which the headers of a request must have arrived whole, counted from when the
-            connection was opened or its last request answered; and `max_connections`: for one more, the connection
-            that has waited longest without a request is closed.
-
-    Returns:
-        A subclass of uvicorn's protocol on h11. Uvicorn itself bounds the bytes of headers, but has a deadline only
-        between two requests and none for a connection that stays silent from the start.
+        options: `header_seconds`, within which the headers of a request must be complete, from when the connection was
+            opened or its last request answered; and `max_connections`, beyond which the connection that has waited
+            longest without a request is closed.
     """
 
     class BoundedProtocol(_BoundedProtocol):
@@ -126,13 +118,13 @@ def bound_connections(options: Serving) -> type[asyncio.Protocol]:
 class _BoundedProtocol(H11Protocol):
     header_seconds: float
     max_connections: int
-    waiting: ClassVar[dict["_BoundedProtocol", asyncio.TimerHandle]]  # the longest first
+    waiting: ClassVar[dict["_BoundedProtocol", asyncio.TimerHandle]]  # longest waiting first
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait()
         if len(self.connections) > self.max_connections and self.waiting:
-            next(iter(self.waiting))._give_up()
+            next(iter(self.waiting))._abort()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -152,12 +144,12 @@ class _BoundedProtocol(H11Protocol):
 
     def _wait(self) -> None:
         if self not in self.waiting and not self.transport.is_closing():
-            self.waiting[self] = self.loop.call_later(self.header_seconds, self._give_up)
+            self.waiting[self] = self.loop.call_later(self.header_seconds, self._abort)
 
     def _stop_waiting(self) -> None:
         if timer := self.waiting.pop(self, None):
             timer.cancel()
 
-    def _give_up(self) -> None:
+    def _abort(self) -> None:
         self._stop_waiting()
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""What the server and the page allow, and where they listen."""
+"""Parameters of the server and the page."""
 
 from typing import Annotated, Literal
 
@@ -6,34 +6,33 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 
-Positive = Annotated[int, Field(ge=1)]
-MEGA = 1_000_000
-
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Serving(Options):
-    """Limits of the server and of the page; what each is for stands in `conf/base/parameters_serving.yml`."""
+    """Limits of the server and the page, explained in `conf/base/parameters_serving.yml`."""
 
     host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=0, le=65535)]  # 0: any that is free
+    port: Annotated[int, Field(ge=0, le=65535)]  # 0: any free port
     language: Literal["en", "ru"]
     max_upload_megabytes: Annotated[float, Field(gt=0, le=2000)]
-    max_megapixels: Annotated[float, Field(gt=0)]
+    max_megapixels: Positive
     max_files: Annotated[int, Field(ge=1, le=1000)]
-    upload_seconds: Annotated[float, Field(gt=0)]
-    queue_length: Positive
+    upload_seconds: Positive
+    queue_length: Count
     max_header_bytes: Annotated[int, Field(ge=1024)]
-    header_seconds: Annotated[float, Field(gt=0)]
-    max_connections: Positive
-    decode_processes: Positive
-    decode_seconds: Annotated[float, Field(gt=0)]
+    header_seconds: Positive
+    max_connections: Count
+    decode_processes: Count
+    decode_seconds: Positive
     decode_megabytes: Annotated[int, Field(ge=256)]
-    light_megapixels: Annotated[float, Field(gt=0)]
+    light_megapixels: Positive
     batch_window_ms: Annotated[float, Field(ge=0, le=1000)]
-    max_batch_size: Positive
+    max_batch_size: Count
 
     @property
     def max_upload_bytes(self) -> int:
         """Return the limit of a request in bytes."""
-        return int(self.max_upload_megabytes * MEGA)
+        return int(self.max_upload_megabytes * 1_000_000)

@@ -1,4 +1,4 @@
-"""The page for people: a picture in, what the network says of it out, in two languages."""
+"""The page where people upload an image and read the answer, in two languages."""
 
 import asyncio
 import logging
@@ -12,55 +12,55 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction
+from chest_xray.serving.messages import PACKAGE, Renderer, read_style
 from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
-from chest_xray.serving.speech import PACKAGE, Speech, read_style
 
 logger = logging.getLogger(__name__)
 
 Explain = Callable[[Array], Array]
-PHANTOMS = {"healthy": "none", "diseased": "bacterial"}  # what the page calls them, and their aetiology
-Kind = Literal["healthy", "diseased"]
+PHANTOMS = {"healthy": "none", "diseased": "bacterial"}  # name on the page: aetiology
 LANGUAGES = ("en", "ru")
 
 
 def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
-    """Add the page to the server: one address a language, and `/` leads to the first of them.
+    """Add the page to the server, at one address a language.
 
-    The page sends the bytes of a file that its reader chose and gets HTML back. It takes neither paths nor addresses.
+    It receives the bytes of files, never paths or addresses, and returns HTML.
 
     Args:
-        app: Of `create_app`.
-        service: Answers.
-        explain: Gives the evidence, float32 in [0, 1], of a prepared image, both of shape (height, width).
+        app: From `create_app`.
+        service: Of the network.
+        explain: Maps a prepared image to its evidence, float32 in [0, 1], both of shape (height, width).
         data_source: What the network was trained on.
     """
+    style, script = read_style(), resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
+    router = APIRouter(include_in_schema=False)
 
-    @app.get("/", include_in_schema=False)
-    def lead_to_page() -> RedirectResponse:
+    @router.get("/")
+    def redirect_to_page() -> RedirectResponse:
         return RedirectResponse(f"/{service.options.language}/")
 
-    @app.get("/favicon.ico", include_in_schema=False)
+    @router.get("/favicon.ico")
     def send_no_icon() -> Response:
         return Response(status_code=204)
 
-    style, script = read_style(), resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
-
-    @app.get("/page.css", include_in_schema=False)
+    @router.get("/page.css")
     def send_style() -> Response:
         return Response(style, media_type="text/css")
 
-    @app.get("/page.js", include_in_schema=False)
+    @router.get("/page.js")
     def send_script() -> Response:
         return Response(script, media_type="text/javascript")
 
+    app.include_router(router)
     for language in LANGUAGES:
-        router = _build_router(service, explain, Speech(language, data_source))
-        app.include_router(router, prefix=f"/{language}", include_in_schema=False)
+        page_router = _build_router(service, explain, Renderer(language, data_source))
+        app.include_router(page_router, prefix=f"/{language}", include_in_schema=False)
 
 
-def _build_router(service: Service, explain: Explain, speech: Speech) -> APIRouter:
-    router, page = APIRouter(), speech.show_page(LANGUAGES)
+def _build_router(service: Service, explain: Explain, renderer: Renderer) -> APIRouter:
+    router, page = APIRouter(), renderer.render_page(LANGUAGES)
 
     @router.get("/")
     def send_page() -> HTMLResponse:
@@ -68,37 +68,36 @@ def _build_router(service: Service, explain: Explain, speech: Speech) -> APIRout
 
     @router.post("/answer")
     async def answer_file(file: UploadFile) -> HTMLResponse:
-        return await _answer(await file.read(), service, explain, speech)
+        return await _answer(await file.read(), service, explain, renderer)
 
     @router.post("/phantom/{kind}")
-    async def answer_phantom(kind: Kind) -> HTMLResponse:
+    async def answer_phantom(kind: Literal["healthy", "diseased"]) -> HTMLResponse:
         data = await asyncio.to_thread(draw_phantom_png, PHANTOMS[kind])
-        return await _answer(data, service, explain, speech)
+        return await _answer(data, service, explain, renderer)
 
     @router.get("/about")
     async def describe_network() -> HTMLResponse:
         predictor = await service.predictor()
-        return HTMLResponse(speech.show_about(predictor.contract, predictor.fingerprint))
+        return HTMLResponse(renderer.render_about(predictor.contract, predictor.fingerprint))
 
     return router
 
 
-async def _answer(data: bytes, service: Service, explain: Explain, speech: Speech) -> HTMLResponse:
-    """Return the whole answer as HTML; an error of ours is logged, and told without its text."""
+async def _answer(data: bytes, service: Service, explain: Explain, renderer: Renderer) -> HTMLResponse:
+    """Return the answer as HTML; an internal error is logged and not shown."""
     try:
-        predictor = await service.predictor()
-        picture = _show(data, service)
-        shown, (prediction, heat) = await asyncio.gather(picture, _judge(data, service, explain))
+        contract = (await service.predictor()).contract
+        shown, (prediction, heat) = await asyncio.gather(_show(data, service), _predict(data, service, explain))
         url, width, height = shown or (None, 0, 0)
         pictures = {"picture": url, "heat": heat, "width": width, "height": height}
-        return HTMLResponse(speech.show_result(prediction, predictor.contract, pictures))
+        return HTMLResponse(renderer.render_result(prediction, contract, pictures))
     except Exception:
         logger.exception("The page could not answer")
-        return HTMLResponse(speech.show_failure(), 500)
+        return HTMLResponse(renderer.render_failure(), 500)
 
 
 async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
-    """Return the picture for the eye; None where it cannot be shown, for which `_judge` has the reason."""
+    """Return the image for display; None if it cannot be shown, for which `_predict` has the reason."""
     predictor = await service.predictor()
     try:
         preparation, limits = predictor.preparation, predictor.limits
@@ -107,8 +106,8 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
         return None
 
 
-async def _judge(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
-    """Return what the network says, and the overlay where it says anything."""
+async def _predict(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
+    """Return the prediction, and the overlay unless the image was refused."""
     pixels = await service.read(data)
     if isinstance(pixels, Prediction):
         return pixels, None

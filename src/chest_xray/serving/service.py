@@ -1,11 +1,11 @@
-"""The network as the server and the page share it: loaded once, decoding in processes, computing on one thread."""
+"""The network behind server and page: loaded once, decoding in processes, computing in batches on one thread."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from chest_xray.core.types import Array
 from chest_xray.images.preprocessing import estimate_work, prepare_file
@@ -15,13 +15,10 @@ from chest_xray.serving.options import Serving
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-State = Literal["loading", "ready", "failed"]
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
 
 
 class Decoders(NamedTuple):
-    """Processes for files that take milliseconds, and one for those that may take seconds."""
+    """Processes for files that take milliseconds, and one for files that may take seconds."""
 
     light: DecodingPool
     heavy: DecodingPool
@@ -29,24 +26,27 @@ class Decoders(NamedTuple):
 
 @contextmanager
 def start_decoders(options: Serving) -> Iterator[Decoders]:
-    """Start the processes, and stop them at the end of the block, whatever they are doing.
-
-    Args:
-        options: `decode_processes`, `decode_seconds` and `decode_megabytes`.
-    """
+    """Run the processes for decoding until the block ends."""
     limits = options.decode_seconds, options.decode_megabytes
     with DecodingPool(options.decode_processes, *limits) as light, DecodingPool(1, *limits) as heavy:
         yield Decoders(light, heavy)
 
 
+class Waiting(NamedTuple):
+    """A prepared image, and the future of its prediction."""
+
+    pixels: Array
+    answer: asyncio.Future[Prediction]
+
+
 class Service:
-    """Answers for the bytes of images while `running`.
+    """Predicts from the bytes of images while `running`.
 
     Args:
-        load: Gives the predictor; called in the background, so that the server can answer before TensorFlow is there.
-        options: Size of the batches, and what counts as a light file.
-        on_failure: Told why, if the predictor could not be loaded.
-        decoders: Decode light files, and heavy ones, which must not make the light ones wait.
+        load: Returns the predictor; runs in the background, so that the server starts before TensorFlow is loaded.
+        options: Sizes of batches and of light files.
+        on_failure: Receives the error if `load` fails.
+        decoders: Processes for light files, and for heavy ones, which must not delay the light ones.
     """
 
     def __init__(
@@ -58,15 +58,13 @@ class Service:
     ):
         self._load, self.options, self._on_failure, self._decoders = load, options, on_failure, decoders
         self._network = ThreadPoolExecutor(1, "network")
-        self._batcher: Batcher[Array, Prediction] = Batcher(
-            self._score, options.max_batch_size, options.batch_window_ms / 1000
-        )
+        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
 
     @asynccontextmanager
     async def running(self, _app: Any = None) -> AsyncIterator[None]:
-        """Load the network and answer until the block is left."""
+        """Load the network and answer until the block ends."""
         self._loaded = asyncio.create_task(self._load_in_background())
-        batches = asyncio.create_task(self._batcher.run())
+        batches = asyncio.create_task(self._run_batches())
         try:
             yield
         finally:
@@ -87,25 +85,23 @@ class Service:
         return predictor
 
     @property
-    def state(self) -> State:
-        """Whether the network is loaded: "loading", "ready", or "failed" for good."""
+    def state(self) -> Literal["loading", "ready", "failed"]:
+        """Whether the network is loaded; "failed" is final."""
         if not self._loaded.done():
             return "loading"
         return "failed" if self._loaded.cancelled() or self._loaded.exception() else "ready"
 
     async def predictor(self) -> Predictor:
-        """Wait until the network is loaded."""
+        """Return the network, once it is loaded."""
         return await asyncio.shield(self._loaded)
 
+    async def predict(self, data: bytes) -> Prediction:
+        """Return the prediction for the bytes of a file."""
+        pixels = await self.read(data)
+        return pixels if isinstance(pixels, Prediction) else await self.score(pixels)
+
     async def read(self, data: bytes) -> Prepared:
-        """Prepare one image.
-
-        Args:
-            data: The bytes of a file.
-
-        Returns:
-            uint8 of shape (height, width), or the refusal.
-        """
+        """Return the bytes of a file as a prepared image, uint8 of shape (height, width), or the refusal."""
         predictor = await self.predictor()
         try:
             found = await self.decode(prepare_file, data, predictor.preparation, predictor.limits)
@@ -115,89 +111,45 @@ class Service:
             return Prediction.refuse("undecodable", str(error))
         return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
-    async def predict(self, data: bytes) -> Prediction:
-        """Answer for the bytes of one file."""
-        pixels = await self.read(data)
-        return pixels if isinstance(pixels, Prediction) else await self.score(pixels)
-
-    async def score(self, pixels: Array) -> Prediction:
-        """Answer for one prepared image, uint8 of shape (height, width), in a batch with those of others."""
-        return await self._batcher.submit(pixels)
-
-    async def _score(self, images: Sequence[Array]) -> Sequence[Prediction]:
-        import numpy as np
-
-        predictor = await self.predictor()
-        return await self.compute(lambda: predictor.score(np.stack(images)))
+    async def decode(self, function: Callable[..., Result], data: bytes, *arguments: Any) -> Result:
+        """Run a function of a file's bytes in a decoding process; see `DecodingPool.run`."""
+        is_light = estimate_work(data) <= self.options.light_megapixels * 1e6
+        return await (self._decoders.light if is_light else self._decoders.heavy).run(function, data, *arguments)
 
     async def compute(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call a function on the one thread of the network."""
+        """Run a function on the thread of the network."""
         return await asyncio.get_running_loop().run_in_executor(self._network, function, *arguments)
 
-    async def decode(self, function: Callable[..., Result], data: bytes, *arguments: Any) -> Result:
-        """Call a function of a file's bytes in a process for decoding; see `DecodingPool.call`."""
-        is_light = estimate_work(data) <= self.options.light_megapixels * 1e6
-        return await (self._decoders.light if is_light else self._decoders.heavy).call(function, data, *arguments)
-
-
-class Waiting(NamedTuple, Generic[Asked, Answer]):
-    """One item and where its answer goes."""
-
-    item: Asked
-    answer: asyncio.Future[Answer]
-
-
-class Batcher(Generic[Asked, Answer]):
-    """Gathers single items of concurrent tasks into batches.
-
-    While a batch is computed the next one gathers, so that the busier the server is, the larger its batches are.
-
-    Args:
-        compute: Gives one answer for each item, in order.
-        max_size: Items in a batch.
-        window: Seconds that the first item of a batch waits for others.
-    """
-
-    def __init__(self, compute: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer]]], max_size: int, window: float):
-        self._compute = compute
-        self._max_size = max_size
-        self._window = window
-        self._queue: asyncio.Queue[Waiting[Asked, Answer]] = asyncio.Queue()
-
-    async def submit(self, item: Asked) -> Answer:
-        """Wait for the answer to one item.
-
-        Raises:
-            Exception: Whatever `compute` raised on the batch.
-        """
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Waiting(item, answer))
+    async def score(self, pixels: Array) -> Prediction:
+        """Return the prediction for a prepared image, scored in a batch with those of concurrent requests."""
+        answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(Waiting(pixels, answer))
         return await answer
 
-    async def run(self) -> None:
-        """Answer until cancelled."""
+    async def _run_batches(self) -> None:
+        """Score batches until cancelled; while one is computed, the next one grows."""
         while True:
-            batch = [each for each in await self._gather() if not each.answer.done()]  # Some clients have gone.
+            batch = [await self._queue.get()]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.options.batch_window_ms / 1000):
+                    while len(batch) < self.options.max_batch_size:
+                        batch.append(await self._queue.get())
+            batch = [each for each in batch if not each.answer.done()]  # Some clients have disconnected.
             if batch:
-                await self._answer(batch)
+                await self._score_batch(batch)
 
-    async def _gather(self) -> list[Waiting[Asked, Answer]]:
-        batch = [await self._queue.get()]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._window):
-                while len(batch) < self._max_size:
-                    batch.append(await self._queue.get())
-        return batch
+    async def _score_batch(self, batch: list[Waiting]) -> None:
+        import numpy as np
 
-    async def _answer(self, batch: list[Waiting[Asked, Answer]]) -> None:
         try:
-            answers = await self._compute([each.item for each in batch])
-            answered = list(zip(batch, answers, strict=True))
+            predictor = await self.predictor()
+            predictions = await self.compute(lambda: predictor.score(np.stack([each.pixels for each in batch])))
+            answered = list(zip(batch, predictions, strict=True))
         except Exception as error:
             for waiting in batch:
                 if not waiting.answer.done():
                     waiting.answer.set_exception(error)
             return
-        for waiting, answer in answered:
+        for waiting, prediction in answered:
             if not waiting.answer.done():
-                waiting.answer.set_result(answer)
+                waiting.answer.set_result(prediction)

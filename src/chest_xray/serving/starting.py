@@ -1,4 +1,4 @@
-"""From the project's settings to a running server that keeps its temporary files to itself."""
+"""The start of the server from the settings of the project."""
 
 import logging
 import os
@@ -18,30 +18,26 @@ from chest_xray.serving.options import LOOPBACK, Serving
 logger = logging.getLogger(__name__)
 
 NETWORK = "augmented.packaged_keras"
-SECONDS_TO_STOP = 2  # for requests that are being answered
+SECONDS_TO_STOP = 2  # for requests in progress
 
 
 class Project(NamedTuple):
     """What the server needs of the project."""
 
     options: Serving
-    network: bytes  # The packaged network's file.
+    network: bytes  # the file of the packaged network
     data_source: str
 
 
 def read_project(env: str | None, params: dict[str, Any]) -> Project:
-    """Read settings and network of an environment.
-
-    Args:
-        env: As in `kedro run --env`.
-        params: As in `kedro run --params`, nested.
+    """Read settings and network of an environment; arguments as for `kedro run --env` and `--params` (nested).
 
     Raises:
-        InputError: The network has not been packaged yet, or a setting is wrong.
+        InputError: The network has not been packaged yet, or a setting is invalid.
     """
     from kedro.framework.session import KedroSession
 
-    created: Any = KedroSession.create(env=env, runtime_params=params)  # Typed as the other kind, without a context.
+    created: Any = KedroSession.create(env=env, runtime_params=params)  # its type lacks the context manager
     with created as session:
         context = session.load_context()
         options = Serving.model_validate(context.params["serving"])
@@ -56,34 +52,34 @@ def read_project(env: str | None, params: dict[str, Any]) -> Project:
 
 
 def start(project: Project, with_page: bool, browser: bool) -> None:
-    """Serve until the user stops it.
+    """Run the server until the user stops it.
 
     Args:
         project: Settings and network.
-        with_page: Whether people get a page beside what programs get.
+        with_page: Whether the server has the page.
         browser: Whether the page is opened.
 
     Raises:
-        InputError: A library is missing, the address is taken, or the network cannot be loaded.
+        InputError: A library is missing, the address is in use, or the network cannot be loaded.
     """
     require_libraries(("fastapi", "uvicorn", "multipart", "pebble"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # Uvicorn raises it again; without this no folder would go.
-    with _listen(project.options) as door, private_folder():
-        host, port = door.getsockname()[:2]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again; the exit removes the folder
+    with _listen(project.options) as listener, _private_folder():
+        host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if project.options.host not in LOOPBACK:
             logger.warning("Listening on %s: every machine that reaches this one can send pictures.", host)
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         logger.info("%s (stop with Ctrl+C)", f"Page: {url}/" if with_page else f"Server: {url}/openapi.json")
-        _run(project, with_page, door)
+        _run(project, with_page, listener)
 
 
 def require_libraries(modules: tuple[str, ...]) -> None:
-    """Stop with the command that installs what is missing.
+    """Check that modules are installed.
 
     Raises:
-        InputError: A module of these is not installed.
+        InputError: A module is missing; the message has the command that installs it.
     """
     from importlib.util import find_spec
 
@@ -95,15 +91,15 @@ def require_libraries(modules: tuple[str, ...]) -> None:
 
 
 @contextmanager
-def private_folder() -> Iterator[str]:
-    """Create temporary files in a folder that only this user can read and that is removed in the end."""
-    kept = tempfile.tempdir
+def _private_folder() -> Iterator[None]:
+    """Create temporary files in a folder of this user alone, and remove it at the end."""
+    previous = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
         tempfile.tempdir = folder
         try:
-            yield folder
+            yield
         finally:
-            tempfile.tempdir = kept
+            tempfile.tempdir = previous
 
 
 def _listen(options: Serving) -> socket.socket:
@@ -119,15 +115,7 @@ def _listen(options: Serving) -> socket.socket:
 
 
 def configure(app: Any, options: Serving) -> Any:
-    """Configure uvicorn.
-
-    Args:
-        app: From `chest_xray.serving.app.create_app`.
-        options: Limits of connections.
-
-    Returns:
-        A `uvicorn.Config`.
-    """
+    """Return the `uvicorn.Config` of an application from `create_app`."""
     import uvicorn
 
     from chest_xray.serving.guard import bound_connections
@@ -143,7 +131,7 @@ def configure(app: Any, options: Serving) -> Any:
     )
 
 
-def _run(project: Project, with_page: bool, door: socket.socket) -> None:
+def _run(project: Project, with_page: bool, listener: socket.socket) -> None:
     import uvicorn
 
     from chest_xray.models.inference import Predictor
@@ -173,6 +161,6 @@ def _run(project: Project, with_page: bool, door: socket.socket) -> None:
             add_page(app, service, explainer.explain, project.data_source)
         server = uvicorn.Server(configure(app, project.options))
         with suppress(KeyboardInterrupt):
-            server.run(sockets=[door])
+            server.run(sockets=[listener])
     if failures:
         raise failures[0]

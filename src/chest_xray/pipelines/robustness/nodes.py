@@ -16,6 +16,7 @@ from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
+from chest_xray.reporting.conclusions import find_robustness_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.robustness_figures import (
     GROUPS,
@@ -25,7 +26,6 @@ from chest_xray.reporting.robustness_figures import (
     draw_occlusion,
     draw_robustness,
 )
-from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 
 class Gallery(Options):

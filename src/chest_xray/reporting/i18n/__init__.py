@@ -1,4 +1,4 @@
-"""The sentences of every report, one file a language: how each is said. Rules elsewhere decide which are true."""
+"""The sentences of the reports in every language, one YAML file each, and their formatting."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,32 +12,28 @@ from chest_xray.core.options import InputError
 
 
 class Language(RootModel[str]):
-    """The language of pages, by its two letters: checked when Kedro reads the parameters, before any node runs."""
+    """The two-letter code of a language, validated when Kedro reads the parameters."""
 
     model_config = ConfigDict(frozen=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
-        """Accept the name of a language that there are words for.
-
-        Raises:
-            InputError: There is no such language.
-        """
+        """Validate the code; an unknown language raises `InputError`."""
         _require_language(obj)
         return super().model_validate(obj, **settings)
 
 
 class Name(str):
-    """A word that each language says in its own way: a key below `names` in its file."""
+    """A term that is translated: a key below `names` in the file of each language."""
 
     __slots__ = ()
 
 
 class Finding(NamedTuple):
-    """A sentence that the numbers support, and what goes into it.
+    """The key of a sentence and its values.
 
-    A `Name` among the values is said in the language of the page, and several in a tuple are listed with commas. Other
-    values stand as they are.
+    A `Name` is translated, a tuple of names is translated and joined with commas; other values are formatted as they
+    are.
     """
 
     key: str
@@ -47,91 +43,80 @@ class Finding(NamedTuple):
 def render(
     title: str, sections: Mapping[str, Sequence[Finding]], about: Mapping[str, str], language: str = "en"
 ) -> str:
-    """Write findings as a page of Markdown.
+    """Return findings as a Markdown page, one bullet a finding.
 
     Args:
-        title: Key of the page's title.
-        sections: From the key of a heading to what stands below it; a section without findings is left out.
-        about: `data_source`, which stands below the title, and what else the title names.
-        language: Which of `languages` the page is in.
-
-    Returns:
-        Markdown, one bullet a finding.
+        title: Key of the title.
+        sections: Findings by the key of their heading; empty sections are omitted.
+        about: `data_source`, and the other values of the title.
+        language: One of `languages`.
 
     Raises:
-        InputError: There is no such language.
-        KeyError: There is no such sentence or name, or a value that the sentence names is missing.
+        InputError: The language is unknown.
+        KeyError: A sentence, a name or a value is missing.
     """
     words = read_words(language)
-    said = {key: escape_markdown(say_given(value, words)) for key, value in about.items()}
-    lines = [f"# {words[title].format(**said)}", "", words["source"].format(**said)]
+    values = {key: escape_markdown(say_given(value, words)) for key, value in about.items()}
+    lines = [f"# {words[title].format(**values)}", "", words["source"].format(**values)]
     for heading, findings in sections.items():
         if findings:
-            lines += ["", f"## {words[heading]}", ""]
-            lines += [f"- {say(finding, words)}" for finding in findings]
+            lines += ["", f"## {words[heading]}", "", *(f"- {say(finding, words)}" for finding in findings)]
     return "\n".join(lines) + "\n"
 
 
 def escape_markdown(text: str) -> str:
-    """Make a text of the user's stand in Markdown as it is: a title or the source of the data is no markup."""
+    """Escape a text that users can set, such as a title or the source of the data."""
     return re.sub(r"([\\`*_\[\]<>|$#])", r"\\\1", " ".join(text.split()))
 
 
 def say(finding: Finding, words: Mapping[str, Any]) -> str:
-    """Write one finding as a sentence.
-
-    Args:
-        finding: What to say.
-        words: From `read_words`.
+    """Return the sentence of a finding in the language of `words`.
 
     Raises:
-        KeyError: There is no such sentence or name, or a value that the sentence names is missing.
+        KeyError: The sentence, a name or a value is missing.
     """
-    values = {key: _translate(value, words["names"]) for key, value in finding.values.items()}
-    return _Writer(words).vformat(words[finding.key], (), values)
+    names = words["names"]
+    values = {
+        key: names[value]
+        if isinstance(value, Name)
+        else ", ".join(names[name] for name in value)
+        if isinstance(value, tuple)
+        else value
+        for key, value in finding.values.items()
+    }
+    return _LocalFormatter(words).vformat(words[finding.key], (), values)
 
 
 def say_given(text: str, words: Mapping[str, Any]) -> str:
-    """Translate a title or the source of the data from `conf`; unknown texts are returned as they are."""
+    """Return the translation of a title or data source from `conf`, or the text itself if it has none."""
     return str(words.get("given", {}).get(text, text))
 
 
-def write_number(value: float, form: str, words: Mapping[str, Any]) -> str:
-    """Write a number as Python's format says, with the decimal mark of the language."""
-    return str(_Writer(words).format_field(value, form))
+def format_number(value: float, form: str, words: Mapping[str, Any]) -> str:
+    """Return a number in Python's format `form`, with the decimal mark of the language."""
+    return str(_LocalFormatter(words).format_field(value, form))
 
 
-class _Writer(Formatter):
-    """Fills in values, with the decimal mark of the language in numbers."""
-
+class _LocalFormatter(Formatter):
     def __init__(self, words: Mapping[str, Any]):
         self._mark = words.get("decimal_mark", ".")
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        """Format one value."""
         text = super().format_field(value, format_spec)
         return text.replace(".", self._mark) if isinstance(value, float) else text
 
 
-def _translate(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, Name):
-        return names[value]
-    if isinstance(value, tuple):
-        return ", ".join(names[name] for name in value)
-    return value
-
-
 def languages() -> list[str]:
-    """Name the languages that pages can be written in."""
+    """Return the codes of all languages."""
     files = (file.name for file in resources.files(__package__).iterdir())
     return sorted(name.removesuffix(".yml") for name in files if name.endswith(".yml"))
 
 
 def read_words(language: str) -> dict[str, Any]:
-    """Read the sentences of a language, by key, and below `names` the words that go into them.
+    """Return the sentences of a language by key.
 
     Raises:
-        InputError: There is no such language.
+        InputError: The language is unknown.
     """
     import yaml
 

@@ -6,12 +6,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.pipelines.robustness.nodes import write_robustness_conclusions
+from chest_xray.reporting.conclusions import assess_maps, assess_occlusion, assess_robustness
 from chest_xray.reporting.i18n import Language
-from chest_xray.reporting.robustness_findings import (
-    find_about_maps,
-    find_about_occlusion,
-    find_about_robustness,
-)
 from tests.builders import TITLE
 
 
@@ -45,7 +41,7 @@ def make_robustness_table(**accuracies: list[float]) -> pd.DataFrame:
 
 @pytest.mark.parametrize("verdict", ["depends", "does_not_depend", "undecided"])
 def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> None:
-    found = list(find_about_maps(make_map_sanity(verdict)))
+    found = list(assess_maps(make_map_sanity(verdict)))
     assert [each.key for each in found] == [f"maps_{verdict}", "maps_limits"]
     assert found[0].values["num_maps"] == 60
 
@@ -59,12 +55,12 @@ def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> Non
     ],
 )
 def test_what_covering_tells_depends_on_intervals(border: float, centre: float, keys: list[str]) -> None:
-    assert [each.key for each in find_about_occlusion(make_occlusion_table(border, centre))] == keys
+    assert [each.key for each in assess_occlusion(make_occlusion_table(border, centre))] == keys
 
 
 def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() -> None:
     table = make_robustness_table(blur=[0.89, 0.85, 0.87], noise=[0.9, 0.88], crop=[0.8, 0.5])
-    found = list(find_about_robustness(table))
+    found = list(assess_robustness(table))
     assert [each.key for each in found] == ["unaltered", "kind_loses", "kind_loses", "kinds_borne"]
     told = [{name: each.values[name] for name in ("kind", "strength", "accuracy", "worst")} for each in found[1:3]]
     assert told == [
@@ -75,7 +71,7 @@ def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() 
 
 
 def test_nothing_is_said_to_be_borne_where_everything_costs_accuracy() -> None:
-    assert [each.key for each in find_about_robustness(make_robustness_table(blur=[0.5]))] == [
+    assert [each.key for each in assess_robustness(make_robustness_table(blur=[0.5]))] == [
         "unaltered",
         "kind_loses",
     ]

@@ -1,4 +1,4 @@
-"""The page says the same in both languages, has words for every refusal, and trusts no file with its markup."""
+"""The page says the same in both languages, has a message for every refusal, and trusts no file with its markup."""
 
 import re
 import string
@@ -8,8 +8,8 @@ import pytest
 
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
+from chest_xray.serving.messages import Renderer, read_messages
 from chest_xray.serving.pictures import draw_heat, show_picture
-from chest_xray.serving.speech import Speech, read_words
 from tests.builders import encode, make_contract, make_point
 from tests.serving.fakes import CONTRACT
 
@@ -22,7 +22,7 @@ def fields(text: str) -> set[str]:
 
 
 def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
-    english, russian = read_words("en"), read_words("ru")
+    english, russian = read_messages("en"), read_messages("ru")
     assert list(english) == list(russian)
     for key, text in english.items():
         assert fields(text) == fields(russian[key]), key
@@ -32,14 +32,14 @@ def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("reason", [*STATUS, *JUDGED])
-def test_every_refusal_has_words_of_its_own(reason: str, language: str) -> None:
-    words = read_words(language)
-    assert words[f"reason_{reason}"] != words["reason_other"]
+def test_every_refusal_has_a_message_of_its_own(reason: str, language: str) -> None:
+    messages = read_messages(language)
+    assert messages[f"reason_{reason}"] != messages["reason_other"]
 
 
 def test_what_a_file_says_of_itself_is_text_and_not_markup() -> None:
     refusal = Prediction.refuse("no_such_reason", "<script>alert(1)</script>")
-    page = Speech("en", "").show_result(refusal, CONTRACT, NO_PICTURE)
+    page = Renderer("en", "").render_result(refusal, CONTRACT, NO_PICTURE)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
     assert "The picture was read, but the network gives no answer for it." in page
@@ -48,7 +48,7 @@ def test_what_a_file_says_of_itself_is_text_and_not_markup() -> None:
 def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> None:
     # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
     contract = make_contract(make_point(0.5, temperature=2.0, bias=1.0))
-    page = Speech("ru", "").show_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
+    page = Renderer("ru", "").render_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
     assert "порог 73,1%" in page
     assert "&gt; 99,9%" in page
     assert "Расстояние до обучающих снимков: 1,25; при расстоянии больше 5,50 ответа" in page

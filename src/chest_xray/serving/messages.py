@@ -1,0 +1,115 @@
+"""The HTML of the page in each language, from its templates and translations."""
+
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.models.contract import Contract
+from chest_xray.models.inference import Prediction
+from chest_xray.serving.pictures import HEAT
+
+PACKAGE = "chest_xray.serving"
+
+
+class Renderer:
+    """Renders the page in one language.
+
+    Args:
+        language: "en" or "ru".
+        data_source: What the network was trained on.
+    """
+
+    def __init__(self, language: str, data_source: str):
+        self.language, self.data_source = language, data_source
+        self.messages = read_messages(language)
+        # Everything is escaped: details contain text from uploaded files.
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader(PACKAGE, ""), autoescape=True, undefined=jinja2.StrictUndefined
+        )
+
+    def _render(self, template: str, **values: Any) -> str:
+        def message(key: str, **values: Any) -> str:
+            return self.messages[key].format(**values)
+
+        return self._templates.get_template(template).render(message=message, number=self.format_number, **values)
+
+    def render_page(self, languages: Sequence[str]) -> str:
+        """Return the page, with links to the other languages."""
+        others = {other: read_messages(other)["language_name"] for other in languages if other != self.language}
+        return self._render("page.html", language=self.language, others=others, data_source=self.data_source)
+
+    def render_result(self, prediction: Prediction, contract: Contract, pictures: dict[str, Any]) -> str:
+        """Return the answer for one image, or the reason for its refusal.
+
+        Args:
+            prediction: Of the network.
+            contract: Of the network.
+            pictures: `picture` and `heat` (data URLs, or None), `width` and `height` in pixels.
+        """
+        values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
+        if prediction.decision:
+            cut = _calibrate_threshold(contract.operating_point)
+            values |= {
+                "cut": cut,
+                "threshold": self.format_percent(cut),
+                "probability": self.format_percent(prediction.probability or 0.0),
+                "most": self.format_number(contract.input_checks.limits.max_distance, ".2f"),
+            }
+        else:
+            values["reason"] = self.messages.get(f"reason_{prediction.reason}", self.messages["reason_other"])
+        return self._render("result.html", **values)
+
+    def render_about(self, contract: Contract, fingerprint: str) -> str:
+        """Return a summary of the contract."""
+        values = {"contract": contract, "fingerprint": fingerprint, "preparation": contract.input.preparation}
+        return self._render("about.html", **values, **self._describe_point(contract))
+
+    def render_failure(self) -> str:
+        """Return the message for an internal error."""
+        return f'<section class="answer"><h2 class="refused">{self.messages["failed"]}</h2></section>'
+
+    def format_number(self, value: float, form: str) -> str:
+        """Return a number in Python's format `form`, with the decimal mark of the language."""
+        return format(value, form).replace(".", self.messages["decimal_mark"])
+
+    def format_percent(self, probability: float) -> str:
+        """Return a probability in percent, never rounded to 0% or 100%."""
+        sign, probability = (
+            ("< ", 0.001) if probability < 0.001 else ("> ", 0.999) if probability > 0.999 else ("", probability)
+        )
+        return sign + self.format_number(probability, ".1%")
+
+    def _describe_point(self, contract: Contract) -> dict[str, Any]:
+        point = contract.operating_point
+        return {
+            **{"point": point, "chosen": point.points[point.rule]},
+            "rule": self.messages[f"rule_{point.rule}"],
+        }
+
+
+def _calibrate_threshold(point: OperatingPoint) -> float:
+    """Return the threshold on the scale of the calibrated probability."""
+    import pandas as pd
+    from scipy.special import logit
+
+    from chest_xray.metrics.operating_point import calibrate
+
+    return float(calibrate(pd.Series([logit(point.threshold)]), point.calibration)[0])
+
+
+def read_style() -> str:
+    """Return the style sheet with the colours of the overlay."""
+    style = resources.files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
+    return style.replace("HEAT_COLOURS", ", ".join(HEAT))
+
+
+def read_messages(language: str) -> dict[str, str]:
+    """Return the messages of the page in a language by key."""
+    import yaml
+
+    text = resources.files(PACKAGE).joinpath("translations", f"{language}.yml").read_text(encoding="utf-8")
+    messages: dict[str, str] = yaml.safe_load(text)
+    return messages
