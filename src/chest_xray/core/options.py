@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 UnitInterval = Annotated[float, Field(gt=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -12,8 +12,10 @@ class InputError(ValueError):
     """A mistake in data, parameters or order of commands that the user can correct; shown without a traceback."""
 
 
-class Options(BaseModel, extra="forbid", frozen=True):
+class Options(BaseModel):
     """A group of parameters; unknown keys and values out of range are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
