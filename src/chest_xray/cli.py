@@ -38,25 +38,25 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @cli.command()
 @server_options
-def serve(env: str | None, params: dict[str, Any], **given: Any) -> None:
+def serve(env: str | None, params: dict[str, Any], **options: Any) -> None:
     """Classify images over HTTP; the interface is described at /openapi.json."""
     from chest_xray.serving.starting import read_project, start
 
-    start(read_project(env, _join(params, given)), with_page=False, browser=False)
+    start(read_project(env, _merge(params, options)), with_page=False, browser=False)
 
 
 @cli.command()
 @server_options
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Language of the first view.")
 @click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
-def demo(env: str | None, params: dict[str, Any], browser: bool, **given: Any) -> None:
+def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any) -> None:
     """Open a page on this machine where people can try their own images."""
     from chest_xray.serving.starting import read_project, start
 
-    start(read_project(env, _join(params, given)), with_page=True, browser=browser)
+    start(read_project(env, _merge(params, options)), with_page=True, browser=browser)
 
 
-def _join(params: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _merge(params: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Merge the options that are set into the parameters of the server."""
-    options = {key: value for key, value in given.items() if value is not None}
-    return {**params, "serving": {**params.get("serving", {}), **options}} if options else params
+    changes = {key: value for key, value in options.items() if value is not None}
+    return {**params, "serving": {**params.get("serving", {}), **changes}} if changes else params

@@ -3,8 +3,8 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
@@ -46,12 +46,12 @@ def compute_rows(
         InputError: No row could be computed.
     """
     import numpy as np
-    from tqdm import tqdm
+    from tqdm.contrib.concurrent import thread_map
 
     if stored is not None and stored.fingerprint == fingerprint:
         logger.info("%s: nothing has changed, %s rows are stored already.", title, f"{shape[0]:,}")
         return stored
-    values, failures = np.empty(shape, np.uint8), []
+    values = np.empty(shape, np.uint8)
 
     def fill(start: int) -> list[tuple[int, str]]:
         failed = []
@@ -62,10 +62,8 @@ def compute_rows(
                 failed.append((row, str(error)))
         return failed
 
-    with ThreadPoolExecutor(NUM_THREADS) as pool, tqdm(total=shape[0], desc=title, unit="row", disable=None) as bar:
-        for start, failed in zip(range(0, shape[0], TASK), pool.map(fill, range(0, shape[0], TASK)), strict=True):
-            failures += failed
-            bar.update(min(TASK, shape[0] - start))
+    starts, show = range(0, shape[0], TASK), {"unit": "row", "unit_scale": TASK, "disable": None}
+    failures = list(chain(*thread_map(fill, starts, max_workers=NUM_THREADS, desc=title, **show)))
     if failures:
         if len(failures) == shape[0]:
             raise InputError(f"{title}: none of {shape[0]} rows could be computed; the first: {failures[0][1]}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chest_xray.core.files import replace_text
 from chest_xray.core.options import InputError
@@ -20,10 +20,8 @@ DIGEST_SIZE = 16  # bytes
 PRESENTATION = {"params:data_source", "params:language"}  # Only figures and pages depend on these.
 
 
-class Entry(BaseModel):
+class Entry(BaseModel, frozen=True):
     """The digest of one output, and those of all that it was made from, by name."""
-
-    model_config = ConfigDict(frozen=True)
 
     digest: str
     made_from: dict[str, str]

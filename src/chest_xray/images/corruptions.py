@@ -128,7 +128,7 @@ def compute_pictures(
     table: DataFrame,
     options: Options,
     preparation: Preparation,
-    take: Callable[[int, Array], Array],
+    corrupt_row: Callable[[int, Array], Array],
     stored: StoredArray | None,
 ) -> StoredArray:
     """Compute one corrupted picture for each row of a table, in which rows of the same path are adjacent.
@@ -137,14 +137,14 @@ def compute_pictures(
         table: `path`, `bytes`, `modified`, `kind` and `strength`.
         options: Enter the fingerprint, as `preparation` does.
         preparation: Width, height and geometry of the result.
-        take: Computes the corrupted picture from the number of a row and its working picture.
+        corrupt_row: Computes a corrupted picture from the number of a row and its working picture.
         stored: The result of an earlier run.
     """
     paths, width, height = table["path"].to_numpy(), preparation.width, preparation.height
     read = lru_cache(maxsize=32)(read_working_picture)
 
     def compute(row: int) -> Array:
-        return fit(take(row, read(paths[row])), (width, height), preparation.geometry)
+        return fit(corrupt_row(row, read(paths[row])), (width, height), preparation.geometry)
 
     digest = fingerprint_files(table[["path", "bytes", "modified", "kind", "strength"]], options, preparation)
     return compute_rows("Corrupting", digest, (len(table), height, width), compute, stored)
