@@ -44,7 +44,7 @@ def draw_augmented_examples(
         copies = augment(np.stack([image] * NUM_COPIES), run.augmentation, (label, 0), aspects)
         show_image(places[0], image[..., 0], f"{CLASSES[label]}: original")
         for place, copy in zip(places[1:], np.asarray(copies)[..., 0], strict=True):
-            show_image(place, copy, "altered copy")
+            show_image(place, copy, "augmented copy")
     return figure
 
 
@@ -116,6 +116,6 @@ def _describe_strength(name: str, run: Run, draw: float, separator: str) -> str:
     amount = strength * draw
     text = STRENGTHS.get(name, "{amount:+.2f}").format(
         **{"amount": amount, "factor": 1 + amount, "exponent": math.exp(amount)},
-        **{"mirrored": "mirrored" if amount < 0 else "as it is", "shape": strength ** ((1 + draw) / 2)},
+        **{"mirrored": "mirrored" if amount < 0 else "unchanged", "shape": strength ** ((1 + draw) / 2)},
     )
     return f"{name.replace('_', ' ')}{separator}{text}"
