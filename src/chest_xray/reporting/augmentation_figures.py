@@ -4,6 +4,8 @@ In all of them `prepared_images` is uint8 of shape (images, height, width) with 
 the augmentation that is shown, and `data_source` is printed below the images.
 """
 
+import math
+
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, compute_aspects
@@ -110,8 +112,6 @@ def _transform_alone(image: Array, aspect: float, options: Augmentation, name: s
 
 
 def _describe_strength(name: str, run: Run, draw: float, separator: str) -> str:
-    import math
-
     strength = float(getattr(run.augmentation, name))
     amount = strength * draw
     text = STRENGTHS.get(name, "{amount:+.2f}").format(

@@ -311,14 +311,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
 
 
 def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, data_source: str) -> Figure:
-    """Draw loss and accuracy of train and validation by epoch, and the epoch whose weights were kept.
-
-    Args:
-        history: One row an epoch, from `train_model`.
-        image_split: One row an image, with its subset.
-        title: Of the run.
-        data_source: Printed below the plots.
-    """
+    """Draw loss and accuracy of train and validation by epoch, from `train_model`, and the epoch that was kept."""
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])
     num = image_split["subset"].value_counts()

@@ -29,12 +29,9 @@ GROUPS = {  # title of each kind of decision, and the order of its images
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
-    """Draw a test image in each view, with accuracy and AUC of all test images above it.
+    """Draw a test image in each view of `measure_occlusion`, with accuracy and AUC of all test images above it.
 
-    Args:
-        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
-        occlusion_table: From `measure_occlusion`.
-        data_source: Printed below the images.
+    `occluded_examples` is uint8 of shape (3, height, width): whole, border, centre.
     """
     figure, axes = new_figure(data_source, columns=3, width=PAGE_WIDTH, height=3.7)
     rows = occlusion_table.to_dict("records")
@@ -48,9 +45,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_so
 def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
     """Draw accuracy and AUC with 95% intervals against the strength of each corruption, and their unaltered values.
 
-    Args:
-        robustness_table: From `measure_robustness`.
-        data_source: Printed below the plots.
+    `robustness_table` is from `measure_robustness`.
     """
     is_unaltered = robustness_table["kind"] == UNALTERED
     altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]

@@ -13,12 +13,7 @@ PACKAGE = "chest_xray.serving"
 
 
 class Renderer:
-    """Renders the page in one language.
-
-    Args:
-        language: "en" or "ru".
-        data_source: What the network was trained on.
-    """
+    """Renders the page in one language, "en" or "ru"; `data_source` is what the network was trained on."""
 
     def __init__(self, language: str, data_source: str):
         self.language, self.data_source = language, data_source
@@ -42,10 +37,7 @@ class Renderer:
     def render_result(self, prediction: Prediction, contract: dict[str, Any], pictures: dict[str, Any]) -> str:
         """Return the answer for one image, or the reason for its refusal.
 
-        Args:
-            prediction: Of the network.
-            contract: Of the network.
-            pictures: `picture` and `heat` (data URLs, or None), `width` and `height` in pixels.
+        `pictures` has `picture` and `heat` (data URLs, or None), and `width` and `height` in pixels.
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
@@ -75,17 +67,13 @@ class Renderer:
 
     def format_percent(self, probability: float) -> str:
         """Return a probability in percent, never rounded to 0% or 100%."""
-        sign, probability = (
-            ("< ", 0.001) if probability < 0.001 else ("> ", 0.999) if probability > 0.999 else ("", probability)
-        )
-        return sign + self.format_number(probability, ".1%")
+        sign = "< " if probability < 0.001 else "> " if probability > 0.999 else ""
+        return sign + self.format_number(min(max(probability, 0.001), 0.999), ".1%")
 
     def _describe_point(self, contract: dict[str, Any]) -> dict[str, Any]:
         point = contract["operating_point"]
-        return {
-            **{"point": point, "chosen": point["points"][point["rule"]]},
-            "rule": self.messages[f"rule_{point['rule']}"],
-        }
+        rule = point["rule"]
+        return {"point": point, "chosen": point["points"][rule], "rule": self.messages[f"rule_{rule}"]}
 
 
 def _calibrate_threshold(point: dict[str, Any]) -> float:
