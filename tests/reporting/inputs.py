@@ -55,7 +55,7 @@ def make_metrics_table() -> DataFrame:
     rows = [
         {**whole, "metric": "loss", "point": None, "threshold": None, "value": 0.3, "note": None},
         {**whole, "metric": "accuracy", **figure, **beside},
-        {**whole, "metric": "precision", "n": 0, "note": "no image is called diseased"},
+        {**whole, "metric": "precision", "n": 0, "note": "no image is classified as PNEUMONIA"},
         {**whole, "metric": "sensitivity", "stratum": "aspect < 1.20", **figure, "metadata_baseline": 0.7},
     ]
     columns = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high", *beside, "note"]

@@ -32,8 +32,8 @@ def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_t
     figure = draw_augmented_examples(PIXELS, SPLIT, PREPARATION, make_run(copies=1, brightness=0.5), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     assert titles_of(figure) == [
-        *("NORMAL: original", *["altered copy"] * 5),
-        *("PNEUMONIA: original", *["altered copy"] * 5),
+        *("NORMAL: original", *["augmented copy"] * 5),
+        *("PNEUMONIA: original", *["augmented copy"] * 5),
     ]
     shown = shown_in(figure)
     for place, original in ((0, HEALTHY), (6, DISEASED)):
@@ -58,7 +58,7 @@ def test_each_transform_that_is_on_stands_beside_its_original_at_full_strength()
 def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
     figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
     assert titles_of(figure) == [
-        *("horizontal flip: mirrored", "horizontal flip: mirrored", *["horizontal flip: as it is"] * 3),
+        *("horizontal flip: mirrored", "horizontal flip: mirrored", *["horizontal flip: unchanged"] * 3),
         *(f"brightness: {added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
         *(f"noise: deviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
     ]
@@ -89,7 +89,7 @@ def test_a_run_without_augmentation_has_its_originals_alone() -> None:
         "PNEUMONIA:\noriginal",
     ]
     unaltered = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")
-    assert titles_of(unaltered) == ["horizontal flip: as it is"] * 5
+    assert titles_of(unaltered) == ["horizontal flip: unchanged"] * 5
     for picture in shown_in(unaltered):
         np.testing.assert_allclose(picture, DISEASED, atol=1e-6)
 

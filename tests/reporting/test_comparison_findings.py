@@ -79,12 +79,12 @@ def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the arms were compared"]
     assert (
-        "- `flip` is better in accuracy for these 3 trainings, by more than other test patients would explain; " in page
+        "- `flip` is better in accuracy for these 3 seeds, by more than the choice of test patients explains; " in page
     )
     assert (
         "(95% interval over test patients +1.0 to +10.0; over test patients and training seeds -20.0 to +20.0)" in page
     )
-    assert "Smallest difference shown with 80% power: 3.0 points over patients, 6.0 over both." in page
+    assert "Minimum detectable difference with 80% power: 3.0 points over patients, 6.0 over both." in page
 
 
 def test_the_figure_shows_both_intervals_and_every_seed() -> None:

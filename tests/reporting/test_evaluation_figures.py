@@ -68,7 +68,7 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
     for name, num, shown in (("validation", 4, "0.750"), ("test", 5, "0.667")):
         auc = metrics[name]["auc"]
         assert f"{name}: n = {num}, AUC {shown} ({auc['low']:.3f} to {auc['high']:.3f})" in legend
-    assert legend[2:] == ["chance", *THRESHOLDS, "95% band over patients, at each place alone"]
+    assert legend[2:] == ["chance", *THRESHOLDS, "pointwise 95% band over patients"]
     lines = [line for line in axes.lines if len(line.get_xydata()) > 2]
     for line, band, subset in zip(lines, axes.collections, ("validation", "test"), strict=False):
         check_curve(line, band, pick("roc", subset))
@@ -86,7 +86,7 @@ def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(m
     # Validation 0.5 x 1 + 0.5 x 2/3; test: 0.9 first, then 0.7 wrongly, 0.6 and 0.3: (1 + 2/3 + 3/4) / 3.
     assert legend[0] == "validation: n = 4, average precision 0.833"
     assert legend[2] == "test: n = 5, average precision 0.806"
-    assert legend[1] == "validation: share of diseased 0.500, the precision of chance"
+    assert legend[1] == "validation: prevalence 0.500, the precision of chance"
     for line, band, subset in zip(axes.lines[::5], axes.collections, ("validation", "test"), strict=False):
         assert line.get_drawstyle() == "steps-pre"
         check_curve(line, band, pick("precision_recall", subset))
@@ -123,7 +123,7 @@ def test_bins_hold_the_shares_that_came_true_with_wilson_s_interval() -> None:
     # Of 15 bins: 0.0 lies in the first, 0.5 and 0.52 in the eighth, 1.0 in the last.
     bins = tabulate_bins(np.array([0, 1, 0, 1, 1]), np.array([0.0, 0.5, 0.52, 1.0, 1.0]))
     assert bins["images"].tolist() == [1, 2, 2]
-    assert bins["promised"].tolist() == pytest.approx([0, 0.51, 1])
+    assert bins["predicted"].tolist() == pytest.approx([0, 0.51, 1])
     assert bins["middle"].tolist() == pytest.approx([0.5 / 15, 0.5, 14.5 / 15])
     assert bins["value"].tolist() == [0, 0.5, 1]
     # Wilson of 1 in 2: the middle 0.5, half a width of z / 2 x sqrt(1 / 2 + z^2 / 4) / (1 + z^2 / 2), z = 1.96.
@@ -137,13 +137,13 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
     figure = draw_reliability(table, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
-    assert head.get_title().get_text() == f"Reliability on test, {TITLE}: n = 5, 60.0% diseased, calibrated for 50%"
+    assert head.get_title().get_text() == f"Reliability on test, {TITLE}: n = 5, prevalence 60.0%, calibrated for 50%"
     # Raw, each image is alone in its bin: (0.2 + 0.7 + 0.7 + 0.4 + 0.1) / 5; calibrated: (0.1 + 0 + 0.2) / 5.
     assert texts_of(head) == [
-        *("as the network says it: ECE 0.420 in 15 bins", "promised = come true", "calibrated: ECE 0.060 in 15 bins")
+        *("uncalibrated: ECE 0.420 in 15 bins", "perfect calibration", "calibrated: ECE 0.060 in 15 bins")
     ]
     above, calibrated, below, images = axes_of(figure)
-    assert [axes.get_title() for axes in (above, calibrated)] == ["as the network says it", "calibrated"]
+    assert [axes.get_title() for axes in (above, calibrated)] == ["uncalibrated", "calibrated"]
     np.testing.assert_allclose(above.lines[0].get_xydata(), [[0.2, 0], [0.3, 1], [0.6, 1], [0.7, 0], [0.9, 1]])
     np.testing.assert_allclose(calibrated.lines[0].get_xydata(), [[0.1, 0], [0.5, 0.5], [0.9, 1]])
     assert [bar.get_height() for bar in below.patches] == [1] * 5
@@ -185,7 +185,7 @@ def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged
     assert texts_of(head) == ["sensitivity", "specificity", "mean of both (balanced accuracy)", *THRESHOLDS]
     shifted, test = axes_of(figure)
     assert shifted.get_title() == "corrupted validation, where it is chosen: n = 8"
-    assert test.get_title() == "test, where it is judged: n = 5"
+    assert test.get_title() == "test, where it is evaluated: n = 5"
     for axes, subset in ((shifted, "corrupted"), (test, "test")):
         both = [pick(curve, subset) for curve in ("sensitivity", "specificity")]
         for line, band, curve in zip(axes.lines, axes.collections, both, strict=False):

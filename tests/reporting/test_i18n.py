@@ -280,7 +280,7 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
 def test_numbers_are_written_as_the_sentence_says() -> None:
     finding = Finding("threshold_helps", {"at_half": {**sure(0.7654), "n": 9}, "gain": 0.0321})
     page = render("answer", {"in_numbers": [finding]}, ABOUT)
-    assert "right on 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gives 3.2% more." in page
+    assert "accuracy would be 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gains 3.2%." in page
 
 
 def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:

@@ -69,7 +69,7 @@ def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
     assert table.rows[0] == ["loss", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
     accuracy = f"0.900 [0.850{EMPTY}0.950], n = 100"
     assert table.rows[1] == ["accuracy", "chosen", "0.400", accuracy, "0.970", gap, "0.800", ""]
-    assert table.rows[2][3:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is called diseased"]
+    assert table.rows[2][3:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is classified as PNEUMONIA"]
     whole = make_metrics_table().assign(note="")
     assert "note" not in layouts.list_figures(whole).columns
 

@@ -87,6 +87,6 @@ def test_the_page_names_run_and_source_and_fills_every_number() -> None:
             table = make_robustness_table(blur=[0.5], noise=[0.9])
             page = write_robustness_conclusions(sanity, occlusion, table, "phantoms", Language("en"))
             assert page.startswith(f"# Robustness and explanation checks, {TITLE}\n\nData: phantoms.")
-            assert "Accuracy suffers from blur: at strength 1 it is down to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
-            assert "No loss is shown at any strength tried of: noise." in page
+            assert "Accuracy suffers from blur: at strength 1 it drops to 50.0% (48.0% to 52.0%; AUC 0.900)" in page
+            assert "No loss is shown at any tested strength of: noise." in page
             assert "{" not in page

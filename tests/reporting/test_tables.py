@@ -122,13 +122,13 @@ def test_a_figure_that_does_not_exist_is_an_empty_cell_with_the_reason_beside_it
     row = one(lay_out_metrics(*make_both(threshold=0.99)), "precision")
     assert row["n"] == 0
     assert row[["value", "low", "high"]].isna().all()
-    assert row["note"] == "no image is called diseased"
+    assert row["note"] == "no image is classified as PNEUMONIA"
 
 
 def test_an_interval_without_an_end_is_told_and_nothing_of_a_whole_one() -> None:
     table = lay_out_metrics(*make_both())
     open_end = table[table["value"].notna() & (table["metric"] == "lr_positive") & table["high"].isna()]
     assert len(open_end)
-    assert (open_end["note"].str.startswith("without an end")).all()
+    assert (open_end["note"].str.startswith("unbounded")).all()
     assert one(table, "accuracy")["note"] == ""
     assert one(table, "prevalence", None)["note"] == ""

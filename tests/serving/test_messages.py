@@ -42,7 +42,7 @@ def test_what_a_file_says_of_itself_is_text_and_not_markup() -> None:
     page = Renderer("en", "").render_result(refusal, CONTRACT, NO_PICTURE)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
-    assert "The picture was read, but the network gives no answer for it." in page
+    assert "The image was read, but the network gives no answer for it." in page
 
 
 def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> None:

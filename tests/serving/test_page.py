@@ -104,7 +104,9 @@ def test_an_uploaded_picture_is_shown_with_its_overlay_probability_and_the_opera
     assert heading in ("Above the threshold: PNEUMONIA", "Below the threshold: NORMAL")
     answer = text_of(browser, ".answer")
     assert "Probability of pneumonia" in answer
-    assert "finds 90% of the diseased (sensitivity) and clears 80% of the healthy" in " ".join(answer.split())
+    assert "finds 90% of the children with pneumonia (sensitivity) and clears 80% of the healthy" in " ".join(
+        answer.split()
+    )
     assert "holds where 50% of the children have pneumonia" in " ".join(answer.split())
     shown = "return Array.from(document.querySelectorAll('.stack img')).map(each => each.naturalWidth)"
     assert browser.execute_script(shown) == [512, 256]
@@ -136,7 +138,7 @@ def test_a_refused_picture_is_shown_without_decision_and_with_the_reason(
     assert browser.find_elements(By.CSS_SELECTOR, "input[type=range], .bar") == []
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "The file is no picture"), ("ru", "Это не изображение")])
+@pytest.mark.parametrize(("language", "said"), [("en", "The file is not an image"), ("ru", "Это не изображение")])
 def test_a_file_that_is_no_picture_is_told_in_words(
     language: str, said: str, site: Started, browser: Chrome, tmp_path: Path
 ) -> None:

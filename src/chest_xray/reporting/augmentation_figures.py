@@ -4,6 +4,8 @@ In all of them `prepared_images` is uint8 of shape (images, height, width) with 
 the augmentation that is shown, and `data_source` is printed below the images.
 """
 
+import math
+
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, compute_aspects
@@ -44,7 +46,7 @@ def draw_augmented_examples(
         copies = augment(np.stack([image] * NUM_COPIES), run.augmentation, (label, 0), aspects)
         show_image(places[0], image[..., 0], f"{CLASSES[label]}: original")
         for place, copy in zip(places[1:], np.asarray(copies)[..., 0], strict=True):
-            show_image(place, copy, "altered copy")
+            show_image(place, copy, "augmented copy")
     return figure
 
 
@@ -110,12 +112,10 @@ def _transform_alone(image: Array, aspect: float, options: Augmentation, name: s
 
 
 def _describe_strength(name: str, run: Run, draw: float, separator: str) -> str:
-    import math
-
     strength = float(getattr(run.augmentation, name))
     amount = strength * draw
     text = STRENGTHS.get(name, "{amount:+.2f}").format(
         **{"amount": amount, "factor": 1 + amount, "exponent": math.exp(amount)},
-        **{"mirrored": "mirrored" if amount < 0 else "as it is", "shape": strength ** ((1 + draw) / 2)},
+        **{"mirrored": "mirrored" if amount < 0 else "unchanged", "shape": strength ** ((1 + draw) / 2)},
     )
     return f"{name.replace('_', ' ')}{separator}{text}"

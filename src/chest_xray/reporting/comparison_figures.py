@@ -1,4 +1,4 @@
-"""Figures of comparisons: of two runs, and of the arms of the study."""
+"""Figures of comparisons: of two runs, and of the arms of the study; `data_source` is printed below them."""
 
 from typing import Any
 
@@ -8,12 +8,7 @@ from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, label_axe
 
 
 def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference that augmentation makes in each metric, with its 95% interval.
-
-    Args:
-        comparison: From `compare_runs`.
-        data_source: Printed below the plot.
-    """
+    """Draw the difference that augmentation makes in each metric, with its 95% interval, from `compare_runs`."""
     figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
     axes.text(1.02, len(comparison["metrics"]) - 0.5, " → ".join(RUNS), **beside)
@@ -33,12 +28,7 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
 
 
 def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference of each arm from the arm `none`, one plot a metric.
-
-    Args:
-        study: From `compare_arms`.
-        data_source: Printed below the plots.
-    """
+    """Draw the difference of each arm from the arm `none`, one plot a metric, from `compare_arms`."""
     arms = list(reversed(study["differences"]))
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
     counted = {"sensitivity": study["num_diseased"], "specificity": study["num_healthy"]}

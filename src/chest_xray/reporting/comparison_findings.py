@@ -53,11 +53,7 @@ def describe_comparison(steps: dict[str, int]) -> Iterator[Finding]:
 
 
 def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
-    """Return what the comparison of two runs supports, by the key of a heading.
-
-    Args:
-        comparison: From `compare_runs`.
-    """
+    """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
         "answer": [summarise_effect(comparison["metrics"])],
         "in_numbers": list(list_differences(comparison)),
@@ -70,15 +66,10 @@ def summarise_arms(study: dict[str, Any]) -> Iterator[Finding]:
     for arm, metrics in study["differences"].items():
         whole = {name: find_side(each["both"]) for name, each in metrics.items()}
         part = {name: find_side(each) for name, each in metrics.items() if not whole[name]}
-        if better := _select(whole, 1):
-            yield Finding("arm_better", {"arm": arm, "better": better})
-        if worse := _select(whole, -1):
-            yield Finding("arm_worse", {"arm": arm, "worse": worse})
-        values = {"arm": arm, "num_seeds": len(study["seeds"])}
-        if better := _select(part, 1):
-            yield Finding("arm_better_these_seeds", {**values, "better": better})
-        if worse := _select(part, -1):
-            yield Finding("arm_worse_these_seeds", {**values, "worse": worse})
+        for suffix, sides, num in (("", whole, {}), ("_these_seeds", part, {"num_seeds": len(study["seeds"])})):
+            for key, side in (("better", 1), ("worse", -1)):
+                if names := _select(sides, side):
+                    yield Finding(f"arm_{key}{suffix}", {"arm": arm, key: names, **num})
         if not any((*whole.values(), *part.values())):
             yield Finding("arm_not_shown", {"arm": arm})
 

@@ -131,22 +131,26 @@ def assess_calibration(metrics: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("level_by_prevalence", found)
 
 
-def count_errors(point: dict[str, Any]) -> dict[str, Any]:
-    """Return the metrics at a threshold together with the numbers of healthy and diseased images."""
-    return {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+def classify_errors(point: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the more frequent kind of error at a threshold, with metrics and counts.
+
+    It is "healthy" (false positives), "diseased" (false negatives), "balanced" if neither is shown to be more frequent,
+    or "none".
+    """
+    counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
+    if point["fn"] + point["fp"] == 0:
+        return "none", {}
+    if is_above(point["sensitivity"], point["specificity"]):
+        return "healthy", counts
+    return "diseased" if is_above(point["specificity"], point["sensitivity"]) else "balanced", counts
 
 
 def describe_errors(metrics: dict[str, Any]) -> Iterator[Finding]:
     """Describe which images are misclassified, and how much the choice of the threshold matters."""
     point = metrics["test"]["at_chosen"]
-    counts = count_errors(point)
-    if point["fn"] + point["fp"] == 0:
-        yield Finding("no_errors", {})
-    elif is_above(point["sensitivity"], point["specificity"]):
-        yield Finding("misses_healthy", counts)
-    else:
-        key = "misses_diseased" if is_above(point["specificity"], point["sensitivity"]) else "errors_balanced"
-        yield Finding(key, counts)
+    kind, counts = classify_errors(point)
+    keys = {"healthy": "misses_healthy", "diseased": "misses_diseased", "balanced": "errors_balanced"}
+    yield Finding(keys.get(kind, "no_errors"), counts)
     found = metrics["test"]["sensitivity_by_aetiology"]
     if worse := find_weaker_aetiology(metrics):
         yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
@@ -184,19 +188,16 @@ def compare_validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
     yield Finding(keys[locate(metrics["gap"]["at_chosen"]["accuracy"], 0) or "around"], compare("accuracy"))
-    if is_lower_on_test(metrics, "specificity"):
-        yield Finding("specificity_gap", compare("specificity"))
-    if is_lower_on_test(metrics, "sensitivity"):
-        yield Finding("sensitivity_gap", compare("sensitivity"))
+    for name in ("specificity", "sensitivity"):
+        if is_lower_on_test(metrics, name):
+            yield Finding(f"{name}_gap", compare(name))
 
 
 def suggest_next_steps(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
     """Suggest what to try next.
 
-    Args:
-        metrics: Of the run.
-        training: `train_accuracy` and `validation_accuracy` of the kept epoch; `best_was_last`: whether validation loss
-            was lowest in the last epoch.
+    `training` has `train_accuracy` and `validation_accuracy` of the kept epoch, and `best_was_last`: whether validation
+    loss was lowest in the last epoch.
     """
     test, point = metrics["test"], metrics["test"]["at_chosen"]
     if is_lower_on_test(metrics, "accuracy") or is_lower_on_test(metrics, "specificity"):
@@ -230,13 +231,7 @@ def suggest_next_steps(metrics: dict[str, Any], training: dict[str, Any]) -> Ite
 def find_conclusions(
     metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any]
 ) -> dict[str, list[Finding]]:
-    """Return what the metrics of a run support, by the key of a heading.
-
-    Args:
-        metrics: From `compute_metrics`.
-        history: One row an epoch, from `train_model`.
-        metadata_metrics: From `measure_metadata_baseline`.
-    """
+    """Return what the results of `compute_metrics`, `train_model` and `measure_metadata_baseline` show, by heading."""
     kept = history[history["kept"]].iloc[0]
     training = {
         "train_accuracy": float(kept["accuracy"]),
@@ -289,13 +284,7 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
 def find_robustness_conclusions(
     map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
 ) -> dict[str, list[Finding]]:
-    """Return what the robustness and explanation checks support, by the key of a heading.
-
-    Args:
-        map_sanity: From `check_maps`.
-        occlusion_table: One row a view, from `measure_occlusion`.
-        robustness_table: One row a kind and strength, from `measure_robustness`.
-    """
+    """Return what the results of `check_maps`, `measure_occlusion` and `measure_robustness` show, by heading."""
     return {
         "maps": list(assess_maps(map_sanity)),
         "occlusion": list(assess_occlusion(occlusion_table)),

@@ -52,8 +52,8 @@ def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
             place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}: n = {len(values):,}", **style)
         place.locator_params(axis="x", nbins=6)  # keeps long numbers apart
-        label_axes(place, feature, [unit, "share of images up to here"])
-    head_figure(figure, "What the header of a file tells, before a pixel is read")
+        label_axes(place, feature, [unit, "cumulative share of images"])
+    head_figure(figure, "Properties of the image files by split and class")
     return figure
 
 
@@ -72,6 +72,6 @@ def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, 
     axes.plot([], [], "o", color=GREY, label="threshold fitted on train")
     axes.set_aspect("equal")
     add_legend(axes, loc="lower right")
-    title = f"Pneumonia told from the header alone: n = {len(test)} test images"
+    title = f"Metadata baseline: n = {len(test)} test images"
     label_axes(axes, title, ["1 - specificity", "sensitivity"])
     return figure

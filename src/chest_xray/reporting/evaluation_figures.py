@@ -35,7 +35,7 @@ HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "f
 HOVER = (
     "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
     "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
-    "healthy: %{customdata[5]} cleared, %{customdata[6]} called diseased<extra></extra>"
+    "healthy: %{customdata[5]} cleared, %{customdata[6]} classified as PNEUMONIA<extra></extra>"
 )
 MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
 SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
@@ -68,7 +68,7 @@ def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_sourc
         area = (curve["x"].diff() * curve["value"]).sum()
         label = f"{name}: n = {part['num_images']}, average precision {area:.3f}"
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
-        base = f"{name}: share of diseased {part['prevalence']:.3f}, the precision of chance"
+        base = f"{name}: prevalence {part['prevalence']:.3f}, the precision of chance"
         axes.axhline(part["prevalence"], color=colour, linestyle=dashes, label=base)
         for at in MARKERS:
             if part[at]["precision"]["value"] is not None:
@@ -93,7 +93,7 @@ def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
 def _explain_markers(axes: Any, metrics: dict[str, Any]) -> None:
     for at, marker in MARKERS.items():
         axes.plot([], [], marker, color=GREY, label=_name_threshold(metrics["test"][at], at))
-    axes.fill_between([], [], color=GREY, alpha=0.18, label="95% band over patients, at each place alone")
+    axes.fill_between([], [], color=GREY, alpha=0.18, label="pointwise 95% band over patients")
 
 
 def _name_threshold(point: dict[str, Any], at: str) -> str:
@@ -153,22 +153,22 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
-    scales = {"probability": ("as the network says it", ORANGE), "calibrated": ("calibrated", BLUE)}
+    scales = {"probability": ("uncalibrated", ORANGE), "calibrated": ("calibrated", BLUE)}
     for (above, below), (name, (title, colour)) in zip(axes.T, scales.items(), strict=True):
         probability = test_predictions[name].to_numpy()
         error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
-        above.vlines(bins["promised"], bins["low"], bins["high"], color=colour, alpha=0.6)
+        above.vlines(bins["predicted"], bins["low"], bins["high"], color=colour, alpha=0.6)
         named = f"{title}: ECE {error:.3f} in {NUM_BINS} bins"
-        above.plot(bins["promised"], bins["value"], "o", color=colour, label=named)
-        above.plot([0, 1], [0, 1], ":", color=GREY, label="promised = come true")
+        above.plot(bins["predicted"], bins["value"], "o", color=colour, label=named)
+        above.plot([0, 1], [0, 1], ":", color=GREY, label="perfect calibration")
         above.set_title(title, fontsize=10)
         above.set(xlim=UNIT, ylim=UNIT)
         below.bar(bins["middle"], bins["images"], width=1 / NUM_BINS, color=colour, alpha=0.6, edgecolor="white")
-        below.set_xlabel("probability of pneumonia promised", fontsize=9.5)
-    axes[0, 0].set_ylabel("share of diseased among them", fontsize=9.5)
+        below.set_xlabel("predicted probability of pneumonia", fontsize=9.5)
+    axes[0, 0].set_ylabel("observed share of PNEUMONIA", fontsize=9.5)
     axes[1, 0].set_ylabel("images", fontsize=9.5)
     prevalence, expected = metrics["test"]["prevalence"], metrics["operating_point"]["expected_prevalence"]
-    shares = f"{prevalence:.1%} diseased, calibrated for {expected:.0%}"
+    shares = f"prevalence {prevalence:.1%}, calibrated for {expected:.0%}"
     head_figure(figure, f"Reliability on test, {metrics['run']}: n = {len(test_predictions)}, {shares}")
     return figure
 
@@ -181,15 +181,15 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
         probability: Of 1, in [0, 1], shape (images,).
 
     Returns:
-        One row a bin that is not empty: `middle`; number of `images`; `promised`, the mean probability; share of 1,
+        One row a bin that is not empty: `middle`; number of `images`; `predicted`, the mean probability; share of 1,
         as `value`, `low` and `high` (Wilson's 95% interval).
     """
     import numpy as np
     import pandas as pd
 
-    table = pd.DataFrame({"label": label, "promised": probability})
+    table = pd.DataFrame({"label": label, "predicted": probability})
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
-    found = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), promised=("promised", "mean"))
+    found = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), predicted=("predicted", "mean"))
     shares = [proportion(int(ones), int(images)) for ones, images in zip(found["ones"], found["images"], strict=True)]
     middle = (found.index + 0.5) / NUM_BINS
     return found.reset_index(drop=True).assign(middle=middle).join(pd.DataFrame(shares))
@@ -228,7 +228,7 @@ def draw_scores(
 def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
     """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
-    titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is judged"}
+    titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is evaluated"}
     for place, (subset, title) in zip(axes, titles.items(), strict=True):
         part = curves[curves["subset"] == subset]
         sensitivity, specificity = (part[part["curve"] == name] for name in ("sensitivity", "specificity"))
@@ -238,9 +238,9 @@ def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str
         place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
         mark_thresholds(place, metrics)
         label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOGIT_AXIS, ""))
-    axes[0].set_ylabel("share of the class decided rightly", fontsize=9.5)
+    axes[0].set_ylabel("share of the class classified correctly", fontsize=9.5)
     axes[0].set_ylim(UNIT)
-    head_figure(figure, f"What each threshold gives, {metrics['run']} (with 95% bands over patients)")
+    head_figure(figure, f"Sensitivity and specificity by threshold, {metrics['run']} (with 95% bands over patients)")
     return figure
 
 
@@ -306,19 +306,12 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
     figure.update_xaxes(title_font_size=12)
     figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
     figure.update_yaxes(title="sensitivity", row=1, col=1)
-    figure.update_yaxes(title="share of the class decided rightly", row=1, col=2)
+    figure.update_yaxes(title="share of the class classified correctly", row=1, col=2)
     return figure
 
 
 def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, data_source: str) -> Figure:
-    """Draw loss and accuracy of train and validation by epoch, and the epoch whose weights were kept.
-
-    Args:
-        history: One row an epoch, from `train_model`.
-        image_split: One row an image, with its subset.
-        title: Of the run.
-        data_source: Printed below the plots.
-    """
+    """Draw loss and accuracy of train and validation by epoch, from `train_model`, and the epoch that was kept."""
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])
     num = image_split["subset"].value_counts()

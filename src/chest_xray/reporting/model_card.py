@@ -18,11 +18,7 @@ def write_card(
 ) -> str:
     """Return the model card of a run: Markdown below a YAML header.
 
-    Args:
-        evidence: Datasets that belong to no single run, by name.
-        run: Datasets of the run, by name.
-        described_model: From `describe_model`.
-        words: Of the language.
+    `evidence` has the datasets that belong to no single run, by name, and `run` those of the run.
     """
     from huggingface_hub import ModelCard, ModelCardData
 

@@ -58,15 +58,7 @@ class Section(NamedTuple):
 
 
 def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any], *, folded: bool = False) -> Figure:
-    """Build a figure from a PNG file and its texts.
-
-    Args:
-        png: The file.
-        name: Its key below `figures`.
-        run: Title of its run, or an empty string.
-        words: Of the language.
-        folded: Whether it is collapsed at first.
-    """
+    """Build a figure from a PNG file and its texts below `figures` and `name`; `run` is added to the title."""
     from PIL import Image
 
     texts, kind = words["figures"][name], "png"
@@ -82,14 +74,9 @@ def make_figure(png: bytes, name: str, run: str, words: Mapping[str, Any], *, fo
 
 
 def make_table(frame: DataFrame, name: str, run: str, words: Mapping[str, Any], *, folded: bool = False) -> Table:
-    """Format the first `MAX_ROWS` rows of a table as text.
+    """Format the first `MAX_ROWS` rows of a table as text; its caption is below `tables` and `name`.
 
-    Args:
-        frame: The table.
-        name: Its key below `tables`.
-        run: Title of its run, or an empty string.
-        words: Of the language; `columns` and `cells` are translated where they have a text.
-        folded: Whether it is collapsed at first.
+    Column names and cells are translated where `columns` and `cells` have a text for them.
     """
     caption = words["tables"][name]
     heads = [words["columns"].get(column, str(column).replace("_", " ")) for column in frame.columns]

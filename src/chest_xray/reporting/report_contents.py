@@ -40,14 +40,9 @@ def _keep(table: DataFrame) -> DataFrame:
 
 
 def list_figures(metrics_table: DataFrame) -> DataFrame:
-    """Lay out the metrics over all test images.
+    """Lay out the metrics over all test images, from `chest_xray.reporting.tables.lay_out_metrics`.
 
-    Args:
-        metrics_table: From `chest_xray.reporting.tables.lay_out_metrics`.
-
-    Returns:
-        `metric`, `point`, `threshold`, `test` and `gap` (dicts of `value`, `low`, `high`), `metadata_baseline`,
-        `validation`, and `note` unless it is empty throughout.
+    `test` and `gap` are dicts of `value`, `low` and `high`; `note` is dropped if it is empty throughout.
     """
     table = _select_test(metrics_table)
     table = table[table["stratum"] == "all"].fillna({"note": ""})
@@ -183,8 +178,7 @@ def name_limits(report: Report) -> str:
 def list_run_datasets(*, is_trained: bool = True) -> list[str]:
     """Return the datasets of a run that belong to its evidence.
 
-    Args:
-        is_trained: Whether the run is a single training, which has learning curves.
+    A run that `is_trained` is a single training and has learning curves.
     """
     shown = [each for part in OF_A_RUN.values() for each in part]
     names = [*READ_OF_A_RUN, *_list_stored(shown, FOLDERS_OF_A_RUN), *KEPT_OF_A_RUN]

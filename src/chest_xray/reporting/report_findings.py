@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from chest_xray.metrics.metadata_baseline import best_on_train
-from chest_xray.reporting.conclusions import BAR, count_errors, in_points, is_above, is_lower_on_test
+from chest_xray.reporting.conclusions import BAR, classify_errors, in_points, is_lower_on_test
 from chest_xray.reporting.i18n import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]
@@ -47,16 +47,13 @@ def _rate(measured: dict[str, float], reference: float) -> Tone:
 
 
 def _list_weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
-    point = metrics["test"]["at_chosen"]
-    counts = count_errors(point)
-    if point["fn"] + point["fp"] == 0:
-        yield Verdict("errors", "good", Finding("no_errors", {}))
-    elif is_above(point["sensitivity"], point["specificity"]):
-        yield Verdict("errors", "bad", Finding("weak_on_healthy", counts))
-    elif is_above(point["specificity"], point["sensitivity"]):
-        yield Verdict("errors", "bad", Finding("weak_on_diseased", counts))
-    else:
-        yield Verdict("errors", "unsure", Finding("weak_on_neither", counts))
+    kind, counts = classify_errors(metrics["test"]["at_chosen"])
+    tones: dict[str, tuple[Tone, str]] = {
+        **{"none": ("good", "no_errors"), "balanced": ("unsure", "weak_on_neither")},
+        **{"healthy": ("bad", "weak_on_healthy"), "diseased": ("bad", "weak_on_diseased")},
+    }
+    tone, key = tones[kind]
+    yield Verdict("errors", tone, Finding(key, counts))
     if is_lower_on_test(metrics, "accuracy"):
         pair = {name: metrics[name]["at_chosen"]["accuracy"] for name in ("validation", "test")}
         yield Verdict("validation", "bad", Finding("verdict_flatters", pair))

@@ -20,11 +20,8 @@ ON_TEST = ("accuracy", "sensitivity", "specificity")
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
     """Return the report as one HTML file.
 
-    Args:
-        evidence: Datasets that belong to no single run, by name.
-        runs: Datasets of each run; the verdict is on the last one.
-        synthetic: Whether the images are phantoms.
-        language: Of the page.
+    `evidence` has the datasets that belong to no single run, by name, and `runs` those of each run. The verdict is on
+    the last run.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -6,7 +6,7 @@ from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.reporting.conclusions import UNALTERED
 from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, label_axes, new_figure, show_image
 
-SHOWN = {"whole": "the whole picture", "border": "the border alone", "centre": "the centre alone"}
+SHOWN = {"whole": "whole image", "border": "border alone", "centre": "centre alone"}
 NUM_COLUMNS = 4  # panels in a row
 AXIS = {  # meaning of the strength of each kind; see `chest_xray.images.corruptions.corrupt`
     "blur": "standard deviation, px of 256",
@@ -19,7 +19,7 @@ AXIS = {  # meaning of the strength of each kind; see `chest_xray.images.corrupt
     "collimation": "share of one side cut off",
 }
 GALLERY_COLUMNS = 5  # images in a row
-LEGEND = "colour: speaks for pneumonia (Grad-CAM), yellow most; no colour: nothing does"
+LEGEND = "colour: evidence for pneumonia (Grad-CAM), strongest in yellow; no colour: none"
 GROUPS = {  # title of each kind of decision, and the order of its images
     "false_negative": ("False negatives", "lowest score first"),
     "false_positive": ("False positives", "highest score first"),
@@ -29,16 +29,13 @@ GROUPS = {  # title of each kind of decision, and the order of its images
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_source: str) -> Figure:
-    """Draw a test image in each view, with accuracy and AUC of all test images above it.
+    """Draw a test image in each view of `measure_occlusion`, with accuracy and AUC of all test images above it.
 
-    Args:
-        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
-        occlusion_table: From `measure_occlusion`.
-        data_source: Printed below the images.
+    `occluded_examples` is uint8 of shape (3, height, width): whole, border, centre.
     """
     figure, axes = new_figure(data_source, columns=3, width=PAGE_WIDTH, height=3.7)
     rows = occlusion_table.to_dict("records")
-    figure.suptitle(f"What is left to see, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
+    figure.suptitle(f"Covered test images, {rows[0]['run']}: n = {rows[0]['n']}; AUC 0.5 is chance", fontsize=10)
     for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
         auc = f"AUC {row['auc']:.3f} ({row['auc_low']:.3f} to {row['auc_high']:.3f})"
         show_image(place, pixels, f"{SHOWN[row['shown']]}\n{auc}\naccuracy {row['accuracy']:.3f}")
@@ -48,9 +45,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, data_so
 def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
     """Draw accuracy and AUC with 95% intervals against the strength of each corruption, and their unaltered values.
 
-    Args:
-        robustness_table: From `measure_robustness`.
-        data_source: Printed below the plots.
+    `robustness_table` is from `measure_robustness`.
     """
     is_unaltered = robustness_table["kind"] == UNALTERED
     altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]

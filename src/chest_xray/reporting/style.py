@@ -1,6 +1,7 @@
 """The common style of all figures, each of which shows the source of its data."""
 
 from collections.abc import Sequence
+from math import ceil, log10
 from typing import Any
 
 from chest_xray.core.types import Array, Figure
@@ -73,7 +74,5 @@ def head_figure(figure: Figure, title: str) -> None:
 
 def name_probability(probability: float) -> str:
     """Format a probability with three decimals, or with as many as distinguish it from 0 and 1."""
-    from math import ceil, log10
-
     distance = min(probability, 1 - probability)
     return f"{probability:.{max(3, ceil(-log10(distance))) if distance > 0 else 3}f}"

@@ -13,11 +13,7 @@ Row = dict[str, Any]
 
 
 def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
-    """Tabulate the metrics of one run.
-
-    Args:
-        metrics: From `compute_metrics`.
-        metadata_metrics: From `measure_metadata_baseline`.
+    """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
         One row a metric, subset and stratum, rounded to four decimals: `metric`; `point` (at_half, at_chosen, at_other)
@@ -91,10 +87,7 @@ def _find_gap(gap: dict[str, Any], row: Row) -> Row:
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:
-    """Tabulate the study, one row an arm and metric.
-
-    Args:
-        study: From `compare_arms`.
+    """Tabulate the result of `compare_arms`, one row an arm and metric.
 
     Returns:
         `arm`, `metric`, `n` (images), `mean` and `deviation` over seeds; and of the difference from the arm `none`:
@@ -121,10 +114,7 @@ def tabulate_arms(study: dict[str, Any]) -> DataFrame:
 
 
 def tabulate_runs(study: dict[str, Any]) -> DataFrame:
-    """Tabulate the runs of the study, one row an arm, seed and metric.
-
-    Args:
-        study: From `compare_arms`.
+    """Tabulate the runs in the result of `compare_arms`, one row an arm, seed and metric.
 
     Returns:
         `arm`, `seed`, `metric`, `value`; `difference` from the arm `none` of the same seed; and with accuracy

@@ -108,10 +108,6 @@ def create_app(service: Service, options: Serving) -> FastAPI:
     """Return the application, which describes itself at `/openapi.json`.
 
     It has no documentation page, because those of FastAPI load scripts from another host.
-
-    Args:
-        service: Runs as long as the server does.
-        options: Limits.
     """
     app = FastAPI(
         title="chest-xray",

@@ -24,12 +24,7 @@ HEADERS = {
 
 
 class Guard:
-    """Middleware that limits concurrent uploads and their duration, rejects foreign requests and sets headers.
-
-    Args:
-        app: The application behind it.
-        options: `queue_length`, `upload_seconds` and the largest upload.
-    """
+    """Middleware that limits number, size and duration of uploads, rejects foreign requests and sets headers."""
 
     def __init__(self, app: ASGIApp, options: Serving):
         self._app, self._options = app, options

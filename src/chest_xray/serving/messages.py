@@ -15,12 +15,7 @@ PACKAGE = "chest_xray.serving"
 
 
 class Renderer:
-    """Renders the page in one language.
-
-    Args:
-        language: "en" or "ru".
-        data_source: What the network was trained on.
-    """
+    """Renders the page in one language, "en" or "ru"; `data_source` is what the network was trained on."""
 
     def __init__(self, language: str, data_source: str):
         self.language, self.data_source = language, data_source
@@ -44,10 +39,7 @@ class Renderer:
     def render_result(self, prediction: Prediction, contract: Contract, pictures: dict[str, Any]) -> str:
         """Return the answer for one image, or the reason for its refusal.
 
-        Args:
-            prediction: Of the network.
-            contract: Of the network.
-            pictures: `picture` and `heat` (data URLs, or None), `width` and `height` in pixels.
+        `pictures` has `picture` and `heat` (data URLs, or None), and `width` and `height` in pixels.
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
@@ -77,10 +69,8 @@ class Renderer:
 
     def format_percent(self, probability: float) -> str:
         """Return a probability in percent, never rounded to 0% or 100%."""
-        sign, probability = (
-            ("< ", 0.001) if probability < 0.001 else ("> ", 0.999) if probability > 0.999 else ("", probability)
-        )
-        return sign + self.format_number(probability, ".1%")
+        sign = "< " if probability < 0.001 else "> " if probability > 0.999 else ""
+        return sign + self.format_number(min(max(probability, 0.001), 0.999), ".1%")
 
     def _describe_point(self, contract: Contract) -> dict[str, Any]:
         point = contract.operating_point

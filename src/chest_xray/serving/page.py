@@ -26,13 +26,8 @@ LANGUAGES = ("en", "ru")
 def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
     """Add the page to the server, at one address a language.
 
-    It receives the bytes of files, never paths or addresses, and returns HTML.
-
-    Args:
-        app: From `create_app`.
-        service: Of the network.
-        explain: Maps a prepared image to its evidence, float32 in [0, 1], both of shape (height, width).
-        data_source: What the network was trained on.
+    It receives the bytes of files, never paths or addresses, and returns HTML. `explain` maps a prepared image to its
+    evidence, float32 in [0, 1], both of shape (height, width).
     """
     style, script = read_style(), resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
     router = APIRouter(include_in_schema=False)

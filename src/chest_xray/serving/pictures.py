@@ -50,11 +50,7 @@ def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
 
 
 class Explainer:
-    """Computes Grad-CAM maps of a packaged network.
-
-    Args:
-        data: The bytes of its file.
-    """
+    """Computes Grad-CAM maps of a packaged network, given the bytes of its file."""
 
     def __init__(self, data: bytes):
         self._data = data
@@ -71,13 +67,9 @@ class Explainer:
         self.explain(np.zeros(self._network.input_shape[1:3], np.uint8))
 
     def explain(self, pixels: Array) -> Array:
-        """Return the evidence for pneumonia in a prepared image.
+        """Return the evidence for pneumonia in a prepared image, as `chest_xray.models.gradcam.grad_cam` computes it.
 
-        Args:
-            pixels: uint8 of shape (height, width).
-
-        Returns:
-            float32 in [0, 1] of shape (height, width); see `chest_xray.models.gradcam.grad_cam`.
+        Pixels are uint8, evidence is float32 in [0, 1], both of shape (height, width).
         """
         import numpy as np
 

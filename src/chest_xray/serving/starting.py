@@ -52,12 +52,7 @@ def read_project(env: str | None, params: dict[str, Any]) -> Project:
 
 
 def start(project: Project, with_page: bool, browser: bool) -> None:
-    """Run the server until the user stops it.
-
-    Args:
-        project: Settings and network.
-        with_page: Whether the server has the page.
-        browser: Whether the page is opened.
+    """Run the server, if wanted with the page, until the user stops it; `browser` opens the page.
 
     Raises:
         InputError: A library is missing, the address is in use, or the network cannot be loaded.

@@ -234,8 +234,8 @@ def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]
     assert "- No difference shown in accuracy: 62.5% without, 75.0% with; difference +12.5 points (95% interval" in page
-    assert "The two runs disagree on 3 of 8 test images: augmentation mends 2 and breaks 1" in page
-    assert "30 optimiser steps without augmentation and 20 with (the kept weights are those after 20 and 20)" in page
+    assert "The two runs disagree on 3 of 8 test images: augmentation corrects 2 decisions and makes 1 wrong" in page
+    assert "30 optimiser steps without augmentation and 20 with it (the kept weights are those after 20 and 20)" in page
 
 
 def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_source() -> None:

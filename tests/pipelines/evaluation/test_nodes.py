@@ -226,11 +226,11 @@ def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
-        *("## How well it does", "## What an answer is worth", "## What a probability is worth"),
-        *("## Where it fails", "## Validation against test", "## What to try next"),
+        *("## Performance", "## Predictive values", "## Calibration"),
+        *("## Errors", "## Validation and test", "## What to try next"),
     ]
-    assert "On 5 test images of 5 patients the network is right on 60.0%" in page
-    assert "The last epoch was the best one: train longer" in page
+    assert "On 5 test images of 5 patients the network has an accuracy of 60.0%" in page
+    assert "The last epoch was the best: train longer" in page
     earlier = make_history([0.5, 0.7], kept=1)
     assert "train longer" not in write_conclusions(metrics, earlier, header, "phantoms", Language("en"))
 
@@ -241,4 +241,4 @@ def test_the_conclusions_are_the_same_in_another_language() -> None:
     english, russian = (write_conclusions(*found, "phantoms", Language(name)) for name in ("en", "ru"))
     marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
     assert marks[0] == marks[1]
-    assert "На 5 тестовых снимках 5 пациентов сеть права в 60,0% случаев" in russian  # noqa: RUF001
+    assert "На 5 тестовых снимках 5 пациентов доля верных решений сети — 60,0%" in russian  # noqa: RUF001

@@ -44,8 +44,8 @@ def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
     assert set(table["run"]) == {TITLE}
     figure = draw_occlusion(make_pictures()[:3], table, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
-    assert figure.get_suptitle() == f"What is left to see, {TITLE}: n = 3; AUC 0.5 is chance"
+    assert figure.get_suptitle() == f"Covered test images, {TITLE}: n = 3; AUC 0.5 is chance"
     titles = [place.get_title().splitlines() for place in axes_of(figure)]
-    assert [lines[0] for lines in titles] == ["the whole picture", "the border alone", "the centre alone"]
+    assert [lines[0] for lines in titles] == ["whole image", "border alone", "centre alone"]
     assert titles[1][1].startswith("AUC 0.500 (")
     assert titles[2][2] == "accuracy 0.667"

@@ -43,13 +43,9 @@ class Finding(NamedTuple):
 def render(
     title: str, sections: Mapping[str, Sequence[Finding]], about: Mapping[str, str], language: str = "en"
 ) -> str:
-    """Return findings as a Markdown page, one bullet a finding.
+    """Return findings as a Markdown page, one bullet a finding; empty sections are omitted.
 
-    Args:
-        title: Key of the title.
-        sections: Findings by the key of their heading; empty sections are omitted.
-        about: `data_source`, and the other values of the title.
-        language: One of `languages`.
+    `title` and the keys of `sections` are keys of texts, `about` has `data_source` and the values of the title.
 
     Raises:
         InputError: The language is unknown.
