@@ -10,6 +10,7 @@ the project, nor any thread of TensorFlow: importing TensorFlow takes longer tha
 
 import argparse
 import csv
+import gc
 import importlib
 import os
 import random
@@ -24,11 +25,18 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
 import pytest
 
-LIBRARIES = "gdcm hypothesis keras pandas pydicom.pixels scipy.stats simplejpeg sklearn.linear_model sklearn.metrics"
+LIBRARIES = (
+    "gdcm hypothesis kedro.framework.session kedro_datasets.pandas keras pandas pydicom.pixels scipy.ndimage "
+    "scipy.optimize scipy.sparse.csgraph scipy.stats simplejpeg sklearn.linear_model sklearn.metrics PIL.ImageOps"
+)
+PYTEST = (
+    *("-x", "-q", "-o", "addopts=", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    *("-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"),
+)
 ROOT = Path(__file__).parents[1]
 MEMORY = 12 << 30  # bytes of address space that a mutant may ask for
 # The tests of a module: its own first, for the first failure ends a run.
@@ -70,7 +78,7 @@ def run_tests(tests: list[str], seconds: float) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
-        os._exit(pytest.main(["-x", "-q", "--hypothesis-seed=0", "-m", "not slow", *tests]))
+        os._exit(pytest.main([*PYTEST, *tests]))
     _, status = os.waitpid(child, 0)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what it started
@@ -81,8 +89,10 @@ def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) 
     """Run the mutants of a module, print how many are killed, and return those that are not."""
     tests = [f"tests/{each}" for each in MODULES[module].split()]
     began = time.monotonic()
+    sys.dont_write_bytecode = False  # by the tests without a mutant alone: Python takes two changes in a second for one
     if run_tests(tests, 900):
         raise SystemExit(f"{module}: tests fail without any mutant")
+    sys.dont_write_bytecode = True
     seconds = 30 + 4 * (time.monotonic() - began)
     name = folder / module.replace("/", ".")
     config, session, address = (f"{name}.{end}" for end in ("toml", "sqlite", "socket"))
@@ -131,6 +141,7 @@ def main() -> None:
     output = options.survivors.resolve()
     for library in LIBRARIES.split():
         importlib.import_module(library)
+    gc.freeze()  # or every fork would copy what it collects
     with tempfile.TemporaryDirectory() as name:
         folder, clone = Path(name), Path(name) / "clone"
         tools = options.cosmic_ray
