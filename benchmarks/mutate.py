@@ -1,7 +1,6 @@
 """Count how many deliberate mistakes (mutants) the tests find, module by module, and list those that survive.
 
-    make mutate                                                   # every module of MODULES, every mutant
-    make mutate MUTATE="--module metrics/binary --sample 60"      # 60 mutants of one module, the same ones every time
+    make mutate MUTATE="--module metrics/binary --sample 60"  # 60 mutants of one module; without: all of all modules
 
 Cosmic Ray makes the mutants in a clone of the last commit; nothing is changed here. The operators that it leaves in are
 those of KEPT. Each mutant meets its tests in a fork of this process, which has the libraries in memory and nothing of
@@ -34,8 +33,7 @@ LIBRARIES = (
     "scipy.optimize scipy.sparse.csgraph scipy.stats simplejpeg sklearn.linear_model sklearn.metrics PIL.ImageOps"
 )
 PYTEST = (
-    *("-x", "-q", "-o", "addopts=", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning"),
-    *("-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"),
+    "-x -q -o addopts= -p _hypothesis_pytestplugin --hypothesis-seed=0 -W ignore::pytest.PytestAssertRewriteWarning"
 )
 ROOT = Path(__file__).parents[1]
 MEMORY = 12 << 30  # bytes of address space that a mutant may ask for
@@ -56,13 +54,14 @@ MODULES = {
     "models/augmentation": "models/test_augmentation.py",
     "models/inference": "models/test_inference.py models/test_predictor.py pipelines/evaluation pipelines/prediction",
 }
-# Of the eleven operators that Cosmic Ray puts in the place of one, that most like a slip. Left out besides: `|`, which
-# stands in types. All that does not replace an operator (numbers, and/or, not, loops, exceptions) is left in.
+# In the place of an operator the one most like a slip, not all eleven; none for `|`, which stands in types. Numbers,
+# and/or, not, True/False, loops, exceptions and decorators are changed as Cosmic Ray has it.
 KEPT = (
     "Binary.*(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_FloorDiv|Pow_Mul|Shift_.Shift|And_BitOr|Xor_BitAnd)",
     "Comparison.*(Eq_NotEq|NotEq_Eq|_Lt_LtE|_Lt_GtE|_LtE_Lt|_LtE_Gt|_Gt_GtE|_Gt_LtE|GtE_Gt|GtE_Lt|Is_IsNot|IsNot_Is)",
     "Unary.*Delete_(USub|Invert|Not)",
 )
+NAMES = ("file", "line", "column", "operator", "function", "diff")
 CLIENT = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{}'); raise SystemExit(int(s.recv(9)))"
 FOUND = """SELECT job_id, start_pos_row, start_pos_col, operator_name, occurrence, definition_name, worker_outcome,
 test_outcome, diff FROM mutation_specs LEFT JOIN work_results USING (job_id) ORDER BY 2, 3, 4, 5"""
@@ -78,7 +77,7 @@ def run_tests(tests: list[str], seconds: float) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
-        os._exit(pytest.main([*PYTEST, *tests]))
+        os._exit(pytest.main([*PYTEST.split(), "-m", "not slow", *tests]))
     _, status = os.waitpid(child, 0)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what it started
@@ -105,10 +104,9 @@ def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) 
     subprocess.run([cosmic_ray / "cosmic-ray", "init", config, session], check=True)
     subprocess.run([cosmic_ray / "cr-filter-operators", session, config], check=True)
     with sqlite3.connect(session) as database:
-        open_ones = [row[0] for row in database.execute(FOUND).fetchall() if row[6] is None]
-        left_out = random.Random(seed).sample(open_ones, max(len(open_ones) - sample, 0)) if sample else []
-        skip = "INSERT INTO work_results (job_id, worker_outcome) VALUES (?, 'SKIPPED')"
-        database.executemany(skip, [(job,) for job in left_out])
+        jobs = [row[:1] for row in database.execute(FOUND).fetchall() if row[6] is None]
+        left_out = random.Random(seed).sample(jobs, max(len(jobs) - sample, 0)) if sample else []
+        database.executemany("INSERT INTO work_results (job_id, worker_outcome) VALUES (?, 'SKIPPED')", left_out)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -120,11 +118,9 @@ def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) 
     with sqlite3.connect(session) as database:
         rows = [row for row in database.execute(FOUND).fetchall() if row[6] == "NORMAL"]
     survived = [row for row in rows if row[7] == "SURVIVED"]
-    killed = len(rows) - len(survived)
-    taken = time.monotonic() - began
-    print(f"{module:26s}{len(rows):8d}{killed:8d}{len(survived):9d}{killed / len(rows):9.1%}{taken:8.0f}", flush=True)
-    names = ("file", "line", "column", "operator", "function", "diff")
-    return [dict(zip(names, (module, row[1], row[2], row[3][5:], row[5], row[8]), strict=True)) for row in survived]
+    share, taken = 1 - len(survived) / len(rows), time.monotonic() - began
+    print(f"{module:26s}{len(rows):8d}{len(survived):9d}{share:8.1%}{taken:8.0f}", flush=True)
+    return [dict(zip(NAMES, (module, row[1], row[2], row[3][5:], row[5], row[8]), strict=True)) for row in survived]
 
 
 def main() -> None:
@@ -133,9 +129,7 @@ def main() -> None:
     parser.add_argument("--module", choices=MODULES, action="append", help="this one alone; may be repeated")
     parser.add_argument("--sample", type=int, default=0, help="mutants a module, drawn at random; 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument(
-        "--cosmic-ray", type=Path, help="folder of an installed cosmic-ray; else one is installed aside"
-    )
+    parser.add_argument("--cosmic-ray", type=Path, help="folder of cosmic-ray; without, it is installed aside")
     parser.add_argument("--survivors", type=Path, default=Path("data/mutants.csv"), help="where survivors are listed")
     options = parser.parse_args()
     output = options.survivors.resolve()
@@ -144,21 +138,20 @@ def main() -> None:
     gc.freeze()  # or every fork would copy what it collects
     with tempfile.TemporaryDirectory() as name:
         folder, clone = Path(name), Path(name) / "clone"
-        tools = options.cosmic_ray
-        if not tools:
+        tools = (options.cosmic_ray or folder / "tools" / "bin").absolute()
+        if not options.cosmic_ray:
             subprocess.run([sys.executable, "-m", "venv", folder / "tools"], check=True)
-            tools = folder / "tools" / "bin"
             subprocess.run([tools / "pip", "install", "--quiet", "cosmic-ray==8.*"], check=True)
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
         os.chdir(clone)
         sys.path.insert(0, str(clone / "src"))
         os.environ["PYTHONPATH"] = str(clone / "src")  # of what tests start
-        print(f"{'module':26s}{'mutants':>8s}{'killed':>8s}{'survived':>9s}{'killed':>9s}{'seconds':>8s}", flush=True)
+        print(f"{'module':26s}{'mutants':>8s}{'survived':>9s}{'killed':>8s}{'seconds':>8s}", flush=True)
         with output.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ("file", "line", "column", "operator", "function", "diff"))
+            writer = csv.DictWriter(file, NAMES)
             writer.writeheader()
             for module in options.module or MODULES:
-                writer.writerows(mutate(module, tools.absolute(), folder, options.sample, options.seed))
+                writer.writerows(mutate(module, tools, folder, options.sample, options.seed))
                 file.flush()
 
 
