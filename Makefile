@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint viz notebook lab lock audit licences clean
+.PHONY: help install run test lint viz notebook lab lock audit licences mutate clean
 
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -73,6 +73,10 @@ audit: .venv/installed  ## Look for published vulnerabilities of the locked pack
 
 licences: .venv/installed  ## Write docs/licences.md
 	$(BIN)/python -m tests.dependencies licences
+
+# MUTATE="--module metrics/binary --sample 60": less than everything, which takes an hour or two.
+mutate: .venv/installed  ## Count the deliberate mistakes that the tests find, in a clone of the last commit
+	$(BIN)/python benchmarks/mutate.py $(MUTATE)
 
 clean:  ## Remove .venv and what tools cache; data/ stays
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .viz src/*.egg-info

@@ -1,15 +1,17 @@
 """Every kind of pixel becomes the same grey, at any geometry."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import simplejpeg
+from PIL import Image, ImageOps
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.images.decoding import decode_grey
+from chest_xray.images.decoding import decode_grey, read_orientation, read_pixels
 
 
 def encode(image: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:
@@ -137,3 +139,76 @@ def test_a_jpeg_on_its_side_is_as_sharp_as_an_upright_one() -> None:
 @pytest.mark.parametrize("geometry", ["stretch", "crop", "pad"])
 def test_a_jpeg_smaller_than_the_result_is_enlarged(geometry: Any) -> None:
     assert decode_grey(encode(Image.fromarray(ramp(20, 12)), "JPEG"), (64, 48), geometry).shape == (48, 64)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted", "geometry", "decoded"),
+    [
+        # At eighths of the size: 7/8 for a stretch to 270 x 200.
+        ((320, 240), (270, 200), "stretch", (280, 210)),
+        # Cropping to a square shows 100 of the shorter side, 134 of the longer: half.
+        *(((320, 240), (100, 100), "crop", (160, 120)), ((240, 320), (100, 100), "crop", (120, 160))),
+        # Padding shows 100 of the longer side, 75 of the shorter: 3/8.
+        *(((320, 240), (100, 100), "pad", (120, 90)), ((240, 320), (100, 100), "pad", (90, 120))),
+    ],
+)
+def test_a_jpeg_is_decoded_at_the_least_scale_that_the_result_can_show(
+    size: tuple[int, int], wanted: tuple[int, int], geometry: Any, decoded: tuple[int, int]
+) -> None:
+    data = encode(noise(*size), "JPEG", quality=95)
+    grey = simplejpeg.decode_jpeg(data, "GRAY", min_width=decoded[0], min_height=decoded[1])[..., 0]
+    assert grey.shape == decoded[::-1]
+    picture, bilinear = Image.fromarray(grey), Image.Resampling.BILINEAR
+    expected = {
+        "stretch": lambda: picture.resize(wanted, bilinear),
+        "crop": lambda: ImageOps.fit(picture, wanted, bilinear),
+        "pad": lambda: ImageOps.pad(picture, wanted, bilinear, color=0),
+    }[geometry]()
+    np.testing.assert_array_equal(decode_grey(data, wanted, geometry), expected)
+
+
+def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:
+    plain = decode_grey(encode(noise(320, 240), "JPEG", quality=95), (270, 200))
+    for tags in ({0x0112: 1}, {0x010E: "Exif"}):
+        exif = Image.Exif()
+        exif.update(tags)
+        data = encode(noise(320, 240), "JPEG", quality=95, exif=exif.tobytes())
+        np.testing.assert_array_equal(decode_grey(data, (270, 200)), plain)
+
+
+@pytest.mark.parametrize("before", [0, 40_000])
+@pytest.mark.parametrize("described", [10, 220])
+def test_an_exif_block_turns_a_jpeg_wherever_it_stands_and_however_long_it_is(before: int, described: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "x" * described  # 220 characters make a block of 274 bytes, whose lower byte of length is 18
+    data = encode(Image.fromarray(ramp(64, 64)), "JPEG", exif=exif.tobytes())
+    comment = b"\xff\xfe" + (before + 2).to_bytes(2, "big") + bytes(before)
+    grey = decode_grey(data[:2] + comment + data[2:], (16, 16))
+    assert grey[0].mean() < 40
+    assert grey[-1].mean() > 215
+
+
+def test_without_exif_an_image_is_upright() -> None:
+    assert (read_orientation(None), read_orientation(b"")) == (1, 1)
+    assert read_orientation(Image.Exif().tobytes()) == 1
+
+
+def test_eight_bits_in_a_deeper_file_stay_as_they_are_and_less_than_nothing_is_black() -> None:
+    shallow = np.array([[0, 100], [200, 255]], np.uint16).repeat(16, 0).repeat(16, 1)
+    assert decode_grey(encode(Image.fromarray(shallow)), (32, 32))[::31, ::31].tolist() == [[0, 100], [200, 255]]
+    below = np.array([[-5, 100], [-1, 200]], np.int32).repeat(16, 0).repeat(16, 1)
+    data = encode(Image.fromarray(below), "TIFF")
+    assert decode_grey(data, (32, 32))[::31, ::31].tolist() == [[0, 100], [0, 200]]
+
+
+def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpeg").write_bytes(b"\xff\xd8\xff nothing more")
+    with pytest.raises(
+        InputError, match=r"^cannot decode .*a\.jpeg: .*\. Replace the file or remove it, and run again"
+    ):
+        read_pixels(str(tmp_path / "a.jpeg"), 16, 16)

@@ -217,3 +217,102 @@ def test_a_dicom_file_is_told_by_its_prefix() -> None:
 def test_twelve_bits_of_jpeg_extended_which_no_decoder_here_reads_are_refused_and_not_guessed() -> None:
     with pytest.raises(RuntimeError, match="does not support 'JPEG Extended'"):
         grey(local_file("JPGExtended.dcm"))
+
+
+def frame_header(marker: int, rows: int, columns: int) -> bytes:
+    """A JPEG segment of 17 bytes after its marker: length, bits, rows, columns, and three components."""
+    return bytes([0xFF, marker, 0, 17, 8]) + rows.to_bytes(2, "big") + columns.to_bytes(2, "big") + bytes(10)
+
+
+FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7)
+
+
+@pytest.mark.parametrize("marker", FRAMES)
+def test_every_kind_of_jpeg_says_its_size_in_its_frame_header(marker: int) -> None:
+    assert read_stream_size(b"\xff\xd8" + frame_header(marker, 300, 500)) == (500, 300)
+
+
+@pytest.mark.parametrize("marker", [0xBF, 0xC4, 0xC8, 0xCC, 0xD0, 0xDB, 0xE0, 0xF6, 0xF8, 0xFE])
+def test_a_segment_of_another_kind_before_the_frame_header_is_passed_over(marker: int) -> None:
+    stream = b"\xff\xd8" + frame_header(marker, 7, 9) + frame_header(0xC0, 300, 500)
+    assert read_stream_size(stream) == (500, 300)
+
+
+def test_fill_bytes_before_a_marker_are_passed_over() -> None:
+    assert read_stream_size(b"\xff\xd8\xff\xff\xff" + frame_header(0xC0, 300, 500)) == (500, 300)
+
+
+def test_a_header_is_read_as_soon_as_it_is_whole() -> None:
+    jpeg = b"\xff\xd8" + frame_header(0xC0, 300, 500)
+    assert read_stream_size(jpeg[:11]) == (500, 300)
+    assert read_stream_size(jpeg[:10]) is None
+    # SOC, then SIZ with length and capabilities, and the image from (100, 50) to (700, 500).
+    extent = b"".join(each.to_bytes(4, "big") for each in (700, 500, 100, 50))
+    jpeg_2000 = JPEG_2000 + bytes(4) + extent
+    assert read_stream_size(jpeg_2000) == (600, 450)
+    assert read_stream_size(jpeg_2000[:23]) is None
+    boxes = bytes(4) + b"jP  " + bytes(9)  # as a JP2 file begins
+    assert read_stream_size(boxes + jpeg_2000) == (600, 450)
+    assert read_stream_size(bytes(17) + jpeg_2000) is None
+    assert read_stream_size(bytes(100)) is None
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 200), (30, 255), (0, 255)])
+def test_eight_bits_stay_as_they_are_up_to_both_ends(low: int, high: int) -> None:
+    np.testing.assert_array_equal(grey(make_dataset(ramp(np.uint8, low, high))), ramp(np.uint8, low, high))
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(2, 0), (1, -100), (0.0001, -1)])
+def test_eight_bits_that_are_rescaled_out_of_their_range_are_stretched(slope: float, intercept: float) -> None:
+    found = grey(make_dataset(ramp(np.uint8, 0, 200), RescaleSlope=slope, RescaleIntercept=intercept))
+    assert found[0, [0, -1]].tolist() == [0, 255]
+
+
+def test_a_picture_of_one_deep_value_is_black() -> None:
+    assert not grey(make_dataset(np.full((4, 4), 900, np.uint16), bits=12)).any()
+
+
+@pytest.mark.parametrize("half", [{"WindowWidth": 50}, {"WindowCenter": 100}])
+def test_half_a_window_is_none(half: dict[str, int]) -> None:
+    np.testing.assert_array_equal(grey(make_dataset(ramp(np.uint8, 30, 200), **half)), ramp(np.uint8, 30, 200))
+
+
+@pytest.mark.parametrize(("bits", "shown"), [(16, 0xAB), (12, 0xAB), (8, 0xAB)])
+def test_deep_colours_keep_their_eight_uppermost_bits(bits: int, shown: int) -> None:
+    value = 0xABCD >> (16 - bits)
+    pixels = np.full((4, 4, 3), value, np.uint8 if bits == 8 else np.uint16)
+    settings = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    image = read_dicom(write(make_dataset(pixels, bits=bits, **settings)), 10)
+    assert image.mode == "RGB"
+    assert (np.asarray(image) == shown).all()
+
+
+def test_a_picture_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
+    data = write(make_dataset(ramp(np.uint8, 0, 255, (100, 100)), NumberOfFrames=1))
+    assert read_dicom(data, 0.01).size == (100, 100)
+    with pytest.raises(UnsupportedDicomError, match=r"100 x 100 pixels; at most 0\.0099 megapixels are read"):
+        read_dicom(data, 0.0099)
+
+
+def test_a_compressed_picture_may_have_2000_pixels_a_byte() -> None:
+    for rows, columns, message in (
+        (1000, 1000, "Unable to decode"),
+        (1125, 889, "at most 2000 pixels a byte are read"),
+    ):
+        # After 500 bytes of which the header is sound, the decoder is asked for the first picture and not the second.
+        stream = (b"\xff\xd8" + frame_header(0xC0, rows, columns)).ljust(500, b"\0")
+        with pytest.raises((RuntimeError, UnsupportedDicomError), match=message):
+            read_dicom(pack_stream(stream, rows, columns, JPEGBaseline8Bit), 10)
+
+
+def test_a_deflated_file_may_inflate_to_eight_bytes_a_pixel() -> None:
+    dataset = make_dataset(ramp(np.uint8, 0, 255, (100, 100)))
+    header = dataset.private_block(0x0009, "a test", create=True)
+    header.add_new(1, "OB", b"")
+    missing = 80_000 - len(zlib_start(write(dataset)))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    header[1].value = bytes(missing)
+    assert read_dicom(write(dataset), 0.01).size == (100, 100)
+    header[1].value = bytes(missing + 2)
+    with pytest.raises(UnsupportedDicomError, match="inflates to more than 0 MB"):
+        read_dicom(write(dataset), 0.01)

@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
-from chest_xray.images.splitting import HoldOut
+from chest_xray.images.splitting import Duplicates, HoldOut
 from chest_xray.pipelines.data_processing.nodes import assign_subsets
 
 NO_DUPLICATES = pd.DataFrame(columns=["first", "second", "kind"])
@@ -67,6 +67,14 @@ def test_large_patients_stay_in_train() -> None:
     }
 
 
+def test_of_two_patients_one_validates_though_that_is_more_than_the_share() -> None:
+    index = build_index()
+    pair = index[(index["aetiology"] != "viral") | index["group"].isin(["0_viral", "1_viral", "100_viral"])]
+    assigned = split(pair)
+    viral = assigned[(assigned["aetiology"] == "viral") & (assigned["split"] == "train")]
+    assert viral.groupby("subset")["group"].nunique().to_dict() == {"train": 1, "validation": 1}
+
+
 def test_patients_who_share_a_picture_go_to_the_same_side() -> None:
     index = build_index()
     paths = [f"/data/train/NORMAL/{patient}_none_0.jpeg" for patient in range(8)]
@@ -98,6 +106,14 @@ def test_a_patient_in_train_and_test_stops_the_run() -> None:
         split(index)
 
 
+def test_of_many_patients_in_train_and_test_five_are_named() -> None:
+    index = build_index(images_a_patient=2)
+    index.loc[index["path"].str.fullmatch(r"/data/train/NORMAL/[0-5]_none_1\.jpeg"), "split"] = "test"
+    told = r"^6 patients are in more than one of .*: 0_none, 1_none, 2_none, 3_none, 4_none\. A network"
+    with pytest.raises(InputError, match=told):
+        split(index)
+
+
 def test_the_same_picture_in_train_and_test_stops_the_run() -> None:
     pair = {"first": "/data/train/NORMAL/3_none_0.jpeg", "second": "/data/test/NORMAL/100_none_0.jpeg", "kind": "exact"}
     message = r"1 pictures are in more than one of train, validation and test: .*3_none_0\.jpeg and .*100_none_0\.jpeg"
@@ -125,6 +141,7 @@ def test_a_split_of_the_user_that_tears_a_patient_apart_stops_the_run() -> None:
     [
         (lambda own: own.replace("validation", "val"), "received the subsets 'val'; expected train, validation, test"),
         (lambda own: own.iloc[1:], r"no row for 1 of 150 images; first: /data/train/NORMAL/0_none_0\.jpeg"),
+        (lambda own: own.iloc[2:], r"no row for 2 of 150 images; first: /data/train/NORMAL/0_none_0\.jpeg"),
         (
             lambda own: pd.concat([own, own.iloc[:1]]),
             "names 1 images more than once; first: train/NORMAL/0_none_0.jpeg",
@@ -134,3 +151,24 @@ def test_a_split_of_the_user_that_tears_a_patient_apart_stops_the_run() -> None:
 def test_a_split_of_the_user_that_does_not_fit_is_explained(change: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         split(build_index(), own=change(split(build_index())[["path", "subset"]]))
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "allowed", "refused"),
+    [
+        (HoldOut, "share", (0.05, 0.5), (0.049, 0.501, 0)),
+        (HoldOut, "max_group_images", (1, 2), (0,)),
+        (HoldOut, "seed", (0, 2**31 - 1), (-1, 2**31)),
+        (Duplicates, "hash_size", (8, 16, 32), (0, 9, 40)),
+        (Duplicates, "max_distance", (0, 255), (-1, 256)),
+    ],
+)
+def test_an_option_takes_what_lies_within_its_limits(
+    options: Any, name: str, allowed: tuple[float, ...], refused: tuple[float, ...]
+) -> None:
+    sound = OPTIONS if options is HoldOut else {"hash_size": 16, "max_distance": 20}
+    for value in allowed:
+        assert getattr(options.model_validate({**sound, name: value}), name) == value
+    for value in refused:
+        with pytest.raises(InputError, match=f"{name}: received {value}"):
+            options.model_validate({**sound, name: value})

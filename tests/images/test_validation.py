@@ -12,7 +12,18 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from chest_xray.images.validation import find_misplacement, read_header
+from chest_xray.core.options import InputError
+from chest_xray.images.validation import (
+    check_colour,
+    check_contrast,
+    check_header,
+    count_scans,
+    describe_image,
+    find_misplacement,
+    is_grey_mode,
+    read_header,
+)
+from tests.builders import make_acceptance
 
 
 def encode(kind: str = "JPEG", size: tuple[int, int] = (48, 32), mode: str = "L", **settings: Any) -> bytes:
@@ -165,3 +176,118 @@ def test_few_scans_of_a_large_progressive_jpeg_count_as_much_as_many_of_a_small_
     scan = whole[whole.rindex(b"\xff\xda") : -2]
     assert read(tmp_path, whole)["width"] == 990
     assert "progressive JPEG of 26 scans" in read(tmp_path, whole[:-2] + 20 * scan + whole[-2:])["detail"]
+
+
+def test_a_progressive_jpeg_of_as_many_scans_as_are_allowed_is_read(tmp_path: Path) -> None:
+    small, large = (encode(size=(side, side), progressive=True) for side in (200, 1000))
+    for whole, allowed in ((small, 100), (large, 20)):  # 20 scans of a megapixel are all the work that is allowed
+        scan, scans = whole[whole.rindex(b"\xff\xda") : -2], whole.count(b"\xff\xda")
+        most = whole[:-2] + (allowed - scans) * scan + whole[-2:]
+        assert "width" in read(tmp_path, most)
+        assert read(tmp_path, most[:-2] + scan + whole[-2:])["reason"] == "too large"
+
+
+def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, encode(size=(1000, 1000)))["width"] == 1000
+    assert read(tmp_path, encode(size=(1001, 1000)))["reason"] == "too large"
+
+
+def test_scans_are_counted_once_wherever_the_file_is_cut_for_reading() -> None:
+    marker, part = b"\xff\xda", 1 << 20
+    across, before = bytes(part - 1) + marker, bytes(part - 2) + marker
+    assert count_scans(io.BytesIO(across + bytes(100))) == 1
+    assert count_scans(io.BytesIO(before + bytes(100))) == 1
+    file = io.BytesIO(before + across + marker)
+    file.seek(7)  # It is read from its beginning.
+    assert count_scans(file) == 3
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(("appended", "reason"), [(65_000, None), (66_000, "truncated")])
+def test_an_end_marker_is_looked_for_in_the_last_64_kilobytes(
+    tmp_path: Path, kind: str, appended: int, reason: str | None
+) -> None:
+    assert read(tmp_path, encode(kind) + bytes(appended)).get("reason") == reason
+
+
+def test_an_open_file_is_described_by_its_beginning_wherever_it_stands() -> None:
+    file = io.BytesIO(b"%PDF-1.7 and more")
+    assert describe_image(file, 1)["detail"].startswith("begins with b'%PDF-1.7' (a PDF document); expected")
+
+
+def test_the_folder_that_counts_is_the_one_above_the_file() -> None:
+    assert find_misplacement("NORMAL/a.jpeg") is None
+    assert find_misplacement("NORMAL/other/a.jpeg") == {
+        "reason": "unknown class folder",
+        "detail": "lies in other/; expected NORMAL or PNEUMONIA",
+    }
+    assert find_misplacement("a.jpeg") == {
+        "reason": "unknown class folder",
+        "detail": "lies in /; expected NORMAL or PNEUMONIA",
+    }
+
+
+LIMITS = {"min_side": 32, "max_aspect": 2.5, "max_chroma": 20, "min_contrast": 1}
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        *(((32, 32), None), ((32, 80), None), ((80, 32), None)),
+        *(((31, 32), "too_small"), ((32, 31), "too_small"), ((31, 400), "too_small")),
+        *(((32, 81), "extreme_aspect"), ((81, 32), "extreme_aspect")),
+    ],
+)
+def test_an_image_is_refused_below_the_least_side_and_above_the_longest_shape(
+    size: tuple[int, int], reason: str | None
+) -> None:
+    refusal = check_header(size, LIMITS)
+    assert (refusal and refusal[0]) == reason
+
+
+def test_a_picture_is_refused_above_the_chroma_that_is_allowed() -> None:
+    # Largest less smallest: 20 everywhere; then 21 in the upper half and 20 in the lower.
+    tinted = Image.new("RGB", (64, 64), (30, 10, 20))
+    assert check_colour(tinted, LIMITS) is None
+    tinted.paste((31, 10, 20), (0, 0, 64, 32))
+    refusal = check_colour(tinted, LIMITS)
+    assert refusal is not None
+    assert refusal[0] == "colour"
+    assert check_colour(tinted, {"max_chroma": 20.5}) is None
+    assert check_colour(tinted.convert("L"), LIMITS) is None
+
+
+def test_modes_without_colours_are_grey() -> None:
+    assert all(is_grey_mode(mode) for mode in ("L", "LA", "La", "1", "F", "I", "I;16", "I;16B"))
+    assert not any(is_grey_mode(mode) for mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV"))
+
+
+def test_a_picture_is_refused_below_the_contrast_that_is_asked_for() -> None:
+    # Half 0 and half 2 deviate by 1, half 0 and half 1 by a half.
+    assert check_contrast(np.array([[0, 2]], np.uint8), LIMITS) is None
+    assert check_contrast(np.array([[0, 1]], np.uint8), LIMITS) == (
+        *("blank", "grey values deviate by 0.5 of 255; expected at least 1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("max_megapixels", (0.001, 0.5, 1000), (0, 1000.5)),
+        ("min_side", (1, 2), (0,)),
+        ("max_aspect", (1, 1.5), (0.5, 0)),
+        ("max_chroma", (0, 0.5, 255), (-0.5, 255.5)),
+        ("min_contrast", (0, 0.5, 127), (-0.5, 127.5)),
+        ("side", (8, 128), (7, 129)),
+        ("components", (1, 256), (0, 257)),
+        ("refused_share", (0.001, 0.499), (0, 0.5)),
+    ],
+)
+def test_a_check_of_input_takes_what_lies_within_its_limits(
+    name: str, allowed: tuple[float, ...], refused: tuple[float, ...]
+) -> None:
+    for value in allowed:
+        assert getattr(make_acceptance(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(InputError, match=f"{name}: received {value}"):
+            make_acceptance(**{name: value})

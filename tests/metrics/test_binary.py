@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from chest_xray.metrics.binary import count, proportion, proportions, rate
+from chest_xray.metrics.binary import count, divide, proportion, proportions, rate
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
@@ -65,6 +65,18 @@ def test_where_everything_is_called_diseased_there_is_no_all_clear() -> None:
 def test_where_no_decision_is_wrong_the_positive_ratio_is_infinite_and_the_negative_one_0() -> None:
     found = judge(tn=4, fp=0, fn=0, tp=6)
     assert (found["lr_positive"], found["lr_negative"], found["mcc"]) == (math.inf, 0, 1)
+
+
+def test_where_every_all_clear_is_wrong_the_negative_ratio_is_infinite() -> None:
+    # No healthy image is cleared, and 3 of 6 diseased are: (3 / 6) / (0 / 4).
+    found = judge(tn=0, fp=4, fn=3, tp=3)
+    assert (found["lr_negative"], found["lr_positive"]) == (math.inf, 0.5)
+
+
+def test_something_by_nothing_is_no_number_unless_infinity_is_asked_for() -> None:
+    part, whole = np.array([3.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])
+    np.testing.assert_array_equal(divide(part, whole), [math.nan, math.nan, 1.5])
+    np.testing.assert_array_equal(divide(part, whole, infinite=True), [math.inf, math.nan, 1.5])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from chest_xray.metrics.bootstrap import (
     interval,
     resample_weights,
     weighted_auc,
+    weighted_average_precision,
 )
 from tests.builders import make_predictions
 
@@ -38,6 +39,24 @@ def test_weights_count_an_image_as_often_as_it_was_drawn() -> None:
 
 def test_a_resample_of_one_class_alone_has_no_auc() -> None:
     assert np.isnan(auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 1, 0, 0]))
+
+
+def test_a_single_pair_in_the_right_order_is_an_auc_of_1() -> None:
+    assert auc([0, 1], [0.2, 0.7], [1, 1]) == 1
+
+
+def test_average_precision_adds_up_what_each_score_gains_at_its_precision() -> None:
+    # Called from 0.9 down: 1 of 1 diseased, then 1 of 2, at 0.7 two images at once, 2 of 4, and at 0.2 3 of 5.
+    label, score = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.7, 0.2])
+    by_hand = {
+        (1, 1, 1, 1, 1): (1 + 2 / 4 + 3 / 5) / 3,
+        (0, 1, 2, 1, 1): (2 * 2 / 4 + 3 / 5) / 3,
+        (0, 1, 0, 0, 1): 1 / 2,
+        (1, 0, 0, 0, 0): 1,
+        (0, 1, 0, 1, 0): np.nan,
+    }
+    found = weighted_average_precision(label, score, np.array(list(by_hand), float))
+    np.testing.assert_allclose(found, list(by_hand.values()))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -69,6 +88,16 @@ def test_resamples_come_from_the_seed() -> None:
     groups = np.arange(6)
     np.testing.assert_array_equal(resample_weights(groups, 1), resample_weights(groups, 1))
     assert (resample_weights(groups, 1) != resample_weights(groups, 2)).any()
+
+
+def test_the_interval_of_an_auc_holds_every_resample_and_not_the_images_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chest_xray.metrics.bootstrap.NUM_RESAMPLES", 3)
+    table = make_predictions(LABELS, PROBABILITIES)
+    areas = weighted_auc(np.array(LABELS), np.array(PROBABILITIES), resample_weights(table["group"].to_numpy(), 1))
+    assert len(set(areas)) == 3
+    assert bootstrap_auc(table, 1) == interval(11 / 16, areas)  # pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4
 
 
 def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:

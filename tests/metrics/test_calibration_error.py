@@ -30,6 +30,8 @@ def test_a_certain_answer_falls_into_the_last_bin() -> None:
     assert calibration_error([1, 0, 1, 0], [1.0, 0.0, 1.0, 0.0]) == 0
     assert calibration_error([0, 1], [1.0, 0.0]) == 1
     assert calibration_error([0, 1], [1.0, 0.95]) == pytest.approx(0.95 / 2)
+    # 0.9 x 15 = 13.5 and 0.95 x 15 = 14.25 stand in two bins: what the one lacks does not make up for the other.
+    assert calibration_error([1, 0], [0.9, 0.95]) == pytest.approx((0.1 + 0.95) / 2)
 
 
 def test_the_error_by_chance_is_that_of_many_draws_one_by_one() -> None:
@@ -63,6 +65,24 @@ def test_a_slope_and_an_intercept_that_were_put_in_are_found_again(slope: float,
         assert found[1][0] == pytest.approx(intercept)
 
 
+def test_log_odds_far_from_0_are_recalibrated_as_well() -> None:
+    # Log odds of 9 to 12 where -3 to 3 came true: the slope is 2, and only with an intercept of -21.
+    promised = np.array([9.0, 10.0, 11.0, 12.0])
+    true = expit(2 * promised - 21)
+    found = recalibrate(np.tile([1, 0], 4), np.repeat(promised, 2), np.stack([true, 1 - true], axis=1).reshape(1, -1))
+    assert found[0][0] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("times", [0.001, 1000.0])
+def test_a_fit_is_the_same_however_often_all_images_count_alike(times: float) -> None:
+    label, logits = np.array([1, 0, 1, 1, 1, 0]), np.array([-1.0, -1.0, 1.0, 1.0, 1.0, 1.0])
+    once, often = (recalibrate(label, logits, np.full((1, 6), each)) for each in (1.0, times))
+    np.testing.assert_allclose(often, once, rtol=1e-9)
+    # One of two at -1 and three of four at 1: log odds of 0 and log 3.
+    assert often[0][0] == pytest.approx(math.log(3) / 2)
+    assert once[1][0] > 0.1
+
+
 def test_probabilities_of_two_values_are_recalibrated_by_hand() -> None:
     # At -1 one of four is diseased, at 1 three of four: log odds of -log 3 and log 3 instead of -1 and 1.
     slope, intercept = recalibration([1, 0, 0, 0, 1, 1, 1, 0], [-1.0] * 4 + [1.0] * 4)
@@ -81,7 +101,8 @@ def test_there_is_no_slope_where_all_logits_are_the_same_and_neither_figure_of_o
     slope, intercept = recalibration([0, 1, 1], [0.5, 0.5, 0.5])
     assert math.isnan(slope)
     assert intercept == pytest.approx(math.log(2) - 0.5)
-    assert all(math.isnan(each) for each in recalibration([1, 1], [0.5, 0.7]))
+    for label in (0, 1):
+        assert all(math.isnan(each) for each in recalibration([label, label], [0.5, 0.7]))
 
 
 def test_resamples_are_fitted_each_by_itself() -> None:

@@ -3,13 +3,16 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
 from chest_xray.metrics.comparison import (
     compare_decisions,
+    estimate_difference,
     interval_over_both,
     minimum_detectable_difference,
+    split_by_arm_and_seed,
     weigh_metric,
 )
 
@@ -46,6 +49,10 @@ def test_disagreement_is_counted_by_who_is_right() -> None:
     assert compare_decisions(LABEL, DECISION, LABEL == 1) == {"corrected": 2, "regressed": 0, "p": pytest.approx(0.5)}
 
 
+def test_networks_that_decide_alike_differ_by_chance() -> None:
+    assert compare_decisions(LABEL, DECISION, DECISION) == {"corrected": 0, "regressed": 0, "p": 1.0}
+
+
 def test_the_minimum_detectable_difference_is_shown_by_four_tests_in_five() -> None:
     assert minimum_detectable_difference(0.01) == pytest.approx(0.028016, abs=1e-6)  # 1.959964 + 0.841621
     drawn = np.random.default_rng(0).normal(minimum_detectable_difference(0.01), 0.01, 100_000)
@@ -68,6 +75,34 @@ def test_where_patients_decide_the_interval_is_that_of_the_bootstrap() -> None:
     found = interval_over_both(np.array([0.05, 0.05]), 0.01, 10_001)
     assert (found["low"], found["high"]) == pytest.approx((0.05 - 0.0196, 0.05 + 0.0196), abs=1e-5)
     assert found["smallest"] == pytest.approx(0.02802, abs=1e-5)
+
+
+def test_of_three_patients_the_interval_is_that_of_two_degrees_of_freedom() -> None:
+    found = interval_over_both(np.array([0.05, 0.05]), 0.01, 3)  # 4.302653: Student's table at 2
+    assert (found["low"], found["high"]) == pytest.approx((0.05 - 0.04302653, 0.05 + 0.04302653))
+
+
+def test_an_interval_ends_where_differences_do() -> None:
+    found = interval_over_both(np.array([-0.9, 0.9]), 0.0, 400)  # a standard error of 0.9 over two seeds
+    assert (found["low"], found["high"]) == (-1, 1)
+
+
+def test_a_difference_is_that_of_the_images_and_its_spread_that_of_every_resample() -> None:
+    # Averaged over two seeds: 0.4 of the images themselves, and 0.1, 0.2 and 0.3 in three resamples.
+    found = estimate_difference(np.array([[0.5, 0.0, 0.1, 0.2], [0.3, 0.2, 0.3, 0.4]]), 400)
+    assert found["value"] == pytest.approx(0.4)
+    assert (found["low"], found["high"]) == pytest.approx((0.105, 0.295))  # a fortieth of the way from either end
+    assert found["standard_error"] == pytest.approx(0.1 * math.sqrt(2 / 3))
+    assert found["by_seed"] == [0.5, 0.3]
+    assert found["deviation"] == pytest.approx(0.1 * math.sqrt(2))
+
+
+def test_arms_and_seeds_keep_the_order_in_which_they_were_run() -> None:
+    table = pd.DataFrame({"arm": ["none", "none", "flip", "flip"], "seed": [7, 3, 7, 3], "probability": [1, 2, 3, 4]})
+    runs = split_by_arm_and_seed(table)
+    assert {arm: list(seeds) for arm, seeds in runs.items()} == {"none": [7, 3], "flip": [7, 3]}
+    assert list(runs) == ["none", "flip"]
+    assert runs["flip"][3]["probability"].tolist() == [4]
 
 
 def test_variances_over_patients_and_seeds_are_added() -> None:

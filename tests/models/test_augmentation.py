@@ -368,6 +368,36 @@ def test_an_option_out_of_range_is_refused(given: dict[str, Any], message: str) 
         Augmentation.model_validate(given)
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("copies", (0, 8), (-1, 9)),
+        *((name, (0, 0.5), (-0.1, 0.51)) for name in ("zoom", "translation", "aspect", "brightness", "noise")),
+        ("tilt", (0, 45), (-0.1, 45.1)),
+        ("collimation", (1.01, 4, None), (1, 4.1)),
+        ("contrast", (0, 0.99), (-0.1, 1)),
+        ("gamma", (0, 2), (-0.1, 2.1)),
+        ("blur", (0, 5), (-0.1, 5.1)),
+    ],
+)
+def test_an_option_takes_what_lies_within_its_limits(
+    name: str, allowed: tuple[float | None, ...], refused: tuple[float, ...]
+) -> None:
+    for value in allowed:
+        assert getattr(Augmentation.model_validate({name: value}), name) == value
+    for value in refused:
+        with pytest.raises(InputError, match=f"{name}: received {value}"):
+            Augmentation.model_validate({name: value})
+
+
+def test_nothing_is_altered_that_was_not_asked_for() -> None:
+    assert not any(Augmentation().model_dump().values())
+    assert not Augmentation(copies=2, brightness=0.1, contrast=0.1, gamma=0.1, noise=0.1, blur=1).moves
+    for name in ("zoom", "translation", "tilt", "aspect", "horizontal_flip"):
+        assert Augmentation.model_validate({name: 0.2 if name != "horizontal_flip" else True}).moves
+    assert Augmentation(collimation=2).moves
+
+
 def test_options_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
         EVERYTHING.zoom = 0.5  # type: ignore[misc]

@@ -1,0 +1,159 @@
+"""Count how many deliberate mistakes (mutants) the tests find, module by module, and list those that survive.
+
+    make mutate MUTATE="--module metrics/binary --sample 60"  # 60 mutants of one module; without: all of all modules
+
+Cosmic Ray makes the mutants in a clone of the last commit; nothing is changed here. The operators that it leaves in are
+those of KEPT. Each mutant meets its tests in a fork of this process, which has the libraries in memory and nothing of
+the project, nor any thread of TensorFlow: importing TensorFlow takes longer than most tests.
+"""
+
+import argparse
+import csv
+import gc
+import importlib
+import os
+import random
+import resource
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+
+import pytest
+
+LIBRARIES = (
+    "gdcm hypothesis kedro.framework.session kedro_datasets.pandas keras pandas pydicom.pixels scipy.ndimage "
+    "scipy.optimize scipy.sparse.csgraph scipy.stats simplejpeg sklearn.linear_model sklearn.metrics PIL.ImageOps"
+)
+PYTEST = (
+    "-x -q -o addopts= -p _hypothesis_pytestplugin --hypothesis-seed=0 -W ignore::pytest.PytestAssertRewriteWarning"
+)
+ROOT = Path(__file__).parents[1]
+MEMORY = 12 << 30  # bytes of address space that a mutant may ask for
+# The tests of a module: its own first, for the first failure ends a run.
+MODULES = {
+    "metrics/binary": "metrics/test_binary.py metrics/test_summary.py metrics/test_subgroups.py",
+    "metrics/bootstrap": "metrics/test_bootstrap.py metrics/test_summary.py",
+    "metrics/curves": "metrics/test_curves.py",
+    "metrics/calibration_error": "metrics/test_calibration_error.py metrics/test_summary.py",
+    "metrics/comparison": "metrics/test_comparison.py metrics/test_study.py",
+    "metrics/summary": "metrics/test_summary.py pipelines/robustness/test_corruptions.py pipelines/evaluation",
+    "images/decoding": "images/test_decoding.py",
+    "images/dicom": "images/test_dicom.py",
+    "images/validation": "images/test_validation.py images/test_index.py models/test_outliers.py",
+    "images/splitting": "images/test_splitting.py images/test_duplicates.py",
+    "models/calibration": "models/test_calibration.py pipelines/modeling",
+    "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",
+    "models/augmentation": "models/test_augmentation.py",
+    "models/inference": "models/test_inference.py models/test_predictor.py pipelines/evaluation pipelines/prediction",
+}
+# In the place of an operator the one most like a slip, not all eleven; none for `|`, which stands in types. Numbers,
+# and/or, not, True/False, loops, exceptions and decorators are changed as Cosmic Ray has it.
+KEPT = (
+    "Binary.*(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_FloorDiv|Pow_Mul|Shift_.Shift|And_BitOr|Xor_BitAnd)",
+    "Comparison.*(Eq_NotEq|NotEq_Eq|_Lt_LtE|_Lt_GtE|_LtE_Lt|_LtE_Gt|_Gt_GtE|_Gt_LtE|GtE_Gt|GtE_Lt|Is_IsNot|IsNot_Is)",
+    "Unary.*Delete_(USub|Invert|Not)",
+)
+NAMES = ("file", "line", "column", "operator", "function", "diff")
+CLIENT = "import socket; s = socket.socket(socket.AF_UNIX); s.connect('{}'); raise SystemExit(int(s.recv(9)))"
+FOUND = """SELECT job_id, start_pos_row, start_pos_col, operator_name, occurrence, definition_name, worker_outcome,
+test_outcome, diff FROM mutation_specs LEFT JOIN work_results USING (job_id) ORDER BY 2, 3, 4, 5"""
+
+
+def run_tests(tests: list[str], seconds: float) -> int:
+    """Run tests in a fork and return the exit code of pytest; that of a fork that takes too long is below 0."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        signal.alarm(int(seconds))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in range(3):
+            os.dup2(null, stream)
+        os._exit(pytest.main([*PYTEST.split(), "-m", "not slow", *tests]))
+    _, status = os.waitpid(child, 0)
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what it started
+    return os.waitstatus_to_exitcode(status)
+
+
+def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) -> list[dict[str, str]]:
+    """Run the mutants of a module, print how many are killed, and return those that are not."""
+    tests = [f"tests/{each}" for each in MODULES[module].split()]
+    began = time.monotonic()
+    sys.dont_write_bytecode = False  # by the tests without a mutant alone: Python takes two changes in a second for one
+    if run_tests(tests, 900):
+        raise SystemExit(f"{module}: tests fail without any mutant")
+    sys.dont_write_bytecode = True
+    seconds = 30 + 4 * (time.monotonic() - began)
+    name = folder / module.replace("/", ".")
+    config, session, address = (f"{name}.{end}" for end in ("toml", "sqlite", "socket"))
+    Path(config).write_text(
+        f'[cosmic-ray]\nmodule-path = "src/chest_xray/{module}.py"\ntimeout = {seconds + 30}\nexcluded-modules = []\n'
+        f'test-command = "{sys.executable} -I -S -c \\"{CLIENT.format(address)}\\""\n'
+        '[cosmic-ray.distributor]\nname = "local"\n[cosmic-ray.filters.operators-filter]\n'
+        f"exclude-operators = ['core/Replace(?=Unary|Binary|Comparison)(?!({'|'.join(KEPT)})$)']\n"
+    )
+    subprocess.run([cosmic_ray / "cosmic-ray", "init", config, session], check=True)
+    subprocess.run([cosmic_ray / "cr-filter-operators", session, config], check=True)
+    with sqlite3.connect(session) as database:
+        jobs = [row[:1] for row in database.execute(FOUND).fetchall() if row[6] is None]
+        left_out = random.Random(seed).sample(jobs, max(len(jobs) - sample, 0)) if sample else []
+        database.executemany("INSERT INTO work_results (job_id, worker_outcome) VALUES (?, 'SKIPPED')", left_out)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(address)
+        listener.listen()
+        listener.settimeout(1)
+        running = subprocess.Popen([cosmic_ray / "cosmic-ray", "exec", config, session])
+        while running.poll() is None:
+            with suppress(TimeoutError), listener.accept()[0] as connection:
+                connection.send(str(abs(run_tests(tests, seconds))).encode())
+    with sqlite3.connect(session) as database:
+        rows = [row for row in database.execute(FOUND).fetchall() if row[6] == "NORMAL"]
+    survived = [row for row in rows if row[7] == "SURVIVED"]
+    share, taken = 1 - len(survived) / len(rows), time.monotonic() - began
+    print(f"{module:26s}{len(rows):8d}{len(survived):9d}{share:8.1%}{taken:8.0f}", flush=True)
+    return [dict(zip(NAMES, (module, row[1], row[2], row[3][5:], row[5], row[8]), strict=True)) for row in survived]
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--module", choices=MODULES, action="append", help="this one alone; may be repeated")
+    parser.add_argument("--sample", type=int, default=0, help="mutants a module, drawn at random; 0 for all")
+    parser.add_argument("--seed", type=int, default=0, help="of the sample")
+    parser.add_argument("--cosmic-ray", type=Path, help="folder of cosmic-ray; without, it is installed aside")
+    parser.add_argument("--survivors", type=Path, default=Path("data/mutants.csv"), help="where survivors are listed")
+    options = parser.parse_args()
+    output = options.survivors.resolve()
+    for library in LIBRARIES.split():
+        importlib.import_module(library)
+    gc.freeze()  # or every fork would copy what it collects
+    with tempfile.TemporaryDirectory() as name:
+        folder, clone = Path(name), Path(name) / "clone"
+        tools = (options.cosmic_ray or folder / "tools" / "bin").absolute()
+        if not options.cosmic_ray:
+            subprocess.run([sys.executable, "-m", "venv", folder / "tools"], check=True)
+            subprocess.run([tools / "pip", "install", "--quiet", "cosmic-ray==8.*"], check=True)
+        subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)
+        os.chdir(clone)
+        sys.path.insert(0, str(clone / "src"))
+        os.environ["PYTHONPATH"] = str(clone / "src")  # of what tests start
+        print(f"{'module':26s}{'mutants':>8s}{'survived':>9s}{'killed':>8s}{'seconds':>8s}", flush=True)
+        with output.open("w", newline="") as file:
+            writer = csv.DictWriter(file, NAMES)
+            writer.writeheader()
+            for module in options.module or MODULES:
+                writer.writerows(mutate(module, tools, folder, options.sample, options.seed))
+                file.flush()
+
+
+if __name__ == "__main__":
+    main()
