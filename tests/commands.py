@@ -110,6 +110,8 @@ def start(
     Returns:
         A `subprocess.Popen`, or what passes for it.
     """
+    if arguments[0] != sys.executable or arguments[1] not in ("-m", "-c"):
+        raise ValueError(f"received {arguments}; expected [sys.executable, '-m' or '-c', ...]")
     environment = dict(os.environ if env is None else env)
     if ADDRESS not in os.environ:
         options: dict[str, Any] = {"stdout": stdout, "stderr": stderr, "start_new_session": start_new_session}
@@ -204,6 +206,9 @@ def _serve(door: socket.socket) -> dict[str, Any]:
                 _import_libraries()
                 pid = os.fork()
                 if not pid:
+                    if request["session"]:
+                        os.setsid()
+                    connection.sendall(b"%d\n" % os.getpid())
                     for other in (connection, door, *running.values()):
                         other.close()
                     signal.set_wakeup_fd(-1)
@@ -213,7 +218,6 @@ def _serve(door: socket.socket) -> dict[str, Any]:
                 for file in files:
                     os.close(file)
                 running[pid] = connection
-                connection.sendall(b"%d\n" % pid)
 
 
 def _stop(running: dict[int, socket.socket]) -> NoReturn:
@@ -255,8 +259,6 @@ def _become(request: dict[str, Any]) -> None:
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if request["session"]:
-        os.setsid()
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

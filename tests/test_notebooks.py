@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ def launch_kernel(command: list[str], env: dict[str, str], cwd: Path, **_: Any) 
     """Start a kernel in place of Jupyter."""
     # The kernel sets it before anything can be imported.
     environment = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"} | env
-    return commands.start(command, cwd=cwd, env=environment, start_new_session=True)
+    module = command[command.index("-m") :]  # behind options of Python
+    return commands.start([sys.executable, *module], cwd=cwd, env=environment, start_new_session=True)
 
 
 def read(path: Path) -> Any:
