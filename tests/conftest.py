@@ -12,6 +12,7 @@ import pytest
 from tests import commands
 
 ROOT = Path(__file__).parents[1]
+LONGEST = ("test_whole_runs.py", "test_notebooks.py", "test_attacks.py", "test_page.py", "test_checkpointing.py")
 SERVER = pytest.StashKey[commands.Server]()
 
 
@@ -35,8 +36,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the file that takes longest, so that no process is left alone with it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_whole_runs.py")
+    """Begin with the files that take longest, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def copy_project(folder: Path) -> Path:
