@@ -124,8 +124,8 @@ def start(
         socket.send_fds(connection, [b"\n"], [nothing.fileno(), *files])
     if writer is not None:
         os.close(writer)
-    request = {"arguments": list(arguments)[1:], "folder": str(Path(cwd).absolute()), "environment": environment}
-    request["session"] = start_new_session
+    place = {"folder": str(Path(cwd).absolute()), "environment": environment, "session": start_new_session}
+    request = {"arguments": list(arguments)[1:], **place}
     connection.sendall(json.dumps(request).encode() + b"\n")
     pid = b""
     while not pid.endswith(b"\n"):  # No file object, which might read the code as well.
@@ -145,6 +145,7 @@ def run(
             code = command.wait(timeout)
         finally:
             command.kill()
+            command.wait()
         told = []
         for file in (out, err):
             file.seek(0)

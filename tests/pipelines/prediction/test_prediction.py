@@ -172,7 +172,8 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
         dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
-        save, lost = ShardedTableDataset.save, []
+        save = ShardedTableDataset.save
+        lost: list[int] = []
 
         def kill_and_save(self: ShardedTableDataset, data: Any) -> None:
             if isinstance(data, Shard) and not lost:  # the first of fifteen
