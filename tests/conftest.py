@@ -20,10 +20,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before there are workers: keep bytecode, and start what starts commands."""
     if hasattr(config, "workerinput"):
         return
-    if sys.dont_write_bytecode and config.cache is not None:
+    if sys.dont_write_bytecode and (cache := getattr(config, "cache", None)) is not None:
         # Without bytecode TensorFlow takes twice as long to import. Where none may lie beside sources, it lies here.
-        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
-        del os.environ["PYTHONDONTWRITEBYTECODE"]
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(cache.mkdir("bytecode"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
     if sys.platform == "linux":
         config.stash[SERVER] = commands.Server()
