@@ -5,15 +5,39 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import commands
+
 ROOT = Path(__file__).parents[1]
+LONGEST = ("test_whole_runs.py", "test_notebooks.py", "test_attacks.py", "test_page.py", "test_checkpointing.py")
+SERVER = pytest.StashKey[commands.Server]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before there are workers: keep bytecode, and start what starts commands."""
+    if hasattr(config, "workerinput"):
+        return
+    if sys.dont_write_bytecode and (cache := getattr(config, "cache", None)) is not None:
+        # Without bytecode TensorFlow takes twice as long to import. Where none may lie beside sources, it lies here.
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(cache.mkdir("bytecode"))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
+    if sys.platform == "linux":
+        config.stash[SERVER] = commands.Server()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop it."""
+    if SERVER in config.stash:
+        config.stash[SERVER].stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the file that takes longest, so that no process is left alone with it in the end."""
-    items.sort(key=lambda item: item.path.name != "test_whole_runs.py")
+    """Begin with the files that take longest, so that no process is left alone with one in the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 def copy_project(folder: Path) -> Path:
@@ -29,18 +53,17 @@ def copy_project(folder: Path) -> Path:
 
 def run_kedro(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a `kedro` command in a project, as a user would."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-m", "kedro", *arguments]
-    return subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
+    return commands.run([sys.executable, "-m", "kedro", *arguments], cwd=project, env=without_paths())
 
 
-def start_kedro(project: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def start_kedro(project: Path, *arguments: str) -> Any:
     """Start a `kedro` command in a project without waiting for it."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    command = [sys.executable, "-m", "kedro", *arguments]
-    return subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return commands.start([sys.executable, "-m", "kedro", *arguments], cwd=project, env=without_paths())
+
+
+def without_paths() -> dict[str, str]:
+    """An environment in which a copy of the project finds its own source."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
 
+import functools
 import os
 import sys
 from pathlib import Path
@@ -28,12 +29,20 @@ MADE_BY_MODELING = tuple(
 MADE_BY_EVALUATION = ("baseline.decisions", "baseline.evidence")
 MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics"))
 
+wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
+
+
+@pytest.fixture(autouse=True)
+def pipelines_wired_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the hooks from wiring them again for each test."""
+    monkeypatch.setattr("chest_xray.pipeline_registry.register_pipelines", wire_pipelines)
+
 
 def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:
     """Call the hook as Kedro does, with a catalog in which these datasets exist."""
     catalog = DataCatalog({name: MemoryDataset("data") for name in existing})
     CheckInputs().before_pipeline_run(
-        run_params={"runtime_params": parameters}, pipeline=register_pipelines()[pipeline], catalog=catalog
+        run_params={"runtime_params": parameters}, pipeline=wire_pipelines()[pipeline], catalog=catalog
     )
 
 
@@ -266,7 +275,7 @@ def test_what_a_killed_run_left_half_written_is_removed_by_the_next_that_holds_t
 
 
 def test_a_runner_under_which_tensorflow_hangs_is_refused() -> None:
-    pipeline = register_pipelines()["data_processing"]
+    pipeline = wire_pipelines()["data_processing"]
     with pytest.raises(InputError, match=r"received --runner=ParallelRunner; expected SequentialRunner"):
         CheckInputs().before_pipeline_run(
             run_params={"runtime_params": {}, "runner": str(ParallelRunner())}, pipeline=pipeline, catalog=DataCatalog()

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from chest_xray.reporting.i18n import languages, read_words
+from tests import commands
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "notebooks" / "xray_nn.ipynb"
@@ -40,7 +42,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "src"))
     monkeypatch.setenv("KEDRO_ENV", "test")
+    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", launch_kernel)
     return tmp_path
+
+
+def launch_kernel(command: list[str], env: dict[str, str], cwd: Path, **_: Any) -> Any:
+    """Start a kernel in place of Jupyter."""
+    # The kernel sets it before anything can be imported.
+    environment = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"} | env
+    module = command[command.index("-m") :]  # behind options of Python
+    return commands.start([sys.executable, *module], cwd=cwd, env=environment, start_new_session=True)
 
 
 def read(path: Path) -> Any:

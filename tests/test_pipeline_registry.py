@@ -1,5 +1,6 @@
 """The pipelines: what they are called, how they fit together, and that listing them says nothing else."""
 
+import functools
 import warnings
 from itertools import product
 from typing import Any
@@ -17,6 +18,7 @@ from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
 ON_REQUEST = ("download", "ensemble", "study", "export", "prediction")
+wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
 
 
 def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,14 +30,14 @@ def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_default_is_all_pipelines_together_but_for_those_on_request() -> None:
-    pipelines = register_pipelines()
+    pipelines = wire_pipelines()
     assert set(pipelines) == {"__default__", *BY_DEFAULT, *ON_REQUEST}
     together = {node.name for name in BY_DEFAULT for node in pipelines[name].nodes}
     assert {node.name for node in pipelines["__default__"].nodes} == together
 
 
 def test_a_node_is_named_for_its_function_and_its_run() -> None:
-    pipelines = register_pipelines()
+    pipelines = wire_pipelines()
     for node in sum(pipelines.values(), Pipeline([])).nodes:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
 
@@ -44,7 +46,7 @@ def test_a_node_is_named_for_its_function_and_its_run() -> None:
     "name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export", "prediction"]
 )
 def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
-    pipelines = register_pipelines()
+    pipelines = wire_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
     # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split,

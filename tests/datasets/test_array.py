@@ -15,6 +15,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.arrays import StoredArray
 from chest_xray.datasets import ArrayDataset, StoredArraysDataset
+from tests import commands
 
 VALUES = np.arange(600, dtype=np.uint8).reshape(50, 4, 3)
 ARRAY = StoredArray(VALUES, "a1", [(7, "row 7 is damaged")])
@@ -118,17 +119,17 @@ ArrayDataset(filepath=f"{sys.argv[1]}/pictures.npy").save(array)
 
 
 def write_undisturbed(folder: Path) -> None:
-    subprocess.run([sys.executable, "-c", WRITER, str(folder)], check=True, capture_output=True)
+    commands.run([sys.executable, "-c", WRITER, str(folder)]).check_returncode()
 
 
 def write_and_kill(folder: Path, delay: float) -> bool:
     """Kill the writer some seconds after it has begun; true if it was still at it."""
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=-1, stderr=-3) as writer:
+    with commands.start([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(delay)
         os.kill(writer.pid, signal.SIGKILL)
-        return writer.wait() == -signal.SIGKILL
+        return bool(writer.wait() == -signal.SIGKILL)
 
 
 def test_killed_at_random_moments_the_array_is_the_same_byte_for_byte(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Tables, plain values and texts survive a disk that is full when they are written again."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from kedro.io import DatasetError
 
 from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
 from chest_xray.datasets.whole_plotly import PlotlyDataset
+from tests import commands
 from tests.builders import make_point
 
 POINT_TYPE = "chest_xray.metrics.operating_point.OperatingPoint"
@@ -75,9 +75,8 @@ except Exception as error:
 def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
     CSVDataset(filepath=str(tmp_path / "table.csv")).save(TABLE)
     before = (tmp_path / "table.csv").read_bytes()
-    run = subprocess.run(
-        [sys.executable, "-c", FILL, tmp_path / "table.csv"], capture_output=True, text=True, check=True
-    )
+    run = commands.run([sys.executable, "-c", FILL, str(tmp_path / "table.csv")])
+    assert run.returncode == 0, run.stderr
     assert "table.csv: File too large. The old file is untouched." in run.stdout
     assert (tmp_path / "table.csv").read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]

@@ -3,7 +3,6 @@
 import logging
 import os
 import random
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from chest_xray.core.types import Array
 from chest_xray.models.training import Checkpoint, TrainingSets, fingerprint_training
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model
+from tests import commands
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.conftest import ROOT
 from tests.models.toys import PREPARATION, make_model, make_sets, weights_differ
@@ -42,12 +42,7 @@ def kill_between_epochs(checkpoint: Path, delay: float) -> None:
     """Start a training in a process of its own, and kill it some seconds after its next checkpoint."""
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(checkpoint)],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = commands.start([sys.executable, "-c", COMMAND, str(checkpoint)], env=environment)
     deadline = time.monotonic() + 120
     while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
         assert process.poll() is None

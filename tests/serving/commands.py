@@ -1,16 +1,17 @@
 """A `kedro demo` or `kedro serve` as a user starts it, in a process of its own."""
 
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+
+from tests import commands
+from tests.conftest import without_paths
 
 PATIENCE = 180  # seconds; on an idle machine it takes 10
 
@@ -18,7 +19,7 @@ PATIENCE = 180  # seconds; on an idle machine it takes 10
 class Started(NamedTuple):
     """A running command."""
 
-    process: subprocess.Popen[bytes]
+    process: Any  # a `subprocess.Popen`, or what passes for it
     url: str
     log: Path
     scratch: Path  # what the process takes for the machine's folder of temporary files
@@ -37,9 +38,9 @@ def started(command: str, project: Path, folder: Path) -> Iterator[Started]:
     scratch.mkdir()
     arguments = [sys.executable, "-m", "kedro", command, "--env=test", "--port=0"]
     arguments += ["--no-browser"] if command == "demo" else []
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"TMPDIR": str(scratch)}
+    environment = without_paths() | {"TMPDIR": str(scratch)}
     with log.open("w") as told:
-        process = subprocess.Popen(arguments, cwd=project, env=environment, stdout=told, stderr=told)
+        process = commands.start(arguments, cwd=project, env=environment, stdout=told.fileno(), stderr=told.fileno())
         try:
             yield Started(process, _wait_for_address(log, process), log, scratch)
         finally:
@@ -47,7 +48,7 @@ def started(command: str, project: Path, folder: Path) -> Iterator[Started]:
             process.wait()
 
 
-def _wait_for_address(log: Path, process: subprocess.Popen[bytes]) -> str:
+def _wait_for_address(log: Path, process: Any) -> str:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):

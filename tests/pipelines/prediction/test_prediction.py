@@ -1,5 +1,6 @@
 """Every file gets one row, whatever it is, in order; a killed run goes on, and a cluster gives the same rows."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,9 +14,10 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
-from chest_xray.datasets.sharded_table import ShardOrder
+from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.models.inference import score_shard
 from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
+from tests import commands
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
@@ -135,7 +137,7 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
 ) -> None:
     command = [sys.executable, "-c", SLOW_RUN, str(images), str(packaged), str(tmp_path / "killed")]
     path = {**os.environ, "PYTHONPATH": "src:."}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=path) as run:
+    with commands.start(command, stdout=subprocess.PIPE, env=path) as run:
         assert run.stdout is not None
         for _ in range(2):
             run.stdout.readline()  # The second shard is scored, the first is on disk.
@@ -157,11 +159,29 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the cluster, about a worker that it lost.
-def test_a_cluster_that_loses_a_worker_gives_the_same_rows(images: Path, packaged: Path, tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
+    images: Path, packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        killer = subprocess.Popen(["sh", "-c", f"sleep 4; kill -9 {cluster.workers[0].pid}"])
+    # Else every worker would import TensorFlow for itself.
+    multiprocessing.set_forkserver_preload(["distributed", "tensorflow", "keras", "chest_xray.models.inference"])
+    monkeypatch.setattr("distributed.utils._forkserver_preload_set", True)
+    with (
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
+        save = ShardedTableDataset.save
+        lost: list[int] = []
+
+        def kill_and_save(self: ShardedTableDataset, data: Any) -> None:
+            if isinstance(data, Shard) and not lost:  # the first of fifteen
+                lost.append(cluster.workers[0].pid)
+                os.kill(lost[0], signal.SIGKILL)
+            save(self, data)
+
+        monkeypatch.setattr(ShardedTableDataset, "save", kill_and_save)
         table = predict(images, packaged, tmp_path / "cluster", shard=1, engine=cluster.scheduler_address)
-        killer.wait()
+        assert lost
     pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "local", shard=1))
