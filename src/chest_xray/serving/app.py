@@ -36,7 +36,7 @@ class Answer(BaseModel):
     decision: Annotated[Literal["NORMAL", "PNEUMONIA"] | None, Field(description="null if refused")]
     reason: Annotated[str | None, Field(description="why the image was refused, for programs; null if it was not")]
     detail: Annotated[str, Field(description="the same in a sentence")]
-    distance: Annotated[float | None, Field(description="to the images that the network was trained on")]
+    ood_score: Annotated[float | None, Field(description="of the out-of-distribution detector; null if not prepared")]
 
 
 class Answers(BaseModel):

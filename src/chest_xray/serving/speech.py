@@ -61,7 +61,7 @@ class Speech:
                 "cut": cut,
                 "threshold": self.percent(cut),
                 "probability": self.percent(prediction.probability or 0.0),
-                "most": self.number(contract.input_checks.limits.max_distance, ".2f"),
+                "most": self.number(contract.input_checks.limits.max_ood_score, ".2f"),
             }
         else:
             key = f"reason_{prediction.reason}"

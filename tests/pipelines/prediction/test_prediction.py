@@ -19,7 +19,7 @@ from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
-COLUMNS = ["path", "probability", "decision", "model", "distance", "reason", "detail"]
+COLUMNS = ["path", "probability", "decision", "model", "ood_score", "reason", "detail"]
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def fit_input_checks(
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        input_checks: Limits, and the share of validation that the limit of the distance refuses.
+        input_checks: Limits, and the share of validation that the limit of the OOD score refuses.
 
     Returns:
         The limits, and the arrays that `models.outliers.compute_ood_score` needs.
@@ -35,12 +35,12 @@ def fit_input_checks(
 
     rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
     if not len(rows["validation"]):
-        raise InputError("there are no validation images to place the limit of the distance by. Raise hold_out.share.")
+        raise InputError("there are no validation images to place the limit of the OOD score by. Raise hold_out.share.")
     ood_detector = fit_ood_detector(prepared_images[rows["train"]], input_checks)
-    distances = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
-    limit = float(np.quantile(distances["validation"], 1 - input_checks.refused_share))
-    shares = {name: float((each > limit).mean()) for name, each in distances.items()}
-    limits = Limits(**input_checks.model_dump(), max_distance=limit)
+    ood_scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
+    limit = float(np.quantile(ood_scores["validation"], 1 - input_checks.refused_share))
+    shares = {name: float((each > limit).mean()) for name, each in ood_scores.items()}
+    limits = Limits(**input_checks.model_dump(), max_ood_score=limit)
     return FittedInputChecks(limits=limits, refused=shares), ood_detector
 
 

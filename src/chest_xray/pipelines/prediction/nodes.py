@@ -40,7 +40,7 @@ def predict_images(
 
     Yields:
         Shards with the columns `path`, `probability` (calibrated, at the prevalence that the contract expects),
-        `decision` ("NORMAL", "PNEUMONIA"), `model` (fingerprint of the file of the network), `distance`, `reason` and
+        `decision` ("NORMAL", "PNEUMONIA"), `model` (fingerprint of the file of the network), `ood_score`, `reason` and
         `detail` of what was not scored; see `chest_xray.models.inference.Prediction`. In the end the order of all.
     """
     from tqdm import tqdm
