@@ -237,7 +237,7 @@ def test_a_study_that_was_killed_goes_on_and_trains_nothing_twice(prepared_proje
     left = over.read_bytes()
     resumed = run_kedro(project, *command)
     assert resumed.returncode == 0, resumed.stderr
-    assert "Training goes on after epoch 2 of 2" in resumed.stderr
+    assert "Training resumes after epoch 2 of 2" in resumed.stderr
     assert over.read_bytes() == left
     before = made_in(prepared_project)
     runs = ("study_none_1", "study_none_2", "study_flip_1", "study_flip_2")
