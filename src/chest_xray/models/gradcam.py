@@ -23,8 +23,8 @@ def grad_cam(model: Model, images: Array) -> Array:
     """Compute which parts of each image are evidence for pneumonia (Selvaraju et al. 2017, section 3).
 
     Each channel of the explained layer is weighted by the mean gradient of the logit with respect to it; the map is the
-    positive part of the weighted sum. The logit, as the gradient of a saturated sigmoid is 0 in float32. A joint model's
-    members are explained together, and maps of mirrored images are mirrored back. All is computed in float32.
+    positive part of the weighted sum. The logit, as the gradient of a saturated sigmoid is 0 in float32. The members of
+    a joint model are explained together, and maps of mirrored images are mirrored back. All is computed in float32.
 
     Limits: the map is as coarse as the layer and interpolated to the image. It shows where, not why, and evidence for
     pneumonia alone, also for a healthy child. Averaging the gradient ignores that layers after Flatten weigh each place
