@@ -1,4 +1,4 @@
-"""Train and test once more on a train set enlarged by altered copies, and compare."""
+"""Training and test with augmentation, and the comparison with the baseline."""
 
 import warnings
 
@@ -14,7 +14,7 @@ from chest_xray.reporting import report_contents as contents
 def create_pipeline() -> Pipeline:
     """Wire the augmented run and its comparison with the baseline."""
     with warnings.catch_warnings():
-        # Kedro warns of the dots in names; to read what two namespaces made takes them.
+        # Kedro warns of the dots in names of other namespaces.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
         comparison = _create_comparison()
     return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison

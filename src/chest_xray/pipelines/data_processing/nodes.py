@@ -187,10 +187,7 @@ def assign_subsets(image_index: DataFrame, duplicates: DataFrame, own_split: Dat
 
 
 def corrupt_validation(
-    image_split: DataFrame,
-    corruptions: ValidationCorruptions,
-    preparation: Preparation,
-    stored_arrays: StoredArrays,
+    image_split: DataFrame, corruptions: ValidationCorruptions, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
     """Return the corrupted validation images, uint8 of shape (rows, height, width).
 

@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _prepare_nodes() -> list[Any]:
-    """Files are accepted twice: once by their headers, before hours of decoding, and once when they are decoded."""
+    """Files are checked twice: by their headers, before hours of decoding, and when they are decoded."""
     return [
         named(
             nodes.index_images,

@@ -1,4 +1,4 @@
-"""From a trained network to files that others can use, once for each run."""
+"""From a trained network to its exported files, once for each run."""
 
 from kedro.pipeline import Pipeline
 
@@ -7,11 +7,7 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the export of one run.
-
-    Args:
-        run: The same name that its modeling pipeline has.
-    """
+    """Wire the export of one run."""
     return Pipeline(
         [
             named(

@@ -9,9 +9,7 @@ from chest_xray.pipelines.wiring import named
 def create_pipeline(run: str, settings: str = "") -> Pipeline:
     """Wire training and the choice of the operating point for one run.
 
-    Args:
-        run: Names the run: its datasets are `{run}.model` and so on.
-        settings: The parameters that hold its seed and augmentation; `params:{run}`, if nothing else is given.
+    `params:{settings}` holds its seed and augmentation, `params:{run}` by default.
     """
     settings = settings or run
     training_of_run = Pipeline(
@@ -42,12 +40,7 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
 
 
 def create_choice(run: str, settings: str = "") -> Pipeline:
-    """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point.
-
-    Args:
-        run: As for `create_pipeline`.
-        settings: As for `create_pipeline`.
-    """
+    """Wire what follows `{run}.model`: its scores under corruption and its operating point; see `create_pipeline`."""
     return Pipeline(
         [
             named(

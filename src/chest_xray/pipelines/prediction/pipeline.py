@@ -1,4 +1,4 @@
-"""From files of one's own and a packaged network to one row a file."""
+"""From new images and a packaged network to one row a file."""
 
 from kedro.pipeline import Pipeline
 
@@ -7,11 +7,7 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the prediction by the packaged network of one run.
-
-    Args:
-        run: The same name that its export pipeline has.
-    """
+    """Wire the prediction by the packaged network of one run."""
     return Pipeline(
         [
             named(

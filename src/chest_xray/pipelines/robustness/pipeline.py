@@ -7,11 +7,7 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the checks of one run.
-
-    Args:
-        run: The same name that its modeling and evaluation pipelines have.
-    """
+    """Wire the checks of one run."""
     return Pipeline(
         [
             named(
