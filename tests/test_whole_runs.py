@@ -52,7 +52,8 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     named = {each.replace("{run}", run) for each in made for run in runs if each.startswith("data/test/0")}
     # A checkpoint is gone once its training is over; the ensemble is not trained.
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
-    not_made |= {"data/test/01_raw/download", "data/test/08_reporting/ensemble/learning_curves.png"}
+    not_made |= {f"data/test/01_raw/download/{name}.json" for name in ("archive", "unpacked")}
+    not_made |= {"data/test/08_reporting/ensemble/learning_curves.png"}
     not_made |= {"data/test/06_models/ensemble/trained_model.keras"}
     not_made |= {name for name in named if name.endswith(EXPORTED) and "/augmented/" not in name}
     not_made |= {name for name in named if "/study" in name or name.endswith("/training_state.npz")}  # See below.

@@ -203,8 +203,8 @@ def corrupt_validation(
         if kind == SWAPPED:
             kind = "narrower" if label else "wider"
         rng = np.random.default_rng([corruptions.seed, row])
-        for part in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
-            picture = corrupt(picture, *part, rng)
+        for each, amount in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
+            picture = corrupt(picture, each, amount, rng)
         return picture
 
     stored = stored_arrays.get("corrupted_validation_images")
@@ -225,7 +225,8 @@ def corrupt_test(
     num_conditions = len(robustness.conditions())
 
     def corrupt_row(row: int, picture: Array) -> Array:
-        return corrupt(picture, *conditions[row], np.random.default_rng([robustness.seed, row // num_conditions]))
+        kind, strength = conditions[row]
+        return corrupt(picture, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
 
     stored = stored_arrays.get("corrupted_test_images")
     return compute_pictures(table, robustness, preparation, corrupt_row, stored)
