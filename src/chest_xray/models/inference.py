@@ -73,11 +73,7 @@ Prepared = Array | Prediction  # uint8 of shape (height, width), or the refusal
 class Predictor:
     """A packaged network with its contract; `read` may run in several threads.
 
-    Args:
-        contract: Of the network.
-        ood_detector: From `models.outliers.fit_ood_detector`.
-        fingerprint: From `fingerprint_model`.
-        compute_logits: Maps uint8 images (n, height, width) to float32 logits (n,).
+    `compute_logits` maps uint8 images (n, height, width) to float32 logits (n,).
     """
 
     def __init__(
@@ -212,12 +208,9 @@ def score_on_cluster(
 
 
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
-    """Return one row a file, in order, with the columns of the node `predict_images`; files are decoded in threads.
+    """Return one row a file, in order, with the columns of the node `predict_images`.
 
-    Args:
-        files: The files to read.
-        packaged: The `.keras` file of the network, loaded once a process.
-        max_megabytes: Larger files are refused unread.
+    Files are decoded in threads; those above `max_megabytes` are refused unread.
     """
     predictor = _load(packaged)
 

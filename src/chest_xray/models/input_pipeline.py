@@ -16,10 +16,7 @@ def scale(pixels: Tensor) -> Tensor:
 def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
     """Return batches of the images in `rows`, in that order: float32 in [0, 1] of shape (batch, height, width, 1).
 
-    Args:
-        pixels: uint8 of shape (images, height, width); may be a memory map, which is read batch by batch.
-        rows: Integers of shape (n,).
-        batch_size: The last batch may be smaller.
+    `pixels` are uint8 of shape (images, height, width), and may be a memory map, which is read batch by batch.
     """
     import numpy as np
     import tensorflow as tf

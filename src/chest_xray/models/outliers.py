@@ -8,14 +8,10 @@ LEAST_RESIDUAL = 1e-6
 
 
 def fit_ood_detector(pixels: Array, options: InputChecks) -> dict[str, Array]:
-    """Fit principal components to the training images.
+    """Fit principal components to training images, uint8 of shape (n, height, width).
 
     Pixels, because noise and text pages are ordinary in the features of the network (Lee et al. 2018; see
     docs/prediction.md).
-
-    Args:
-        pixels: Of train, uint8 of shape (n, height, width).
-        options: `side` of the reduced images and number of `components`.
 
     Returns:
         float32 arrays: `mean` (side * side), `axes` (components, side * side), `variances` (components), and `residual`

@@ -106,8 +106,8 @@ def make_validation_batches(pixels: Array, rows: Array, labels: Array) -> Datase
     """Return batches of images and float32 labels (batch, 1), in the order of `rows`."""
     import tensorflow as tf
 
-    answers = tf.data.Dataset.from_tensor_slices(labels[rows].astype("float32")[:, None])
-    return tf.data.Dataset.zip(image_batches(pixels, rows, 64), answers.batch(64))
+    targets = tf.data.Dataset.from_tensor_slices(labels[rows].astype("float32")[:, None])
+    return tf.data.Dataset.zip(image_batches(pixels, rows, 64), targets.batch(64))
 
 
 def compile_network(untrained_model: Model, training: Training, steps_per_epoch: int) -> Model:
@@ -145,14 +145,7 @@ def fingerprint_training(untrained_model: Model, training_sets: TrainingSets, tr
 
 
 class TrainingState:
-    """History and best weights of one training, stored in the checkpoint with the state of Keras.
-
-    Args:
-        network: From `compile_network`.
-        training: Settings.
-        checkpoint: Receives the state after each epoch.
-        fingerprint: From `fingerprint_training`.
-    """
+    """History and best weights of one training, stored in the checkpoint with the state of Keras after each epoch."""
 
     def __init__(self, network: Model, training: Training, checkpoint: Checkpoint, fingerprint: str):
         self.network, self.training = network, training
@@ -243,9 +236,10 @@ class TrainingState:
         """Return the selected model in float32, and the history."""
         import pandas as pd
 
-        kept = self.best_epoch if self.training.keep == "best" else len(self.rows) - 1
+        is_best = self.training.keep == "best"
+        kept = self.best_epoch if is_best else len(self.rows) - 1
         trained = with_precision(self.network, "float32")
-        trained.set_weights(self.best if self.training.keep == "best" else self._weights())
+        trained.set_weights(self.best if is_best else self._weights())
         table = pd.DataFrame(self.rows)
         table.insert(0, "epoch", range(1, len(table) + 1))
         table.insert(1, "steps", table["epoch"] * steps_per_epoch)

@@ -9,6 +9,7 @@ from typing import Any
 
 from chest_xray.core.arrays import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.images import index, splitting
 from chest_xray.images.corruptions import (
     SWAPPED,
     Robustness,
@@ -20,31 +21,8 @@ from chest_xray.images.corruptions import (
     list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.index import (
-    FEATURES,
-    REFUSED,
-    Audit,
-    Integrity,
-    compare_splits,
-    describe_images,
-    drop_refused,
-    read_feature,
-    read_file_facts,
-    select_class,
-    summarise_duplicates,
-    summarise_groups,
-)
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
-from chest_xray.images.splitting import (
-    DIGEST_BYTES,
-    Duplicates,
-    HoldOut,
-    apply_own_split,
-    draw_validation,
-    find_close_pairs,
-    require_no_leaks,
-)
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
 from chest_xray.reporting.report_contents import gather
@@ -52,7 +30,9 @@ from chest_xray.reporting.report_contents import gather
 logger = logging.getLogger(__name__)
 
 
-def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Integrity) -> tuple[DataFrame, DataFrame]:
+def index_images(
+    train_images: DataFrame, test_images: DataFrame, integrity: index.Integrity
+) -> tuple[DataFrame, DataFrame]:
     """Return one row an image (the table `image_index`), and one row a file that is no image (`quarantine`).
 
     Only paths, headers and last bytes are read. The folder of a file is its class.
@@ -60,29 +40,26 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
     import pandas as pd
 
     files = pd.concat([train_images.assign(split="train"), test_images.assign(split="test")], ignore_index=True)
-    facts = pd.DataFrame(read_file_facts(files, integrity), columns=["width", "height", "mode", "reason", "detail"])
+    columns = ["width", "height", "mode", "reason", "detail"]
+    facts = pd.DataFrame(index.read_file_facts(files, integrity), columns=columns)
     files = files.drop(columns="problem").join(facts)
     readable = files["reason"].isna()
-    refused = files.loc[~readable, REFUSED].reset_index(drop=True)
-    return describe_images(files[readable].drop(columns=["reason", "detail"])), refused
+    refused = files.loc[~readable, index.REFUSED].reset_index(drop=True)
+    return index.describe_images(files[readable].drop(columns=["reason", "detail"])), refused
 
 
-def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
+def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: index.Integrity) -> DataFrame:
     """Return the images; before hours of decoding, only headers are known.
 
     Raises:
         InputError: More files are unreadable than tolerated, or a class has no image left in a split.
     """
-    return drop_refused(indexed_images, unreadable_files, integrity)
+    return index.drop_refused(indexed_images, unreadable_files, integrity)
 
 
-def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrity: Integrity) -> DataFrame:
-    """Return the decoded images, in the order of the prepared ones.
-
-    Raises:
-        InputError: More files are set aside than tolerated, or a class has no image left in a split.
-    """
-    return drop_refused(readable_images, quarantine, integrity)
+def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrity: index.Integrity) -> DataFrame:
+    """Return the decoded images, in the order of the prepared ones; for errors see `drop_unreadable`."""
+    return index.drop_refused(readable_images, quarantine, integrity)
 
 
 def prepare_images(
@@ -119,11 +96,11 @@ def list_quarantine(readable_images: DataFrame, unreadable_files: DataFrame, und
     import pandas as pd
 
     paths = readable_images["path"].iloc[undecodable_rows["row"].astype(int)].to_numpy()
-    damaged = undecodable_rows.assign(path=paths, reason="undecodable")[REFUSED]
+    damaged = undecodable_rows.assign(path=paths, reason="undecodable")[index.REFUSED]
     return pd.concat([unreadable_files, damaged], ignore_index=True)
 
 
-def hash_images(prepared_images: Array, comparison: Duplicates, stored_arrays: StoredArrays) -> StoredArray:
+def hash_images(prepared_images: Array, comparison: splitting.Duplicates, stored_arrays: StoredArrays) -> StoredArray:
     """Compute a hash of each image, by which duplicates are found without comparing pixels.
 
     Returns:
@@ -138,18 +115,17 @@ def hash_images(prepared_images: Array, comparison: Duplicates, stored_arrays: S
 
     def compute(row: int) -> Array:
         bits = imagehash.phash(Image.fromarray(prepared_images[row]), hash_size=comparison.hash_size).hash
-        digest = hashlib.blake2b(prepared_images[row].tobytes(), digest_size=DIGEST_BYTES).digest()
+        digest = hashlib.blake2b(prepared_images[row].tobytes(), digest_size=splitting.DIGEST_BYTES).digest()
         return np.concatenate([np.packbits(bits), np.frombuffer(digest, np.uint8)])
 
     content = hashlib.sha256(comparison.model_dump_json().encode())
     for start in range(0, len(prepared_images), 1024):
         content.update(prepared_images[start : start + 1024].tobytes())
-    width = comparison.hash_size**2 // 8 + DIGEST_BYTES
-    shape = (len(prepared_images), width)
+    shape = (len(prepared_images), comparison.hash_size**2 // 8 + splitting.DIGEST_BYTES)
     return compute_rows("Hashing", content.hexdigest()[:32], shape, compute, stored_arrays.get("image_hashes"))
 
 
-def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: Duplicates) -> DataFrame:
+def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: splitting.Duplicates) -> DataFrame:
     """Return one row a pair of equal or nearly equal images (the table `duplicates`).
 
     An image with k copies is in k - 1 exact pairs, each with the first.
@@ -157,42 +133,43 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: Dup
     import numpy as np
     import pandas as pd
 
-    digests = pd.DataFrame(np.ascontiguousarray(image_hashes[:, -DIGEST_BYTES:]).view("u8"))
+    digests = pd.DataFrame(np.ascontiguousarray(image_hashes[:, -splitting.DIGEST_BYTES :]).view("u8"))
     keys = digests.assign(width=image_index["width"], height=image_index["height"])
     _, first, same = np.unique(keys.groupby(list(keys)).ngroup(), return_index=True, return_inverse=True)
     copies, originals = np.setdiff1d(np.arange(len(keys)), first), np.sort(first)
-    codes = np.ascontiguousarray(image_hashes[originals, :-DIGEST_BYTES])
-    near = originals[find_close_pairs(codes, comparison.max_distance)]
+    codes = np.ascontiguousarray(image_hashes[originals, : -splitting.DIGEST_BYTES])
+    near = originals[splitting.find_close_pairs(codes, comparison.max_distance)]
     rows = np.concatenate([np.stack([first[same[copies]], copies], axis=1), near])
     left, right = (image_index.iloc[rows[:, side]].reset_index(drop=True) for side in (0, 1))
-    bits = image_hashes[rows[:, 0], :-DIGEST_BYTES] ^ image_hashes[rows[:, 1], :-DIGEST_BYTES]
+    bits = image_hashes[rows[:, 0], : -splitting.DIGEST_BYTES] ^ image_hashes[rows[:, 1], : -splitting.DIGEST_BYTES]
     kinds = np.repeat(["exact", "near"], [len(copies), len(near)])
     pairs = pd.DataFrame({"first": left["path"], "second": right["path"], "kind": kinds})
     pairs["distance"] = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
     return pairs.assign(**{f"same_{name}": left[name] == right[name] for name in ("split", "label", "group")})
 
 
-def assign_subsets(image_index: DataFrame, duplicates: DataFrame, own_split: DataFrame, hold_out: HoldOut) -> DataFrame:
+def assign_subsets(
+    image_index: DataFrame, duplicates: DataFrame, own_split: DataFrame, hold_out: splitting.HoldOut
+) -> DataFrame:
     """Return `image_index` with a column `subset`, drawn by patients or from the user's split if that has rows.
 
     Raises:
         InputError: A patient, or the same image, is in two subsets; a class and aetiology has too few patients; or the
             user's split does not match the index.
     """
-    is_own = len(own_split) > 0
-    subset = apply_own_split(image_index, own_split) if is_own else draw_validation(image_index, duplicates, hold_out)
+    if len(own_split):
+        subset = splitting.apply_own_split(image_index, own_split)
+    else:
+        subset = splitting.draw_validation(image_index, duplicates, hold_out)
     image_split = image_index.assign(subset=subset)
-    require_no_leaks(image_split, duplicates)
+    splitting.require_no_leaks(image_split, duplicates)
     return image_split
 
 
 def corrupt_validation(
     image_split: DataFrame, corruptions: ValidationCorruptions, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
-    """Return the corrupted validation images, uint8 of shape (rows, height, width).
-
-    The rows are those of `list_corrupted_validation`.
-    """
+    """Return the corrupted validation images, uint8 of shape (rows, height, width); see `list_corrupted_validation`."""
     import numpy as np
 
     table = list_corrupted_validation(image_split, corruptions)
@@ -246,28 +223,30 @@ def tabulate_headers(image_index: DataFrame) -> DataFrame:
     import pandas as pd
 
     rows = []
-    for feature, split, (label, name) in product(FEATURES, ("train", "test"), enumerate(CLASSES)):
-        values = read_feature(select_class(image_index, split, label), feature)
+    for feature, split, (label, name) in product(index.FEATURES, ("train", "test"), enumerate(CLASSES)):
+        values = index.read_feature(index.select_class(image_index, split, label), feature)
         quantiles = np.percentile(values, [0, 5, 50, 95, 100]).round(3)
         rows.append((feature, split, name, len(values), *quantiles))
     columns = ["feature", "split", "class", "images", "minimum", "p5", "median", "p95", "maximum"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: Audit) -> dict[str, Any]:
+def audit_images(
+    image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: index.Audit
+) -> dict[str, Any]:
     """Return the numbers of the audit: `counts`, `groups`, `duplicates`, `modes`, `shift`, `quarantine`.
 
     `shift` is the difference between the official train and test, by class.
     """
     return {
         "counts": count_classes(image_split).to_dict("records"),
-        "groups": {name: summarise_groups(rows) for name, rows in image_split.groupby("subset")},
-        "duplicates": summarise_duplicates(duplicates),
+        "groups": {name: index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        "duplicates": index.summarise_duplicates(duplicates),
         "modes": {
-            f"{split}/{name}": select_class(image_split, split, label)["mode"].value_counts().to_dict()
+            f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))
         },
-        "shift": {name: compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
+        "shift": {name: index.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
         "quarantine": {"files": len(quarantine), "reasons": quarantine["reason"].value_counts().to_dict()},
     }
 

@@ -12,26 +12,27 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
     `params:{settings}` holds its seed and augmentation, `params:{run}` by default.
     """
     settings = settings or run
+    parts = [
+        named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
+        named(
+            nodes.build_training_sets,
+            ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
+            "training_sets",
+        ),
+        named(
+            nodes.train_model,
+            ["untrained_model", "training_sets", "params:training", "checkpoint"],
+            ["trained_model", "history"],
+        ),
+        named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
+        named(
+            nodes.draw_learning_curves,
+            ["history", "image_split", "params:run", "params:data_source"],
+            "learning_curves",
+        ),
+    ]
     training_of_run = Pipeline(
-        [
-            named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
-            named(
-                nodes.build_training_sets,
-                ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
-                "training_sets",
-            ),
-            named(
-                nodes.train_model,
-                ["untrained_model", "training_sets", "params:training", "checkpoint"],
-                ["trained_model", "history"],
-            ),
-            named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
-            named(
-                nodes.draw_learning_curves,
-                ["history", "image_split", "params:run", "params:data_source"],
-                "learning_curves",
-            ),
-        ],
+        parts,
         namespace=run,
         inputs={"prepared_images", "image_split"},
         parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
@@ -41,20 +42,21 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
 
 def create_choice(run: str, settings: str = "") -> Pipeline:
     """Wire what follows `{run}.model`: its scores under corruption and its operating point; see `create_pipeline`."""
+    parts = [
+        named(
+            nodes.predict_corrupted_validation,
+            ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
+            "corrupted_predictions",
+        ),
+        named(
+            nodes.choose_operating_point,
+            ["corrupted_predictions", "params:operating_point", "params:run"],
+            "operating_point",
+        ),
+        named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
+    ]
     return Pipeline(
-        [
-            named(
-                nodes.predict_corrupted_validation,
-                ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
-                "corrupted_predictions",
-            ),
-            named(
-                nodes.choose_operating_point,
-                ["corrupted_predictions", "params:operating_point", "params:run"],
-                "operating_point",
-            ),
-            named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
-        ],
+        parts,
         namespace=run,
         inputs={"corrupted_validation_images", "image_split"},
         parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": settings or run},

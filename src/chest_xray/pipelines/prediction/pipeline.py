@@ -8,14 +8,9 @@ from chest_xray.pipelines.wiring import named
 
 def create_pipeline(run: str) -> Pipeline:
     """Wire the prediction by the packaged network of one run."""
+    inputs = ["new_images", "packaged_keras", "params:prediction", "finished_shards"]
     return Pipeline(
-        [
-            named(
-                nodes.predict_images,
-                ["new_images", "packaged_keras", "params:prediction", "finished_shards"],
-                "predictions",
-            )
-        ],
+        [named(nodes.predict_images, inputs, "predictions")],
         namespace=run,
         inputs={"new_images", "finished_shards"},
         outputs={"predictions"},

@@ -22,8 +22,15 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
     with warnings.catch_warnings():
         # Kedro warns of the dots in names of other namespaces.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        runs = [_create_run(f"{arm}_{seed}") for arm in arms for seed in seeds]
-        return sum(runs, _create_comparison(arms, seeds))
+        names = [f"{arm}_{seed}" for arm in arms for seed in seeds]
+        comparison = [
+            named(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
+            named(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
+            named(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
+            named(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
+            named(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
+        ]
+        return sum(map(_create_run, names), Pipeline(comparison))
 
 
 def _create_run(name: str) -> Pipeline:
@@ -34,16 +41,3 @@ def _create_run(name: str) -> Pipeline:
     trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
     tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
     return trained + tested
-
-
-def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipeline:
-    decisions = {f"{arm}_{seed}": f"study_{arm}_{seed}.decisions" for arm in arms for seed in seeds}
-    return Pipeline(
-        [
-            named(nodes.join_runs, decisions, "study_predictions"),
-            named(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
-            named(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
-            named(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
-            named(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
-        ]
-    )
