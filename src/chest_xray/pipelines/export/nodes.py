@@ -1,5 +1,6 @@
 """All nodes of export: package a trained network with its contract, for other runtimes too."""
 
+from hashlib import sha256
 from importlib.metadata import version
 
 from chest_xray.core.options import InputError
@@ -41,6 +42,10 @@ def write_contract(
     image_split: DataFrame, preparation: Preparation, operating_point: OperatingPoint, input_checks: FittedInputChecks
 ) -> Contract:
     """Return the contract of the network."""
+    train = image_split[image_split["subset"] == "train"]
+    names = train["path"].str.rsplit("/", n=2).str[1:].str.join("/")
+    lines = sorted(f"{name} {size}" for name, size in zip(names, train["bytes"], strict=True))
+    digest = sha256("\n".join(lines).encode()).hexdigest()
     return Contract(
         input=ModelInput(
             shape=[None, preparation.height, preparation.width, 1],
@@ -53,18 +58,10 @@ def write_contract(
         labels=list(CLASSES),
         operating_point=operating_point,
         input_checks=input_checks,
-        training_data=_fingerprint(image_split[image_split["subset"] == "train"]),
+        training_data=TrainingData(num_images=len(train), sha256_of_names_and_sizes=digest),
         packages={name: version(name) for name in PACKAGES},
         intended_use="Teaching and research on frontal chest radiographs of children. Not a medical device.",
     )
-
-
-def _fingerprint(train: DataFrame) -> TrainingData:
-    from hashlib import sha256
-
-    names = train["path"].str.rsplit("/", n=2).str[1:].str.join("/")
-    lines = sorted(f"{name} {size}" for name, size in zip(names, train["bytes"], strict=True))
-    return TrainingData(num_images=len(train), sha256_of_names_and_sizes=sha256("\n".join(lines).encode()).hexdigest())
 
 
 def export_model(
