@@ -19,7 +19,7 @@ class Augmentation(Options):
     Within these limits the label of a radiograph does not change. The reason for each transform, and its risk:
 
     - `horizontal_flip`: opacities occur on either side; but the heart is on the right, as in dextrocardia (about 1 in
-      10,000), so a network trained with it cannot tell left from right.
+      10,000), so a network trained with it cannot distinguish left from right.
     - `zoom` and `translation`: distance to the tube, body size and collimation vary; too strong, the lung bases are
       lost.
     - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the picture.
@@ -68,7 +68,7 @@ def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = 
 
 
 def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspects: Tensor = None) -> Tensor:
-    """Return what `augment` does, for given draws.
+    """Return the result of `augment` for given draws.
 
     Args:
         images: Originals.

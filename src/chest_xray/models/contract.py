@@ -79,7 +79,7 @@ def read_contract(text: bytes | str, name: str) -> Contract:
             for each in error.errors(include_url=False)
         )
         raise InputError(
-            f"the contract inside {name} is not sound ({found}). Package the network again: "
+            f"the contract inside {name} is invalid ({found}). Package the network again: "
             "`kedro run --pipelines=export`."
         ) from error
     point = contract.operating_point

@@ -93,12 +93,12 @@ class Predictor:
         """Load the `.keras` file that `kedro run --pipelines=export` wrote, from its path or its bytes.
 
         Raises:
-            InputError: It is no such file, or its contract is not sound.
+            InputError: It is no such file, or its contract is invalid.
         """
         import numpy as np
 
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        name = "what was given" if isinstance(source, bytes) else source
+        name = "the file" if isinstance(source, bytes) else source
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 text = archive.read(CONTRACT)
@@ -109,9 +109,9 @@ class Predictor:
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
         contract = read_contract(text, str(name))
-        if unsound := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
+        if infinite := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
             raise InputError(
-                f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
+                f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(infinite)}). Package the "
                 "network again: `kedro run --pipelines=export`."
             )
         return cls(contract, ood_detector, fingerprint_model(data), _load_logits(data))

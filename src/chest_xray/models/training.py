@@ -117,9 +117,9 @@ def compile_network(untrained_model: Model, training: Training, steps_per_epoch:
     rate: Any = training.learning_rate
     if training.schedule == "cosine":
         warmup = round(training.warmup_epochs * steps_per_epoch)
-        falling = max(training.epochs * steps_per_epoch - warmup, 1)
-        rate = keras.optimizers.schedules.CosineDecay(0.0, falling, alpha=0.01, warmup_target=rate, warmup_steps=warmup)
-        rate = rate if warmup else keras.optimizers.schedules.CosineDecay(training.learning_rate, falling, alpha=0.01)
+        num_steps = max(training.epochs * steps_per_epoch - warmup, 1)
+        start, warming = (0.0, {"warmup_target": rate, "warmup_steps": warmup}) if warmup else (rate, {})
+        rate = keras.optimizers.schedules.CosineDecay(start, num_steps, alpha=0.01, **warming)
     options: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if training.optimizer == "sgd" else {}
     if training.weight_average:
         options |= {"use_ema": True, "ema_momentum": training.weight_average}

@@ -7,7 +7,7 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline() -> Pipeline:
-    """Wire what runs before everything else, and only if asked for by name."""
+    """Wire the download, which runs before everything else and only if requested by name."""
     return Pipeline(
         [
             named(nodes.locate_archive, "params:download", "archive_source"),

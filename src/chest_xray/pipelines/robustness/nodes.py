@@ -78,7 +78,7 @@ def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
 
 
 def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str) -> dict[str, Figure]:
-    """Draw Grad-CAM maps over the images of `select_cases`; by name false negatives, false positives and others."""
+    """Draw Grad-CAM maps over the cases, by name: false negatives, false positives, typical (correct) decisions."""
     import numpy as np
 
     pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
