@@ -16,15 +16,8 @@ from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
+from chest_xray.reporting import robustness_figures as figures
 from chest_xray.reporting.i18n import Language, render
-from chest_xray.reporting.robustness_figures import (
-    GROUPS,
-    LEGEND,
-    describe_cases,
-    draw_cases,
-    draw_occlusion,
-    draw_robustness,
-)
 from chest_xray.reporting.robustness_findings import find_robustness_conclusions
 
 
@@ -62,7 +55,7 @@ def select_cases(
             np.where(is_positive, "false_positive", "true_negative"),
         ),
     )
-    chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in GROUPS]
+    chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in figures.GROUPS]
     columns = ["run", "decision", "of", "path", "aetiology", "probability", "threshold", "row"]
     return pd.concat(chosen, ignore_index=True)[columns]
 
@@ -90,8 +83,8 @@ def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame,
         ("typical_decisions", ["true_positive", "true_negative"]),
     ):
         shown = gallery_cases["decision"].isin(decisions).to_numpy()
-        title = "\n".join([describe_cases(gallery_cases, decisions), LEGEND])
-        pages[name] = draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
+        title = "\n".join([figures.describe_cases(gallery_cases, decisions), figures.LEGEND])
+        pages[name] = figures.draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
     return pages
 
 
@@ -185,8 +178,8 @@ def draw_checks(
 ) -> dict[str, Figure]:
     """Draw the results on occluded and on corrupted test images, by name."""
     return {
-        "occlusion_figure": draw_occlusion(occluded_examples, occlusion_table, data_source),
-        "robustness_figure": draw_robustness(robustness_table, data_source),
+        "occlusion_figure": figures.draw_occlusion(occluded_examples, occlusion_table, data_source),
+        "robustness_figure": figures.draw_robustness(robustness_table, data_source),
     }
 
 
