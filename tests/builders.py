@@ -272,7 +272,7 @@ def make_packaged(
     width: int = 32,
     height: int = 32,
     threshold: float = 0.5,
-    max_distance: float = 1e9,
+    max_ood_score: float = 1e9,
     calibration_bias: float = 0.0,
 ) -> Path:
     """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
@@ -281,7 +281,7 @@ def make_packaged(
     keras.utils.set_random_seed(5)
     pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
     input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance())
-    limits = input_checks.limits.model_copy(update={"max_distance": max_distance})
+    limits = input_checks.limits.model_copy(update={"max_ood_score": max_ood_score})
     contract = write_contract(
         split,
         Preparation(width=width, height=height),
@@ -305,7 +305,7 @@ def make_acceptance(**changes: Any) -> InputChecks:
 def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
     """The contract of a network that was trained on three images."""
     found = FittedInputChecks(
-        limits=Limits(**make_acceptance(**limits).model_dump(), max_distance=5.5),
+        limits=Limits(**make_acceptance(**limits).model_dump(), max_ood_score=5.5),
         refused={"train": 0.01, "validation": 0.01},
     )
     split = make_split([0, 1, 1], "train")

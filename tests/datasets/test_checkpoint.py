@@ -56,7 +56,7 @@ def test_another_training_is_told_that_it_starts_anew(checkpoint: Checkpoint, ca
     caplog.set_level(logging.INFO, "chest_xray")
     checkpoint.save("this", ARRAYS, NOTES)
     assert checkpoint.load("other") is None
-    assert caplog.messages == [f"Training starts anew: {checkpoint.filepath} was left by other data or settings"]
+    assert caplog.messages == [f"Training starts anew: {checkpoint.filepath} is of other data or settings"]
     assert checkpoint.load("this") is not None  # It is not used, but not lost either.
 
 

@@ -49,7 +49,7 @@ def test_runs_stand_below_each_other_under_arm_and_seed() -> None:
 
 
 def test_one_seed_alone_tells_no_spread() -> None:
-    with pytest.raises(InputError, match="received 1 seed an arm; expected at least two, to tell their spread"):
+    with pytest.raises(InputError, match="received 1 seed an arm; expected at least two, to estimate their spread"):
         make_runs(none_1=POOR, flip_1=GOOD)
 
 

@@ -58,12 +58,12 @@ def test_a_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(
 ) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
     undisturbed, history = train(str(tmp_path / "undisturbed.npz"))
-    assert not [message for message in caplog.messages if "goes on" in message]
+    assert not [message for message in caplog.messages if "resumes" in message]
     for _ in range(2):
         kill_between_epochs(tmp_path / "checkpoint.npz", random.uniform(0, 0.1))
     resumed, history_again = train(str(tmp_path / "checkpoint.npz"))
-    (message,) = [message for message in caplog.messages if "goes on" in message]
-    assert 2 <= int(message.split()[5]) < EPOCHS  # Training goes on after epoch N
+    (message,) = [message for message in caplog.messages if "resumes" in message]
+    assert 2 <= int(message.split()[4]) < EPOCHS  # Training resumes after epoch N
     assert not weights_differ(resumed, undisturbed)
     pd.testing.assert_frame_equal(
         history_again.drop(columns="seconds"), history.drop(columns="seconds"), check_exact=True
@@ -81,7 +81,7 @@ def test_a_checkpoint_that_other_settings_left_changes_nothing(
     checkpoint.save("other", {"network": of_others, "optimizer": [], "best": of_others}, [])
     trained, _ = train_model(model, make_sets(), options, checkpoint)
     assert not weights_differ(trained, expected)
-    assert [message for message in caplog.messages if "was left by other data or settings" in message]
+    assert [message for message in caplog.messages if "is of other data or settings" in message]
 
 
 def fingerprint(sets: TrainingSets, seed: int = 7, **training: Any) -> str:

@@ -39,14 +39,14 @@ def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(ood_detec
         assert compute_ood_score(images, ood_detector).min() > ordinary.max(), name
 
 
-def test_brightness_and_contrast_change_no_distance(ood_detector: dict[str, Array]) -> None:
+def test_brightness_and_contrast_change_no_ood_score(ood_detector: dict[str, Array]) -> None:
     images = phantoms(500, 10) // 2
     np.testing.assert_allclose(
         compute_ood_score(images + 100, ood_detector), compute_ood_score(images, ood_detector), rtol=1e-3
     )
 
 
-def test_the_distance_is_that_of_scikit_learn_worked_out_at_length(ood_detector: dict[str, Array]) -> None:
+def test_the_ood_score_is_that_of_scikit_learn_worked_out_at_length(ood_detector: dict[str, Array]) -> None:
     from sklearn.decomposition import PCA
 
     def standard(images: Array) -> Array:

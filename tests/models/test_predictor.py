@@ -80,8 +80,8 @@ UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
     "operating_point.calibration.bias: received inf": (
         lambda it: it["operating_point"]["calibration"].update(bias=math.inf)
     ),
-    "input_checks.limits.max_distance: received nan": (
-        lambda it: it["input_checks"]["limits"].update(max_distance=math.nan)
+    "input_checks.limits.max_ood_score: received nan": (
+        lambda it: it["input_checks"]["limits"].update(max_ood_score=math.nan)
     ),
     "input.preparation.width: received 0": lambda it: it["input"]["preparation"].update(width=0),
     "labels": lambda it: it.pop("labels"),
@@ -112,15 +112,13 @@ def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
     assert shallow.probability == pytest.approx(deep.probability, abs=0.01)
 
 
-def test_an_image_unlike_those_for_training_gets_no_answer_but_its_distance(tmp_path: Path) -> None:
-    strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_distance=0.5))
+def test_an_image_unlike_those_for_training_gets_no_answer_but_its_ood_score(tmp_path: Path) -> None:
+    strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_ood_score=0.5))
     (refused,) = strict.predict([encode(make_pixels(1, 80, 60)[0])])
     assert refused[:3] == (None, None, "unlike_training")
-    assert refused.distance is not None
-    assert refused.distance > 0.5
-    assert refused.detail == (
-        f"a distance of {refused.distance:.1f} to the radiographs for training; expected at most 0.5"
-    )
+    assert refused.ood_score is not None
+    assert refused.ood_score > 0.5
+    assert refused.detail == (f"an out-of-distribution score of {refused.ood_score:.1f}; expected at most 0.5")
 
 
 def test_the_decision_follows_the_output_of_the_network_and_not_the_probability(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def note(keeper: TrainingState, *validation_losses: float) -> None:
     for loss in validation_losses:
         epoch = len(keeper.rows)
         keeper.network.set_weights([np.full_like(weight, epoch + 1) for weight in keeper.network.get_weights()])
-        keeper.note(epoch, {"loss": 0.5, "accuracy": 0.7, "val_loss": loss, "val_accuracy": 0.6})
+        keeper.record_epoch(epoch, {"loss": 0.5, "accuracy": 0.7, "val_loss": loss, "val_accuracy": 0.6})
 
 
 def value_of(model: keras.Model) -> float:
@@ -74,7 +74,7 @@ def test_a_training_takes_up_what_it_left(tmp_path: Path, caplog: pytest.LogCapt
     assert again.rows == left.rows
     assert value_of(again.network) == 3
     assert {float(weight.flat[0]) for weight in again.best} == {2}
-    assert "Training goes on after epoch 3 of 6" in caplog.messages
+    assert "Training resumes after epoch 3 of 6" in caplog.messages
 
 
 def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -84,7 +84,7 @@ def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: 
     assert other.resume() == 0
     assert other.rows == []
     assert not weights_differ(other.network, make_model())
-    assert f"Training starts anew: {tmp_path}/checkpoint.npz was left by other data or settings" in caplog.messages
+    assert f"Training starts anew: {tmp_path}/checkpoint.npz is of other data or settings" in caplog.messages
 
 
 def test_a_training_that_is_over_keeps_its_checkpoint_until_the_model_is_saved(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_training_that_is_over_keeps_its_checkpoint_until_the_model_is_saved(t
 
 def test_where_the_first_epoch_diverged_no_checkpoint_is_promised(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"diverged in epoch 1: .*now 0.01.$"):
-        make_keeper(tmp_path).note(0, {"loss": math.nan, "val_loss": 0.5})
+        make_keeper(tmp_path).record_epoch(0, {"loss": math.nan, "val_loss": 0.5})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -117,7 +117,7 @@ def test_weights_that_are_no_numbers_end_training_even_where_the_loss_is_one(tmp
     weights[2][0, 0, 0, 0] = math.nan
     keeper.network.set_weights(weights)
     with pytest.raises(InputError, match=r"diverged in epoch 2: .*, and 1 of 8 arrays of weights hold NaN or infinity"):
-        keeper.note(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
+        keeper.record_epoch(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
     assert make_keeper(tmp_path).resume() == 1
 
 

@@ -51,7 +51,7 @@ def test_the_threshold_is_put_on_the_scale_of_the_calibrated_probability() -> No
     page = Renderer("ru", "").render_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
     assert "порог 73,1%" in page
     assert "&gt; 99,9%" in page
-    assert "Расстояние до обучающих снимков: 1,25; при расстоянии больше 5,50 ответа" in page
+    assert "Показатель отличия от обучающих снимков: 1,25; если он больше 5,50, ответ" in page
 
 
 def test_a_picture_is_shown_in_its_own_proportions_or_as_the_network_gets_it() -> None:

@@ -54,7 +54,7 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         **{"probability": pytest.approx(0.2), "decision": "NORMAL"},
-        **{"reason": None, "detail": "", "distance": 1.0},
+        **{"reason": None, "detail": "", "ood_score": 1.0},
     }
     assert send(client, encode(4 * GREY)).json()["decision"] == "PNEUMONIA"
 
@@ -74,7 +74,7 @@ def test_a_picture_that_was_read_and_refused_is_answered_with_a_reason(client: T
     assert answer.status_code == 200
     assert answer.json() == {
         **{"probability": None, "decision": None},
-        **{"reason": "unlike", "detail": "a black picture", "distance": 9.0},
+        **{"reason": "unlike", "detail": "a black picture", "ood_score": 9.0},
     }
 
 

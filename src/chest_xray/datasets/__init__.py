@@ -1,9 +1,8 @@
 """Datasets that kedro-datasets lacks; each imports its heavy library when it loads or saves."""
 
-from chest_xray.datasets.archive import ArchiveDataset as ArchiveDataset
-from chest_xray.datasets.archive import UnpackedFolderDataset as UnpackedFolderDataset
 from chest_xray.datasets.array import ArrayDataset as ArrayDataset
 from chest_xray.datasets.array import StoredArraysDataset as StoredArraysDataset
+from chest_xray.datasets.folder import FolderDataset as FolderDataset
 from chest_xray.datasets.image_files import ImageFolderDataset as ImageFolderDataset
 from chest_xray.datasets.image_files import NewImagesDataset as NewImagesDataset
 from chest_xray.datasets.image_files import PhantomFolderDataset as PhantomFolderDataset

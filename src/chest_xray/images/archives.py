@@ -51,14 +51,16 @@ def unpack(plan: Unpacking, target: Path) -> None:
         )
     part = target.with_name(f".part-{target.name}")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     try:
+        part.mkdir(parents=True)
         extract(plan, part)
         root = _find_splits(part, plan.archive["path"])
         (root / MARKER).write_text(json.dumps(plan.archive), "utf-8")
         if target.exists():
             target.rmdir()
         root.rename(target)
+    except OSError as error:
+        raise DatasetError(f"cannot unpack to {target}: {error}. Make it writable or make room.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -68,6 +68,7 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
     known = f"sha256:{source.sha256.lower()}" if source.sha256 else None
     downloader = _ResumingDownloader(source, folder / f"{name}.part")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         return Path(pooch.retrieve(source.address, known, fname=name, path=folder, downloader=downloader))
     except ValueError as error:
         raise DatasetError(
@@ -79,6 +80,8 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
             f"cannot download {source.address}: {error}. The part received is kept: run again to resume, or fetch the "
             "file by other means and name it with --params download.source=FILE."
         ) from error
+    except OSError as error:
+        raise DatasetError(f"cannot write into {folder}: {error}. Make it writable or make room.") from error
 
 
 class _ResumingDownloader:

@@ -1,1 +1,1 @@
-"""The network, how it is trained and fed, and what it looks at."""
+"""Networks: architecture, training, inference, explanation, and the contract of a packaged one."""

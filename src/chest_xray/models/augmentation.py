@@ -1,7 +1,4 @@
-"""The only definition of augmentation: what may happen to a training image, how strongly, and why.
-
-Nothing here is part of a network, so nothing here can act when a network is tested or used.
-"""
+"""The only definition of augmentation; no network contains it, so it is inactive in tests and predictions."""
 
 from functools import cache
 from typing import Annotated, Any
@@ -13,35 +10,31 @@ from chest_xray.core.types import Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
 NUM_DRAWS = 13  # of each image: six of geometry, one of blur, four of intensity, two of collimation
-LEAST_SHARE = 0.5  # of a side that collimation leaves
+LEAST_SHARE = 0.5  # of a side after collimation
 
 
 class Augmentation(Options):
-    """How the copies of an image may differ from it; every range is symmetric, and 0 switches its transform off.
+    """Ranges of the differences between an image and its copies; all are symmetric, and 0 disables a transform.
 
-    A radiograph's label survives all of these within the limits allowed here. Unit and limit of each, and what speaks
-    for and against it:
+    Within these limits the label of a radiograph does not change. The reason for each transform, and its risk:
 
-    - `horizontal_flip`, on or off: opacities occur on either side; but it puts the heart on the right, as in
-      dextrocardia (about 1 in 10,000), so a network trained on it must not be asked about the side of anything.
-    - `zoom`, a share of the size up to 0.5, and `translation`, a share of the side up to 0.5: distance to the tube,
-      body size and collimation vary; too strong, the lung bases are lost.
-    - `tilt`, degrees up to 45: a child is seldom held straight; beyond about 15 degrees a technician would repeat the
-      picture.
-    - `aspect`, a share of width / height up to 0.5: collimation varies, and pictures are squeezed to the network's
-      input; too strong, a hyperinflated chest and a flat one look alike.
-    - `collimation`, the widest width / height, up to 4: a copy is cut in height or in width, by half a side at most, to
-      a width / height drawn from 1 to this, whatever the original's. Where shape goes with the class for reasons that
-      are none of the lungs', a network trained on originals learns the shape; too strong, the lung bases are lost.
-    - `brightness`, a share of the full range up to 0.5, `contrast`, a share of the contrast below 1, and `gamma`, a
-      logarithm of the exponent up to 2: exposure and the detector's tone curve vary between rooms; too strong, faint
+    - `horizontal_flip`: opacities occur on either side; but the heart is on the right, as in dextrocardia (about 1 in
+      10,000), so a network trained with it cannot distinguish left from right.
+    - `zoom` and `translation`: distance to the tube, body size and collimation vary; too strong, the lung bases are
+      lost.
+    - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the picture.
+    - `aspect`: collimation varies, and pictures are resized to the network's input; too strong, a hyperinflated chest
+      and a flat one look alike.
+    - `collimation`: a copy is cut in height or in width, by half a side at most, to a width / height drawn from 1 to
+      this, whatever the original's. Where the shape of pictures depends on the class, a network trained on originals
+      learns the shape; too strong, the lung bases are lost.
+    - `brightness`, `contrast` and `gamma`: exposure and the detector's tone curve vary between rooms; too strong, faint
       viral opacities vanish.
-    - `noise`, a share of the full range up to 0.5, and `blur`, pixels up to 5: dose, movement and compression vary; too
-      strong, fine markings vanish.
+    - `noise` and `blur`: dose, movement and compression vary; too strong, fine markings vanish.
     """
 
     copies: Annotated[int, Field(ge=0, le=8)] = 0  # altered copies beside each original, drawn anew at each use
-    horizontal_flip: bool = False  # mirrors half of the copies
+    horizontal_flip: bool = False  # of half of the copies
     zoom: Share = 0.0  # factor from 1 - zoom to 1 + zoom
     translation: Share = 0.0  # of the side, either way
     tilt: Annotated[float, Field(ge=0, le=45)] = 0.0  # degrees, either way
@@ -60,16 +53,13 @@ class Augmentation(Options):
 
 
 def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = None) -> Tensor:
-    """Alter every image of a batch, each by a draw of its own.
+    """Return images altered by draws of their own, float32 in [0, 1] of shape (batch, height, width, 1) as before.
 
     Args:
-        images: float32 in [0, 1], of shape (batch, height, width, 1).
-        options: Which transforms, and how strong.
-        seed: Two integers, int64 of shape (2,); the same seed gives the same images.
-        aspects: Width / height of what each image shows, float32 of shape (batch,); for collimation alone.
-
-    Returns:
-        Images of the same shape, dtype and range.
+        images: Originals.
+        options: Ranges.
+        seed: int64 of shape (2,).
+        aspects: Width / height of what each image shows, float32 of shape (batch,); needed by collimation alone.
     """
     import tensorflow as tf
 
@@ -78,19 +68,16 @@ def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = 
 
 
 def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspects: Tensor = None) -> Tensor:
-    """Alter images by draws that are given: -1 is the one end of each range, 1 the other, 0 the middle.
+    """Return the result of `augment` for given draws.
 
     Args:
-        images: float32 in [0, 1], of shape (batch, height, width, 1).
-        options: Which transforms, and how strong.
-        draws: In [-1, 1], of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for blur, brightness, contrast,
-            gamma and noise, then those of `collimate`. Of blur and noise the absolute value counts; a negative draw
-            mirrors.
-        seed: Of the grain of the noise: two integers.
-        aspects: Width / height of what each image shows, float32 of shape (batch,); for collimation alone.
-
-    Returns:
-        Images of the same shape, dtype and range.
+        images: Originals.
+        options: Ranges.
+        draws: In [-1, 1], the ends of each range, of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for
+            blur, brightness, contrast, gamma and noise, then those of `collimate`. Of blur and noise the absolute value
+            counts; a negative draw flips.
+        seed: Of the noise in each pixel, shape (2,).
+        aspects: As for `augment`.
     """
     import tensorflow as tf
 
@@ -105,17 +92,16 @@ def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspec
 
 
 def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fuse flip, zoom, aspect, tilt and shift into one matrix an image, so that pixels are interpolated once.
+    """Compute one matrix an image for flip, zoom, aspect, tilt and translation, so that pixels are interpolated once.
 
     Args:
-        options: Which transforms, and how strong.
-        draws: In [-1, 1], of shape (6, batch): for flip, zoom, tilt, aspect and the shift across and down.
+        options: Ranges.
+        draws: In [-1, 1], of shape (6, batch): for flip, zoom, tilt, aspect, and translation across and down.
         size: Height and width of the images, in pixels.
 
     Returns:
-        float32 of shape (batch, 8): for each image the first eight entries of the projective matrix that leads from a
-        pixel (x, y) of the result to the place in the source that it shows, as TensorFlow's
-        ImageProjectiveTransformV3 takes it.
+        float32 of shape (batch, 8): the first eight entries of the projective matrix from a pixel (x, y) of the result
+        to its place in the source, as for TensorFlow's ImageProjectiveTransformV3.
     """
     import tensorflow as tf
 
@@ -126,30 +112,27 @@ def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int])
     across, down = flip / (zoom * stretch), stretch / zoom
     a, b = tf.cos(angle) * across, -tf.sin(angle) * down
     c, d = tf.sin(angle) * across, tf.cos(angle) * down
-    x, y = (size[1] - 1) / 2, (size[0] - 1) / 2  # Everything turns about the centre.
+    x, y = (size[1] - 1) / 2, (size[0] - 1) / 2  # the centre, which stays in place
     right = x - a * x - b * y + options.translation * draws[4] * size[1]
     below = y - c * x - d * y + options.translation * draws[5] * size[0]
     return tf.stack([a, b, right, c, d, below, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
 
 
 def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut what each matrix shows in height or in width, to a shape that does not depend on the original's.
+    """Return matrices that also cut each image in height or in width, to a shape independent of the original's.
 
     Args:
-        matrices: float32 of shape (batch, 8), from `affine_matrices`.
-        widest: Width / height is drawn from 1 to this, on a logarithmic scale. `LEAST_SHARE` of a side is left.
+        matrices: From `affine_matrices`.
+        widest: Width / height is drawn from 1 to this, log-uniformly; at least `LEAST_SHARE` of a side remains.
         draws: In [-1, 1], of shape (2, batch): for width / height, and for the place of the cut.
-        aspects: Width / height of what each image shows, float32 of shape (batch,).
+        aspects: As for `augment`.
         size: Height and width of the images, in pixels.
-
-    Returns:
-        Matrices of the same shape.
     """
     import tensorflow as tf
 
     wanted = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
     across, down = (tf.clip_by_value(share, LEAST_SHARE, 1.0) for share in (wanted, 1 / wanted))
-    # Of what is cut off, this share lies at the left or at the top.
+    # The part of the cut at the left or at the top.
     left, top = ((1 + draws[1]) / 2 * (1 - share) * (side - 1) for share, side in ((across, size[1]), (down, size[0])))
     a, b, right, c, d, below, *rest = tf.unstack(matrices, axis=1)
     moved = a * left + b * top + right, c * left + d * top + below
@@ -157,54 +140,42 @@ def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, s
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp each image by its matrix: bilinear, and mirrored where the source ends, so that no black wedge appears.
+    """Warp float32 images (batch, height, width, channels) by their `affine_matrices`, bilinearly, mirrored outside.
 
-    The same as TensorFlow's ImageProjectiveTransformV3 to 1e-6; compiled by XLA it takes 3.6 instead of 9.1 ms of
+    Equal to TensorFlow's ImageProjectiveTransformV3 to 1e-6; compiled by XLA it takes 3.6 instead of 9.1 ms of
     processor time for a batch of 32 at 128 px (2026-11-25).
-
-    Args:
-        images: float32 of shape (batch, height, width, channels).
-        matrices: float32 of shape (batch, 8); see `affine_matrices`.
-
-    Returns:
-        Images of the same shape.
     """
-    return _compile_sample()(images, matrices)
+    return _compile_warp()(images, matrices)
 
 
 @cache
-def _compile_sample() -> Any:
+def _compile_warp() -> Any:
     import tensorflow as tf
 
-    return tf.function(_sample, jit_compile=True)
+    def mirror(place: Tensor, side: int) -> Tensor:
+        """Map integers into [0, side) by reflection."""
+        folded = place - 2 * side * tf.floor(place / (2 * side))
+        return tf.cast(tf.minimum(folded, 2 * side - 1 - folded), tf.int32)
 
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
+    def sample(images: Tensor, matrices: Tensor) -> Tensor:
+        num_images, height, width, channels = images.shape
+        y, x = tf.meshgrid(tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32), indexing="ij")
+        a, b, right, c, d, below = (matrices[:, place, None, None] for place in range(6))
+        across, down = a * x + b * y + right, c * x + d * y + below
+        column, row = tf.floor(across), tf.floor(down)
+        first = tf.range(tf.shape(images)[0])[:, None, None] * height
+        pixels = tf.reshape(images, [-1, channels])
 
-def _sample(images: Tensor, matrices: Tensor) -> Tensor:
-    import tensorflow as tf
+        def read(row: Tensor, column: Tensor) -> Tensor:
+            return tf.gather(pixels, (first + mirror(row, height)) * width + mirror(column, width))
 
-    num_images, height, width, channels = images.shape
-    y, x = tf.meshgrid(tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32), indexing="ij")
-    a, b, right, c, d, below = (matrices[:, place, None, None] for place in range(6))
-    across, down = a * x + b * y + right, c * x + d * y + below
-    column, row = tf.floor(across), tf.floor(down)
-    first = tf.range(tf.shape(images)[0])[:, None, None] * height
-    pixels = tf.reshape(images, [-1, channels])
+        beside, beyond = (across - column)[..., None], (down - row)[..., None]
+        upper = read(row, column) * (1 - beside) + read(row, column + 1) * beside
+        lower = read(row + 1, column) * (1 - beside) + read(row + 1, column + 1) * beside
+        return tf.ensure_shape(upper * (1 - beyond) + lower * beyond, (num_images, height, width, channels))
 
-    def read(row: Tensor, column: Tensor) -> Tensor:
-        return tf.gather(pixels, (first + _mirror(row, height)) * width + _mirror(column, width))
-
-    beside, beyond = (across - column)[..., None], (down - row)[..., None]
-    upper = read(row, column) * (1 - beside) + read(row, column + 1) * beside
-    lower = read(row + 1, column) * (1 - beside) + read(row + 1, column + 1) * beside
-    return tf.ensure_shape(upper * (1 - beyond) + lower * beyond, (num_images, height, width, channels))
-
-
-def _mirror(place: Tensor, side: int) -> Tensor:
-    """Fold whole numbers of any size into [0, side), as a picture between mirrors is."""
-    import tensorflow as tf
-
-    folded = place - 2 * side * tf.floor(place / (2 * side))
-    return tf.cast(tf.minimum(folded, 2 * side - 1 - folded), tf.int32)
+    return sample
 
 
 def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Tensor:
@@ -212,20 +183,20 @@ def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed
 
     brightness, contrast, gamma, noise = (draw[:, None, None, None] for draw in tf.unstack(draws))
     if options.gamma:
-        # The same as tf.pow in a sixth of its time: 1.1 instead of 6.4 ms a batch of 32 at 128 px (2026-11-24).
+        # tf.pow takes six times as long: 6.4 instead of 1.1 ms a batch of 32 at 128 px (2026-11-24).
         images = tf.exp(tf.exp(options.gamma * gamma) * tf.math.log(tf.maximum(images, 1e-6)))
     if options.contrast or options.brightness:
         mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
         images = (images - mean) * (1.0 + options.contrast * contrast) + mean + options.brightness * brightness
     if options.noise:
-        # A seed of its own, or the grain would follow from the draws.
+        # Another seed than that of the draws, or the noise would depend on them.
         grain = tf.random.stateless_normal(tf.shape(images), tf.random.fold_in(seed, 1))
         images += grain * tf.abs(noise) * options.noise
     return tf.clip_by_value(images, 0.0, 1.0)
 
 
 def _blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
-    """Gaussian blur by two passes of a kernel of each image's own width, the batch standing as channels."""
+    """Gaussian blur by two passes with a kernel for each image, with the batch as channels."""
     import tensorflow as tf
 
     reach = tf.range(-round(2 * largest), round(2 * largest) + 1, dtype=tf.float32)

@@ -1,4 +1,4 @@
-"""The contract of a packaged network: what it takes and how its output is to be read."""
+"""The contract of a packaged network: its input, its output, and the limits of its use."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle
 
 
 class ModelInput(Result):
-    """What the network takes; None in the shape stands for any number of images."""
+    """Input of the network; None in the shape is the number of images."""
 
     shape: list[int | None]
     dtype: str
@@ -25,7 +25,7 @@ class ModelInput(Result):
 
 
 class ModelOutput(Result):
-    """What the network gives."""
+    """Output of the network."""
 
     shape: list[int | None]
     dtype: str
@@ -33,27 +33,27 @@ class ModelOutput(Result):
 
 
 class Limits(InputChecks):
-    """The limits an image must keep to get an answer; `max_distance` is of the OOD score."""
+    """Limits beyond which an image is refused."""
 
-    max_distance: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_ood_score: Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FittedInputChecks(Result):
-    """The limits, and the share of train and of validation that `max_distance` refuses."""
+    """Limits, and the share of train and of validation that `max_ood_score` refuses."""
 
     limits: Limits
     refused: dict[str, float]
 
 
 class TrainingData(Result):
-    """What the network was trained on."""
+    """Size and digest of the train subset."""
 
     num_images: int
     sha256_of_names_and_sizes: str
 
 
 class Contract(Result):
-    """All that one must know to use a packaged network; `packages` gives the versions it was made with."""
+    """All that a program needs to use a packaged network; `packages` are the versions it was made with."""
 
     input: ModelInput
     output: ModelOutput
@@ -66,15 +66,10 @@ class Contract(Result):
 
 
 def read_contract(text: bytes | str, name: str) -> Contract:
-    """Read a contract, and refuse one by which a wrong answer could be given.
-
-    Args:
-        text: What `contract.json` of a packaged network holds.
-        name: Of the network's file, for the message.
+    """Return the contract in the text of `contract.json`; `name` is the network's file, for messages.
 
     Raises:
-        InputError: A number that decides is missing, not finite or out of range; each is named with what was received
-            and what was expected.
+        InputError: A value is missing, not finite or out of range, or the threshold is not that of the chosen rule.
     """
     try:
         contract = Contract.model_validate_json(text, strict=True)
@@ -84,7 +79,7 @@ def read_contract(text: bytes | str, name: str) -> Contract:
             for each in error.errors(include_url=False)
         )
         raise InputError(
-            f"the contract inside {name} is not sound ({found}). Package the network again: "
+            f"the contract inside {name} is invalid ({found}). Package the network again: "
             "`kedro run --pipelines=export`."
         ) from error
     point = contract.operating_point

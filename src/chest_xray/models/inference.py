@@ -1,4 +1,4 @@
-"""From images to answers: scores of prepared images, and calibrated answers for files that nobody has checked."""
+"""Scores of prepared images, and calibrated predictions for unchecked files."""
 
 import hashlib
 import io
@@ -27,21 +27,21 @@ from chest_xray.models.outliers import compute_ood_score
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 Shards = dict[str, list[ListedFile]]
 Table = Any  # of pyarrow
-AGREEMENT = 1e-4  # Keras adds up in float32; a larger difference means that two different things were measured.
+AGREEMENT = 1e-4  # between metrics of Keras and of scikit-learn: Keras sums in float32
 
 
 def score_images(model: Model, prepared_images: Array, image_split: DataFrame, subset: str) -> DataFrame:
-    """Return the probability of pneumonia of every image of a subset.
+    """Score the images of a subset.
 
     Args:
         model: Maps images in [0, 1] of shape (batch, height, width, 1) to a probability.
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row an image.
-        subset: "train", "validation" or "test", or another value of that column.
+        subset: A value of its column `subset`.
 
     Returns:
-        The rows of the subset, in their order, with two columns more: `logit` (float32) and `probability` of pneumonia,
-        its sigmoid in [0, 1], float64, so that sure answers stay apart where float32 would round them to 1.
+        The rows of the subset, in their order, with `logit` (float32) and its sigmoid, `probability` (float64, as
+        float32 would round large ones to 1).
     """
     import numpy as np
     from scipy.special import expit
@@ -53,40 +53,27 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
 
 
 class Prediction(NamedTuple):
-    """What is said of one image, or why nothing is.
+    """The prediction for one image, or the reason why it was refused."""
 
-    Args:
-        probability: Of pneumonia, calibrated, at the prevalence that the contract expects, in [0, 1]; None if refused.
-        decision: "NORMAL" or "PNEUMONIA", at the operating point of the contract; None if refused.
-        reason: Why the image was refused, in a word for machines such as "not_an_image"; None if it was not.
-        detail: The same as a sentence with the values received and expected; empty if it was not refused.
-        distance: To the images that the network was trained on (`models.outliers.compute_ood_score`); None if the image
-            could not be prepared.
-    """
-
-    probability: float | None
-    decision: str | None
-    reason: str | None
-    detail: str
-    distance: float | None
+    probability: float | None  # of pneumonia, calibrated at the prevalence that the contract expects; None if refused
+    decision: str | None  # "NORMAL" or "PNEUMONIA", at the operating point of the contract; None if refused
+    reason: str | None  # for programs, such as "not_an_image"; None if not refused
+    detail: str  # the same in a sentence with the values received and expected; empty if not refused
+    ood_score: float | None  # of `models.outliers.compute_ood_score`; None if the image could not be prepared
 
     @classmethod
-    def refuse(cls, reason: str, detail: str, distance: float | None = None) -> Self:
+    def refuse(cls, reason: str, detail: str, ood_score: float | None = None) -> Self:
         """Return a refusal."""
-        return cls(None, None, reason, detail, distance)
+        return cls(None, None, reason, detail, ood_score)
 
 
 Prepared = Array | Prediction  # uint8 of shape (height, width), or the refusal
 
 
 class Predictor:
-    """A packaged network, ready to answer; reads from several threads at once.
+    """A packaged network with its contract; `read` may run in several threads.
 
-    Args:
-        contract: What `pipelines/export` wrote of the network.
-        ood_detector: From `models.outliers.fit_ood_detector`.
-        fingerprint: Of its file; see `fingerprint_model`.
-        logits: Gives the logits, float32 of shape (n,), of uint8 images of shape (n, height, width).
+    `compute_logits` maps uint8 images (n, height, width) to float32 logits (n,).
     """
 
     def __init__(
@@ -94,27 +81,24 @@ class Predictor:
         contract: Contract,
         ood_detector: dict[str, Array],
         fingerprint: str,
-        logits: Callable[[Array], Array],
+        compute_logits: Callable[[Array], Array],
     ):
         self.contract, self.fingerprint = contract, fingerprint
-        self._ood_detector, self._logits = ood_detector, logits
+        self._ood_detector, self._compute_logits = ood_detector, compute_logits
         self.limits: dict[str, float] = contract.input_checks.limits.model_dump()
         self.preparation: dict[str, Any] = contract.input.preparation.model_dump()
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
-        """Load a packaged network.
-
-        Args:
-            source: The path of a `.keras` file that `kedro run --pipelines=export` wrote, or what is in it.
+        """Load the `.keras` file that `kedro run --pipelines=export` wrote, from its path or its bytes.
 
         Raises:
-            InputError: It is no such file, or its contract is not sound.
+            InputError: It is no such file, or its contract is invalid.
         """
         import numpy as np
 
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
-        name = "what was given" if isinstance(source, bytes) else source
+        name = "the file" if isinstance(source, bytes) else source
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 text = archive.read(CONTRACT)
@@ -125,30 +109,23 @@ class Predictor:
                 "inside. Make one with `kedro run --pipelines=export`."
             ) from error
         contract = read_contract(text, str(name))
-        if unsound := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
+        if infinite := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
             raise InputError(
-                f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(unsound)}). Package the "
+                f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(infinite)}). Package the "
                 "network again: `kedro run --pipelines=export`."
             )
         return cls(contract, ood_detector, fingerprint_model(data), _load_logits(data))
 
     def limit_megapixels(self, most: float) -> None:
-        """Decode no larger images than these, whatever the contract allows."""
+        """Lower the limit of the contract on the size of images that are decoded."""
         self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
 
     def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
-        """Answer for files.
+        """Return one prediction for each file, given as bytes or path, in order; the content of a file never raises."""
+        return self.predict_prepared([self.read(source) for source in sources])
 
-        Args:
-            sources: The bytes of files, or their paths.
-
-        Returns:
-            One prediction a file, in order; never an exception for what is in a file.
-        """
-        return self.answer([self.read(source) for source in sources])
-
-    def answer(self, prepared: Sequence[Prepared]) -> list[Prediction]:
-        """Score the images among what `read` gave, and leave the refusals in their places."""
+    def predict_prepared(self, prepared: Sequence[Prepared]) -> list[Prediction]:
+        """Replace the images among the results of `read` by their predictions."""
         import numpy as np
 
         images = [each for each in prepared if not isinstance(each, Prediction)]
@@ -156,55 +133,39 @@ class Predictor:
         return [each if isinstance(each, Prediction) else next(scored) for each in prepared]
 
     def read(self, source: bytes | str) -> Prepared:
-        """Prepare one image exactly as the images for training are.
-
-        Args:
-            source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
-
-        Returns:
-            uint8 of shape (height, width), or the refusal.
-        """
+        """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
         found = prepare_file(source, self.preparation, self.limits)
         return Prediction.refuse(*found) if isinstance(found, tuple) else found
 
     def score(self, pixels: Array) -> list[Prediction]:
-        """Answer for prepared images.
-
-        Args:
-            pixels: uint8 of shape (n, height, width), as `read` gives them.
-
-        Returns:
-            One prediction an image, in order.
-        """
+        """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
         import numpy as np
         import pandas as pd
         from scipy.special import expit
 
-        batches = [self._logits(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
+        starts = range(0, len(pixels), BATCH_SIZE)
+        batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         logits = np.concatenate(batches).astype(float)
         point = self.contract.operating_point
-        calibrated = calibrate(pd.Series(logits), point.calibration)
-        diseased = expit(logits) >= point.threshold
-        distances = compute_ood_score(pixels, self._ood_detector)
-        return [self._say(*row) for row in zip(calibrated.tolist(), diseased.tolist(), distances.tolist(), strict=True)]
+        probabilities = calibrate(pd.Series(logits), point.calibration)
+        is_positive = expit(logits) >= point.threshold
+        columns = (probabilities, is_positive, compute_ood_score(pixels, self._ood_detector))
+        return [self._decide(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
-    def _say(self, probability: float, diseased: bool, distance: float) -> Prediction:
-        if distance > self.limits["max_distance"]:
-            detail = (
-                f"a distance of {distance:.1f} to the radiographs for training; "
-                f"expected at most {self.limits['max_distance']:.1f}"
-            )
-            return Prediction.refuse("unlike_training", detail, distance)
-        return Prediction(probability, self.contract.labels[diseased], None, "", distance)
+    def _decide(self, probability: float, is_positive: bool, ood_score: float) -> Prediction:
+        if ood_score > (limit := self.limits["max_ood_score"]):
+            detail = f"an out-of-distribution score of {ood_score:.1f}; expected at most {limit:.1f}"
+            return Prediction.refuse("unlike_training", detail, ood_score)
+        return Prediction(probability, self.contract.labels[is_positive], None, "", ood_score)
 
 
 def fingerprint_model(packaged: bytes) -> str:
-    """Return the first 16 hexadecimal digits of the SHA-256 of a packaged network, as `sha256sum` does of its file."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of a packaged network."""
     return hashlib.sha256(packaged).hexdigest()[:16]
 
 
 def _load_logits(data: bytes) -> Callable[[Array], Array]:
-    """A compiled call, which takes half the time of `Model.predict` on small batches."""
+    """Compile the network, which halves the time of `Model.predict` on small batches."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -221,7 +182,7 @@ def _load_logits(data: bytes) -> Callable[[Array], Array]:
 
 
 def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iterator[tuple[str, Table]]:
-    """Score shards one after the other."""
+    """Yield the key and the table of each shard; see `score_shard`."""
     for key, files in shards.items():
         yield key, score_shard(files, packaged, max_megabytes)
 
@@ -229,9 +190,9 @@ def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iter
 def score_on_cluster(
     shards: Shards, packaged: bytes, max_megabytes: float, address: str
 ) -> Iterator[tuple[str, Table]]:
-    """Score shards on the workers of a Dask cluster, which see the files under the same paths; see `score_locally`.
+    """Yield what `score_locally` does, computed by the workers of a Dask cluster, which see the same paths.
 
-    Dask gives the shards of a worker that was lost to the others.
+    Dask moves the shards of a lost worker to others.
 
     Raises:
         ImportError: `distributed` is not installed (the extra `cluster`).
@@ -247,15 +208,9 @@ def score_on_cluster(
 
 
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
-    """Return one row a file, in order; files are decoded in threads while others are scored.
+    """Return one row a file, in order, with the columns of the node `predict_images`.
 
-    Args:
-        files: Where to read.
-        packaged: The `.keras` file of the network; it is loaded once a process.
-        max_megabytes: Files above this are refused unread.
-
-    Returns:
-        See the node `predict_images`.
+    Files are decoded in threads; those above `max_megabytes` are refused unread.
     """
     predictor = _load(packaged)
 
@@ -268,16 +223,14 @@ def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) 
         return predictor.read(file.path)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
-        warnings.simplefilter("ignore")  # What Pillow and pydicom doubt; what matters becomes a reason.
+        warnings.simplefilter("ignore")  # Of Pillow and pydicom; what matters becomes a reason.
         prepared = pool.map(read, files)
         batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
-        predictions = [each for batch in batches for each in predictor.answer(batch)]
+        predictions = [each for batch in batches for each in predictor.predict_prepared(batch)]
     return _tabulate(files, predictions, predictor.fingerprint)
 
 
-@lru_cache(maxsize=1)
-def _load(packaged: bytes) -> Predictor:
-    return Predictor.load(packaged)
+_load = lru_cache(maxsize=1)(Predictor.load)
 
 
 def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprint: str) -> Table:
@@ -288,34 +241,35 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprin
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
         "model": [fingerprint] * len(files),
-        "distance": [each.distance for each in predictions],
+        "ood_score": [each.ood_score for each in predictions],
         "reason": [each.reason for each in predictions],
         "detail": [_printable(each.detail) for each in predictions],
     }
-    numbers = {"probability", "distance"}
-    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns])
-    return pa.table(columns, schema=schema)
+    types = {"probability": pa.float64(), "ood_score": pa.float64()}
+    return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
 
 def _printable(text: str) -> str:
-    """A name that is no valid UTF-8 keeps its bytes as escapes."""
+    """Escape the bytes of a name that is no valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
-    """Return the network an output more for each threshold: above one half where an image is called PNEUMONIA.
+    """Return the network with one output more a threshold: above one half where the decision is PNEUMONIA.
 
-    Logits are compared, for near 1 many probabilities are one and the same in float32.
+    Logits are compared, as near 1 many probabilities are equal in float32.
     """
     import keras
 
-    def compare(at: str) -> Any:
-        return keras.layers.Activation("sigmoid", name=at)(logits.outputs[0] - _boundary(thresholds[at]))
+    def activate(name: str, values: Any) -> Any:
+        return keras.layers.Activation("sigmoid", name=name)(values)
 
-    logits = without_sigmoid(model)
-    probability = keras.layers.Activation("sigmoid", name="probability")(logits.outputs[0])
-    judged = keras.Model(logits.inputs, {"probability": probability, **{at: compare(at) for at in thresholds}})
-    judged.compile(
+    network = without_sigmoid(model)
+    logits = network.outputs[0]
+    outputs = {"probability": activate("probability", logits)}
+    outputs |= {at: activate(at, logits - _compute_boundary(threshold)) for at, threshold in thresholds.items()}
+    extended = keras.Model(network.inputs, outputs)
+    extended.compile(
         loss={"probability": _loss},
         metrics={
             at: [
@@ -326,13 +280,13 @@ def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
             for at in thresholds
         },
     )
-    return judged
+    return extended
 
 
-def _boundary(threshold: float) -> float:
-    """Return a logit just below the least one that is called, for Keras' measures ask for more than one half.
+def _compute_boundary(threshold: float) -> float:
+    """Return a logit two float32 steps below the least positive one: Keras' metrics count outputs above one half.
 
-    Two steps of float32 below it, for `evaluate` and `predict` differ in the last bit.
+    Two, as `evaluate` and `predict` differ in the last bit.
     """
     import numpy as np
     from scipy.special import logit
@@ -342,7 +296,7 @@ def _boundary(threshold: float) -> float:
 
 
 def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
-    """Binary cross-entropy of the probability itself; unclipped, Keras would take the logit behind it."""
+    """Binary cross-entropy of the probability; unclipped, Keras would use the logit behind it."""
     import keras
 
     return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))

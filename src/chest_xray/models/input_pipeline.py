@@ -1,4 +1,4 @@
-"""From prepared pixels to what a network reads: float32 in [0, 1], in batches; the same for training, test and use."""
+"""Batches of float32 in [0, 1] from prepared pixels; the same for training, test and prediction."""
 
 from typing import Any
 
@@ -7,22 +7,16 @@ from chest_xray.models.augmentation import Augmentation, augment
 
 
 def scale(pixels: Tensor) -> Tensor:
-    """Turn uint8 grey values in [0, 255], (..., height, width), into float32 in [0, 1], (..., height, width, 1)."""
+    """Scale uint8 grey values (..., height, width) to float32 in [0, 1] (..., height, width, 1)."""
     import tensorflow as tf
 
     return tf.cast(pixels, tf.float32)[..., None] / 255
 
 
 def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
-    """Read images in the order given, none left out, none altered.
+    """Return batches of the images in `rows`, in that order: float32 in [0, 1] of shape (batch, height, width, 1).
 
-    Args:
-        pixels: Prepared images, uint8 of shape (images, height, width); may be a memory map, read batch by batch.
-        rows: Which images, integers of shape (n,).
-        batch_size: Images a batch; the last batch may be smaller.
-
-    Returns:
-        Batches of float32 in [0, 1], of shape (batch, height, width, 1).
+    `pixels` are uint8 of shape (images, height, width), and may be a memory map, which is read batch by batch.
     """
     import numpy as np
     import tensorflow as tf
@@ -40,8 +34,8 @@ def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
 def _read_ahead(batches: Dataset) -> Dataset:
     """Prefetch batches, and switch the autotuner off.
 
-    The tuner of tf.data sleeps ever longer, and whoever drops a dataset waits until it wakes: 200 steps of 28 ms took
-    10.2 s instead of 5.6 (TensorFlow 2.21, 2026-11-25).
+    The autotuner of tf.data delays the end of a dataset: 200 steps of 28 ms took 10.2 instead of 5.6 s (TensorFlow
+    2.21, 2026-11-25).
     """
     import tensorflow as tf
 
@@ -51,18 +45,18 @@ def _read_ahead(batches: Dataset) -> Dataset:
 
 
 class TrainingBatches:
-    """An endless sequence of training batches in which batch number n depends on n and the seed alone.
+    """An endless sequence of full training batches; batch n depends on n and the seed alone, so training can resume.
 
-    So training can stop after any step and go on later with what it would have seen. Each pass goes once, in a new
-    order, over the enlarged set: the originals and `copies` altered copies of each, drawn anew.
+    Each pass reads the enlarged set once, in a new order: the originals and `copies` altered copies of each, drawn
+    anew.
 
     Args:
-        pixels: Prepared images, uint8 of shape (images, height, width).
-        rows: Which of them are for training, integers of shape (n,).
-        labels: Of the images in `rows`: 0 or 1, shape (n,).
-        aspects: Of the images in `rows`: width / height of what they show, shape (n,).
-        augmentation: How the copies differ; with `copies` 0 there are only originals.
-        batch_size: Images a batch; always full.
+        pixels: uint8 of shape (images, height, width).
+        rows: Those for training, integers of shape (n,).
+        labels: 0 or 1 of each of `rows`, shape (n,).
+        aspects: Width / height of what each of `rows` shows, shape (n,).
+        augmentation: How the copies differ.
+        batch_size: Images a batch.
         seed: Of orders and copies.
     """
 
@@ -82,16 +76,15 @@ class TrainingBatches:
         self.num_enlarged = len(rows) * (1 + augmentation.copies)
 
     def pick(self, step: int) -> tuple[Array, Array, Array]:
-        """Return the rows of batch number `step`, counted from 0.
-
-        Returns:
-            Positions in `rows` (batch,); which of the images are copies, bool (batch,); labels, float32 (batch, 1).
-        """
+        """Return positions in `rows`, whether each is a copy, and labels (float32, 2D) of batch `step`, from 0."""
         import numpy as np
 
         start = step * self.batch_size
         numbers = np.arange(start, start + self.batch_size)
-        passes = {number: self._order(number) for number in np.unique(numbers // self.num_enlarged)}
+        passes = {
+            number: np.random.default_rng([self.seed, number]).permutation(self.num_enlarged)
+            for number in np.unique(numbers // self.num_enlarged)
+        }
         items = np.array([passes[n // self.num_enlarged][n % self.num_enlarged] for n in numbers])
         places, is_copy = items % len(self.rows), items >= len(self.rows)
         return places, is_copy, self.labels[places].astype(np.float32)[:, None]
@@ -119,8 +112,3 @@ class TrainingBatches:
 
         steps = tf.data.Dataset.counter(first_step)
         return _read_ahead(steps.map(make, num_parallel_calls=2, deterministic=True))
-
-    def _order(self, number: int) -> Array:
-        import numpy as np
-
-        return np.random.default_rng([self.seed, number]).permutation(self.num_enlarged)

@@ -1,4 +1,4 @@
-"""The network: blocks of Conv2D and MaxPooling2D, then Flatten, Dense and one sigmoid; or another, by a parameter."""
+"""The networks: Conv2D and MaxPooling2D blocks, residual blocks, or a backbone of keras.applications."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
@@ -27,48 +27,42 @@ class Network(Options):
 
 
 def build_network(size: tuple[int, int], options: Network) -> Model:
-    """Build the untrained network; its weights come from Keras' global seed.
+    """Build the untrained network, with weights from Keras' global seed.
 
     Args:
         size: Height and width of the images, in pixels.
         options: `architecture`:
-            "plain": blocks of Conv2D and MaxPooling2D, one for each number in `filters`. With `last_pooling` "map" the
-            last MaxPooling2D spans all that is left of the picture, so that what is behind it is told how strongly a
-            pattern occurs, and not where; with "block" it halves, as the others do;
-            "residual": Conv2D and MaxPooling2D, then as many blocks of two Conv2D with batch normalisation and a
-            shortcut (He et al. 2016), each but the first halving the picture, and the mean over the map;
-            or the name of a network of `keras.applications`, headless, and the mean over its map; `filters`,
-            `kernel_size`, `activation` of its blocks and `batch_normalization` are then its own. With `pretrained`
-            Keras fetches ImageNet's weights, once.
-            All end in Dense (none with `dense_units` 0), Dropout and a Dense with a sigmoid.
+            "plain": blocks of Conv2D and MaxPooling2D, one for each number in `filters`. The last MaxPooling2D spans
+            the whole map with `last_pooling` "map", and halves it with "block";
+            "residual": Conv2D and MaxPooling2D, then blocks of two Conv2D with batch normalization and a shortcut (He
+            et al. 2016), each but the first halving the image, and the mean over the map;
+            or the name of a network of `keras.applications`, without its head, and the mean over its map; it has its
+            own blocks. With `pretrained`, Keras fetches its ImageNet weights once.
+            All end in Dense (none with `dense_units` 0), Dropout and Dense with a sigmoid.
 
     Returns:
         A Keras model from float32 images in [0, 1] of shape (batch, height, width, 1) to the probability of pneumonia,
         float32 of shape (batch, 1).
 
     Raises:
-        InputError: The blocks halve the image more often than its size allows, or weights that can not be had.
+        InputError: The image is too small for so many blocks, or the weights cannot be fetched.
     """
     import keras
     from keras import layers
 
     image = keras.Input((*size, 1))
-    if options.architecture == "plain":
-        features = _plain(image, options)
-    elif options.architecture == "residual":
-        features = _residual(image, options)
-    else:
-        features = _backbone(image, options)
+    build = {"plain": _build_plain, "residual": _build_residual}.get(options.architecture, _build_backbone)
+    features = build(image, options)
     if options.dense_units:
         features = layers.Dense(options.dense_units, activation=options.activation)(features)
     features = layers.Dropout(options.dropout)(features)
     return keras.Model(image, layers.Dense(1, activation="sigmoid")(features))
 
 
-def _plain(image: Any, options: Network) -> Any:
-    """Add batch normalisation, where asked for, after the pooling, where it costs a quarter.
+def _build_plain(image: Any, options: Network) -> Any:
+    """Batch normalization follows the pooling, where it costs a quarter.
 
-    Its momentum is 0.9: with Keras' 0.99 its averages have not settled after an epoch of 140 steps.
+    With Keras' momentum of 0.99 its averages have not converged after an epoch of 140 steps.
     """
     from keras import layers
 
@@ -83,7 +77,7 @@ def _plain(image: Any, options: Network) -> Any:
     return layers.Flatten()(maps)
 
 
-def _residual(image: Any, options: Network) -> Any:
+def _build_residual(image: Any, options: Network) -> Any:
     from keras import layers
 
     _require_size(image.shape[1:3], options)
@@ -103,16 +97,16 @@ def _residual(image: Any, options: Network) -> Any:
     return layers.GlobalAveragePooling2D()(maps)
 
 
-def _backbone(image: Any, options: Network) -> Any:
-    """Build a network of keras.applications as it is: it wants three channels, from 0 to 255 before its own scaling."""
+def _build_backbone(image: Any, options: Network) -> Any:
+    """A network of keras.applications reads three channels in [0, 255], which it scales itself."""
     import keras
     from keras import layers
 
     colours = layers.Concatenate()([layers.Rescaling(255.0)(image)] * 3)
-    build = getattr(keras.applications, options.architecture)
+    build, weights = getattr(keras.applications, options.architecture), "imagenet" if options.pretrained else None
     try:
-        maps = build(include_top=False, weights="imagenet" if options.pretrained else None, input_tensor=colours)
-    except Exception as error:  # Keras wraps what urllib raises in a bare Exception.
+        maps = build(include_top=False, weights=weights, input_tensor=colours)
+    except Exception as error:  # Keras wraps errors of urllib in a bare Exception.
         if not options.pretrained:
             raise
         raise InputError(
@@ -132,40 +126,24 @@ def _require_size(size: tuple[int, int], options: Network) -> None:
 
 
 def with_precision(network: Model, precision: Precision) -> Model:
-    """Copy a network, computing in another precision; its weights stay float32, and so does the probability.
+    """Return an uncompiled copy that computes in another precision; weights and probability remain float32.
 
-    Args:
-        network: Any model of `build_network`; not changed.
-        precision: "float32", "mixed_bfloat16", or "auto" for the latter where the processor has instructions for it.
-
-    Returns:
-        An uncompiled model of the same layers and weights.
+    "auto" is bfloat16 where the processor has instructions for it.
     """
     policy = choose_precision() if precision == "auto" else precision
-
-    def change(layer: Any) -> dict[str, Any]:
-        return {"dtype": "float32" if layer is network.layers[-1] else policy}
-
-    return _copy(network, change)
+    return _copy(network, lambda layer: {"dtype": "float32" if layer is network.layers[-1] else policy})
 
 
 def without_sigmoid(network: Model) -> Model:
-    """Copy a network, leaving out its last step: what comes out are logits, which do not run into 0 and 1.
-
-    Args:
-        network: Ends in a layer with a sigmoid; not changed.
-
-    Returns:
-        A model of the same weights from the same images to float32 logits of shape (batch, 1).
-    """
+    """Return a copy without the sigmoid of the last layer: its outputs are float32 logits of shape (batch, 1)."""
     return _copy(network, lambda layer: {"activation": "linear"} if layer is network.layers[-1] else {})
 
 
 def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
-    """Rebuild every layer with changes to its settings; the weights are the same, and the copy is not compiled."""
+    """Return an uncompiled copy with the same weights and changed settings of layers."""
     import keras
 
-    # Keras copies the optimiser of a compiled model too, which would treble the file of a trained network.
+    # Keras would copy the optimizer of a compiled model too, which triples the file.
     plain = keras.Model(network.inputs[0], network.outputs[0])
 
     def convert(layer: Any) -> Any:
@@ -179,15 +157,9 @@ def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
 
 
 def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model:
-    """Join several networks, or add flip test-time augmentation to one, by the mean of the logits.
+    """Return one Keras model with the sigmoid of the mean logit of copies of networks of the same input.
 
-    Args:
-        networks: Networks of the same input; not changed.
-        flip_tta: Whether each is asked for the mirror image too.
-
-    Returns:
-        One Keras model from the same images, float32 in [0, 1] of shape (batch, height, width, 1), to the sigmoid of
-        the mean logit, float32 of shape (batch, 1).
+    With `flip_tta` (flip test-time augmentation) the mean is over each image and its mirror image.
     """
     import keras
 
@@ -196,14 +168,14 @@ def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model
     logits = []
     for number, network in enumerate(networks, start=1):
         member = without_sigmoid(network)
-        member.name = f"member_{number}"  # Keras wants them apart.
+        member.name = f"member_{number}"  # Keras needs different names.
         logits += [member(view) for view in views]
     mean = keras.layers.Average()(logits) if len(logits) > 1 else logits[0]
     return keras.Model(image, keras.layers.Activation("sigmoid")(mean))
 
 
 def choose_precision() -> Precision:
-    """Name the faster precision on this processor: bfloat16 where it has AVX512-BF16 or AMX-BF16, else float32."""
+    """Return the faster precision on this processor: bfloat16 with AVX512-BF16 or AMX-BF16, else float32."""
     from pathlib import Path
 
     info = Path("/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""How far an image lies from the images for training: the out-of-distribution (OOD) score."""
+"""The out-of-distribution (OOD) score: how far an image is from the training images."""
 
 from chest_xray.core.types import Array
 from chest_xray.images.validation import InputChecks
@@ -8,18 +8,14 @@ LEAST_RESIDUAL = 1e-6
 
 
 def fit_ood_detector(pixels: Array, options: InputChecks) -> dict[str, Array]:
-    """Learn what the images for training look like, from their pixels alone.
+    """Fit principal components to training images, uint8 of shape (n, height, width).
 
-    The features of the network would be the obvious place to look (Lee et al. 2018), but it has learned to tell lungs
-    from lungs: noise and text pages come out as ordinary there. See docs/prediction.md.
-
-    Args:
-        pixels: Of train, uint8 of shape (n, height, width).
-        options: Side of the reduced images, and number of principal components.
+    Pixels, because noise and text pages are ordinary in the features of the network (Lee et al. 2018; see
+    docs/prediction.md).
 
     Returns:
-        Float32 arrays for `compute_ood_score`: `mean` (side * side), `axes` (components, side * side), `variances`
-        (components), `residual` (1), the mean square of what the components leave.
+        float32 arrays: `mean` (side * side), `axes` (components, side * side), `variances` (components), and `residual`
+        (1), the mean square of what the components leave.
     """
     import numpy as np
     from sklearn.decomposition import PCA
@@ -37,18 +33,10 @@ def fit_ood_detector(pixels: Array, options: InputChecks) -> dict[str, Array]:
 
 
 def compute_ood_score(pixels: Array, ood_detector: dict[str, Array]) -> Array:
-    """Compute how far images lie from those for training.
+    """Compute the OOD score of uint8 images (n, height, width): float32 (n,), at least 0, near 2 for ordinary images.
 
-    Each image is reduced and standardised. Within the principal components of train the distance is Hotelling's T2, off
-    them the squared residual; each is divided by what it is on average on train, and the two are added (the combined
-    index of Yue and Qin 2001, with those weights). An ordinary image lies near 2.
-
-    Args:
-        pixels: uint8 of shape (n, height, width).
-        ood_detector: From `fit_ood_detector`.
-
-    Returns:
-        float32 of shape (n,), at least 0.
+    The sum of Hotelling's T2 within the principal components of `fit_ood_detector` and the squared residual off them,
+    each divided by its mean on train (the combined index of Yue and Qin 2001).
     """
     import numpy as np
 
@@ -61,7 +49,7 @@ def compute_ood_score(pixels: Array, ood_detector: dict[str, Array]) -> Array:
 
 
 def _standardise(pixels: Array, side: int) -> Array:
-    """Reduce to squares of mean 0 and standard deviation 1, float32 (n, side * side); brightness tells nothing here."""
+    """Reduce images to squares of mean 0 and standard deviation 1, float32 (n, side * side)."""
     import numpy as np
     from PIL import Image
 

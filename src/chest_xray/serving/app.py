@@ -34,7 +34,7 @@ class Answer(BaseModel):
     decision: Annotated[Literal["NORMAL", "PNEUMONIA"] | None, Field(description="null if refused")]
     reason: Annotated[str | None, Field(description="why the image was refused, as a code; null otherwise")]
     detail: Annotated[str, Field(description="the reason as a sentence")]
-    distance: Annotated[float | None, Field(description="from the training images")]
+    ood_score: Annotated[float | None, Field(description="of the out-of-distribution detector; null if not prepared")]
 
 
 class Answers(BaseModel):

@@ -48,7 +48,7 @@ class Renderer:
                 "cut": cut,
                 "threshold": self.format_percent(cut),
                 "probability": self.format_percent(prediction.probability or 0.0),
-                "most": self.format_number(contract.input_checks.limits.max_distance, ".2f"),
+                "most": self.format_number(contract.input_checks.limits.max_ood_score, ".2f"),
             }
         else:
             values["reason"] = self.messages.get(f"reason_{prediction.reason}", self.messages["reason_other"])

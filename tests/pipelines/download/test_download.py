@@ -10,9 +10,10 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets import ArchiveDataset, UnpackedFolderDataset
+from chest_xray.datasets import FolderDataset
+from chest_xray.datasets.whole import JSONDataset
 from chest_xray.pipelines.download import create_pipeline
-from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, locate_archive
+from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, download_archive, locate_archive
 from tests.http_server import Served, serve
 
 PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))
@@ -52,17 +53,30 @@ def test_from_a_broken_connection_to_image_folders(tmp_path: Path) -> None:
             {
                 "params:download": MemoryDataset(read_options(source=served.url, wait=0)),
                 "params:unpacking": MemoryDataset(UnpackingLimits(**PARAMETERS["unpacking"])),
-                "image_archive": ArchiveDataset(filepath=str(tmp_path / "download")),
-                "image_folders": UnpackedFolderDataset(path=str(tmp_path / "chest_xray")),
+                "download_folder": FolderDataset(path=str(tmp_path / "download")),
+                "image_archive": JSONDataset(filepath=str(tmp_path / "download/archive.json")),
+                "image_folder": FolderDataset(path=str(tmp_path / "chest_xray")),
+                "unpacked_archive": JSONDataset(filepath=str(tmp_path / "download/unpacked.json")),
             }
         )
         SequentialRunner().run(create_pipeline(), catalog)
     assert len(served.requests) == 2
-    assert catalog["image_folders"].load() == str(tmp_path / "chest_xray")
+    assert catalog["unpacked_archive"].load()["folder"] == str(tmp_path / "chest_xray")
     assert (tmp_path / "chest_xray/test/NORMAL/1.jpeg").read_bytes() == bytes(range(256)) * 400
 
 
-@pytest.mark.parametrize("make", [lambda at: ArchiveDataset(filepath=at), lambda at: UnpackedFolderDataset(path=at)])
-def test_a_remote_folder_is_refused(make: Any) -> None:
+def test_without_room_the_error_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    source = locate_archive(read_options(source="http://localhost:9/a.zip"))
+    with pytest.raises(DatasetError, match=r"cannot write into .*file/download: .*Make it writable or make room"):
+        download_archive(source, tmp_path / "file/download")
+
+
+def test_a_remote_folder_is_refused() -> None:
     with pytest.raises(DatasetError, match=r"received 's3://bucket/a'; expected a local path"):
-        make("s3://bucket/a")
+        FolderDataset(path="s3://bucket/a")
+
+
+def test_a_folder_is_no_output(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="received str to save, but FolderDataset is read-only"):
+        FolderDataset(path=str(tmp_path)).save("files")  # type: ignore[arg-type]

@@ -64,12 +64,12 @@ def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
         assert packaged.ood_detector is arrays
 
 
-def test_the_limit_of_the_distance_refuses_the_share_of_validation_that_is_asked_for() -> None:
+def test_the_limit_of_the_ood_score_refuses_the_share_of_validation_that_is_asked_for() -> None:
     pixels = make_pixels(140, 16, 24)
     split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
     input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance(refused_share=0.2))
-    distances = compute_ood_score(pixels[40:], ood_detector)
-    assert (distances > input_checks.limits.max_distance).sum() == 20
+    ood_scores = compute_ood_score(pixels[40:], ood_detector)
+    assert (ood_scores > input_checks.limits.max_ood_score).sum() == 20
     assert input_checks.refused["validation"] == 0.2
     assert input_checks.limits.max_chroma == 10
 

@@ -21,7 +21,7 @@ from tests import commands
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
-COLUMNS = ["path", "probability", "decision", "model", "distance", "reason", "detail"]
+COLUMNS = ["path", "probability", "decision", "model", "ood_score", "reason", "detail"]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Did augmentation help? Two runs that differ in it alone, compared image by image on the same test split."""
+"""All nodes of augmentation: compare two runs that differ in it alone, image by image on the same test split."""
 
 from typing import Any
 
@@ -17,11 +17,7 @@ from chest_xray.reporting.report_contents import gather
 
 
 def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[str, Any]) -> DataFrame:
-    """Join the decisions of both runs, one row a test image.
-
-    Args:
-        baseline_evidence: Of the run without augmentation; its `decisions` are from `decide_images`.
-        augmented_evidence: Of the run with it.
+    """Join the decisions of both runs (`decide_images`), one row a test image.
 
     Returns:
         `path`, `group`, `aetiology`, `label`; and of each run `probability_{run}`, `decision_{run}` (True: PNEUMONIA),
@@ -34,7 +30,7 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
     if first["path"].tolist() != second["path"].tolist():
         raise InputError(
             f"the runs were tested on different images ({len(first)} and {len(second)}); "
-            "expected the same in the same order. Run `kedro run` again, so that both stand on the data as it is now."
+            "expected the same in the same order. Run `kedro run` again, so that both use the present data."
         )
     pairs = first[["path", "group", "aetiology", "label"]].copy()
     for run, table in zip(RUNS, (first, second), strict=True):
@@ -46,17 +42,11 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
 def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[str, Any]:
     """Estimate by how much augmentation changed each metric on test.
 
-    Args:
-        paired_predictions: From `pair_decisions`.
-        evaluation: Seed of the bootstrap.
-
     Returns:
-        `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: for accuracy, sensitivity, specificity and
-        auc the value of each run, `difference` (augmented minus baseline) with standard error and 95% interval of a
-        bootstrap over patients, paired: both runs are judged on the same resamples; and `smallest`, the difference that
-        a test set of this size shows with 80% power. `mcnemar`: see
-        `chest_xray.metrics.comparison.compare_decisions`. `steps`: of the optimiser, of each run. All intervals cover
-        other patients, not other training seeds.
+        `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
+        auc the value of each run, `difference` (augmented minus baseline; standard error and 95% interval of a paired
+        bootstrap over patients) and `smallest`, the minimum detectable difference (80% power); `mcnemar`, see
+        `compare_decisions`; `steps` of the optimizer in each run. Intervals cover other patients, not other seeds.
     """
     weights = resample_weights(paired_predictions["group"].to_numpy(), evaluation.seed)
     names = {run: {f"{kind}_{run}": kind for kind in ("probability", "decision")} for run in RUNS}
@@ -86,7 +76,7 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
 
 
 def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
-    """Tabulate the comparison, one row a metric; `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
+    """Return one row a metric: `n`, `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
     import pandas as pd
 
     counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
@@ -102,39 +92,19 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
 
 
 def write_comparison(comparison: dict[str, Any], data_source: str, language: Language) -> str:
-    """Write whether augmentation helped, by how much, and how it was compared.
-
-    Args:
-        comparison: From `compare_runs`.
-        data_source: Stands on the page.
-        language: Of the page.
-
-    Returns:
-        Markdown.
-    """
+    """Write the conclusions of the comparison in Markdown."""
     return render("comparison_title", find_comparison(comparison), {"data_source": data_source}, language.root)
 
 
 def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw the paired differences; see `chest_xray.reporting.comparison_figures`."""
+    """Draw the paired differences."""
     return draw_paired_differences(comparison, data_source)
 
 
 def draw_augmentation(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, augmented: Run, data_source: str
 ) -> tuple[Figure, dict[str, Figure]]:
-    """Draw what augmentation makes of train images.
-
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        preparation: How the images were prepared.
-        augmented: The run whose augmentation is shown.
-        data_source: Printed below each figure.
-
-    Returns:
-        Originals beside their copies; and by name each transform alone, and the ends of its range.
-    """
+    """Draw originals beside their copies; and by name each transform alone, and the ends of its range."""
     shown = (prepared_images, image_split, preparation, augmented, data_source)
     return figures.draw_augmented_examples(*shown), {
         "transforms": figures.draw_transforms(*shown),
@@ -143,9 +113,5 @@ def draw_augmentation(
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
-    """Gather what the report shows of the comparison.
-
-    Args:
-        **found: Tables, figures (PNG), pages and plain values by name.
-    """
+    """Gather the tables, figures (PNG), pages and values that the report shows of the comparison, by name."""
     return gather(found)

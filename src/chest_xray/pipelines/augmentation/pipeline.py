@@ -1,4 +1,4 @@
-"""Train and test once more on a train set enlarged by altered copies, and compare."""
+"""Training and test with augmentation, and the comparison with the baseline."""
 
 import warnings
 
@@ -8,31 +8,25 @@ from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.augmentation import nodes
 from chest_xray.pipelines.wiring import named
-from chest_xray.reporting import report_contents as contents
+from chest_xray.reporting.report_contents import list_comparison_datasets
 
 
 def create_pipeline() -> Pipeline:
     """Wire the augmented run and its comparison with the baseline."""
-    with warnings.catch_warnings():
-        # Kedro warns of the dots in names; to read what two namespaces made takes them.
-        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        comparison = _create_comparison()
-    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison
-
-
-def _create_comparison() -> Pipeline:
     images = ["prepared_images", "image_split", "params:preparation", "params:augmented", "params:data_source"]
-    parts = [
-        named(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
-        named(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
-        named(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
-        named(nodes.tabulate_comparison, "comparison", "comparison_table"),
-        named(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
-        named(
-            nodes.write_comparison, ["comparison", "params:data_source", "params:language"], "comparison_conclusions"
-        ),
-        named(
-            nodes.gather_evidence, {name: name for name in contents.list_comparison_datasets()}, "comparison_evidence"
-        ),
-    ]
-    return Pipeline(parts, namespace="reporting", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.
+    about = ["params:data_source", "params:language"]
+    with warnings.catch_warnings():
+        # Kedro warns of the dots in names of other namespaces.
+        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
+        parts = [
+            named(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
+            named(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
+            named(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
+            named(nodes.tabulate_comparison, "comparison", "comparison_table"),
+            named(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
+            named(nodes.write_comparison, ["comparison", *about], "comparison_conclusions"),
+            named(nodes.gather_evidence, {each: each for each in list_comparison_datasets()}, "comparison_evidence"),
+        ]
+        # One group in Kedro-Viz.
+        comparison = Pipeline(parts, namespace="reporting", prefix_datasets_with_namespace=False)
+    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison

@@ -1,5 +1,3 @@
 """The data_processing pipeline."""
 
-from chest_xray.pipelines.data_processing.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from chest_xray.pipelines.data_processing.pipeline import create_pipeline as create_pipeline

@@ -1,7 +1,5 @@
 """From image folders to an index, an audit, a split and prepared pixels."""
 
-from typing import Any
-
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.data_processing import nodes
@@ -10,14 +8,12 @@ from chest_xray.reporting import report_contents as contents
 
 
 def create_pipeline() -> Pipeline:
-    """Wire the nodes that run once, before any network is trained."""
-    parts = [*_prepare_nodes(), *_split_nodes(), *_audit_nodes()]
-    return Pipeline(parts, namespace="data_processing", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.
+    """Wire the nodes that run once, before any network is trained.
 
-
-def _prepare_nodes() -> list[Any]:
-    """Files are accepted twice: once by their headers, before hours of decoding, and once when they are decoded."""
-    return [
+    Files are checked twice: by their headers, before hours of decoding, and when they are decoded.
+    """
+    corrupting = ["params:preparation", "stored_arrays"]
+    parts = [
         named(
             nodes.index_images,
             ["train_images", "test_images", "params:integrity"],
@@ -31,29 +27,15 @@ def _prepare_nodes() -> list[Any]:
         ),
         named(nodes.list_quarantine, ["readable_images", "unreadable_files", "undecodable_rows"], "quarantine"),
         named(nodes.drop_undecodable, ["readable_images", "quarantine", "params:integrity"], "image_index"),
-    ]
-
-
-def _split_nodes() -> list[Any]:
-    return [
         named(nodes.hash_images, ["prepared_images", "params:duplicates", "stored_arrays"], "image_hashes"),
         named(nodes.find_duplicates, ["image_index", "image_hashes", "params:duplicates"], "duplicates"),
         named(nodes.assign_subsets, ["image_index", "duplicates", "own_split", "params:hold_out"], "image_split"),
         named(
             nodes.corrupt_validation,
-            ["image_split", "params:validation_corruptions", "params:preparation", "stored_arrays"],
+            ["image_split", "params:validation_corruptions", *corrupting],
             "corrupted_validation_images",
         ),
-        named(
-            nodes.corrupt_test,
-            ["image_split", "params:robustness", "params:preparation", "stored_arrays"],
-            "corrupted_test_images",
-        ),
-    ]
-
-
-def _audit_nodes() -> list[Any]:
-    return [
+        named(nodes.corrupt_test, ["image_split", "params:robustness", *corrupting], "corrupted_test_images"),
         named(nodes.count_classes, "image_split", "class_counts"),
         named(nodes.fit_metadata_baseline, "image_split", "metadata_baseline"),
         named(nodes.tabulate_headers, "image_index", "header_table"),
@@ -65,3 +47,4 @@ def _audit_nodes() -> list[Any]:
         ),
         named(nodes.gather_evidence, {name: name for name in contents.list_data_datasets()}, "data_evidence"),
     ]
+    return Pipeline(parts, namespace="data_processing", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.

@@ -1,12 +1,13 @@
-"""All nodes of download: which archive is wanted, and how it may be unpacked."""
+"""All nodes of download: locate, download and unpack the archive of images."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from chest_xray.core.options import Options
-from chest_xray.images.archives import Unpacking
-from chest_xray.images.download import ArchiveSource
+from chest_xray.images.archives import Unpacking, unpack
+from chest_xray.images.download import ArchiveSource, fetch_archive
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
@@ -19,7 +20,7 @@ class Preset(Options):
 
 
 class Download(Options):
-    """Where the archive comes from, and how patiently it is fetched."""
+    """Address of the archive (a preset, URL or path), and limits of retries; see `ArchiveSource`."""
 
     source: str
     sha256: Sha256 | None
@@ -30,7 +31,7 @@ class Download(Options):
 
 
 class UnpackingLimits(Options):
-    """What an archive may unfold to."""
+    """Limits on what an archive unpacks to; see `Unpacking`."""
 
     max_gigabytes: Annotated[float, Field(gt=0)]
     max_files: Annotated[int, Field(gt=0)]
@@ -38,32 +39,21 @@ class UnpackingLimits(Options):
 
 
 def locate_archive(download: Download) -> ArchiveSource:
-    """Turn the name of a preset, a URL or a path into a source.
-
-    Args:
-        download: `source` and, if it is known, `sha256`, which goes before that of a preset.
-
-    Returns:
-        What is to be fetched.
-    """
+    """Return the source; a `sha256` of its own has priority over that of a preset."""
     preset = download.presets.get(download.source)
     return ArchiveSource(
         address=preset.url if preset else download.source,
         sha256=download.sha256 or (preset.sha256 if preset else None),
-        attempts=download.attempts,
-        timeout=download.timeout,
-        wait=download.wait,
+        **download.model_dump(include={"attempts", "timeout", "wait"}),
     )
 
 
-def unpack_archive(image_archive: dict[str, str], unpacking: UnpackingLimits) -> Unpacking:
-    """Plan how the archive is unpacked.
+def download_archive(archive_source: ArchiveSource, download_folder: Path) -> dict[str, str]:
+    """Download the archive, or the rest of it, and return its `path`, `sha256` and `source`."""
+    return fetch_archive(archive_source, download_folder)
 
-    Args:
-        image_archive: `path`, `sha256` and `source` of the zip file.
-        unpacking: What it may unfold to.
 
-    Returns:
-        The plan.
-    """
-    return Unpacking(image_archive, **unpacking.model_dump())
+def unpack_archive(image_archive: dict[str, str], unpacking: UnpackingLimits, image_folder: Path) -> dict[str, str]:
+    """Unpack `train` and `test` unless that has been done, and return the archive with its `folder`."""
+    unpack(Unpacking(image_archive, **unpacking.model_dump()), image_folder)
+    return {**image_archive, "folder": str(image_folder)}

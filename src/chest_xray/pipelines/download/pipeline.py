@@ -2,15 +2,16 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines.download.nodes import locate_archive, unpack_archive
+from chest_xray.pipelines.download import nodes
 from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline() -> Pipeline:
-    """Wire what runs before everything else, and only when it is asked for by name."""
+    """Wire the download, which runs before everything else and only if requested by name."""
     return Pipeline(
         [
-            named(locate_archive, "params:download", "image_archive"),
-            named(unpack_archive, ["image_archive", "params:unpacking"], "image_folders"),
+            named(nodes.locate_archive, "params:download", "archive_source"),
+            named(nodes.download_archive, ["archive_source", "download_folder"], "image_archive"),
+            named(nodes.unpack_archive, ["image_archive", "params:unpacking", "image_folder"], "unpacked_archive"),
         ]
     )

@@ -1,4 +1,4 @@
-"""Several networks that differ in their seed alone, joined to one."""
+"""All nodes of ensemble: join networks that differ in their seed alone."""
 
 from typing import Any
 
@@ -7,26 +7,14 @@ from chest_xray.models.network import join_networks
 
 
 def join_models(*models: Model) -> Model:
-    """Average the logits of several networks.
-
-    Args:
-        *models: Networks of the same input; not changed.
-
-    Returns:
-        One Keras model from the same images, float32 in [0, 1] of shape (batch, height, width, 1), to the sigmoid of
-        the mean logit, float32 of shape (batch, 1).
-    """
+    """Return one model with the sigmoid of the mean logit of several networks."""
     return join_networks(models)
 
 
 def average_histories(*histories: DataFrame) -> DataFrame:
-    """Return one history for several trainings: the mean of each epoch, over the epochs that all of them have.
+    """Return the mean of several histories of `train_model`, over the epochs that all of them have.
 
-    Args:
-        *histories: One row an epoch each, from `train_model`.
-
-    Returns:
-        The same columns; `seconds` and `steps` are sums, and the last epoch counts as the one that is kept.
+    `seconds` and `steps` are sums, and the last epoch is the one in `kept`.
     """
     import pandas as pd
 
@@ -38,14 +26,9 @@ def average_histories(*histories: DataFrame) -> DataFrame:
 
 
 def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
-    """Tabulate the members: how much the seed alone moves each metric.
+    """Return one row a member of test metrics, then `mean` and `deviation` (standard, n - 1), from `compute_metrics`.
 
-    Args:
-        **metrics: By the name of a member, from `compute_metrics`.
-
-    Returns:
-        One row a member, then `mean` and `deviation` (standard deviation, n - 1): `member`, `accuracy`, `sensitivity`
-        and `specificity` of test at the chosen threshold, `auc` and `ece` of test, `validation_accuracy`.
+    Accuracy, sensitivity and specificity are at the chosen threshold.
     """
     import pandas as pd
 

@@ -1,4 +1,4 @@
-"""Train the augmented network again from other seeds, and judge the mean of all."""
+"""The augmented network trained from other seeds, and the mean of all."""
 
 import warnings
 
@@ -13,9 +13,9 @@ MEMBERS = ("augmented", *OTHER_SEEDS)
 
 
 def create_pipeline() -> Pipeline:
-    """Wire the further members, each trained and evaluated as a run, and the run `ensemble` that joins them."""
+    """Wire the other members, each a run of its own, and the run `ensemble` that joins all."""
     with warnings.catch_warnings():
-        # Kedro warns of names with a dot; the ensemble stands outside its members and must name their datasets in full.
+        # Kedro warns of the dots in names of other namespaces.
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         joined = Pipeline(
             [
@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
                 named(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
             ]
         )
-    # Of a member the figures are enough; what it looks at and how it bears alteration is told of the whole.
+    # Robustness is checked for the ensemble alone.
     measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
     return (

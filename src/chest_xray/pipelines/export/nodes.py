@@ -1,5 +1,6 @@
-"""Package a trained network for people who do not have this project: with its contract, and for other runtimes."""
+"""All nodes of export: package a trained network with its contract, for other runtimes too."""
 
+from hashlib import sha256
 from importlib.metadata import version
 
 from chest_xray.core.options import InputError
@@ -18,15 +19,7 @@ PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 def fit_input_checks(
     prepared_images: Array, image_split: DataFrame, input_checks: InputChecks
 ) -> tuple[FittedInputChecks, dict[str, Array]]:
-    """Learn which images may get an answer: what is usual from train, where the limit lies from validation.
-
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        input_checks: Limits, and the share of validation that the limit of the distance refuses.
-
-    Returns:
-        The limits, and the arrays that `models.outliers.compute_ood_score` needs.
+    """Fit the OOD detector to train, and its limit to validation, of which `refused_share` is refused.
 
     Raises:
         InputError: There are no validation images.
@@ -35,26 +28,24 @@ def fit_input_checks(
 
     rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
     if not len(rows["validation"]):
-        raise InputError("there are no validation images to place the limit of the distance by. Raise hold_out.share.")
+        raise InputError("there are no validation images to set the limit of the OOD score. Raise hold_out.share.")
     ood_detector = fit_ood_detector(prepared_images[rows["train"]], input_checks)
-    distances = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
-    limit = float(np.quantile(distances["validation"], 1 - input_checks.refused_share))
-    shares = {name: float((each > limit).mean()) for name, each in distances.items()}
-    limits = Limits(**input_checks.model_dump(), max_distance=limit)
-    return FittedInputChecks(limits=limits, refused=shares), ood_detector
+    ood_scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
+    limit = float(np.quantile(ood_scores["validation"], 1 - input_checks.refused_share))
+    return FittedInputChecks(
+        limits=Limits(**input_checks.model_dump(), max_ood_score=limit),
+        refused={name: float((each > limit).mean()) for name, each in ood_scores.items()},
+    ), ood_detector
 
 
 def write_contract(
     image_split: DataFrame, preparation: Preparation, operating_point: OperatingPoint, input_checks: FittedInputChecks
 ) -> Contract:
-    """Describe input, output and decision of the network.
-
-    Args:
-        image_split: One row an image; what the network was trained on is fingerprinted.
-        preparation: How an image was prepared.
-        operating_point: Thresholds and calibration, from corrupted validation.
-        input_checks: Which images may get an answer.
-    """
+    """Return the contract of the network."""
+    train = image_split[image_split["subset"] == "train"]
+    names = train["path"].str.rsplit("/", n=2).str[1:].str.join("/")
+    lines = sorted(f"{name} {size}" for name, size in zip(names, train["bytes"], strict=True))
+    digest = sha256("\n".join(lines).encode()).hexdigest()
     return Contract(
         input=ModelInput(
             shape=[None, preparation.height, preparation.width, 1],
@@ -67,23 +58,15 @@ def write_contract(
         labels=list(CLASSES),
         operating_point=operating_point,
         input_checks=input_checks,
-        training_data=_fingerprint(image_split[image_split["subset"] == "train"]),
+        training_data=TrainingData(num_images=len(train), sha256_of_names_and_sizes=digest),
         packages={name: version(name) for name in PACKAGES},
         intended_use="Teaching and research on frontal chest radiographs of children. Not a medical device.",
     )
 
 
-def _fingerprint(train: DataFrame) -> TrainingData:
-    from hashlib import sha256
-
-    names = train["path"].str.rsplit("/", n=2).str[1:].str.join("/")
-    lines = sorted(f"{name} {size}" for name, size in zip(names, train["bytes"], strict=True))
-    return TrainingData(num_images=len(train), sha256_of_names_and_sizes=sha256("\n".join(lines).encode()).hexdigest())
-
-
 def export_model(
     model: Model, contract: Contract, ood_detector: dict[str, Array]
 ) -> tuple[PackagedModel, PackagedModel, PackagedModel]:
-    """Return the network with all that belongs to it to each of the three files: Keras, ONNX and LiteRT."""
+    """Return the network with its contract for each of the three files: Keras, ONNX and LiteRT."""
     packaged = PackagedModel(model, contract, ood_detector)
     return packaged, packaged, packaged

@@ -1,4 +1,4 @@
-"""From a trained network to files that others can use, once for each run."""
+"""From a trained network to its exported files, once for each run."""
 
 from kedro.pipeline import Pipeline
 
@@ -7,30 +7,22 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the export of one run.
-
-    Args:
-        run: The same name that its modeling pipeline has.
-    """
+    """Wire the export of one run."""
+    parts = [
+        named(
+            nodes.fit_input_checks,
+            ["prepared_images", "image_split", "params:input_checks"],
+            ["input_checks", "ood_detector"],
+        ),
+        named(
+            nodes.write_contract, ["image_split", "params:preparation", "operating_point", "input_checks"], "contract"
+        ),
+        named(
+            nodes.export_model,
+            ["model", "contract", "ood_detector"],
+            ["packaged_keras", "packaged_onnx", "packaged_litert"],
+        ),
+    ]
     return Pipeline(
-        [
-            named(
-                nodes.fit_input_checks,
-                ["prepared_images", "image_split", "params:input_checks"],
-                ["input_checks", "ood_detector"],
-            ),
-            named(
-                nodes.write_contract,
-                ["image_split", "params:preparation", "operating_point", "input_checks"],
-                "contract",
-            ),
-            named(
-                nodes.export_model,
-                ["model", "contract", "ood_detector"],
-                ["packaged_keras", "packaged_onnx", "packaged_litert"],
-            ),
-        ],
-        namespace=run,
-        inputs={"prepared_images", "image_split"},
-        parameters={"preparation", "input_checks"},
+        parts, namespace=run, inputs={"prepared_images", "image_split"}, parameters={"preparation", "input_checks"}
     )

@@ -1,5 +1,4 @@
 """The modeling pipeline."""
 
-from chest_xray.pipelines.modeling.pipeline import create_choice, create_pipeline
-
-__all__ = ["create_choice", "create_pipeline"]
+from chest_xray.pipelines.modeling.pipeline import create_choice as create_choice
+from chest_xray.pipelines.modeling.pipeline import create_pipeline as create_pipeline

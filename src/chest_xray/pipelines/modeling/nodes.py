@@ -24,16 +24,7 @@ from chest_xray.reporting.evaluation_figures import plot_learning_curves
 
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
-    """Build the untrained network for images of the prepared size.
-
-    Args:
-        prepared_images: uint8 of shape (images, height, width); only its shape is read.
-        model: Shape of the network.
-        run: Its seed gives the first weights.
-
-    Returns:
-        A Keras model; see `chest_xray.models.network.build_network`.
-    """
+    """Build the untrained network for images of the prepared size; the seed of the run gives its weights."""
     import keras
 
     keras.utils.set_random_seed(run.seed)
@@ -42,16 +33,9 @@ def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
 
 
 def add_flip_tta(trained_model: Model, run: Run) -> Model:
-    """Add flip test-time augmentation: the mean logit of a picture and its mirror image, if the run asks for it.
+    """Return the mean logit of each image and its mirror image (flip test-time augmentation), if the run has it.
 
-    Of use after training on mirrored copies alone.
-
-    Args:
-        trained_model: From `train_model`; not changed.
-        run: Its `mirror`.
-
-    Returns:
-        The network, or one around it whose logit is the mean of the two; see `chest_xray.models.network.join_networks`.
+    Of use after training on flipped copies alone.
     """
     return join_networks([trained_model], flip_tta=True) if run.flip_tta else trained_model
 
@@ -59,7 +43,7 @@ def add_flip_tta(trained_model: Model, run: Run) -> Model:
 def predict_corrupted_validation(
     model: Model, corrupted_images: Array, image_split: DataFrame, corruptions: ValidationCorruptions
 ) -> DataFrame:
-    """Score the corrupted validation images; see `chest_xray.models.inference.score_images`."""
+    """Score the corrupted validation images; see `score_images`."""
     table = list_corrupted_validation(image_split, corruptions)
     return score_images(model, corrupted_images, table, "corrupted_validation")
 
@@ -67,20 +51,10 @@ def predict_corrupted_validation(
 def build_training_sets(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, training: Training, run: Run
 ) -> TrainingSets:
-    """Join pixels and labels to what training and validation read.
+    """Build the batches of train and validation.
 
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        preparation: How the images were prepared.
-        training: Batch size, how long an epoch is, and whether the rarer class counts more.
-        run: Seed of order and copies, and how the copies beside the originals differ from them; validation never has
-            copies.
-
-    Returns:
-        Train and validation batches. An epoch has as many steps as the originals fill batches in `passes_per_epoch`
-        passes, whatever the number of copies: so runs with and without augmentation take the same number of optimiser
-        steps an epoch.
+    An epoch has as many steps as the originals fill batches in `passes_per_epoch` passes, whatever the number of
+    copies, so that runs with and without augmentation take the same number of optimizer steps.
     """
     import numpy as np
     from sklearn.utils.class_weight import compute_class_weight
@@ -102,27 +76,26 @@ def build_training_sets(
 def train_model(
     untrained_model: Model, training_sets: TrainingSets, training: Training, checkpoint: Checkpoint
 ) -> tuple[Model, DataFrame]:
-    """Train a copy of the network.
+    """Train a copy of the network, and resume from the checkpoint with bit-equal results.
 
-    Binary cross-entropy, in which each class counts alike where `class_weight` is "balanced" (weights are inverse to
-    the number of images, as scikit-learn has it). After every epoch the state is left in the checkpoint; a training
-    that was interrupted goes on there, to the very weights that it would have had.
+    The loss is binary cross-entropy; with `class_weight` "balanced" both classes have the same weight (inverse to their
+    number of images, as in scikit-learn).
 
     Args:
-        untrained_model: The network; not changed.
-        training_sets: Batches, and how many make an epoch.
-        training: All settings. "cosine" warms the learning rate up and lets it fall to a hundredth (Loshchilov and
-            Hutter 2017); `weight_average` is the momentum of an exponential average of the weights (Polyak and Juditsky
-            1992), 0 for none; `keep` is the epoch of the lowest validation loss, or the last; `tensorboard` leaves logs
-            in a folder of that name beside the checkpoint.
-        checkpoint: Where the state is left.
+        untrained_model: Not changed.
+        training_sets: From `build_training_sets`.
+        training: `schedule` "cosine" is warm-up and decay to a hundredth (Loshchilov and Hutter 2017); `weight_average`
+            is the momentum of an exponential average of the weights (Polyak and Juditsky 1992), 0 for none; `keep`
+            selects the epoch of the lowest validation loss, or the last; `tensorboard` writes logs beside the
+            checkpoint.
+        checkpoint: Receives the state after each epoch.
 
     Returns:
-        The trained model, and one row an epoch: `epoch` (from 1), `steps` (of the optimiser, so far), `seconds`,
-        `loss`, `accuracy`, the same of validation with the prefix `val_`, and `kept` (the epoch returned).
+        The trained model, and one row an epoch: `epoch` (from 1), `steps` (of the optimizer, so far), `seconds`,
+        `loss`, `accuracy`, `val_loss`, `val_accuracy`, and `kept` (the epoch returned).
 
     Raises:
-        InputError: Loss or weights are no longer numbers; the checkpoint still holds the epoch before.
+        InputError: Loss or weights are not finite; the checkpoint holds the epoch before.
     """
     import keras
 
@@ -151,11 +124,6 @@ def choose_operating_point(
 ) -> OperatingPoint:
     """Choose thresholds and calibrate, on the corrupted validation images under every condition.
 
-    Args:
-        corrupted_predictions: `label`, `logit` and `probability` of each image and condition.
-        operating_point: Which of the two points decides, the least sensitivity of the second, and the prevalence.
-        run: Its title goes along with the point.
-
     Returns:
         Two points: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
         "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`.
@@ -171,9 +139,9 @@ def choose_operating_point(
         raise InputError(
             f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
         )
-    curve = roc_curve(label, probability, drop_intermediate=False)
-    # The first point is that of an infinite threshold, at which no image can be called PNEUMONIA.
-    false_positive_rate, sensitivity, thresholds = (column[1:] for column in curve)
+    # Without the first point, whose threshold is infinite.
+    curve = (column[1:] for column in roc_curve(label, probability, drop_intermediate=False))
+    false_positive_rate, sensitivity, thresholds = curve
     best: dict[Rule, int] = {
         "balanced_accuracy": int(np.argmax((sensitivity - false_positive_rate).round(9))),  # Rounding breaks no tie.
         "sensitivity": int(np.argmax(sensitivity >= operating_point.min_sensitivity)),
@@ -196,31 +164,24 @@ def choose_operating_point(
 
 
 def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: OperatingPoint) -> dict[str, Any]:
-    """Return what recipes are ranked by, and under which condition this one breaks.
-
-    Args:
-        corrupted_predictions: `label`, `probability`, `kind` and `strength` of each image and condition.
-        operating_point: From `choose_operating_point`.
+    """Return the metrics by which recipes are ranked, and those of each condition.
 
     Returns:
-        `num_images` (image and condition), `auc` over all of them pooled, `worst_auc`, the mean over the worst quarter
-        of the conditions, `specificity` at the least sensitivity asked for, and `conditions`: for each kind and
-        strength `auc`, and `sensitivity` and `specificity` at the threshold.
+        `num_images` (over all conditions), pooled `auc`, `worst_auc` (the mean over the worst quarter of conditions),
+        `specificity` of the point "sensitivity", and `conditions`: `kind`, `strength`, `auc`, and `sensitivity` and
+        `specificity` at the threshold.
     """
     from sklearn.metrics import roc_auc_score
 
-    def of(part: DataFrame) -> dict[str, float]:
-        called = part["probability"] >= operating_point.threshold
-        return {
+    conditions: list[dict[str, Any]] = []
+    for (kind, strength), part in corrupted_predictions.groupby(["kind", "strength"], sort=False):
+        is_positive = part["probability"] >= operating_point.threshold
+        measured = {
             "auc": float(roc_auc_score(part["label"], part["probability"])),
-            "sensitivity": float(called[part["label"] == 1].mean()),
-            "specificity": float(1 - called[part["label"] == 0].mean()),
+            "sensitivity": float(is_positive[part["label"] == 1].mean()),
+            "specificity": float(1 - is_positive[part["label"] == 0].mean()),
         }
-
-    groups = corrupted_predictions.groupby(["kind", "strength"], sort=False)
-    conditions: list[dict[str, Any]] = [
-        {"kind": kind, "strength": strength, **of(part)} for (kind, strength), part in groups
-    ]
+        conditions.append({"kind": kind, "strength": strength, **measured})
     worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
         "num_images": len(corrupted_predictions),
@@ -232,5 +193,5 @@ def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: Ope
 
 
 def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> Figure:
-    """Draw loss and accuracy by epoch; see `chest_xray.reporting.evaluation_figures`."""
+    """Draw loss and accuracy by epoch."""
     return plot_learning_curves(history, image_split, run.title, data_source)

@@ -9,31 +9,30 @@ from chest_xray.pipelines.wiring import named
 def create_pipeline(run: str, settings: str = "") -> Pipeline:
     """Wire training and the choice of the operating point for one run.
 
-    Args:
-        run: Names the run: its datasets are `{run}.model` and so on.
-        settings: The parameters that hold its seed and augmentation; `params:{run}`, if nothing else is given.
+    `params:{settings}` holds its seed and augmentation, `params:{run}` by default.
     """
     settings = settings or run
+    parts = [
+        named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
+        named(
+            nodes.build_training_sets,
+            ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
+            "training_sets",
+        ),
+        named(
+            nodes.train_model,
+            ["untrained_model", "training_sets", "params:training", "checkpoint"],
+            ["trained_model", "history"],
+        ),
+        named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
+        named(
+            nodes.draw_learning_curves,
+            ["history", "image_split", "params:run", "params:data_source"],
+            "learning_curves",
+        ),
+    ]
     training_of_run = Pipeline(
-        [
-            named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
-            named(
-                nodes.build_training_sets,
-                ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
-                "training_sets",
-            ),
-            named(
-                nodes.train_model,
-                ["untrained_model", "training_sets", "params:training", "checkpoint"],
-                ["trained_model", "history"],
-            ),
-            named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
-            named(
-                nodes.draw_learning_curves,
-                ["history", "image_split", "params:run", "params:data_source"],
-                "learning_curves",
-            ),
-        ],
+        parts,
         namespace=run,
         inputs={"prepared_images", "image_split"},
         parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
@@ -42,26 +41,22 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
 
 
 def create_choice(run: str, settings: str = "") -> Pipeline:
-    """Wire what follows once `{run}.model` exists: its scores under corruption and its operating point.
-
-    Args:
-        run: As for `create_pipeline`.
-        settings: As for `create_pipeline`.
-    """
+    """Wire what follows `{run}.model`: its scores under corruption and its operating point; see `create_pipeline`."""
+    parts = [
+        named(
+            nodes.predict_corrupted_validation,
+            ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
+            "corrupted_predictions",
+        ),
+        named(
+            nodes.choose_operating_point,
+            ["corrupted_predictions", "params:operating_point", "params:run"],
+            "operating_point",
+        ),
+        named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
+    ]
     return Pipeline(
-        [
-            named(
-                nodes.predict_corrupted_validation,
-                ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
-                "corrupted_predictions",
-            ),
-            named(
-                nodes.choose_operating_point,
-                ["corrupted_predictions", "params:operating_point", "params:run"],
-                "operating_point",
-            ),
-            named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
-        ],
+        parts,
         namespace=run,
         inputs={"corrupted_validation_images", "image_split"},
         parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": settings or run},

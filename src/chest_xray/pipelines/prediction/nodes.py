@@ -1,4 +1,4 @@
-"""Score every file that a user names, shard by shard."""
+"""The node of prediction: score new images shard by shard."""
 
 import hashlib
 import logging
@@ -16,11 +16,11 @@ from chest_xray.models.inference import fingerprint_model, score_locally, score_
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = (*DECODERS, "pydicom", "python-gdcm", "keras")  # Their versions decide the last bit of a probability.
+PACKAGES = (*DECODERS, "pydicom", "python-gdcm", "keras")  # Their versions affect the last bit of a probability.
 
 
 class Scoring(Options):
-    """How many files make a shard, which are opened, and where shards are scored."""
+    """Number of files in a shard, the largest file, and where shards are scored."""
 
     shard: Annotated[int, Field(ge=1)]
     max_megabytes: Annotated[float, Field(gt=0)]
@@ -32,16 +32,9 @@ def predict_images(
 ) -> Iterator[Shard | ShardOrder]:
     """Score the shards that are not stored yet.
 
-    Args:
-        new_images: The files, in order.
-        packaged_keras: A `.keras` file of the export pipeline.
-        prediction: Files a shard; size above which files are refused; "local", or the address of a Dask scheduler.
-        finished_shards: Keys of the shards that are stored.
-
     Yields:
-        Shards with the columns `path`, `probability` (calibrated, at the prevalence that the contract expects),
-        `decision` ("NORMAL", "PNEUMONIA"), `model` (fingerprint of the file of the network), `distance`, `reason` and
-        `detail` of what was not scored; see `chest_xray.models.inference.Prediction`. In the end the order of all.
+        Shards with the columns `path`, `model` (see `fingerprint_model`) and those of
+        `chest_xray.models.inference.Prediction`; in the end the order of all shards.
     """
     from tqdm import tqdm
 
@@ -65,7 +58,7 @@ def predict_images(
 
 
 def _digest(shard: list[ListedFile], fingerprint: str, max_megabytes: float) -> str:
-    """What decides the rows: the files as far as name, size and time tell, the limit, the network, the libraries."""
+    """Digest what determines the rows: files by name, size and time, the limit, the network, and the libraries."""
     digest = hashlib.sha256(f"{fingerprint} {max_megabytes}".encode())
     digest.update(" ".join(version(name) for name in PACKAGES).encode())
     for file in shard:

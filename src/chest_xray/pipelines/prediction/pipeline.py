@@ -1,4 +1,4 @@
-"""From files of one's own and a packaged network to one row a file."""
+"""From new images and a packaged network to one row a file."""
 
 from kedro.pipeline import Pipeline
 
@@ -7,19 +7,10 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the prediction by the packaged network of one run.
-
-    Args:
-        run: The same name that its export pipeline has.
-    """
+    """Wire the prediction by the packaged network of one run."""
+    inputs = ["new_images", "packaged_keras", "params:prediction", "finished_shards"]
     return Pipeline(
-        [
-            named(
-                nodes.predict_images,
-                ["new_images", "packaged_keras", "params:prediction", "finished_shards"],
-                "predictions",
-            )
-        ],
+        [named(nodes.predict_images, inputs, "predictions")],
         namespace=run,
         inputs={"new_images", "finished_shards"},
         outputs={"predictions"},

@@ -1,5 +1,3 @@
-"""The robustness pipeline: what the network looks at, and how much alteration it tolerates."""
+"""The robustness pipeline."""
 
-from chest_xray.pipelines.robustness.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from chest_xray.pipelines.robustness.pipeline import create_pipeline as create_pipeline

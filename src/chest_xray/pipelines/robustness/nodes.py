@@ -1,7 +1,7 @@
-"""What the network looks at, and how much alteration of an image it tolerates.
+"""All nodes of robustness: explanations, occlusion and corrupted test images.
 
-A network that still ranks children right when it sees no lung reads something else: the frame of the picture, the arms,
-letters in a corner, how the picture was cut.
+A network that still ranks children correctly without seeing the lungs uses something else: the frame of the image, the
+arms, letters in a corner, or the crop.
 """
 
 from typing import Annotated, Any
@@ -16,20 +16,13 @@ from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation, measure_condition
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
+from chest_xray.reporting import robustness_figures as figures
 from chest_xray.reporting.conclusions import find_robustness_conclusions
 from chest_xray.reporting.i18n import Language, render
-from chest_xray.reporting.robustness_figures import (
-    GROUPS,
-    LEGEND,
-    describe_cases,
-    draw_cases,
-    draw_occlusion,
-    draw_robustness,
-)
 
 
 class Gallery(Options):
-    """How many images of each group are shown."""
+    """Number of images shown of each group."""
 
     max_false_negatives: Annotated[int, Field(ge=1, le=500)]
     num_false_positives: Annotated[int, Field(ge=1, le=500)]
@@ -39,35 +32,30 @@ class Gallery(Options):
 def select_cases(
     test_predictions: DataFrame, image_split: DataFrame, operating_point: OperatingPoint, gallery: Gallery
 ) -> DataFrame:
-    """Choose the test images to look at.
+    """Return one row a test image to show, grouped by `decision`.
 
-    Args:
-        test_predictions: One row a test image, in the order of `image_split`.
-        image_split: One row an image, in the order of the prepared images.
-        operating_point: The run's title and `threshold`.
-        gallery: How many of each group.
+    False negatives are sorted from the lowest score, false positives from the highest; correct decisions are those
+    nearest to their median logit.
 
     Returns:
-        One row an image: `run` (its title), `decision` ("false_negative", "false_positive", "true_positive",
-        "true_negative"), `of` (how many there are of it), `path`, `aetiology`, `probability` (the score), `threshold`,
-        and `row` of the prepared images. False negatives come with the lowest score first, false positives with the
-        highest; of the right ones those nearest to their median.
+        `run` (its title), `decision` ("false_negative", ...), `of` (the number of such decisions), `path`, `aetiology`,
+        `probability`, `threshold`, and `row` of the prepared images.
     """
     import numpy as np
     import pandas as pd
 
-    called = test_predictions["probability"] >= operating_point.threshold
+    is_positive = test_predictions["probability"] >= operating_point.threshold
     table = test_predictions.assign(
         row=np.flatnonzero(image_split["subset"] == "test"),
         run=operating_point.run,
         threshold=operating_point.threshold,
         decision=np.where(
             test_predictions["label"] == 1,
-            np.where(called, "true_positive", "false_negative"),
-            np.where(called, "false_positive", "true_negative"),
+            np.where(is_positive, "true_positive", "false_negative"),
+            np.where(is_positive, "false_positive", "true_negative"),
         ),
     )
-    chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in GROUPS]
+    chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in figures.GROUPS]
     columns = ["run", "decision", "of", "path", "aetiology", "probability", "threshold", "row"]
     return pd.concat(chosen, ignore_index=True)[columns]
 
@@ -83,17 +71,7 @@ def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
 
 
 def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str) -> dict[str, Figure]:
-    """Draw Grad-CAM maps over the chosen images, as the network sees them.
-
-    Args:
-        model: The trained network.
-        prepared_images: uint8 of shape (images, height, width).
-        gallery_cases: From `select_cases`.
-        data_source: Printed below the pictures.
-
-    Returns:
-        By name: false negatives, false positives, and typical decisions that are right.
-    """
+    """Draw Grad-CAM maps over the cases, by name: false negatives, false positives, typical (correct) decisions."""
     import numpy as np
 
     pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
@@ -105,23 +83,13 @@ def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame,
         ("typical_decisions", ["true_positive", "true_negative"]),
     ):
         shown = gallery_cases["decision"].isin(decisions).to_numpy()
-        title = "\n".join([describe_cases(gallery_cases, decisions), LEGEND])
-        pages[name] = draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
+        title = "\n".join([figures.describe_cases(gallery_cases, decisions), figures.LEGEND])
+        pages[name] = figures.draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
     return pages
 
 
 def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> dict[str, Any]:
-    """Test the Grad-CAM maps of a sample of test images.
-
-    Args:
-        model: The trained network; not changed.
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        sanity: Size of the sample, seed, and the rule of the verdict.
-
-    Returns:
-        See `chest_xray.models.gradcam.compare_maps`.
-    """
+    """Compare the Grad-CAM maps of a sample of test images with those of shuffled weights; see `compare_maps`."""
     import numpy as np
 
     rng = np.random.default_rng(sanity.seed)
@@ -135,15 +103,9 @@ def predict_occluded(
 ) -> tuple[DataFrame, Array]:
     """Score the test images with their centre covered, and with all but their centre covered.
 
-    Args:
-        model: The trained network.
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        occlusion: The central region.
-
     Returns:
-        As `chest_xray.models.inference.score_images` gives it, twice, with the column `shown`: "border" or "centre".
-        And the first diseased test image whole, its border and its centre, uint8 of shape (3, height, width).
+        The tables of `score_images` with a column `shown` ("border", "centre"), concatenated; and the first test image
+        with pneumonia whole, its border and its centre, uint8 of shape (3, height, width).
     """
     import numpy as np
     import pandas as pd
@@ -154,11 +116,9 @@ def predict_occluded(
         "centre": CoveredImages(prepared_images, ~inside),
     }
     scored = [score_images(model, view, image_split, "test").assign(shown=name) for name, view in views.items()]
-    is_example = (image_split["subset"] == "test") & (image_split["label"] == 1)
-    example = np.flatnonzero(is_example)[:1]
-    return pd.concat(scored, ignore_index=True), np.concatenate(
-        [each[example] for each in (prepared_images, *views.values())]
-    )
+    first = np.flatnonzero((image_split["subset"] == "test") & (image_split["label"] == 1))[:1]
+    examples = np.concatenate([each[first] for each in (prepared_images, *views.values())])
+    return pd.concat(scored, ignore_index=True), examples
 
 
 def measure_occlusion(
@@ -167,18 +127,10 @@ def measure_occlusion(
     operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Measure what is left of accuracy and AUC.
+    """Return one row a view: `run`, `shown` ("whole", "border", "centre"), and the metrics of `measure_robustness`.
 
-    The threshold was chosen on whole pictures, so that AUC tells more of what a covered one still says: 0.5 is chance.
-
-    Args:
-        test_predictions: One row a test image, seen whole.
-        occluded_predictions: From `predict_occluded`.
-        operating_point: The run's title and `threshold`.
-        evaluation: Seed of the bootstrap.
-
-    Returns:
-        One row a view: `run`, `shown` ("whole", "border", "centre"), and what `measure_robustness` gives of it.
+    The threshold was chosen on whole images, so AUC is the better measure of what a covered one contains; 0.5 is
+    chance.
     """
     import pandas as pd
 
@@ -194,7 +146,7 @@ def measure_occlusion(
 def predict_corrupted_test(
     model: Model, corrupted_test_images: Array, image_split: DataFrame, robustness: Robustness
 ) -> DataFrame:
-    """Score the corrupted test images; see `chest_xray.models.inference.score_images`."""
+    """Score the corrupted test images; see `score_images`."""
     table = list_corrupted_test(image_split, robustness)
     return score_images(model, corrupted_test_images, table, "corrupted_test")
 
@@ -204,28 +156,18 @@ def measure_robustness(
 ) -> DataFrame:
     """Measure each condition at the chosen threshold, and over all thresholds.
 
-    Args:
-        corrupted_test_predictions: `label`, `logit`, `probability`, `group`, `kind` and `strength`, a row an image and
-            condition.
-        operating_point: The run's title and `threshold`, chosen on corrupted validation.
-        evaluation: Seed of the bootstrap, whose draws of patients are the same for all conditions.
-
     Returns:
-        One row a kind and strength, in their order, kind "none" among them: `run` (its title), `kind`, `strength`, `n`
-        (images), `threshold`, and of `accuracy`, `sensitivity`, `specificity` (Wilson) and `auc` (bootstrap over
-        patients) the value, and with `_low` and `_high` the 95% interval, all in [0, 1].
+        One row a kind and strength, "none" among them: `run` (its title), `kind`, `strength`, `n` (images),
+        `threshold`, and `accuracy`, `sensitivity`, `specificity` (Wilson) and `auc` (bootstrap over patients, with the
+        same draws for all conditions), each with the suffixes `_low` and `_high` for its 95% interval.
     """
     import pandas as pd
 
     conditions = corrupted_test_predictions.groupby(["kind", "strength"], sort=False)
     weights = resample_weights(next(iter(conditions))[1]["group"].to_numpy(), evaluation.seed)
     rows = [
-        {
-            "run": operating_point.run,
-            "kind": kind,
-            "strength": strength,
-            **measure_condition(part, operating_point, weights),
-        }
+        {"run": operating_point.run, "kind": kind, "strength": strength}
+        | measure_condition(part, operating_point, weights)
         for (kind, strength), part in conditions
     ]
     return pd.DataFrame(rows).round(4)
@@ -234,20 +176,10 @@ def measure_robustness(
 def draw_checks(
     occluded_examples: Array, occlusion_table: DataFrame, robustness_table: DataFrame, data_source: str
 ) -> dict[str, Figure]:
-    """Draw what the network makes of covered and of corrupted test images.
-
-    Args:
-        occluded_examples: uint8 of shape (3, height, width): whole, border, centre.
-        occlusion_table: From `measure_occlusion`.
-        robustness_table: From `measure_robustness`.
-        data_source: Printed below each figure.
-
-    Returns:
-        The figures by name.
-    """
+    """Draw the results on occluded and on corrupted test images, by name."""
     return {
-        "occlusion_figure": draw_occlusion(occluded_examples, occlusion_table, data_source),
-        "robustness_figure": draw_robustness(robustness_table, data_source),
+        "occlusion_figure": figures.draw_occlusion(occluded_examples, occlusion_table, data_source),
+        "robustness_figure": figures.draw_robustness(robustness_table, data_source),
     }
 
 
@@ -258,22 +190,7 @@ def write_robustness_conclusions(
     data_source: str,
     language: Language,
 ) -> str:
-    """Write where the network looks, and how much alteration it tolerates.
-
-    Args:
-        map_sanity: From `check_maps`.
-        occlusion_table: One row a view, from `measure_occlusion`; the run's title stands on the page.
-        robustness_table: One row a kind and strength, from `measure_robustness`.
-        data_source: Stands on the page.
-        language: Of the page.
-
-    Returns:
-        Markdown.
-    """
+    """Write the conclusions of the robustness checks in Markdown."""
     about = {"data_source": data_source, "run": occlusion_table["run"].iloc[0]}
-    return render(
-        "robustness_title",
-        find_robustness_conclusions(map_sanity, occlusion_table, robustness_table),
-        about,
-        language.root,
-    )
+    conclusions = find_robustness_conclusions(map_sanity, occlusion_table, robustness_table)
+    return render("robustness_title", conclusions, about, language.root)

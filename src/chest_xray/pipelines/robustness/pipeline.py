@@ -7,55 +7,50 @@ from chest_xray.pipelines.wiring import named
 
 
 def create_pipeline(run: str) -> Pipeline:
-    """Wire the checks of one run.
-
-    Args:
-        run: The same name that its modeling and evaluation pipelines have.
-    """
+    """Wire the checks of one run."""
+    checks = [
+        named(
+            nodes.select_cases,
+            ["test_predictions", "image_split", "operating_point", "params:gallery"],
+            "gallery_cases",
+        ),
+        named(
+            nodes.draw_gallery, ["model", "prepared_images", "gallery_cases", "params:data_source"], "gallery_figures"
+        ),
+        named(nodes.check_maps, ["model", "prepared_images", "image_split", "params:map_sanity"], "map_sanity"),
+        named(
+            nodes.predict_occluded,
+            ["model", "prepared_images", "image_split", "params:occlusion"],
+            ["occluded_predictions", "occluded_examples"],
+        ),
+        named(
+            nodes.measure_occlusion,
+            ["test_predictions", "occluded_predictions", "operating_point", "params:evaluation"],
+            "occlusion_table",
+        ),
+        named(
+            nodes.predict_corrupted_test,
+            ["model", "corrupted_test_images", "image_split", "params:robustness"],
+            "corrupted_test_predictions",
+        ),
+        named(
+            nodes.measure_robustness,
+            ["corrupted_test_predictions", "operating_point", "params:evaluation"],
+            "robustness_table",
+        ),
+        named(
+            nodes.draw_checks,
+            ["occluded_examples", "occlusion_table", "robustness_table", "params:data_source"],
+            "robustness_figures",
+        ),
+        named(
+            nodes.write_robustness_conclusions,
+            ["map_sanity", "occlusion_table", "robustness_table", "params:data_source", "params:language"],
+            "robustness_conclusions",
+        ),
+    ]
     return Pipeline(
-        [
-            named(
-                nodes.select_cases,
-                ["test_predictions", "image_split", "operating_point", "params:gallery"],
-                "gallery_cases",
-            ),
-            named(
-                nodes.draw_gallery,
-                ["model", "prepared_images", "gallery_cases", "params:data_source"],
-                "gallery_figures",
-            ),
-            named(nodes.check_maps, ["model", "prepared_images", "image_split", "params:map_sanity"], "map_sanity"),
-            named(
-                nodes.predict_occluded,
-                ["model", "prepared_images", "image_split", "params:occlusion"],
-                ["occluded_predictions", "occluded_examples"],
-            ),
-            named(
-                nodes.measure_occlusion,
-                ["test_predictions", "occluded_predictions", "operating_point", "params:evaluation"],
-                "occlusion_table",
-            ),
-            named(
-                nodes.predict_corrupted_test,
-                ["model", "corrupted_test_images", "image_split", "params:robustness"],
-                "corrupted_test_predictions",
-            ),
-            named(
-                nodes.measure_robustness,
-                ["corrupted_test_predictions", "operating_point", "params:evaluation"],
-                "robustness_table",
-            ),
-            named(
-                nodes.draw_checks,
-                ["occluded_examples", "occlusion_table", "robustness_table", "params:data_source"],
-                "robustness_figures",
-            ),
-            named(
-                nodes.write_robustness_conclusions,
-                ["map_sanity", "occlusion_table", "robustness_table", "params:data_source", "params:language"],
-                "robustness_conclusions",
-            ),
-        ],
+        checks,
         namespace=run,
         inputs={"prepared_images", "image_split", "corrupted_test_images"},
         parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion", "robustness"},

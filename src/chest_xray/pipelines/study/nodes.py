@@ -22,13 +22,7 @@ from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 
 
 def join_runs(**decisions: DataFrame) -> DataFrame:
-    """Concatenate the decisions of all runs.
-
-    Args:
-        **decisions: From `decide_images`; the name of each is `{arm}_{seed}`.
-
-    Returns:
-        The same columns after `arm` and `seed`.
+    """Concatenate the decisions of all runs (`decide_images`), named `{arm}_{seed}`, with columns `arm` and `seed`.
 
     Raises:
         InputError: Fewer than two seeds, or runs that were tested on different images.
@@ -37,13 +31,13 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
 
     num_seeds = len({name.rpartition("_")[2] for name in decisions})
     if num_seeds < 2:
-        raise InputError(f"received {num_seeds} seed an arm; expected at least two, to tell their spread. Add one.")
+        raise InputError(f"received {num_seeds} seed an arm; expected at least two, to estimate their spread. Add one.")
     paths = {name: table["path"].tolist() for name, table in decisions.items()}
     first = next(iter(paths))
     if different := [name for name in paths if paths[name] != paths[first]]:
         raise InputError(
             f"{', '.join(different)} and {first} were tested on different images; expected the same in the same order. "
-            "Run `kedro run --pipelines=study` again, so that all stand on the data as it is now."
+            "Run `kedro run --pipelines=study` again, so that all use the present data."
         )
     tables = []
     for name, table in decisions.items():
@@ -53,16 +47,7 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
 
 
 def write_study(study: dict[str, Any], data_source: str, language: Language) -> str:
-    """Write what is shown of each arm, and which uncertainty that covers.
-
-    Args:
-        study: From `compare_arms`.
-        data_source: Stands on the page.
-        language: Of the page.
-
-    Returns:
-        Markdown.
-    """
+    """Write the conclusions of the study in Markdown."""
     sections = {
         "answer": list(findings.summarise_arms(study)),
         "in_numbers": list(findings.list_arm_differences(study)),
@@ -74,17 +59,12 @@ def write_study(study: dict[str, Any], data_source: str, language: Language) -> 
 def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[str, Any]:
     """Estimate by how much each arm differs from none, and by how much seeds differ.
 
-    Args:
-        study_predictions: From `join_runs`.
-        evaluation: Seed of the bootstrap.
-
     Returns:
-        `num_images`, `num_healthy`, `num_diseased`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: of each
-        arm and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: of each arm but none and
-        each metric `value`, the mean over seeds, with `low`, `high` (95%) and `standard_error` over patients and the
-        `smallest` difference that so many patients show; `by_seed` and `deviation`; and `both`: low, high and smallest
-        over patients and seeds. `mcnemar`: of each arm but none and each seed what
-        `chest_xray.metrics.comparison.compare_decisions` gives, against none of the same seed.
+        `num_images`, `num_healthy`, `num_diseased`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: by arm
+        and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: by other arm and metric
+        `value` (mean over seeds), `low` and `high` (95%), `standard_error` and `smallest` (minimum detectable
+        difference) over patients; `by_seed`, `deviation`; and `both`: low, high and smallest over patients and seeds.
+        `mcnemar`: by other arm and seed, see `compare_decisions`.
     """
     runs = split_by_arm_and_seed(study_predictions)
     sample = next(iter(runs[REFERENCE].values()))
@@ -108,10 +88,10 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
 
 
 def tabulate_study(study: dict[str, Any]) -> tuple[DataFrame, DataFrame]:
-    """Tabulate the arms with their differences, and every run; see `chest_xray.reporting.tables`."""
+    """Return tables of the arms with their differences, and of every run."""
     return tabulate_arms(study), tabulate_runs(study)
 
 
 def draw_study(study: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference of each arm; see `chest_xray.reporting.comparison_figures`."""
+    """Draw the difference of each arm."""
     return draw_arms(study, data_source)

@@ -1,4 +1,4 @@
-"""What does each part of augmentation do? Arms of an experiment, each trained from several seeds, against none."""
+"""The effect of each part of augmentation: arms of an experiment, each trained from several seeds, against none."""
 
 import warnings
 
@@ -15,37 +15,29 @@ SEEDS = (1, 2, 3)
 
 
 def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS) -> Pipeline:
-    """Wire training and test of every arm from every seed, and the comparison of each arm with none.
+    """Wire training and test of every arm from every seed, and the comparison of each arm with "none".
 
-    Args:
-        arms: Their names; "none" is among them, and every other one is compared with it.
-        seeds: At least two, alike for every arm, so that differences are paired.
+    All arms have the same seeds, at least two, so that differences are paired.
     """
     with warnings.catch_warnings():
-        # Kedro warns of the dots in names; to read what many namespaces made takes them.
+        # Kedro warns of the dots in names of other namespaces.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        runs = [_create_run(f"{arm}_{seed}") for arm in arms for seed in seeds]
-        return sum(runs, _create_comparison(arms, seeds))
-
-
-def _create_run(name: str) -> Pipeline:
-    """One training, what it says of the test images, and nothing else of the evaluation."""
-    run = f"study_{name}"
-    # Under another name than `checkpoint` the state outlives its training: a run that is over is not trained again.
-    trained = modeling.create_pipeline(run, f"study.runs.{name}")
-    trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
-    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
-    return trained + tested
-
-
-def _create_comparison(arms: tuple[str, ...], seeds: tuple[int, ...]) -> Pipeline:
-    decisions = {f"{arm}_{seed}": f"study_{arm}_{seed}.decisions" for arm in arms for seed in seeds}
-    return Pipeline(
-        [
-            named(nodes.join_runs, decisions, "study_predictions"),
+        names = [f"{arm}_{seed}" for arm in arms for seed in seeds]
+        comparison = [
+            named(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
             named(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
             named(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
             named(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
             named(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
         ]
-    )
+        return sum(map(_create_run, names), Pipeline(comparison))
+
+
+def _create_run(name: str) -> Pipeline:
+    """Wire one training and its test predictions."""
+    run = f"study_{name}"
+    # Only datasets named `checkpoint` are removed after training: a complete run is not trained again.
+    trained = modeling.create_pipeline(run, f"study.runs.{name}")
+    trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
+    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
+    return trained + tested
