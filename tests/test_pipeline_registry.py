@@ -17,7 +17,7 @@ from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
-ON_REQUEST = ("download", "ensemble", "study", "export", "prediction")
+ON_REQUEST = ("cross_validation", "download", "ensemble", "study", "export", "prediction")
 wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
 
 

@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import (
     augmentation,
+    cross_validation,
     data_processing,
     download,
     ensemble,
@@ -28,6 +29,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     on_request = {
         "download": download.create_pipeline(),
         "ensemble": ensemble.create_pipeline(),
+        "cross_validation": cross_validation.create_pipeline(),
         "study": study.create_pipeline(),
         "export": export.create_pipeline("augmented"),
         "prediction": prediction.create_pipeline("augmented"),

@@ -34,6 +34,43 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     return subset
 
 
+class Blocks(Options):
+    """Folds for cross-validation: contiguous blocks of file numbers."""
+
+    num_folds: Annotated[int, Field(ge=2, le=20)]
+    max_group_images: Annotated[int, Field(ge=1)]
+
+
+def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks) -> Series:
+    """Return the block of each image, from 0; -1 for images of test, and of patients with too many images.
+
+    A series is the patients of one class and aetiology whose names differ in their number alone, such as "IM-0115". Its
+    patients are cut into blocks of about the same number of images, in the order of their numbers. A series with fewer
+    patients than blocks is cut together with the others of its class and aetiology that are as short.
+    """
+    import pandas as pd
+
+    train = image_index[image_index["split"] == "train"]
+    parts = train["group"].str.extract(r"^(?P<before>.*?)(?P<number>\d*)(?P<after>\D*)$")
+    images = train.assign(
+        patient=_join_duplicates(train, duplicates),
+        number=pd.to_numeric(parts["number"]).fillna(0),
+        series=parts["before"] + "#" + parts["after"],
+    )
+    by_patient = images.sort_values(["number", "group"]).groupby("patient", sort=False)
+    patients = by_patient.agg(
+        label=("label", "first"), aetiology=("aetiology", "first"), series=("series", "first"), images=("path", "size")
+    )
+    patients = patients[patients["images"] <= blocks.max_group_images]
+    stratum = ["label", "aetiology", "series"]
+    is_short = patients.groupby(stratum)["images"].transform("count") < blocks.num_folds
+    patients = patients.assign(series=patients["series"].mask(is_short, ""))
+    in_series = patients.groupby(stratum)["images"]
+    middles = (in_series.cumsum() - patients["images"] / 2) / in_series.transform("sum")
+    block_of = (middles * blocks.num_folds).astype(int)
+    return images["patient"].map(block_of).reindex(image_index.index).fillna(-1).astype(int)
+
+
 def _draw_patients(stratum: DataFrame, rng: Generator, hold_out: HoldOut) -> Array:
     """Draw patients of one class and aetiology in random order until their images reach the share."""
     small = stratum[stratum["images"] <= hold_out.max_group_images]

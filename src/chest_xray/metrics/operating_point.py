@@ -9,6 +9,7 @@ from chest_xray.core.types import Array, DataFrame, Series
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rule = Literal["balanced_accuracy", "sensitivity"]
+NUM_CUTS = 2001  # thresholds that are tried: quantiles of the scores
 LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
 
 
@@ -53,6 +54,69 @@ class OperatingPoint(Result):
     def other_rule(self) -> Rule:
         """The rule that does not decide."""
         return next(rule for rule in self.points if rule != self.rule)
+
+
+class RecipeScore(Result):
+    """How a recipe does on corrupted validation, at the one threshold that is best for its worst condition or fold.
+
+    `worst_condition` and `worst_fold` are balanced accuracies: of the worst condition over all folds, and of the worst
+    fold over all conditions. `worst_auc` is the mean over the worst quarter of the conditions of the AUC within folds,
+    as the scores of different networks are not on one scale.
+    """
+
+    num_images: int
+    threshold: Share
+    worst_condition: Share
+    worst_fold: Share
+    worst_auc: Share
+    auc: Share
+    balanced_accuracy_by_condition: dict[str, float]
+    balanced_accuracy_by_fold: dict[str, float]
+    auc_by_condition: dict[str, float]
+
+
+def score_recipe(predictions: DataFrame) -> RecipeScore:
+    """Score a recipe by figures that see the threshold as well as the ranking.
+
+    Args:
+        predictions: `label`, `probability`, `kind`, `strength` and `fold` of each image and condition.
+    """
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    table = predictions.assign(condition=predictions["kind"] + " " + predictions["strength"].astype(str))
+    cuts = np.unique(np.quantile(table["probability"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
+    balanced = {
+        by: {str(name): _balance(part, cuts) for name, part in table.groupby(by, sort=False)}
+        for by in ("condition", "fold")
+    }
+    best = int(np.min([*balanced["condition"].values(), *balanced["fold"].values()], axis=0).argmax())
+    at_best = {by: {name: float(each[best]) for name, each in found.items()} for by, found in balanced.items()}
+
+    def auc_of(part: DataFrame) -> float:
+        return float(np.mean([roc_auc_score(each["label"], each["probability"]) for _, each in part.groupby("fold")]))
+
+    auc = {str(name): auc_of(part) for name, part in table.groupby("condition", sort=False)}
+    return RecipeScore(
+        num_images=len(table),
+        threshold=float(cuts[best]),
+        worst_condition=min(at_best["condition"].values()),
+        worst_fold=min(at_best["fold"].values()),
+        worst_auc=float(np.mean(sorted(auc.values())[: -(-len(auc) // 4)])),
+        auc=auc_of(table),
+        balanced_accuracy_by_condition=at_best["condition"],
+        balanced_accuracy_by_fold=at_best["fold"],
+        auc_by_condition=auc,
+    )
+
+
+def _balance(part: DataFrame, cuts: Array) -> Array:
+    """Return the balanced accuracy at each threshold, of shape (thresholds,)."""
+    import numpy as np
+
+    diseased, healthy = (np.sort(part["probability"][part["label"] == label].to_numpy()) for label in (1, 0))
+    sensitivity = 1 - np.searchsorted(diseased, cuts) / len(diseased)
+    return (sensitivity + np.searchsorted(healthy, cuts) / len(healthy)) / 2
 
 
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:

@@ -1,0 +1,46 @@
+"""Score a recipe on train alone: one network a fold, validated on a block of file numbers that it never saw."""
+
+import warnings
+
+from kedro.pipeline import Pipeline
+
+from chest_xray.pipelines import modeling
+from chest_xray.pipelines.cross_validation import nodes
+from chest_xray.pipelines.data_processing.nodes import corrupt_validation
+from chest_xray.pipelines.wiring import named
+
+FOLDS = tuple(f"fold_{number}" for number in range(1, 6))  # `cross_validation.num_folds` of them
+
+
+def create_pipeline(folds: tuple[str, ...] = FOLDS) -> Pipeline:
+    """Wire one training for each fold, with `params:cross_validation.run`, and the score over all folds."""
+    with warnings.catch_warnings():
+        # Kedro warns of names with dots; what reads from several namespaces needs them.
+        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
+        predictions = {fold: f"{fold}.corrupted_predictions" for fold in folds}
+        splits = [f"{fold}.image_split" for fold in folds]
+        around = Pipeline(
+            [
+                named(nodes.split_folds, ["image_split", "duplicates", "params:cross_validation.blocks"], splits),
+                named(nodes.measure_recipe, predictions, "recipe_score"),
+            ]
+        )
+        return sum(map(_create_fold, folds), around)
+
+
+def _create_fold(fold: str) -> Pipeline:
+    inputs = ["image_split", "params:validation_corruptions", "params:preparation", "stored_arrays"]
+    corrupted = Pipeline(
+        [named(corrupt_validation, inputs, "corrupted_validation_images")],
+        namespace=fold,
+        parameters={"validation_corruptions", "preparation"},
+    )
+    trained = Pipeline(
+        modeling.create_pipeline(fold, "cross_validation.run").to_outputs(f"{fold}.corrupted_predictions"),
+        inputs={
+            "image_split": f"{fold}.image_split",
+            "corrupted_validation_images": f"{fold}.corrupted_validation_images",
+            f"{fold}.checkpoint": f"{fold}.training_state",  # outlives the training, so that none is repeated
+        },
+    )
+    return corrupted + trained
