@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fsspec
 from kedro.io import DatasetError
 
 from chest_xray.core.options import InputError
@@ -36,6 +35,8 @@ def atomic_path(filepath: str) -> Iterator[Path]:
         DatasetError: The disk is full or read-only, or permission is missing.
     """
     try:
+        import fsspec
+
         filesystem, target = fsspec.core.url_to_fs(filepath)
         filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         local = "file" in filesystem.protocol
@@ -72,6 +73,8 @@ def open_file(path: str) -> Any:
         InputError: It is a pipe, a device or a socket, or a link to one: reading it might never end.
     """
     if "://" in path:  # For a local file fsspec takes three times as long as `open`.
+        import fsspec
+
         return fsspec.open(path, "rb")
     if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
         raise InputError("not a regular file but a folder, a pipe or a device; expected a file or a link to one")
