@@ -93,6 +93,16 @@ def test_a_lookup_table_goes_before_a_window() -> None:
     assert grey(dataset)[0, [0, -1]].tolist() == [255, 0]
 
 
+def test_a_lookup_table_of_eight_bits_shows_what_stands_in_it() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 8]
+    table["LUTDescriptor"].VR = "US"
+    table.LUTData = np.arange(255, -1, -1).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[table])
+    np.testing.assert_array_equal(grey(dataset), 255 - ramp(np.uint8, 0, 255))
+
+
 @pytest.mark.parametrize(("dtype", "high"), [(np.uint8, 255), (np.uint16, 4095)])
 def test_lossless_compression_changes_nothing(dtype: Any, high: int) -> None:
     bits = 8 if dtype is np.uint8 else 12
@@ -266,6 +276,18 @@ def test_eight_bits_stay_as_they_are_up_to_both_ends(low: int, high: int) -> Non
 def test_eight_bits_that_are_rescaled_out_of_their_range_are_stretched(slope: float, intercept: float) -> None:
     found = grey(make_dataset(ramp(np.uint8, 0, 200), RescaleSlope=slope, RescaleIntercept=intercept))
     assert found[0, [0, -1]].tolist() == [0, 255]
+
+
+def test_a_rescaled_value_of_256_does_not_fit_into_eight_bits() -> None:
+    pixels = np.array([[0, 100, 128]], np.uint8)
+    assert grey(make_dataset(pixels, RescaleSlope=2, RescaleIntercept=0)).tolist() == [[0, 199, 255]]  # of 256
+
+
+def test_a_deflated_file_that_is_cut_ends_in_an_error() -> None:
+    dataset = make_dataset(ramp(np.uint8, 0, 255))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(zlib.error, match="incomplete"):
+        read_dicom(write(dataset)[:-20], 10)
 
 
 def test_a_picture_of_one_deep_value_is_black() -> None:
