@@ -317,10 +317,8 @@ def test_a_picture_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
 
 
 def test_a_compressed_picture_may_have_2000_pixels_a_byte() -> None:
-    for rows, columns, message in (
-        (1000, 1000, "Unable to decode"),
-        (1125, 889, "at most 2000 pixels a byte are read"),
-    ):
+    refused = "at most 2000 pixels a byte are read"
+    for rows, columns, message in ((1000, 1000, "Unable to decode"), (1125, 889, refused), (889, 1125, refused)):
         # After 500 bytes of which the header is sound, the decoder is asked for the first picture and not the second.
         stream = (b"\xff\xd8" + frame_header(0xC0, rows, columns)).ljust(500, b"\0")
         with pytest.raises((RuntimeError, UnsupportedDicomError), match=message):
