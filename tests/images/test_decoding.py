@@ -185,12 +185,22 @@ def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:
 def test_an_exif_block_turns_a_jpeg_wherever_it_stands_and_however_long_it_is(before: int, described: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    exif[0x010E] = "x" * described  # 220 characters make a block of 274 bytes, whose lower byte of length is 18
+    exif[0x010E] = "x" * described  # 220 characters make a segment of 268 bytes, in the lower byte of which stands 12
     data = encode(Image.fromarray(ramp(64, 64)), "JPEG", exif=exif.tobytes())
     comment = b"\xff\xfe" + (before + 2).to_bytes(2, "big") + bytes(before)
     grey = decode_grey(data[:2] + comment + data[2:], (16, 16))
     assert grey[0].mean() < 40
     assert grey[-1].mean() > 215
+
+
+def test_an_exif_block_is_looked_for_in_the_first_64_kilobytes_alone() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(Image.fromarray(ramp(64, 64)), "JPEG", exif=exif.tobytes())
+    comment = b"\xff\xfe" + (40_002).to_bytes(2, "big") + bytes(40_000)
+    grey = decode_grey(data[:2] + 2 * comment + data[2:], (16, 16))
+    assert grey[:, 0].mean() < 40
+    assert grey[:, -1].mean() > 215
 
 
 def test_without_exif_an_image_is_upright() -> None:

@@ -93,6 +93,16 @@ def test_a_lookup_table_goes_before_a_window() -> None:
     assert grey(dataset)[0, [0, -1]].tolist() == [255, 0]
 
 
+def test_a_lookup_table_of_eight_bits_shows_what_stands_in_it() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 8]
+    table["LUTDescriptor"].VR = "US"
+    table.LUTData = np.arange(255, -1, -1).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[table])
+    np.testing.assert_array_equal(grey(dataset), 255 - ramp(np.uint8, 0, 255))
+
+
 @pytest.mark.parametrize(("dtype", "high"), [(np.uint8, 255), (np.uint16, 4095)])
 def test_lossless_compression_changes_nothing(dtype: Any, high: int) -> None:
     bits = 8 if dtype is np.uint8 else 12
@@ -268,6 +278,18 @@ def test_eight_bits_that_are_rescaled_out_of_their_range_are_stretched(slope: fl
     assert found[0, [0, -1]].tolist() == [0, 255]
 
 
+def test_a_rescaled_value_of_256_does_not_fit_into_eight_bits() -> None:
+    pixels = np.array([[0, 100, 128]], np.uint8)
+    assert grey(make_dataset(pixels, RescaleSlope=2, RescaleIntercept=0)).tolist() == [[0, 199, 255]]  # of 256
+
+
+def test_a_deflated_file_that_is_cut_ends_in_an_error() -> None:
+    dataset = make_dataset(ramp(np.uint8, 0, 255))
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(zlib.error, match="incomplete"):
+        read_dicom(write(dataset)[:-20], 10)
+
+
 def test_a_picture_of_one_deep_value_is_black() -> None:
     assert not grey(make_dataset(np.full((4, 4), 900, np.uint16), bits=12)).any()
 
@@ -295,10 +317,8 @@ def test_a_picture_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
 
 
 def test_a_compressed_picture_may_have_2000_pixels_a_byte() -> None:
-    for rows, columns, message in (
-        (1000, 1000, "Unable to decode"),
-        (1125, 889, "at most 2000 pixels a byte are read"),
-    ):
+    refused = "at most 2000 pixels a byte are read"
+    for rows, columns, message in ((1000, 1000, "Unable to decode"), (1125, 889, refused), (889, 1125, refused)):
         # After 500 bytes of which the header is sound, the decoder is asked for the first picture and not the second.
         stream = (b"\xff\xd8" + frame_header(0xC0, rows, columns)).ljust(500, b"\0")
         with pytest.raises((RuntimeError, UnsupportedDicomError), match=message):

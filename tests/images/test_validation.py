@@ -124,6 +124,22 @@ def test_a_file_without_permission_is_named_so() -> None:
     assert refusal == {"reason": "no permission", "detail": "Permission denied; change its mode or its owner"}
 
 
+class BrokenFileSystem(MemoryFileSystem):
+    """A storage that fails."""
+
+    protocol = "broken"
+
+    def _open(self, path: str, *_: Any, **__: Any) -> Any:
+        raise OSError(f"no route to {path}")
+
+
+def test_a_storage_that_fails_is_told_in_its_own_words() -> None:
+    fsspec.register_implementation("broken", BrokenFileSystem, clobber=True)
+    refusal = read_header("broken://train/NORMAL/a.jpeg", 1)
+    assert refusal["reason"] == "not an image"
+    assert refusal["detail"].startswith("OSError: no route to ")
+
+
 @pytest.mark.parametrize(
     "path", ["NORMAL/.DS_Store", "NORMAL/Thumbs.db", "__MACOSX/NORMAL/IM-1.jpeg", "NORMAL/._IM-1.jpeg"]
 )

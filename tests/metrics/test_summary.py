@@ -4,6 +4,7 @@ import math
 from typing import Any
 from unittest.mock import ANY
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,8 +13,8 @@ from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.subgroups import stratify
-from chest_xray.metrics.summary import measure, require_both_classes, summarise
-from tests.builders import make_point, make_predictions
+from chest_xray.metrics.summary import estimate, measure, measure_gap, require_both_classes, summarise
+from tests.builders import make_evaluation, make_point, make_predictions
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
@@ -123,3 +124,35 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
     told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"
     with pytest.raises(InputError, match=told):
         require_both_classes(table, "validation")
+
+
+def test_a_figure_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
+    # A fortieth of the way from either end of 1, 2 and 3.
+    found = estimate(np.array([9.0, 1.0, 2.0, 3.0]), 7)
+    assert found == {"value": 9, "low": pytest.approx(1.05), "high": pytest.approx(2.95), "n": 7}
+
+
+def test_a_gap_is_how_much_larger_a_figure_is_on_test() -> None:
+    validation = {"auc": np.array([0.5, 0.1, 0.1, 0.1]), "at_half.lr_positive": np.full(4, np.inf)}
+    test = {"auc": np.array([0.9, 0.2, 0.3, 0.4]), "at_half.lr_positive": np.full(4, np.inf)}
+    assert measure_gap(validation, test) == {
+        "auc": pytest.approx({"value": 0.4, "low": 0.105, "high": 0.295}),
+        "at_half": {"lr_positive": {"value": None, "low": None, "high": None}},  # infinite on both sides
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "refused"),
+    [
+        ("seed", (0, 2**31 - 1), (-1, 2**31)),
+        ("realistic_prevalence", (0.001, 0.999), (0, 1)),
+        ("aspect_cuts", ((0.1,), (1.2, 1.5)), ((0,), (1.2, -0.5))),
+        ("size_quantiles", ((0.5,), (0.1, 0.9)), ((0,), (0.5, 1))),
+    ],
+)
+def test_an_option_takes_what_lies_within_its_limits(name: str, allowed: Any, refused: Any) -> None:
+    for value in allowed:
+        assert getattr(make_evaluation(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(InputError, match=rf"{name}.*: received"):
+            make_evaluation(**{name: value})
