@@ -71,9 +71,9 @@ def test_text_is_no_image_whatever_its_suffix(tmp_path: Path, name: str) -> None
     assert refusal == {"reason": "not an image", "detail": "begins with b'Patient '; expected JPEG, PNG or DICOM"}
 
 
-def test_a_damaged_header_is_no_image(tmp_path: Path) -> None:
+def test_a_header_that_breaks_off_is_truncated(tmp_path: Path) -> None:
     refusal = read(tmp_path, encode()[:12] + b"\xff\xc0\x00\x03\x08")
-    assert refusal["reason"] == "not an image"
+    assert refusal == {"reason": "truncated", "detail": "a JPEG that ends before its pixels"}
 
 
 def test_a_large_image_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     refusal = read(tmp_path, bomb)
     assert refusal["reason"] == "too large"
-    assert "40000000000" in refusal["detail"].replace(" ", "")
+    assert refusal["detail"] == "200000 x 200000 pixels; at most 1 megapixels are read"
 
 
 def test_a_broken_link_is_named_so(tmp_path: Path) -> None:

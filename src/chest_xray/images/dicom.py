@@ -13,6 +13,7 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
+PREFIX_END = 132  # bytes
 TRANSFER_SYNTAX = 0x00020010
 MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
@@ -27,7 +28,7 @@ class UnsupportedDicomError(ValueError):
 
 def is_dicom(data: bytes) -> bool:
     """Check for the prefix of a DICOM file (PS3.10, section 7.1)."""
-    return data[128:132] == b"DICM"
+    return data[128:PREFIX_END] == b"DICM"
 
 
 def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
