@@ -11,7 +11,7 @@ from chest_xray.core.files import open_file
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_grey, fit_grey, read_image_header
-from chest_xray.images.dicom import UnsupportedDicomError, is_dicom, read_dicom
+from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.header import ImageError
 from chest_xray.images.validation import (
     Refusal,
@@ -42,8 +42,6 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
         return "unreadable", f"{type(error).__name__}: {error}"
     try:
         return (_prepare_dicom if is_dicom(source) else _prepare_image)(source, preparation, limits)
-    except UnsupportedDicomError as error:
-        return "unsupported_dicom", str(error)
     except ImageError as error:
         return error.reason.replace(" ", "_"), str(error)
     except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
