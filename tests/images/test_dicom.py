@@ -18,7 +18,9 @@ from pydicom.uid import (
 )
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom import JPEG_2000, UnsupportedDicomError, is_dicom, read_dicom, read_stream_size
+from chest_xray.images.dicom import JPEG_2000, is_dicom, read_dicom, read_stream_size
+from chest_xray.images.dicom_display import UnsupportedDicomError
+from chest_xray.images.header import ImageError
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
 
@@ -215,5 +217,5 @@ def test_a_dicom_file_is_told_by_its_prefix() -> None:
 
 
 def test_twelve_bits_of_jpeg_extended_which_no_decoder_here_reads_are_refused_and_not_guessed() -> None:
-    with pytest.raises(RuntimeError, match="does not support 'JPEG Extended'"):
+    with pytest.raises(ImageError, match="a JPEG of 12 bits a sample; expected 8"):
         grey(local_file("JPGExtended.dcm"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from PIL import Image
 
+from chest_xray.core.types import Array
 from chest_xray.images import jpeg
 from chest_xray.images.dicom_display import UnsupportedDicomError, read_number, render_grey, unpack_stored
 from chest_xray.images.header import ImageError
@@ -27,6 +28,9 @@ PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF  # a length
 RLE = "1.2.840.10008.1.2.5"
 EIGHT_BITS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # JPEG baseline and extended
+LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
+FILLING = bytes(range(16, 80))
 START_OF_TILE_PART = b"\xff\x90"  # SOT
 
 
@@ -58,6 +62,8 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
     if native:
         dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
     pixels = dataset.pixel_array
+    if syntax in LOSSLESS_JPEG:
+        _require_all_pixels(pixels, stream, dataset)
     if pixels.shape[:2] != (dataset.Rows, dataset.Columns):
         raise UnsupportedDicomError(f"pixels of shape {pixels.shape} in {dataset.Rows} rows of {dataset.Columns}")
     stored = unpack_stored(pixels, dataset, native=native)
@@ -173,7 +179,7 @@ def require_whole_stream(stream: bytes, syntax: str) -> None:
     """
     stream = stream.rstrip(b"\0")  # To an even length, and by some writers further.
     if stream[:2] == b"\xff\xd8":
-        if b"\xff\xd9" not in stream[-END_REACH:]:
+        if END_OF_JPEG not in stream[-END_REACH:]:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
         if syntax in EIGHT_BITS:
             header = jpeg.read_header(io.BytesIO(stream))
@@ -182,13 +188,26 @@ def require_whole_stream(stream: bytes, syntax: str) -> None:
         _require_tile_parts(stream)
 
 
+def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
+    """Refuse a lossless JPEG with fewer pixels than it states: bytes put before its end marker become the missing ones.
+
+    Its decoder fills up without a word.
+    """
+    from pydicom.encaps import encapsulate
+
+    end = stream.rindex(END_OF_JPEG)
+    dataset.PixelData = encapsulate([stream[:end] + FILLING + stream[end:] + bytes(len(stream) % 2)])
+    if (dataset.pixel_array != pixels).any():
+        raise ImageError("truncated", "a lossless JPEG in a DICOM file that ends before its last pixel")
+
+
 def _require_tile_parts(stream: bytes) -> None:
     """Walk through the tile-parts of JPEG 2000 (ITU-T T.800, A.4.2), each of which states its length."""
     at = stream.find(START_OF_TILE_PART + b"\0\x0a")
     while stream[at : at + 2] == START_OF_TILE_PART and at >= 0:
         length = int.from_bytes(stream[at + 6 : at + 10], "big")
         at = at + length if length else len(stream) - 2  # 0: up to the end of the picture.
-    if at < 0 or stream[at : at + 2] != b"\xff\xd9":
+    if at < 0 or stream[at : at + 2] != END_OF_JPEG:
         raise ImageError("truncated", "a JPEG 2000 picture in a DICOM file that ends before its last tile does")
 
 

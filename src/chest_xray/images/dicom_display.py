@@ -82,18 +82,16 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
         )
     if stored == allocated or not native:
         return pixels
-    cells = pixels.astype(np.int64 if allocated > 16 else np.int32)
-    values = cells >> shift & (1 << stored) - 1
+    cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
+    values: Array = cells >> shift & (1 << stored) - 1
+    rest = cells & (1 << allocated) - 1 != values << shift
     if signed:
         values -= (values >> stored - 1) << stored
-    # Upper bits may repeat the sign, or hold overlays as they did before 2004.
-    rest = cells - (values << shift) if signed else cells & ~(((1 << stored) - 1) << shift)
-    if signed:
-        rest &= (1 << allocated) - 1
-        rest[cells & (1 << allocated) - 1 == (values << shift) & (1 << stored + shift) - 1] = 0
+        rest &= cells != values << shift  # Upper bits may repeat the sign, or not.
     padding = find_padding(pixels, dataset)
     if padding is not None:
-        rest[padding] = 0
+        rest &= ~padding
+    # Overlays had their place in such bits before 2004.
     if rest.any() and not any(read_numbers(dataset, f"{group:04X}0102") for group in _list_overlays(dataset)):
         raise UnsupportedDicomError(
             f"pixels use bits that BitsStored {stored} and HighBit {high} leave out; expected only those"
@@ -164,9 +162,9 @@ def _apply_voi(values: Array, dataset: Any, visible: Array | None) -> Array:
     import numpy as np
 
     if table := _find_table(dataset, "VOILUTSequence"):
-        top = int(table.entries.max())
+        largest = int(table.entries.max())
         # Some tables state 16 bits and need fewer; one that needs what it states has its range.
-        shown = _look_up(values, table) / (2**table.bits - 1 if top.bit_length() == table.bits else max(top, 1))
+        shown = _look_up(values, table) / (2**table.bits - 1 if largest.bit_length() == table.bits else max(largest, 1))
     elif window := _find_window(dataset):
         shown = _apply_window(values, *window)
     else:

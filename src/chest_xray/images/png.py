@@ -197,7 +197,7 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
 
     if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.
         halves = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
-        values = np.asarray(halves).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
+        values: Array = np.asarray(halves).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
         values = values[..., 0] << 8 | values[..., 1]
     else:
         mode = MODES[layout.colour]

@@ -22,7 +22,7 @@ from chest_xray.serving.service import Service
 # Reasons why there is no picture to judge; any other is told of a picture that was read.
 STATUS = {
     **dict.fromkeys(("empty", "not_an_image", "truncated", "unreadable", "undecodable", "too_slow"), 422),
-    **{"too_large": 413, "unsupported_dicom": 415},
+    **{"too_large": 413, "unsupported_dicom": 415, "unsupported_image": 415},
 }
 DESCRIPTION = "Pneumonia in chest radiographs of children. For teaching and research; not a medical device."
 
