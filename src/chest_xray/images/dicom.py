@@ -59,8 +59,7 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
         _refuse_stream(stream, dataset)
         require_whole_stream(stream, syntax)
     native = not syntax.is_encapsulated or syntax == RLE
-    if native:
-        dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
+    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
     pixels = dataset.pixel_array
     if syntax in LOSSLESS_JPEG:
         _require_all_pixels(pixels, stream, dataset)

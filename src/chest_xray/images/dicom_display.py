@@ -8,6 +8,7 @@ from chest_xray.images.header import ImageError
 
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
+OVERLAY_BIT = 0x0102  # element
 MAX_OFFSET = 0xFFFF
 # Shares of the range of the stored bits: a picture that reaches below the one and above the other fills it.
 LEAST_LOW, LEAST_HIGH = 1 / 64, 3 / 4
@@ -64,9 +65,9 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     """Take the bits in use from pixel cells, by BitsStored and HighBit.
 
     Args:
-        pixels: As pydicom decodes them.
+        pixels: As pydicom decodes them, with `correct_unused_bits` switched off.
         dataset: The file.
-        native: The cells are as in the file (uncompressed or RLE); other decoders return the values themselves.
+        native: The cells are as in the file (uncompressed or RLE); other decoders do not know HighBit.
 
     Raises:
         UnsupportedDicomError: The elements contradict each other or the pixels.
@@ -80,7 +81,7 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
         raise UnsupportedDicomError(
             f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high}, which disagree"
         )
-    if stored == allocated or not native:
+    if stored == allocated:
         return pixels
     cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
     values: Array = cells >> shift & (1 << stored) - 1
@@ -92,15 +93,12 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     if padding is not None:
         rest &= ~padding
     # Overlays had their place in such bits before 2004.
-    if rest.any() and not any(read_numbers(dataset, f"{group:04X}0102") for group in _list_overlays(dataset)):
+    has_overlay = any(tag.group in OVERLAYS and tag.elem == OVERLAY_BIT for tag in dataset.keys())  # noqa: SIM118
+    if rest.any() and not has_overlay:
         raise UnsupportedDicomError(
             f"pixels use bits that BitsStored {stored} and HighBit {high} leave out; expected only those"
         )
     return values
-
-
-def _list_overlays(dataset: Any) -> list[int]:
-    return sorted({element.tag.group for element in dataset.group_dataset(0x6000)} & set(OVERLAYS))
 
 
 def find_padding(values: Array, dataset: Any) -> Array | None:
