@@ -4,7 +4,7 @@ import io
 import struct
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     RLELossless,
@@ -48,7 +49,7 @@ class Case(NamedTuple):
     """A file; what it shows, or words of the reason why it is refused."""
 
     name: str
-    build: Callable[[], bytes]
+    build: Any  # Without arguments, to bytes; mypy types no lambda with defaults.
     expected: Array | str
 
 
@@ -64,6 +65,12 @@ def _dicom(pixels: Array | None = None, *, bits: int | None = 12, window: Any = 
     if window:
         values = {"WindowCenter": window[0], "WindowWidth": window[1], **values}
     return make_dataset(_deep(12) if pixels is None else pixels, bits=bits, **values)
+
+
+def _with(keyword: str, value: Any) -> Dataset:
+    dataset = _dicom()
+    setattr(dataset, keyword, value)
+    return dataset
 
 
 def _patched(dataset: Dataset, old: bytes, new: bytes) -> bytes:
@@ -118,8 +125,8 @@ def _voi_tables() -> Iterator[Case]:
         BASE,
     )
     for keyword in ("VOILUTSequence", "ModalityLUTSequence"):
-        yield Case(f"{keyword} empty", lambda k=keyword: write(_dicom(**{k: []})), BASE)
-        yield Case(f"{keyword} with an empty item", lambda k=keyword: write(_dicom(**{k: [Dataset()]})), BASE)
+        yield Case(f"{keyword} empty", lambda k=keyword: write(_with(k, [])), BASE)
+        yield Case(f"{keyword} with an empty item", lambda k=keyword: write(_with(k, [Dataset()])), BASE)
     short = _table(np.zeros(10, "<u2"), 0, 12)
     short.LUTDescriptor = [4096, 0, 12]
     yield Case(
@@ -165,17 +172,18 @@ def _windows() -> Iterator[Case]:
             lambda s=slope, i=intercept: write(_dicom(window=None, RescaleSlope=s, RescaleIntercept=i)),
             expected,
         )
-    for text, expected in {
+    texts: dict[str, Array | str] = {
         "NaN": BASE,
         "inf": BASE,
         "-0": BASE,
         "": BASE,
         "wide": "WindowWidth that is no number",
-    }.items():
+    }
+    for text, shown in texts.items():
         yield Case(
             f"window width {text!r}",
             lambda t=text: _patched(_dicom(window=(2048, "77.7777")), b"77.7777 ", t.encode()),
-            expected,
+            shown,
         )
     for text in ("0", "NaN", "inf", "-inf", "0.0"):
         yield Case(
@@ -255,7 +263,7 @@ def _padding() -> Iterator[Case]:
 
 def transcode(data: bytes, name: str) -> bytes:
     """Compress a DICOM file by GDCM to one of its transfer syntaxes."""
-    import gdcm
+    import gdcm  # type: ignore[import-untyped]
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "a", Path(folder) / "b"
@@ -299,7 +307,7 @@ def _in_syntax(syntax: Any) -> bytes:
 
 
 def _structures() -> Iterator[Case]:
-    streams = {"JPEG": _jpeg_in_dicom, "RLE": lambda: write(compress(_dicom(), RLELossless))}
+    streams: dict[str, Any] = {"JPEG": _jpeg_in_dicom, "RLE": lambda: write(compress(_dicom(), RLELossless))}
     for name in ("JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"):
         streams[name] = lambda n=name: transcode(write(_dicom()), n)
     for name, build in streams.items():
@@ -321,10 +329,10 @@ def _structures() -> Iterator[Case]:
         yield Case(f"DICOM and {len(extra)} bytes {extra[:2]!r}", lambda e=extra: write(_dicom()) + e, BASE)
     for share in (0.1, 0.3, 0.6, 0.9, 0.999):
         yield Case(f"DICOM cut at {share}", lambda s=share: _cut(write(_dicom()), s), "truncated")
-    for syntax in (ImplicitVRLittleEndian, None):
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
         yield Case(
-            f"data set alone, {syntax}",
-            lambda s=syntax: _without_prefix(_in_syntax(s) if s else write(_dicom())),
+            f"data set alone, {syntax.name}",
+            lambda s=syntax: _without_prefix(_in_syntax(s)),
             "DICOM without its prefix",
         )
     yield Case("prefix without preamble", lambda: write(_dicom())[128:], "DICOM without its prefix")
@@ -477,9 +485,9 @@ def _png_transparency() -> Iterator[Case]:
     yield Case("tRNS, grey of 1 bit", lambda: write_png(bit[..., None], 1, 0, before=visible), bit * 255)
     palette = chunk(b"PLTE", GREY_PALETTE) + chunk(b"tRNS", b"\xff" * 255 + b"\0")
     yield Case("tRNS, palette", lambda: write_png(border[..., None], 8, 3, before=palette), PADDED)
-    clear = chunk(b"PLTE", GREY_PALETTE) + chunk(b"tRNS", bytes(256))
+    hidden = chunk(b"PLTE", GREY_PALETTE) + chunk(b"tRNS", bytes(256))
     yield Case(
-        "palette, all transparent", lambda: write_png(BASE[..., None], 8, 3, before=clear), "a transparent picture"
+        "palette, all transparent", lambda: write_png(BASE[..., None], 8, 3, before=hidden), "a transparent picture"
     )
     wrong = chunk(b"tRNS", b"\0")
     yield Case(
@@ -545,7 +553,7 @@ def _png_damage() -> Iterator[Case]:
     yield Case("PNG without its end", lambda: write_png(grey, 8, 0)[:-12], "truncated")
     for extra in (b"\0", bytes(100_000), b"\x89PNG\r\n\x1a\n"):
         yield Case(f"PNG and {len(extra)} bytes {extra[:2]!r}", lambda e=extra: write_png(grey, 8, 0) + e, BASE)
-    wrong_sum = {"rows": lambda raw: zlib.compress(raw)[:-1] + b"\x55"}
+    wrong_sum: dict[str, Any] = {"rows": lambda raw: zlib.compress(raw)[:-1] + b"\x55"}
     yield Case("wrong checksum of the rows", lambda: write_png(grey, 8, 0, **wrong_sum), "damaged pixels of a PNG")
     frames = chunk(b"acTL", struct.pack(">II", 2, 0))
     yield Case("animated PNG", lambda: write_png(grey, 8, 0, before=frames), "animated PNG of 2 frames")
