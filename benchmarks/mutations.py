@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian, JPEGLosslessSV1, RLELossless  # noqa: F401
+from pydicom.uid import JPEGBaseline8Bit, RLELossless
 from tests.dicom_files import compress, make_dataset, write
-from tests.images.unusual_files import BASE, CASES, exif, write_png
+from tests.images.unusual_files import BASE, CASES, GREY_PALETTE, chunk, exif, write_png
 
 from chest_xray.core.types import Array
 from chest_xray.images.preprocessing import prepare_file
@@ -28,16 +28,16 @@ from chest_xray.images.preprocessing import prepare_file
 HEIGHT, WIDTH = BASE.shape
 PREPARATION = {"width": WIDTH, "height": HEIGHT, "geometry": "stretch"}
 LIMITS = {"max_megapixels": 10.0, "min_side": 1, "max_aspect": 1000, "max_chroma": 255, "min_contrast": 0}
-HEADER = 700  # bytes
+HEADERS = {"DICOM": 700, "JPEG": 700, "PNG": 150}  # bytes in which files are changed
 LARGEST_DIFFERENCE = 3  # of 255, on average: decoders of JPEG, and scaling, round differently
 SPECIAL = (0, 1, 0x7F, 0x80, 0xFF, 0x20, 0x2D, 0x30, 0x39)
 
 
-def mutate(data: bytes, rng: np.random.Generator) -> bytes:
+def mutate(data: bytes, header: int, rng: np.random.Generator) -> bytes:
     """Change, insert, remove or repeat one to four times in the header, or cut the file."""
     changed = bytearray(data)
     for _ in range(int(rng.integers(1, 5))):
-        at = int(rng.integers(0, min(HEADER, len(changed))))
+        at = int(rng.integers(0, min(header, len(changed))))
         match int(rng.integers(0, 8)):
             case 0:
                 changed[at] = int(rng.integers(0, 256))
@@ -77,6 +77,8 @@ def read_by_pillow(data: bytes) -> Array | None:
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         if image.format == "PNG" and data[24] == 16:
             return read_deep(data, image)
+        image.draft("L", image.size)  # The luma itself: of colours out of range it is another.
+        ImageOps.exif_transpose(image, in_place=True)
         image.load()
         if "transparency" in image.info or image.mode in ("LA", "RGBA", "PA"):
             if image.mode == "L" and data[24] < 8:
@@ -99,6 +101,8 @@ def read_deep(data: bytes, image: Image.Image) -> Array | None:
 def read_by_pydicom(data: bytes) -> Array | None:
     """Grey of a DICOM file by its window, or stretched; None for what the formulas written here do not cover."""
     dataset = dcmread(io.BytesIO(data))
+    if dataset.file_meta.TransferSyntaxUID == JPEGBaseline8Bit:  # On some damaged ones GDCM ends the process.
+        dataset.pixel_array_options(decoding_plugin="pillow")
     pixels = dataset.pixel_array.astype(float)
     if dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2") or "PixelPaddingValue" in dataset:
         return None
@@ -134,6 +138,9 @@ def list_originals() -> dict[str, list[bytes]]:
         write_png(np.round(grey / 17), 4, 0),
         encode(np.stack([BASE, BASE, BASE, np.full_like(BASE, 255)], axis=-1)),
     ]
+    extra = chunk(b"gAMA", bytes(4)) + chunk(b"tEXt", b"text") + chunk(b"tRNS", b"\0\7") + chunk(b"eXIf", exif(1))
+    pngs += [write_png(grey, 8, 0, before=extra), write_png(deep[..., None], 16, 0, before=extra)]
+    pngs.append(write_png(grey, 8, 3, before=chunk(b"PLTE", GREY_PALETTE) + chunk(b"tRNS", b"\xff\xff\0")))
     jpegs = [
         encode(BASE, "JPEG", quality=95, **each)
         for each in ({}, {"progressive": True}, {"exif": b"Exif\0\0" + exif(1)})
@@ -163,7 +170,7 @@ def run(number: int, seed: int) -> Counter[tuple[str, str]]:
     for kind, originals in list_originals().items():
         rng = np.random.default_rng([seed, len(kind)])
         for index in range(number):
-            data = mutate(originals[index % len(originals)], rng)
+            data = mutate(originals[index % len(originals)], HEADERS[kind], rng)
             if kind == "PNG" and index % 2:
                 data = mend_checksums(data)
             try:

@@ -53,22 +53,34 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
     _refuse_bomb(data, max_megapixels)
     dataset = _parse(data)
     _refuse_unsupported(dataset, max_megapixels)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated:
-        stream = next(_generate_frames(dataset))
-        _refuse_stream(stream, dataset)
-        require_whole_stream(stream, syntax)
-    native = not syntax.is_encapsulated or syntax == RLE
-    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
-    pixels = dataset.pixel_array
-    if syntax in LOSSLESS_JPEG:
-        _require_all_pixels(pixels, stream, dataset)
+    pixels = _decode_pixels(dataset)
     if pixels.shape[:2] != (dataset.Rows, dataset.Columns):
         raise UnsupportedDicomError(f"pixels of shape {pixels.shape} in {dataset.Rows} rows of {dataset.Columns}")
-    stored = unpack_stored(pixels, dataset, native=native)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
     if dataset.PhotometricInterpretation in COLOUR:
         return Image.fromarray(keep_upper_bits(stored))
     return Image.fromarray(render_grey(stored, dataset))
+
+
+def _decode_pixels(dataset: Any) -> Array:
+    """Decode all pixel cells, or none."""
+    import numpy as np
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
+    if not syntax.is_encapsulated:
+        return dataset.pixel_array
+    stream = next(_generate_frames(dataset))
+    _refuse_stream(stream, dataset)
+    if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
+        jpeg.read_header(io.BytesIO(stream))
+        return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
+    require_whole_stream(stream)
+    pixels = dataset.pixel_array
+    if syntax in LOSSLESS_JPEG:
+        _require_all_pixels(pixels, stream, dataset)
+    return pixels
 
 
 def _parse(data: bytes) -> Any:
@@ -170,7 +182,7 @@ def _refuse_stream(stream: bytes, dataset: Any) -> None:
         )
 
 
-def require_whole_stream(stream: bytes, syntax: str) -> None:
+def require_whole_stream(stream: bytes) -> None:
     """Refuse a compressed picture that is cut off, even where an end marker has been put back; decoders fill up.
 
     Raises:
@@ -180,9 +192,6 @@ def require_whole_stream(stream: bytes, syntax: str) -> None:
     if stream[:2] == b"\xff\xd8":
         if END_OF_JPEG not in stream[-END_REACH:]:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
-        if syntax in EIGHT_BITS:
-            header = jpeg.read_header(io.BytesIO(stream))
-            jpeg.decode(stream, "L" if header.mode == "L" else "RGB")
     elif stream.startswith(JPEG_2000):
         _require_tile_parts(stream)
 
