@@ -30,8 +30,9 @@ from chest_xray.images.index import (
     select_class,
     summarise_duplicates,
     summarise_groups,
+    summarise_unknown_patients,
 )
-from chest_xray.images.kermany import CLASSES
+from chest_xray.images.kermany import CLASSES, Patients
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.splitting import (
     DIGEST_BYTES,
@@ -49,14 +50,22 @@ from chest_xray.reporting.report_contents import gather
 logger = logging.getLogger(__name__)
 
 
-def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Integrity) -> tuple[DataFrame, DataFrame]:
+def index_images(
+    train_images: DataFrame,
+    test_images: DataFrame,
+    patient_table: DataFrame,
+    integrity: Integrity,
+    patients: Patients,
+) -> tuple[DataFrame, DataFrame]:
     """Describe every image by one row, from its path, its header and its last bytes.
 
     Args:
         train_images: `path`, `bytes`, `modified` and `problem` of each file of the train split; the folder a file lies
             in is its class.
         test_images: The same of the test split.
+        patient_table: `path` and `patient` of images; no rows to find patients by their names.
         integrity: The largest file and the largest image that are read.
+        patients: The pattern of names that are not those of the Kermany set.
 
     Returns:
         One row an image: `path`, `bytes`, `modified`, `split` ("train", "test"), `label` (0 healthy, 1 diseased),
@@ -70,7 +79,7 @@ def index_images(train_images: DataFrame, test_images: DataFrame, integrity: Int
     files = files.drop(columns="problem").join(facts)
     readable = files["reason"].isna()
     refused = files.loc[~readable, REFUSED].reset_index(drop=True)
-    return describe_images(files[readable].drop(columns=["reason", "detail"])), refused
+    return describe_images(files[readable].drop(columns=["reason", "detail"]), patients, patient_table), refused
 
 
 def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: Integrity) -> DataFrame:
@@ -367,12 +376,13 @@ def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: Data
         audit: From which width / height on an image counts as wide.
 
     Returns:
-        `counts`, `groups`, `duplicates`, `modes`, `shift` (between the official train and test, by class) and
-        `quarantine`, of plain numbers.
+        `counts`, `groups`, `unknown_patients`, `duplicates`, `modes`, `shift` (between the official train and test, by
+        class) and `quarantine`, of plain numbers.
     """
     return {
         "counts": count_classes(image_split).to_dict("records"),
         "groups": {name: summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        "unknown_patients": summarise_unknown_patients(image_split),
         "duplicates": summarise_duplicates(duplicates),
         "modes": {
             f"{split}/{name}": select_class(image_split, split, label)["mode"].value_counts().to_dict()

@@ -20,7 +20,7 @@ def _prepare_nodes() -> list[Any]:
     return [
         named(
             nodes.index_images,
-            ["train_images", "test_images", "params:integrity"],
+            ["train_images", "test_images", "patient_table", "params:integrity", "params:patients"],
             ["indexed_images", "unreadable_files"],
         ),
         named(nodes.drop_unreadable, ["indexed_images", "unreadable_files", "params:integrity"], "readable_images"),
