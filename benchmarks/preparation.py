@@ -31,11 +31,13 @@ from PIL import Image
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets import ArrayDataset, ImageFolderDataset
 from chest_xray.images.index import Integrity
+from chest_xray.images.kermany import Patients
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import index_images, prepare_images
 
 SIZE = 128  # pixels
 ROUNDS = 5
+NO_TABLE = pd.DataFrame(columns=["path", "patient"])
 LIMITS = Integrity(max_megapixels=200, max_refused_files=0)
 Decoder = Callable[[bytes], Array]
 
@@ -138,7 +140,7 @@ def measure_one(split: Path) -> None:
     """Run in a process of its own: index and prepare a folder, and print seconds and peak memory."""
     began = time.perf_counter()
     files = ImageFolderDataset(path=str(split)).load()
-    images, _ = index_images(files, files.iloc[:0], LIMITS)
+    images, _ = index_images(files, files.iloc[:0], NO_TABLE, LIMITS, Patients())
     indexed = time.perf_counter() - began
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = prepare(images)
@@ -166,7 +168,7 @@ def print_index(folder: Path) -> None:
         for name in ("cold or warm", "warm", "warm"):
             began = time.perf_counter()
             files = ImageFolderDataset(path=str(split)).load()
-            index, refused = index_images(files, files.iloc[:0], LIMITS)
+            index, refused = index_images(files, files.iloc[:0], NO_TABLE, LIMITS, Patients())
             seconds = time.perf_counter() - began
             print(
                 f"{name}: {len(index) + len(refused):,} files in {seconds:.1f} s, {len(files) / seconds:,.0f} files/s"

@@ -6,8 +6,9 @@ import numpy as np
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.datasets import ArrayDataset, ImageFolderDataset, StoredArraysDataset
+from chest_xray.datasets import ArrayDataset, ImageFolderDataset, SplitTableDataset, StoredArraysDataset
 from chest_xray.images.index import Integrity
+from chest_xray.images.kermany import Patients
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import (
     drop_undecodable,
@@ -33,7 +34,8 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     """From a root of image folders to the index, the quarantine and the prepared pixels, as the pipeline does it."""
     integrity = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
-    indexed, unreadable = index_images(train, test, integrity)
+    no_table = SplitTableDataset(column="patient").load()
+    indexed, unreadable = index_images(train, test, no_table, integrity, Patients())
     readable = drop_unreadable(indexed, unreadable, integrity)
     folder = root.parent / "prepared"
     pixels = ArrayDataset(filepath=str(folder / "prepared_images.npy"))

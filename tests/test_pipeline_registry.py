@@ -51,7 +51,16 @@ def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
     # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split,
     # and new images are the user's.
-    always_there = (".checkpoint", ".training_state", "run_record", "own_split", "new_images", "_arrays", "_shards")
+    always_there = (
+        ".checkpoint",
+        ".training_state",
+        "run_record",
+        "own_split",
+        "patient_table",
+        "new_images",
+        "_arrays",
+        "_shards",
+    )
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
     }

@@ -29,7 +29,7 @@ RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # change during a run, or have a lock of their own
-CATALOG_PARAMETERS = {"data_root", "images", "split_table"}  # The catalog reads them; no node does.
+CATALOG_PARAMETERS = {"data_root", "images", "patient_table", "split_table"}  # The catalog reads them; no node does.
 
 
 class CheckInputs:

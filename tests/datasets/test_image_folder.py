@@ -37,6 +37,24 @@ def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
     assert len(ImageFolderDataset(path=str(tmp_path / "train")).load()) == 2
 
 
+def test_a_link_to_a_folder_of_a_class_is_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/a.jpeg", "train/PNEUMONIA/b.jpeg")
+    (tmp_path / "train/NORMAL").symlink_to(tmp_path / "elsewhere")
+    for name, target in (("again", "elsewhere"), ("same", "train/PNEUMONIA"), ("itself", "train"), ("above", "")):
+        (tmp_path / "train" / name).symlink_to(tmp_path / target)
+    files = ImageFolderDataset(path=str(tmp_path / "train")).load().set_index("path")["problem"]
+    problems = {str(path).removeprefix(f"{tmp_path}/train/"): problem for path, problem in files.items()}
+    listed = [path for path, problem in problems.items() if not problem]
+    assert listed in (["NORMAL/a.jpeg", "PNEUMONIA/b.jpeg"], ["PNEUMONIA/b.jpeg", "again/a.jpeg"])
+    assert sorted(problems.values())[2:] == ["link to a folder that is listed already"] * 4
+
+
+def test_brackets_in_the_path_of_a_nested_split_are_no_pattern(tmp_path: Path) -> None:
+    touch(tmp_path, "data [v2]/chest_xray/train/NORMAL/a.jpeg")
+    dataset = ImageFolderDataset(path=str(tmp_path / "data [v2]/train"))
+    assert names(dataset, tmp_path) == ["data [v2]/chest_xray/train/NORMAL/a.jpeg"]
+
+
 def test_a_pipe_is_listed_as_no_regular_file_and_never_opened(tmp_path: Path) -> None:
     touch(tmp_path, "train/NORMAL/a.jpeg")
     os.mkfifo(tmp_path / "train/NORMAL/b.jpeg")

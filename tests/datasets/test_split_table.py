@@ -39,3 +39,14 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_the_table_of_the_user_is_never_written() -> None:
     with pytest.raises(DatasetError, match="SplitTableDataset is read-only"):
         SplitTableDataset(filepath=None).save(TABLE)  # type: ignore[arg-type]
+
+
+def test_patients_are_text_even_where_they_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "patients.csv").write_text("path,patient,age\na.png,007,4\nb.png,,3\n")
+    table = SplitTableDataset(filepath=str(tmp_path / "patients.csv"), column="patient").load()
+    assert table.to_numpy().tolist() == [["a.png", "007"]]
+
+
+def test_a_missing_table_of_patients_names_its_parameter(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no patient table at .*; name another with --params patient_table=FILE"):
+        SplitTableDataset(filepath=str(tmp_path / "patients.csv"), column="patient").load()

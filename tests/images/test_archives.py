@@ -38,6 +38,28 @@ def test_train_and_test_come_to_the_target_wherever_they_lie(tmp_path: Path, pre
     assert (tmp_path / "data/chest_xray/train/NORMAL/1.jpeg").read_bytes() == b"12345"
 
 
+def test_backslashes_between_folders_are_read_as_slashes(tmp_path: Path) -> None:
+    files = {name.replace("/", "\\"): data for name, data in FILES.items()} | {"train\\Thumbs.db": b"x"}
+    unpack(plan(pack(tmp_path / "a.zip", files, "chest_xray\\")), tmp_path / "data")
+    assert listing(tmp_path / "data") == sorted([".source.json", *FILES])
+
+
+def test_backslashes_do_not_lead_outside(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="points outside of the folder"):
+        unpack(plan(pack(tmp_path / "a.zip", FILES, "..\\..\\")), tmp_path / "data")
+
+
+def test_a_method_of_compression_that_python_lacks_is_named(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.zip", FILES)
+    data = path.read_bytes()
+    local, central = b"PK\3\4\x14\0\0\0\x08\0", b"PK\1\2\x14\3\x14\0\0\0\x08\0"
+    assert local in data
+    assert central in data
+    path.write_bytes(data.replace(local, local[:-2] + b"\x09\0").replace(central, central[:-2] + b"\x09\0"))
+    with pytest.raises(DatasetError, match=r"is compressed by Deflate64\. Windows does so with large files"):
+        unpack(plan(path), tmp_path / "data")
+
+
 def test_junk_is_left_in_the_archive(tmp_path: Path) -> None:
     junk = {".DS_Store": b"x", "__MACOSX/chest_xray/._train": b"x", "train/NORMAL/Thumbs.db": b"x"}
     unpack(plan(pack(tmp_path / "a.zip", FILES | junk)), tmp_path / "data")

@@ -20,7 +20,7 @@ IMAGES = pd.DataFrame(
         ("test", "test", 1, "f", "viral", 200, 100),
     ],
     columns=["split", "subset", "label", "group", "aetiology", "width", "height"],
-).assign(bytes=1000, mode="L")
+).assign(bytes=1000, mode="L", path=[f"train/NORMAL/{name}" for name in "1234567"])
 DUPLICATES = pd.DataFrame(
     [
         ("1", "2", "exact", True, True, True),
@@ -53,6 +53,12 @@ def test_groups_of_several_images_are_told(audit: dict[str, Any]) -> None:
         "images_in_groups_of_several": 2,
     }
     assert audit["groups"]["test"]["groups_of_several"] == 0
+
+
+def test_images_without_a_known_patient_are_counted() -> None:
+    images = IMAGES.assign(group=["NORMAL/1", "NORMAL/2", *IMAGES["group"][2:]])
+    found = audit_images(images, DUPLICATES, QUARANTINE, Audit(wide_aspect=1.5))
+    assert found["unknown_patients"] == {"images": 2, "share": pytest.approx(2 / 7)}
 
 
 def test_duplicates_are_counted_across_splits_classes_and_groups(audit: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.images.decoding import decode_grey, read_orientation, read_pixels
+from chest_xray.images.decoding import decode_grey, read_pixels
+from chest_xray.images.header import ImageError, read_orientation
 
 
 def encode(image: Image.Image, kind: str = "PNG", **settings: Any) -> bytes:
@@ -29,7 +30,10 @@ def ramp(width: int, height: int) -> Array:
 def test_every_colour_mode_gives_the_same_grey(mode: str) -> None:
     halves = np.zeros((32, 32), np.uint8)
     halves[:, 16:] = 255
-    data = encode(Image.fromarray(halves).convert("RGB").convert(mode), "TIFF", compression="tiff_lzw")
+    kind = "JPEG" if mode in ("CMYK", "YCbCr") else "PNG"
+    data = encode(
+        Image.fromarray(halves).convert("RGB").convert(mode), kind, **({"quality": 100} if kind == "JPEG" else {})
+    )
     assert np.abs(decode_grey(data, (32, 32)).astype(int) - halves).max() <= 1
 
 
@@ -97,8 +101,8 @@ def test_every_orientation_of_exif_is_turned_upright(orientation: int, kind: str
     np.testing.assert_allclose(grey[8::48, 8::48], upright[8::48, 8::48], atol=3)
 
 
-def test_floating_point_pixels_are_refused() -> None:
-    with pytest.raises(InputError, match="floating-point pixels have no fixed black and white"):
+def test_a_tiff_picture_is_refused_whatever_its_pixels() -> None:
+    with pytest.raises(ImageError, match=r"begins with b'II\*.*; expected JPEG, PNG or DICOM"):
         decode_grey(encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"), (16, 16))
 
 
@@ -193,27 +197,24 @@ def test_an_exif_block_turns_a_jpeg_wherever_it_stands_and_however_long_it_is(be
     assert grey[-1].mean() > 215
 
 
-def test_an_exif_block_is_looked_for_in_the_first_64_kilobytes_alone() -> None:
+def test_an_exif_block_is_found_behind_long_comments() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.fromarray(ramp(64, 64)), "JPEG", exif=exif.tobytes())
     comment = b"\xff\xfe" + (40_002).to_bytes(2, "big") + bytes(40_000)
     grey = decode_grey(data[:2] + 2 * comment + data[2:], (16, 16))
-    assert grey[:, 0].mean() < 40
-    assert grey[:, -1].mean() > 215
+    assert grey[0].mean() < 40
+    assert grey[-1].mean() > 215
 
 
 def test_without_exif_an_image_is_upright() -> None:
-    assert (read_orientation(None), read_orientation(b"")) == (1, 1)
+    assert read_orientation(b"") == 1
     assert read_orientation(Image.Exif().tobytes()) == 1
 
 
-def test_eight_bits_in_a_deeper_file_stay_as_they_are_and_less_than_nothing_is_black() -> None:
+def test_eight_bits_in_a_deeper_file_stay_as_they_are() -> None:
     shallow = np.array([[0, 100], [200, 255]], np.uint16).repeat(16, 0).repeat(16, 1)
     assert decode_grey(encode(Image.fromarray(shallow)), (32, 32))[::31, ::31].tolist() == [[0, 100], [200, 255]]
-    below = np.array([[-5, 100], [-1, 200]], np.int32).repeat(16, 0).repeat(16, 1)
-    data = encode(Image.fromarray(below), "TIFF")
-    assert decode_grey(data, (32, 32))[::31, ::31].tolist() == [[0, 100], [0, 200]]
 
 
 def test_a_file_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets import ImageFolderDataset
+from chest_xray.datasets import ImageFolderDataset, SplitTableDataset
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import Integrity
+from chest_xray.images.kermany import Patients
 from chest_xray.pipelines.data_processing.nodes import drop_unreadable, index_images
 from tests.image_folders import draw_image_folders, process
 
+NO_TABLE = SplitTableDataset(column="patient").load()
 INTEGRITY = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=0)
 
 
@@ -184,7 +186,7 @@ def list_files(*names: str) -> pd.DataFrame:
 
 def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     files = list_files("/d/train/NORMAL").assign(problem="no permission")
-    index, refused = index_images(files, files.iloc[:0], INTEGRITY)
+    index, refused = index_images(files, files.iloc[:0], NO_TABLE, INTEGRITY, Patients())
     assert len(index) == 0
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
@@ -200,6 +202,6 @@ def test_links_to_pipes_and_files_above_the_limit_are_refused_unread(tmp_path: P
     with (folder / "3.jpeg").open("wb") as file:
         file.truncate(101_000_000)
     files = ImageFolderDataset(path=str(tmp_path / "train")).load()
-    _, refused = index_images(files, files.iloc[:0], INTEGRITY)
+    _, refused = index_images(files, files.iloc[:0], NO_TABLE, INTEGRITY, Patients())
     assert refused["reason"].tolist() == ["not a regular file"] * 2 + ["too large"]
     assert refused["detail"].iloc[2] == "101 MB; files of at most 100 MB are opened"

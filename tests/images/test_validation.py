@@ -17,7 +17,6 @@ from chest_xray.images.validation import (
     check_colour,
     check_contrast,
     check_header,
-    count_scans,
     describe_image,
     find_misplacement,
     is_grey_mode,
@@ -82,9 +81,9 @@ def test_text_is_no_image_whatever_its_suffix(tmp_path: Path, name: str) -> None
     assert refusal == {"reason": "not an image", "detail": "begins with b'Patient '; expected JPEG, PNG or DICOM"}
 
 
-def test_a_damaged_header_is_no_image(tmp_path: Path) -> None:
+def test_a_header_that_breaks_off_is_truncated(tmp_path: Path) -> None:
     refusal = read(tmp_path, encode()[:12] + b"\xff\xc0\x00\x03\x08")
-    assert refusal["reason"] == "not an image"
+    assert refusal == {"reason": "truncated", "detail": "a JPEG that ends before its pixels"}
 
 
 def test_a_large_image_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -101,7 +100,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
     refusal = read(tmp_path, bomb)
     assert refusal["reason"] == "too large"
-    assert "40000000000" in refusal["detail"].replace(" ", "")
+    assert refusal["detail"] == "200000 x 200000 pixels; at most 1 megapixels are read"
 
 
 def test_a_broken_link_is_named_so(tmp_path: Path) -> None:
@@ -208,24 +207,6 @@ def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read(tmp_path: Pat
     assert read(tmp_path, encode(size=(1001, 1000)))["reason"] == "too large"
 
 
-def test_scans_are_counted_once_wherever_the_file_is_cut_for_reading() -> None:
-    marker, part = b"\xff\xda", 1 << 20
-    across, before = bytes(part - 1) + marker, bytes(part - 2) + marker
-    assert count_scans(io.BytesIO(across + bytes(100))) == 1
-    assert count_scans(io.BytesIO(before + bytes(100))) == 1
-    file = io.BytesIO(before + across + marker)
-    file.seek(7)  # It is read from its beginning.
-    assert count_scans(file) == 3
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(("appended", "reason"), [(65_000, None), (66_000, "truncated")])
-def test_an_end_marker_is_looked_for_in_the_last_64_kilobytes(
-    tmp_path: Path, kind: str, appended: int, reason: str | None
-) -> None:
-    assert read(tmp_path, encode(kind) + bytes(appended)).get("reason") == reason
-
-
 def test_an_open_file_is_described_by_its_beginning_wherever_it_stands() -> None:
     file = io.BytesIO(b"%PDF-1.7 and more")
     assert describe_image(file, 1)["detail"].startswith("begins with b'%PDF-1.7' (a PDF document); expected")
@@ -235,11 +216,11 @@ def test_the_folder_that_counts_is_the_one_above_the_file() -> None:
     assert find_misplacement("NORMAL/a.jpeg") is None
     assert find_misplacement("NORMAL/other/a.jpeg") == {
         "reason": "unknown class folder",
-        "detail": "lies in other/; expected NORMAL or PNEUMONIA",
+        "detail": "is in other/; expected NORMAL or PNEUMONIA",
     }
     assert find_misplacement("a.jpeg") == {
         "reason": "unknown class folder",
-        "detail": "lies in /; expected NORMAL or PNEUMONIA",
+        "detail": "is in /; expected NORMAL or PNEUMONIA",
     }
 
 

@@ -121,6 +121,7 @@ AUDIT = {
         {"subset": "test", "class": "PNEUMONIA", "images": 60},
     ],
     "groups": {"test": {"groups": 80}},
+    "unknown_patients": {"images": 0, "share": 0.0},
     "duplicates": {
         kind: {"pairs": 2, "pictures": 2, "across_splits": 1, "across_classes": 0, "across_groups": 0}
         for kind in ("exact", "near")

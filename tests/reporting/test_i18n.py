@@ -91,7 +91,7 @@ def of_the_report() -> Iterator[Finding]:
         for difference in differences:
             yield from (verdict.finding for verdict in assess_run(metrics, make_metadata_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
-        audit = {**AUDIT, "quarantine": {"files": files}}
+        audit = {**AUDIT, "quarantine": {"files": files}, "unknown_patients": {"images": files, "share": files / 100}}
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))

@@ -1,6 +1,8 @@
 """Datasets that list image files: split folders, phantoms, new images, and the user's own split."""
 
+import glob
 import logging
+import os
 import shutil
 import tarfile
 import zipfile
@@ -29,7 +31,7 @@ ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\10")  # with files, empty, in sev
 # In zip archives that are Office Open XML, OpenDocument, EPUB and Java files.
 DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
 COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
-COLUMNS = ["path", "subset"]
+PARAMETERS = {"subset": "split_table", "patient": "patient_table"}  # that name a table, by its column
 
 
 class ImageFolderDataset(FileDataset, ReadOnlyDataset):
@@ -74,9 +76,11 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
 def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
     """Yield path, bytes, time of the last change, and why it cannot be opened (empty for most), of each file.
 
-    Folders that cannot be listed are yielded too, which fsspec's `find` omits.
+    Folders that cannot be listed are yielded too, which fsspec's `find` omits, and links to folders are followed, which
+    it does not; once, and not to what is listed anyway.
     """
-    waiting = [folder]
+    waiting, root = [folder], os.path.realpath(folder)
+    followed: set[str] = set()
     while waiting:
         current = waiting.pop()
         try:
@@ -88,6 +92,13 @@ def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, st
         for entry in entries:
             if entry["type"] == "directory":
                 waiting.append(entry["name"])
+            elif entry.get("islink") and filesystem.isdir(entry["name"]):
+                target = os.path.realpath(entry["name"])
+                if target in followed or f"{target}/".startswith(f"{root}/") or root.startswith(f"{target}/"):
+                    yield entry["name"], 0, "", "link to a folder that is listed already"
+                    continue
+                followed.add(target)
+                waiting.append(entry["name"])
             else:
                 modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
                 # Reading a pipe or a device might never end.
@@ -98,7 +109,8 @@ def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, st
 def _find_split(filesystem: Any, root: str, path: str) -> str:
     parent, name = root.rsplit("/", 1)
     nested: list[str] = []
-    for pattern in (f"{parent}/*/{name}", f"{parent}/*/*/{name}"):
+    literal = glob.escape(parent)  # It may hold [brackets].
+    for pattern in (f"{literal}/*/{name}", f"{literal}/*/*/{name}"):
         nested = nested or sorted(
             each for each in filesystem.glob(pattern) if "__MACOSX" not in each and filesystem.isdir(each)
         )
@@ -178,7 +190,7 @@ class NewImagesDataset(ReadOnlyDataset):
         if not self._path:
             raise DatasetError(f"no images are named. Expected a file, folder, pattern or archive: {COMMAND}.")
         path = str(self._path)
-        if "://" not in path and Path(path).is_file() and (_is_zip(Path(path)) or tarfile.is_tarfile(path)):
+        if "://" not in path and Path(path).is_file() and (_is_zip(Path(path)) or _is_tar(Path(path))):
             files = self._list_archive(Path(path))
         else:
             files = _list_new(path)
@@ -230,12 +242,27 @@ def _is_zip(path: Path) -> bool:
     return True
 
 
+def _is_tar(path: Path) -> bool:
+    """Check for a tar archive with a file in it: to `tarfile`, zeros are an empty one."""
+    with path.open("rb") as file:
+        return any(file.read(tarfile.BLOCKSIZE)) and tarfile.is_tarfile(path)
+
+
+def _glob(filesystem: Any, pattern: str) -> list[str]:
+    """List files by a pattern; [brackets] in the names of folders that exist are part of the name."""
+    parts = pattern.split("/")
+    known = next(
+        number for number in range(len(parts) - 1, -1, -1) if filesystem.isdir("/".join(parts[:number]) or "/")
+    )
+    return list(filesystem.glob("/".join([glob.escape("/".join(parts[:known])), *parts[known:]])))
+
+
 def _list_new(path: str) -> list[ListedFile]:
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(root):
         files = [each for each in list_files(filesystem, root) if not is_junk(each[0].removeprefix(root).lstrip("/"))]
     else:
-        paths = [root] if filesystem.exists(root) else filesystem.glob(root)
+        paths = [root] if filesystem.exists(root) else _glob(filesystem, root)
         entries = [(each, filesystem.info(each)) for each in paths if not filesystem.isdir(each)]
         files = [(each, entry["size"] or 0, str(entry.get("mtime") or ""), "") for each, entry in entries]
     listed = []
@@ -246,13 +273,21 @@ def _list_new(path: str) -> list[ListedFile]:
 
 
 class SplitTableDataset(FileDataset, ReadOnlyDataset):
-    """Loads the subset of each image from a `.csv` or `.parquet` file, such as `image_split.parquet`; null for none."""
+    """Loads one column about each image from a `.csv` or `.parquet` file, such as `image_split.parquet`; null for none.
 
-    def __init__(self, *, filepath: str | None = None, metadata: dict[str, Any] | None = None):
+    Args:
+        filepath: The table, with the columns `path` and `column`.
+        column: "subset", or "patient".
+        metadata: See `bases`.
+    """
+
+    def __init__(self, *, filepath: str | None = None, column: str = "subset", metadata: dict[str, Any] | None = None):
         super().__init__(filepath=filepath or "", metadata=metadata)
+        self._column = column
+        self._parameter = PARAMETERS[column]
 
     def load(self) -> DataFrame:
-        """Return `path` and `subset` (str); no rows where there is no table.
+        """Return `path` and the column (str); no rows where there is no table.
 
         Raises:
             DatasetError: The file is missing, or lacks a column.
@@ -260,15 +295,18 @@ class SplitTableDataset(FileDataset, ReadOnlyDataset):
         import pandas as pd
 
         if not self._filepath:
-            return pd.DataFrame(columns=COLUMNS, dtype="str")
+            return pd.DataFrame(columns=["path", self._column], dtype="str")
         if not self._exists():
-            raise DatasetError(f"no split table at {self._filepath}; name another file with --params split_table=FILE.")
-        table = pd.read_parquet(self._filepath) if self._filepath.endswith(".parquet") else pd.read_csv(self._filepath)
-        if not set(COLUMNS) <= set(table):
-            raise DatasetError(
-                f"{self._filepath} has the columns {', '.join(table.columns)}; expected path and subset."
-            )
-        return table[COLUMNS].astype("str")
+            name = self._parameter.replace("_", " ")
+            raise DatasetError(f"no {name} at {self._filepath}; name another with --params {self._parameter}=FILE.")
+        # Patients may be numbers with zeros before them.
+        is_parquet = self._filepath.endswith(".parquet")
+        table = pd.read_parquet(self._filepath) if is_parquet else pd.read_csv(self._filepath, dtype="str")
+        columns = ["path", self._column]
+        if not set(columns) <= set(table):
+            found = ", ".join(table.columns)
+            raise DatasetError(f"{self._filepath} has the columns {found}; expected path and {self._column}.")
+        return table[columns].dropna().astype("str")
 
     def _exists(self) -> bool:
         return not self._filepath or super()._exists()

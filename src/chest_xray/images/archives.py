@@ -19,6 +19,8 @@ from chest_xray.images.validation import is_junk
 logger = logging.getLogger(__name__)
 MARKER = ".source.json"
 SPLITS = {"train", "test"}
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # that Python reads
+OTHER_METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # APPNOTE.TXT, 4.4.5
 MAX_DEPTH = 100  # nested folders
 MAX_NAME = 1 << 16  # bytes of a tar header that holds a long name
 LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
@@ -77,6 +79,13 @@ def extract(plan: Unpacking, part: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
+                member.filename = member.filename.replace("\\", "/")  # Some programs of Windows write it.
+                if member.compress_type not in METHODS:
+                    method = OTHER_METHODS.get(member.compress_type, f"method {member.compress_type}")
+                    raise DatasetError(
+                        f"{path} cannot be unpacked here: {member.filename!r} is compressed by {method}. Windows does "
+                        "so with large files: unpack it there or by 7-Zip, and name the folder."
+                    )
                 if problem := _find_danger(member):
                     raise DatasetError(
                         f"{path} is refused: {member.filename!r} {problem}. Image archives have no such entries; get "

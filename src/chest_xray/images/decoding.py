@@ -2,17 +2,25 @@
 
 import io
 from math import ceil
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image, ImageOps
 
 from chest_xray.core.files import open_file
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
+from chest_xray.images import jpeg, png
+from chest_xray.images.header import QUARTER_TURNS, Header, ImageError
 
 Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
-EXIF_REACH = 1 << 16  # bytes; a JPEG carries its Exif block in its first segments, each of at most 64 KB.
+NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
+CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
+TURNS = {  # What turns a stored picture upright, by its Exif orientation.
+    **{2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM},
+    **{5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270},
+    **{7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90},
+}
 
 
 def read_pixels(path: str, width: int, height: int, geometry: Geometry = "stretch") -> Array:
@@ -29,7 +37,7 @@ def read_pixels(path: str, width: int, height: int, geometry: Geometry = "stretc
 
 
 def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretch") -> Array:
-    """Decode an image file to one grey channel of the given size.
+    """Decode a JPEG or PNG file to one grey channel of the given size.
 
     A JPEG is decoded at the smallest scale (1, 7/8 ... 1/8) that is not below the size. The Exif orientation is
     applied, transparent pixels become black, and a deeper grey scale keeps its eight uppermost bits in use (12-bit
@@ -45,70 +53,61 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
         Grey values, uint8 of shape (height, width); 0 is black.
 
     Raises:
-        Exception: The file is damaged; the type depends on the decoder.
+        ImageError: The file is damaged or incomplete, or no single JPEG or PNG picture.
     """
     import numpy as np
 
-    image = _decode_jpeg(data, size, geometry) or _decode_any(data, size, geometry)
+    header = read_image_header(io.BytesIO(data))
+    if data.startswith(jpeg.SIGNATURE):
+        image = jpeg.decode(data, "L", _min_size(header, size, geometry))
+    else:
+        image = _flatten(png.decode(data))
+    if header.orientation != 1:
+        image = image.transpose(TURNS[header.orientation])
     return np.asarray(fit_grey(image, size, geometry))
 
 
-def _decode_jpeg(data: bytes, size: tuple[int, int], geometry: Geometry) -> Image.Image | None:
-    """Decode with libjpeg-turbo; None for other formats, CMYK and images that have to be rotated."""
-    import simplejpeg
+def read_image_header(file: Any) -> Header:
+    """Read the header of an open JPEG or PNG.
 
-    if not data.startswith(b"\xff\xd8\xff"):
-        return None
-    # The presence of Exif must not choose the decoder: pixels would depend on the source of a file, which may give away
-    # its class.
-    exif = data.find(b"Exif\0\0", 0, EXIF_REACH)
-    if exif >= 2 and read_orientation(data[exif : exif + int.from_bytes(data[exif - 2 : exif])]) != 1:
-        return None
-    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    if colours in ("CMYK", "YCCK"):
-        return None
-    min_width, min_height = _min_size((width, height), size, geometry)
-    grey = simplejpeg.decode_jpeg(data, "GRAY", min_width=min_width, min_height=min_height)
-    return Image.fromarray(grey[..., 0])
+    Raises:
+        ImageError: The file is cut off, damaged, or of another kind.
+    """
+    file.seek(0)
+    start = bytes(file.read(len(png.SIGNATURE)))
+    if start.startswith(jpeg.SIGNATURE):
+        return jpeg.read_header(file)
+    if start == png.SIGNATURE:
+        return png.read_header(file)
+    raise ImageError(NOT_AN_IMAGE, f"begins with {start!r}; expected JPEG, PNG or DICOM")
 
 
-def _decode_any(data: bytes, size: tuple[int, int], geometry: Geometry) -> Image.Image:
+def decode_colours(data: bytes) -> Image.Image:
+    """Decode a JPEG or PNG to red, green and blue; a JPEG at a small scale, where a tint shows as well."""
+    if data.startswith(jpeg.SIGNATURE):
+        return jpeg.decode(data, "RGB", CHROMA_SIZE)
+    return png.decode(data).convert("RGB")
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Reduce a picture to 8-bit grey, black where it is transparent."""
     import numpy as np
 
-    with Image.open(io.BytesIO(data)) as file:
-        side = max(_min_size(file.size, size, geometry))
-        file.draft("L", (side, side))
-        image = ImageOps.exif_transpose(file)
-    if image.mode == "F":
-        raise InputError("floating-point pixels have no fixed black and white; expected 8- or 16-bit integers.")
-    if image.mode.startswith("I"):
-        values = np.asarray(image).clip(min=0)
-        bits = max(8, int(values.max()).bit_length())
-        return Image.fromarray((values >> (bits - 8)).astype(np.uint8))
-    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
-        image = image.convert("RGBA")
+    if image.mode == "I;16":
+        return Image.fromarray(png.keep_upper_bits(np.asarray(image)))
+    if image.mode == "RGBA":
         image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     return image.convert("L")
 
 
-def read_orientation(exif_block: bytes | None) -> int:
-    """Return the Exif orientation (Exif 2.32, tag 0x0112): 1 is upright, 5 to 8 swap width and height.
-
-    Args:
-        exif_block: Pillow's `image.info["exif"]`; `image.getexif` would decode a whole PNG to look for it.
-    """
-    exif = Image.Exif()
-    exif.load(exif_block or b"")
-    return int(exif.get(0x0112, 1))
-
-
-def _min_size(source: tuple[int, int], size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """Return the width and height in pixels below which decoding would lose detail of the result."""
-    if geometry == "stretch":
-        return size
-    ratios = [target / side for target, side in zip(size, source, strict=True)]
-    ratio = max(ratios) if geometry == "crop" else min(ratios)
-    return ceil(source[0] * ratio), ceil(source[1] * ratio)
+def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """Return the stored width and height in pixels below which decoding would lose detail of the result."""
+    least = size
+    if geometry != "stretch":
+        ratios = [target / side for target, side in zip(size, header.upright, strict=True)]
+        ratio = max(ratios) if geometry == "crop" else min(ratios)
+        least = ceil(header.upright[0] * ratio), ceil(header.upright[1] * ratio)
+    return least[::-1] if header.orientation in QUARTER_TURNS else least
 
 
 def fit_grey(image: Image.Image, size: tuple[int, int], geometry: Geometry) -> Image.Image:

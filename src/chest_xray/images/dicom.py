@@ -8,60 +8,116 @@ from typing import Any
 from PIL import Image
 
 from chest_xray.core.types import Array
+from chest_xray.images import jpeg
+from chest_xray.images.dicom_display import UnsupportedDicomError, read_number, render_grey, unpack_stored
+from chest_xray.images.header import ImageError
+from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
+PREFIX_END = 132  # bytes
 TRANSFER_SYNTAX = 0x00020010
 MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
 # SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC; SOF55 of JPEG-LS.
 FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-PROBES = (-1e9, 1e9)  # Beyond any pixel value: a window maps them to its ends.
-
-
-class UnsupportedDicomError(ValueError):
-    """A valid file, whose pixels are not those of a single radiograph."""
+END_REACH = 16  # bytes; some writers add a few after the end marker
+PIXEL_DATA = 0x7FE00010
+UNDEFINED = 0xFFFFFFFF  # a length
+RLE = "1.2.840.10008.1.2.5"
+EIGHT_BITS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # JPEG baseline and extended
+LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
+FILLING = bytes(range(16, 80))
+START_OF_TILE_PART = b"\xff\x90"  # SOT
 
 
 def is_dicom(data: bytes) -> bool:
     """Check for the prefix of a DICOM file (PS3.10, section 7.1)."""
-    return data[128:132] == b"DICM"
+    return data[128:PREFIX_END] == b"DICM"
 
 
 def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
-    """Decode the only frame of a DICOM file.
-
-    pydicom applies the modality transformation and the file's lookup table or window (PS3.3, C.11.1 and C.11.2), whose
-    range becomes 0 to 255. Without either, 8-bit values stay unchanged, and the range of deeper ones is stretched.
-    MONOCHROME1 is inverted, so that 0 is black.
+    """Decode the only frame of a DICOM file, as `dicom_display.render_grey` shows it.
 
     Returns:
         An image of mode "L", or "RGB" for a file with colours.
 
     Raises:
         UnsupportedDicomError: There are no pixels, too many, several frames, or pixels of an unsupported kind.
+        ImageError: The file or its compressed picture is cut off or damaged.
         Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
-    from pydicom import dcmread
-
     _refuse_bomb(data, max_megapixels)
-    dataset = dcmread(io.BytesIO(data))
+    dataset = _parse(data)
     _refuse_unsupported(dataset, max_megapixels)
-    pixels = dataset.pixel_array
+    pixels = _decode_pixels(dataset)
+    if pixels.shape[:2] != (dataset.Rows, dataset.Columns):
+        raise UnsupportedDicomError(f"pixels of shape {pixels.shape} in {dataset.Rows} rows of {dataset.Columns}")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
     if dataset.PhotometricInterpretation in COLOUR:
-        return Image.fromarray((pixels >> max(dataset.BitsStored - 8, 0)).astype("uint8"))
-    grey = _window(pixels, dataset)
-    return Image.fromarray(255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey)
+        return Image.fromarray(keep_upper_bits(stored))
+    return Image.fromarray(render_grey(stored, dataset))
+
+
+def _decode_pixels(dataset: Any) -> Array:
+    """Decode all pixel cells, or none."""
+    import numpy as np
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
+    if not syntax.is_encapsulated:
+        return dataset.pixel_array
+    stream = next(_generate_frames(dataset))
+    _refuse_stream(stream, dataset)
+    if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
+        jpeg.read_header(io.BytesIO(stream))
+        return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
+    require_whole_stream(stream)
+    pixels = dataset.pixel_array
+    if syntax in LOSSLESS_JPEG:
+        _require_all_pixels(pixels, stream, dataset)
+    return pixels
+
+
+def _parse(data: bytes) -> Any:
+    """Read a file up to its pixels; what follows them, such as padding, is not looked at.
+
+    Raises:
+        ImageError: The file ends before its pixels do.
+    """
+    from pydicom.filereader import read_partial
+
+    lengths: list[int] = []  # of the pixels, as stated
+
+    def stop(tag: int, _: Any, length: int) -> bool:
+        if lengths:
+            return True
+        if tag == PIXEL_DATA:
+            lengths.append(length)
+        return False
+
+    dataset = read_partial(io.BytesIO(data), stop_when=stop)
+    declared = lengths[0] if lengths else None
+    pixels = dataset.get_item(PIXEL_DATA)
+    held = len(pixels.value or b"") if pixels is not None else None
+    described = any(name in dataset for name in ("Rows", "Columns", "BitsAllocated"))
+    elsewhere = any(name in dataset for name in ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL"))
+    cut = declared is not None and (held is None or (declared != UNDEFINED and held < declared))
+    if cut or (declared is None and described and not elsewhere):
+        raise ImageError("truncated", "a DICOM file that ends before its pixels do")
+    return dataset
 
 
 def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
-    """Refuse a deflated file that inflates too far: pydicom would inflate it whole."""
+    """Refuse a deflated file that inflates too far, or is cut off: pydicom would inflate it whole."""
     from pydicom.filereader import data_element_generator
 
     file = io.BytesIO(data)
-    file.seek(132)
+    file.seek(PREFIX_END)
     syntax = ""
     # Group 2, the meta information, is never deflated.
     for element in data_element_generator(file, False, True, stop_when=lambda tag, *_: tag >> 16 != 2):
@@ -76,26 +132,45 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
         packed = inflating.unconsumed_tail
         if size > limit:
             raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+    if not inflating.eof:
+        raise ImageError("truncated", "a deflated DICOM file that ends before its data do")
 
 
 def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
-    from pydicom.encaps import generate_frames
-
     if "PixelData" not in dataset:
         kind = dataset.get("Modality") or "unnamed"
         raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
-    if int(dataset.get("NumberOfFrames") or 1) > 1:
-        raise UnsupportedDicomError(f"{dataset.NumberOfFrames} frames; expected one")
-    if dataset.PhotometricInterpretation not in GREY + COLOUR:
-        raise UnsupportedDicomError(
-            f"photometric interpretation {dataset.PhotometricInterpretation}; expected {', '.join(GREY + COLOUR)}"
-        )
-    width, height = int(dataset.Columns), int(dataset.Rows)
+    if (frames := read_number(dataset, "NumberOfFrames", 1)) > 1:
+        raise UnsupportedDicomError(f"{frames:g} frames; expected one")
+    found = dataset.get("PhotometricInterpretation") or "none"
+    if found not in GREY + COLOUR:
+        raise UnsupportedDicomError(f"photometric interpretation {found}; expected {', '.join(GREY + COLOUR)}")
+    width, height, samples = (int(read_number(dataset, name)) for name in ("Columns", "Rows", "SamplesPerPixel"))
+    if samples != (3 if found in COLOUR else 1):
+        raise UnsupportedDicomError(f"{samples} samples a pixel with the photometric interpretation {found}")
+    if not width or not height:
+        raise UnsupportedDicomError(f"{width} x {height} pixels; expected a picture")
     if width * height > max_megapixels * 1e6:
         raise UnsupportedDicomError(f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        raise UnsupportedDicomError("no TransferSyntaxUID, without which pixels cannot be decoded")
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
-    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+        expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
+        if len(dataset.PixelData) >= 2 * expected:
+            raise UnsupportedDicomError(
+                f"{len(dataset.PixelData):,} bytes of pixels; one picture of {width} x {height} has {expected:,}"
+            )
+
+
+def _generate_frames(dataset: Any) -> Any:
+    from pydicom.encaps import generate_frames
+
+    return generate_frames(dataset.PixelData, number_of_frames=1)
+
+
+def _refuse_stream(stream: bytes, dataset: Any) -> None:
+    """Refuse a compressed picture of another size than the file states, or that unfolds from a few bytes."""
+    width, height = int(dataset.Columns), int(dataset.Rows)
     size = read_stream_size(stream)
     if size not in (None, (width, height)):
         raise UnsupportedDicomError(
@@ -105,6 +180,43 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(
             f"{width} x {height} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
         )
+
+
+def require_whole_stream(stream: bytes) -> None:
+    """Refuse a compressed picture that is cut off, even where an end marker has been put back; decoders fill up.
+
+    Raises:
+        ImageError: Part of the picture is missing or damaged.
+    """
+    stream = stream.rstrip(b"\0")  # To an even length, and by some writers further.
+    if stream[:2] == b"\xff\xd8":
+        if END_OF_JPEG not in stream[-END_REACH:]:
+            raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
+    elif stream.startswith(JPEG_2000):
+        _require_tile_parts(stream)
+
+
+def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
+    """Refuse a lossless JPEG with fewer pixels than it states: bytes put before its end marker become the missing ones.
+
+    Its decoder fills up without a word.
+    """
+    from pydicom.encaps import encapsulate
+
+    end = stream.rindex(END_OF_JPEG)
+    dataset.PixelData = encapsulate([stream[:end] + FILLING + stream[end:] + bytes(len(stream) % 2)])
+    if (dataset.pixel_array != pixels).any():
+        raise ImageError("truncated", "a lossless JPEG in a DICOM file that ends before its last pixel")
+
+
+def _require_tile_parts(stream: bytes) -> None:
+    """Walk through the tile-parts of JPEG 2000 (ITU-T T.800, A.4.2), each of which states its length."""
+    at = stream.find(START_OF_TILE_PART + b"\0\x0a")
+    while stream[at : at + 2] == START_OF_TILE_PART and at >= 0:
+        length = int.from_bytes(stream[at + 6 : at + 10], "big")
+        at = at + length if length else len(stream) - 2  # 0: up to the end of the picture.
+    if at < 0 or stream[at : at + 2] != END_OF_JPEG:
+        raise ImageError("truncated", "a JPEG 2000 picture in a DICOM file that ends before its last tile does")
 
 
 def read_stream_size(stream: bytes) -> tuple[int, int] | None:
@@ -122,23 +234,3 @@ def read_stream_size(stream: bytes) -> tuple[int, int] | None:
             return columns, rows
         at += 1 if marker == 0xFF else 2 + length  # Markers may be preceded by any number of fill bytes.
     return None
-
-
-def _window(pixels: Array, dataset: Any) -> Array:
-    """Apply the transformations of the file and scale their range to 0 to 255."""
-    import numpy as np
-    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
-
-    values = apply_modality_lut(pixels, dataset)
-    if "VOILUTSequence" in dataset:
-        values = apply_voi_lut(values.astype(int), dataset, prefer_lut=True)
-        low, high = 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
-    elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
-        values = apply_voi_lut(values, dataset)
-        with np.errstate(over="ignore"):
-            low, high = apply_voi_lut(np.array(PROBES), dataset)
-    elif dataset.BitsStored == 8 and values.min() >= 0 and values.max() <= 255:
-        low, high = 0, 255
-    else:
-        low, high = values.min(), values.max()
-    return np.asarray(np.rint((values - low) / max(high - low, 1e-9) * 255).clip(0, 255), np.uint8)

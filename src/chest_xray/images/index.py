@@ -10,7 +10,14 @@ from pydantic import Field
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.kermany import CLASSES, parse_name
+from chest_xray.images.kermany import (
+    CLASSES,
+    Patients,
+    find_unknown_patients,
+    look_up_patients,
+    parse_name,
+    short_path,
+)
 from chest_xray.images.validation import find_misplacement, read_header
 
 logger = logging.getLogger(__name__)
@@ -78,14 +85,25 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
         return list(chain(*thread_map(read_block, starts, max_workers=NUM_THREADS, desc="Indexing", **show)))
 
 
-def describe_images(images: DataFrame) -> DataFrame:
-    """Add label, patient and aetiology, parsed from the path."""
+def describe_images(images: DataFrame, patients: Patients, patient_table: DataFrame) -> DataFrame:
+    """Add label, patient and aetiology, from the path or from a table of patients (no rows for none)."""
     import pandas as pd
 
     labels = images["path"].str.rsplit("/", n=2).str[-2].str.upper().map({name: i for i, name in enumerate(CLASSES)})
-    names = pd.DataFrame(map(parse_name, images["path"]), index=images.index, columns=["group", "aetiology"])
+    parsed = (parse_name(path, patients) for path in images["path"])
+    names = pd.DataFrame(parsed, index=images.index, columns=["group", "aetiology"])
+    if len(patient_table) and len(images):
+        names["group"] = look_up_patients(images["path"], patient_table).fillna(short_path(images["path"], 2))
     columns = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode"]
     index = images.assign(label=labels).join(names).reset_index(drop=True)[columns]
+    unknown = find_unknown_patients(index)
+    if unknown.any():
+        logger.warning(
+            "%d of %d images (%.0f%%) have no known patient, such as %s: each counts as a patient of its own, and one "
+            "person may be in train and in validation. Set patients.pattern, or name a table with --params "
+            "patient_table=FILE.",
+            *(unknown.sum(), len(index), 100 * unknown.mean(), repr(index.loc[unknown, "path"].iloc[0])),
+        )
     return index.astype({"label": "int8", "width": "int32", "height": "int32"})
 
 
@@ -126,6 +144,12 @@ def summarise_groups(images: DataFrame) -> dict[str, int]:
         "groups_of_several": len(several),
         "images_in_groups_of_several": int(several.sum()),
     }
+
+
+def summarise_unknown_patients(images: DataFrame) -> dict[str, float]:
+    """Count the images whose patient is not known, and their share in [0, 1]."""
+    unknown = find_unknown_patients(images)
+    return {"images": int(unknown.sum()), "share": float(unknown.mean())}
 
 
 def summarise_duplicates(duplicates: DataFrame) -> dict[str, Any]:

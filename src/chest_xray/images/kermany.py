@@ -1,21 +1,93 @@
-"""The Kermany set: its classes, and the patient and aetiology in its file names."""
+"""The Kermany set: its classes, and the patient and aetiology of an image, from its name, a pattern or a table."""
 
 import re
+from typing import Self
+
+from pydantic import model_validator
+
+from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import DataFrame, Series
 
 CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position.
+NAMES = (  # of versions 2 and 3 of the archive; each bacterial and viral patient and each series is numbered separately
+    re.compile(r"(?P<patient>person\d+_(?P<aetiology>bacteria|virus))_"),
+    re.compile(r"(?P<patient>(?:NORMAL2-)?IM-\d+)"),
+    re.compile(r"(?P<patient>(?P<aetiology>BACTERIA|VIRUS|NORMAL)-\d+)-\d+(?=\.|$)", re.IGNORECASE),
+)
+AETIOLOGIES = {"bact": "bacterial", "vir": "viral"}  # by their first letters
 
 
-def parse_name(path: str) -> dict[str, str]:
+class Patients(Options):
+    """A regular expression that finds the patient in `<class>/<name>`; null for the names of the Kermany set.
+
+    It has a group named `patient`, and may have one named `aetiology`.
+    """
+
+    pattern: str | None = None
+
+    @model_validator(mode="after")
+    def _require_patient(self) -> Self:
+        try:
+            groups = re.compile(self.pattern).groupindex if self.pattern else {"patient": 1}
+        except re.error as error:
+            raise ValueError(f"the pattern is no regular expression: {error}") from error
+        if "patient" not in groups:
+            raise ValueError("the pattern has no group `patient`; expected one such as (?P<patient>\\d+)")
+        return self
+
+
+def parse_name(path: str, patients: Patients | None = None) -> dict[str, str]:
     """Parse patient and aetiology from the path of an image, `.../<class>/<name>`.
 
+    Args:
+        path: The path, with `/`.
+        patients: Of another naming than that of the Kermany set.
+
     Returns:
-        `group`: such as "person12_virus" or "NORMAL2-IM-0012", since bacterial and viral patients and the two series
-        of NORMAL are numbered separately; "<class>/<name>" (a patient of its own) where the name follows no known
-        pattern. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
+        `group`: such as "person12_virus", "NORMAL2-IM-0012" or "BACTERIA-7422"; "<class>/<name>" (a patient of its
+        own) where the name does not say. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
     """
     folder, name = path.split("/")[-2:]
-    if match := re.match(r"(person\d+_(bacteria|virus))_", name):
-        return {"group": match[1], "aetiology": "bacterial" if match[2] == "bacteria" else "viral"}
-    match = re.match(r"(?:NORMAL2-)?IM-\d+", name)
-    aetiology = "none" if folder.upper() == CLASSES[0] else "unknown"
-    return {"group": match[0] if match else f"{folder}/{name}", "aetiology": aetiology}
+    if patients and patients.pattern:
+        match = re.search(patients.pattern, f"{folder}/{name}")
+    else:
+        match = next(filter(None, (pattern.match(name) for pattern in NAMES)), None)
+    found = {key: value for key, value in match.groupdict().items() if value} if match else {}
+    stated = found.get("aetiology", "").lower()
+    aetiology = next((value for start, value in AETIOLOGIES.items() if stated.startswith(start)), "unknown")
+    if folder.upper() == CLASSES[0]:
+        aetiology = "none"
+    return {"group": found.get("patient") or f"{folder}/{name}", "aetiology": aetiology}
+
+
+def short_path(paths: Series, parts: int = 3) -> Series:
+    """Return split, class and name: what stays when a data set moves to another folder."""
+    return paths.str.rsplit("/", n=parts).str[-parts:].str.join("/")
+
+
+def look_up_patients(paths: Series, patient_table: DataFrame) -> Series:
+    """Return the patient of each image from a table; missing where it has no row.
+
+    Args:
+        paths: Of the images.
+        patient_table: `path`, of which split, class and name count, and `patient`.
+
+    Raises:
+        InputError: It names an image twice with different patients, or none of the images.
+    """
+    table = patient_table.assign(path=short_path(patient_table["path"])).drop_duplicates(["path", "patient"])
+    torn = table.loc[table["path"].duplicated(), "path"]
+    if len(torn):
+        raise InputError(f"the patient table gives {len(torn)} images several patients; first: {torn.iloc[0]}.")
+    found = short_path(paths).map(table.set_index("path")["patient"])
+    if not found.notna().any():
+        raise InputError(
+            f"the patient table has no row for any of the {len(paths)} images; first: {paths.iloc[0]}. "
+            "Expected a column `path` that ends in train/NORMAL/name.jpeg, and a column `patient`."
+        )
+    return found
+
+
+def find_unknown_patients(images: DataFrame) -> Series:
+    """Return which images have no known patient: each counts as a patient of its own."""
+    return images["group"] == short_path(images["path"], 2)

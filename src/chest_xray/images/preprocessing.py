@@ -5,21 +5,19 @@ import io
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.files import open_file
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.decoding import DECODERS, Geometry, decode_grey, fit_grey
-from chest_xray.images.dicom import UnsupportedDicomError, is_dicom, read_dicom
+from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_grey, fit_grey, read_image_header
+from chest_xray.images.dicom import is_dicom, read_dicom
+from chest_xray.images.header import ImageError
 from chest_xray.images.validation import (
-    FORMATS,
     Refusal,
     check_colour,
     check_contrast,
     check_header,
-    count_scans,
     describe_image,
     is_grey_mode,
 )
@@ -44,8 +42,8 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
         return "unreadable", f"{type(error).__name__}: {error}"
     try:
         return (_prepare_dicom if is_dicom(source) else _prepare_image)(source, preparation, limits)
-    except UnsupportedDicomError as error:
-        return "unsupported_dicom", str(error)
+    except ImageError as error:
+        return error.reason.replace(" ", "_"), str(error)
     except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
         return "undecodable", f"{type(error).__name__}: {error}"
 
@@ -58,10 +56,9 @@ def estimate_work(data: bytes) -> float:
     if is_dicom(data):
         return len(data)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            scans = count_scans(io.BytesIO(data)) if image.info.get("progressive") else 1
-            return float(image.width * image.height * max(scans, 1))
-    except Exception:  # Decoding will report it.
+        header = read_image_header(io.BytesIO(data))
+        return float(header.width * header.height * max(header.scans, 1))
+    except ImageError:  # Decoding will report it.
         return 0
 
 
@@ -71,8 +68,7 @@ def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, f
         return header["reason"].replace(" ", "_"), header["detail"]
     refusal = check_header((header["width"], header["height"]), limits)
     if not refusal and not is_grey_mode(header["mode"]):
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            refusal = check_colour(image, limits)
+        refusal = check_colour(decode_colours(data), limits)
     if refusal:
         return refusal
     pixels = decode_grey(data, (preparation["width"], preparation["height"]), preparation["geometry"])

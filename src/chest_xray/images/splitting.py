@@ -6,6 +6,7 @@ from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator, Series
+from chest_xray.images.kermany import short_path
 
 SUBSETS = ("train", "validation", "test")
 DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
@@ -108,7 +109,7 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
     Raises:
         InputError: The table does not fit the index.
     """
-    own = own_split["subset"].set_axis(_short_path(own_split["path"]))
+    own = own_split["subset"].set_axis(short_path(own_split["path"]))
     if unknown := sorted(set(own) - set(SUBSETS)):
         raise InputError(f"received the subsets {', '.join(map(repr, unknown))}; expected {', '.join(SUBSETS)}.")
     repeated = own.index[own.index.duplicated()]
@@ -116,7 +117,7 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
         raise InputError(
             f"the split table names {len(repeated)} images more than once; first: {repeated[0]}. Keep one row each."
         )
-    subset = _short_path(image_index["path"]).map(own)
+    subset = short_path(image_index["path"]).map(own)
     missing = image_index.loc[subset.isna(), "path"]
     if len(missing):
         raise InputError(
@@ -124,11 +125,6 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
             "Expected a column `path` that ends in train/NORMAL/name.jpeg, and a column `subset`."
         )
     return subset
-
-
-def _short_path(paths: Series) -> Series:
-    """Return split, class and name: what stays when a data set moves to another folder."""
-    return paths.str.rsplit("/", n=3).str[-3:].str.join("/")
 
 
 def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:

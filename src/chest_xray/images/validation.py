@@ -1,34 +1,33 @@
 """Check whether a file is an image worth decoding, by its header, and whether a decoded image can be a radiograph."""
 
+import re
 from typing import Annotated, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.files import open_file
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array
-from chest_xray.images.decoding import read_orientation
+from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
+from chest_xray.images.dicom import PREFIX_END, is_dicom
+from chest_xray.images.header import ImageError
 from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
-TAIL = 1 << 16  # bytes; what scanners append after the end marker is shorter
-END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
-# Pillow reads many more, some of which take far more memory than their pixels, or start other programs (EPS).
-FORMATS = ("JPEG", "PNG")
 SIGNATURES = {  # of files that people take for radiographs; for messages
     **{b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture", b"GIF8": "a GIF picture", b"BM": "a BMP picture"},
     **{b"RIFF": "a WebP picture, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
     **{b"\0\0\0\x0cjP": "a JPEG 2000 picture", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
     **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
 }
-START_OF_SCAN = b"\xff\xda"  # a JPEG marker; in compressed pixels 0xff is always followed by 0
 # Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
 # then takes a minute.
 MAX_SCANS = 100
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
-QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
-CHROMA_SIDE = 64  # pixels; a tint shows at any size
+BLOCK = 1 << 20  # bytes
+# Of a data set without its prefix: the first element is of group 2 or 8, little endian, and names its type or length.
+BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)", re.DOTALL)
 Refusal = tuple[str, str]  # a reason for machines, and a sentence
 
 
@@ -71,57 +70,42 @@ def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
         a few) and `detail`.
     """
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > max_megapixels * 1e6:
-                detail = f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read"
-                return _refusal("too large", detail)
-            scans = count_scans(file) if image.info.get("progressive") else 1
-            if scans > MAX_SCANS or scans * width * height > MAX_WORK * max_megapixels * 1e6:
-                return _refusal(
-                    "too large",
-                    f"a progressive JPEG of {scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
-                    f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
-                )
-            if not _has_end_marker(file, END_MARKERS.get(image.format or "", b"")):
-                return _refusal("truncated", f"a {image.format} that ends without its end marker")
-            if read_orientation(image.info.get("exif")) in QUARTER_TURNS:
-                width, height = height, width
-            return {"width": width, "height": height, "mode": image.mode}
-    except Image.DecompressionBombError as error:
-        return _refusal("too large", str(error))
-    except UnidentifiedImageError:
-        return _describe_other(file)
-    except Exception as error:  # Pillow's readers raise anything from SyntaxError to struct.error on damaged headers.
-        return _refusal("not an image", f"{type(error).__name__}: {error}")
-
-
-def count_scans(file: Any) -> int:
-    """Count the scans of a JPEG, including those of an embedded thumbnail."""
-    file.seek(0)
-    num_scans, last = 0, b""
-    while chunk := file.read(1 << 20):
-        num_scans += (last + chunk).count(START_OF_SCAN)
-        last = bytes(chunk[-1:])
-    return num_scans
-
-
-def _has_end_marker(file: Any, marker: bytes) -> bool:
-    end = file.seek(0, 2)
-    for length in (16, TAIL):  # Few files need the second reading.
-        file.seek(max(end - length, 0))
-        if marker in bytes(file.read()):
-            return True
-    return False
+        header = read_image_header(file)
+    except ImageError as error:
+        return _describe_other(file) if error.reason == NOT_AN_IMAGE else _refusal(error.reason, str(error))
+    width, height = header.upright
+    if width * height > max_megapixels * 1e6:
+        return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+    if header.scans > MAX_SCANS or header.scans * width * height > MAX_WORK * max_megapixels * 1e6:
+        return _refusal(
+            "too large",
+            f"a progressive JPEG of {header.scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
+            f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
+        )
+    return {"width": width, "height": height, "mode": header.mode}
 
 
 def _describe_other(file: Any) -> dict[str, str]:
     file.seek(0)
-    start = bytes(file.read(8))
+    head = bytes(file.read(PREFIX_END))
+    start = head[:8]
     if not start:
         return _refusal("empty", "zero bytes")
+    if is_dicom(head):
+        return _refusal("unsupported dicom", "a DICOM file; folders for training hold JPEG and PNG. Convert it to PNG")
+    if BARE_DICOM.match(start) or start.startswith(b"DICM"):
+        return _refusal(
+            "unsupported dicom", "DICOM without its prefix: 128 bytes and DICM, with which a file begins (PS3.10, 7.1)"
+        )
+    if not any(start) and _holds_zeros_alone(file):
+        return _refusal("not an image", "exists, but holds nothing but zeros; copy or download it again")
     kind = next((f" ({kind})" for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
     return _refusal("not an image", f"begins with {start!r}{kind}; expected JPEG, PNG or DICOM")
+
+
+def _holds_zeros_alone(file: Any) -> bool:
+    file.seek(0)
+    return not any(any(block) for block in iter(lambda: file.read(BLOCK), b""))
 
 
 def _refusal(reason: str, detail: str) -> dict[str, str]:
@@ -152,16 +136,12 @@ def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | N
 
 
 def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a picture whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`.
-
-    A JPEG that is not decoded yet is decoded at an eighth.
-    """
+    """Refuse a picture whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
     import numpy as np
 
     if is_grey_mode(image.mode):
         return None
-    image.draft("RGB", (CHROMA_SIDE, CHROMA_SIDE))
-    colours = np.asarray(image.convert("RGB").resize((CHROMA_SIDE, CHROMA_SIDE)))
+    colours = np.asarray(image.convert("RGB").resize(CHROMA_SIZE))
     chroma, limit = float(np.ptp(colours, axis=2).mean()), limits["max_chroma"]
     if chroma <= limit:
         return None

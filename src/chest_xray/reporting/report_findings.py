@@ -72,6 +72,8 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
         for name in ("preparation", "model", "training", "operating_point", "hold_out")
     )
     yield Finding("protocol_own_split" if len(evidence["own_split"]) else "protocol_split", hold_out)
+    unknown = evidence["audit"]["unknown_patients"]
+    yield Finding("protocol_unknown_patients" if unknown["images"] else "protocol_known_patients", unknown)
     yield Finding("protocol_preparation", {**preparation, "geometry": Name(f"geometry_{preparation['geometry']}")})
     yield Finding("protocol_shift", {"num_conditions": len(evidence["params_validation_corruptions"].conditions())})
     filters = ", ".join(map(str, model["filters"]))

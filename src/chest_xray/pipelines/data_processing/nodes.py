@@ -21,7 +21,7 @@ from chest_xray.images.corruptions import (
     list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.kermany import CLASSES
+from chest_xray.images.kermany import CLASSES, Patients
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
@@ -31,11 +31,16 @@ logger = logging.getLogger(__name__)
 
 
 def index_images(
-    train_images: DataFrame, test_images: DataFrame, integrity: index.Integrity
+    train_images: DataFrame,
+    test_images: DataFrame,
+    patient_table: DataFrame,
+    integrity: index.Integrity,
+    patients: Patients,
 ) -> tuple[DataFrame, DataFrame]:
     """Return one row an image (the table `image_index`), and one row a file that is no image (`quarantine`).
 
-    Only paths, headers and last bytes are read. The folder of a file is its class.
+    Only paths, headers and last bytes are read. The folder of a file is its class. Patients are those of
+    `patient_table` (`path`, `patient`), unless it has no rows, else those that names tell by `patients`.
     """
     import pandas as pd
 
@@ -45,7 +50,7 @@ def index_images(
     files = files.drop(columns="problem").join(facts)
     readable = files["reason"].isna()
     refused = files.loc[~readable, index.REFUSED].reset_index(drop=True)
-    return index.describe_images(files[readable].drop(columns=["reason", "detail"])), refused
+    return index.describe_images(files[readable].drop(columns=["reason", "detail"]), patients, patient_table), refused
 
 
 def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: index.Integrity) -> DataFrame:
@@ -236,11 +241,12 @@ def audit_images(
 ) -> dict[str, Any]:
     """Return the numbers of the audit: `counts`, `groups`, `duplicates`, `modes`, `shift`, `quarantine`.
 
-    `shift` is the difference between the official train and test, by class.
+    `shift` is the difference between the official train and test, by class; `unknown_patients` is a count of images.
     """
     return {
         "counts": count_classes(image_split).to_dict("records"),
         "groups": {name: index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        "unknown_patients": index.summarise_unknown_patients(image_split),
         "duplicates": index.summarise_duplicates(duplicates),
         "modes": {
             f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()

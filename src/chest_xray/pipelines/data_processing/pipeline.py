@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
     parts = [
         named(
             nodes.index_images,
-            ["train_images", "test_images", "params:integrity"],
+            ["train_images", "test_images", "patient_table", "params:integrity", "params:patients"],
             ["indexed_images", "unreadable_files"],
         ),
         named(nodes.drop_unreadable, ["indexed_images", "unreadable_files", "params:integrity"], "readable_images"),

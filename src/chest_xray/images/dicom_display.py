@@ -1,0 +1,245 @@
+"""From the stored values of a DICOM picture to the grey that its own transformations show (PS3.3, C.7.6.3 and C.11)."""
+
+import math
+from typing import Any, NamedTuple
+
+from chest_xray.core.types import Array
+from chest_xray.images.header import ImageError
+
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
+OVERLAY_BIT = 0x0102  # element
+MAX_OFFSET = 0xFFFF
+# Shares of the range of the stored bits: a picture that reaches below the one and above the other fills it.
+LEAST_LOW, LEAST_HIGH = 1 / 64, 3 / 4
+
+
+class UnsupportedDicomError(ImageError):
+    """A valid file whose pixels are not those of a single radiograph, or whose elements contradict each other."""
+
+    def __init__(self, detail: str):
+        super().__init__("unsupported dicom", detail)
+
+
+class Table(NamedTuple):
+    """A lookup table: the value of its first entry as stated, the bits it claims, and its entries."""
+
+    first: int
+    bits: int
+    entries: Array
+
+
+def read_numbers(dataset: Any, keyword: str) -> list[float]:
+    """Return the values of an element; NaN for empty ones among others, an empty list where all are.
+
+    Raises:
+        UnsupportedDicomError: A value is no number.
+    """
+    try:
+        value = dataset.get(keyword)
+        if value is None or (isinstance(value, (str, bytes)) and not value.strip()):
+            return []
+        values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else list(value)
+        numbers = [math.nan if each is None or each == "" else float(each) for each in values]
+    except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+        raise UnsupportedDicomError(f"a {keyword} that is no number: {error}") from error
+    return [] if all(each is None or each == "" for each in values) else numbers
+
+
+def read_number(dataset: Any, keyword: str, default: float | None = None) -> float:
+    """Return the first value of an element, or the default where it is absent or empty.
+
+    Raises:
+        UnsupportedDicomError: It is not finite, or absent without a default.
+    """
+    numbers = read_numbers(dataset, keyword)
+    if not numbers and default is not None:
+        return default
+    if not numbers or not math.isfinite(numbers[0]):
+        found = f"a {keyword} of {numbers[0]}" if numbers else f"no {keyword}"
+        raise UnsupportedDicomError(f"{found}; expected a number")
+    return numbers[0]
+
+
+def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
+    """Take the bits in use from pixel cells, by BitsStored and HighBit.
+
+    Args:
+        pixels: As pydicom decodes them, with `correct_unused_bits` switched off.
+        dataset: The file.
+        native: The cells are as in the file (uncompressed or RLE); other decoders do not know HighBit.
+
+    Raises:
+        UnsupportedDicomError: The elements contradict each other or the pixels.
+    """
+    import numpy as np
+
+    allocated, stored = int(read_number(dataset, "BitsAllocated")), int(read_number(dataset, "BitsStored"))
+    high, signed = int(read_number(dataset, "HighBit", stored - 1)), pixels.dtype.kind == "i"
+    shift = high + 1 - stored
+    if not 1 <= stored <= allocated or shift < 0 or high >= allocated or (shift and not native):
+        raise UnsupportedDicomError(
+            f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high}, which disagree"
+        )
+    if stored == allocated:
+        return pixels
+    cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
+    values: Array = cells >> shift & (1 << stored) - 1
+    rest = cells & (1 << allocated) - 1 != values << shift
+    if signed:
+        values -= (values >> stored - 1) << stored
+        rest &= cells != values << shift  # Upper bits may repeat the sign, or not.
+    padding = find_padding(pixels, dataset)
+    if padding is not None:
+        rest &= ~padding
+    # Overlays had their place in such bits before 2004.
+    has_overlay = any(tag.group in OVERLAYS and tag.elem == OVERLAY_BIT for tag in dataset.keys())  # noqa: SIM118
+    if rest.any() and not has_overlay:
+        raise UnsupportedDicomError(
+            f"pixels use bits that BitsStored {stored} and HighBit {high} leave out; expected only those"
+        )
+    return values
+
+
+def find_padding(values: Array, dataset: Any) -> Array | None:
+    """Return where pixels are padding (PixelPaddingValue, PixelPaddingRangeLimit), or None."""
+    given = read_numbers(dataset, "PixelPaddingValue")
+    if not given or not math.isfinite(given[0]):
+        return None
+    limit = (read_numbers(dataset, "PixelPaddingRangeLimit") or given)[0]
+    bits = int(read_number(dataset, "BitsAllocated"))
+    signed = int(read_number(dataset, "PixelRepresentation", 0)) == 1
+    # Some writers state the type of a negative value as unsigned, and the other way round.
+    ends = [_wrap(int(each), bits, signed=signed) for each in (given[0], limit if math.isfinite(limit) else given[0])]
+    return (values >= min(ends)) & (values <= max(ends))
+
+
+def _wrap(value: int, bits: int, *, signed: bool) -> int:
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if signed and value >> bits - 1 else value
+
+
+def render_grey(stored: Array, dataset: Any) -> Array:
+    """Apply the transformations of a file, and scale the range of its window to 0 (black) to 255, uint8.
+
+    Without lookup table and window, 8-bit values stay unchanged, and so do deeper ones that fill the range of the bits
+    stored; the range of others is stretched. Padding is left out of that range and black. MONOCHROME1 is inverted.
+
+    Raises:
+        UnsupportedDicomError: A transformation is damaged, or nothing but padding is there.
+    """
+    import numpy as np
+
+    padding = find_padding(stored, dataset)
+    if padding is not None and padding.all():
+        raise UnsupportedDicomError("every pixel is padding; expected a picture")
+    with np.errstate(all="ignore"):
+        values = _apply_modality(stored, dataset)
+        if not np.isfinite(values).all():
+            raise UnsupportedDicomError("RescaleSlope and RescaleIntercept lead out of the range of numbers")
+        grey = _apply_voi(values, dataset, None if padding is None else ~padding)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = 255 - grey
+    if padding is not None:
+        grey = np.where(padding, np.uint8(0), grey)
+    return np.asarray(grey, np.uint8)
+
+
+def _apply_modality(stored: Array, dataset: Any) -> Array:
+    """Apply the modality lookup table, or slope and intercept (C.11.1)."""
+    if table := _find_table(dataset, "ModalityLUTSequence"):
+        return _look_up(stored, table)
+    slope, intercept = read_number(dataset, "RescaleSlope", 1), read_number(dataset, "RescaleIntercept", 0)
+    if slope == 0:
+        raise UnsupportedDicomError("a RescaleSlope of 0, which makes all pixels equal")
+    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+
+
+def _apply_voi(values: Array, dataset: Any, visible: Array | None) -> Array:
+    """Apply the lookup table, or else the window, or else neither (C.11.2); return uint8."""
+    import numpy as np
+
+    if table := _find_table(dataset, "VOILUTSequence"):
+        largest = int(table.entries.max())
+        # Some tables state 16 bits and need fewer; one that needs what it states has its range.
+        shown = _look_up(values, table) / (2**table.bits - 1 if largest.bit_length() == table.bits else max(largest, 1))
+    elif window := _find_window(dataset):
+        shown = _apply_window(values, *window)
+    else:
+        seen = values if visible is None else values[visible]
+        low, high = float(seen.min()), float(seen.max())
+        top = 2.0 ** int(read_number(dataset, "BitsStored")) - 1
+        if low >= 0 and high <= top and (top == 255 or (low < LEAST_LOW * top and high > LEAST_HIGH * top)):
+            low, high = 0.0, top
+        shown = (values - low) / max(high - low, 1e-9)
+    return np.rint(shown * 255).clip(0, 255).astype(np.uint8)
+
+
+def _find_window(dataset: Any) -> tuple[float, float, str] | None:
+    """Return centre, width and function of the first window that has a meaning."""
+    centres, widths = read_numbers(dataset, "WindowCenter"), read_numbers(dataset, "WindowWidth")
+    given = dataset.get("VOILUTFunction") or ""
+    function = str(given if isinstance(given, str) else [*given, ""][0]).strip().upper() or FUNCTIONS[0]
+    for centre, width in zip(centres, widths, strict=False):
+        if math.isfinite(centre) and math.isfinite(width) and width > 0 and (width >= 1 or function != "LINEAR"):
+            if function not in FUNCTIONS:
+                raise UnsupportedDicomError(f"a window with the function {function}; expected {', '.join(FUNCTIONS)}")
+            return centre, width, function
+    return None
+
+
+def _apply_window(values: Array, centre: float, width: float, function: str) -> Array:
+    """Map values to 0 to 1, by C.11.2.1.2.1 and C.11.2.1.3."""
+    import numpy as np
+
+    if function == "SIGMOID":
+        return 1 / (1 + np.exp(-4 * (values - centre) / width))
+    if function == "LINEAR":
+        centre, width = centre - 0.5, width - 1
+    if width == 0:
+        return (values > centre).astype(float)
+    return ((values - centre) / width + 0.5).clip(0, 1)
+
+
+def _find_table(dataset: Any, keyword: str) -> Table | None:
+    """Return the first lookup table of a sequence; None where it has none, or empty ones alone."""
+    import numpy as np
+
+    sequence = dataset.get(keyword)
+    for item in sequence if hasattr(sequence, "__iter__") and not isinstance(sequence, (str, bytes)) else ():
+        order = "<u2" if item.original_encoding[1] in (None, True) else ">u2"
+        descriptor, data = (_read_words(item.get(name), order) for name in ("LUTDescriptor", "LUTData"))
+        if not len(descriptor) and not len(data):
+            continue
+        if len(descriptor) != 3:
+            raise UnsupportedDicomError(f"a lookup table with {len(descriptor)} values of LUTDescriptor; expected 3")
+        number, first, bits = (int(each) for each in descriptor)
+        number = number or 1 << 16
+        if len(data) < number and bits <= 8:  # Two entries in each word, the lower first.
+            data = data.astype("<u2").view(np.uint8)
+        if len(data) < number:
+            raise UnsupportedDicomError(f"a lookup table of {number} entries that holds {len(data)}")
+        return Table(first, bits, data[:number])
+    return None
+
+
+def _read_words(value: Any, order: str) -> Array:
+    """Return the 16-bit words of an element as unsigned integers, whatever its type."""
+    import numpy as np
+
+    if value is None or (isinstance(value, str) and not value):
+        return np.empty(0, np.uint16)
+    if isinstance(value, (bytes, bytearray)):
+        return np.frombuffer(value[: len(value) // 2 * 2], order).astype(np.uint16)
+    return (np.atleast_1d(np.array(value, np.int64)) & MAX_OFFSET).astype(np.uint16)
+
+
+def _look_up(values: Array, table: Table) -> Array:
+    import numpy as np
+
+    # The type of the first value is often stated wrong: it is negative where the pixels are, or all lie below it.
+    first = table.first
+    if first > MAX_OFFSET // 2 and (values.min() < 0 or values.max() < first):
+        first -= MAX_OFFSET + 1
+    index = np.rint(values) if values.dtype.kind == "f" else values.astype(np.int64)
+    return table.entries[(index - first).clip(0, len(table.entries) - 1).astype(np.int64)]

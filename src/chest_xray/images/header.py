@@ -1,0 +1,54 @@
+"""What the header of a picture says, and the errors of files that hold no readable picture."""
+
+import struct
+from typing import NamedTuple
+
+ORIENTATION = 0x0112  # Exif 2.32, section 4.6.4
+QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
+INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
+
+
+class ImageError(ValueError):
+    """A file that cannot be read as one picture, and a `reason` in a few words."""
+
+    def __init__(self, reason: str, detail: str):
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Header(NamedTuple):
+    """Width and height in pixels as stored, Pillow's name of the mode, Exif orientation, and the scans of a JPEG."""
+
+    width: int
+    height: int
+    mode: str
+    orientation: int = 1
+    scans: int = 1
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height after the picture is turned upright."""
+        size = (self.width, self.height)
+        return size[::-1] if self.orientation in QUARTER_TURNS else size
+
+
+def read_orientation(exif: bytes) -> int:
+    """Return the Exif orientation, 1 (upright) to 8; 1 where the block is damaged or has none.
+
+    Args:
+        exif: A TIFF header and its directory, with or without `Exif` and two zeros before it.
+    """
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    try:
+        if order:
+            (start,) = struct.unpack_from(f"{order}I", exif, 4)
+            (num_entries,) = struct.unpack_from(f"{order}H", exif, start)
+            for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
+                tag, kind, _ = struct.unpack_from(f"{order}HHI", exif, entry)
+                if tag == ORIENTATION and kind in INTEGERS:
+                    (value,) = struct.unpack_from(order + INTEGERS[kind], exif, entry + 8)
+                    return value if 1 <= value <= 8 else 1
+    except struct.error:  # A directory beyond the end of the block.
+        pass
+    return 1

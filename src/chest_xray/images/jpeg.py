@@ -1,0 +1,230 @@
+"""Read JPEG files: headers and scans by their markers, pixels by libjpeg-turbo without a warning."""
+
+import io
+import re
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from chest_xray.images.header import Header, ImageError, read_orientation
+
+SIGNATURE = b"\xff\xd8\xff"
+SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM, TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE, 0x01
+# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC.
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+PROGRESSIVE = {0xC2, 0xCA}
+RESTARTS = range(0xD0, 0xD8)
+MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by number of components
+MARKER = re.compile(rb"\xff+([^\x00\xff])")  # In compressed pixels 0xff is followed by 0.
+EXTRA = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+# A stream that was damaged and decodes by chance leaves bytes over, too; some writers pad with one value.
+MAX_EXTRA = 16
+NUM_COEFFICIENTS = 64
+END_REACH = 16  # bytes
+MP_NUMBER_OF_IMAGES = 0xB001  # CIPA DC-007, section 5.2.3
+
+
+class Segment(NamedTuple):
+    """A marker, the position of its first byte, and its content without marker and length."""
+
+    marker: int
+    start: int
+    content: bytes
+
+
+class Scans(NamedTuple):
+    """Number of scans, position after the end marker (None without it), and whether coefficients are missing."""
+
+    number: int
+    end: int | None
+    incomplete: bool
+
+
+def read_header(file: Any) -> Header:
+    """Read size, mode, orientation and number of scans of an open JPEG.
+
+    Raises:
+        ImageError: The file is cut off or damaged, or holds several pictures or more than 8 bits a sample.
+    """
+    segments = list(_read_segments(file))
+    frame = _find_frame(segments)
+    precision, height, width, components = struct.unpack_from(">BHHB", frame.content)
+    if precision != 8:
+        raise ImageError("unsupported image", f"a JPEG of {precision} bits a sample; expected 8")
+    if components not in MODES or not width or not height:
+        raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
+    exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")
+    for each in segments:
+        if _is_named(each, APP2, b"MPF\0") and (number := _count_pictures(each.content[4:])) > 1:
+            raise ImageError("unsupported image", f"{number} pictures in one file; expected one")
+    scans = 1
+    if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
+        file.seek(0)
+        found = read_scans(bytes(file.read()), segments)
+        if found.end is None:
+            raise ImageError("truncated", "a JPEG that ends without its end marker")
+        scans = found.number if frame.marker in PROGRESSIVE else 1
+    return Header(width, height, MODES[components], read_orientation(exif), scans)
+
+
+def _read_segments(file: Any) -> Iterator[Segment]:
+    """Yield the segments of an open file up to the header of its first scan."""
+    file.seek(2)
+    while True:
+        start, byte = file.tell(), file.read(1)
+        if byte and byte != b"\xff":
+            continue  # Bytes between segments, which libjpeg skips.
+        while byte == b"\xff":
+            byte = file.read(1)
+        if not byte:
+            raise ImageError("truncated", "a JPEG that ends before its pixels")
+        marker = byte[0]
+        if marker in (0, TEM, SOI) or marker in RESTARTS:
+            continue
+        if marker == EOI:
+            raise ImageError("truncated", "a JPEG whose end marker comes before its pixels")
+        length = int.from_bytes(file.read(2), "big")
+        content = bytes(file.read(max(length - 2, 0)))
+        if len(content) != length - 2:
+            raise ImageError("truncated", "a JPEG that ends before its pixels")
+        yield Segment(marker, start, content)
+        if marker == SOS:
+            return
+
+
+def _find_frame(segments: list[Segment]) -> Segment:
+    frames = [each for each in segments if each.marker in FRAMES]
+    if len(frames) != 1 or len(frames[0].content) < 6:
+        raise ImageError("undecodable", f"a JPEG with {len(frames)} complete frame headers; expected one")
+    return frames[0]
+
+
+def _is_named(segment: Segment, marker: int, name: bytes) -> bool:
+    return segment.marker == marker and segment.content.startswith(name)
+
+
+def _count_pictures(directory: bytes) -> int:
+    """Return the number of pictures from the index of a Multi-Picture file; 1 where it is damaged."""
+    order = "<" if directory[:2] == b"II" else ">"
+    try:
+        (start,) = struct.unpack_from(f"{order}I", directory, 4)
+        (num_entries,) = struct.unpack_from(f"{order}H", directory, start)
+        for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
+            tag, _, _, value = struct.unpack_from(f"{order}HHII", directory, entry)
+            if tag == MP_NUMBER_OF_IMAGES:
+                return int(value)
+    except struct.error:
+        pass
+    return 1
+
+
+def _ends_with_marker(file: Any) -> bool:
+    file.seek(max(file.seek(0, 2) - END_REACH, 0))
+    return b"\xff\xd9" in bytes(file.read())
+
+
+def read_scans(data: bytes, segments: list[Segment]) -> Scans:
+    """Walk through the scans of a JPEG up to its end marker.
+
+    Args:
+        data: The whole file.
+        segments: Those up to the header of the first scan.
+    """
+    frame, scan = _find_frame(segments), segments[-1]
+    missing: dict[int, list[int | None]] = {}
+    for at in range(6, len(frame.content) - 2, 3):
+        missing[frame.content[at]] = [None] * NUM_COEFFICIENTS
+    number, at = 0, scan.start
+    end = None
+    while match := MARKER.search(data, at):
+        marker, at = match[1][0], match.end()
+        if marker == EOI:
+            end = at
+            break
+        if marker in (TEM, SOI) or marker in RESTARTS:
+            continue
+        length = int.from_bytes(data[at : at + 2], "big")
+        if marker == SOS:
+            number += 1
+            _note_scan(data[at + 2 : at + length], frame.marker in PROGRESSIVE, missing)
+        at += length
+    incomplete = any(bits != 0 for coefficients in missing.values() for bits in coefficients)
+    return Scans(number, end, incomplete)
+
+
+def _note_scan(content: bytes, progressive: bool, missing: dict[int, list[int | None]]) -> None:
+    """Note how many low bits of each coefficient are missing after a scan (None: all)."""
+    if not content or len(content) < 4 + 2 * content[0]:
+        return
+    first, last, bits = content[-3], content[-2], content[-1] & 15
+    if not progressive:
+        first, last, bits = 0, NUM_COEFFICIENTS - 1, 0
+    for at in range(1, 1 + 2 * content[0], 2):
+        if content[at] in missing and last < NUM_COEFFICIENTS:
+            missing[content[at]][first : last + 1] = [bits] * (last + 1 - first)
+
+
+def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.Image:
+    """Decode at the smallest scale (1, 7/8 ... 1/8) that is not below a size.
+
+    Args:
+        data: The whole file.
+        mode: "L" for grey, or "RGB".
+        min_size: Width and height in pixels, as stored; 0 for full size.
+
+    Raises:
+        ImageError: The compressed pixels are damaged or incomplete.
+    """
+    segments = list(_read_segments(io.BytesIO(data)))
+    frame = _find_frame(segments)
+    components = frame.content[5]
+    if (frame.marker in PROGRESSIVE or segments[-1].content[0] < components) and read_scans(data, segments).incomplete:
+        raise ImageError("truncated", "a JPEG of several scans, the last of which are missing")
+    colours = "CMYK" if components == 4 else "GRAY" if mode == "L" else mode
+    try:
+        pixels = _decode_strictly(data, colours, min_size)
+    except ValueError as error:
+        pixels = _decode_mended(data, segments, str(error), (colours, min_size))
+    if colours == "GRAY":
+        return Image.fromarray(pixels[..., 0])
+    if colours == "CMYK":  # Adobe's inks are stored inverted, and others do as Adobe does.
+        return Image.fromarray(255 - pixels, "CMYK").convert(mode)
+    return Image.fromarray(pixels)
+
+
+def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> Any:
+    import simplejpeg
+
+    return simplejpeg.decode_jpeg(data, colours, min_width=min_size[0], min_height=min_size[1])
+
+
+def _decode_mended(data: bytes, segments: list[Segment], problem: str, how: tuple[str, tuple[int, int]]) -> Any:
+    """Decode without what carries no pixels, after libjpeg has warned: all else must decode without a warning."""
+    for _ in range(2):
+        end = read_scans(data, segments).end or len(data)
+        extra = int(match[1]) if (match := EXTRA.search(problem)) else 0
+        surplus = data[end - 2 - extra : end - 2]
+        if extra > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
+            break
+        kept = [_mend(each) for each in segments if not (each.marker in range(APP1, APP14) or each.marker == COM)]
+        body = data[segments[-1].start + 4 + len(segments[-1].content) : end - 2 - extra]
+        data = b"".join([SIGNATURE[:2], *kept, body, bytes([0xFF, EOI])])
+        try:
+            return _decode_strictly(data, *how)
+        except ValueError as error:
+            if str(error) == problem:
+                break
+            problem = str(error)
+            segments = list(_read_segments(io.BytesIO(data)))
+    reason = "truncated" if "premature end" in problem else "undecodable"
+    raise ImageError(reason, f"damaged pixels of a JPEG: {problem}")
+
+
+def _mend(segment: Segment) -> bytes:
+    """Return the bytes of a segment; libjpeg warns of a JFIF version it does not know, and does not use it."""
+    content = segment.content
+    if _is_named(segment, APP0, b"JFIF\0") and content[5:6] not in (b"\1", b"\2"):
+        content = content[:5] + b"\1" + content[6:]
+    return bytes([0xFF, segment.marker]) + (len(content) + 2).to_bytes(2, "big") + content

@@ -1,0 +1,262 @@
+"""Read PNG files: chunks and checksums here, the filters of rows by Pillow. What carries no pixels is not looked at."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from chest_xray.core.types import Array
+from chest_xray.images.header import Header, ImageError, read_orientation
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, COLOURS, PALETTE, GREY_ALPHA, COLOURS_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG (third edition), table 8
+CHANNELS = {GREY: 1, COLOURS: 3, PALETTE: 1, GREY_ALPHA: 2, COLOURS_ALPHA: 4}
+DEPTHS = {GREY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # bits a sample; 8 and 16 for the others
+MODES = {GREY: "L", COLOURS: "RGB", PALETTE: "P", GREY_ALPHA: "LA", COLOURS_ALPHA: "RGBA"}
+# Of each pass: the first column and row, and the steps between columns and rows.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+MAX_CHUNKS = 100_000
+MAX_CHUNK = 2**31 - 1  # bytes
+HALF = 128  # opacity, of 255
+
+
+class Chunk(NamedTuple):
+    """Type, position of the content, and length of a chunk."""
+
+    kind: bytes
+    start: int
+    length: int
+
+
+class Layout(NamedTuple):
+    """The fields of IHDR."""
+
+    width: int
+    height: int
+    depth: int
+    colour: int
+    compression: int
+    filtering: int
+    interlace: int
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name for it."""
+        if self.colour == GREY and self.depth in (1, 16):
+            return "1" if self.depth == 1 else "I;16"
+        return MODES[self.colour]
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of the filtered rows, each with one byte that names its filter."""
+        passes = ADAM7 if self.interlace else ((0, 0, 1, 1),)
+        total = 0
+        for left, top, across, down in passes:
+            columns, rows = -(-(self.width - left) // across), -(-(self.height - top) // down)
+            if columns > 0 and rows > 0:
+                total += rows * (1 + -(-columns * CHANNELS[self.colour] * self.depth // 8))
+        return total
+
+
+def read_header(file: Any) -> Header:
+    """Read size, mode and orientation of an open PNG.
+
+    Raises:
+        ImageError: The file is cut off or damaged, or animated.
+    """
+    chunks = list(_read_chunks(file))
+    layout = _read_layout(file, chunks)
+    orientation = 1
+    for each in chunks:
+        if each.kind == b"acTL" and (number := int.from_bytes(_read(file, each)[:4], "big")) > 1:
+            raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one picture")
+        if each.kind == b"eXIf" and _has_right_checksum(file, each):
+            orientation = read_orientation(_read(file, each))
+    return Header(layout.width, layout.height, layout.mode, orientation)
+
+
+def _read_chunks(file: Any) -> Iterator[Chunk]:
+    """Yield the chunks of an open file up to its end marker."""
+    size = file.seek(0, 2)
+    at = len(SIGNATURE)
+    for _ in range(MAX_CHUNKS):
+        file.seek(at)
+        start = bytes(file.read(8))
+        length, kind = int.from_bytes(start[:4], "big"), start[4:]
+        at += 12 + length
+        if len(start) < 8 or (at > size and kind.isalpha()):
+            raise ImageError("truncated", "a PNG that ends without its end marker")
+        if not kind.isalpha() or length > MAX_CHUNK:
+            raise ImageError("undecodable", f"a PNG with a chunk {kind!r} of {length:,} bytes, which no standard has")
+        yield Chunk(kind, at - 4 - length, length)
+        if kind == b"IEND":
+            return
+    raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks")
+
+
+def _read(file: Any, chunk: Chunk) -> bytes:
+    file.seek(chunk.start)
+    return bytes(file.read(chunk.length))
+
+
+def _has_right_checksum(file: Any, chunk: Chunk) -> bool:
+    found = zlib.crc32(_read(file, chunk), zlib.crc32(chunk.kind))
+    return found == int.from_bytes(file.read(4), "big")
+
+
+def _read_layout(file: Any, chunks: list[Chunk]) -> Layout:
+    first = chunks[0]
+    if first.kind != b"IHDR" or first.length != struct.calcsize(">IIBBBBB"):
+        raise ImageError("undecodable", f"a PNG that begins with {first.kind!r} of {first.length} bytes; expected IHDR")
+    _require_checksum(file, first)
+    layout = Layout(*struct.unpack(">IIBBBBB", _read(file, first)))
+    if (
+        not (layout.width and layout.height)
+        or layout.colour not in CHANNELS
+        or layout.depth not in DEPTHS.get(layout.colour, (8, 16))
+        or layout.compression
+        or layout.filtering
+        or layout.interlace > 1
+    ):
+        raise ImageError("undecodable", f"a PNG of a kind that the standard does not have: {layout}")
+    return layout
+
+
+def _require_checksum(file: Any, chunk: Chunk) -> None:
+    if not _has_right_checksum(file, chunk):
+        raise ImageError("undecodable", f"a damaged PNG: the checksum of its chunk {chunk.kind.decode()} is wrong")
+
+
+def decode(data: bytes) -> Image.Image:
+    """Decode to 8 bits a sample, or to mode "I;16".
+
+    Of colours with 16 bits the eight uppermost in use are kept. Where the file has transparency, the mode is "RGBA", or
+    16-bit grey is black there.
+
+    Raises:
+        ImageError: A chunk that carries pixels is damaged or missing, or every pixel is transparent.
+    """
+    file = io.BytesIO(data)
+    chunks = [each for each in _read_chunks(file) if each.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT")]
+    layout = _read_layout(file, chunks)
+    for each in chunks:
+        _require_checksum(file, each)
+    content = {each.kind: _read(file, each) for each in chunks}
+    packed = b"".join(_read(file, each) for each in chunks if each.kind == b"IDAT")
+    _require_all_rows(packed, layout)
+    if layout.depth == 16 and layout.colour != GREY:
+        image, mask = _decode_deep(layout, packed, content.get(b"tRNS"))
+    else:
+        image = _decode_by_pillow(layout, packed, content.get(b"PLTE", b""))
+        mask = _find_opaque(image, layout, content[b"tRNS"]) if b"tRNS" in content else None
+    return _apply_transparency(image, mask)
+
+
+def _require_all_rows(packed: bytes, layout: Layout) -> None:
+    """Inflate the rows to count their bytes: Pillow leaves missing rows black."""
+    inflating, size = zlib.decompressobj(), 0
+    try:
+        while packed and not inflating.eof and size <= layout.num_bytes:
+            size += len(inflating.decompress(packed, 1 << 20))
+            packed = inflating.unconsumed_tail
+    except zlib.error as error:
+        raise ImageError("undecodable", f"damaged pixels of a PNG: {error}") from error
+    if size < layout.num_bytes:
+        raise ImageError("truncated", f"a PNG with {size:,} of {layout.num_bytes:,} bytes of rows")
+
+
+def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image.Image:
+    """Decode a file of the chunks that carry pixels, whatever others there were."""
+    import numpy as np
+
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", *layout)), (b"IDAT", packed), (b"IEND", b"")]
+    if layout.colour == PALETTE:
+        parts.insert(1, (b"PLTE", palette))
+    blocks = [struct.pack(">I", len(data)) + kind + data + _checksum(kind, data) for kind, data in parts]
+    # `Image.open` warns of pictures that are larger than its own limit; here the size has been checked.
+    with PngImageFile(io.BytesIO(SIGNATURE + b"".join(blocks))) as image:
+        if rawmode:
+            image.tile = [each._replace(args=rawmode) for each in image.tile]
+        image.load()
+        if layout.colour == PALETTE and int(np.asarray(image).max()) >= len(palette) // 3:
+            raise ImageError("undecodable", f"a PNG with colours beyond the {len(palette) // 3} of its palette")
+        return image.copy()
+
+
+def _checksum(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+
+
+def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image.Image, Array | None]:
+    """Decode grey with opacity, or colours, of 16 bits a sample, which Pillow reduces to their upper byte."""
+    import numpy as np
+
+    if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.
+        halves = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
+        values: Array = np.asarray(halves).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
+        values = values[..., 0] << 8 | values[..., 1]
+    else:
+        mode = MODES[layout.colour]
+        upper, lower = (
+            np.asarray(_decode_by_pillow(layout, packed, b"", f"{mode};16{order}")).astype(np.uint16) for order in "BL"
+        )
+        values = upper << 8 | lower
+    has_alpha = layout.colour in (GREY_ALPHA, COLOURS_ALPHA)
+    colours = values[..., :-1] if has_alpha else values
+    opaque = None
+    if has_alpha:
+        opaque = (values[..., -1] >> 8).astype(np.uint8)
+    elif transparent:
+        opaque = ~(colours == np.array(_unpack(transparent, 3))).all(axis=-1) * np.uint8(255)
+    reduced = keep_upper_bits(colours)
+    return Image.fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opaque
+
+
+def keep_upper_bits(values: Array) -> Array:
+    """Return the eight uppermost bits in use of non-negative integers, uint8."""
+    import numpy as np
+
+    return (values >> (max(8, int(values.max()).bit_length()) - 8)).astype(np.uint8)
+
+
+def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
+    if len(transparent) != 2 * number:
+        raise ImageError("undecodable", f"a damaged PNG: its transparent colour has {len(transparent)} bytes")
+    return struct.unpack(f">{number}H", transparent)
+
+
+def _find_opaque(image: Image.Image, layout: Layout, transparent: bytes) -> Array | None:
+    """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
+    import numpy as np
+
+    pixels = np.asarray(image)
+    if layout.colour == PALETTE:
+        table = np.full(256, 255, np.uint8)
+        table[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8)
+        return table[pixels]
+    if layout.colour == COLOURS:
+        return ~(pixels == np.array(_unpack(transparent, 3))).all(axis=-1) * np.uint8(255)
+    if layout.colour == GREY:
+        scale = 1 if layout.depth in (1, 16) else 255 // (2**layout.depth - 1)
+        return (pixels != _unpack(transparent, 1)[0] * scale) * np.uint8(255)
+    return None  # The standard forbids it beside a channel of opacity.
+
+
+def _apply_transparency(image: Image.Image, opaque: Array | None) -> Image.Image:
+    import numpy as np
+
+    if opaque is None and image.mode in ("LA", "RGBA"):
+        opaque = np.asarray(image.getchannel("A"))
+    if opaque is None:
+        return image
+    if int(opaque.max()) < HALF:
+        raise ImageError("blank", "a transparent picture: no pixel is more opaque than transparent")
+    if image.mode == "I;16":
+        return Image.fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
+    image = image.convert("RGBA")
+    image.putalpha(Image.fromarray(opaque))
+    return image
