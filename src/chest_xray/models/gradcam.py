@@ -181,7 +181,7 @@ def _mean(values: Array, seed: int) -> dict[str, float] | None:
     if not len(values):
         return None
     weights = resample_weights(np.arange(len(values)), seed)
-    return interval(values.mean(), weights @ values / len(values))
+    return interval(values.mean(), weights @ values / len(values)).model_dump()
 
 
 def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Model]]:

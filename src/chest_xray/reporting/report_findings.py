@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from chest_xray.images.index import AuditSummary
 from chest_xray.metrics.metadata_baseline import best_on_train
-from chest_xray.reporting.conclusions import BAR, count_errors, in_points, is_above, is_lower_on_test
+from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.reporting.conclusions import BAR, count_errors, in_points, is_above, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]
@@ -19,18 +21,18 @@ class Verdict(NamedTuple):
     finding: Finding
 
 
-def assess_run(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> list[Verdict]:
+def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verdict]:
     """Return the overall verdict on a run, followed by those that it rests on.
 
     The network is compared with the metadata baseline by the interval of their difference on the same images.
     """
-    accuracy, difference = metrics["test"]["at_chosen"]["accuracy"], metadata_metrics["difference"]["accuracy"]
+    accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
     asked, header = _rate(accuracy, BAR), _rate(difference, 0)
     tone: Tone = "bad" if "bad" in (asked, header) else "unsure" if "unsure" in (asked, header) else "good"
     values = {
         "accuracy": accuracy,
-        "header": metadata_metrics["at_rule"]["accuracy"],
-        "feature": Name(metadata_metrics["feature"]),
+        "header": metadata_metrics.at_rule.accuracy,
+        "feature": Name(metadata_metrics.feature),
         "difference": in_points(difference),
     }
     return [
@@ -41,24 +43,24 @@ def assess_run(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> lis
     ]
 
 
-def _rate(measured: dict[str, float], reference: float) -> Tone:
+def _rate(measured: Interval, reference: float) -> Tone:
     """Return "good" if the whole interval is above a reference value, "unsure" if only the value is."""
-    return "good" if measured["low"] > reference else "unsure" if measured["value"] > reference else "bad"
+    return "good" if locate(measured, reference) == "above" else "unsure" if measured.known > reference else "bad"
 
 
-def _list_weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
-    point = metrics["test"]["at_chosen"]
+def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
+    point = metrics.test.at_chosen
     counts = count_errors(point)
-    if point["fn"] + point["fp"] == 0:
+    if point.fn + point.fp == 0:
         yield Verdict("errors", "good", Finding("no_errors", {}))
-    elif is_above(point["sensitivity"], point["specificity"]):
+    elif is_above(point.sensitivity, point.specificity):
         yield Verdict("errors", "bad", Finding("weak_on_healthy", counts))
-    elif is_above(point["specificity"], point["sensitivity"]):
+    elif is_above(point.specificity, point.sensitivity):
         yield Verdict("errors", "bad", Finding("weak_on_diseased", counts))
     else:
         yield Verdict("errors", "unsure", Finding("weak_on_neither", counts))
     if is_lower_on_test(metrics, "accuracy"):
-        pair = {name: metrics[name]["at_chosen"]["accuracy"] for name in ("validation", "test")}
+        pair = {name: subset.at_chosen.accuracy for name, subset in metrics.subsets.items()}
         yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
 
 
@@ -91,18 +93,19 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Describe what the audit found, from `audit`, `metadata_baseline` and `params_audit` in `evidence`."""
-    audit, rules = evidence["audit"], evidence["metadata_baseline"]
-    images = sum(row["images"] for row in audit["counts"])
-    yield Finding("audit_size", {"images": images, "groups": sum(each["groups"] for each in audit["groups"].values())})
-    yield Finding("audit_duplicates", {"exact": audit["duplicates"]["exact"], "near": audit["duplicates"]["near"]})
-    wide = {name.lower(): shares for name, shares in audit["shift"].items()}
+    audit: AuditSummary = evidence["audit"]
+    rules = evidence["metadata_baseline"]
+    images = sum(row.images for row in audit.counts)
+    yield Finding("audit_size", {"images": images, "groups": sum(each.groups for each in audit.groups.values())})
+    yield Finding("audit_duplicates", dict(audit.duplicates))
+    wide = {name.lower(): shares for name, shares in audit.shift.items()}
     yield Finding("audit_wide", {**wide, "aspect": evidence["params_audit"].wide_aspect})
     classes: Counter[str] = Counter()
-    for row in audit["counts"]:
-        classes[row["class"]] += row["images"] if row["subset"] == "test" else 0
+    for row in audit.counts:
+        classes[row.class_] += row.images if row.subset == "test" else 0
     majority, feature = max(classes.values()) / classes.total(), best_on_train(rules)
     scores = rules[feature]["test"]
     key = "audit_header" if scores["accuracy"] > majority else "audit_header_nothing"
     yield Finding(key, {"feature": Name(feature), "majority": majority, **scores})
-    files = audit["quarantine"]["files"]
+    files = audit.quarantine.files
     yield Finding("audit_quarantine" if files else "audit_no_quarantine", {"files": files})

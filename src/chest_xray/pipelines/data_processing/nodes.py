@@ -21,7 +21,10 @@ from chest_xray.images.index import (
     FEATURES,
     REFUSED,
     Audit,
+    AuditSummary,
+    ClassCount,
     Integrity,
+    QuarantineSummary,
     compare_splits,
     describe_images,
     drop_refused,
@@ -357,7 +360,7 @@ def tabulate_headers(image_index: DataFrame) -> DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: Audit) -> dict[str, Any]:
+def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: Audit) -> AuditSummary:
     """Sum the data set up.
 
     Args:
@@ -365,22 +368,18 @@ def audit_images(image_split: DataFrame, duplicates: DataFrame, quarantine: Data
         duplicates: One row a pair of pictures that are the same or nearly so.
         quarantine: One row a file set aside.
         audit: From which width / height on an image counts as wide.
-
-    Returns:
-        `counts`, `groups`, `duplicates`, `modes`, `shift` (between the official train and test, by class) and
-        `quarantine`, of plain numbers.
     """
-    return {
-        "counts": count_classes(image_split).to_dict("records"),
-        "groups": {name: summarise_groups(rows) for name, rows in image_split.groupby("subset")},
-        "duplicates": summarise_duplicates(duplicates),
-        "modes": {
+    return AuditSummary(
+        counts=[ClassCount.model_validate(row) for row in count_classes(image_split).to_dict("records")],
+        groups={str(name): summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        duplicates=summarise_duplicates(duplicates),
+        modes={
             f"{split}/{name}": select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))
         },
-        "shift": {name: compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
-        "quarantine": {"files": len(quarantine), "reasons": quarantine["reason"].value_counts().to_dict()},
-    }
+        shift={name: compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
+        quarantine=QuarantineSummary(files=len(quarantine), reasons=quarantine["reason"].value_counts().to_dict()),
+    )
 
 
 def draw_data(

@@ -1,8 +1,7 @@
 """Several networks that differ in their seed alone, joined to one."""
 
-from typing import Any
-
 from chest_xray.core.types import DataFrame, Model
+from chest_xray.metrics.results import Metrics
 from chest_xray.models.network import join_networks
 
 
@@ -37,7 +36,7 @@ def average_histories(*histories: DataFrame) -> DataFrame:
     return averaged.assign(kept=averaged["epoch"] == epochs)
 
 
-def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
+def tabulate_members(**metrics: Metrics) -> DataFrame:
     """Tabulate the members: how much the seed alone moves each metric.
 
     Args:
@@ -51,11 +50,14 @@ def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
 
     rows = {}
     for name, each in metrics.items():
-        test, point = each["test"], each["test"]["at_chosen"]
+        point = each.test.at_chosen
         rows[name] = {
-            **{metric: point[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
-            **{"auc": test["auc"]["value"], "ece": test["ece"]},
-            "validation_accuracy": each["validation"]["at_chosen"]["accuracy"]["value"],
+            "accuracy": point.accuracy.value,
+            "sensitivity": point.sensitivity.value,
+            "specificity": point.specificity.value,
+            "auc": each.test.auc.value,
+            "ece": each.test.ece,
+            "validation_accuracy": each.validation.at_chosen.accuracy.value,
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()
