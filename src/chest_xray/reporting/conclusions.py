@@ -142,7 +142,7 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
         yield Finding("level_by_prevalence", found)
 
 
-def count_errors(point: Decisions) -> dict[str, Any]:
+def count_errors(point: Decisions) -> dict[str, Estimate | float]:
     """Return the metrics at a threshold together with the numbers of healthy and diseased images."""
     return {**dict(point), "healthy": point.tn + point.fp, "diseased": point.fn + point.tp}
 

@@ -238,7 +238,7 @@ def draw_thresholds(curves: DataFrame, metrics: Metrics, data_source: str) -> Fi
         mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
         place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
         mark_thresholds(place, metrics)
-        label_axes(place, f"{title}: n = {part.num_images.iloc[0]:,}", (LOGIT_AXIS, ""))
+        label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOGIT_AXIS, ""))
     axes[0].set_ylabel("share of the class decided rightly", fontsize=9.5)
     axes[0].set_ylim(UNIT)
     head_figure(figure, f"What each threshold gives, {metrics.run} (with 95% bands over patients)")
