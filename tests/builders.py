@@ -1,7 +1,7 @@
 """Small inputs made in memory, shared by the tests."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,18 @@ from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
-from chest_xray.metrics.summary import Evaluation
+from chest_xray.metrics.results import (
+    CalibrationErrors,
+    Decisions,
+    Difference,
+    Estimate,
+    Interval,
+    MetadataMetrics,
+    Metrics,
+    OtherDecisions,
+    Stratum,
+)
+from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.contract import Contract, FittedInputChecks, Limits
 from chest_xray.models.network import Network, build_network
@@ -107,22 +118,29 @@ def make_evaluation(**changes: Any) -> Evaluation:
     return Evaluation.model_validate({**plain, **changes})
 
 
-def interval(low: float, value: float, high: float) -> dict[str, float]:
+def interval(low: float, value: float, high: float) -> Interval:
     """A figure with its interval, as metrics hold it."""
-    return {"value": value, "low": low, "high": high}
+    return Interval(value=value, low=low, high=high)
 
 
-def sure(value: float) -> dict[str, float]:
+def sure(value: float) -> Interval:
     """A figure whose interval is a hundredth either way."""
     return interval(value - 0.01, value, value + 0.01)
 
 
-def counted(figures: dict[str, Any], num: int = 100) -> dict[str, Any]:
-    """The same figures, each that has an interval with the number of images that it rests on."""
-    return {
-        name: {"n": num, **each} if isinstance(each, dict) and "value" in each else each
-        for name, each in figures.items()
-    }
+def counted(figures: Mapping[str, Interval], num: int = 100) -> dict[str, Estimate]:
+    """The same figures, each with the number of images that it rests on."""
+    return {name: each if isinstance(each, Estimate) else each.with_n(num) for name, each in figures.items()}
+
+
+def changed(metrics: Metrics, where: str, **fields: Any) -> Metrics:
+    """The same metrics but for fields of the part at a dotted path, such as "test.at_chosen"."""
+    plain = metrics.model_dump()
+    part = plain
+    for name in where.split("."):
+        part = part[name]
+    part.update(fields)
+    return Metrics.model_validate(plain)
 
 
 def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd.DataFrame:
@@ -145,17 +163,19 @@ NAMES = (
 
 def make_run_metrics(
     *,
-    at_half: dict[str, float] | None = None,
-    by_aetiology: dict[str, Any] | None = None,
-    validation: dict[str, Any] | None = None,
-    gap: dict[str, Any] | None = None,
-    strata: Sequence[dict[str, Any]] = (),
-    calibration: dict[str, Any] | None = None,
-    **test: dict[str, Any],
-) -> dict[str, Any]:
+    run: str = TITLE,
+    at_half: Interval | None = None,
+    by_aetiology: Mapping[str, Interval] | None = None,
+    validation: Mapping[str, Interval] | None = None,
+    gap: Mapping[str, Interval] | None = None,
+    strata: Sequence[Stratum] = (),
+    calibration: Mapping[str, Any] | None = None,
+    **test: Interval,
+) -> Metrics:
     """Metrics of a run in which nothing stands out, but for what is given.
 
     Args:
+        run: Its title.
         at_half: Accuracy on test at 0.5.
         by_aetiology: Sensitivity on test by aetiology.
         validation: Figures of validation at the chosen threshold, which the gap follows.
@@ -164,48 +184,65 @@ def make_run_metrics(
         calibration: Figures of the calibration of both.
         **test: Figures of test at the chosen threshold.
     """
-    point = {
-        **{"threshold": 0.4, "tn": 36, "fp": 4, "fn": 6, "tp": 54},
-        **counted({name: sure(0.9) for name in NAMES}),
-    }
+    plain = {name: sure(0.9) for name in NAMES}
+    here, there = {**plain, **(validation or {})}, {**plain, **test}
     aetiologies = {"bacterial": sure(0.9), "viral": sure(0.9)} if by_aetiology is None else by_aetiology
-    held = {
+    held: dict[str, Any] = {
         **{"log_loss": sure(0.3), "brier": sure(0.12), "ece": sure(0.05), "slope": sure(1), "intercept": sure(0)},
         **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.5, **(calibration or {})},
     }
     found = {
         **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "brier": 0.12, "ece": 0.05},
-        **counted({"auc": sure(0.9), "pr_auc": sure(0.9)}),
-        **{"at_other": {"rule": "sensitivity", **point}, "calibration": counted(held), "strata": list(strata)},
+        **{"auc": sure(0.9).with_n(100), "pr_auc": sure(0.9).with_n(100), "strata": list(strata)},
+        "calibration": {name: each.with_n(100) if isinstance(each, Interval) else each for name, each in held.items()},
+        "at_other": OtherDecisions(rule="sensitivity", **POINT, **counted(plain)),
         "sensitivity_by_aetiology": counted(aetiologies),
     }
-    half = {"accuracy": at_half or test.get("accuracy", sure(0.9))}
-    return {
-        **{"run": TITLE, "realistic_prevalence": 0.16, "operating_point": {"expected_prevalence": 0.5}},
-        "validation": {**found, "at_half": point, "at_chosen": {**point, **counted(validation or {})}},
-        "test": {**found, "at_half": {**point, **counted(half)}, "at_chosen": {**point, **counted(test)}},
-        "gap": {"at_chosen": {**_gaps({**point, **(validation or {})}, {**point, **test}), **(gap or {})}},
-    }
+    none = {name: sure(0) for name in NAMES}
+    return Metrics.model_validate(
+        {
+            **{"schema_version": SCHEMA_VERSION, "run": run, "realistic_prevalence": 0.16, "strata_cuts": {}},
+            "operating_point": {"rule": "balanced_accuracy", **make_point(0.4).calibration.model_dump()},
+            "validation": {**found, "at_half": make_decisions(plain), "at_chosen": make_decisions(here)},
+            "test": {
+                **{**found, "at_chosen": make_decisions(there)},
+                "at_half": make_decisions({**plain, "accuracy": at_half or there["accuracy"]}),
+            },
+            "gap": {
+                **{"auc": sure(0), "pr_auc": sure(0), "at_half": none, "at_other": none},
+                "calibration": {name: sure(0) for name in CalibrationErrors.model_fields},
+                "at_chosen": {**_gaps(here, there), **(gap or {})},
+            },
+        }
+    )
 
 
-def _gaps(validation: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
+POINT: dict[str, Any] = {"threshold": 0.4, "tn": 36, "fp": 4, "fn": 6, "tp": 54}
+
+
+def make_decisions(figures: Mapping[str, Interval]) -> Decisions:
+    """Decisions on 100 images, of which 90 are right."""
+    return Decisions(**POINT, **counted(figures))
+
+
+def _gaps(validation: Mapping[str, Interval], test: Mapping[str, Interval]) -> dict[str, Interval]:
     """Test minus validation, with the widest interval that the two allow: it leaves 0 out where they do not meet."""
-    known = [name for name in NAMES if test[name]["value"] is not None]
-    pairs = {name: (validation[name], test[name]) for name in known}
-    return {
-        name: interval(there["low"] - here["high"], there["value"] - here["value"], there["high"] - here["low"])
-        for name, (here, there) in pairs.items()
-    }
+    return {name: NONE if test[name].value is None else _subtract(test[name], validation[name]) for name in NAMES}
 
 
-NONE: dict[str, Any] = {"value": None, "low": None, "high": None}
+def _subtract(there: Any, here: Any) -> Interval:
+    return interval(there.low - here.high, there.value - here.value, there.high - here.low)
 
 
-def make_stratum(name: str, by: str = "aspect", **figures: dict[str, Any]) -> dict[str, Any]:
+NONE = Interval(value=None, low=None, high=None)
+
+
+def make_stratum(name: str, by: str = "aspect", **figures: Interval) -> Stratum:
     """A stratum in which nothing stands out, but for the figures that are given."""
     plain = {"sensitivity": sure(0.9), "specificity": sure(0.9), "auc": sure(0.9)}
-    counts = {"num_images": 50, "num_healthy": 20, "num_diseased": 30}
-    return {"by": by, "name": name, **counts, **counted({**plain, **figures}, 50)}
+    counts = {"num_images": 50, "num_healthy": 20, "num_diseased": 30, "tn": 18, "fp": 2, "fn": 3, "tp": 27}
+    bounds = {"by": by, "name": name, "low": None, "high": None}
+    return Stratum.model_validate({**bounds, **counts, **counted({**plain, **figures}, 50)})
 
 
 def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
@@ -221,23 +258,26 @@ def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
     }
 
 
-def make_metadata_metrics(
-    difference: dict[str, float] | None = None, strata: Sequence[dict[str, Any]] = ()
-) -> dict[str, Any]:
+def make_metadata_metrics(difference: Interval | None = None, strata: Sequence[Stratum] = ()) -> MetadataMetrics:
     """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
-    figures = counted({name: sure(0.8) for name in NAMES})
-    return {
-        **{"feature": "height", "direction": "at most", **counted({"auc": sure(0.8), "pr_auc": sure(0.8)})},
-        "at_rule": {"threshold": 300.0, **figures},
-        **{"strata": list(strata), "difference": counted({"accuracy": difference or sure(0)})},
-    }
+    at_rule = make_decisions({name: sure(0.8) for name in NAMES}).model_copy(update={"threshold": 300.0})
+    differences = {**{name: sure(0) for name in Difference.model_fields}, "accuracy": difference or sure(0)}
+    return MetadataMetrics(
+        feature="height",
+        direction="at most",
+        auc=sure(0.8).with_n(100),
+        pr_auc=sure(0.8).with_n(100),
+        at_rule=at_rule,
+        strata=list(strata),
+        difference=Difference(**counted(differences)),
+    )
 
 
-def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
+def make_comparison(**differences: Interval) -> dict[str, Any]:
     """A comparison of two runs on 100 images that shows no difference, but for the differences that are given."""
     metrics = {}
     for name in ("accuracy", "sensitivity", "specificity", "auc"):
-        change = differences.get(name, interval(-0.02, 0.0, 0.02))
+        change = differences.get(name, interval(-0.02, 0.0, 0.02)).model_dump()
         metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
@@ -246,7 +286,7 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict[str, Any]:
+def make_study(**differences: tuple[Interval, Interval]) -> dict[str, Any]:
     """A study of `flip` over three seeds that shows nothing, but for intervals over patients, and over both, given."""
     plain = (interval(-0.02, 0.0, 0.02), interval(-0.04, 0.0, 0.04))
     names = ("accuracy", "sensitivity", "specificity", "auc")
@@ -254,9 +294,9 @@ def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict
     changes = {}
     for name in names:
         patients, both = differences.get(name, plain)
-        over_both = {"low": both["low"], "high": both["high"], "smallest": 0.06}
+        over_both = {"low": both.low, "high": both.high, "smallest": 0.06}
         spread = {"standard_error": 0.011, "smallest": 0.03, "by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02}
-        changes[name] = {**patients, **spread, "both": over_both}
+        changes[name] = {**dict(patients), **spread, "both": over_both}
     pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "seeds": [1, 2, 3]},

@@ -1,5 +1,6 @@
 """Tables, plain values and texts survive a disk that is full when they are written again."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,12 @@ def test_a_typed_result_is_read_back_as_it_was(tmp_path: Path) -> None:
     dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
     dataset.save(make_point(0.3))
     assert dataset.load() == make_point(0.3)
+
+
+def test_a_typed_result_is_shown_as_its_json(tmp_path: Path) -> None:
+    dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
+    dataset.save(make_point(0.3))
+    assert json.loads(dataset.preview()) == make_point(0.3).model_dump(mode="json")
 
 
 def test_a_file_of_another_kind_is_no_result(tmp_path: Path) -> None:

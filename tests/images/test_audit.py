@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.images.index import Audit
+from chest_xray.images.index import Audit, AuditSummary
 from chest_xray.pipelines.data_processing.nodes import audit_images, count_classes, tabulate_headers
 from chest_xray.reporting.data_figures import draw_headers
 
@@ -33,7 +33,7 @@ QUARANTINE = pd.DataFrame({"path": ["x", "y", "z"], "reason": ["empty", "junk", 
 
 
 @pytest.fixture(scope="module")
-def audit() -> dict[str, Any]:
+def audit() -> AuditSummary:
     return audit_images(IMAGES, DUPLICATES, QUARANTINE, Audit(wide_aspect=1.5))
 
 
@@ -45,39 +45,39 @@ def test_images_and_groups_are_counted_by_subset_class_and_aetiology() -> None:
     assert counts["share"].tolist() == [0.6667, 0.3333, 1.0, 0.6667, 0.3333]
 
 
-def test_groups_of_several_images_are_told(audit: dict[str, Any]) -> None:
-    assert audit["groups"]["train"] == {
+def test_groups_of_several_images_are_told(audit: AuditSummary) -> None:
+    assert audit.groups["train"].model_dump() == {
         "groups": 2,
         "largest": 2,
         "groups_of_several": 1,
         "images_in_groups_of_several": 2,
     }
-    assert audit["groups"]["test"]["groups_of_several"] == 0
+    assert audit.groups["test"].groups_of_several == 0
 
 
 def test_images_without_a_known_patient_are_counted() -> None:
     images = IMAGES.assign(group=["NORMAL/1", "NORMAL/2", *IMAGES["group"][2:]])
     found = audit_images(images, DUPLICATES, QUARANTINE, Audit(wide_aspect=1.5))
-    assert found["unknown_patients"] == {"images": 2, "share": pytest.approx(2 / 7)}
+    assert found.unknown_patients.model_dump() == {"images": 2, "share": pytest.approx(2 / 7)}
 
 
-def test_duplicates_are_counted_across_splits_classes_and_groups(audit: dict[str, Any]) -> None:
+def test_duplicates_are_counted_across_splits_classes_and_groups(audit: AuditSummary) -> None:
     exact = {"pairs": 2, "pictures": 1, "across_splits": 1, "across_classes": 0, "across_groups": 1}
     near = {"pairs": 1, "pictures": 1, "across_splits": 0, "across_classes": 1, "across_groups": 1}
-    assert audit["duplicates"] == {"exact": exact, "near": near}
+    assert audit.duplicates.model_dump() == {"exact": exact, "near": near}
 
 
-def test_modes_and_quarantine_are_counted(audit: dict[str, Any]) -> None:
-    assert audit["modes"]["train/NORMAL"] == {"L": 2}
-    assert audit["quarantine"] == {"files": 3, "reasons": {"empty": 2, "junk": 1}}
+def test_modes_and_quarantine_are_counted(audit: AuditSummary) -> None:
+    assert audit.modes["train/NORMAL"] == {"L": 2}
+    assert audit.quarantine.model_dump() == {"files": 3, "reasons": {"empty": 2, "junk": 1}}
 
 
-def test_the_shift_is_the_largest_distance_of_the_cumulative_shares(audit: dict[str, Any]) -> None:
-    normal = audit["shift"]["NORMAL"]
-    assert normal["width_distance"] == pytest.approx(0.5)  # At 100: 1/2 of train, none of test.
-    assert normal["height_distance"] == 0
-    assert (normal["wide_train"], normal["wide_test"]) == (0, 0.5)
-    assert audit["shift"]["PNEUMONIA"]["width_distance"] == 1
+def test_the_shift_is_the_largest_distance_of_the_cumulative_shares(audit: AuditSummary) -> None:
+    normal = audit.shift["NORMAL"]
+    assert normal.width_distance == pytest.approx(0.5)  # At 100: 1/2 of train, none of test.
+    assert normal.height_distance == 0
+    assert (normal.wide_train, normal.wide_test) == (0, 0.5)
+    assert audit.shift["PNEUMONIA"].width_distance == 1
 
 
 def test_the_header_table_has_a_row_a_feature_split_and_class() -> None:

@@ -88,7 +88,7 @@ def test_intervals_are_those_that_newcombe_published_for_wilsons_method(
     part: int, total: int, low: float, high: float
 ) -> None:
     found = proportion(part, total)
-    assert found == {
+    assert found.model_dump() == {
         "value": part / total,
         "low": pytest.approx(low, abs=5e-5),
         "high": pytest.approx(high, abs=5e-5),
@@ -98,16 +98,16 @@ def test_intervals_are_those_that_newcombe_published_for_wilsons_method(
 
 def test_the_interval_of_a_share_mirrors_that_of_the_rest() -> None:
     part, rest = proportion(7, 40), proportion(33, 40)
-    assert part["low"] == pytest.approx(1 - rest["high"])
+    assert part.low == pytest.approx(1 - (rest.high or 0))
 
 
 def test_a_share_of_nothing_is_none() -> None:
-    assert proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
+    assert proportion(0, 0).model_dump() == {"value": None, "low": None, "high": None, "n": 0}
 
 
 def test_each_share_is_told_with_the_images_that_were_asked() -> None:
     found = proportions({"tn": 3, "fp": 1, "fn": 2, "tp": 5})
     asked = {"accuracy": 11, "sensitivity": 7, "specificity": 4, "precision": 6, "npv": 5}
-    assert {name: each["n"] for name, each in found.items()} == asked
+    assert {name: each.n for name, each in found} == asked
     right = {"accuracy": 8, "sensitivity": 5, "specificity": 3, "precision": 5, "npv": 3}
-    assert {name: round(each["value"] * each["n"]) for name, each in found.items()} == right
+    assert {name: round(each.value * each.n) for name, each in found} == right

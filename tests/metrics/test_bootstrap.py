@@ -69,9 +69,9 @@ def test_the_weighted_auc_is_that_of_scikit_learn_on_tables_with_ties(seed: int)
 
 
 def test_the_auc_does_not_depend_on_the_order_of_images_nor_on_a_monotone_change_of_scores() -> None:
-    plain = bootstrap_auc(make_predictions(LABELS, PROBABILITIES), 1)
-    assert bootstrap_auc(make_predictions(LABELS, PROBABILITIES).iloc[::-1], 1) == pytest.approx(plain)
-    assert bootstrap_auc(make_predictions(LABELS, [p**3 / 2 for p in PROBABILITIES]), 1) == pytest.approx(plain)
+    plain = dict(bootstrap_auc(make_predictions(LABELS, PROBABILITIES), 1))
+    assert dict(bootstrap_auc(make_predictions(LABELS, PROBABILITIES).iloc[::-1], 1)) == pytest.approx(plain)
+    assert dict(bootstrap_auc(make_predictions(LABELS, [p**3 / 2 for p in PROBABILITIES]), 1)) == pytest.approx(plain)
 
 
 def test_every_resample_draws_as_many_patients_as_there_are_and_each_whole() -> None:
@@ -105,11 +105,11 @@ def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
     labels = [0, 1] * 20
     probabilities = rng.normal(np.array(labels) * 0.2 + 0.4, 0.2).clip(0, 1).tolist()
     patients = [f"patient {number:02d}" for number in range(40)]
-    once = bootstrap_auc(make_predictions(labels, probabilities, patients), 1)
-    fourfold = bootstrap_auc(make_predictions(labels * 4, probabilities * 4, patients * 4), 1)
+    once = dict(bootstrap_auc(make_predictions(labels, probabilities, patients), 1))
+    fourfold = dict(bootstrap_auc(make_predictions(labels * 4, probabilities * 4, patients * 4), 1))
     assert fourfold == pytest.approx(once)
     # Counted as patients of their own, the same images would seem four times as much evidence: half the width.
-    naive = bootstrap_auc(make_predictions(labels * 4, probabilities * 4, [str(n) for n in range(160)]), 1)
+    naive = dict(bootstrap_auc(make_predictions(labels * 4, probabilities * 4, [str(n) for n in range(160)]), 1))
     assert naive["value"] == pytest.approx(once["value"])
     ratio = (naive["high"] - naive["low"]) / (once["high"] - once["low"])
     assert ratio == pytest.approx(0.5, abs=0.1)
@@ -117,9 +117,10 @@ def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
 
 def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
     resampled = np.arange(41) / 40  # 2.5% and 97.5% are the second and the last but one
-    assert interval(0.5, resampled) == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975)}
+    found = interval(0.5, resampled).model_dump()
+    assert found == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975)}
 
 
 def test_a_resample_without_a_value_does_not_count() -> None:
     resampled = np.append(np.arange(41) / 40, np.nan)
-    assert interval(0.5, resampled)["low"] == pytest.approx(0.025)
+    assert interval(0.5, resampled).low == pytest.approx(0.025)

@@ -41,7 +41,7 @@ def intervals(weights: Array, num: int) -> Iterator[dict[str, tuple[float, float
             "balanced_accuracy": rates["balanced_accuracy"],
             "npv_realistic": rates["npv_realistic"],
         }
-        found = {name: interval(each[0], each[1:]) for name, each in measured.items()}
+        found = {name: dict(interval(each[0], each[1:])) for name, each in measured.items()}
         yield {name: (each["low"], each["high"]) for name, each in found.items()}
 
 
@@ -76,6 +76,6 @@ def test_intervals_over_images_would_not() -> None:
 def test_wilsons_intervals_hold_the_truth_95_times_of_100(share: float, total: int) -> None:
     drawn = np.random.default_rng(2018).binomial(total, share, 20_000)  # standard error 0.15 points
     parts, times = np.unique(drawn, return_counts=True)
-    found = [proportion(int(part), total) for part in parts]
+    found = [dict(proportion(int(part), total)) for part in parts]
     held = sum(number for each, number in zip(found, times, strict=True) if each["low"] <= share <= each["high"])
     assert 0.93 <= held / 20_000 <= 0.97

@@ -12,6 +12,7 @@ from chest_xray.core.options import InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.results import Counts, SubsetMetrics
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import estimate, measure, measure_gap, require_both_classes, summarise
 from tests.builders import make_evaluation, make_point, make_predictions
@@ -21,8 +22,8 @@ LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 PROBABILITIES = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
 
 
-def counts(found: dict[str, Any]) -> tuple[int, ...]:
-    return tuple(found[name] for name in ("tn", "fp", "fn", "tp"))
+def counts(found: Counts) -> tuple[int, ...]:
+    return found.tn, found.fp, found.fn, found.tp
 
 
 def make_table() -> pd.DataFrame:
@@ -31,7 +32,7 @@ def make_table() -> pd.DataFrame:
     return table
 
 
-def describe(table: pd.DataFrame, point: OperatingPoint) -> dict[str, Any]:
+def describe(table: pd.DataFrame, point: OperatingPoint) -> SubsetMetrics:
     """The summary of one subset, as `compute_metrics` puts it together."""
     measured = measure(table, point, 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
     called = (table["probability"] >= point.threshold).to_numpy()
@@ -40,15 +41,15 @@ def describe(table: pd.DataFrame, point: OperatingPoint) -> dict[str, Any]:
 
 def test_a_summary_holds_every_metric_of_a_subset() -> None:
     found = describe(make_table(), make_point(0.75))
-    assert (found["num_images"], found["num_groups"], found["prevalence"]) == (10, 5, 0.6)
-    assert counts(found["at_half"]) == (3, 1, 1, 5)
-    assert counts(found["at_chosen"]) == (4, 0, 3, 3)
-    assert found["at_chosen"]["threshold"] == 0.75
+    assert (found.num_images, found.num_groups, found.prevalence) == (10, 5, 0.6)
+    assert counts(found.at_half) == (3, 1, 1, 5)
+    assert counts(found.at_chosen) == (4, 0, 3, 3)
+    assert found.at_chosen.threshold == 0.75
     # Healthy below each diseased: 0.3: 2, 0.5: 3, the four others 4 of 4 each: 21 of 24 pairs.
-    assert found["auc"]["value"] == 21 / 24
-    assert found["auc"]["low"] <= 21 / 24 <= found["auc"]["high"]
+    assert found.auc.value == 21 / 24
+    assert (found.auc.low or 1) <= 21 / 24 <= (found.auc.high or 0)
     right = [0.9, 0.8, 0.6, 0.4, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]  # what was given to the true class
-    assert found["loss"] == pytest.approx(-sum(math.log(each) for each in right) / 10, rel=1e-6)
+    assert found.loss == pytest.approx(-sum(math.log(each) for each in right) / 10, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -56,59 +57,59 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
 )
 def test_both_operating_points_are_told_the_one_that_decides_and_the_other(rule: str, other: str) -> None:
     found = describe(make_table(), make_point(0.75, other=0.35, rule=rule))
-    assert counts(found["at_chosen"]) == (4, 0, 3, 3)
+    assert counts(found.at_chosen) == (4, 0, 3, 3)
     # Healthy 0.4 and 0.6 and diseased 0.5 and above are called at 0.35.
-    assert (found["at_other"]["rule"], found["at_other"]["threshold"]) == (other, 0.35)
-    assert counts(found["at_other"]) == (2, 2, 1, 5)
+    assert (found.at_other.rule, found.at_other.threshold) == (other, 0.35)
+    assert counts(found.at_other) == (2, 2, 1, 5)
 
 
 def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
     table = make_table().assign(calibrated=[0.5] * 10)
     found = describe(table, make_point(0.75))
-    assert found["brier"] == pytest.approx(0.25)
-    assert found["ece"] == pytest.approx(0.1)  # one half was promised, six of ten came true
+    assert found.brier == pytest.approx(0.25)
+    assert found.ece == pytest.approx(0.1)  # one half was promised, six of ten came true
     # Squares of what was missing: healthy .01 + .04 + .16 + .36, diseased .49 + .25 + .09 + .04 + .01 + .0025.
-    assert describe(make_table(), make_point(0.75))["brier"] == pytest.approx(0.14525)
+    assert describe(make_table(), make_point(0.75)).brier == pytest.approx(0.14525)
 
 
 def test_aetiologies_are_told_as_their_strata_say() -> None:
-    found = describe(make_table(), make_point(0.75))["sensitivity_by_aetiology"]
-    assert {name: each["value"] for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
+    found = describe(make_table(), make_point(0.75)).sensitivity_by_aetiology
+    assert {name: each.value for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
 
 
 def test_a_figure_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
-    point = describe(make_table(), make_point(0.75))["at_half"]
+    point = describe(make_table(), make_point(0.75)).at_half
     # tn 3, fp 1, fn 1, tp 5, of 10.
     shares = {"accuracy": (8, 10), "sensitivity": (5, 6), "specificity": (3, 4), "precision": (5, 6), "npv": (3, 4)}
     for name, (part, total) in shares.items():
-        assert point[name] == proportion(part, total)
-    assert point["f1"] == {"value": 10 / 12, "low": ANY, "high": ANY, "n": 10}
-    assert point["f1"]["low"] < 10 / 12 < point["f1"]["high"]
-    assert point["balanced_accuracy"]["value"] == (5 / 6 + 3 / 4) / 2
-    assert point["ppv_realistic"]["value"] == pytest.approx(0.2 * 5 / 6 / (0.2 * 5 / 6 + 0.8 / 4))
-    assert point["mcc"]["value"] == pytest.approx((5 * 3 - 1) / math.sqrt(6 * 6 * 4 * 4))
-    assert point["lr_positive"]["value"] == pytest.approx(5 / 6 * 4)
+        assert getattr(point, name) == proportion(part, total)
+    assert point.f1.model_dump() == {"value": 10 / 12, "low": ANY, "high": ANY, "n": 10}
+    assert (point.f1.low or 1) < 10 / 12 < (point.f1.high or 0)
+    assert point.balanced_accuracy.value == (5 / 6 + 3 / 4) / 2
+    assert point.ppv_realistic.value == pytest.approx(0.2 * 5 / 6 / (0.2 * 5 / 6 + 0.8 / 4))
+    assert point.mcc.value == pytest.approx((5 * 3 - 1) / math.sqrt(6 * 6 * 4 * 4))
+    assert point.lr_positive.value == pytest.approx(5 / 6 * 4)
     # Where no healthy patient who is called was drawn, the ratio is infinite, so that its interval has no upper end.
-    assert point["lr_positive"]["high"] is None
+    assert point.lr_positive.high is None
 
 
 def test_what_cannot_be_computed_is_none() -> None:
     nothing = {"value": None, "low": None, "high": None}
-    point = describe(make_table(), make_point(0.99))["at_chosen"]  # nothing is called diseased
-    assert point["precision"] == {**nothing, "n": 0}
+    point = describe(make_table(), make_point(0.99)).at_chosen  # nothing is called diseased
+    assert point.precision.model_dump() == {**nothing, "n": 0}
     for name in ("ppv_realistic", "mcc", "lr_positive"):
-        assert point[name] == {**nothing, "n": 10}
-    assert point["lr_negative"]["value"] == 1
-    assert point["f1"]["value"] == 0
+        assert getattr(point, name).model_dump() == {**nothing, "n": 10}
+    assert point.lr_negative.value == 1
+    assert point.f1.value == 0
     told_apart = describe(make_predictions([0, 0, 1], [0.1, 0.2, 0.9]), make_point(0.5))
-    assert told_apart["calibration"]["slope"] == {**nothing, "n": 3}
-    assert told_apart["calibration"]["intercept"]["value"] is not None
+    assert told_apart.calibration.slope.model_dump() == {**nothing, "n": 3}
+    assert told_apart.calibration.intercept.value is not None
 
 
 def test_calibration_is_held_against_the_prevalence_that_it_was_made_for() -> None:
     point = make_point(0.75, expected_prevalence=0.2)
     # 0.6 of the images are diseased: odds of 1.5 where 0.25 are expected.
-    assert describe(make_table(), point)["calibration"]["shift_of_prevalence"] == pytest.approx(math.log(6))
+    assert describe(make_table(), point).calibration.shift_of_prevalence == pytest.approx(math.log(6))
 
 
 @pytest.mark.parametrize(("labels", "counted"), [([1, 1], r"\{1: 2\}"), ([0, 0], r"\{0: 2\}"), ([], r"\{\}")])
@@ -129,16 +130,21 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
 def test_a_figure_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
     # A fortieth of the way from either end of 1, 2 and 3.
     found = estimate(np.array([9.0, 1.0, 2.0, 3.0]), 7)
-    assert found == {"value": 9, "low": pytest.approx(1.05), "high": pytest.approx(2.95), "n": 7}
+    assert found.model_dump() == {"value": 9, "low": pytest.approx(1.05), "high": pytest.approx(2.95), "n": 7}
 
 
 def test_a_gap_is_how_much_larger_a_figure_is_on_test() -> None:
-    validation = {"auc": np.array([0.5, 0.1, 0.1, 0.1]), "at_half.lr_positive": np.full(4, np.inf)}
-    test = {"auc": np.array([0.9, 0.2, 0.3, 0.4]), "at_half.lr_positive": np.full(4, np.inf)}
-    assert measure_gap(validation, test) == {
-        "auc": pytest.approx({"value": 0.4, "low": 0.105, "high": 0.295}),
-        "at_half": {"lr_positive": {"value": None, "low": None, "high": None}},  # infinite on both sides
-    }
+    table = make_table()
+    measured = measure(table, make_point(0.75), 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
+    same = np.ones(4)
+    validation = dict.fromkeys(measured, same) | {"auc": np.array([0.5, 0.1, 0.1, 0.1])}
+    test = dict.fromkeys(measured, same) | {"auc": np.array([0.9, 0.2, 0.3, 0.4])}
+    for each in (validation, test):
+        each["at_half.lr_positive"] = np.full(4, np.inf)
+    gap = measure_gap(validation, test)
+    assert gap.auc.model_dump() == pytest.approx({"value": 0.4, "low": 0.105, "high": 0.295})
+    assert gap.pr_auc.value == gap.at_chosen.f1.value == gap.calibration.slope.value == 0
+    assert gap.at_half.lr_positive.model_dump() == {"value": None, "low": None, "high": None}  # infinite on both sides
 
 
 @pytest.mark.parametrize(

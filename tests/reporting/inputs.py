@@ -9,6 +9,7 @@ from kedro.config import OmegaConfigLoader
 from PIL import Image
 
 from chest_xray.core.types import DataFrame
+from chest_xray.images.index import FEATURES
 from chest_xray.reporting import report_contents as contents
 from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.builders import (
@@ -85,7 +86,7 @@ TABLES: dict[str, Any] = {
     ),
     "map_sanity": {
         **{"num_images": 64, "most_alike": 0.5, "verdict": "depends"},
-        "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15)}],
+        "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15).model_dump()}],
     },
     "metrics_table": make_metrics_table(),
     "corruption_metrics": {
@@ -115,18 +116,23 @@ TABLES: dict[str, Any] = {
     ),
     "quarantine": pd.DataFrame({"path": [HOSTILE], "reason": ["not an image"], "detail": ["<b>bold</b>"]}),
 }
-AUDIT = {
+COUNTED = {"subset": "test", "aetiology": "none", "groups": 40, "share": 0.5}
+AUDIT: dict[str, Any] = {
     "counts": [
-        {"subset": "test", "class": "NORMAL", "images": 40},
-        {"subset": "test", "class": "PNEUMONIA", "images": 60},
+        {**COUNTED, "class": "NORMAL", "images": 40},
+        {**COUNTED, "class": "PNEUMONIA", "images": 60},
     ],
-    "groups": {"test": {"groups": 80}},
+    "groups": {"test": {"groups": 80, "largest": 1, "groups_of_several": 0, "images_in_groups_of_several": 0}},
     "unknown_patients": {"images": 0, "share": 0.0},
+    "modes": {"test/NORMAL": {"L": 40}},
     "duplicates": {
         kind: {"pairs": 2, "pictures": 2, "across_splits": 1, "across_classes": 0, "across_groups": 0}
         for kind in ("exact", "near")
     },
-    "shift": {name: {"wide_train": 0.02, "wide_test": 0.27} for name in ("NORMAL", "PNEUMONIA")},
+    "shift": {
+        name: {**{f"{feature}_distance": 0.1 for feature in FEATURES}, "wide_train": 0.02, "wide_test": 0.27}
+        for name in ("NORMAL", "PNEUMONIA")
+    },
     "quarantine": {"files": 1, "reasons": {"not an image": 1}},
 }
 
@@ -164,12 +170,11 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
         for shown in part
     }
     shown["map_sanity"] = TABLES["map_sanity"]
-    metrics = make_run_metrics() | {"run": read_parameters()[run]["title"]}
     return {
         **shown,
         "metadata_metrics": make_metadata_metrics(),
         **{
-            "metrics": metrics,
+            "metrics": make_run_metrics(run=read_parameters()[run]["title"]),
             "history": make_history([0.6, 0.5], kept=2),
             "operating_point": make_point(0.4).model_dump(),
         },

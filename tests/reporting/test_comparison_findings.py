@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from chest_xray.metrics.results import Interval
 from chest_xray.pipelines.study.nodes import write_study
 from chest_xray.reporting.comparison_figures import draw_arms
 from chest_xray.reporting.comparison_findings import describe_study, list_arm_differences, summarise_arms
@@ -14,7 +15,7 @@ from tests.builders import axes_of, interval, make_study
 WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
 
 
-def findings(**metrics: tuple[dict[str, float], dict[str, float]]) -> list[tuple[str, dict[str, Any]]]:
+def findings(**metrics: tuple[Interval, Interval]) -> list[tuple[str, dict[str, Any]]]:
     return [(key, dict(values)) for key, values in summarise_arms(make_study(**metrics))]
 
 
@@ -51,8 +52,8 @@ def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any,
     first = next(iter(list_arm_differences(make_study(accuracy=(patients, both)))))
     assert first.key == key
     assert first.values["metric"] == "accuracy"
-    assert first.values["low"] == 100 * patients["low"]  # in points
-    assert first.values["both"]["high"] == 100 * both["high"]
+    assert first.values["low"] == 100 * patients.low  # in points
+    assert first.values["both"]["high"] == 100 * both.high
     assert first.values["seed"] == {"least": pytest.approx(-1), "most": pytest.approx(3)}
 
 

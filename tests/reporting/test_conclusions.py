@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from chest_xray.metrics.results import Interval
 from chest_xray.reporting.conclusions import (
     assess_calibration,
     assess_performance,
@@ -16,7 +17,7 @@ from chest_xray.reporting.conclusions import (
     locate,
     suggest_next_steps,
 )
-from tests.builders import NONE, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
+from tests.builders import NONE, changed, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
 
 FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9, "best_was_last": False}
 
@@ -29,8 +30,8 @@ def test_one_interval_is_above_another_where_they_do_not_meet() -> None:
     assert is_above(interval(0.71, 0.75, 0.8), interval(0.6, 0.65, 0.7))
     assert not is_above(interval(0.7, 0.75, 0.8), interval(0.6, 0.65, 0.7))
     assert not is_above(interval(0.6, 0.65, 0.7), interval(0.71, 0.75, 0.8))
-    assert not is_above({**sure(0.9), "low": None}, sure(0.5))
-    assert not is_above(sure(0.9), {**sure(0.5), "high": None})
+    assert not is_above(Interval(value=0.9, low=None, high=0.91), sure(0.5))
+    assert not is_above(sure(0.9), Interval(value=0.5, low=0.49, high=None))
 
 
 @pytest.mark.parametrize(
@@ -40,13 +41,13 @@ def test_one_interval_is_above_another_where_they_do_not_meet() -> None:
         (interval(0.5, 0.6, 0.7), "around"),
         (interval(0.3, 0.4, 0.5), "around"),
         (interval(0.3, 0.4, 0.49), "below"),
-        ({"value": 0.6, "low": 0.51, "high": None}, "above"),
-        ({"value": 0.4, "low": None, "high": 0.49}, "below"),
-        ({"value": 0.4, "low": 0.3, "high": None}, "around"),
+        (Interval(value=0.6, low=0.51, high=None), "above"),
+        (Interval(value=0.4, low=None, high=0.49), "below"),
+        (Interval(value=0.4, low=0.3, high=None), "around"),
         (NONE, None),
     ],
 )
-def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: dict[str, Any], side: str | None) -> None:
+def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: Interval, side: str | None) -> None:
     assert locate(figure, 0.5) == side
 
 
@@ -60,7 +61,7 @@ def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: dict[str, Any
         (interval(0.7, 0.75, 0.79), "below_bar"),
     ],
 )
-def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) -> None:
+def test_accuracy_is_held_against_the_bar(accuracy: Interval, key: str) -> None:
     found = keys(assess_performance(make_run_metrics(accuracy=accuracy), make_metadata_metrics()))
     assert [name for name in found if "bar" in name] == [key]
 
@@ -75,8 +76,7 @@ def test_accuracy_is_held_against_the_bar(accuracy: dict[str, float], key: str) 
     ],
 )
 def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float, key: str, majority: float) -> None:
-    metrics = make_run_metrics(accuracy=interval(low, 0.9, 0.95))
-    metrics["test"]["prevalence"] = prevalence
+    metrics = changed(make_run_metrics(accuracy=interval(low, 0.9, 0.95)), "test", prevalence=prevalence)
     (found,) = [
         finding for finding in assess_performance(metrics, make_metadata_metrics()) if "majority" in finding.key
     ]
@@ -93,18 +93,17 @@ def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float
         (interval(-0.04, -0.02, -0.001), "worse_than_header"),
     ],
 )
-def test_accuracy_is_held_against_the_rule_on_the_header(difference: dict[str, float], key: str) -> None:
+def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, key: str) -> None:
     metadata_metrics = make_metadata_metrics(difference)
     (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "header" in each.key]
     assert found.key == key
-    assert (found.values["feature"], found.values["header"]["value"]) == ("height", 0.8)
-    assert found.values["difference"]["value"] == 100 * difference["value"]
+    assert (found.values["feature"], found.values["header"].value) == ("height", 0.8)
+    assert found.values["difference"].value == 100 * difference.known
 
 
 @pytest.mark.parametrize("name", ["lr_positive", "mcc"])
 def test_what_could_not_be_computed_is_told(name: str) -> None:
-    metrics = make_run_metrics()
-    metrics["test"]["at_chosen"][name] = NONE
+    metrics = changed(make_run_metrics(), "test.at_chosen", **{name: NONE.with_n(100)})
     found = {each.key: each.values for each in assess_performance(metrics, make_metadata_metrics())}
     assert found["undefined"] == {"missing": (name,)}
     assert "undefined" not in keys(assess_performance(make_run_metrics(), make_metadata_metrics()))
@@ -126,9 +125,9 @@ def test_precision_is_told_where_there_is_one() -> None:
         (interval(0.3, 0.4, 0.49), "alarms_mostly_false"),
     ],
 )
-def test_alarms_are_said_to_be_mostly_true_or_false_where_it_is_shown(ppv: dict[str, float], key: str) -> None:
+def test_alarms_are_said_to_be_mostly_true_or_false_where_it_is_shown(ppv: Interval, key: str) -> None:
     (found,) = [each for each in assess_predictive_values(make_run_metrics(ppv_realistic=ppv)) if "alarms" in each.key]
-    assert found == (key, {"prevalence": 0.16, "ppv": counted({"ppv": ppv})["ppv"]})
+    assert found == (key, {"prevalence": 0.16, "ppv": ppv.with_n(100)})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +138,7 @@ def test_alarms_are_said_to_be_mostly_true_or_false_where_it_is_shown(ppv: dict[
         (interval(0.7, 0.75, 0.8), "all_clear_not_shown_to_inform"),
     ],
 )
-def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: dict[str, float], key: str) -> None:
+def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: Interval, key: str) -> None:
     metrics = make_run_metrics(npv_realistic=npv)
     (found,) = [each for each in assess_predictive_values(metrics) if "all_clear" in each.key]
     assert found.key == key
@@ -147,13 +146,13 @@ def test_an_all_clear_informs_where_it_is_above_what_was_known_before(npv: dict[
 
 
 def test_the_point_that_does_not_decide_is_told_with_its_own_figures_and_its_rule() -> None:
-    metrics = make_run_metrics()
-    metrics["test"]["at_other"].update(rule="balanced_accuracy", threshold=0.7, accuracy=sure(0.77))
+    other = {"rule": "balanced_accuracy", "threshold": 0.7, "accuracy": sure(0.77).with_n(100)}
+    metrics = changed(make_run_metrics(), "test.at_other", **other)
     (found,) = [
         finding for finding in assess_performance(metrics, make_metadata_metrics()) if finding.key == "other_point"
     ]
     assert (found.values["rule"], found.values["threshold"]) == ("balanced_accuracy", 0.7)
-    assert found.values["accuracy"] == sure(0.77)
+    assert found.values["accuracy"] == sure(0.77).with_n(100)
 
 
 def told_of_calibration(**calibration: Any) -> list[str]:
@@ -174,11 +173,11 @@ def test_the_calibration_error_is_held_against_that_of_chance(ece: float, key: s
         (interval(0.7, 0.8, 1.0), "slope_holds"),
         (interval(1.0, 1.2, 1.4), "slope_holds"),
         (interval(1.01, 1.2, 1.4), "slope_too_timid"),
-        ({"value": 1.2, "low": 1.01, "high": None}, "slope_open"),
+        (Interval(value=1.2, low=1.01, high=None), "slope_open"),
         (NONE, None),
     ],
 )
-def test_the_slope_says_whether_probabilities_are_too_extreme(slope: dict[str, Any], key: str | None) -> None:
+def test_the_slope_says_whether_probabilities_are_too_extreme(slope: Interval, key: str | None) -> None:
     assert [each for each in told_of_calibration(slope=slope) if "slope" in each] == ([key] if key else [])
     tried = keys(suggest_next_steps(make_run_metrics(calibration={"slope": slope}), FINE))
     assert ("try_recalibration" in tried) == (key == "slope_too_extreme")
@@ -197,7 +196,7 @@ def test_the_slope_says_whether_probabilities_are_too_extreme(slope: dict[str, A
     ],
 )
 def test_the_intercept_says_whether_probabilities_are_too_low(
-    intercept: dict[str, float], key: str, by_prevalence: bool
+    intercept: Interval, key: str, by_prevalence: bool
 ) -> None:
     found = [each for each in told_of_calibration(intercept=intercept, shift_of_prevalence=0.5) if "level" in each]
     assert found == [key, *(["level_by_prevalence"] if by_prevalence else [])]
@@ -219,7 +218,7 @@ def test_nothing_is_said_of_an_intercept_that_there_is_not() -> None:
     ],
 )
 def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
-    sensitivity: dict[str, float], specificity: dict[str, float], key: str
+    sensitivity: Interval, specificity: Interval, key: str
 ) -> None:
     first = next(iter(describe_errors(make_run_metrics(sensitivity=sensitivity, specificity=specificity))))
     assert first.key == key
@@ -227,12 +226,10 @@ def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
 
 
 def test_no_error_is_said_to_be_none() -> None:
-    metrics = make_run_metrics()
-    metrics["test"]["at_chosen"].update(tn=40, fp=0, fn=0, tp=60)
+    metrics = changed(make_run_metrics(), "test.at_chosen", tn=40, fp=0, fn=0, tp=60)
     assert keys(describe_errors(metrics))[0] == "no_errors"
     for error in ({"tn": 39, "fp": 1}, {"fn": 1, "tp": 59}):
-        metrics = make_run_metrics()
-        metrics["test"]["at_chosen"].update({"tn": 40, "fp": 0, "fn": 0, "tp": 60, **error})
+        metrics = changed(make_run_metrics(), "test.at_chosen", **{"tn": 40, "fp": 0, "fn": 0, "tp": 60, **error})
         assert keys(describe_errors(metrics))[0] != "no_errors"
 
 
@@ -246,7 +243,7 @@ def test_no_error_is_said_to_be_none() -> None:
     ],
 )
 def test_an_aetiology_is_named_where_it_is_shown_to_be_found_less_often(
-    bacterial: dict[str, float], viral: dict[str, float], weaker: str | None
+    bacterial: Interval, viral: Interval, weaker: str | None
 ) -> None:
     metrics = make_run_metrics(by_aetiology={"bacterial": bacterial, "viral": viral})
     assert find_weaker_aetiology(metrics) == weaker
@@ -258,7 +255,7 @@ def test_an_aetiology_is_named_where_it_is_shown_to_be_found_less_often(
 
 
 @pytest.mark.parametrize("known", [{}, {"unknown": sure(0.9)}, {"viral": sure(0.9)}])
-def test_aetiologies_are_compared_where_both_are_known(known: dict[str, Any]) -> None:
+def test_aetiologies_are_compared_where_both_are_known(known: dict[str, Interval]) -> None:
     found = keys(describe_errors(make_run_metrics(by_aetiology=known)))
     assert not {"bacterial_weaker", "viral_weaker", "aetiology_alike"} & set(found)
 
@@ -293,30 +290,30 @@ def test_a_stratum_is_named_where_it_is_shown_to_be_judged_worse_than_another(by
     assert found.key == "stratum_weaker"
     assert (found.values["by"], found.values["metric"]) == (by, name)
     assert (found.values["worse_range"], found.values["better_range"]) == ("< 1", "≥ 1")
-    assert (found.values["worse"], found.values["better"]) == (strata[0][name], strata[1][name])
+    assert (found.values["worse"], found.values["better"]) == tuple(getattr(each, name) for each in strata)
     (tried,) = [each for each in suggest_next_steps(metrics, FINE) if each.key == "try_pictures"]
-    assert (tried.values["range"], tried.values["figure"]) == ("< 1", strata[0][name])
+    assert (tried.values["range"], tried.values["figure"]) == ("< 1", getattr(strata[0], name))
 
 
 @pytest.mark.parametrize(
     "weak",
     [
         interval(0.6, 0.65, 0.71),  # the intervals meet
-        {**WEAK, "n": 9},  # too few images
-        {**WEAK, "low": None, "high": None},
+        WEAK.with_n(9),  # too few images
+        Interval(value=0.65, low=None, high=None),
     ],
 )
-def test_strata_that_are_not_shown_to_differ_are_not_said_to(weak: dict[str, Any]) -> None:
+def test_strata_that_are_not_shown_to_differ_are_not_said_to(weak: Interval) -> None:
     metrics = make_run_metrics(strata=[make_stratum("< 1", specificity=weak), make_stratum("≥ 1", specificity=STRONG)])
     told = [each for each in describe_errors(metrics) if "strat" in each.key]
     assert [each.key for each in told] == ["strata_alike"]
-    compared = ("sensitivity", "specificity", "auc") if weak["high"] == 0.71 else ("sensitivity", "auc")
+    compared = ("sensitivity", "specificity", "auc") if weak.high == 0.71 else ("sensitivity", "auc")
     assert told[0].values["metrics"] == compared  # of the others nothing is said
     assert "try_pictures" not in keys(suggest_next_steps(metrics, FINE))
 
 
 def test_ten_images_are_enough_to_be_held_against_others() -> None:
-    weak = make_stratum("< 1", specificity={**WEAK, "n": 10})
+    weak = make_stratum("< 1", specificity=WEAK.with_n(10))
     metrics = make_run_metrics(strata=[weak, make_stratum("≥ 1", specificity=STRONG)])
     assert "stratum_weaker" in keys(describe_errors(metrics))
 
@@ -327,7 +324,7 @@ def test_one_stratum_alone_is_held_against_none() -> None:
 
 
 def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
-    lacking = {**make_stratum("≥ 1", specificity=NONE, auc=NONE), "num_healthy": 0}
+    lacking = make_stratum("≥ 1", specificity=NONE, auc=NONE).model_copy(update={"num_healthy": 0})
     (found,) = [each for each in describe_errors(make_run_metrics(strata=[lacking])) if "strat" in each.key]
     assert found.key == "stratum_undefined"
     assert (found.values["num_healthy"], found.values["num_diseased"]) == (0, 30)
@@ -352,12 +349,12 @@ def test_of_several_figures_that_differ_the_widest_apart_is_to_be_tried() -> Non
         (interval(0.001, 0.05, 0.1), "validation_strict"),
     ],
 )
-def test_validation_is_held_against_test(gap: dict[str, float], key: str) -> None:
+def test_validation_is_held_against_test(gap: Interval, key: str) -> None:
     metrics = make_run_metrics(gap={"accuracy": gap})
     (found,) = compare_validation_and_test(metrics)
     assert found.key == key
-    assert found.values["gap"] == {name: 100 * each for name, each in gap.items()}  # in points
-    assert found.values["test"] == metrics["test"]["at_chosen"]["accuracy"]
+    assert dict(found.values["gap"]) == {name: 100 * each for name, each in gap}  # in points
+    assert found.values["test"] == metrics.test.at_chosen.accuracy
     assert is_lower_on_test(metrics, "accuracy") == (key == "validation_flatters")
 
 
@@ -382,7 +379,7 @@ def test_robustness_is_to_be_tried_where_validation_flatters_accuracy_or_specifi
 def test_the_threshold_is_to_be_tried_where_ranking_is_better_than_the_decisions() -> None:
     for low, shown in ((0.911, True), (0.91, False)):
         metrics = make_run_metrics(accuracy=interval(0.85, 0.88, 0.91))
-        metrics["test"]["auc"] = interval(low, 0.95, 0.97)
+        metrics = changed(metrics, "test", auc=interval(low, 0.95, 0.97).with_n(100))
         assert ("try_threshold" in keys(suggest_next_steps(metrics, FINE))) == shown
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import Figure
+from chest_xray.metrics.results import Metrics
 from chest_xray.pipelines.evaluation.nodes import compute_curves, compute_metrics
 from chest_xray.reporting.evaluation_figures import (
     FURTHEST,
@@ -19,7 +20,7 @@ from chest_xray.reporting.evaluation_figures import (
     draw_thresholds,
     tabulate_bins,
 )
-from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions
+from tests.builders import TITLE, axes_of, changed, make_evaluation, make_point, make_predictions
 
 VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
@@ -30,7 +31,7 @@ THRESHOLDS = ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (o
 
 
 @pytest.fixture
-def metrics() -> dict[str, Any]:
+def metrics() -> Metrics:
     return compute_metrics(VALIDATION, TEST, make_point(0.35), SEED)
 
 
@@ -58,7 +59,7 @@ def check_curve(line: Any, band: Any, curve: pd.DataFrame) -> None:
     assert tuple(band.get_facecolor()[0][:3]) == pytest.approx(to_rgb(line.get_color()))
 
 
-def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_source(metrics: dict[str, Any]) -> None:
+def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_source(metrics: Metrics) -> None:
     figure = draw_roc_curve(CURVES, metrics, "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
@@ -66,8 +67,8 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("1 - specificity", "sensitivity")
     legend = texts_of(axes.get_legend())
     for name, num, shown in (("validation", 4, "0.750"), ("test", 5, "0.667")):
-        auc = metrics[name]["auc"]
-        assert f"{name}: n = {num}, AUC {shown} ({auc['low']:.3f} to {auc['high']:.3f})" in legend
+        auc = metrics.subsets[name].auc
+        assert f"{name}: n = {num}, AUC {shown} ({auc.low:.3f} to {auc.high:.3f})" in legend
     assert legend[2:] == ["chance", *THRESHOLDS, "pointwise 95% band over patients"]
     lines = [line for line in axes.lines if len(line.get_xydata()) > 2]
     for line, band, subset in zip(lines, axes.collections, ("validation", "test"), strict=False):
@@ -77,7 +78,7 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
     assert points_of(axes) == [[[0, 0.5]], [[0.5, 1]], [[0.5, 1]], two_thirds, two_thirds, [[0.5, 1]]]
 
 
-def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(metrics: dict[str, Any]) -> None:
+def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(metrics: Metrics) -> None:
     figure = draw_precision_recall(CURVES, metrics, "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
@@ -96,14 +97,14 @@ def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(m
     assert points_of(axes) == [[[0.5, 1]], [[1, third]], [[1, third]], [[third, third]], [[third, third]], [[1, 0.75]]]
 
 
-def test_no_point_is_marked_where_nobody_is_called_diseased(metrics: dict[str, Any]) -> None:
-    metrics["test"]["at_half"]["precision"]["value"] = None
+def test_no_point_is_marked_where_nobody_is_called_diseased(metrics: Metrics) -> None:
+    metrics = changed(metrics, "test.at_half.precision", value=None)
     (axes,) = axes_of(draw_precision_recall(CURVES, metrics, "phantoms"))
     assert len(points_of(axes)) == 5
 
 
-def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source(metrics: dict[str, Any]) -> None:
-    metrics["test"]["at_chosen"].update(tn=7, fp=3, fn=2, tp=8)
+def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source(metrics: Metrics) -> None:
+    metrics = changed(metrics, "test.at_chosen", tn=7, fp=3, fn=2, tp=8)
     figure = draw_confusion_matrices(metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     assert figure.get_suptitle() == f"Test, {TITLE}"
@@ -131,7 +132,7 @@ def test_bins_hold_the_shares_that_came_true_with_wilson_s_interval() -> None:
 
 
 def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_images_each_bin_holds(
-    metrics: dict[str, Any],
+    metrics: Metrics,
 ) -> None:
     table = TEST.assign(calibrated=[0.1, 0.5, 0.5, 0.9, 0.9])
     figure = draw_reliability(table, metrics, "phantoms")
@@ -152,7 +153,7 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
     assert intervals[1] == pytest.approx([0.0945, 0.9055], abs=1e-4)
 
 
-def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(metrics: dict[str, Any]) -> None:
+def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(metrics: Metrics) -> None:
     test = make_predictions([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.3, 0.6, 0.9])
     test = test.assign(aetiology=["none", "none", "none", "bacterial", "bacterial", "viral"])
     figure = draw_scores(VALIDATION, test, metrics, "phantoms")
@@ -177,7 +178,7 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     assert ((lower <= logits) & (logits < lower + bacterial.edges[1] - bacterial.edges[0])).all()
 
 
-def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged(metrics: dict[str, Any]) -> None:
+def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged(metrics: Metrics) -> None:
     figure = draw_thresholds(CURVES, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends

@@ -12,12 +12,14 @@ import pytest
 import yaml
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.reporting import comparison_findings, conclusions
 from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
 from chest_xray.reporting.report_contents import read_options
 from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol
 from tests.builders import (
     NONE,
+    changed,
     interval,
     make_comparison,
     make_metadata_metrics,
@@ -43,7 +45,7 @@ NOT_FINDINGS = {
 }
 
 
-def all_of(metrics: dict[str, Any], difference: dict[str, float] | None = None) -> Iterator[Finding]:
+def all_of(metrics: Metrics, difference: Interval | None = None) -> Iterator[Finding]:
     """What every rule says of one run, well and badly trained."""
     yield from conclusions.assess_performance(metrics, make_metadata_metrics(difference))
     yield from conclusions.assess_predictive_values(metrics)
@@ -61,25 +63,24 @@ def of_one_run() -> Iterator[Finding]:
     for accuracy, sensitivity, specificity, at_half, gap in product(sides, sides, sides, sides, gaps):
         for bacterial, viral in ((LOW, HIGH), (HIGH, LOW), (HIGH, HIGH)):
             metrics = make_run_metrics(
-                **{"accuracy": accuracy, "sensitivity": sensitivity, "specificity": specificity},
+                accuracy=accuracy,
+                sensitivity=sensitivity,
+                specificity=specificity,
                 at_half=at_half,
                 by_aetiology={"bacterial": bacterial, "viral": viral},
                 gap=dict.fromkeys(("accuracy", "sensitivity", "specificity"), gap),
                 strata=[make_stratum("< 1", sensitivity=sensitivity), make_stratum("≥ 1", sensitivity=accuracy)],
             )
-            metrics["test"]["auc"] = {**interval(0.96, 0.97, 0.98), "n": 100}
-            yield from all_of(metrics, gap)
+            yield from all_of(changed(metrics, "test", auc=interval(0.96, 0.97, 0.98).with_n(100)), gap)
     for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5)):
         held = {"slope": sure(slope), "intercept": sure(intercept), "ece_by_chance": slope / 20 - 0.01}
         yield from all_of(make_run_metrics(calibration=held))
     for value in (0.2, 0.5, 0.9):
         yield from all_of(make_run_metrics(ppv_realistic=sure(value), npv_realistic=sure(value)))
     yield from all_of(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)))
-    yield from all_of(make_run_metrics(mcc=NONE, calibration={"slope": {**sure(1), "high": None}}))
+    yield from all_of(make_run_metrics(mcc=NONE, calibration={"slope": Interval(value=1, low=0.99, high=None)}))
     yield from all_of(make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]))
-    flawless = make_run_metrics()
-    flawless["test"]["at_chosen"].update(fn=0, fp=0)
-    yield from all_of(flawless)
+    yield from all_of(changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0))
 
 
 def of_the_report() -> Iterator[Finding]:
@@ -87,11 +88,12 @@ def of_the_report() -> Iterator[Finding]:
     differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
     for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
-        metrics["gap"]["at_chosen"]["accuracy"] = interval(-0.1, -0.05, -0.01)
+        metrics = changed(metrics, "gap.at_chosen", accuracy=interval(-0.1, -0.05, -0.01))
         for difference in differences:
             yield from (verdict.finding for verdict in assess_run(metrics, make_metadata_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
-        audit = {**AUDIT, "quarantine": {"files": files}, "unknown_patients": {"images": files, "share": files / 100}}
+        unknown = {"images": files, "share": files / 100}
+        audit = {**AUDIT, "quarantine": {"files": files, "reasons": {}}, "unknown_patients": unknown}
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))
@@ -278,7 +280,7 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
 
 
 def test_numbers_are_written_as_the_sentence_says() -> None:
-    finding = Finding("threshold_helps", {"at_half": {**sure(0.7654), "n": 9}, "gain": 0.0321})
+    finding = Finding("threshold_helps", {"at_half": sure(0.7654).with_n(9), "gain": 0.0321})
     page = render("answer", {"in_numbers": [finding]}, ABOUT)
     assert "accuracy would be 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gains 3.2%." in page
 

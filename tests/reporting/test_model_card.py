@@ -17,7 +17,7 @@ from chest_xray.models.network import build_network
 from chest_xray.pipelines.evaluation.nodes import describe_model
 from chest_xray.pipelines.report.nodes import write_model_card
 from chest_xray.reporting.i18n import Language
-from tests.builders import TINY_NETWORK, interval, make_point, make_run_metrics, sure
+from tests.builders import NONE, TINY_NETWORK, interval, make_point, make_run_metrics, sure
 from tests.reporting.inputs import make_evidence, make_run_evidence
 
 SIZE = {"width": 24, "height": 16, "geometry": "stretch"}
@@ -32,7 +32,7 @@ def model() -> Model:
 
 def write(model: Model, language: str = "en", geometry: str = "stretch", **metrics: Any) -> str:
     run = make_run_evidence(
-        metrics=make_run_metrics(**metrics) | {"run": "with augmentation"},
+        metrics=make_run_metrics(run="with augmentation", **metrics),
         operating_point=make_point(0.437281).model_dump(),
     )
     evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry})
@@ -79,8 +79,7 @@ def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model
 
 
 def test_a_metric_that_does_not_exist_is_left_out(model: Model) -> None:
-    none: dict[str, Any] = {"value": None, "low": None, "high": None}
-    card = read_card(write(model, precision=none))
+    card = read_card(write(model, precision=NONE))
     assert "precision" not in {each.metric_type for each in card.data.eval_results}
 
 

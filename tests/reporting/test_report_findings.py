@@ -1,17 +1,16 @@
 """The verdict: what an interval must clear, at both sides of each mark."""
 
-from typing import Any
-
 import pytest
 
+from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.i18n import Finding
 from chest_xray.reporting.report_findings import assess_augmentation, assess_run
-from tests.builders import interval, make_metadata_metrics, make_run_metrics
+from tests.builders import changed, interval, make_metadata_metrics, make_run_metrics
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
 
-def verdicts(metrics: dict[str, Any], metadata_metrics: dict[str, Any] = BEATEN) -> dict[str, tuple[str, str]]:
+def verdicts(metrics: Metrics, metadata_metrics: MetadataMetrics = BEATEN) -> dict[str, tuple[str, str]]:
     """Tone and key by topic."""
     return {each.topic: (each.tone, each.finding.key) for each in assess_run(metrics, metadata_metrics)}
 
@@ -25,9 +24,7 @@ def verdicts(metrics: dict[str, Any], metadata_metrics: dict[str, Any] = BEATEN)
         (interval(0.75, 0.80, 0.9), "bad"),
     ],
 )
-def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(
-    accuracy: dict[str, float], tone: str
-) -> None:
+def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(accuracy: Interval, tone: str) -> None:
     found = verdicts(make_run_metrics(accuracy=accuracy))
     assert found["asked"] == (tone, f"asked_{tone}")
     assert found["header"] == ("good", "header_good")
@@ -45,7 +42,7 @@ def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(
     ],
 )
 def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_by_its_value_or_not(
-    difference: dict[str, float], tone: str
+    difference: Interval, tone: str
 ) -> None:
     found = verdicts(make_run_metrics(), make_metadata_metrics(difference))
     assert found["header"] == (tone, f"header_{tone}")
@@ -55,8 +52,8 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
 
 def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
     (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
-    assert found.values["difference"] == {"value": 5.0, "low": 1.0, "high": 10.0}
-    assert (found.values["feature"], found.values["header"]["value"], found.values["accuracy"]["value"]) == (
+    assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0}
+    assert (found.values["feature"], found.values["header"].value, found.values["accuracy"].value) == (
         *("height", 0.8, 0.9),
     )
 
@@ -77,15 +74,14 @@ def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
     ],
 )
 def test_a_kind_of_error_is_called_a_weakness_where_the_intervals_do_not_meet(
-    sensitivity: dict[str, float], specificity: dict[str, float], expected: tuple[str, str]
+    sensitivity: Interval, specificity: Interval, expected: tuple[str, str]
 ) -> None:
     metrics = make_run_metrics(sensitivity=sensitivity, specificity=specificity)
     assert verdicts(metrics)["errors"] == expected
 
 
 def test_a_network_without_an_error_has_no_weakness() -> None:
-    metrics = make_run_metrics()
-    metrics["test"]["at_chosen"].update(fn=0, fp=0)
+    metrics = changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0)
     assert verdicts(metrics)["errors"] == ("good", "no_errors")
 
 

@@ -11,12 +11,11 @@ import pytest
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_words
-from tests.builders import interval, make_metadata_metrics, make_run_metrics, sure
+from tests.builders import NONE, changed, interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
 REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
 PHANTOMS = contents.Report(synthetic=True, data_licence="MIT")
-NONE = {"value": None, "low": None, "high": None, "n": 0}
 
 
 class Elements(HTMLParser):
@@ -109,7 +108,7 @@ def test_the_page_asks_nobody_for_anything_and_holds_no_script() -> None:
 def test_names_of_files_cannot_become_part_of_the_page() -> None:
     hostile_record = RECORD | {"command": f"kedro run --params=data_root={HOSTILE}"}
     evidence = make_evidence(params_data_source=HOSTILE, run_record=hostile_record)
-    run = make_run_evidence(metrics=make_run_metrics() | {"run": HOSTILE})
+    run = make_run_evidence(metrics=make_run_metrics(run=HOSTILE))
     page = write(evidence=evidence, augmented=run)
     elements = Elements(page)
     assert "<b>" not in page
@@ -132,11 +131,12 @@ def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> No
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
-    metrics = make_run_metrics(by_aetiology={"viral": sure(0.9)}) | {"run": "alone"}
+    metrics = make_run_metrics(
+        run="alone", by_aetiology={"viral": sure(0.9), "unknown": NONE.with_n(0)}, calibration={"slope": NONE.with_n(0)}
+    )
+    nothing = dict.fromkeys(("precision", "ppv_realistic", "mcc"), NONE.with_n(0))
     for at in ("at_half", "at_chosen", "at_other"):
-        metrics["test"][at].update(precision=NONE, ppv_realistic=NONE, mcc=NONE, tp=0, fn=0, fp=0)
-    metrics["test"]["sensitivity_by_aetiology"]["unknown"] = NONE
-    metrics["test"]["calibration"]["slope"] = NONE
+        metrics = changed(metrics, f"test.{at}", **nothing, tp=0, fn=0, fp=0)
     table = TABLES["metrics_table"].assign(value=None, low=None, high=None)
     run = make_run_evidence(metrics=metrics, metrics_table=table)
     page = write(language, evidence=make_evidence(quarantine=TABLES["quarantine"].head(0)), augmented=run)
@@ -156,8 +156,8 @@ def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> 
 
 
 def test_the_last_run_is_the_one_that_is_judged() -> None:
-    weak = make_run_evidence("baseline", metrics=make_run_metrics(accuracy=sure(0.6)) | {"run": "weak"})
-    strong = make_run_evidence(metrics=make_run_metrics(accuracy=sure(0.97)) | {"run": "strong"})
+    weak = make_run_evidence("baseline", metrics=make_run_metrics(run="weak", accuracy=sure(0.6)))
+    strong = make_run_evidence(metrics=make_run_metrics(run="strong", accuracy=sure(0.97)))
     words = read_words("en")
     for run, change in ((weak, interval(-0.3, -0.2, -0.1)), (strong, interval(0.01, 0.05, 0.1))):
         run["metadata_metrics"] = make_metadata_metrics(change)

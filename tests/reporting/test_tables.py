@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.metrics.metadata_baseline import best_on_train, evaluate_rules
+from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
@@ -18,7 +19,7 @@ def make_tables() -> tuple[pd.DataFrame, pd.DataFrame]:
     return validation, test
 
 
-def make_both(threshold: float = 0.35) -> tuple[dict, dict]:  # type: ignore[type-arg]
+def make_both(threshold: float = 0.35) -> tuple[Metrics, MetadataMetrics]:
     validation, test = make_tables()
     metrics = compute_metrics(validation, test, make_point(threshold), make_evaluation())
     return metrics, evaluate_rules(test, make_metadata_baseline(), metrics, make_evaluation())
@@ -31,21 +32,21 @@ def test_the_best_rule_on_train_is_that_of_highest_balanced_accuracy() -> None:
 
 def test_the_metadata_baseline_is_judged_as_the_network_is() -> None:
     _, header = make_both()
-    point = header["at_rule"]
-    assert (header["feature"], header["direction"], point["threshold"]) == ("height", "at most", 300)
-    assert [point[name] for name in ("tn", "fp", "fn", "tp")] == [1, 1, 1, 2]
-    assert point["sensitivity"]["value"] == 2 / 3
+    point = header.at_rule
+    assert (header.feature, header.direction, point.threshold) == ("height", "at most", 300)
+    assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]
+    assert point.sensitivity.value == 2 / 3
     # Lower is likelier diseased: 300 and 250 are below one healthy height of two each, 500 below none.
-    assert header["auc"]["value"] == pytest.approx(2 / 6)
-    assert {each["by"] for each in header["strata"]} == {"aetiology", "aspect", "size"}
+    assert header.auc.value == pytest.approx(2 / 6)
+    assert {each.by for each in header.strata} == {"aetiology", "aspect", "size"}
 
 
 def test_the_network_is_held_against_the_rule_on_the_same_images() -> None:
     metrics, header = make_both()
     for name in ("accuracy", "sensitivity", "specificity", "balanced_accuracy"):
-        of_network, of_rule = metrics["test"]["at_chosen"][name]["value"], header["at_rule"][name]["value"]
-        assert header["difference"][name]["value"] == pytest.approx(of_network - of_rule)
-    assert header["difference"]["auc"]["value"] == pytest.approx(metrics["test"]["auc"]["value"] - 2 / 6)
+        of_network, of_rule = (getattr(each, name).value for each in (metrics.test.at_chosen, header.at_rule))
+        assert getattr(header.difference, name).value == pytest.approx(of_network - of_rule)
+    assert header.difference.auc.value == pytest.approx(metrics.test.auc.known - 2 / 6)
 
 
 def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() -> None:
@@ -55,7 +56,7 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
     rule = make_metadata_baseline()
     rule["height"]["threshold"] = 350
     header = evaluate_rules(test, rule, metrics, make_evaluation())
-    assert all((each["low"], each["value"], each["high"]) == (0, 0, 0) for each in header["difference"].values())
+    assert all((each.low, each.value, each.high) == (0, 0, 0) for _, each in header.difference)
 
 
 def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
@@ -64,8 +65,9 @@ def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
     rule = make_metadata_baseline()
     rule["height"]["direction"] = "at least"
     header = evaluate_rules(test, rule, metrics, make_evaluation())
-    assert [header["at_rule"][name] for name in ("tn", "fp", "fn", "tp")] == [1, 1, 1, 2]  # 400 healthy; 300 and 500
-    assert header["auc"]["value"] == pytest.approx(4 / 6)
+    point = header.at_rule
+    assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]  # 400 healthy; 300 and 500
+    assert header.auc.value == pytest.approx(4 / 6)
 
 
 def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
@@ -98,12 +100,12 @@ def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_i
     row = one(table, "sensitivity")
     assert (row["n"], row["value"], row["metadata_baseline"], row["validation"]) == (3, 0.6667, 0.6667, 1)
     assert row["gap"] == pytest.approx(-1 / 3, abs=1e-4)
-    assert row["gap_low"] == round(metrics["gap"]["at_chosen"]["sensitivity"]["low"], 4)
+    assert row["gap_low"] == round(metrics.gap.at_chosen.sensitivity.low or 0, 4)
     area = one(table, "auc", None)
     assert (area["value"], area["metadata_baseline"], area["validation"]) == (0.6667, 0.3333, 0.75)
     brier = one(table, "brier", None)
     assert pd.isna(brier["metadata_baseline"])  # a rule gives no probability
-    assert brier["gap"] == round(metrics["gap"]["calibration"]["brier"]["value"], 4)
+    assert brier["gap"] == round(metrics.gap.calibration.brier.known, 4)
     beside = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high"]
     assert table.loc[table["subset"] == "validation", beside].isna().all(axis=None)
 

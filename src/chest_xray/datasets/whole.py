@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
 from kedro_datasets import json, pandas, text
+from kedro_datasets._typing import JSONPreview
 from pydantic import ValidationError
 
 from chest_xray.core.files import atomic_path
@@ -81,6 +82,10 @@ class ResultDataset(JSONDataset):
     def save(self, data: Any) -> None:
         """Write the result whole or not at all."""
         super().save(data.model_dump(mode="json"))
+
+    def preview(self) -> JSONPreview:
+        """Return the JSON for Kedro-Viz; that of the plain dataset expects plain values from `load`."""
+        return self.plain(filepath=self._address, **self._arguments).preview()
 
 
 class TextDataset(WholeFile, text.TextDataset):

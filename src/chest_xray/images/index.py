@@ -5,10 +5,10 @@ import warnings
 from itertools import chain, product
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from chest_xray.core.arrays import NUM_THREADS
-from chest_xray.core.options import InputError, Options
+from chest_xray.core.options import InputError, Options, Result
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import (
     CLASSES,
@@ -129,53 +129,132 @@ class Audit(Options):
     wide_aspect: Annotated[float, Field(gt=0)]
 
 
+class ClassCount(Result):
+    """Images and patients of one class and aetiology in a subset; `share` is that of the subset's images."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    subset: str
+    class_: Annotated[str, Field(alias="class")]
+    aetiology: str
+    images: int
+    groups: int
+    share: float
+
+
+class GroupSummary(Result):
+    """Patients, images of the largest, and patients with several images."""
+
+    groups: int
+    largest: int
+    groups_of_several: int
+    images_in_groups_of_several: int
+
+
+class UnknownPatients(Result):
+    """Images whose patient is not known, and their share."""
+
+    images: int
+    share: float
+
+
+class DuplicateCounts(Result):
+    """Pairs of images that are alike, and how many of them cross splits, classes or patients."""
+
+    pairs: int
+    pictures: int
+    across_splits: int
+    across_classes: int
+    across_groups: int
+
+
+class Duplicates(Result):
+    """Duplicates of each kind."""
+
+    exact: DuplicateCounts
+    near: DuplicateCounts
+
+
+class SplitDifferences(Result):
+    """How train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
+
+    width_distance: float
+    height_distance: float
+    aspect_distance: float
+    bytes_distance: float
+    wide_train: float
+    wide_test: float
+
+
+class QuarantineSummary(Result):
+    """Files set aside, and how many for each reason."""
+
+    files: int
+    reasons: dict[str, int]
+
+
+class AuditSummary(Result):
+    """The data set summed up: `groups` by subset, `modes` by split and class, `shift` by class."""
+
+    counts: list[ClassCount]
+    groups: dict[str, GroupSummary]
+    unknown_patients: UnknownPatients
+    duplicates: Duplicates
+    modes: dict[str, dict[str, int]]
+    shift: dict[str, SplitDifferences]
+    quarantine: QuarantineSummary
+
+
 def select_class(images: DataFrame, split: str, label: int) -> DataFrame:
     """Return the images of one class in one official split."""
     return images[(images["split"] == split) & (images["label"] == label)]
 
 
-def summarise_groups(images: DataFrame) -> dict[str, int]:
+def summarise_groups(images: DataFrame) -> GroupSummary:
     """Count patients, and those with several images."""
     sizes = images.groupby("group").size()
     several = sizes[sizes > 1]
-    return {
-        "groups": len(sizes),
-        "largest": int(sizes.max()),
-        "groups_of_several": len(several),
-        "images_in_groups_of_several": int(several.sum()),
-    }
+    return GroupSummary(
+        groups=len(sizes),
+        largest=int(sizes.max()),
+        groups_of_several=len(several),
+        images_in_groups_of_several=int(several.sum()),
+    )
 
 
-def summarise_unknown_patients(images: DataFrame) -> dict[str, float]:
+def summarise_unknown_patients(images: DataFrame) -> UnknownPatients:
     """Count the images whose patient is not known, and their share in [0, 1]."""
     unknown = find_unknown_patients(images)
-    return {"images": int(unknown.sum()), "share": float(unknown.mean())}
+    return UnknownPatients(images=int(unknown.sum()), share=float(unknown.mean()))
 
 
-def summarise_duplicates(duplicates: DataFrame) -> dict[str, Any]:
+def summarise_duplicates(duplicates: DataFrame) -> Duplicates:
     """Count exact and near duplicates, and how many of them cross splits, classes or patients."""
-    summary = {}
-    for kind in ("exact", "near"):
-        pairs = duplicates[duplicates["kind"] == kind]
-        summary[kind] = {
-            "pairs": len(pairs),
-            "pictures": int(pairs["first"].nunique()),
-            "across_splits": int((~pairs["same_split"]).sum()),
-            "across_classes": int((~pairs["same_label"]).sum()),
-            "across_groups": int((~pairs["same_group"]).sum()),
-        }
-    return summary
+    exact, near = (_count_pairs(duplicates[duplicates["kind"] == kind]) for kind in ("exact", "near"))
+    return Duplicates(exact=exact, near=near)
 
 
-def compare_splits(images: DataFrame, label: int, audit: Audit) -> dict[str, Any]:
+def _count_pairs(pairs: DataFrame) -> DuplicateCounts:
+    return DuplicateCounts(
+        pairs=len(pairs),
+        pictures=int(pairs["first"].nunique()),
+        across_splits=int((~pairs["same_split"]).sum()),
+        across_classes=int((~pairs["same_label"]).sum()),
+        across_groups=int((~pairs["same_group"]).sum()),
+    )
+
+
+def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferences:
     """Compute how train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
     train, test = (select_class(images, split, label) for split in ("train", "test"))
-    differences: dict[str, Any] = {}
-    for feature in FEATURES:
-        differences[f"{feature}_distance"] = _ks_distance(read_feature(train, feature), read_feature(test, feature))
-    for split, rows in (("train", train), ("test", test)):
-        differences[f"wide_{split}"] = float((read_feature(rows, "aspect") >= audit.wide_aspect).mean())
-    return differences
+    distances = {
+        f"{feature}_distance": _ks_distance(read_feature(train, feature), read_feature(test, feature))
+        for feature in FEATURES
+    }
+    wide_train, wide_test = (
+        float((read_feature(rows, "aspect") >= audit.wide_aspect).mean()) for rows in (train, test)
+    )
+    return SplitDifferences(**distances, wide_train=wide_train, wide_test=wide_test)
 
 
 def _ks_distance(first: Array, second: Array) -> float:

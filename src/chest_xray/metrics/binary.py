@@ -1,8 +1,7 @@
 """How good decisions are, from how many are right and wrong of each class, in many weightings of the images at once."""
 
-from typing import Any
-
 from chest_xray.core.types import Array
+from chest_xray.metrics.results import UNKNOWN, Estimate, Shares
 
 PROPORTIONS = {  # of which images each is a share: first those that are right, then all that are asked
     "accuracy": (("tn", "tp"), ("tn", "fp", "fn", "tp")),
@@ -75,7 +74,7 @@ def divide(part: Array, whole: Array, *, infinite: bool = False) -> Array:
     return np.where((whole == 0) & (part > 0), np.inf, quotient) if infinite else quotient
 
 
-def proportion(count: int, total: int) -> dict[str, Any]:
+def proportion(count: int, total: int) -> Estimate:
     """Return a share with Wilson's 95% interval (Wilson 1927).
 
     Args:
@@ -83,19 +82,21 @@ def proportion(count: int, total: int) -> dict[str, Any]:
         total: Images that were asked.
 
     Returns:
-        `value`, `low`, `high` in [0, 1], all three None of nothing, and `n`, the images that were asked.
+        In [0, 1], None of nothing; `n` are the images that were asked.
     """
     from scipy.stats import binomtest
 
     if total == 0:
-        return {"value": None, "low": None, "high": None, "n": 0}
+        return UNKNOWN.with_n(0)
     interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return {"value": count / total, "low": float(interval.low), "high": float(interval.high), "n": total}
+    return Estimate(value=count / total, low=float(interval.low), high=float(interval.high), n=total)
 
 
-def proportions(counts: dict[str, int]) -> dict[str, dict[str, Any]]:
+def proportions(counts: dict[str, int]) -> Shares[Estimate]:
     """Return accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
-    return {
-        name: proportion(sum(counts[each] for each in right), sum(counts[each] for each in asked))
-        for name, (right, asked) in PROPORTIONS.items()
-    }
+    return Shares[Estimate](
+        **{
+            name: proportion(sum(counts[each] for each in right), sum(counts[each] for each in asked))
+            for name, (right, asked) in PROPORTIONS.items()
+        }
+    )

@@ -4,9 +4,9 @@ Images of one patient are alike; resampling them one by one would make intervals
 """
 
 import math
-from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
+from chest_xray.metrics.results import UNKNOWN, Interval
 
 NUM_RESAMPLES = 2000
 
@@ -80,7 +80,7 @@ def weighted_average_precision(label: Array, score: Array, weights: Array) -> Ar
     return np.divide(gained, right[:, -1], out=np.full(len(right), np.nan), where=right[:, -1] > 0)
 
 
-def interval(estimate: float, resampled: Array) -> dict[str, Any]:
+def interval(estimate: float, resampled: Array) -> Interval:
     """Join an estimate with its percentile 95% interval.
 
     Args:
@@ -88,17 +88,17 @@ def interval(estimate: float, resampled: Array) -> dict[str, Any]:
         resampled: The same in each resample, shape (resamples,); those that are NaN do not count.
 
     Returns:
-        `value`, `low`, `high`; None for what is not finite: all three where there is no estimate, one bound where the
-        interval has no end on that side.
+        None stands for what is not finite: all three where there is no estimate, one bound where the interval has no
+        end on that side.
     """
     import numpy as np
 
     known = resampled[~np.isnan(resampled)]
     if not np.isfinite(estimate) or not len(known):
-        return {"value": None, "low": None, "high": None}
+        return UNKNOWN
     with np.errstate(invalid="ignore"):  # between a number and infinity
         low, high = np.quantile(known, [0.025, 0.975]).tolist()
-    return {"value": float(estimate), "low": _finite(low), "high": _finite(high)}
+    return Interval(value=float(estimate), low=_finite(low), high=_finite(high))
 
 
 def _finite(number: float) -> float | None:
@@ -112,7 +112,7 @@ def whole_and_resamples(groups: Array, seed: int) -> Array:
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
 
 
-def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
+def bootstrap_auc(predictions: DataFrame, seed: int) -> Interval:
     """Return the area under the ROC curve with its 95% interval over patients.
 
     Args:
@@ -120,7 +120,7 @@ def bootstrap_auc(predictions: DataFrame, seed: int) -> dict[str, Any]:
         seed: Of the bootstrap.
 
     Returns:
-        `value`, `low`, `high` in [0, 1].
+        In [0, 1].
     """
     weights = whole_and_resamples(predictions["group"].to_numpy(), seed)
     area = weighted_auc(predictions["label"].to_numpy(), predictions["probability"].to_numpy(), weights)

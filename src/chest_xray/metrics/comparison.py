@@ -151,7 +151,7 @@ def estimate_difference(paired: Array) -> dict[str, Any]:
     averaged = paired.mean(axis=0)
     error = float(np.nanstd(averaged[1:]))
     smallest = minimum_detectable_difference(error)
-    return {**interval(averaged[0], averaged[1:]), "standard_error": error, "smallest": smallest}
+    return {**interval(averaged[0], averaged[1:]).model_dump(), "standard_error": error, "smallest": smallest}
 
 
 def estimate_over_seeds(paired: Array, num_groups: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.metrics.binary import count, rate
 from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.results import Difference, MetadataMetrics, Metrics
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import (
     Evaluation,
@@ -15,7 +16,6 @@ from chest_xray.metrics.summary import (
 )
 
 RANKING = ("auc", "pr_auc")
-COMPARED = (*RANKING, "accuracy", "balanced_accuracy", "sensitivity", "specificity")  # network minus rule, paired
 
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
@@ -110,8 +110,8 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
 
 
 def evaluate_rules(
-    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: dict[str, Any], evaluation: Evaluation
-) -> dict[str, Any]:
+    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: Metrics, evaluation: Evaluation
+) -> MetadataMetrics:
     """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
 
     Args:
@@ -119,9 +119,6 @@ def evaluate_rules(
         metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
-
-    Returns:
-        See docs/metrics.md.
     """
     feature = best_on_train(metadata_baseline)
     rule = metadata_baseline[feature]
@@ -132,15 +129,20 @@ def evaluate_rules(
         measure_rule(table, threshold, evaluation.realistic_prevalence, weights)
         for table, threshold in (
             (scored, sign * rule["threshold"]),
-            (test_predictions, metrics["test"]["at_chosen"]["threshold"]),
+            (test_predictions, metrics.test.at_chosen.threshold),
         )
     )
     num, called = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
-    return {
-        **{"feature": feature, "direction": rule["direction"]},
-        **{name: estimate(of_rule[name], num) for name in RANKING},
-        "at_rule": {**describe_decisions(scored, sign * rule["threshold"], rates), "threshold": rule["threshold"]},
-        "strata": stratify(scored, called, metrics["strata_cuts"], evaluation.seed),
-        "difference": {name: estimate(of_network[name] - of_rule[name], num) for name in COMPARED},
-    }
+    at_rule = describe_decisions(scored, sign * rule["threshold"], rates)
+    return MetadataMetrics(
+        feature=feature,
+        direction=rule["direction"],
+        auc=estimate(of_rule["auc"], num),
+        pr_auc=estimate(of_rule["pr_auc"], num),
+        at_rule=at_rule.model_copy(update={"threshold": rule["threshold"]}),
+        strata=stratify(scored, called, metrics.strata_cuts, evaluation.seed),
+        difference=Difference(
+            **{name: estimate(of_network[name] - of_rule[name], num) for name in Difference.model_fields}
+        ),
+    )

@@ -1,11 +1,12 @@
 """How well each kind of image is judged: by aetiology, by shape and by size of the picture."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count, proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc
+from chest_xray.metrics.results import UNKNOWN, Interval, Stratum
 
 ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
 
@@ -43,7 +44,7 @@ def choose_cuts(
     return {"aspect": sorted(set(aspect_cuts)), "size": sorted(set(sizes.tolist()))}
 
 
-def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float]], seed: int) -> list[dict[str, Any]]:
+def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float]], seed: int) -> list[Stratum]:
     """Compute the metrics of each stratum.
 
     Args:
@@ -53,28 +54,32 @@ def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float
         seed: Of the bootstrap behind the intervals of the AUC.
 
     Returns:
-        One dict a stratum: `by` ("aetiology", "aspect" or "size"), `name`, `low` and `high` (from and below; None: no
-        bound), `num_images`, `num_healthy`, `num_diseased`, `tn`, `fp`, `fn`, `tp`, and `sensitivity`, `specificity`
-        and `auc` with `value`, `low`, `high` and `n`; None where the stratum lacks a class, and for the bounds of the
-        AUC also where it has fewer than `ENOUGH` images of one. The diseased of an aetiology are ranked against all
-        healthy images, whose specificity is not that of an aetiology: it stays None.
+        Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
+        bounds of the AUC also where it has fewer than `ENOUGH` images of one. The diseased of an aetiology are ranked
+        against all healthy images, whose specificity is not that of an aetiology: it stays None.
     """
     return [
-        {**described, **_judge(predictions[member], decision[member], described["by"], seed)}
-        for described, member in _strata(predictions, cuts)
+        _judge(predictions[member], decision[member], range_, seed) for range_, member in _strata(predictions, cuts)
     ]
 
 
-def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[dict[str, Any], Array]]:
+class _Range(NamedTuple):
+    by: Literal["aetiology", "aspect", "size"]
+    name: str
+    low: float | None = None
+    high: float | None = None
+
+
+def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[_Range, Array]]:
     healthy = (predictions["label"] == 0).to_numpy()
     for name in sorted(predictions.loc[~healthy, "aetiology"].unique()):
         member = healthy | (predictions["aetiology"] == name).to_numpy()
-        yield {"by": "aetiology", "name": str(name), "low": None, "high": None}, member
+        yield _Range("aetiology", str(name)), member
     for by, inner in cuts.items():
         values = measure_picture(predictions, by)
         for low, high in zip([None, *inner], [*inner, None], strict=True):
             member = (values >= (low or 0)) & (values < (high or float("inf")))
-            yield {"by": by, "name": name_range(low, high, by), "low": low, "high": high}, member
+            yield _Range("aspect" if by == "aspect" else "size", name_range(low, high, by), low, high), member
 
 
 def name_range(low: float | None, high: float | None, by: str) -> str:
@@ -85,20 +90,22 @@ def name_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
 
 
-def _judge(images: DataFrame, decision: Array, by: str, seed: int) -> dict[str, Any]:
+def _judge(images: DataFrame, decision: Array, range_: _Range, seed: int) -> Stratum:
     import numpy as np
 
     label = images["label"].to_numpy()
     counts = {name: int(each[0]) for name, each in count(label, decision, np.ones((1, len(label)))).items()}
     healthy, diseased = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
-    area: dict[str, Any] = dict.fromkeys(("value", "low", "high"))
-    if healthy and diseased:
-        area = bootstrap_auc(images, seed)
+    area = bootstrap_auc(images, seed) if healthy and diseased else UNKNOWN
     if min(healthy, diseased) < ENOUGH:
-        area = {**area, "low": None, "high": None}
-    return {
-        **{"num_images": len(images), "num_healthy": healthy, "num_diseased": diseased, **counts},
-        "sensitivity": proportion(counts["tp"], diseased),
-        "specificity": proportion(counts["tn"], 0 if by == "aetiology" else healthy),
-        "auc": {**area, "n": len(images)},
-    }
+        area = Interval(value=area.value, low=None, high=None)
+    return Stratum(
+        **range_._asdict(),
+        **counts,
+        num_images=len(images),
+        num_healthy=healthy,
+        num_diseased=diseased,
+        sensitivity=proportion(counts["tp"], diseased),
+        specificity=proportion(counts["tn"], 0 if range_.by == "aetiology" else healthy),
+        auc=area.with_n(len(images)),
+    )

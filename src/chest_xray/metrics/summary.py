@@ -1,10 +1,11 @@
 """How well predictions agree with labels, at thresholds and over all of them, with 95% intervals.
 
-What each key of the JSON holds is described in docs/metrics.md.
+The types are in `chest_xray.metrics.results`.
 """
 
 import logging
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
@@ -14,11 +15,25 @@ from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
 from chest_xray.metrics.operating_point import Calibration, OperatingPoint
+from chest_xray.metrics.results import (
+    CalibrationErrors,
+    CalibrationMetrics,
+    CountedDecisions,
+    Decisions,
+    Estimate,
+    Gap,
+    Interval,
+    OtherDecisions,
+    Rates,
+    Stratum,
+    SubsetMetrics,
+)
 
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
 PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
 POINTS = ("at_half", "at_chosen", "at_other")
+Measure = TypeVar("Measure")
 
 
 class Evaluation(Options):
@@ -71,8 +86,8 @@ def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Arr
 
 
 def summarise(
-    predictions: DataFrame, operating_point: OperatingPoint, measured: dict[str, Array], strata: list[dict[str, Any]]
-) -> dict[str, Any]:
+    predictions: DataFrame, operating_point: OperatingPoint, measured: dict[str, Array], strata: list[Stratum]
+) -> SubsetMetrics:
     """Return all metrics of one subset.
 
     Args:
@@ -80,56 +95,50 @@ def summarise(
         operating_point: As for `measure`.
         measured: From `measure`: of the images themselves in the first place, then of resamples.
         strata: From `chest_xray.metrics.subgroups.stratify`.
-
-    Returns:
-        See docs/metrics.md.
     """
     from sklearn.metrics import log_loss
 
     label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
     thresholds = thresholds_of(operating_point)
     points = {at: describe_decisions(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
-    calibration = {name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()}
-    return {
-        "num_images": len(label),
-        "num_groups": int(predictions["group"].nunique()),
-        "prevalence": float(label.mean()),
-        "loss": float(log_loss(label, probability.astype("float32").clip(LEAST, 1 - LEAST).astype(float))),
-        "auc": estimate(measured["auc"], len(label)),
-        "pr_auc": estimate(measured["pr_auc"], len(label)),
-        "brier": calibration["brier"]["value"],
-        "ece": calibration["ece"]["value"],
-        "calibration": {
-            **calibration,
-            "ece_by_chance": error_by_chance(predictions["calibrated"].to_numpy()),
-            "shift_of_prevalence": _shift_of_prevalence(label.mean(), operating_point.calibration),
-        },
-        **points,
-        "at_other": {"rule": operating_point.other_rule, **points["at_other"]},
-        "sensitivity_by_aetiology": {each["name"]: each["sensitivity"] for each in strata if each["by"] == "aetiology"},
-        "strata": strata,
-    }
+    calibration = CalibrationMetrics(
+        **{name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()},
+        ece_by_chance=error_by_chance(predictions["calibrated"].to_numpy()),
+        shift_of_prevalence=_shift_of_prevalence(label.mean(), operating_point.calibration),
+    )
+    return SubsetMetrics(
+        num_images=len(label),
+        num_groups=int(predictions["group"].nunique()),
+        prevalence=float(label.mean()),
+        loss=float(log_loss(label, probability.astype("float32").clip(LEAST, 1 - LEAST).astype(float))),
+        auc=estimate(measured["auc"], len(label)),
+        pr_auc=estimate(measured["pr_auc"], len(label)),
+        brier=calibration.brier.known,
+        ece=calibration.ece.known,
+        calibration=calibration,
+        at_half=points["at_half"],
+        at_chosen=points["at_chosen"],
+        at_other=OtherDecisions(rule=operating_point.other_rule, **dict(points["at_other"])),
+        sensitivity_by_aetiology={each.name: each.sensitivity for each in strata if each.by == "aetiology"},
+        strata=strata,
+    )
 
 
-def metrics_at(predictions: DataFrame, threshold: float) -> dict[str, Any]:
+def metrics_at(predictions: DataFrame, threshold: float) -> CountedDecisions:
     """Count right and wrong decisions at one threshold.
 
     Args:
         predictions: `label` and `probability` of each image.
         threshold: An image is called PNEUMONIA at this probability or above.
-
-    Returns:
-        `threshold`; `tn`, `fp`, `fn`, `tp` (images); for `accuracy`, `sensitivity`, `specificity`, `precision` and
-        `npv` `value`, `low`, `high` and `n`, as `proportion` gives them.
     """
     from sklearn.metrics import confusion_matrix
 
     cells = confusion_matrix(predictions["label"], predictions["probability"] >= threshold, labels=[0, 1]).ravel()
     counts = dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
-    return {"threshold": threshold, **counts, **proportions(counts)}
+    return CountedDecisions(threshold=threshold, **counts, **dict(proportions(counts)))
 
 
-def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> dict[str, Any]:
+def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> Decisions:
     """Return `metrics_at`, and beside it the figures that are no plain shares, with the interval of the bootstrap.
 
     Args:
@@ -138,36 +147,35 @@ def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[
         measured: From `rate`: of the images themselves in the first place, then of resamples.
     """
     rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
-    return {**metrics_at(predictions, threshold), **rest}
+    return Decisions(**dict(metrics_at(predictions, threshold)), **rest)
 
 
-def estimate(measured: Array, num: int) -> dict[str, Any]:
-    """Return `value`, `low`, `high` and `n` of a figure, measured on the whole first and then in each resample."""
-    return {**interval(measured[0], measured[1:]), "n": num}
+def estimate(measured: Array, num: int) -> Estimate:
+    """Return a metric of `num` images with its interval, measured on the whole first and then in each resample."""
+    return interval(measured[0], measured[1:]).with_n(num)
 
 
-def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> dict[str, Any]:
+def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> Gap:
     """Return by how much each figure is larger on test than on validation.
 
     Args:
         validation: From `measure`.
         test: The same of test, resampled independently of validation, as their patients are others.
-
-    Returns:
-        `value`, `low`, `high` of each figure, nested as in the metrics themselves.
     """
     import numpy as np
 
-    gap: dict[str, Any] = {}
-    for name, values in test.items():
-        where, _, key = name.rpartition(".")
-        with np.errstate(invalid="ignore"):  # infinite on both sides
-            change = values - validation[name]
-        (gap.setdefault(where, {}) if where else gap)[key] = interval(change[0], change[1:])
-    return gap
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        changes = {name: values - validation[name] for name, values in test.items()}
+    found = {name: interval(change[0], change[1:]) for name, change in changes.items()}
+    return Gap(
+        auc=found["auc"],
+        pr_auc=found["pr_auc"],
+        calibration=CalibrationErrors[Interval](**_below(found, "calibration")),
+        **{at: Rates[Interval](**_below(found, at)) for at in POINTS},
+    )
 
 
-def _below(measured: dict[str, Array], where: str) -> dict[str, Array]:
+def _below(measured: Mapping[str, Measure], where: str) -> dict[str, Measure]:
     return {name.removeprefix(f"{where}."): each for name, each in measured.items() if name.startswith(f"{where}.")}
 
 
@@ -203,17 +211,19 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
         )
 
 
-def log_metrics(test: dict[str, Any]) -> None:
+def log_metrics(test: SubsetMetrics) -> None:
     """Log the metrics that readers look for first."""
-    point = test["at_chosen"]
+    point = test.at_chosen
     logger.info(
         "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
-        *(test["num_images"], point["threshold"], point["accuracy"]["value"], point["sensitivity"]["value"]),
-        *(point["specificity"]["value"], test["auc"]["value"]),
+        *(test.num_images, point.threshold, point.accuracy.value, point.sensitivity.value),
+        *(point.specificity.value, test.auc.value),
     )
 
 
-def measure_condition(predictions: DataFrame, operating_point: OperatingPoint, weights: Array) -> dict[str, Any]:
+def measure_condition(
+    predictions: DataFrame, operating_point: OperatingPoint, weights: Array
+) -> dict[str, float | None]:
     """Compute what is reported of the same images in one condition.
 
     Args:
@@ -229,8 +239,9 @@ def measure_condition(predictions: DataFrame, operating_point: OperatingPoint, w
     label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
     whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
     found = metrics_at(predictions, operating_point.threshold)
-    figures = {name: found[name] for name in ("accuracy", "sensitivity", "specificity")}
-    figures["auc"] = interval(whole, weighted_auc(label, logit, weights))
-    names = {"value": "", "low": "_low", "high": "_high"}
-    columns = {f"{name}{end}": figure[key] for name, figure in figures.items() for key, end in names.items()}
-    return {"n": len(predictions), "threshold": found["threshold"], **columns}
+    measured: dict[str, Interval] = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity")}
+    measured["auc"] = interval(whole, weighted_auc(label, logit, weights))
+    columns: dict[str, float | None] = {}
+    for name, each in measured.items():
+        columns |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
+    return {"n": len(predictions), "threshold": found.threshold, **columns}

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.metrics.comparison import REFERENCE
-from chest_xray.reporting.conclusions import in_points
 from chest_xray.reporting.i18n import Finding, Name
 
 
 def find_side(interval: dict[str, float]) -> int:
     """Return 1 for an interval above 0, -1 for one below, 0 for one that includes 0."""
     return int(interval["low"] > 0) - int(interval["high"] < 0)
+
+
+def _in_points(difference: dict[str, float], keys: tuple[str, ...]) -> dict[str, float]:
+    return {key: 100 * difference[key] for key in keys}
 
 
 def _select(sides: dict[str, int], side: int) -> tuple[Name, ...]:
@@ -34,7 +37,7 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
     keys = {1: "difference_better", -1: "difference_worse", 0: "difference_not_shown"}
     for name, each in comparison["metrics"].items():
         change = each["difference"]
-        values = {**each, **in_points(change, tuple(change)), "smallest": 100 * each["smallest"]}
+        values = {**each, **_in_points(change, tuple(change)), "smallest": 100 * each["smallest"]}
         num = counted.get(name, comparison["num_images"])
         yield Finding(keys[find_side(change)], {"metric": Name(name), "n": num, **values})
     mcnemar = comparison["mcnemar"]
@@ -80,8 +83,8 @@ def list_arm_differences(study: dict[str, Any]) -> Iterator[Finding]:
     for arm, metrics in study["differences"].items():
         for name, each in metrics.items():
             values = {
-                **in_points(each, ("value", "low", "high", "deviation", "smallest")),
-                "both": in_points(each["both"], tuple(each["both"])),
+                **_in_points(each, ("value", "low", "high", "deviation", "smallest")),
+                "both": _in_points(each["both"], tuple(each["both"])),
                 "seed": {"least": 100 * min(each["by_seed"]), "most": 100 * max(each["by_seed"])},
                 "without": study["arms"][REFERENCE][name]["mean"],
                 "given": study["arms"][arm][name]["mean"],

@@ -1,18 +1,23 @@
-"""Rules that decide which conclusions the metrics of one run support; `chest_xray.reporting.i18n` holds the sentences.
-
-A measured metric is a dict of `value`, `low`, `high` (95% interval) and `n` (images). A bound of None is infinite, and
-a value of None could not be computed.
-"""
+"""Rules for the conclusions that the metrics of a run support; `chest_xray.reporting.i18n` holds the sentences."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
+from chest_xray.metrics.results import (
+    Decisions,
+    Estimate,
+    Interval,
+    MetadataMetrics,
+    Metrics,
+    Rates,
+    Stratum,
+    SubsetMetrics,
+)
 from chest_xray.metrics.subgroups import ENOUGH
 from chest_xray.reporting.i18n import Finding, Name
 
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
-Measured = dict[str, Any]
 BAR = 0.80  # test accuracy that the assignment requires
 POINT = 0.01  # a smaller change of accuracy counts as none
 PICTURES = ("aspect", "size")  # image properties that define strata
@@ -20,88 +25,94 @@ UNALTERED = "none"  # the corruption that changes nothing
 CHANCE = 0.5  # AUC of a score without information
 
 
-def is_above(first: Measured, second: Measured) -> bool:
+def is_above(first: Interval, second: Interval) -> bool:
     """Check whether the first interval lies wholly above the second."""
-    low, high = first["low"], second["high"]
-    return low is not None and high is not None and bool(low > high)
+    return first.low is not None and second.high is not None and first.low > second.high
 
 
-def locate(measured: Measured, reference: float) -> str | None:
+def locate(measured: Interval, reference: float) -> str | None:
     """Return where an interval lies: "above", "below" or "around" a reference value; None without a value."""
-    if measured["value"] is None:
+    if measured.value is None:
         return None
-    if measured["low"] is not None and measured["low"] > reference:
+    if measured.low is not None and measured.low > reference:
         return "above"
-    return "below" if measured["high"] is not None and measured["high"] < reference else "around"
+    return "below" if measured.high is not None and measured.high < reference else "around"
 
 
-def find_weaker_aetiology(metrics: dict[str, Any]) -> str | None:
+def find_weaker_aetiology(metrics: Metrics) -> str | None:
     """Return the aetiology with the lower sensitivity, or None if the intervals overlap."""
-    found = metrics["test"]["sensitivity_by_aetiology"]
+    found = metrics.test.sensitivity_by_aetiology
     for worse, better in (("bacterial", "viral"), ("viral", "bacterial")):
         if worse in found and better in found and is_above(found[better], found[worse]):
             return worse
     return None
 
 
-def is_lower_on_test(metrics: dict[str, Any], name: str) -> bool:
+def is_lower_on_test(metrics: Metrics, name: str) -> bool:
     """Check whether a metric at the chosen threshold is shown to be lower on test than on validation."""
-    return locate(metrics["gap"]["at_chosen"][name], 0) == "below"
+    return locate(getattr(metrics.gap.at_chosen, name), 0) == "below"
 
 
-def _find_uneven_strata(metrics: dict[str, Any], by: str) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, Stratum]]:
     """Return the weakest and the strongest stratum for each metric in which the two are shown to differ."""
     uneven = {}
     for name in STRATUM_METRICS:
-        known = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: each[name]["value"])
-        if known and is_above(known[-1][name], known[0][name]):
+        known = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: _pick(each, name).known)
+        if known and is_above(_pick(known[-1], name), _pick(known[0], name)):
             uneven[name] = known[0], known[-1]
     return uneven
 
 
-def _list_comparable_strata(metrics: dict[str, Any], by: str, name: str) -> list[dict[str, Any]]:
-    strata = (each for each in metrics["test"]["strata"] if each["by"] == by)
-    return [each for each in strata if each[name]["low"] is not None and each[name]["n"] >= ENOUGH]
+def _list_comparable_strata(metrics: Metrics, by: str, name: str) -> list[Stratum]:
+    strata = (each for each in metrics.test.strata if each.by == by)
+    return [each for each in strata if _pick(each, name).low is not None and _pick(each, name).n >= ENOUGH]
 
 
-def _is_off_by_prevalence_alone(test: dict[str, Any]) -> bool:
+def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
+    picked: Estimate = getattr(metrics, name)
+    return picked
+
+
+def _is_off_by_prevalence_alone(test: SubsetMetrics) -> bool:
     """Check whether probabilities are too high or too low, but no more so than the prevalence explains."""
-    intercept, shift = test["calibration"]["intercept"], test["calibration"]["shift_of_prevalence"]
+    intercept, shift = test.calibration.intercept, test.calibration.shift_of_prevalence
     return locate(intercept, 0) in {"above", "below"} and locate(intercept, shift) == "around"
 
 
-def in_points(measured: Measured, keys: tuple[str, ...] = ("value", "low", "high")) -> dict[str, float]:
+def in_points(measured: Interval) -> Interval:
     """Convert a difference to percentage points."""
-    return {key: 100 * measured[key] for key in keys}
+    points = {key: None if each is None else 100 * each for key, each in measured.model_dump(exclude={"n"}).items()}
+    return Interval(**points)
 
 
-def assess_performance(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> Iterator[Finding]:
+def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
     """Assess the network on test, also against the metadata baseline on the same images."""
-    test, point = metrics["test"], metrics["test"]["at_chosen"]
-    accuracy = point["accuracy"]
-    yield Finding("performance", {**test, **point})
-    key = "above_bar_unsure" if accuracy["value"] > BAR else "below_bar"
-    yield Finding("above_bar" if accuracy["low"] > BAR else key, {"bar": BAR})
-    majority = max(test["prevalence"], 1 - test["prevalence"])
-    yield Finding("above_majority" if accuracy["low"] > majority else "not_above_majority", {"majority": majority})
-    difference = metadata_metrics["difference"]["accuracy"]
+    test, point = metrics.test, metrics.test.at_chosen
+    accuracy = point.accuracy
+    yield Finding("performance", {**dict(test), **dict(point)})
+    key = "above_bar_unsure" if accuracy.known > BAR else "below_bar"
+    yield Finding("above_bar" if locate(accuracy, BAR) == "above" else key, {"bar": BAR})
+    majority = max(test.prevalence, 1 - test.prevalence)
+    key = "above_majority" if locate(accuracy, majority) == "above" else "not_above_majority"
+    yield Finding(key, {"majority": majority})
+    difference = metadata_metrics.difference.accuracy
     keys = {"above": "better_than_header", "around": "not_better_than_header", "below": "worse_than_header"}
-    values = {"feature": Name(metadata_metrics["feature"]), "header": metadata_metrics["at_rule"]["accuracy"]}
+    values = {"feature": Name(metadata_metrics.feature), "header": metadata_metrics.at_rule.accuracy}
     yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
-    yield Finding("other_point", {**test["at_other"], "rule": Name(test["at_other"]["rule"])})
-    yield Finding("ranking", {"auc": test["auc"]})
-    yield Finding("precision_recall", {"pr_auc": test["pr_auc"], "prevalence": test["prevalence"]})
-    measured = {**point, **test["calibration"], "auc": test["auc"], "pr_auc": test["pr_auc"]}
-    if missing := [name for name, each in measured.items() if isinstance(each, dict) and each["value"] is None]:
+    yield Finding("other_point", {**dict(test.at_other), "rule": Name(test.at_other.rule)})
+    yield Finding("ranking", {"auc": test.auc})
+    yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
+    measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
+    if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
         yield Finding("undefined", {"missing": tuple(map(Name, missing))})
 
 
-def assess_predictive_values(metrics: dict[str, Any]) -> Iterator[Finding]:
+def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
     """Assess PPV and NPV, in the test split and at a realistic prevalence."""
-    point, prevalence = metrics["test"]["at_chosen"], metrics["realistic_prevalence"]
-    if point["precision"]["value"] is not None:
-        yield Finding("precision", {**point, "prevalence": metrics["test"]["prevalence"]})
-    ppv, npv = point["ppv_realistic"], point["npv_realistic"]
+    point, prevalence = metrics.test.at_chosen, metrics.realistic_prevalence
+    if point.precision.value is not None:
+        yield Finding("precision", {**dict(point), "prevalence": metrics.test.prevalence})
+    ppv, npv = point.ppv_realistic, point.npv_realistic
     if side := locate(ppv, 0.5):
         keys = {"above": "alarms_mostly_true", "around": "alarms_either", "below": "alarms_mostly_false"}
         yield Finding(keys[side], {"prevalence": prevalence, "ppv": ppv})
@@ -110,115 +121,115 @@ def assess_predictive_values(metrics: dict[str, Any]) -> Iterator[Finding]:
         yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
 
 
-def assess_calibration(metrics: dict[str, Any]) -> Iterator[Finding]:
+def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     """Assess the calibrated probabilities on test."""
-    test = metrics["test"]
-    expected = metrics["operating_point"]["expected_prevalence"]
-    found = {**test["calibration"], "prevalence": test["prevalence"], "expected": expected}
-    slope = found["slope"]
+    test, calibration = metrics.test, metrics.test.calibration
+    expected = metrics.operating_point.expected_prevalence
+    found = {**dict(calibration), "prevalence": test.prevalence, "expected": expected}
+    slope = calibration.slope
     yield Finding("calibrated", found)
-    key = "error_beyond_chance" if found["ece"]["value"] > found["ece_by_chance"] else "error_within_chance"
+    key = "error_beyond_chance" if calibration.ece.known > calibration.ece_by_chance else "error_within_chance"
     yield Finding(key, found)
-    if None in (slope["low"], slope["high"]) and slope["value"] is not None:
+    if None in (slope.low, slope.high) and slope.value is not None:
         yield Finding("slope_open", found)
     elif side := locate(slope, 1):
         keys = {"above": "slope_too_timid", "around": "slope_holds", "below": "slope_too_extreme"}
         yield Finding(keys[side], found)
-    if side := locate(found["intercept"], 0):
+    if side := locate(calibration.intercept, 0):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
         yield Finding(keys[side], found)
     if _is_off_by_prevalence_alone(test):
         yield Finding("level_by_prevalence", found)
 
 
-def classify_errors(point: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
     """Return the more frequent kind of error at a threshold, with metrics and counts.
 
     It is "healthy" (false positives), "diseased" (false negatives), "balanced" if neither is shown to be more frequent,
     or "none".
     """
-    counts = {**point, "healthy": point["tn"] + point["fp"], "diseased": point["fn"] + point["tp"]}
-    if point["fn"] + point["fp"] == 0:
+    counts = {**dict(point), "healthy": point.tn + point.fp, "diseased": point.fn + point.tp}
+    if point.fn + point.fp == 0:
         return "none", {}
-    if is_above(point["sensitivity"], point["specificity"]):
+    if is_above(point.sensitivity, point.specificity):
         return "healthy", counts
-    return "diseased" if is_above(point["specificity"], point["sensitivity"]) else "balanced", counts
+    return "diseased" if is_above(point.specificity, point.sensitivity) else "balanced", counts
 
 
-def describe_errors(metrics: dict[str, Any]) -> Iterator[Finding]:
+def describe_errors(metrics: Metrics) -> Iterator[Finding]:
     """Describe which images are misclassified, and how much the choice of the threshold matters."""
-    point = metrics["test"]["at_chosen"]
+    point = metrics.test.at_chosen
     kind, counts = classify_errors(point)
     keys = {"healthy": "misses_healthy", "diseased": "misses_diseased", "balanced": "errors_balanced"}
     yield Finding(keys.get(kind, "no_errors"), counts)
-    found = metrics["test"]["sensitivity_by_aetiology"]
+    found = metrics.test.sensitivity_by_aetiology
     if worse := find_weaker_aetiology(metrics):
         yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
     elif {"bacterial", "viral"} <= set(found):
         yield Finding("aetiology_alike", found)
     for by in PICTURES:
         yield from _compare_strata(metrics, by)
-    at_half = metrics["test"]["at_half"]["accuracy"]
-    gain = point["accuracy"]["value"] - at_half["value"]
+    at_half = metrics.test.at_half.accuracy
+    gain = point.accuracy.known - at_half.known
     key = "threshold_alike" if abs(gain) <= POINT else "threshold_helps" if gain > 0 else "threshold_hurts"
     yield Finding(key, {"at_half": at_half, "gain": abs(gain)})
 
 
-def _compare_strata(metrics: dict[str, Any], by: str) -> Iterator[Finding]:
+def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
     uneven = _find_uneven_strata(metrics, by)
     for name, (worse, better) in uneven.items():
-        values = {"worse_range": worse["name"], "better_range": better["name"], "metric": Name(name)}
-        yield Finding("stratum_weaker", {"by": Name(by), **values, "worse": worse[name], "better": better[name]})
+        values = {"worse_range": worse.name, "better_range": better.name, "metric": Name(name)}
+        pair = {"worse": _pick(worse, name), "better": _pick(better, name)}
+        yield Finding("stratum_weaker", {"by": Name(by), **values, **pair})
     compared = [name for name in STRATUM_METRICS if len(_list_comparable_strata(metrics, by, name)) > 1]
     if compared and not uneven:
         yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(map(Name, compared))})
-    for stratum in metrics["test"]["strata"]:
-        lacking = tuple(Name(name) for name in STRATUM_METRICS if stratum[name]["value"] is None)
-        if stratum["by"] == by and lacking:
-            yield Finding("stratum_undefined", {**stratum, "by": Name(by), "lacking": lacking})
+    for stratum in metrics.test.strata:
+        lacking = tuple(Name(name) for name in STRATUM_METRICS if _pick(stratum, name).value is None)
+        if stratum.by == by and lacking:
+            yield Finding("stratum_undefined", {**dict(stratum), "by": Name(by), "lacking": lacking})
 
 
-def compare_validation_and_test(metrics: dict[str, Any]) -> Iterator[Finding]:
+def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
     """Compare the metrics on validation and on test."""
 
-    def compare(name: str) -> dict[str, Any]:
-        both = {subset: metrics[subset]["at_chosen"][name] for subset in ("validation", "test")}
-        gap = metrics["gap"]["at_chosen"][name]
-        return {**both, "gap": in_points(gap, tuple(gap))}
+    def compare(name: str) -> dict[str, Interval]:
+        both = {subset: _pick(each.at_chosen, name) for subset, each in metrics.subsets.items()}
+        return {**both, "gap": in_points(getattr(metrics.gap.at_chosen, name))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
-    yield Finding(keys[locate(metrics["gap"]["at_chosen"]["accuracy"], 0) or "around"], compare("accuracy"))
+    yield Finding(keys[locate(metrics.gap.at_chosen.accuracy, 0) or "around"], compare("accuracy"))
     for name in ("specificity", "sensitivity"):
         if is_lower_on_test(metrics, name):
             yield Finding(f"{name}_gap", compare(name))
 
 
-def suggest_next_steps(metrics: dict[str, Any], training: dict[str, Any]) -> Iterator[Finding]:
+def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[Finding]:
     """Suggest what to try next.
 
     `training` has `train_accuracy` and `validation_accuracy` of the kept epoch, and `best_was_last`: whether validation
     loss was lowest in the last epoch.
     """
-    test, point = metrics["test"], metrics["test"]["at_chosen"]
+    test, point = metrics.test, metrics.test.at_chosen
     if is_lower_on_test(metrics, "accuracy") or is_lower_on_test(metrics, "specificity"):
         yield Finding("try_robustness", {})
-    if is_above(point["sensitivity"], point["specificity"]):
-        yield Finding("try_specificity", point)
-    if is_above(point["specificity"], point["sensitivity"]):
-        yield Finding("try_sensitivity", point)
-    if is_above(test["auc"], point["accuracy"]):
-        yield Finding("try_threshold", {"auc": test["auc"], "accuracy": point["accuracy"]})
-    if locate(test["calibration"]["slope"], 1) == "below":
-        yield Finding("try_recalibration", test["calibration"])
+    if is_above(point.sensitivity, point.specificity):
+        yield Finding("try_specificity", dict(point))
+    if is_above(point.specificity, point.sensitivity):
+        yield Finding("try_sensitivity", dict(point))
+    if is_above(test.auc, point.accuracy):
+        yield Finding("try_threshold", {"auc": test.auc, "accuracy": point.accuracy})
+    if locate(test.calibration.slope, 1) == "below":
+        yield Finding("try_recalibration", dict(test.calibration))
     if _is_off_by_prevalence_alone(test):
-        yield Finding("try_prevalence", {"prevalence": test["prevalence"], **metrics["operating_point"]})
+        yield Finding("try_prevalence", {"prevalence": test.prevalence, **dict(metrics.operating_point)})
     if worse := find_weaker_aetiology(metrics):
         key = "try_bacterial" if worse == "bacterial" else "try_viral"
-        yield Finding(key, test["sensitivity_by_aetiology"])
+        yield Finding(key, test.sensitivity_by_aetiology)
     for by in PICTURES:
         if uneven := _find_uneven_strata(metrics, by):
-            name = max(uneven, key=lambda each: uneven[each][1][each]["value"] - uneven[each][0][each]["value"])
-            values = {"range": uneven[name][0]["name"], "figure": uneven[name][0][name]}
+            name = max(uneven, key=lambda each: _pick(uneven[each][1], each).known - _pick(uneven[each][0], each).known)
+            values = {"range": uneven[name][0].name, "figure": _pick(uneven[name][0], name)}
             yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **values})
     train, validation = training["train_accuracy"], training["validation_accuracy"]
     if train - validation > 3 * POINT:
@@ -229,7 +240,7 @@ def suggest_next_steps(metrics: dict[str, Any], training: dict[str, Any]) -> Ite
 
 
 def find_conclusions(
-    metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any]
+    metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics
 ) -> dict[str, list[Finding]]:
     """Return what the results of `compute_metrics`, `train_model` and `measure_metadata_baseline` show, by heading."""
     kept = history[history["kept"]].iloc[0]
@@ -248,8 +259,8 @@ def find_conclusions(
     }
 
 
-def _read_metric(row: Any, name: str) -> Measured:
-    return {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"], "n": int(row["n"])}
+def _read_metric(row: Any, name: str) -> Estimate:
+    return Estimate(value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"], n=int(row["n"]))
 
 
 def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
@@ -261,7 +272,7 @@ def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
 def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
-    yield Finding("border_tells" if auc["border"]["low"] > CHANCE else "border_silent", auc)
+    yield Finding("border_tells" if locate(auc["border"], CHANCE) == "above" else "border_silent", auc)
     yield Finding("centre_worse" if is_above(auc["whole"], auc["centre"]) else "centre_alike", auc)
 
 

@@ -10,6 +10,7 @@ from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
+from chest_xray.metrics.results import Decisions, Metrics
 from chest_xray.reporting.style import (
     BLUE,
     GREEN,
@@ -43,38 +44,38 @@ DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
 UNIT = (-0.02, 1.02)  # limits of an axis for values in [0, 1]
 
 
-def draw_roc_curve(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
+def draw_roc_curve(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
     """Draw the ROC curves of validation and test with 95% bands and their thresholds."""
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
-        part, auc = metrics[name], metrics[name]["auc"]
-        label = f"{name}: n = {part['num_images']}, AUC {auc['value']:.3f} ({auc['low']:.3f} to {auc['high']:.3f})"
+        part, auc = metrics.subsets[name], metrics.subsets[name].auc
+        label = f"{name}: n = {part.num_images}, AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
         plot_band(axes, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
-        for at in MARKERS:
-            _mark(axes, at, colour, 1 - part[at]["specificity"]["value"], part[at]["sensitivity"]["value"])
+        for at, point in part.points.items():
+            _mark(axes, at, colour, 1 - point.specificity.known, point.sensitivity.known)
     axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
     _explain_markers(axes, metrics)
-    label_axes(axes, f"ROC curve, {metrics['run']}", ("1 - specificity", "sensitivity"))
+    label_axes(axes, f"ROC curve, {metrics.run}", ("1 - specificity", "sensitivity"))
     axes.set(xlim=UNIT, ylim=UNIT, aspect="equal")
     add_legend(axes, loc="lower right")
     return figure
 
 
-def draw_precision_recall(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
+def draw_precision_recall(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
     """Draw the precision-recall curves of validation and test with 95% bands, thresholds and prevalence."""
     figure, axes = new_figure(data_source, width=6.4, height=6.2)
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
-        part, curve = metrics[name], curves.query("curve == 'precision_recall' and subset == @name")
+        part, curve = metrics.subsets[name], curves.query("curve == 'precision_recall' and subset == @name")
         area = (curve["x"].diff() * curve["value"]).sum()
-        label = f"{name}: n = {part['num_images']}, average precision {area:.3f}"
+        label = f"{name}: n = {part.num_images}, average precision {area:.3f}"
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
-        base = f"{name}: prevalence {part['prevalence']:.3f}, the precision of chance"
-        axes.axhline(part["prevalence"], color=colour, linestyle=dashes, label=base)
-        for at in MARKERS:
-            if part[at]["precision"]["value"] is not None:
-                _mark(axes, at, colour, part[at]["sensitivity"]["value"], part[at]["precision"]["value"])
+        base = f"{name}: prevalence {part.prevalence:.3f}, the precision of chance"
+        axes.axhline(part.prevalence, color=colour, linestyle=dashes, label=base)
+        for at, point in part.points.items():
+            if point.precision.value is not None:
+                _mark(axes, at, colour, point.sensitivity.known, point.precision.value)
     _explain_markers(axes, metrics)
-    label_axes(axes, f"Precision and recall, {metrics['run']}", ("recall (sensitivity)", "precision (PPV)"))
+    label_axes(axes, f"Precision and recall, {metrics.run}", ("recall (sensitivity)", "precision (PPV)"))
     axes.set(xlim=UNIT, ylim=UNIT)
     add_legend(axes, loc="lower left")
     return figure
@@ -90,14 +91,14 @@ def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
     axes.plot(x, y, MARKERS[at], color=colour, markeredgecolor="white", markersize=8, zorder=3)
 
 
-def _explain_markers(axes: Any, metrics: dict[str, Any]) -> None:
+def _explain_markers(axes: Any, metrics: Metrics) -> None:
     for at, marker in MARKERS.items():
-        axes.plot([], [], marker, color=GREY, label=_name_threshold(metrics["test"][at], at))
+        axes.plot([], [], marker, color=GREY, label=_name_threshold(metrics.test.points[at], at))
     axes.fill_between([], [], color=GREY, alpha=0.18, label="pointwise 95% band over patients")
 
 
-def _name_threshold(point: dict[str, Any], at: str) -> str:
-    return f"threshold {name_probability(point['threshold'])}{MEANING[at]}"
+def _name_threshold(point: Decisions, at: str) -> str:
+    return f"threshold {name_probability(point.threshold)}{MEANING[at]}"
 
 
 def as_logit(probability: float) -> float:
@@ -108,24 +109,24 @@ def as_logit(probability: float) -> float:
     return float(np.clip(logit(probability), -FURTHEST, FURTHEST))
 
 
-def mark_thresholds(axes: Any, metrics: dict[str, Any]) -> None:
+def mark_thresholds(axes: Any, metrics: Metrics) -> None:
     """Draw a vertical line at each threshold, on a logit axis."""
     for at, line in LINES.items():
-        point = metrics["test"][at]
+        point = metrics.test.points[at]
         label = _name_threshold(point, at)
-        axes.axvline(as_logit(point["threshold"]), color="black", linestyle=line, linewidth=1.2, label=label)
+        axes.axvline(as_logit(point.threshold), color="black", linestyle=line, linewidth=1.2, label=label)
 
 
-def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure:
+def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
     """Draw the confusion matrices of test at 0.5 and at both operating points, with shares of each class."""
     import numpy as np
 
     figure, axes = new_figure(data_source, columns=len(MARKERS), width=PAGE_WIDTH, height=3.9, sharey=True)
-    figure.suptitle(f"Test, {metrics['run']}", fontsize=11)
+    figure.suptitle(f"Test, {metrics.run}", fontsize=11)
     correct = np.eye(2, dtype=bool)
     for place, at in zip(axes, MARKERS, strict=True):
-        point = metrics["test"][at]
-        counts = np.array([[point["tn"], point["fp"]], [point["fn"], point["tp"]]])
+        point = metrics.test.points[at]
+        counts = np.array([[point.tn, point.fp], [point.fn, point.tp]])
         shares = counts / counts.sum(axis=1, keepdims=True)
         for cells, colours in ((correct, "Blues"), (~correct, "Oranges")):
             masked = np.ma.array(shares, mask=~cells)
@@ -137,14 +138,14 @@ def draw_confusion_matrices(metrics: dict[str, Any], data_source: str) -> Figure
         place.spines[:].set_visible(False)
         place.grid(visible=False)
         place.tick_params(length=0)
-        title = f"{_name_threshold(point, at)}\nn = {counts.sum()}, accuracy {point['accuracy']['value']:.3f}"
+        title = f"{_name_threshold(point, at)}\nn = {counts.sum()}, accuracy {point.accuracy.value:.3f}"
         place.set_title(title, fontsize=9.5)
         place.set_xlabel("decision", fontsize=9.5)
     axes[0].set_ylabel("true class", fontsize=9.5)
     return figure
 
 
-def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
+def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Figure:
     """Draw reliability diagrams of test before and after calibration.
 
     Each has the share of diseased in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
@@ -167,9 +168,9 @@ def draw_reliability(test_predictions: DataFrame, metrics: dict[str, Any], data_
         below.set_xlabel("predicted probability of pneumonia", fontsize=9.5)
     axes[0, 0].set_ylabel("observed share of PNEUMONIA", fontsize=9.5)
     axes[1, 0].set_ylabel("images", fontsize=9.5)
-    prevalence, expected = metrics["test"]["prevalence"], metrics["operating_point"]["expected_prevalence"]
+    prevalence, expected = metrics.test.prevalence, metrics.operating_point.expected_prevalence
     shares = f"prevalence {prevalence:.1%}, calibrated for {expected:.0%}"
-    head_figure(figure, f"Reliability on test, {metrics['run']}: n = {len(test_predictions)}, {shares}")
+    head_figure(figure, f"Reliability on test, {metrics.run}: n = {len(test_predictions)}, {shares}")
     return figure
 
 
@@ -192,11 +193,11 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
     found = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), predicted=("predicted", "mean"))
     shares = [proportion(int(ones), int(images)) for ones, images in zip(found["ones"], found["images"], strict=True)]
     middle = (found.index + 0.5) / NUM_BINS
-    return found.reset_index(drop=True).assign(middle=middle).join(pd.DataFrame(shares))
+    return found.reset_index(drop=True).assign(middle=middle).join(pd.DataFrame(map(dict, shares)))
 
 
 def draw_scores(
-    validation_predictions: DataFrame, test_predictions: DataFrame, metrics: dict[str, Any], data_source: str
+    validation_predictions: DataFrame, test_predictions: DataFrame, metrics: Metrics, data_source: str
 ) -> Figure:
     """Draw histograms of the scores, one row an aetiology, validation beside test, with the thresholds."""
     import numpy as np
@@ -216,16 +217,16 @@ def draw_scores(
             mark_thresholds(place, metrics)
             title = f"{subset}, {KINDS[kind]}: n = {len(chosen)}"
             if len(chosen):
-                positive = float((chosen["probability"] >= metrics[subset]["at_chosen"]["threshold"]).mean())
+                positive = float((chosen["probability"] >= metrics.subsets[subset].at_chosen.threshold).mean())
                 title += f", {1 - positive:.1%} cleared" if kind == "none" else f", {positive:.1%} found"
             place.set_title(title, fontsize=9.5)
         place.set_xlabel(LOGIT_AXIS, fontsize=9.5)
     figure.supylabel("share of the images of that kind", fontsize=9.5)
-    head_figure(figure, f"Scores by kind of image, {metrics['run']}; shares are at the chosen threshold")
+    head_figure(figure, f"Scores by kind of image, {metrics.run}; shares are at the chosen threshold")
     return figure
 
 
-def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str) -> Figure:
+def draw_thresholds(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
     """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
     figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
     titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is evaluated"}
@@ -240,7 +241,7 @@ def draw_thresholds(curves: DataFrame, metrics: dict[str, Any], data_source: str
         label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOGIT_AXIS, ""))
     axes[0].set_ylabel("share of the class classified correctly", fontsize=9.5)
     axes[0].set_ylim(UNIT)
-    head_figure(figure, f"Sensitivity and specificity by threshold, {metrics['run']} (with 95% bands over patients)")
+    head_figure(figure, f"Sensitivity and specificity by threshold, {metrics.run} (with 95% bands over patients)")
     return figure
 
 
@@ -268,7 +269,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     return table.assign(fn=diseased - table["tp"], tn=healthy - table["fp"])
 
 
-def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any], data_source: str) -> Any:
+def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Any:
     """Draw the ROC curve, sensitivity and specificity of test as an interactive plotly figure.
 
     Hovering shows the threshold with its sensitivity, specificity and the four counts.
@@ -285,20 +286,18 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: dict[str, Any]
         line = {"color": colour, "shape": "linear" if name == "ROC curve" else "hv"}
         figure.add_scatter(x=x, y=y, name=name, line=line, **hover, row=1, col=1 if name == "ROC curve" else 2)
     for at in MEANING:
-        point = metrics["test"][at]
-        sensitivity, specificity = point["sensitivity"]["value"], point["specificity"]["value"]
-        counts = (point[name] for name in ("tp", "fn", "tn", "fp"))
+        point = metrics.test.points[at]
+        sensitivity, specificity = point.sensitivity.known, point.specificity.known
+        counts = (point.tp, point.fn, point.tn, point.fp)
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
-            "customdata": [[name_probability(point["threshold"]), sensitivity, specificity, *counts]],
+            "customdata": [[name_probability(point.threshold), sensitivity, specificity, *counts]],
             **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(point, at)},
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
         dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
-        figure.add_vline(x=as_logit(point["threshold"]), line=dash, opacity=1, row=1, col=2)
-    title = (
-        f"Thresholds on test, {metrics['run']}: n = {metrics['test']['num_images']}<br><sup>Data: {data_source}</sup>"
-    )
+        figure.add_vline(x=as_logit(point.threshold), line=dash, opacity=1, row=1, col=2)
+    title = f"Thresholds on test, {metrics.run}: n = {metrics.test.num_images}<br><sup>Data: {data_source}</sup>"
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
     figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)

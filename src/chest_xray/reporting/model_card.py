@@ -5,6 +5,7 @@ from importlib import resources
 from typing import Any
 
 from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.results import Estimate, SubsetMetrics
 from chest_xray.reporting.i18n import Finding, Name, say, say_given
 from chest_xray.reporting.report_blocks import format_cell, make_table
 from chest_xray.reporting.report_contents import list_figures, name_limits
@@ -22,8 +23,8 @@ def write_card(
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    report, test = evidence["params_report"], run["metrics"]["test"]
-    aetiologies = test["sensitivity_by_aetiology"].items()
+    report, test = evidence["params_report"], run["metrics"].test
+    aetiologies = test.sensitivity_by_aetiology.items()
     metadata = ModelCardData(
         model_name="chest-xray",
         library_name="keras",
@@ -36,7 +37,7 @@ def write_card(
         metadata,
         template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
         words={**words["page"], **words["card"]},
-        run=say_given(run["metrics"]["run"], words),
+        run=say_given(run["metrics"].run, words),
         synthetic=report.synthetic,
         description=[say(finding, words) for finding in _describe(evidence, described_model, words)],
         model=described_model,
@@ -44,27 +45,27 @@ def write_card(
         preparation=evidence["params_preparation"],
         point=run["operating_point"],
         table=make_table(list_figures(run["metrics_table"]), "metrics_table", "", words),
-        groups=[(words["cells"].get(name, name), format_cell(each, words)) for name, each in aetiologies],
+        groups=[(words["cells"].get(name, name), format_cell(each.model_dump(), words)) for name, each in aetiologies],
         intended_use=list(words["intended_use"].values()),
         limits=list(words[name_limits(report)].values()),
     )
     return str(card)
 
 
-def _list_results(data_source: str, test: dict[str, Any]) -> Iterator[Any]:
+def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
     from huggingface_hub import EvalResult
 
-    measured = {name: test["at_chosen"][key] for name, key in METRICS.items()} | {"roc_auc": test["auc"]}
-    for name, each in measured.items():
-        if each["value"] is not None:
+    measured: dict[str, Estimate] = {name: getattr(test.at_chosen, key) for name, key in METRICS.items()}
+    for name, each in {**measured, "roc_auc": test.auc}.items():
+        if each.value is not None:
             yield EvalResult(
                 task_type="image-classification",
                 dataset_type="chest-xray",
                 dataset_name=data_source,
                 dataset_split="test",
                 metric_type=name,
-                metric_name=f"{name} (95% interval {each['low']:.3f} to {each['high']:.3f})",
-                metric_value=round(each["value"], 4),
+                metric_name=f"{name} (95% interval {each.low:.3f} to {each.high:.3f})",
+                metric_value=round(each.value, 4),
             )
 
 

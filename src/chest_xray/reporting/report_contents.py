@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from chest_xray.core.options import Options
+from chest_xray.core.options import Options, Result
 from chest_xray.core.types import DataFrame, Series
 from chest_xray.images.corruptions import ValidationCorruptions
-from chest_xray.images.index import Audit
+from chest_xray.images.index import Audit, AuditSummary
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
-from chest_xray.metrics.operating_point import OperatingPointRule
+from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule
+from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
@@ -159,15 +160,20 @@ PARAMETERS: dict[str, type[Options]] = {
     **{"validation_corruptions": ValidationCorruptions, "operating_point": OperatingPointRule},
     **{"training": Training, "augmented": Run},
 }
+RESULTS: dict[str, type[Result]] = {
+    **{"metrics": Metrics, "metadata_metrics": MetadataMetrics},
+    **{"operating_point": OperatingPoint, "audit": AuditSummary},
+}
 
 
 def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence with its parameters validated as options.
+    """Return the evidence with its parameters validated as options, and its results as their types.
 
-    Kedro does so only for parameters of nodes in the pipelines that run.
+    Kedro validates only parameters of nodes in the pipelines that run.
     """
     options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
-    return {name: options[name].model_validate(each) if name in options else each for name, each in evidence.items()}
+    models: dict[str, type[Options] | type[Result]] = {**options, **RESULTS}
+    return {name: models[name].model_validate(each) if name in models else each for name, each in evidence.items()}
 
 
 def name_limits(report: Report) -> str:

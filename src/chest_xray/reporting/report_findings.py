@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from chest_xray.images.index import AuditSummary
 from chest_xray.metrics.metadata_baseline import best_on_train
-from chest_xray.reporting.conclusions import BAR, classify_errors, in_points, is_lower_on_test
+from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.reporting.conclusions import BAR, classify_errors, in_points, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
 
 Tone = Literal["good", "unsure", "bad"]
@@ -19,18 +21,18 @@ class Verdict(NamedTuple):
     finding: Finding
 
 
-def assess_run(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> list[Verdict]:
+def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verdict]:
     """Return the overall verdict on a run, followed by those that it rests on.
 
     The network is compared with the metadata baseline by the interval of their difference on the same images.
     """
-    accuracy, difference = metrics["test"]["at_chosen"]["accuracy"], metadata_metrics["difference"]["accuracy"]
+    accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
     asked, header = _rate(accuracy, BAR), _rate(difference, 0)
     tone: Tone = "bad" if "bad" in (asked, header) else "unsure" if "unsure" in (asked, header) else "good"
     values = {
         "accuracy": accuracy,
-        "header": metadata_metrics["at_rule"]["accuracy"],
-        "feature": Name(metadata_metrics["feature"]),
+        "header": metadata_metrics.at_rule.accuracy,
+        "feature": Name(metadata_metrics.feature),
         "difference": in_points(difference),
     }
     return [
@@ -41,13 +43,13 @@ def assess_run(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> lis
     ]
 
 
-def _rate(measured: dict[str, float], reference: float) -> Tone:
+def _rate(measured: Interval, reference: float) -> Tone:
     """Return "good" if the whole interval is above a reference value, "unsure" if only the value is."""
-    return "good" if measured["low"] > reference else "unsure" if measured["value"] > reference else "bad"
+    return "good" if locate(measured, reference) == "above" else "unsure" if measured.known > reference else "bad"
 
 
-def _list_weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
-    kind, counts = classify_errors(metrics["test"]["at_chosen"])
+def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
+    kind, counts = classify_errors(metrics.test.at_chosen)
     tones: dict[str, tuple[Tone, str]] = {
         **{"none": ("good", "no_errors"), "balanced": ("unsure", "weak_on_neither")},
         **{"healthy": ("bad", "weak_on_healthy"), "diseased": ("bad", "weak_on_diseased")},
@@ -55,7 +57,7 @@ def _list_weaknesses(metrics: dict[str, Any]) -> Iterator[Verdict]:
     tone, key = tones[kind]
     yield Verdict("errors", tone, Finding(key, counts))
     if is_lower_on_test(metrics, "accuracy"):
-        pair = {name: metrics[name]["at_chosen"]["accuracy"] for name in ("validation", "test")}
+        pair = {name: subset.at_chosen.accuracy for name, subset in metrics.subsets.items()}
         yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
 
 
@@ -72,8 +74,8 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
         for name in ("preparation", "model", "training", "operating_point", "hold_out")
     )
     yield Finding("protocol_own_split" if len(evidence["own_split"]) else "protocol_split", hold_out)
-    unknown = evidence["audit"]["unknown_patients"]
-    yield Finding("protocol_unknown_patients" if unknown["images"] else "protocol_known_patients", unknown)
+    unknown = evidence["audit"].unknown_patients
+    yield Finding("protocol_unknown_patients" if unknown.images else "protocol_known_patients", dict(unknown))
     yield Finding("protocol_preparation", {**preparation, "geometry": Name(f"geometry_{preparation['geometry']}")})
     yield Finding("protocol_shift", {"num_conditions": len(evidence["params_validation_corruptions"].conditions())})
     filters = ", ".join(map(str, model["filters"]))
@@ -90,18 +92,19 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Describe what the audit found, from `audit`, `metadata_baseline` and `params_audit` in `evidence`."""
-    audit, rules = evidence["audit"], evidence["metadata_baseline"]
-    images = sum(row["images"] for row in audit["counts"])
-    yield Finding("audit_size", {"images": images, "groups": sum(each["groups"] for each in audit["groups"].values())})
-    yield Finding("audit_duplicates", {"exact": audit["duplicates"]["exact"], "near": audit["duplicates"]["near"]})
-    wide = {name.lower(): shares for name, shares in audit["shift"].items()}
+    audit: AuditSummary = evidence["audit"]
+    rules = evidence["metadata_baseline"]
+    images = sum(row.images for row in audit.counts)
+    yield Finding("audit_size", {"images": images, "groups": sum(each.groups for each in audit.groups.values())})
+    yield Finding("audit_duplicates", dict(audit.duplicates))
+    wide = {name.lower(): shares for name, shares in audit.shift.items()}
     yield Finding("audit_wide", {**wide, "aspect": evidence["params_audit"].wide_aspect})
     classes: Counter[str] = Counter()
-    for row in audit["counts"]:
-        classes[row["class"]] += row["images"] if row["subset"] == "test" else 0
+    for row in audit.counts:
+        classes[row.class_] += row.images if row.subset == "test" else 0
     majority, feature = max(classes.values()) / classes.total(), best_on_train(rules)
     scores = rules[feature]["test"]
     key = "audit_header" if scores["accuracy"] > majority else "audit_header_nothing"
     yield Finding(key, {"feature": Name(feature), "majority": majority, **scores})
-    files = audit["quarantine"]["files"]
+    files = audit.quarantine.files
     yield Finding("audit_quarantine" if files else "audit_no_quarantine", {"files": files})

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from chest_xray.core.types import DataFrame
+from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
@@ -76,7 +77,7 @@ def _summarise(answer: Any, runs: Mapping[str, Evidence], words: Words) -> list[
 
 
 def _describe_run(name: str, run: Evidence, words: Words) -> Section:
-    title = say_given(run["metrics"]["run"], words)
+    title = say_given(run["metrics"].run, words)
     concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
     found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
@@ -107,19 +108,19 @@ def summarise_runs(runs: Mapping[str, Evidence], words: Words) -> DataFrame:
     """
     import pandas as pd
 
-    def drop_n(measured: dict[str, Any]) -> dict[str, Any]:
-        return {bound: measured[bound] for bound in ("value", "low", "high")}
+    def drop_n(measured: Interval) -> dict[str, float | None]:
+        return measured.model_dump(exclude={"n"})
 
     columns: dict[str, list[Any]] = {
         "metric": [words["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
     }
     for run in runs.values():
-        test, validation = run["metrics"]["test"], run["metrics"]["validation"]
-        measured = [*(test["at_chosen"][name] for name in ON_TEST), test["auc"], validation["at_chosen"]["accuracy"]]
-        cells = [*map(drop_n, measured), run["corruption_metrics"]["worst_auc"]]
-        columns[say_given(run["metrics"]["run"], words)] = cells
-    baseline = list(runs.values())[-1]["metadata_metrics"]
-    measured = [*(baseline["at_rule"][name] for name in ON_TEST), baseline["auc"]]
+        metrics: Metrics = run["metrics"]
+        on_test = [getattr(metrics.test.at_chosen, name) for name in ON_TEST]
+        measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.accuracy]
+        columns[say_given(metrics.run, words)] = [*map(drop_n, measured), run["corruption_metrics"]["worst_auc"]]
+    baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
+    measured = [*(getattr(baseline.at_rule, name) for name in ON_TEST), baseline.auc]
     columns["metadata_baseline"] = [*map(drop_n, measured), None, None]
     return pd.DataFrame(columns, dtype=object)
 

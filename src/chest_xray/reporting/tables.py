@@ -4,6 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
+from chest_xray.metrics.results import (
+    UNKNOWN,
+    Decisions,
+    Gap,
+    Interval,
+    MetadataMetrics,
+    Metrics,
+    Stratum,
+    SubsetMetrics,
+)
 from chest_xray.metrics.summary import POINTS
 from chest_xray.reporting.i18n import read_words
 
@@ -12,7 +22,7 @@ BESIDE = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note
 Row = dict[str, Any]
 
 
-def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
+def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> DataFrame:
     """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
@@ -24,16 +34,16 @@ def lay_out_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -
     import pandas as pd
 
     reasons = read_words("en")["missing"]
-    rows = [{**row, "subset": subset} for subset in ("validation", "test") for row in _list_rows(metrics[subset])]
+    rows = [{**row, "subset": subset} for subset, part in metrics.subsets.items() for row in _list_rows(part)]
     validation = {_identify(row): row["value"] for row in rows if row["subset"] == "validation"}
     baseline = {_identify(row): row["value"] for row in _list_baseline_rows(metadata_metrics)}
     for row in rows:
         missing_bound = None in (row.get("low", 0), row.get("high", 0))
         row["note"] = reasons[row["metric"]] if row["value"] is None else reasons["interval"] if missing_bound else ""
         if row["subset"] == "test":
-            gap = _find_gap(metrics["gap"], row)
+            gap = _find_gap(metrics.gap, row)
             row |= {"metadata_baseline": baseline.get(_identify(row)), "validation": validation.get(_identify(row))}
-            row |= {"gap": gap.get("value"), "gap_low": gap.get("low"), "gap_high": gap.get("high")}
+            row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
     table = pd.DataFrame(rows, columns=COLUMNS + BESIDE)
     numbers = ["threshold", "value", "low", "high", *BESIDE[:-1]]
     names = {name: f"calibration_{name}" for name in ("slope", "intercept")}
@@ -44,46 +54,47 @@ def _identify(row: Row) -> tuple[Any, ...]:
     return row["metric"], row.get("point"), row["stratum"]
 
 
-def _list_rows(part: dict[str, Any]) -> Iterator[Row]:
-    measured = {**{name: part[name] for name in ("prevalence", "loss", "auc", "pr_auc")}, **part["calibration"]}
-    for name, each in measured.items():
-        values = each if isinstance(each, dict) else {"value": each}
-        yield {"stratum": "all", "n": part["num_images"], "metric": name, **values}
-    for at in POINTS:
-        yield from _list_decisions(part[at], at)
-    yield from _list_strata(part["strata"], part["at_chosen"]["threshold"])
+def _list_rows(part: SubsetMetrics) -> Iterator[Row]:
+    whole = {"prevalence": part.prevalence, "loss": part.loss, "auc": part.auc, "pr_auc": part.pr_auc}
+    for name, each in {**whole, **dict(part.calibration)}.items():
+        values = dict(each) if isinstance(each, Interval) else {"value": each}
+        yield {"stratum": "all", "n": part.num_images, "metric": name, **values}
+    for at, point in part.points.items():
+        yield from _list_decisions(point, at)
+    yield from _list_strata(part.strata, part.at_chosen.threshold)
 
 
-def _list_baseline_rows(metadata_metrics: dict[str, Any]) -> Iterator[Row]:
+def _list_baseline_rows(metadata_metrics: MetadataMetrics) -> Iterator[Row]:
     """List the metadata baseline, whose single threshold is repeated for every operating point."""
-    for name in ("auc", "pr_auc"):
-        yield {"metric": name, "stratum": "all", **metadata_metrics[name]}
+    for name, each in (("auc", metadata_metrics.auc), ("pr_auc", metadata_metrics.pr_auc)):
+        yield {"metric": name, "stratum": "all", **dict(each)}
     for at in POINTS:
-        yield from _list_decisions(metadata_metrics["at_rule"], at)
-    yield from _list_strata(metadata_metrics["strata"], metadata_metrics["at_rule"]["threshold"])
+        yield from _list_decisions(metadata_metrics.at_rule, at)
+    yield from _list_strata(metadata_metrics.strata, metadata_metrics.at_rule.threshold)
 
 
-def _list_decisions(point: dict[str, Any], at: str) -> Iterator[Row]:
-    for name, each in point.items():
-        if isinstance(each, dict):
-            yield {"metric": name, "point": at, "threshold": point["threshold"], "stratum": "all", **each}
+def _list_decisions(point: Decisions, at: str) -> Iterator[Row]:
+    for name, each in point:
+        if isinstance(each, Interval):
+            yield {"metric": name, "point": at, "threshold": point.threshold, "stratum": "all", **dict(each)}
 
 
-def _list_strata(strata: list[dict[str, Any]], threshold: float) -> Iterator[Row]:
+def _list_strata(strata: list[Stratum], threshold: float) -> Iterator[Row]:
     for each in strata:
         for name in ("sensitivity", "specificity", "auc"):
-            if not (each["by"] == "aetiology" and name == "specificity"):
+            if not (each.by == "aetiology" and name == "specificity"):
                 at = {} if name == "auc" else {"point": "at_chosen", "threshold": threshold}
-                yield {"metric": name, **at, "stratum": f"{each['by']} {each['name']}", **each[name]}
+                yield {"metric": name, **at, "stratum": f"{each.by} {each.name}", **dict(getattr(each, name))}
 
 
-def _find_gap(gap: dict[str, Any], row: Row) -> Row:
+def _find_gap(gap: Gap, row: Row) -> Interval:
     """Return the gap of a metric over all images; strata are too small to have one."""
     if row["stratum"] != "all":
-        return {}
+        return UNKNOWN
     name, at = row["metric"], row.get("point")
-    found: Row = gap.get(at, {}).get(name) if at else gap.get(name) or gap["calibration"].get(name)
-    return found or {}
+    place = getattr(gap, at) if at else gap if name in ("auc", "pr_auc") else gap.calibration
+    found: Interval = getattr(place, name, UNKNOWN)
+    return found
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:

@@ -6,6 +6,7 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.results import Interval
 from chest_xray.pipelines.augmentation.nodes import (
     compare_runs,
     pair_decisions,
@@ -183,11 +184,11 @@ def test_help_and_harm_together_are_said_to_be_both() -> None:
     ("change", "verdict"),
     [(BETTER, "better"), (WORSE, "worse"), (TOUCHING[0], "not_shown"), (TOUCHING[1], "not_shown")],
 )
-def test_each_difference_has_its_verdict(change: dict[str, float], verdict: str) -> None:
+def test_each_difference_has_its_verdict(change: Interval, verdict: str) -> None:
     first = next(iter(list_differences(make_comparison(accuracy=change))))
     assert first.key == f"difference_{verdict}"
     assert (first.values["metric"], first.values["n"]) == ("accuracy", 100)
-    assert first.values["value"] == 100 * change["value"]  # in points
+    assert first.values["value"] == 100 * change.known  # in points
 
 
 def test_each_difference_says_how_many_images_it_rests_on() -> None:

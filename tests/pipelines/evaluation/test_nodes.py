@@ -11,6 +11,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.metrics.metadata_baseline import evaluate_rules
+from chest_xray.metrics.results import Metrics
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
     cross_check,
@@ -49,7 +50,7 @@ def make_grey_reader(slope: float, middle: float) -> keras.Model:
     return model
 
 
-def measure(model: keras.Model, threshold: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def measure(model: keras.Model, threshold: float) -> tuple[Metrics, dict[str, Any]]:
     """Metrics of scikit-learn and of Keras."""
     point = make_point(threshold)
     table = predict_test(model, make_graded_pixels(), SPLIT, point)
@@ -95,7 +96,7 @@ def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_th
     computed, by_keras = measure(model, float(probability))
     table = cross_check(computed, by_keras)
     assert table["difference"].abs().max() < 1e-5
-    assert sum(computed["test"]["at_chosen"][name] for name in ("tp", "fp")) == 8 - place
+    assert computed.test.at_chosen.tp + computed.test.at_chosen.fp == 8 - place
 
 
 def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_as_certain() -> None:
@@ -111,7 +112,7 @@ def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_a
 
 def test_keras_and_scikit_learn_agree_where_nothing_is_called_diseased() -> None:
     computed, by_keras = measure(make_grey_reader(4, 0.5), 1.0)
-    assert computed["test"]["at_chosen"]["precision"]["value"] is None
+    assert computed.test.at_chosen.precision.value is None
     assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-6
 
 
@@ -144,7 +145,7 @@ def test_a_difference_between_keras_and_scikit_learn_stops_the_run(name: str) ->
     assert cross_check(computed, by_keras)["difference"].abs().max() == pytest.approx(0.00005, abs=1e-6)
 
 
-def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, Metrics]:
     validation = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     test = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
     return validation, test, compute_metrics(validation, test, make_point(0.35), make_evaluation())
@@ -152,28 +153,29 @@ def make_metrics() -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
 
 def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> None:
     _, _, metrics = make_metrics()
-    assert metrics["validation"]["num_images"] == 4
-    assert metrics["test"]["num_images"] == 5
-    assert metrics["validation"]["at_chosen"]["accuracy"]["value"] == 0.75
-    assert metrics["test"]["at_chosen"]["accuracy"]["value"] == 0.6
-    assert metrics["run"] == TITLE
+    assert metrics.validation.num_images == 4
+    assert metrics.test.num_images == 5
+    assert metrics.validation.at_chosen.accuracy.value == 0.75
+    assert metrics.test.at_chosen.accuracy.value == 0.6
+    assert metrics.run == TITLE
     told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
-    assert metrics["operating_point"] == told
+    assert metrics.operating_point.model_dump() == told
 
 
 def test_metrics_say_what_they_were_computed_with() -> None:
     _, _, metrics = make_metrics()
-    assert metrics["schema_version"] == 2
-    assert metrics["realistic_prevalence"] == 0.2
-    assert metrics["strata_cuts"] == {"aspect": [1.2, 1.5], "size": [16]}  # all images are 16 x 16
+    assert metrics.schema_version == 2
+    assert metrics.realistic_prevalence == 0.2
+    assert metrics.strata_cuts == {"aspect": [1.2, 1.5], "size": [16]}  # all images are 16 x 16
 
 
 def test_the_gap_is_test_minus_validation() -> None:
     _, _, metrics = make_metrics()
-    gap = metrics["gap"]
+    plain = metrics.model_dump()
+    gap = plain["gap"]
     assert gap["at_chosen"]["accuracy"]["value"] == pytest.approx(0.6 - 0.75)
     for name, where in (("auc", None), ("f1", "at_half"), ("brier", "calibration")):
-        validation, test = (metrics[part][where or name] for part in ("validation", "test"))
+        validation, test = (plain[part][where or name] for part in ("validation", "test"))
         pair = (validation[name], test[name]) if where else (validation, test)
         told = gap[where][name] if where else gap[name]
         assert told["value"] == pytest.approx(pair[1]["value"] - pair[0]["value"])
@@ -191,7 +193,7 @@ def test_a_subset_that_nothing_can_be_computed_of_is_named() -> None:
 def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
     # The same images twice: resampled alike, every resample would show no gap at all.
     table = make_predictions([0, 1] * 20, np.linspace(0, 1, 40).tolist())
-    gap = compute_metrics(table, table, make_point(0.5), make_evaluation())["gap"]["at_chosen"]["accuracy"]
+    gap = compute_metrics(table, table, make_point(0.5), make_evaluation()).gap.at_chosen.accuracy.model_dump()
     assert gap["value"] == 0
     assert gap["low"] < -0.1
     assert gap["high"] > 0.1
@@ -211,7 +213,8 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
 def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: pd.DataFrame, language: str) -> None:
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
     header = evaluate_rules(test, make_metadata_baseline(), metrics, make_evaluation())
-    assert json.loads(json.dumps([metrics, header], allow_nan=False)) == [metrics, header]
+    plain = [each.model_dump() for each in (metrics, header)]
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
     assert read_words(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]

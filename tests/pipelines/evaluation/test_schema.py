@@ -25,7 +25,8 @@ def described() -> dict[str, set[str]]:
 def make_both() -> tuple[dict[str, Any], dict[str, Any]]:
     table = make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])
     metrics = compute_metrics(table, table, make_point(0.5), make_evaluation())
-    return metrics, evaluate_rules(table, make_metadata_baseline(), metrics, make_evaluation())
+    header = evaluate_rules(table, make_metadata_baseline(), metrics, make_evaluation())
+    return metrics.model_dump(mode="json"), header.model_dump(mode="json")
 
 
 def test_every_key_is_described_and_every_description_has_its_key() -> None:

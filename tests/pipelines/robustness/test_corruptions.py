@@ -59,7 +59,7 @@ def test_each_condition_has_its_own_row_with_figures_worked_by_hand() -> None:
 
 def test_the_interval_of_the_auc_is_that_of_the_bootstrap_over_patients() -> None:
     part = make_predictions(LABELS, SCORES["blur", 1.0])
-    expected = bootstrap_auc(part, 1)
+    expected = dict(bootstrap_auc(part, 1))
     row = make_table().iloc[1]
     assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(tuple(expected.values()), abs=1e-4)
 

@@ -238,23 +238,21 @@ def tabulate_headers(image_index: DataFrame) -> DataFrame:
 
 def audit_images(
     image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: index.Audit
-) -> dict[str, Any]:
-    """Return the numbers of the audit: `counts`, `groups`, `duplicates`, `modes`, `shift`, `quarantine`.
-
-    `shift` is the difference between the official train and test, by class; `unknown_patients` is a count of images.
-    """
-    return {
-        "counts": count_classes(image_split).to_dict("records"),
-        "groups": {name: index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
-        "unknown_patients": index.summarise_unknown_patients(image_split),
-        "duplicates": index.summarise_duplicates(duplicates),
-        "modes": {
+) -> index.AuditSummary:
+    """Return the numbers of the audit."""
+    reasons = quarantine["reason"].value_counts().to_dict()
+    return index.AuditSummary(
+        counts=[index.ClassCount.model_validate(row) for row in count_classes(image_split).to_dict("records")],
+        groups={str(name): index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        unknown_patients=index.summarise_unknown_patients(image_split),
+        duplicates=index.summarise_duplicates(duplicates),
+        modes={
             f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))
         },
-        "shift": {name: index.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
-        "quarantine": {"files": len(quarantine), "reasons": quarantine["reason"].value_counts().to_dict()},
-    }
+        shift={name: index.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
+        quarantine=index.QuarantineSummary(files=len(quarantine), reasons=reasons),
+    )
 
 
 def draw_data(

@@ -1,8 +1,7 @@
 """All nodes of ensemble: join networks that differ in their seed alone."""
 
-from typing import Any
-
 from chest_xray.core.types import DataFrame, Model
+from chest_xray.metrics.results import Metrics
 from chest_xray.models.network import join_networks
 
 
@@ -25,7 +24,7 @@ def average_histories(*histories: DataFrame) -> DataFrame:
     return averaged.assign(kept=averaged["epoch"] == epochs)
 
 
-def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
+def tabulate_members(**metrics: Metrics) -> DataFrame:
     """Return one row a member of test metrics, then `mean` and `deviation` (standard, n - 1), from `compute_metrics`.
 
     Accuracy, sensitivity and specificity are at the chosen threshold.
@@ -34,11 +33,14 @@ def tabulate_members(**metrics: dict[str, Any]) -> DataFrame:
 
     rows = {}
     for name, each in metrics.items():
-        test, point = each["test"], each["test"]["at_chosen"]
+        point = each.test.at_chosen
         rows[name] = {
-            **{metric: point[metric]["value"] for metric in ("accuracy", "sensitivity", "specificity")},
-            **{"auc": test["auc"]["value"], "ece": test["ece"]},
-            "validation_accuracy": each["validation"]["at_chosen"]["accuracy"]["value"],
+            "accuracy": point.accuracy.value,
+            "sensitivity": point.sensitivity.value,
+            "specificity": point.specificity.value,
+            "auc": each.test.auc.value,
+            "ece": each.test.ece,
+            "validation_accuracy": each.validation.at_chosen.accuracy.value,
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()

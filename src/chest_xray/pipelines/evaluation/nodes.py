@@ -11,6 +11,7 @@ from chest_xray.metrics.metadata_baseline import (
     fit_rules,
 )
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
+from chest_xray.metrics.results import MetadataMetrics, Metrics, RuledCalibration
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_THRESHOLD,
@@ -63,7 +64,7 @@ def compute_metrics(
     test_predictions: DataFrame,
     operating_point: OperatingPoint,
     evaluation: Evaluation,
-) -> dict[str, Any]:
+) -> Metrics:
     """Return all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
 
     Args:
@@ -71,9 +72,6 @@ def compute_metrics(
         test_predictions: One row a test image.
         operating_point: Chosen on corrupted validation.
         evaluation: Seed of the bootstrap, realistic prevalence, and strata.
-
-    Returns:
-        See docs/metrics.md.
 
     Raises:
         InputError: A subset is of one class alone, or a probability is not a number.
@@ -92,24 +90,26 @@ def compute_metrics(
         for subset, table in tables.items()
     }
     cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
-    found: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "run": operating_point.run,
-        "operating_point": {"rule": operating_point.rule, **operating_point.calibration.model_dump()},
-        "realistic_prevalence": evaluation.realistic_prevalence,
-        "strata_cuts": cuts,
-    }
+    subsets = {}
     for subset, table in tables.items():
         called = (table["probability"] >= operating_point.threshold).to_numpy()
         strata = stratify(table, called, cuts, seeds[subset])
-        found[subset] = summarise(table, operating_point, measured[subset], strata)
-    found["gap"] = measure_gap(measured["validation"], measured["test"])
-    log_metrics(found["test"])
-    return found
+        subsets[subset] = summarise(table, operating_point, measured[subset], strata)
+    log_metrics(subsets["test"])
+    return Metrics(
+        schema_version=SCHEMA_VERSION,
+        run=operating_point.run,
+        operating_point=RuledCalibration(rule=operating_point.rule, **operating_point.calibration.model_dump()),
+        realistic_prevalence=evaluation.realistic_prevalence,
+        strata_cuts=cuts,
+        validation=subsets["validation"],
+        test=subsets["test"],
+        gap=measure_gap(measured["validation"], measured["test"]),
+    )
 
 
 def write_conclusions(
-    metrics: dict[str, Any], history: DataFrame, metadata_metrics: dict[str, Any], data_source: str, language: Language
+    metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics, data_source: str, language: Language
 ) -> str:
     """Write what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
 
@@ -124,7 +124,7 @@ def write_conclusions(
         Markdown.
     """
     found = find_conclusions(metrics, history, metadata_metrics)
-    return render("conclusions_title", found, {"data_source": data_source, "run": metrics["run"]}, language.root)
+    return render("conclusions_title", found, {"data_source": data_source, "run": metrics.run}, language.root)
 
 
 def compute_curves(
@@ -189,7 +189,7 @@ def evaluate_with_keras(
     }
 
 
-def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> DataFrame:
+def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame:
     """Compare what Keras measured with what scikit-learn computed from the predictions table.
 
     Args:
@@ -204,15 +204,14 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
     """
     import pandas as pd
 
-    test = metrics["test"]
-    rows = [("loss", "", keras_evaluation["loss"], test["loss"])]
-    for at in ("at_half", "at_chosen"):
-        for keras_name, name in (
-            ("accuracy", "accuracy"),
-            ("precision", "precision"),
-            ("recall", "sensitivity"),
+    rows = [("loss", "", keras_evaluation["loss"], metrics.test.loss)]
+    for at, decisions in (("at_half", metrics.test.at_half), ("at_chosen", metrics.test.at_chosen)):
+        for keras_name, measured in (
+            ("accuracy", decisions.accuracy),
+            ("precision", decisions.precision),
+            ("recall", decisions.sensitivity),
         ):
-            rows.append((keras_name, at, keras_evaluation[at][keras_name], test[at][name]["value"] or 0.0))
+            rows.append((keras_name, at, keras_evaluation[at][keras_name], measured.value or 0.0))
     table = pd.DataFrame(rows, columns=["metric", "at", "keras", "scikit_learn"])
     table["difference"] = (table["keras"] - table["scikit_learn"]).round(9)
     apart = table[table["difference"].abs() > AGREEMENT]
@@ -225,7 +224,7 @@ def cross_check(metrics: dict[str, Any], keras_evaluation: dict[str, Any]) -> Da
     return table
 
 
-def tabulate_metrics(metrics: dict[str, Any], metadata_metrics: dict[str, Any]) -> DataFrame:
+def tabulate_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> DataFrame:
     """Tabulate the metrics of one run, one row a value; see `chest_xray.reporting.tables`."""
     return lay_out_metrics(metrics, metadata_metrics)
 
@@ -234,7 +233,7 @@ def draw_figures(
     curves: DataFrame,
     validation_predictions: DataFrame,
     test_predictions: DataFrame,
-    metrics: dict[str, Any],
+    metrics: Metrics,
     data_source: str,
 ) -> tuple[Figure, Figure, dict[str, Figure], Any]:
     """Draw everything that an evaluation shows.
@@ -284,8 +283,8 @@ def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, 
 
 
 def measure_metadata_baseline(
-    test_predictions: DataFrame, image_split: DataFrame, metrics: dict[str, Any], evaluation: Evaluation
-) -> dict[str, Any]:
+    test_predictions: DataFrame, image_split: DataFrame, metrics: Metrics, evaluation: Evaluation
+) -> MetadataMetrics:
     """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
 
     Args:
@@ -293,9 +292,6 @@ def measure_metadata_baseline(
         image_split: One row an image; the rules are fitted on the official train split.
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
-
-    Returns:
-        See docs/metrics.md.
     """
     return evaluate_rules(test_predictions, fit_rules(image_split), metrics, evaluation)
 

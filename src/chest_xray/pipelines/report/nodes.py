@@ -39,4 +39,5 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
 
 def write_model_card(evidence: dict[str, Any], run: dict[str, Any], language: Language) -> str:
     """Write the model card of one run; see `chest_xray.reporting.model_card.write_card`."""
-    return write_card(contents.read_options(evidence), run, run["described_model"], read_page_words(language.root))
+    read = contents.read_options
+    return write_card(read(evidence), read(run), run["described_model"], read_page_words(language.root))

@@ -6,7 +6,7 @@ from importlib import resources
 from string import Formatter
 from typing import Any, NamedTuple, Self
 
-from pydantic import ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, RootModel
 
 from chest_xray.core.options import InputError
 
@@ -32,8 +32,8 @@ class Name(str):
 class Finding(NamedTuple):
     """The key of a sentence and its values.
 
-    A `Name` is translated, a tuple of names is translated and joined with commas; other values are formatted as they
-    are.
+    A `Name` is translated, a tuple of names is translated and joined with commas; a model is formatted as a dict of its
+    fields, other values as they are.
     """
 
     key: str
@@ -77,6 +77,8 @@ def say(finding: Finding, words: Mapping[str, Any]) -> str:
         if isinstance(value, Name)
         else ", ".join(names[name] for name in value)
         if isinstance(value, tuple)
+        else value.model_dump()
+        if isinstance(value, BaseModel)
         else value
         for key, value in finding.values.items()
     }
