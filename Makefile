@@ -1,4 +1,4 @@
-# Everything runs in .venv, made from requirements.lock; nothing else on the machine is changed.
+# Everything runs in .venv, which is created from requirements.lock. Nothing else on the machine is changed.
 PYTHON ?= python3.11
 BIN := .venv/bin
 
@@ -8,10 +8,10 @@ BIN := .venv/bin
 help:  ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-install: .venv/installed  ## Make .venv with the locked dependencies (again only when the lock or pyproject.toml change)
+install: .venv/installed  ## Create .venv with the locked dependencies (again only if requirements.lock or pyproject.toml changed)
 
-# The lock is complete and hashed, so pip resolves nothing. --no-compile halves the time (3 min to 1.5 min on two busy cores):
-# Python compiles what it imports. The package itself is linked, not copied.
+# The lock is complete and hashed, so pip does not resolve anything. --no-compile halves the time (3 min to 1.5 min on two busy
+# cores): Python compiles modules on import. The package itself is installed in editable mode.
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile \
@@ -19,7 +19,7 @@ install: .venv/installed  ## Make .venv with the locked dependencies (again only
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: .venv/installed  ## Run all pipelines: on data/01_raw/chest_xray if it is there, else on synthetic phantoms
+run: .venv/installed  ## Run all pipelines: on data/01_raw/chest_xray if it exists, else on synthetic phantoms
 	@if [ -d data/01_raw/chest_xray/train ] && [ -d data/01_raw/chest_xray/test ]; then \
 		echo "Running on the radiographs in data/01_raw/chest_xray. Results: data/08_reporting"; \
 		$(BIN)/kedro run && echo "Done. Look at data/08_reporting, or at the graph with: make viz"; \
@@ -39,14 +39,14 @@ lint: .venv/installed  ## Check style and types
 	$(BIN)/lint-imports
 	$(BIN)/nbstripout --verify --keep-id $(filter-out notebooks/xray_nn.ipynb,$(wildcard notebooks/*.ipynb))
 
-viz: .venv/installed  ## Show the pipelines in a browser (KEDRO_ENV=demo for those of the demo)
+viz: .venv/installed  ## Show the pipeline graph in a browser (KEDRO_ENV=demo for the demo)
 	$(BIN)/kedro viz run
 
-# DATA_ROOT=DIR: radiographs elsewhere. KEDRO_ENV=demo: the demo though there are radiographs. RERUN=1: every pipeline anew.
-# NOTEBOOK_LANGUAGE=ru: in Russian, as xray_nn.ru. The page asks no other host for scripts: it has no formulas to set.
+# DATA_ROOT=DIR: location of the radiographs. KEDRO_ENV=demo: use the demo even if there are radiographs. RERUN=1: run every
+# pipeline again. NOTEBOOK_LANGUAGE=ru: in Russian, as xray_nn.ru. The page has no formulas, so it loads no scripts from other hosts.
 NOTEBOOK_LANGUAGE ?= en
 REPORT = xray_nn$(addprefix .,$(filter-out en,$(NOTEBOOK_LANGUAGE)))
-notebook: .venv/installed  ## Execute the report on your data (DATA_ROOT=DIR if they lie elsewhere), else on synthetic phantoms
+notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR if they are elsewhere), else on synthetic phantoms
 	@if [ -n "$(KEDRO_ENV)" ]; then env="$(KEDRO_ENV)"; \
 	elif [ -n "$(DATA_ROOT)" ] || [ -d data/01_raw/chest_xray/train ]; then env=local; \
 	else env=demo; echo "No data/01_raw/chest_xray/train and no DATA_ROOT: on SYNTHETIC phantoms (see data/README.md)."; fi; \
@@ -61,23 +61,23 @@ notebook: .venv/installed  ## Execute the report on your data (DATA_ROOT=DIR if 
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
 	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
 
-lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session ready (KEDRO_ENV=demo for those of the demo)
+lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session loaded (KEDRO_ENV=demo for the demo)
 	$(BIN)/kedro jupyter lab
 
-lock: .venv/installed  ## Resolve pyproject.toml anew into requirements.lock, for all platforms
+lock: .venv/installed  ## Resolve pyproject.toml into requirements.lock, for all platforms
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --all-extras \
 		--generate-hashes --no-annotate --no-emit-index-url --output-file requirements.lock
 
-audit: .venv/installed  ## Look for published vulnerabilities of the locked packages (needs an advisory database in reach)
+audit: .venv/installed  ## Check the locked packages for published vulnerabilities (needs access to an advisory database)
 	$(BIN)/python -m tests.dependencies audit
 
 licences: .venv/installed  ## Write docs/licences.md
 	$(BIN)/python -m tests.dependencies licences
 
-# MUTATE="--module metrics/binary --sample 60": less than everything, which takes an hour or two.
-mutate: .venv/installed  ## Count the deliberate mistakes that the tests find, in a clone of the last commit
+# MUTATE="--module metrics/binary --sample 60": a part of it. All of it takes an hour or two.
+mutate: .venv/installed  ## Run mutation tests in a clone of the last commit
 	$(BIN)/python benchmarks/mutate.py $(MUTATE)
 
-clean:  ## Remove .venv and what tools cache; data/ stays
+clean:  ## Remove .venv and tool caches; keeps data/
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .viz src/*.egg-info
 	find conf notebooks src tests -name __pycache__ -prune -exec rm -rf {} +
