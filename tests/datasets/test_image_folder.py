@@ -42,8 +42,9 @@ def test_a_link_to_a_folder_of_a_class_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "train/NORMAL").symlink_to(tmp_path / "elsewhere")
     for name, target in (("again", "elsewhere"), ("same", "train/PNEUMONIA"), ("itself", "train"), ("above", "")):
         (tmp_path / "train" / name).symlink_to(tmp_path / target)
-    files = ImageFolderDataset(path=str(tmp_path / "train")).load().set_index("path")["problem"]
-    problems = {str(path).removeprefix(f"{tmp_path}/train/"): problem for path, problem in files.items()}
+    files = ImageFolderDataset(path=str(tmp_path / "train")).load()
+    short = files["path"].str.removeprefix(f"{tmp_path}/train/")
+    problems = dict(zip(short, files["problem"], strict=True))
     listed = [path for path, problem in problems.items() if not problem]
     assert listed in (["NORMAL/a.jpeg", "PNEUMONIA/b.jpeg"], ["PNEUMONIA/b.jpeg", "again/a.jpeg"])
     assert sorted(problems.values())[2:] == ["link to a folder that is listed already"] * 4

@@ -321,6 +321,18 @@ def _structures() -> Iterator[Case]:
                 )
         for share in (0.6, 0.95):
             yield Case(f"{name} file cut at {share}", lambda b=build, s=share: _cut(b(), s), "truncated")
+    # GDCM would end the process on these.
+    for name, old, new in (
+        ("JPEGLosslessProcess14", b"\xff\xc3\0\x0b\x10", b"\xff\xc3\0\x0b\x3d"),
+        ("JPEGLosslessProcess14", b"\xff\xc4\0", b"\xae\x53\0"),
+        ("JPEGLosslessProcess14_1", b"\xff\xc4\0", b"\xae\x53\0"),
+        ("JPEGLSLossless", b"\xff\xf7\0\x0b\x10", b"\xff\xf7\0\x0b\x4f"),
+    ):
+        yield Case(
+            f"{name} with {new.hex()} for {old.hex()}",
+            lambda n=name, o=old, w=new: _replace(streams[n](), o, w),
+            "bytes between segments|a JPEG of .* bits in a DICOM file of 16",
+        )
     for syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian):
         yield Case(f"{syntax.name}", lambda s=syntax: _in_syntax(s), BASE)
         for share in (0.5, 0.98):
@@ -347,6 +359,11 @@ def _structures() -> Iterator[Case]:
         yield Case(
             f"RGB of 16 bits holds {bits}", lambda p=pixels, v=values: write(_dicom(p, bits=16, window=None, **v)), BASE
         )
+
+
+def _replace(data: bytes, old: bytes, new: bytes) -> bytes:
+    assert old in data
+    return data.replace(old, new)
 
 
 def _without_prefix(data: bytes) -> bytes:

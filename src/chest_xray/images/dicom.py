@@ -22,12 +22,14 @@ TRANSFER_SYNTAX = 0x00020010
 MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
 # SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC; SOF55 of JPEG-LS.
-FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+HUFFMAN_TABLES, FRAME_OF_JPEG_LS = 0xC4, 0xF7
+FRAME_MARKERS = {*range(0xC0, 0xD0), FRAME_OF_JPEG_LS} - {HUFFMAN_TABLES, 0xC8, 0xCC}
 END_REACH = 16  # bytes; some writers add a few after the end marker
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF  # a length
 RLE = "1.2.840.10008.1.2.5"
 EIGHT_BITS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # JPEG baseline and extended
+JPEG_2000_SYNTAXES = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
@@ -77,6 +79,10 @@ def _decode_pixels(dataset: Any) -> Array:
         jpeg.read_header(io.BytesIO(stream))
         return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
     require_whole_stream(stream)
+    if syntax not in JPEG_2000_SYNTAXES and syntax != RLE:
+        _require_sound_header(stream, int(dataset.BitsAllocated))
+    if syntax in JPEG_2000_SYNTAXES:  # As above.
+        dataset.pixel_array_options(decoding_plugin="pillow", correct_unused_bits=False)
     pixels = dataset.pixel_array
     if syntax in LOSSLESS_JPEG:
         _require_all_pixels(pixels, stream, dataset)
@@ -194,6 +200,22 @@ def require_whole_stream(stream: bytes) -> None:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
     elif stream.startswith(JPEG_2000):
         _require_tile_parts(stream)
+
+
+def _require_sound_header(stream: bytes, allocated: int) -> None:
+    """Refuse headers of lossless JPEG and JPEG-LS with which GDCM ends the process: gaps, and impossible depths."""
+    end, kinds, precision = 2, set(), 0
+    for segment in jpeg.read_segments(io.BytesIO(stream)):
+        if segment.start != end:
+            raise ImageError("undecodable", f"a JPEG in a DICOM file with {segment.start - end} bytes between segments")
+        end += 4 + len(segment.content)
+        kinds.add(segment.marker)
+        if segment.marker in FRAME_MARKERS:
+            precision = segment.content[0]
+    if not 2 <= precision <= allocated <= 16 or not kinds & {HUFFMAN_TABLES, FRAME_OF_JPEG_LS}:
+        raise ImageError(
+            "undecodable", f"a JPEG of {precision} bits in a DICOM file of {allocated}, or without its tables"
+        )
 
 
 def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:

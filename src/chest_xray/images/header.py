@@ -45,8 +45,8 @@ def read_orientation(exif: bytes) -> int:
             (start,) = struct.unpack_from(f"{order}I", exif, 4)
             (num_entries,) = struct.unpack_from(f"{order}H", exif, start)
             for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
-                tag, kind, _ = struct.unpack_from(f"{order}HHI", exif, entry)
-                if tag == ORIENTATION and kind in INTEGERS:
+                tag, kind, number = struct.unpack_from(f"{order}HHI", exif, entry)
+                if tag == ORIENTATION and kind in INTEGERS and number == 1:
                     (value,) = struct.unpack_from(order + INTEGERS[kind], exif, entry + 8)
                     return value if 1 <= value <= 8 else 1
     except struct.error:  # A directory beyond the end of the block.

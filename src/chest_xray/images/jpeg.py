@@ -48,7 +48,7 @@ def read_header(file: Any) -> Header:
     Raises:
         ImageError: The file is cut off or damaged, or holds several pictures or more than 8 bits a sample.
     """
-    segments = list(_read_segments(file))
+    segments = list(read_segments(file))
     frame = _find_frame(segments)
     precision, height, width, components = struct.unpack_from(">BHHB", frame.content)
     if precision != 8:
@@ -69,7 +69,7 @@ def read_header(file: Any) -> Header:
     return Header(width, height, MODES[components], read_orientation(exif), scans)
 
 
-def _read_segments(file: Any) -> Iterator[Segment]:
+def read_segments(file: Any) -> Iterator[Segment]:
     """Yield the segments of an open file up to the header of its first scan."""
     file.seek(2)
     while True:
@@ -177,7 +177,7 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.
     Raises:
         ImageError: The compressed pixels are damaged or incomplete.
     """
-    segments = list(_read_segments(io.BytesIO(data)))
+    segments = list(read_segments(io.BytesIO(data)))
     frame = _find_frame(segments)
     components = frame.content[5]
     if (frame.marker in PROGRESSIVE or segments[-1].content[0] < components) and read_scans(data, segments).incomplete:
@@ -217,7 +217,7 @@ def _decode_mended(data: bytes, segments: list[Segment], problem: str, how: tupl
             if str(error) == problem:
                 break
             problem = str(error)
-            segments = list(_read_segments(io.BytesIO(data)))
+            segments = list(read_segments(io.BytesIO(data)))
     reason = "truncated" if "premature end" in problem else "undecodable"
     raise ImageError(reason, f"damaged pixels of a JPEG: {problem}")
 
