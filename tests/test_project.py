@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from chest_xray.settings import count_test_looks
 from tests.conftest import ROOT, run_kedro
 
 ENVIRONMENT = "--env=test"
 PIPELINES = (
     *("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "study"),
+    "cross_validation",
     *("export", "prediction"),
 )
 
@@ -89,10 +92,42 @@ def list_named_paths(page: Path) -> list[str]:
     return re.findall(r"`((?:benchmarks|conf|docs|notebooks|src|tests)/[^`\s{*<>]+)`", text)
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))])
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert [path for path in list_named_paths(page) if not (ROOT / path).exists()] == []
 
 
 def test_the_pages_name_paths_at_all() -> None:
     assert len(list_named_paths(ROOT / "docs/architecture.md")) > 20
+
+
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+LEDGER = yaml.safe_load((ROOT / "docs/test_ledger.yml").read_text(encoding="utf-8"))
+
+
+def test_every_look_at_test_has_a_date_a_commit_and_a_consequence() -> None:
+    for look in LEDGER["looks"]:
+        assert set(look) == {"date", "commit", "recipe", "looked_at", "prompted"}
+        assert re.fullmatch(r"[0-9a-f]{7}", look["commit"])
+    assert count_test_looks() == len(LEDGER["looks"])
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/protocol.md"])
+def test_pages_state_as_many_looks_at_test_as_the_ledger_lists(page: str) -> None:
+    text = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    stated = re.findall(r"looked at ([a-z]+) times", text)
+    assert stated == [NUMBERS[len(LEDGER["looks"])]]
+
+
+CLAIMS = re.compile(
+    r"test (?:split|images?|set)[^.]{0,60}(?:opened|used|looked at) (?:only )?once|never seen|seen by nothing"
+)
+
+
+@pytest.mark.parametrize("page", [ROOT / "src/chest_xray/reporting/i18n/en.yml", *PAGES], ids=lambda page: page.name)
+def test_no_page_claims_that_test_was_looked_at_only_once(page: Path) -> None:
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert CLAIMS.findall(text) == []

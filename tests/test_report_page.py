@@ -29,7 +29,7 @@ A4_HEIGHT = 29.7 / 2.54 * 72  # points
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Addresses of the page in each language, with a wide figure and a long table among the others."""
     folder = tmp_path_factory.mktemp("pages")
-    report, addresses = Report(synthetic=True, data_licence="MIT"), {}
+    report, addresses = Report(synthetic=True, data_licence="MIT", num_test_looks=9), {}
     evidence = make_evidence(augmented_examples=make_png(1400, 500))
     for language in LANGUAGES:
         runs = {run: make_run_evidence(run) for run in ("baseline", "augmented")}

@@ -1,5 +1,6 @@
 """What differs from Kedro's defaults."""
 
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -25,10 +26,19 @@ def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any
     }
 
 
+def count_test_looks() -> int | None:
+    """Return the number of looks at the test split in `docs/test_ledger.yml`; a resolver of configuration files.
+
+    None where the package is installed without the repository.
+    """
+    ledger = Path(__file__).resolve().parents[2] / "docs/test_ledger.yml"
+    return len(OmegaConf.load(ledger).looks) if ledger.exists() else None
+
+
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft"},
-    "custom_resolvers": {"compose_runs": compose_runs},
+    "custom_resolvers": {"compose_runs": compose_runs, "count_test_looks": count_test_looks},
 }

@@ -15,8 +15,8 @@ from chest_xray.core.options import InputError
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.reporting import comparison_findings, conclusions
 from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
-from chest_xray.reporting.report_contents import read_options
-from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol
+from chest_xray.reporting.report_contents import Report, read_options
+from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol, describe_test_looks
 from tests.builders import (
     NONE,
     changed,
@@ -97,6 +97,9 @@ def of_the_report() -> Iterator[Finding]:
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))
+    for synthetic in (True, False):
+        report = Report(synthetic=synthetic, data_licence="", num_test_looks=9)
+        yield from describe_test_looks(make_run_metrics(), report)
     yield Finding("card_model", {"num_blocks": 5, "parameters": 392449})
     yield Finding("card_data", {"images": 1, "groups": 1, "data_source": "phantoms", "licence": "MIT"})
 

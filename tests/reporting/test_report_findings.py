@@ -2,9 +2,11 @@
 
 import pytest
 
+from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.i18n import Finding
-from chest_xray.reporting.report_findings import assess_augmentation, assess_run
+from chest_xray.reporting.report_contents import Report
+from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_test_looks
 from tests.builders import changed, interval, make_metadata_metrics, make_run_metrics
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
@@ -101,3 +103,21 @@ def test_validation_is_told_of_where_the_gap_is_shown() -> None:
 def test_augmentation_has_the_tone_of_its_answer(key: str, tone: str) -> None:
     verdict = assess_augmentation(Finding(key, {}))
     assert (verdict.topic, verdict.tone, verdict.finding.key) == ("augmentation", tone, key)
+
+
+def test_looks_at_test_are_counted_and_widen_the_interval_of_accuracy() -> None:
+    metrics = make_run_metrics()  # 90 of 100 images
+    report = Report(synthetic=False, data_licence="", num_test_looks=5)
+    (found,) = describe_test_looks(metrics, report)
+    assert found.key == "test_looks"
+    assert (found.values["looks"], found.values["confidence"]) == (5, pytest.approx(0.99))
+    assert found.values["accuracy"] == proportion(90, 100, 0.99)
+    # Wilson 1927 at z = 2.5758: (0.9 + z^2 / 200 - z sqrt(0.0009 + z^2 / 40000)) / (1 + z^2 / 100).
+    assert found.values["accuracy"].low == pytest.approx(0.79625, abs=1e-4)
+
+
+@pytest.mark.parametrize(("synthetic", "looks"), [(True, 5), (False, None)])
+def test_phantoms_and_installed_packages_have_no_looks_to_count(synthetic: bool, looks: int | None) -> None:
+    report = Report(synthetic=synthetic, data_licence="", num_test_looks=looks)
+    found = describe_test_looks(make_run_metrics(), report)
+    assert [each.key for each in found] == ["protocol_test"]

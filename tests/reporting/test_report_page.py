@@ -14,8 +14,8 @@ from chest_xray.reporting.i18n import Language, read_words
 from tests.builders import NONE, changed, interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
-REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0")
-PHANTOMS = contents.Report(synthetic=True, data_licence="MIT")
+REAL = contents.Report(synthetic=False, data_licence="CC BY 4.0", num_test_looks=9)
+PHANTOMS = contents.Report(synthetic=True, data_licence="MIT", num_test_looks=9)
 
 
 class Elements(HTMLParser):
@@ -59,7 +59,7 @@ def test_gathering_opens_folders_of_figures_and_writes_options_as_plain_values()
     found = {"roc_curve": b"png", "figures": {"scores": b"1", "thresholds": b"2"}, "params_report": REAL}
     assert contents.gather(found) == {
         **{"roc_curve": b"png", "scores": b"1", "thresholds": b"2"},
-        "params_report": {"synthetic": False, "data_licence": "CC BY 4.0"},
+        "params_report": {"synthetic": False, "data_licence": "CC BY 4.0", "num_test_looks": 9},
     }
 
 
@@ -124,7 +124,7 @@ def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> No
     assert words["page"]["synthetic"] not in real
     assert words["page"]["not_a_device"] in real.split("<h1>")[0]
     marked = make_evidence()
-    marked["params_report"] = {"synthetic": True, "data_licence": "MIT"}
+    marked["params_report"] = {"synthetic": True, "data_licence": "MIT", "num_test_looks": 9}
     assert words["limits_of_phantoms"]["easy"] in write(report=PHANTOMS, evidence=marked)
     assert words["known_limits"]["labels"] in real
 

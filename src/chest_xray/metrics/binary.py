@@ -74,12 +74,13 @@ def divide(part: Array, whole: Array, *, infinite: bool = False) -> Array:
     return np.where((whole == 0) & (part > 0), np.inf, quotient) if infinite else quotient
 
 
-def proportion(count: int, total: int) -> Estimate:
-    """Return a share with Wilson's 95% interval (Wilson 1927).
+def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
+    """Return a share with Wilson's interval (Wilson 1927).
 
     Args:
         count: Images that are right.
         total: Images that were asked.
+        confidence: Level of the interval, in (0, 1).
 
     Returns:
         In [0, 1], None of nothing; `n` are the images that were asked.
@@ -88,7 +89,7 @@ def proportion(count: int, total: int) -> Estimate:
 
     if total == 0:
         return UNKNOWN.with_n(0)
-    interval = binomtest(count, total).proportion_ci(0.95, method="wilson")
+    interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
     return Estimate(value=count / total, low=float(interval.low), high=float(interval.high), n=total)
 
 

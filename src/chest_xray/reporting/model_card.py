@@ -9,6 +9,7 @@ from chest_xray.metrics.results import Estimate, SubsetMetrics
 from chest_xray.reporting.i18n import Finding, Name, say, say_given
 from chest_xray.reporting.report_blocks import format_cell, make_table
 from chest_xray.reporting.report_contents import list_figures, name_limits
+from chest_xray.reporting.report_findings import describe_test_looks
 
 # The hub's names of metrics, and ours at the chosen threshold.
 METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
@@ -33,13 +34,14 @@ def write_card(
         tags=["medical", "radiology", "chest-x-ray", "pneumonia", *(["synthetic"] if report.synthetic else [])],
         eval_results=list(_list_results(evidence["params_data_source"], test)),
     )
+    findings = [*_describe(evidence, described_model, words), *describe_test_looks(run["metrics"], report)]
     card = ModelCard.from_template(
         metadata,
         template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
         words={**words["page"], **words["card"]},
         run=say_given(run["metrics"].run, words),
         synthetic=report.synthetic,
-        description=[say(finding, words) for finding in _describe(evidence, described_model, words)],
+        description=[say(finding, words) for finding in findings],
         model=described_model,
         labels=list(CLASSES),
         preparation=evidence["params_preparation"],

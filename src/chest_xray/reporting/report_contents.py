@@ -6,9 +6,9 @@ for the contents of tables below `columns` and `cells`.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from chest_xray.core.options import Options, Result
 from chest_xray.core.types import DataFrame, Series
@@ -104,10 +104,11 @@ def _join(table: DataFrame, columns: dict[str, str]) -> Series:
 
 
 class Report(Options):
-    """Facts on the data for the page and the model card."""
+    """Facts on the data for the page and the model card; `num_test_looks` is None if unknown."""
 
     synthetic: bool
     data_licence: str
+    num_test_looks: Annotated[int, Field(ge=1)] | None
 
 
 class Picture(NamedTuple):

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from chest_xray.images.index import AuditSummary
+from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.metadata_baseline import best_on_train
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.conclusions import BAR, classify_errors, in_points, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
+from chest_xray.reporting.report_contents import Report
 
 Tone = Literal["good", "unsure", "bad"]
 
@@ -87,7 +89,20 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("protocol_collimation", augmentation)
     yield Finding("protocol_threshold", {**rule, "rule": Name(rule["rule"])})
     yield Finding("protocol_intervals", {})
-    yield Finding("protocol_test", {})
+
+
+def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:
+    """Describe how often the test split was looked at, and the interval of accuracy that allows for all looks.
+
+    The interval has a confidence of 1 - 0.05 / looks (Bonferroni). Phantoms have no such history,
+    and an installed package has no ledger.
+    """
+    if report.synthetic or report.num_test_looks is None:
+        yield Finding("protocol_test", {})
+        return
+    point, confidence = metrics.test.at_chosen, 1 - 0.05 / report.num_test_looks
+    accuracy = proportion(point.tn + point.tp, metrics.test.num_images, confidence)
+    yield Finding("test_looks", {"looks": report.num_test_looks, "confidence": confidence, "accuracy": accuracy})
 
 
 def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:

@@ -11,7 +11,13 @@ from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_words, say, say_given
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
-from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_protocol
+from chest_xray.reporting.report_findings import (
+    assess_augmentation,
+    assess_run,
+    describe_data,
+    describe_protocol,
+    describe_test_looks,
+)
 
 Evidence = Mapping[str, Any]
 Words = Mapping[str, Any]
@@ -48,12 +54,13 @@ def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Word
     compared = find_comparison(evidence["comparison"])
     differences = make_sentences((finding for found in compared.values() for finding in found), words)
     record = make_table(tabulate_record(evidence["run_record"]), "run_record", "", words)
+    looks = describe_test_looks(list(runs.values())[-1]["metrics"], evidence["params_report"])
     limits = {"intended_use": "intended_use", "known_limits": contents.name_limits(evidence["params_report"])}
     terms = Listing([(each["term"], each["meaning"]) for each in words["glossary"].values()], "terms")
     blocks: dict[str, list[Any]] = {
         "augmentation": [differences, *_show(contents.COMPARISON, evidence, "", words)],
         "data": [make_sentences(describe_data(evidence), words), *_show(contents.DATA, evidence, "", words)],
-        "protocol": [make_sentences(describe_protocol(evidence), words)],
+        "protocol": [make_sentences([*describe_protocol(evidence), *looks], words)],
         "environment": [record, make_table(tabulate_seeds(runs), "seeds", "", words)],
         "limits": [],
         "glossary": [terms],
