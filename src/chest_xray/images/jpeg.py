@@ -19,8 +19,8 @@ RESTARTS = range(0xD0, 0xD8)
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by number of components
 MARKER = re.compile(rb"\xff+([^\x00\xff])")  # In compressed pixels 0xff is followed by 0.
 EXTRA = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-# A stream that was damaged and decodes by chance leaves bytes over, too; some writers pad with one value.
-MAX_EXTRA = 16
+# bytes. A damaged stream that decodes by chance leaves bytes over, too; some writers pad with one value.
+MAX_EXTRA = 8
 NUM_COEFFICIENTS = 64
 END_REACH = 16  # bytes
 MP_NUMBER_OF_IMAGES = 0xB001  # CIPA DC-007, section 5.2.3
