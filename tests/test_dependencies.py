@@ -10,18 +10,18 @@ def read_page() -> dict[str, tuple[str, str]]:
     return {name: (version, licence) for name, version, licence in rows[1:]}  # below the heads of the columns
 
 
-def test_the_page_lists_every_package_of_the_lock_with_its_version() -> None:
+def test_the_page_lists_every_locked_package_with_its_version() -> None:
     assert len(read_lock()) > 200
     assert {name: version for name, (version, _) in read_page().items()} == read_lock()
 
 
-def test_every_licence_is_known_and_none_is_the_gpl_alone() -> None:
+def test_every_licence_is_known_and_none_is_only_the_gpl() -> None:
     for name, (_, licence) in read_page().items():
         assert licence not in ("UNKNOWN", "License", ""), name
         assert not re.search(r"\bA?GPL", licence) or "Artistic" in licence or "LGPL" in licence, name
 
 
-def test_an_audit_without_a_database_says_that_nothing_was_checked() -> None:
+def test_an_audit_without_a_database_reports_that_nothing_was_checked() -> None:
     skipped = [{"name": name, "skip_reason": "Dependency not found on PyPI"} for name in "ab"]
     assert describe_audit({"dependencies": skipped}) == (
         "No advisory database is in reach: NONE of 2 packages was checked.",

@@ -84,7 +84,7 @@ def test_layers_run_from_raw_images_to_reports(viz_url: str) -> None:
     assert layers == ["raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting"]
 
 
-def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: str, browser: Chrome) -> None:
+def test_page_shows_each_group_without_error_and_contacts_no_other_host(viz_url: str, browser: Chrome) -> None:
     browser.get(viz_url)
     WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
     shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
@@ -96,7 +96,7 @@ def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: 
 
 
 @pytest.mark.parametrize("pipeline", ["__default__", "evaluation", "augmentation", "report"])
-def test_a_pipeline_opens_with_few_boxes_and_legible_text(viz_url: str, browser: Chrome, pipeline: str) -> None:
+def test_a_pipeline_opens_with_few_nodes_and_legible_text(viz_url: str, browser: Chrome, pipeline: str) -> None:
     browser.set_window_size(1400, 900)
     browser.get(f"{viz_url}/?pid={pipeline}")
     boxes = WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))

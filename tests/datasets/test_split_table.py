@@ -36,6 +36,6 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         SplitTableDataset(filepath=str(tmp_path / "split.csv")).load()
 
 
-def test_the_table_of_the_user_is_never_written() -> None:
+def test_the_split_table_of_the_user_is_never_overwritten() -> None:
     with pytest.raises(DatasetError, match="SplitTableDataset is read-only"):
         SplitTableDataset(filepath=None).save(TABLE)  # type: ignore[arg-type]

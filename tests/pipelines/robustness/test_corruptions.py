@@ -33,7 +33,7 @@ def make_table() -> pd.DataFrame:
     return measure_robustness(make_altered(), make_point(0.5), make_evaluation(seed=1))
 
 
-def test_altered_images_are_scored_row_by_row() -> None:
+def test_corrupted_images_are_scored_row_by_row() -> None:
     others = ("noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
     corruptions = Robustness.model_validate({"seed": 1, "blur": [1.0]} | dict.fromkeys(others, ()))
     pixels = make_graded_pixels()[[4, 8]]
@@ -42,7 +42,7 @@ def test_altered_images_are_scored_row_by_row() -> None:
     assert scored["kind"].tolist() == ["none", "blur"]
 
 
-def test_each_condition_has_its_own_row_with_figures_worked_by_hand() -> None:
+def test_each_condition_has_a_row_with_metrics_worked_by_hand() -> None:
     table = make_table()
     assert list(zip(table["kind"], table["strength"], strict=True)) == list(SCORES)
     assert set(table["run"]) == {TITLE}
@@ -57,14 +57,14 @@ def test_each_condition_has_its_own_row_with_figures_worked_by_hand() -> None:
     assert (table["accuracy_low"][1], table["accuracy_high"][1]) == (0.3755, 0.9638)
 
 
-def test_the_interval_of_the_auc_is_that_of_the_bootstrap_over_patients() -> None:
+def test_the_auc_interval_is_a_bootstrap_over_patients() -> None:
     part = make_predictions(LABELS, SCORES["blur", 1.0])
     expected = bootstrap_auc(part, 1)
     row = make_table().iloc[1]
     assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(tuple(expected.values()), abs=1e-4)
 
 
-def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> None:
+def test_the_figure_has_one_panel_per_kind_with_the_uncorrupted_value_as_a_line() -> None:
     figure = draw_robustness(make_table(), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     panels = [place for place in axes_of(figure) if place.get_visible()]
@@ -81,7 +81,7 @@ def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> N
     assert told == {"accuracy at 0.500", "AUC", "accuracy, unaltered", "AUC, unaltered"}
 
 
-def test_every_kind_that_can_be_asked_for_has_a_name_for_its_strength() -> None:
+def test_every_kind_of_corruption_has_a_label_for_its_strength() -> None:
     from chest_xray.images.corruptions import Robustness
 
     assert set(AXIS) == set(Robustness.model_fields) - {"seed"}

@@ -18,7 +18,7 @@ def make_pictures() -> Array:
     return pixels
 
 
-def test_the_network_sees_the_border_alone_and_the_centre_alone() -> None:
+def test_the_network_is_scored_on_the_border_only_and_on_the_centre_only() -> None:
     split = make_split([0, 1, 0, 1], ["train", "test", "test", "test"])
     table, examples = predict_occluded(make_grey_reader(4, 0.5), make_pictures(), split, make_occlusion())
     assert table["shown"].tolist() == ["border"] * 3 + ["centre"] * 3
@@ -32,7 +32,7 @@ def test_the_network_sees_the_border_alone_and_the_centre_alone() -> None:
     assert set(examples[2].ravel()) == {255}
 
 
-def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
+def test_each_view_is_evaluated_at_the_threshold_and_by_auc() -> None:
     whole = make_predictions([0, 1, 1], [0.1, 0.6, 0.9])
     views = {"border": [0.5, 0.5, 0.5], "centre": [0.7, 0.6, 0.9]}
     occluded = [make_predictions([0, 1, 1], scores).assign(shown=name) for name, scores in views.items()]
