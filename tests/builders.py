@@ -64,7 +64,7 @@ def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFr
 def make_predictions(
     labels: Sequence[int], probabilities: Sequence[float], groups: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Join labels and probabilities to a predictions table, as `predict_test` gives it; they pass for calibrated."""
+    """Build a table like that of `predict_test` from labels and probabilities, which also serve as calibrated."""
     given = np.array(probabilities, float)
     held = np.clip(given, 1e-6, 1 - 1e-6)
     table = make_split(labels, "test").assign(logit=logit(held), probability=given, calibrated=given)
@@ -74,7 +74,7 @@ def make_predictions(
 def make_point(
     threshold: float, other: float = 0.25, rule: str = "balanced_accuracy", **calibration: float
 ) -> OperatingPoint:
-    """An operating point that decides at `threshold`, by `rule`; calibration changes nothing but for what is given."""
+    """Build an operating point with this threshold and rule; by default, calibration changes nothing."""
     rules = {"balanced_accuracy": threshold, "sensitivity": other}
     if rule == "sensitivity":
         rules = {"balanced_accuracy": other, "sensitivity": threshold}
@@ -86,7 +86,7 @@ def make_point(
 
 
 def make_run(seed: int = 7, **augmentation: Any) -> Run:
-    """What a run has of its own; without copies but for those asked for."""
+    """Settings of a run, by default without copies."""
     return Run(title=TITLE, seed=seed, augmentation=Augmentation(**augmentation))
 
 
@@ -102,23 +102,23 @@ def make_training(**changes: Any) -> Training:
 
 
 def make_evaluation(**changes: Any) -> Evaluation:
-    """How test is judged, but for what is given."""
+    """Evaluation options, with defaults for what is not given."""
     plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
     return Evaluation.model_validate({**plain, **changes})
 
 
 def interval(low: float, value: float, high: float) -> dict[str, float]:
-    """A figure with its interval, as metrics hold it."""
+    """Build a metric with its interval, as in metrics.json."""
     return {"value": value, "low": low, "high": high}
 
 
 def sure(value: float) -> dict[str, float]:
-    """A figure whose interval is a hundredth either way."""
+    """Build a metric whose interval is plus or minus a hundredth."""
     return interval(value - 0.01, value, value + 0.01)
 
 
 def counted(figures: dict[str, Any], num: int = 100) -> dict[str, Any]:
-    """The same figures, each that has an interval with the number of images that it rests on."""
+    """Add the number of images to each metric that has an interval."""
     return {
         name: {"n": num, **each} if isinstance(each, dict) and "value" in each else each
         for name, each in figures.items()
@@ -126,7 +126,7 @@ def counted(figures: dict[str, Any], num: int = 100) -> dict[str, Any]:
 
 
 def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd.DataFrame:
-    """One row an epoch of `steps` steps, as `train_model` gives it; `kept` is the number of the epoch, from 1."""
+    """One row per epoch of `steps` steps, as `train_model` returns it; `kept` counts epochs from 1."""
     epoch = np.arange(1, len(val_loss) + 1)
     return pd.DataFrame(
         {
@@ -153,7 +153,7 @@ def make_run_metrics(
     calibration: dict[str, Any] | None = None,
     **test: dict[str, Any],
 ) -> dict[str, Any]:
-    """Metrics of a run in which nothing stands out, but for what is given.
+    """Metrics of an unremarkable run, except for what is given.
 
     Args:
         at_half: Accuracy on test at 0.5.
@@ -189,7 +189,7 @@ def make_run_metrics(
 
 
 def _gaps(validation: dict[str, Any], test: dict[str, Any]) -> dict[str, Any]:
-    """Test minus validation, with the widest interval that the two allow: it leaves 0 out where they do not meet."""
+    """Test minus validation, with the widest possible interval: it excludes 0 if the two intervals do not overlap."""
     known = [name for name in NAMES if test[name]["value"] is not None]
     pairs = {name: (validation[name], test[name]) for name in known}
     return {
@@ -202,14 +202,14 @@ NONE: dict[str, Any] = {"value": None, "low": None, "high": None}
 
 
 def make_stratum(name: str, by: str = "aspect", **figures: dict[str, Any]) -> dict[str, Any]:
-    """A stratum in which nothing stands out, but for the figures that are given."""
+    """An unremarkable stratum, except for the metrics that are given."""
     plain = {"sensitivity": sure(0.9), "specificity": sure(0.9), "auc": sure(0.9)}
     counts = {"num_images": 50, "num_healthy": 20, "num_diseased": 30}
     return {"by": by, "name": name, **counts, **counted({**plain, **figures}, 50)}
 
 
 def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
-    """Rules on four features of the header, the best of which on train, by height, is right on `accuracy` of test."""
+    """Rules on four features of the file header; the best on train, by height, has this accuracy on test."""
     balance = {"width": (0.9, 0.5), "height": (0.7, 0.8), "aspect": (0.7, 0.7), "bytes": (0.4, 1.0)}
     return {
         feature: {
@@ -224,7 +224,7 @@ def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
 def make_metadata_metrics(
     difference: dict[str, float] | None = None, strata: Sequence[dict[str, Any]] = ()
 ) -> dict[str, Any]:
-    """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
+    """Metrics of the rule on the height, and the given difference of the network's accuracy from it."""
     figures = counted({name: sure(0.8) for name in NAMES})
     return {
         **{"feature": "height", "direction": "at most", **counted({"auc": sure(0.8), "pr_auc": sure(0.8)})},
@@ -234,7 +234,7 @@ def make_metadata_metrics(
 
 
 def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
-    """A comparison of two runs on 100 images that shows no difference, but for the differences that are given."""
+    """A comparison of two runs on 100 images without differences, except for those that are given."""
     metrics = {}
     for name in ("accuracy", "sensitivity", "specificity", "auc"):
         change = differences.get(name, interval(-0.02, 0.0, 0.02))
@@ -247,7 +247,7 @@ def make_comparison(**differences: dict[str, float]) -> dict[str, Any]:
 
 
 def make_study(**differences: tuple[dict[str, float], dict[str, float]]) -> dict[str, Any]:
-    """A study of `flip` over three seeds that shows nothing, but for intervals over patients, and over both, given."""
+    """A study of `flip` over three seeds without effect, except for the given intervals over patients and over both."""
     plain = (interval(-0.02, 0.0, 0.02), interval(-0.04, 0.0, 0.04))
     names = ("accuracy", "sensitivity", "specificity", "auc")
     by_seed = {"by_seed": [0.7, 0.8, 0.9], "mean": 0.8, "deviation": 0.1}
@@ -275,7 +275,7 @@ def make_packaged(
     max_ood_score: float = 1e9,
     calibration_bias: float = 0.0,
 ) -> Path:
-    """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
+    """Write a packaged network with random weights, as `kedro run --pipelines=export` does, and return its path."""
     import keras
 
     keras.utils.set_random_seed(5)
@@ -294,7 +294,7 @@ def make_packaged(
 
 
 def make_acceptance(**changes: Any) -> InputChecks:
-    """Limits as they are in conf/base, but for what is given."""
+    """Limits as in conf/base, except for what is given."""
     plain = {
         **{"max_megapixels": 200, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10},
         **{"side": 32, "components": 16, "refused_share": 0.01},
@@ -303,7 +303,7 @@ def make_acceptance(**changes: Any) -> InputChecks:
 
 
 def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
-    """The contract of a network that was trained on three images."""
+    """The contract of a network trained on three images."""
     found = FittedInputChecks(
         limits=Limits(**make_acceptance(**limits).model_dump(), max_ood_score=5.5),
         refused={"train": 0.01, "validation": 0.01},
@@ -320,5 +320,5 @@ def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:
 
 
 def axes_of(figure: Any) -> list[Any]:
-    """The plots of a figure, untyped: what matplotlib draws is not always in its types."""
+    """The axes of a figure, untyped, because the type hints of matplotlib are incomplete."""
     return list(figure.axes)

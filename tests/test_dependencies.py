@@ -1,4 +1,4 @@
-"""The page of licences is that of the lock, and an audit that checked nothing does not pass for one."""
+"""The page of licences agrees with the lock file, and an audit that checked nothing fails."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.dependencies import PAGE, describe_audit, read_lock
 
 def read_page() -> dict[str, tuple[str, str]]:
     rows = re.findall(r"^\| ([\w.-]+) \| ([\w.+-]+) \| (.+) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
-    return {name: (version, licence) for name, version, licence in rows[1:]}  # below the heads of the columns
+    return {name: (version, licence) for name, version, licence in rows[1:]}  # below the column headings
 
 
 def test_the_page_lists_every_locked_package_with_its_version() -> None:

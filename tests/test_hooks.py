@@ -1,4 +1,4 @@
-"""A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
+"""A run that cannot succeed is stopped before its first node, with one sentence that says what to change."""
 
 import functools
 import os
@@ -261,7 +261,7 @@ def test_a_folder_that_cannot_be_locked_gives_a_one_sentence_error(tmp_path: Pat
         start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
 
 
-def test_partial_files_of_a_killed_run_are_removed_by_the_next_run(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_run_are_removed_by_the_next_run_that_holds_the_lock(tmp_path: Path) -> None:
     folders = {name: tmp_path / "data" / name / ".part-x" for name in ("08_reporting", "07_model_output/predictions")}
     for folder in folders.values():
         folder.mkdir(parents=True)

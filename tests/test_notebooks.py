@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on phantoms, and the report is committed as it ran."""
+"""The notebooks run from top to bottom on phantoms, and the report is committed with its output."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Kernel is running over TCP witho
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project without its data, so that nothing is written to the checkout."""
+    """Return a copy of the project without its data, so that nothing is written to the checkout."""
     for name in ("conf", "notebooks", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", ".telemetry"):
@@ -95,7 +95,7 @@ def images(cell: Any) -> list[str]:
 
 
 def told(cell: Any) -> str:
-    """What a code cell says, in print or in Markdown."""
+    """Return what a code cell prints, as text or Markdown."""
     parts = [output.get("text") or output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
     return "\n".join(parts)
 
@@ -105,7 +105,7 @@ def printed(notebook: Any) -> str:
 
 
 def unlike_a_report(notebook: Any) -> list[str]:
-    """Name whatever a report must not hold: errors, warnings, logs, and images without a word on their source."""
+    """List what a report must not contain: errors, warnings, logs, and images without their source."""
     wrong = [f"{output.output_type}: {output.ename}" for output in outputs(notebook) if output.output_type == "error"]
     wrong += [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
     return wrong + [f"image without source: {cell.id}" for cell in code_cells(notebook) if unsaid(cell)]

@@ -1,4 +1,4 @@
-"""The pipelines: what they are called, how they fit together, and that listing them says nothing else."""
+"""The pipelines: their names, how they fit together, and that listing them prints nothing else."""
 
 import functools
 import warnings
@@ -49,8 +49,8 @@ def test_a_pipeline_reads_only_parameters_and_outputs_of_earlier_pipelines(name:
     pipelines = wire_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
-    # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split,
-    # and new images are the user's.
+    # A checkpoint dataset always exists; a hook writes the run record; a split table is optional,
+    # and new images come from the user.
     always_there = (".checkpoint", ".training_state", "run_record", "own_split", "new_images", "_arrays", "_shards")
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
@@ -87,6 +87,6 @@ def test_runs_of_the_study_differ_only_in_augmentation() -> None:
     for arm in ARMS[1:]:
         alone = runs[f"{arm}_1"]["augmentation"]
         zoom = default if arm == "everything" else runs["zoom_1"]["augmentation"]
-        strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, but for zoom by itself
+        strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, except for zoom
         assert alone == {name: strengths[name] for name in alone}
         assert "copies" in alone

@@ -1,4 +1,4 @@
-"""The project from the command line: mistakes are told in a sentence, and listing pipelines loads nothing heavy."""
+"""The command line: user errors give one-sentence messages, and listing pipelines loads no heavy library."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def test_listing_the_pipelines_imports_neither_tensorflow_nor_keras_nor_matplotl
 
 
 def list_named_paths(page: Path) -> list[str]:
-    """Every path in code type that begins at a folder of the project and holds no placeholder."""
+    """Return every path in backticks that starts with a folder of the project and has no placeholder."""
     text = page.read_text(encoding="utf-8")
     return re.findall(r"`((?:benchmarks|conf|docs|notebooks|src|tests)/[^`\s{*<>]+)`", text)
 

@@ -96,7 +96,7 @@ def test_only_wide_tables_scroll_sideways(language: str, width: int, pages: dict
         "return [...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
     )
     if width == 360:
-        assert ask(browser, wider) > 0  # else the boxes would be tested on nothing
+        assert ask(browser, wider) > 0  # otherwise the test would check nothing
 
 
 def test_images_keep_their_aspect_ratio(pages: dict[str, str], browser: Chrome) -> None:

@@ -1,4 +1,4 @@
-"""The project as users run it: every pipeline on small phantoms, from the command line, and what it leaves behind."""
+"""The project as users run it: every pipeline on small phantoms, from the command line, and its outputs."""
 
 import json
 import re
@@ -22,7 +22,7 @@ DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
 # Download has its own test.
 AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "report", "ensemble", "export", "prediction")
 RUNS = ("baseline", "augmented", "ensemble")
-MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, beside `augmented`
+MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, besides `augmented`
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
     *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"),
@@ -50,7 +50,7 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     made = {place(entry) for entry in read_catalog().values()}
     made |= {f"{each}.json" for each in made if each.endswith(".npy")}  # what is known of an array
     named = {each.replace("{run}", run) for each in made for run in runs if each.startswith("data/test/0")}
-    # A checkpoint is gone once its training is over; the ensemble is not trained.
+    # A checkpoint is deleted after training; the ensemble is not trained.
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
     not_made |= {f"data/test/01_raw/download/{name}.json" for name in ("archive", "unpacked")}
     not_made |= {"data/test/08_reporting/ensemble/learning_curves.png"}
@@ -157,7 +157,7 @@ def test_all_figures_and_pages_name_the_data_source(
     pages = [*sorted(folder.rglob("*.md")), folder / "report.html"]
     assert (
         len(pages) == 2 * len(RUNS) + 3
-    )  # conclusions and scrutiny of each run, one comparison, the model card, and the report
+    )  # conclusions and robustness checks of each run, one comparison, the model card, and the report
     for page in pages:
         assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
 
@@ -212,7 +212,7 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
     assert last in registry.read_text(encoding="utf-8")
     third = '        "third": modeling.create_pipeline("third") + evaluation.create_pipeline("third"),\n'
     registry.write_text(registry.read_text(encoding="utf-8").replace(last, last + third), encoding="utf-8")
-    # A run's own settings; here those of another run, so that it should find the same.
+    # The settings of another run, so that the results should be the same.
     settings = (project / "conf/base/parameters_augmentation.yml").read_text(encoding="utf-8")
     (project / "conf/base/parameters_third.yml").write_text(settings.replace("augmented:", "third:"), encoding="utf-8")
     done = run_kedro(project, "run", ENVIRONMENT, "--pipelines=third")

@@ -1,4 +1,4 @@
-"""Rows are computed in their order by threads, and not at all where they are stored already."""
+"""Rows are computed in order by threads, and not at all if they are already stored."""
 
 import numpy as np
 import pytest

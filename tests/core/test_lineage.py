@@ -1,4 +1,4 @@
-"""Outputs of different data or options are never read together, and damage is told before a run starts."""
+"""Outputs of different data or options are never combined, and damage is reported before a run starts."""
 
 import json
 import random
@@ -21,7 +21,7 @@ class Outputs:
         self.lineage = Lineage(folder / "lineage.json")
 
     def path(self, name: str) -> Path:
-        """Where an output lies."""
+        """Return the path of an output."""
         return self.folder / f"{name}.bin"
 
     def save(self, name: str, text: str, *inputs: str, memory: bool = False, **parameters: Any) -> None:
@@ -39,7 +39,7 @@ class Outputs:
         self.save("model", f"model of {pixels}", "pixels", "split")
 
     def read(self, *names: str, **parameters: Any) -> None:
-        """Check as a new process would."""
+        """Check the inputs, as a new process would."""
         given = {f"params:{key}": value for key, value in parameters.items()}
         Lineage(self.folder / "lineage.json").require_one_origin(
             {name: self.path(name) for name in names}, given, MAKERS
@@ -79,7 +79,7 @@ def test_parameters_that_differ_from_those_of_the_data_are_refused(outputs: Outp
         outputs.read("model", size=64)
 
 
-def test_figure_titles_may_differ(outputs: Outputs) -> None:
+def test_the_language_of_figures_may_differ(outputs: Outputs) -> None:
     outputs.save("pixels", "a", size=128, language="en")
     outputs.read("pixels", language="ru")
 

@@ -1,4 +1,4 @@
-"""Groups of parameters refuse what nobody asked for, and say what they know."""
+"""Options reject unknown keys and list the known ones."""
 
 from typing import Annotated
 

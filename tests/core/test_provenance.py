@@ -1,4 +1,4 @@
-"""The record of a run: by what, where and when it was made, with git, without it, and outside a repository."""
+"""The record of a run: command, environment and time, with git, without it, and outside a repository."""
 
 import platform
 import subprocess

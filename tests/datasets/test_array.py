@@ -1,4 +1,4 @@
-"""An array is stored whole, read by memory map, and made anew where it is damaged."""
+"""An array is written atomically, read as a memory map, and recomputed if damaged."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def write_undisturbed(folder: Path) -> None:
 
 
 def write_and_kill(folder: Path, delay: float) -> bool:
-    """Kill the writer some seconds after it has begun; true if it was still at it."""
+    """Kill the writer after some seconds; return whether it was still running."""
     with commands.start([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"

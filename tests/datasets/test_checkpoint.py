@@ -1,4 +1,4 @@
-"""What an interrupted training left comes back as it was, to that training alone."""
+"""The checkpoint of an interrupted training is restored exactly, and only for the same training."""
 
 import errno
 import logging
@@ -23,7 +23,7 @@ NOTES = [{"loss": 0.5, "val_loss": 0.1 + 0.2}]
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    """A place in a folder that does not exist yet, as the dataset hands it out."""
+    """Return a checkpoint in a folder that does not exist yet, as the dataset loads it."""
     return CheckpointDataset(filepath=str(tmp_path / "run" / "checkpoint.npz")).load()
 
 
@@ -42,7 +42,7 @@ def test_a_checkpoint_round_trip_preserves_arrays_and_notes_bit_for_bit(checkpoi
 
 def test_loading_without_a_checkpoint_returns_nothing(checkpoint: Checkpoint) -> None:
     assert checkpoint.load("this") is None
-    checkpoint.clear()  # and nothing to forget
+    checkpoint.clear()  # and clearing does nothing
 
 
 def test_the_last_checkpoint_replaces_the_previous_one(checkpoint: Checkpoint) -> None:
@@ -59,7 +59,7 @@ def test_the_checkpoint_of_another_training_is_ignored_with_a_message(
     checkpoint.save("this", ARRAYS, NOTES)
     assert checkpoint.load("other") is None
     assert caplog.messages == [f"Training starts anew: {checkpoint.filepath} is of other data or settings"]
-    assert checkpoint.load("this") is not None  # It is not used, but not lost either.
+    assert checkpoint.load("this") is not None  # It is not used, but kept.
 
 
 def test_a_cleared_checkpoint_is_deleted(checkpoint: Checkpoint) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_reported_and_not_used(
         place = rng.randrange(200, 700)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :])
     found = checkpoint.load("a")
-    if found is not None:  # What was hit decides nothing, such as a time of the archive.
+    if found is not None:  # The changed byte has no effect, such as a timestamp of the archive.
         np.testing.assert_array_equal(found[0]["weights"][0], np.arange(50.0))
         assert found[1] == {"epoch": 3}
     else:

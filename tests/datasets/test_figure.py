@@ -1,4 +1,4 @@
-"""Figures come back as pictures, for pages and for Kedro-Viz."""
+"""Figures are loaded as images, for pages and for Kedro-Viz."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Every file is listed, wherever the folder lies, and what is left out is explained."""
+"""Every file is listed, wherever the folder is, and excluded files are explained."""
 
 import os
 import subprocess
@@ -111,7 +111,7 @@ def test_folders_over_a_thousand_deep_are_listed(tmp_path: Path) -> None:
     folder = tmp_path / "train"
     folder.mkdir()
     at = os.open(folder, os.O_RDONLY)
-    for _ in range(1_200):  # One at a time: the whole path would be too long for one call.
+    for _ in range(1_200):  # One at a time, because the full path would be too long for one call.
         os.mkdir("a", dir_fd=at)
         deeper = os.open("a", os.O_RDONLY, dir_fd=at)
         os.close(at)
@@ -119,7 +119,7 @@ def test_folders_over_a_thousand_deep_are_listed(tmp_path: Path) -> None:
     os.close(os.open("1.jpeg", os.O_CREAT, dir_fd=at))
     os.close(at)
     files = ImageFolderDataset(path=str(folder)).load()
-    subprocess.run(["rm", "-rf", folder], check=True)  # What pytest would use recurses.
+    subprocess.run(["rm", "-rf", folder], check=True)  # The cleanup of pytest is recursive.
     assert len(files) == 1
     assert files["path"][0].count("/a") == 1_200
 

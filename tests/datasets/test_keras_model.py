@@ -1,4 +1,4 @@
-"""Models come back as they were saved, in one format, and are never half written."""
+"""Models are loaded as they were saved, in one format, and are written atomically."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ IMAGES = make_pixels(4)[..., None].astype(np.float32) / 255
 
 
 class Unsaveable:
-    """Stands for a model on a disk that runs full."""
+    """A model whose disk is full."""
 
     def save(self, path: Path) -> None:
         """Write the half that fits."""
@@ -78,7 +78,7 @@ def test_the_preview_lists_layers_with_shapes_and_weights(tmp_path: Path) -> Non
     assert [layer["weights"] for layer in shown["layers"]] == [0, 20, 0, 76, 0, 0, 260, 0, 5]  # the input first
     assert shown["layers"][2]["output"] == "(None, 8, 8, 2)"
     assert shown["weights"] == 361
-    # Kedro-Viz decides by this annotation how to draw a preview.
+    # Kedro-Viz selects the preview type by this annotation.
     assert KerasModelDataset.preview.__annotations__["return"] is JSONPreview
 
 

@@ -1,4 +1,4 @@
-"""Pages come back as they were written, and show as HTML."""
+"""Pages are loaded as they were saved, and previewed as HTML."""
 
 from pathlib import Path
 

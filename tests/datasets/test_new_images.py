@@ -1,4 +1,4 @@
-"""Whatever a user names is listed: a file, a folder, a pattern, an archive; and nothing is unpacked elsewhere."""
+"""A file, a folder, a pattern or an archive is listed, and nothing is unpacked outside its folder."""
 
 import io
 import os

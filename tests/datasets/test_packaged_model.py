@@ -1,4 +1,4 @@
-"""A network that is handed on answers as the one that was trained, in every format, with its contract inside."""
+"""An exported network gives the output of the trained one in every format, with its contract inside."""
 
 import sys
 import zipfile
@@ -20,19 +20,19 @@ CONTRACT = make_contract()
 IMAGES = make_pixels(100)[..., None].astype(np.float32) / 255
 
 
-# tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
+# tf2onnx, which writes the ONNX file, uses a deprecated NumPy name.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    """A network whose answers are spread out, so that a wrong one would show."""
+    """A network with widely spread outputs, so that a wrong one is noticed."""
     keras.utils.set_random_seed(3)
     network = build_network((16, 16), TINY_NETWORK.model_copy(update={"batch_normalization": True}))
     *others, kernel, bias = network.get_weights()
     logits = without_sigmoid(network).predict(IMAGES, verbose=0)
     network.set_weights([*others, kernel / logits.std(), (bias - logits.mean()) / logits.std()])
-    return join_networks([network], flip_tta=True)  # as the default run hands it on
+    return join_networks([network], flip_tta=True)  # as in the default run
 
 
 def package(model: keras.Model, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""A table is stored shard by shard; what a killed run left need not be computed again."""
+"""A table is stored shard by shard, and shards of a killed run are not computed again."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A split of the user's own is read from either kind of table."""
+"""The user's own split can be a CSV or a Parquet file."""
 
 from pathlib import Path
 

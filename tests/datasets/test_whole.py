@@ -1,4 +1,4 @@
-"""Tables, plain values and texts survive a disk that is full when they are written again."""
+"""Tables, plain values and texts survive a failed overwrite on a full disk."""
 
 import sys
 from pathlib import Path

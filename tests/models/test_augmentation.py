@@ -1,4 +1,4 @@
-"""Augmentation: each transform does what it says, and none does anything at strength zero."""
+"""Augmentation: each transform has the documented effect, and none at strength zero."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ EVERYTHING = Augmentation(
     collimation=2.0,
     **{"brightness": 0.1, "contrast": 0.2, "gamma": 0.3, "noise": 0.05, "blur": 1.0},
 )
-# The position in `draws` of what steers each transform.
+# The position in `draws` of the random number of each transform.
 FLIP, ZOOM, TILT, ASPECT, ACROSS, DOWN = range(6)
 
 
@@ -117,7 +117,7 @@ def test_a_flip_mirrors_left_and_right_only_where_the_draw_is_negative() -> None
 
 def test_about_half_of_the_copies_are_flipped() -> None:
     flipped = augment(np.repeat(across(), 400, axis=0), Augmentation(horizontal_flip=True), SEED).numpy()
-    assert flipped[:, 0, 0, 0].mean() == pytest.approx(0.2, abs=0.03)  # 0 where it stayed, 0.4 where it was mirrored
+    assert flipped[:, 0, 0, 0].mean() == pytest.approx(0.2, abs=0.03)  # 0 if unchanged, 0.4 if flipped
 
 
 def test_zoom_enlarges_and_reduces_about_the_centre() -> None:
@@ -130,7 +130,7 @@ def test_zoom_enlarges_and_reduces_about_the_centre() -> None:
 
 
 def test_tilt_rotates_by_the_given_degrees() -> None:
-    # 30 degrees: two pixels above the centre (2, 2) stands what was sin 30 x 2 = 1 right and cos 30 x 2 = 1.732 above.
+    # 30 degrees: the pixel 2 above the centre (2, 2) comes from sin 30 x 2 = 1 right and cos 30 x 2 = 1.732 above it.
     options = {"tilt": 30}
     assert warp_by(across(), options, TILT=1)[0, 2] == pytest.approx(0.3, abs=1e-5)
     assert warp_by(down(), options, TILT=1)[0, 2] == pytest.approx(0.2 - 0.1732, abs=1e-5)
@@ -150,7 +150,7 @@ def test_translation_moves_by_a_fraction_of_the_side() -> None:
 
 
 def test_translation_is_relative_to_height_vertically_and_to_width_horizontally() -> None:
-    # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no say.
+    # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no effect.
     wide, tall = across(width=10, height=5), across(width=10, height=5).transpose(0, 2, 1, 3)
     np.testing.assert_allclose(warp_by(tall, {"translation": 0.2}, DOWN=1)[0, :], 0.2, atol=1e-6)
     np.testing.assert_allclose(warp_by(wide, {"translation": 0.2}, ACROSS=1)[:, 0], 0.2, atol=1e-6)
@@ -228,7 +228,7 @@ def make_smooth_image() -> Array:
     return (image / image.max()).astype(np.float32)[None, ..., None]
 
 
-# Keras' factors are shares of a full turn and of how much more than the image is shown.
+# Keras factors are fractions of a full turn and of how much more than the image is shown.
 def turn_by_keras(image: Array, degrees: float) -> Array:
     layer = keras.layers.RandomRotation((degrees / 360,) * 2, fill_mode="reflect", interpolation="bilinear")
     return np.asarray(layer(image, training=True))

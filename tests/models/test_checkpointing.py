@@ -1,4 +1,4 @@
-"""A training that was killed and run again ends with the very weights that it would have had."""
+"""A killed and resumed training ends with the weights of an uninterrupted one."""
 
 import logging
 import os

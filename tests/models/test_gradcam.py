@@ -1,4 +1,4 @@
-"""Grad-CAM maps are those of the method, on every kind of network that the project makes."""
+"""Grad-CAM maps follow the method, for every kind of network of the project."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,7 +134,7 @@ def test_maps_do_not_depend_on_the_precision_of_the_network() -> None:
 
 
 def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Path) -> None:
-    # Logits are averaged: (3x - 2x) and (2x - 4x) make -x: for the two together nothing speaks for pneumonia.
+    # Logits are averaged: (3x - 2x) and (2x - 4x) make -x, so together there is no evidence for pneumonia.
     first, against, more = make_by_hand([3, -1]), make_by_hand([2, -2]), make_by_hand([4, 0])
     assert not grad_cam(join_models(first, against), make_two_points()).any()
     joined = join_models(first, against, more)
@@ -193,7 +193,12 @@ def test_grad_cam_does_not_change_the_network() -> None:
     grad_cam(model, make_images(2, 16))
     assert model.layers[1].dtype_policy.name == policy == "mixed_bfloat16"
     assert model.layers[-1].activation is keras.activations.sigmoid
-    assert model.layers[1].output.shape == (None, 16, 16, 2)  # Keras refuses this of a layer that was called twice.
+    assert model.layers[1].output.shape == (
+        None,
+        16,
+        16,
+        2,
+    )  # Keras raises an error here for a layer that was called twice.
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
 

@@ -27,7 +27,7 @@ def make_network(seed: int = 3) -> Model:
 
 
 def show_edges(_: Model, images: Array) -> Array:
-    """An explanation that never looks at the network: where the picture changes (Adebayo et al. 2018, section 5)."""
+    """Maps that do not depend on the network: edges of the image (Adebayo et al. 2018, section 5)."""
     return np.hypot(*np.gradient(images[..., 0], axis=(1, 2)))
 
 
@@ -36,7 +36,7 @@ def show_constant(_: Model, images: Array) -> Array:
 
 
 def show_first_kernel(model: Model, images: Array) -> Array:
-    """An explanation by the weights of the last layer alone: a ramp up or down, as the first of them says."""
+    """Maps that depend only on the last layer: a ramp up or down, by the sign of its first weight."""
     up = model.layers[-1].get_weights()[0][0, 0] > 0
     ramp = np.arange(1, 257, dtype=np.float32).reshape(16, 16)
     return np.repeat((ramp if up else ramp[::-1, ::-1])[None], len(images), axis=0)
@@ -90,7 +90,7 @@ def test_the_cascade_shuffles_layers_cumulatively_from_the_output_down() -> None
     assert [names for names, _ in seen] == [[model.layers[place].name] for place in (-1, -3, 3, 1)]
     for weight, old, new in zip(model.get_weights(), before, copy.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, old)  # The network itself is not touched.
-        np.testing.assert_array_equal(np.sort(new, axis=None), np.sort(old, axis=None))  # Shuffled, not drawn.
+        np.testing.assert_array_equal(np.sort(new, axis=None), np.sort(old, axis=None))  # Shuffled, not redrawn.
 
 
 def test_members_of_an_ensemble_are_shuffled_in_parallel() -> None:

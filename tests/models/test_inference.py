@@ -1,4 +1,4 @@
-"""Predictions: one row an image of the subset, in the order of the split."""
+"""Predictions: one row per image of the subset, in the order of the split."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ def test_only_images_of_the_subset_are_scored_in_their_order() -> None:
     keras.utils.set_random_seed(3)
     pixels, network = make_pixels(150), build_network((16, 16), TINY_NETWORK)
     split = make_split([0, 1] * 75, ["train", "test", "validation"] * 50)
-    split.index = split.index[::-1]  # A row's place counts, not its name.
+    split.index = split.index[::-1]  # The position of a row counts, not its index.
     table = score_images(network, pixels, split, "test")
     rows = np.arange(1, 150, 3)
     assert table.columns.tolist() == [*split.columns, "logit", "probability"]
@@ -21,7 +21,7 @@ def test_only_images_of_the_subset_are_scored_in_their_order() -> None:
     assert table[["logit", "probability"]].dtypes.tolist() == [np.float32, np.float64]
     one_by_one = [float(network(pixels[[row], ..., None] / np.float32(255))[0, 0]) for row in rows]
     np.testing.assert_allclose(table["probability"], one_by_one, atol=1e-6)
-    assert len(set(one_by_one)) == 50  # so an image in another's place would show
+    assert len(set(one_by_one)) == 50  # so that swapped images would be noticed
 
 
 def test_the_probability_is_the_sigmoid_of_the_logit_and_equals_the_network_output() -> None:

@@ -1,4 +1,4 @@
-"""Batches: nothing lost, nothing altered that should not be, and each batch known by its number and the seed."""
+"""Batches: no image is lost or wrongly changed, and each batch depends only on its number and the seed."""
 
 import time
 from typing import Any
@@ -154,7 +154,7 @@ def test_copies_of_one_image_differ_from_batch_to_batch_and_from_seed_to_seed() 
 
 
 def test_copies_are_collimated_by_the_aspect_ratio_of_their_original() -> None:
-    # All are cut to nearly a square: of the widest half the width is left, of the square nothing is cut.
+    # All are cropped to nearly a square: the widest keeps half its width, the square is not cropped.
     batches = make_batches(Augmentation(copies=1, collimation=1.0001), batch_size=10)
     ((images, _),) = take(batches, 1)
     places, is_copy, _ = batches.pick(0)

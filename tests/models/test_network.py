@@ -1,4 +1,4 @@
-"""The network: the layers that were asked for, and two precisions with the same weights."""
+"""The network: its configured layers, and two precisions with the same weights."""
 
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ def test_every_architecture_can_be_copied_to_logits_in_another_precision(archite
     np.testing.assert_allclose(with_precision(network, "mixed_bfloat16")(images), network(images), atol=0.01)
 
 
-def test_a_copy_of_a_compiled_network_is_not_compiled_and_has_the_same_size() -> None:
+def test_a_copy_of_a_compiled_network_is_not_compiled() -> None:
     network = make_network()
     network.compile("adam", "binary_crossentropy")
     assert not with_precision(network, "float32").compiled

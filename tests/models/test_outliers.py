@@ -1,4 +1,4 @@
-"""What is no chest radiograph is told from what is, by what the images for training are like."""
+"""Images that are not chest radiographs are detected by comparison with the training images."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The same answer as the network gives, for any file; and a reason where there is none."""
+"""Every file gets the output of the network, or the reason for its refusal."""
 
 import json
 import math
@@ -157,7 +157,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow and pydicom say what they doubt.
+@pytest.mark.filterwarnings("ignore")  # Pillow and pydicom warn about damaged files.
 @pytest.mark.parametrize("kind", WHOLE)
 def test_damaged_files_get_a_reason_and_raise_nothing(predictor: Predictor, kind: str) -> None:
     rng, whole = np.random.default_rng(2018), WHOLE[kind]

@@ -1,4 +1,4 @@
-"""Training can be repeated, keeps the epoch that was asked for, and every setting reaches it."""
+"""Training is reproducible, keeps the configured epoch, and uses every setting."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from tests.models.toys import (
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    """A place where nothing was left."""
+    """An empty checkpoint."""
     return Checkpoint(str(tmp_path / "checkpoint.npz"))
 
 
@@ -81,7 +81,7 @@ def validation_loss(model: keras.Model, sets: TrainingSets) -> float:
 
 
 def test_the_best_epoch_is_kept_and_training_stops_when_patience_runs_out(checkpoint: Checkpoint) -> None:
-    sets = make_sets(mislead=True)  # The better it learns, the worse it validates.
+    sets = make_sets(mislead=True)  # The lower the training loss, the higher the validation loss.
     trained, history = train_model(make_model(), sets, make_training(epochs=6, patience=2), checkpoint)
     assert history["val_loss"].is_monotonic_increasing
     assert history["epoch"].tolist() == [1, 2, 3]
@@ -122,7 +122,7 @@ def rates(steps: list[int], **training: Any) -> list[float]:
 
 
 def test_the_learning_rate_warms_up_from_0_and_decays_as_a_cosine_to_a_hundredth() -> None:
-    # Midway between the end of the rise, at step 10, and the end, it has fallen by half of 0.1 - 0.001.
+    # Midway between the end of the warm-up, at step 10, and the last step, it has fallen by half of 0.1 - 0.001.
     found = rates([0, 5, 10, 25, 40], schedule="cosine", warmup_epochs=1)
     assert found == pytest.approx([0, 0.05, 0.1, 0.0505, 0.001], abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""After every epoch the state is safe; an epoch that went wrong ends training and spoils nothing."""
+"""The state is saved after every epoch; a diverged epoch stops training and does not change it."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **traini
 
 
 def note(keeper: TrainingState, *validation_losses: float) -> None:
-    """Let epochs end with these losses, each with weights of its own: all equal to the epoch's number from 1."""
+    """Record epochs with these losses; all weights of an epoch equal its number, from 1."""
     for loss in validation_losses:
         epoch = len(keeper.rows)
         keeper.network.set_weights([np.full_like(weight, epoch + 1) for weight in keeper.network.get_weights()])
@@ -50,8 +50,8 @@ def test_the_weights_of_the_best_or_last_epoch_are_restored(keep: str, kept: int
     [
         ([0.5, 0.6], "best", False),
         ([0.5, 0.6, 0.7], "best", True),
-        ([0.5, 0.6, 0.4, 0.41], "best", False),  # Patience begins anew with each lower loss.
-        ([0.5, 0.6, 0.4, 0.41, 0.4], "best", True),  # As low is not lower.
+        ([0.5, 0.6, 0.4, 0.41], "best", False),  # Patience restarts with each lower loss.
+        ([0.5, 0.6, 0.4, 0.41, 0.4], "best", True),  # An equal loss is not lower.
         ([0.5, 0.6, 0.7, 0.8], "last", False),
         ([0.5, 0.4, 0.3, 0.2, 0.1, 0.05], "best", True),  # All six epochs are over.
     ],

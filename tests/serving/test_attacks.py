@@ -1,4 +1,4 @@
-"""What a stranger may try on a running server: files of the machine, floods, silence, other sites, slow files."""
+"""Attacks on a running server: local files, floods, silent connections, other sites, slow files."""
 
 import asyncio
 import io
@@ -27,9 +27,9 @@ from tests.builders import encode, make_pixels
 from tests.serving.fakes import Fake, make_serving, serving
 
 GREY = encode(np.full((16, 16), 51, np.uint8))
-# A file with a word of its own, so that any answer that holds it has read the file.
+# A file with a unique word: a response that contains it has read the file.
 SECRET = "a-word-that-stands-in-no-answer"
-# The addresses at which Gradio's page, which this one replaces, read files of the machine.
+# The URLs at which the former Gradio page read local files.
 FORMER = (
     *("/gradio_api/run/predict", "/gradio_api/call/answer", "/gradio_api/queue/join", "/gradio_api/upload"),
     *("/gradio_api/file={}", "/gradio_api/proxy={}", "/gradio_api/stream/{}", "/file={}", "/config", "/api/predict"),
@@ -97,7 +97,7 @@ def _list_paths(routes: Any, prefix: str = "") -> Iterator[str]:
     for route in routes:
         if hasattr(route, "path"):
             yield prefix + route.path
-        else:  # FastAPI keeps a router that was included as a whole.
+        else:  # FastAPI keeps an included router as one object.
             yield from _list_paths(route.original_router.routes, prefix + route.include_context.prefix)
 
 
@@ -137,7 +137,7 @@ def _try_everything(site: Site, route: str, place: str) -> None:
         address = site.url + prefix + route.format(quote(place)) + query
         for method, (body, kind) in [("GET", (None, {})), *(("POST", each) for each in bodies)]:
             status, answer = ask(address, method, body, kind)
-            # A picture of 204 would be answered with 0.8; the words of the files stand in no answer.
+            # An image of 204 would score 0.8; no response contains the words of the files.
             assert SECRET.encode() not in answer, (method, address, body)
             assert b"PATH=" not in answer
             assert b'"probability":0.8' not in answer
@@ -147,7 +147,7 @@ def _try_everything(site: Site, route: str, place: str) -> None:
 
 
 def _listen_for_visitors(hits: list[str]) -> int:
-    """Wait on a port for whoever would fetch an address."""
+    """Listen on a port for attempts to fetch a URL."""
     door = socket.create_server(("127.0.0.1", 0))
 
     def wait() -> None:
@@ -176,7 +176,7 @@ def test_requests_from_the_own_page_are_accepted(site: Site) -> None:
 
 
 def converse(site: Site, *parts: bytes, pause: float = 0.0, seconds: float = 10.0) -> bytes:
-    """Send parts on one connection, and give all that comes back until the server closes it."""
+    """Send parts on one connection, and return everything received until the server closes it."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=seconds) as connection:
         try:
             for part in parts:

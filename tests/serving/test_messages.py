@@ -1,4 +1,4 @@
-"""The page says the same in both languages, has a message for every refusal, and trusts no file with its markup."""
+"""The page has the same messages in both languages, one for every refusal, and escapes file metadata."""
 
 import re
 import string

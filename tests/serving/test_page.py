@@ -1,4 +1,4 @@
-"""The page in a real browser: an upload, its answer, the overlay, both languages, a phone; nothing asked elsewhere."""
+"""The page in a real browser: upload, result, overlay, both languages, a phone; no request to another host."""
 
 import io
 import json
@@ -31,7 +31,7 @@ BLACK = encode(np.zeros((40, 40), np.uint8))
 
 
 def with_evidence(path: Path) -> None:
-    """Make the weights of a packaged network positive, so that whatever is bright speaks for pneumonia."""
+    """Make the weights of a packaged network positive, so that bright pixels are evidence for pneumonia."""
     import keras
 
     network = keras.saving.load_model(path)
@@ -60,13 +60,13 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
     with open_browser(tmp_path / "profile") as chrome:
         yield chrome
         assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
-        # A page that is left gives up its requests.
+        # The browser cancels requests when it leaves a page.
         severe = [each for each in read_log(chrome, "browser") if each["level"] == "SEVERE"]
     assert [each for each in severe if "AbortError" not in str(each)] == []
 
 
 def asked_hosts(browser: Chrome) -> set[str]:
-    """Every host that the page asked for something, or tried to."""
+    """Return every host to which the page sent or tried to send a request."""
     events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     urls = [
         urlsplit(each["params"]["request"]["url"]) for each in events if each["method"] == "Network.requestWillBeSent"

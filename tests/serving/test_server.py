@@ -1,4 +1,4 @@
-"""The server answers as the predictor does, refuses what it must, and keeps nothing."""
+"""The server returns the results of the predictor, refuses invalid requests, and keeps no file."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ def client(decoders: Decoders) -> Iterator[TestClient]:
     """A server with a fake predictor."""
     options = make_serving()
     with TestClient(create_app(Service(Fake, options, no_failure, decoders), options), base_url=BASE) as client:
-        client.get("/model")  # waits until the network is there
+        client.get("/model")  # waits until the network is loaded
         yield client
 
 
@@ -166,7 +166,7 @@ def test_responses_have_a_content_security_policy_and_other_host_names_are_refus
 
 
 def spoilt(seed: int) -> bytes:
-    """Bytes that are no picture, or hardly: noise, cut, flipped, or with the beginning of one format."""
+    """Corrupt images: noise, truncated, with flipped bytes, or with the header of some format."""
     rng = random.Random(seed)
     picture = encode(make_pixels(1, 60, 60, seed)[0], rng.choice(["PNG", "JPEG", "BMP", "GIF", "TIFF"]))
     kind = seed % 4
@@ -312,7 +312,7 @@ def test_the_server_follows_its_openapi_description(tmp_path: Path, decoders: De
     options = make_serving()
     with serving(create_app(Service(Fake, options, no_failure, decoders), options)) as url:
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", "--seed=1"]
-        # Bytes that are no picture satisfy any description of bytes, and are refused all the same.
+        # Bytes that are not an image match the schema of the description, and are still refused.
         command += ["--exclude-checks=positive_data_acceptance", "--max-examples=30"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""The commands: what is missing is told in a sentence, and what was opened is closed again."""
+"""The commands: missing requirements give a one-sentence error, and all resources are closed."""
 
 import signal
 import socket

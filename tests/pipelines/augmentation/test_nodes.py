@@ -1,4 +1,4 @@
-"""The comparison of two runs, worked by hand on eight images, and what may be said of it."""
+"""The comparison of two runs, worked by hand on eight images, and the conclusions from it."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ from tests.builders import (
 )
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
-# Cut at 0.5, the first run is right on 2 of 4 healthy and 3 of 4 diseased; the second on 4 and 2.
+# At a threshold of 0.5, the first run is correct on 2 of 4 NORMAL and 3 of 4 PNEUMONIA images; the second on 4 and 2.
 FIRST = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]
 SECOND = [0.1, 0.2, 0.4, 0.3, 0.35, 0.45, 0.8, 0.9]
 HALF = make_point(0.5)
@@ -97,7 +97,7 @@ def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
 
 def test_the_interval_of_a_difference_is_from_resamples_shared_by_both_runs() -> None:
     difference = compare_runs(make_pairs(), make_evaluation())["metrics"]["sensitivity"]["difference"]
-    # One of four diseased images is lost; no resample can gain, as it could if each run had resamples of its own.
+    # One of four PNEUMONIA images is lost. No resample can gain, as it could if the runs were resampled separately.
     assert difference["high"] == 0
     assert -1 <= difference["low"] < -0.5
 
@@ -130,7 +130,7 @@ def test_all_images_of_a_patient_are_resampled_together() -> None:
 
 
 def mcnemar(corrected: int, regressed: int) -> float:
-    """The p-value where augmentation mends so many healthy images and breaks so many."""
+    """Return the p-value for these numbers of corrected and regressed NORMAL images."""
     labels = [0] * (corrected + regressed) + [1]
     first = [0.9] * corrected + [0.1] * regressed + [0.9]
     second = [0.1] * corrected + [0.9] * regressed + [0.9]
@@ -153,7 +153,7 @@ def test_the_table_has_a_row_for_each_metric() -> None:
     assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high", "smallest"]
     assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
     assert table.iloc[0].tolist() == ["accuracy", 100, 0.8, 0.85, 0.05, -0.0123, 0.1, 0.03]
-    assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity rests on the diseased, specificity on the healthy
+    assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity uses PNEUMONIA images, specificity NORMAL images
 
 
 BETTER, WORSE = interval(0.001, 0.05, 0.1), interval(-0.1, -0.05, -0.001)

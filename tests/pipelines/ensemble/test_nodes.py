@@ -1,4 +1,4 @@
-"""Several networks become one that says the mean of their logits, and several histories one."""
+"""An ensemble averages the logits of its members, and their histories."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The contract says what the network takes and gives, and agrees with the network itself."""
+"""The contract describes input and output of the network, and agrees with the network."""
 
 import numpy as np
 import pytest

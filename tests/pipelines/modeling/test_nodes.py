@@ -1,4 +1,4 @@
-"""The network is built for the images and the seed of its run, and scores what choices are made on."""
+"""The network is built for the images and seed of its run, and scores the corrupted validation images."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every file gets one row, whatever it is, in order; a killed run goes on, and a cluster gives the same rows."""
+"""Every file gets one row, in order; a killed run resumes, and a cluster returns the same rows."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve radiographs, one of them DICOM, and what else lies about in folders."""
+    """Create twelve radiographs, one of them DICOM, and other files that are common in folders."""
     folder = tmp_path_factory.mktemp("images")
     for number, pixels in enumerate(make_pixels(11, 80, 60)):
         (folder / f"{number:02d}.jpeg").write_bytes(encode(pixels, "JPEG"))

@@ -1,4 +1,4 @@
-"""Each condition is measured on its own, and drawn against what is unaltered."""
+"""Each condition is evaluated separately, and plotted against the uncorrupted images."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def make_altered() -> pd.DataFrame:
         make_predictions(LABELS, scores).assign(kind=kind, strength=strength)
         for (kind, strength), scores in SCORES.items()
     ]
-    # As in the list, all conditions of an image stand together.
+    # As in the list, all conditions of an image are adjacent.
     return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 
 
@@ -48,11 +48,11 @@ def test_each_condition_has_a_row_with_metrics_worked_by_hand() -> None:
     assert set(table["run"]) == {TITLE}
     assert table["n"].tolist() == [5] * 4
     assert table["threshold"].tolist() == [0.5] * 4
-    # At 0.5: all right; one healthy called; all wrong; one of three diseased found.
+    # At 0.5: all correct; one false positive; all wrong; one of three PNEUMONIA images detected.
     assert table["accuracy"].tolist() == [1.0, 0.8, 0.0, 0.6]
     assert table["sensitivity"].tolist() == [1.0, 1.0, 0.0, 0.3333]
     assert table["specificity"].tolist() == [1.0, 0.5, 0.0, 1.0]
-    assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs the wrong way round; all of them; none
+    assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs in the wrong order; all of them; none
     # Wilson for 4 of 5: 0.3755 to 0.9638.
     assert (table["accuracy_low"][1], table["accuracy_high"][1]) == (0.3755, 0.9638)
 
