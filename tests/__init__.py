@@ -1,1 +1,1 @@
-"""Tests of chest_xray, laid out as the package is."""
+"""Tests of chest_xray, in the same layout as the package."""

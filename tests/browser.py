@@ -1,4 +1,4 @@
-"""A headless browser that records what its pages say and ask for."""
+"""A headless browser that records the console and the requests of its pages."""
 
 import shutil
 from collections.abc import Iterator
@@ -47,6 +47,6 @@ def open_browser(profile: Path) -> Iterator[Chrome]:
 
 
 def read_log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    """Give what was logged since this was asked last: "browser" is the console, "performance" the requests."""
+    """Return what was logged since the last call: "browser" is the console, "performance" the requests."""
     entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
     return entries

@@ -75,7 +75,7 @@ def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFr
 def make_predictions(
     labels: Sequence[int], probabilities: Sequence[float], groups: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Join labels and probabilities to a predictions table, as `predict_test` gives it; they pass for calibrated."""
+    """Build a table like that of `predict_test` from labels and probabilities, which also serve as calibrated."""
     given = np.array(probabilities, float)
     held = np.clip(given, 1e-6, 1 - 1e-6)
     table = make_split(labels, "test").assign(logit=logit(held), probability=given, calibrated=given)
@@ -85,7 +85,7 @@ def make_predictions(
 def make_point(
     threshold: float, other: float = 0.25, rule: str = "balanced_accuracy", **calibration: float
 ) -> OperatingPoint:
-    """An operating point that decides at `threshold`, by `rule`; calibration changes nothing but for what is given."""
+    """Build an operating point with this threshold and rule; by default, calibration changes nothing."""
     rules = {"balanced_accuracy": threshold, "sensitivity": other}
     if rule == "sensitivity":
         rules = {"balanced_accuracy": other, "sensitivity": threshold}
@@ -97,7 +97,7 @@ def make_point(
 
 
 def make_run(seed: int = 7, **augmentation: Any) -> Run:
-    """What a run has of its own; without copies but for those asked for."""
+    """Settings of a run, by default without copies."""
     return Run(title=TITLE, seed=seed, augmentation=Augmentation(**augmentation))
 
 
@@ -113,7 +113,7 @@ def make_training(**changes: Any) -> Training:
 
 
 def make_evaluation(**changes: Any) -> Evaluation:
-    """How test is judged, but for what is given."""
+    """Evaluation options, with defaults for what is not given."""
     plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
     return Evaluation.model_validate({**plain, **changes})
 
@@ -144,7 +144,7 @@ def changed(metrics: Metrics, where: str, **fields: Any) -> Metrics:
 
 
 def make_history(val_loss: Sequence[float], *, kept: int, steps: int = 10) -> pd.DataFrame:
-    """One row an epoch of `steps` steps, as `train_model` gives it; `kept` is the number of the epoch, from 1."""
+    """One row per epoch of `steps` steps, as `train_model` returns it; `kept` counts epochs from 1."""
     epoch = np.arange(1, len(val_loss) + 1)
     return pd.DataFrame(
         {
@@ -246,7 +246,7 @@ def make_stratum(name: str, by: str = "aspect", **figures: Interval) -> Stratum:
 
 
 def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
-    """Rules on four features of the header, the best of which on train, by height, is right on `accuracy` of test."""
+    """Rules on four features of the file header; the best on train, by height, has this accuracy on test."""
     balance = {"width": (0.9, 0.5), "height": (0.7, 0.8), "aspect": (0.7, 0.7), "bytes": (0.4, 1.0)}
     return {
         feature: {
@@ -315,7 +315,7 @@ def make_packaged(
     max_ood_score: float = 1e9,
     calibration_bias: float = 0.0,
 ) -> Path:
-    """Write a packaged network of random weights, as `kedro run --pipelines=export` does, and give its path."""
+    """Write a packaged network with random weights, as `kedro run --pipelines=export` does, and return its path."""
     import keras
 
     keras.utils.set_random_seed(5)
@@ -334,7 +334,7 @@ def make_packaged(
 
 
 def make_acceptance(**changes: Any) -> InputChecks:
-    """Limits as they are in conf/base, but for what is given."""
+    """Limits as in conf/base, except for what is given."""
     plain = {
         **{"max_megapixels": 200, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10},
         **{"side": 32, "components": 16, "refused_share": 0.01},
@@ -343,7 +343,7 @@ def make_acceptance(**changes: Any) -> InputChecks:
 
 
 def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
-    """The contract of a network that was trained on three images."""
+    """The contract of a network trained on three images."""
     found = FittedInputChecks(
         limits=Limits(**make_acceptance(**limits).model_dump(), max_ood_score=5.5),
         refused={"train": 0.01, "validation": 0.01},
@@ -360,5 +360,5 @@ def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:
 
 
 def axes_of(figure: Any) -> list[Any]:
-    """The plots of a figure, untyped: what matplotlib draws is not always in its types."""
+    """The axes of a figure, untyped, because the type hints of matplotlib are incomplete."""
     return list(figure.axes)

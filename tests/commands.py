@@ -1,4 +1,4 @@
-"""Commands in processes of their own that need not import TensorFlow, which takes longer than most of them.
+"""Commands in separate processes that need not import TensorFlow, which takes longer than most of them.
 
 One process imports what commands import from other projects, and forks for each of them. So a command finds these
 libraries loaded, and everything else as if Python had been started for it: folder, environment, paths, arguments,
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, Self
 
 ADDRESS = "CHEST_XRAY_TESTS_COMMANDS"  # environment variable: where the server listens
-# Never `kedro`, which reads the settings of the project in whose folder it is imported.
+# Never `kedro`, which reads the settings of the project in the current folder on import.
 LIBRARIES = (
     *("tensorflow", "keras", "numpy", "pandas", "pyarrow.parquet", "scipy.stats", "matplotlib.pyplot", "PIL.Image"),
     *("sklearn.metrics", "sklearn.linear_model", "sklearn.isotonic", "plotly.graph_objects", "omegaconf", "pydantic"),
@@ -231,7 +231,7 @@ def _tell_codes(running: dict[int, socket.socket]) -> None:
     for pid in list(running):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with running.pop(pid) as connection, contextlib.suppress(OSError):  # Whoever asked may have gone.
+            with running.pop(pid) as connection, contextlib.suppress(OSError):  # The client may have disconnected.
                 connection.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
 
 

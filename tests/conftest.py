@@ -1,4 +1,4 @@
-"""Fixtures: copies of the project that runs may fill, so that nothing is written into the checkout's `data/`."""
+"""Fixtures: copies of the project for runs, so that nothing is written into `data/` of the checkout."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
     if sys.dont_write_bytecode and (cache := getattr(config, "cache", None)) is not None:
-        # Without bytecode TensorFlow takes twice as long to import. Where none may lie beside sources, it lies here.
+        # Without bytecode TensorFlow takes twice as long to import. It is written here if not beside the sources.
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(cache.mkdir("bytecode"))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
@@ -36,7 +36,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process is left alone with one in the end."""
+    """Start with the slowest files, so that no process is left with one at the end."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 

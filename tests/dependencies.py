@@ -1,4 +1,4 @@
-"""What the locked dependencies are licensed under, and whether any has a published vulnerability.
+"""Licences of the locked dependencies, and their published vulnerabilities.
 
     python -m tests.dependencies audit       # needs an advisory database in reach
     python -m tests.dependencies licences    # writes docs/licences.md
@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/licences.md"
 AUDIT, LICENCES = "pip-audit@2.10.1", "pip-licenses@5.5.5"
-# What these say in their licence files; their metadata say nothing, or offer a choice.
+# From their licence files, because their metadata give none or a choice.
 BY_HAND = {
     "cookiecutter": "BSD-3-Clause (from its LICENSE file)",
     "namex": "Apache-2.0 (from its LICENSE file)",

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that serves one file, with ranges, and breaks when it is told to."""
+"""An HTTP server on the loopback that serves one file, with ranges, and can cut connections on request."""
 
 import re
 import socket
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Served:
-    """What the server gives, and what it was asked."""
+    """What the server returns, and the requests it received."""
 
     data: bytes
     breaks: list[int] = field(default_factory=list)  # Bytes of a response after which the connection is cut.
@@ -19,7 +19,7 @@ class Served:
     etag: str | None = '"v1"'
     status: int | None = None
     kind: str | None = None  # Content-Type
-    resumed_from: int | None = None  # What a rest claims in place of the truth.
+    resumed_from: int | None = None  # Start of the range that the server claims to send, if not the true one.
     resumed_etag: str | None = None
     url: str = ""
     requests: list[dict[str, str]] = field(default_factory=list)

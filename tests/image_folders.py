@@ -1,4 +1,4 @@
-"""A folder of small images, and the way from there to prepared pixels."""
+"""Folders of small images, and their preprocessing."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def draw_image_folders(root: Path) -> None:
 
 
 def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFrame, Array]:
-    """From a root of image folders to the index, the quarantine and the prepared pixels, as the pipeline does it."""
+    """Compute index, quarantine and prepared pixels of image folders, as the pipeline does."""
     integrity = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
     no_table = SplitTableDataset(column="patient").load()

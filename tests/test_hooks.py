@@ -1,4 +1,4 @@
-"""A run that cannot succeed is stopped before its first node, in a sentence that says what to change."""
+"""A run that cannot succeed is stopped before its first node, with one sentence that says what to change."""
 
 import functools
 import os
@@ -46,7 +46,7 @@ def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> N
     )
 
 
-def test_a_whole_run_and_data_processing_need_nothing_from_before() -> None:
+def test_the_default_run_and_data_processing_need_no_stored_outputs() -> None:
     check("download")
     check("__default__")
     check("data_processing")
@@ -131,7 +131,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
         ({"epochs": 3}, "epochs", "$"),
     ],
 )
-def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read(
+def test_an_unknown_parameter_is_refused_and_the_closest_name_is_suggested(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
     told = f"^received the parameter '{name}', which nothing reads; expected one of .*corruptions.{suggestion}"
@@ -139,7 +139,7 @@ def test_a_parameter_that_nothing_reads_is_refused_with_the_nearest_that_is_read
         check("data_processing", **given)
 
 
-def test_parameters_that_any_pipeline_or_the_catalog_reads_are_let_through() -> None:
+def test_parameters_of_any_pipeline_or_the_catalog_are_accepted() -> None:
     check("data_processing", data_root="/data", training={"epochs": 3, "seed": 1})
     check("data_processing", augmented={"augmentation": {"tilt": 5}}, data_source="elsewhere")
 
@@ -158,7 +158,7 @@ MISTAKES += [ValueError("Failed to find the pipeline named 'modelling'.")]
 
 
 @pytest.mark.parametrize("error", MISTAKES)
-def test_a_mistake_of_the_user_is_shown_in_one_sentence(
+def test_a_user_error_is_shown_in_one_sentence(
     error: Exception, restored_excepthook: list[type[BaseException]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     sys.excepthook(type(error), error, None)
@@ -174,7 +174,7 @@ def test_any_other_error_keeps_its_traceback(
     assert capsys.readouterr().err == ""
 
 
-def test_a_checkpoint_is_forgotten_after_the_last_output_of_its_training_and_no_sooner(tmp_path: Path) -> None:
+def test_a_checkpoint_is_deleted_only_after_the_last_output_of_its_training(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.npz"
     checkpoint.touch()
     hook = RemoveCheckpoints()
@@ -186,7 +186,7 @@ def test_a_checkpoint_is_forgotten_after_the_last_output_of_its_training_and_no_
     assert not checkpoint.exists()
 
 
-def test_the_record_of_a_run_is_written_when_it_is_asked_for_and_no_sooner() -> None:
+def test_the_run_record_is_written_only_when_it_is_read() -> None:
     catalog = DataCatalog({"run_record": MemoryDataset(), "metrics": MemoryDataset()})
     hook = RecordRun()
     params = {"run_id": "now", "env": "test", "runtime_params": {}, "pipeline_names": ["report"], "project_path": "/no"}
@@ -233,14 +233,14 @@ def test_a_second_run_in_the_same_folder_stops_at_once_and_names_the_first(tmp_p
     second.after_pipeline_run()
 
 
-def test_a_run_that_begins_anew_in_the_same_process_does_not_stop_itself(tmp_path: Path) -> None:
+def test_a_new_run_in_the_same_process_is_not_blocked_by_its_own_lock(tmp_path: Path) -> None:
     hook = start(tmp_path)
     for _ in range(2):  # Ctrl+C calls no hook.
         hook.before_pipeline_run(WRITING, DataCatalog())
     hook.after_pipeline_run()
 
 
-def test_a_run_that_may_not_start_gives_the_folder_back(tmp_path: Path) -> None:
+def test_a_run_that_fails_to_start_releases_the_lock(tmp_path: Path) -> None:
     split = tmp_path / "image_split.json"
     catalog = DataCatalog({"image_split": JSONDataset(filepath=str(split))})
     hook = start(tmp_path)
@@ -255,13 +255,13 @@ def test_a_run_that_may_not_start_gives_the_folder_back(tmp_path: Path) -> None:
     start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
 
 
-def test_a_folder_that_takes_no_lock_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_locked_gives_a_one_sentence_error(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(InputError, match=r"cannot write into .*data: .*\. Make it writable, make room, or name"):
         start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
 
 
-def test_what_a_killed_run_left_half_written_is_removed_by_the_next_that_holds_the_lock(tmp_path: Path) -> None:
+def test_partial_files_of_a_killed_run_are_removed_by_the_next_run_that_holds_the_lock(tmp_path: Path) -> None:
     folders = {name: tmp_path / "data" / name / ".part-x" for name in ("08_reporting", "07_model_output/predictions")}
     for folder in folders.values():
         folder.mkdir(parents=True)
@@ -274,7 +274,7 @@ def test_what_a_killed_run_left_half_written_is_removed_by_the_next_that_holds_t
     assert [folder.exists() for folder in folders.values()] == [False, False]
 
 
-def test_a_runner_under_which_tensorflow_hangs_is_refused() -> None:
+def test_a_runner_that_makes_tensorflow_hang_is_refused() -> None:
     pipeline = wire_pipelines()["data_processing"]
     with pytest.raises(InputError, match=r"received --runner=ParallelRunner; expected SequentialRunner"):
         CheckInputs().before_pipeline_run(

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on phantoms, and the report is committed as it ran."""
+"""The notebooks run from top to bottom on phantoms, and the report is committed with its output."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Kernel is running over TCP witho
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the project without its data, so that nothing is written to the checkout."""
+    """Return a copy of the project without its data, so that nothing is written to the checkout."""
     for name in ("conf", "notebooks", "src"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", ".telemetry"):
@@ -95,7 +95,7 @@ def images(cell: Any) -> list[str]:
 
 
 def told(cell: Any) -> str:
-    """What a code cell says, in print or in Markdown."""
+    """Return what a code cell prints, as text or Markdown."""
     parts = [output.get("text") or output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
     return "\n".join(parts)
 
@@ -105,7 +105,7 @@ def printed(notebook: Any) -> str:
 
 
 def unlike_a_report(notebook: Any) -> list[str]:
-    """Name whatever a report must not hold: errors, warnings, logs, and images without a word on their source."""
+    """List what a report must not contain: errors, warnings, logs, and images without their source."""
     wrong = [f"{output.output_type}: {output.ename}" for output in outputs(notebook) if output.output_type == "error"]
     wrong += [output.text for output in outputs(notebook) if output.get("name") == "stderr"]
     return wrong + [f"image without source: {cell.id}" for cell in code_cells(notebook) if unsaid(cell)]
@@ -123,7 +123,7 @@ def test_exploration_prepares_the_phantoms_and_shows_them(project: Path) -> None
     assert "None yet: kedro run --env=test" in printed(notebook)
 
 
-def test_report_runs_what_is_missing_shows_what_came_out_and_then_loads_it(project: Path) -> None:
+def test_report_runs_missing_pipelines_shows_the_results_and_then_loads_them(project: Path) -> None:
     notebook = execute(project / "notebooks" / REPORT.name)
     assert re.findall(r"(\w+): ran in \d+ s\.", printed(notebook)) == list(PIPELINES)
     assert unlike_a_report(notebook) == []
@@ -138,7 +138,7 @@ def test_report_runs_what_is_missing_shows_what_came_out_and_then_loads_it(proje
     assert [images(cell) for cell in code_cells(again)] == [images(cell) for cell in code_cells(notebook)]
 
 
-def test_report_runs_anew_what_exists_when_the_files_are_others_or_when_it_is_asked_to(
+def test_report_reruns_pipelines_when_the_files_change_or_on_request(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notebook = read(project / "notebooks" / REPORT.name)
@@ -157,7 +157,7 @@ def test_report_runs_anew_what_exists_when_the_files_are_others_or_when_it_is_as
     assert "data_processing: ran" in printed(execute(path))
 
 
-def test_committed_report_is_as_it_ran_on_phantoms() -> None:
+def test_committed_report_has_the_output_of_a_run_on_phantoms() -> None:
     notebook = read(REPORT)
     cells = code_cells(notebook)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -169,7 +169,7 @@ def test_committed_report_is_as_it_ran_on_phantoms() -> None:
     assert "Environment: `demo`" in "\n".join(map(told, cells))
 
 
-def test_text_before_each_picture_of_the_committed_report_says_that_it_is_synthetic() -> None:
+def test_text_before_each_image_of_the_committed_report_states_that_it_is_synthetic() -> None:
     cells = read(REPORT).cells
     shows_pictures = [place for place, cell in enumerate(cells) if "image/jpeg" in images(cell)]
     assert len(shows_pictures) == 4
@@ -178,7 +178,7 @@ def test_text_before_each_picture_of_the_committed_report_says_that_it_is_synthe
         assert "synthetic phantom" in cells[place - 1].source
 
 
-def test_committed_report_is_small_and_names_no_place_on_a_machine() -> None:
+def test_committed_report_is_small_and_contains_no_local_path() -> None:
     assert REPORT.stat().st_size < LARGEST
     notebook = read(REPORT)
     for output in outputs(notebook):
@@ -190,7 +190,7 @@ def test_committed_report_is_small_and_names_no_place_on_a_machine() -> None:
 
 
 @pytest.mark.parametrize("language", OTHER_LANGUAGES)
-def test_translation_has_each_text_with_the_same_headings_code_and_links(language: str) -> None:
+def test_each_translated_text_has_the_same_headings_code_and_links(language: str) -> None:
     file = REPORT.with_suffix(f".{language}.yml")
     translated, english = yaml.safe_load(file.read_text(encoding="utf-8")), texts(read(REPORT))
     assert translated.pop("title").strip()
@@ -203,7 +203,7 @@ def test_translation_has_each_text_with_the_same_headings_code_and_links(languag
 
 
 @pytest.mark.parametrize("language", OTHER_LANGUAGES)
-def test_translated_report_differs_in_its_texts_alone(language: str) -> None:
+def test_translated_report_differs_only_in_its_texts(language: str) -> None:
     translated, english = translate(language), read(REPORT)
     nbformat.validate(translated)
     assert code_cells(translated) == code_cells(english)
@@ -213,15 +213,15 @@ def test_translated_report_differs_in_its_texts_alone(language: str) -> None:
     assert translated.metadata == english.metadata
 
 
-def test_english_report_is_left_as_it_is() -> None:
+def test_english_report_is_not_changed() -> None:
     assert translate("en") == read(REPORT)
 
 
-def test_a_language_without_words_is_refused_before_anything_runs() -> None:
+def test_a_language_without_translation_is_refused_before_anything_runs() -> None:
     with pytest.raises(TraitError, match=r"'language' trait .* expected any of \['en', 'ru'\], not the str 'tlh'"):
         translate("tlh")
 
 
-def test_report_says_every_sentence_that_there_are_words_for() -> None:
+def test_report_uses_every_message_of_its_section() -> None:
     code = "\n".join(cell.source for cell in code_cells(read(REPORT)))
     assert set(re.findall(r'\btell\(\s*"(\w+)"', code)) == set(read_words("en")["notebook"])

@@ -1,4 +1,4 @@
-"""The pipelines: what they are called, how they fit together, and that listing them says nothing else."""
+"""The pipelines: their names, how they fit together, and that listing them prints nothing else."""
 
 import functools
 import warnings
@@ -21,7 +21,7 @@ ON_REQUEST = ("cross_validation", "download", "ensemble", "study", "export", "pr
 wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
 
 
-def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_building_the_pipelines_gives_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Node, "__dotted_dataset_name_warned__", False, raising=False)  # Kedro warns once.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -29,14 +29,14 @@ def test_building_the_pipelines_warns_of_nothing(monkeypatch: pytest.MonkeyPatch
     assert [str(warning.message) for warning in caught] == []
 
 
-def test_the_default_is_all_pipelines_together_but_for_those_on_request() -> None:
+def test_the_default_pipeline_joins_all_pipelines_except_those_on_request() -> None:
     pipelines = wire_pipelines()
     assert set(pipelines) == {"__default__", *BY_DEFAULT, *ON_REQUEST}
     together = {node.name for name in BY_DEFAULT for node in pipelines[name].nodes}
     assert {node.name for node in pipelines["__default__"].nodes} == together
 
 
-def test_a_node_is_named_for_its_function_and_its_run() -> None:
+def test_a_node_is_named_after_its_function_and_run() -> None:
     pipelines = wire_pipelines()
     for node in sum(pipelines.values(), Pipeline([])).nodes:
         assert node.name.removeprefix(f"{node.namespace}.") == node.func.__name__
@@ -45,22 +45,14 @@ def test_a_node_is_named_for_its_function_and_its_run() -> None:
 @pytest.mark.parametrize(
     "name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export", "prediction"]
 )
-def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name: str) -> None:
+def test_a_pipeline_reads_only_parameters_and_outputs_of_earlier_pipelines(name: str) -> None:
     pipelines = wire_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
-    # A checkpoint is a place that is always there; a hook writes the record of a run; nobody has to bring a split,
-    # and new images are the user's.
-    always_there = (
-        ".checkpoint",
-        ".training_state",
-        "run_record",
-        "own_split",
-        "patient_table",
-        "new_images",
-        "_arrays",
-        "_shards",
-    )
+    # A checkpoint dataset always exists; a hook writes the run record; split and patient tables are optional,
+    # and new images come from the user.
+    always_there = (".checkpoint", ".training_state", "run_record", "own_split", "patient_table", "new_images")
+    always_there += ("_arrays", "_shards")
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)
     }
@@ -68,7 +60,7 @@ def test_a_pipeline_reads_only_parameters_and_what_pipelines_before_it_make(name
     assert inputs <= before.all_outputs()
 
 
-def test_the_report_takes_any_runs() -> None:
+def test_the_report_accepts_any_runs() -> None:
     pipeline = report.create_pipeline(["augmented", "third"])
     assert {"augmented.evidence", "third.evidence"} <= pipeline.inputs()
     assert "baseline.evidence" not in pipeline.inputs()
@@ -77,7 +69,7 @@ def test_the_report_takes_any_runs() -> None:
     assert {"report", "model_card"} <= pipeline.outputs()
 
 
-def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentation_alone() -> None:
+def test_runs_of_the_study_differ_only_in_augmentation() -> None:
     arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
     settings = OmegaConfigLoader(str(ROOT / "conf"), **arguments)["parameters"]
     runs = settings["study"]["runs"]
@@ -96,6 +88,6 @@ def test_every_run_of_the_study_has_settings_that_differ_from_none_in_augmentati
     for arm in ARMS[1:]:
         alone = runs[f"{arm}_1"]["augmentation"]
         zoom = default if arm == "everything" else runs["zoom_1"]["augmentation"]
-        strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, but for zoom by itself
+        strengths = {**default, "zoom": zoom["zoom"]}  # of the default augmentation, except for zoom
         assert alone == {name: strengths[name] for name in alone}
         assert "copies" in alone

@@ -1,4 +1,4 @@
-"""The project from the command line: mistakes are told in a sentence, and listing pipelines loads nothing heavy."""
+"""The command line: user errors give one-sentence messages, and listing pipelines loads no heavy library."""
 
 import json
 import re
@@ -28,7 +28,7 @@ PIPELINES = (
         ("prediction", ["data_processing", "modeling", "evaluation", "augmentation", "export"]),
     ],
 )
-def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
+def test_a_pipeline_without_its_inputs_names_the_pipelines_to_run_first(
     pipeline: str, makers: list[str], empty_project: Path
 ) -> None:
     done = run_kedro(empty_project, "run", ENVIRONMENT, f"--pipelines={pipeline}")
@@ -58,7 +58,7 @@ def test_a_pipeline_run_before_its_predecessors_says_what_to_run_first(
         ([], "No data? `kedro run --env=demo` draws synthetic phantoms"),
     ],
 )
-def test_a_mistake_is_told_in_a_sentence_and_the_command_fails(
+def test_a_user_error_gives_a_one_sentence_message_and_the_command_fails(
     arguments: list[str], message: str, empty_project: Path
 ) -> None:
     done = run_kedro(empty_project, "run", *arguments)
@@ -87,7 +87,7 @@ def test_listing_the_pipelines_imports_neither_tensorflow_nor_keras_nor_matplotl
 
 
 def list_named_paths(page: Path) -> list[str]:
-    """Every path in code type that begins at a folder of the project and holds no placeholder."""
+    """Return every path in backticks that starts with a folder of the project and has no placeholder."""
     text = page.read_text(encoding="utf-8")
     return re.findall(r"`((?:benchmarks|conf|docs|notebooks|src|tests)/[^`\s{*<>]+)`", text)
 
@@ -96,11 +96,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_path_that_a_page_names_exists(page: Path) -> None:
+def test_every_path_in_the_docs_exists(page: Path) -> None:
     assert [path for path in list_named_paths(page) if not (ROOT / path).exists()] == []
 
 
-def test_the_pages_name_paths_at_all() -> None:
+def test_the_docs_contain_paths() -> None:
     assert len(list_named_paths(ROOT / "docs/architecture.md")) > 20
 
 

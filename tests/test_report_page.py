@@ -60,7 +60,7 @@ def ask(browser: Chrome, script: str) -> Any:
     return browser.execute_script(script)
 
 
-def test_the_page_asks_no_other_address_and_has_no_error(pages: dict[str, str], browser: Chrome) -> None:
+def test_the_page_contacts_no_other_host_and_has_no_error(pages: dict[str, str], browser: Chrome) -> None:
     browser.get("about:blank")
     read_log(browser, "performance")
     read_log(browser, "browser")
@@ -88,9 +88,7 @@ def test_the_page_is_accessible_at_every_width_light_and_dark(
 
 
 @pytest.mark.parametrize(("language", "width"), [*product(LANGUAGES, WIDTHS)])
-def test_the_page_never_scrolls_sideways_but_wide_tables_do_in_their_box(
-    language: str, width: int, pages: dict[str, str], browser: Chrome
-) -> None:
+def test_only_wide_tables_scroll_sideways(language: str, width: int, pages: dict[str, str], browser: Chrome) -> None:
     show(browser, pages[language], width)
     ask(browser, "document.querySelectorAll('details').forEach(each => each.open = true)")
     assert ask(browser, "return document.documentElement.scrollWidth") <= width
@@ -98,10 +96,10 @@ def test_the_page_never_scrolls_sideways_but_wide_tables_do_in_their_box(
         "return [...document.querySelectorAll('.scroll')].filter(each => each.scrollWidth > each.clientWidth).length"
     )
     if width == 360:
-        assert ask(browser, wider) > 0  # else the boxes would be tested on nothing
+        assert ask(browser, wider) > 0  # otherwise the test would check nothing
 
 
-def test_pictures_are_shown_at_their_own_proportions(pages: dict[str, str], browser: Chrome) -> None:
+def test_images_keep_their_aspect_ratio(pages: dict[str, str], browser: Chrome) -> None:
     script = (
         "return [...document.images].map(each => "
         "[each.naturalWidth / each.naturalHeight, each.clientWidth / each.clientHeight])"
@@ -114,9 +112,7 @@ def test_pictures_are_shown_at_their_own_proportions(pages: dict[str, str], brow
             assert drawn == pytest.approx(natural, rel=0.02)
 
 
-def test_the_page_prints_with_folded_tables_open_and_no_figure_larger_than_a_sheet(
-    pages: dict[str, str], browser: Chrome
-) -> None:
+def test_collapsed_tables_are_printed_and_no_figure_exceeds_a_page(pages: dict[str, str], browser: Chrome) -> None:
     show(browser, pages["en"])
     wanted = {"printBackground": True, "preferCSSPageSize": True}
     pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", wanted)["data"])
@@ -132,7 +128,7 @@ def test_the_page_prints_with_folded_tables_open_and_no_figure_larger_than_a_she
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_table_is_wider_than_a_sheet(language: str, pages: dict[str, str], browser: Chrome) -> None:
+def test_no_table_is_wider_than_a_printed_page(language: str, pages: dict[str, str], browser: Chrome) -> None:
     show(browser, pages[language], SHEET_WIDTH)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     script = "return [...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right)"
@@ -141,7 +137,7 @@ def test_no_table_is_wider_than_a_sheet(language: str, pages: dict[str, str], br
     assert max(rights) <= SHEET_WIDTH
 
 
-def test_words_in_tables_stay_whole_and_long_paths_are_broken(pages: dict[str, str], browser: Chrome) -> None:
+def test_words_in_tables_are_not_broken_but_long_paths_are(pages: dict[str, str], browser: Chrome) -> None:
     show(browser, pages["ru"], 360)
     ask(browser, "document.querySelectorAll('details').forEach(each => each.open = true)")
     find = "[...document.querySelectorAll('tbody td, tbody th')].find(each => each.textContent.includes(arguments[0]))"

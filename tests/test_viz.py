@@ -24,13 +24,13 @@ from tests.browser import open_browser, read_log
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 90  # seconds; the server takes about 5, the page about 3
-NOBODY = "http://127.0.0.1:9"  # The discard port: what goes through this proxy arrives nowhere.
-FONTS = {"fonts.googleapis.com", "fonts.gstatic.com"}  # Linked by Kedro-Viz's own page, which does without them.
+NOBODY = "http://127.0.0.1:9"  # The discard port: requests through this proxy go nowhere.
+FONTS = {"fonts.googleapis.com", "fonts.gstatic.com"}  # Linked by the page of Kedro-Viz, which works without them.
 
 
 @pytest.fixture(scope="module")
 def viz_url() -> Iterator[str]:
-    """Address of a running Kedro-Viz, which reaches no other machine."""
+    """Return the URL of a running Kedro-Viz that can reach no other machine."""
     port = _free_port()
     command = [sys.executable, "-m", "kedro", "viz", "run", "--no-browser", "--env=test", f"--port={port}"]
     environment = {**os.environ, "HTTPS_PROXY": NOBODY}
@@ -72,7 +72,7 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
 
 
 def _requested_hosts(browser: Chrome) -> set[str]:
-    """Every host that the page itself asked for something."""
+    """Return every host to which the page sent a request."""
     events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     urls = [urlsplit(e["params"]["request"]["url"]) for e in events if e["method"] == "Network.requestWillBeSent"]
     return {url.hostname or "" for url in urls if url.scheme in ("http", "https")}
@@ -84,7 +84,7 @@ def test_layers_run_from_raw_images_to_reports(viz_url: str) -> None:
     assert layers == ["raw", "intermediate", "primary", "model_input", "models", "model_output", "reporting"]
 
 
-def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: str, browser: Chrome) -> None:
+def test_page_shows_each_group_without_error_and_contacts_no_other_host(viz_url: str, browser: Chrome) -> None:
     browser.get(viz_url)
     WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))
     shown = {node.get_attribute("textContent") for node in browser.find_elements(By.CLASS_NAME, "pipeline-node__text")}
@@ -96,7 +96,7 @@ def test_page_shows_each_group_without_an_error_and_asks_no_other_host(viz_url: 
 
 
 @pytest.mark.parametrize("pipeline", ["__default__", "evaluation", "augmentation", "report"])
-def test_a_pipeline_opens_with_few_boxes_and_legible_text(viz_url: str, browser: Chrome, pipeline: str) -> None:
+def test_a_pipeline_opens_with_few_nodes_and_legible_text(viz_url: str, browser: Chrome, pipeline: str) -> None:
     browser.set_window_size(1400, 900)
     browser.get(f"{viz_url}/?pid={pipeline}")
     boxes = WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.CLASS_NAME, "pipeline-node"))

@@ -1,4 +1,4 @@
-"""The project as users run it: every pipeline on small phantoms, from the command line, and what it leaves behind."""
+"""The project as users run it: every pipeline on small phantoms, from the command line, and its outputs."""
 
 import json
 import re
@@ -22,7 +22,7 @@ DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
 # Download has its own test.
 AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "report", "ensemble", "export", "prediction")
 RUNS = ("baseline", "augmented", "ensemble")
-MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, beside `augmented`
+MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, besides `augmented`
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
     *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"),
@@ -50,7 +50,7 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     made = {place(entry) for entry in read_catalog().values()}
     made |= {f"{each}.json" for each in made if each.endswith(".npy")}  # what is known of an array
     named = {each.replace("{run}", run) for each in made for run in runs if each.startswith("data/test/0")}
-    # A checkpoint is gone once its training is over; the ensemble is not trained.
+    # A checkpoint is deleted after training; the ensemble is not trained.
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
     not_made |= {f"data/test/01_raw/download/{name}.json" for name in ("archive", "unpacked")}
     not_made |= {"data/test/08_reporting/ensemble/learning_curves.png"}
@@ -136,7 +136,7 @@ def step_by_step(
     return project, printed
 
 
-def test_each_pipeline_runs_alone_and_leaves_every_output_that_the_catalog_declares(
+def test_each_pipeline_runs_alone_and_writes_every_output_of_the_catalog(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     project, printed = step_by_step
@@ -145,11 +145,11 @@ def test_each_pipeline_runs_alone_and_leaves_every_output_that_the_catalog_decla
     assert made_in(project) == declared_outputs(RUNS) | declared_of_members()
 
 
-def test_what_is_passed_in_memory_is_of_no_use_outside_its_pipeline() -> None:
+def test_in_memory_datasets_are_only_used_inside_their_pipeline() -> None:
     assert {name for name, entry in read_catalog().items() if entry["type"] == "MemoryDataset"} == PASSED_IN_MEMORY
 
 
-def test_whatever_is_printed_for_people_names_its_source(
+def test_all_figures_and_pages_name_the_data_source(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     project, _ = step_by_step
@@ -157,12 +157,12 @@ def test_whatever_is_printed_for_people_names_its_source(
     pages = [*sorted(folder.rglob("*.md")), folder / "report.html"]
     assert (
         len(pages) == 2 * len(RUNS) + 3
-    )  # conclusions and scrutiny of each run, one comparison, the model card, and the report
+    )  # conclusions and robustness checks of each run, one comparison, the model card, and the report
     for page in pages:
         assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page.read_text(encoding="utf-8")
 
 
-def test_the_report_is_one_file_of_moderate_size_that_says_its_data_are_synthetic(
+def test_the_report_is_a_single_moderate_file_that_states_its_data_are_synthetic(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     project, _ = step_by_step
@@ -179,7 +179,7 @@ def test_the_report_is_one_file_of_moderate_size_that_says_its_data_are_syntheti
     assert accuracy == round(metrics["test"]["at_chosen"]["accuracy"]["value"], 4)
 
 
-def test_pages_are_written_in_the_language_that_is_asked_for(
+def test_pages_are_written_in_the_configured_language(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]], project: Path
 ) -> None:
     shutil.copytree(step_by_step[0] / "data", project / "data")
@@ -212,7 +212,7 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
     assert last in registry.read_text(encoding="utf-8")
     third = '        "third": modeling.create_pipeline("third") + evaluation.create_pipeline("third"),\n'
     registry.write_text(registry.read_text(encoding="utf-8").replace(last, last + third), encoding="utf-8")
-    # A run's own settings; here those of another run, so that it should find the same.
+    # The settings of another run, so that the results should be the same.
     settings = (project / "conf/base/parameters_augmentation.yml").read_text(encoding="utf-8")
     (project / "conf/base/parameters_third.yml").write_text(settings.replace("augmented:", "third:"), encoding="utf-8")
     done = run_kedro(project, "run", ENVIRONMENT, "--pipelines=third")
@@ -223,7 +223,7 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
     assert (augmented["probability"] != read_predictions(project, "baseline")["probability"]).any()
 
 
-def test_a_study_that_was_killed_goes_on_and_trains_nothing_twice(prepared_project: Path, project: Path) -> None:
+def test_a_killed_study_resumes_and_trains_nothing_twice(prepared_project: Path, project: Path) -> None:
     shutil.copytree(prepared_project / "data", project / "data")
     registry = project / "src/chest_xray/pipeline_registry.py"
     whole, small = "study.create_pipeline()", 'study.create_pipeline(("none", "flip"), (1, 2))'
@@ -251,7 +251,7 @@ def test_a_study_that_was_killed_goes_on_and_trains_nothing_twice(prepared_proje
     assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page
 
 
-def test_images_predicted_one_by_one_get_the_answers_of_the_evaluation(
+def test_single_image_predictions_equal_those_of_the_evaluation(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     output = step_by_step[0] / "data/test/07_model_output"
@@ -270,7 +270,7 @@ def test_images_predicted_one_by_one_get_the_answers_of_the_evaluation(
     )
 
 
-def test_index_split_and_pixels_belong_together(prepared_project: Path) -> None:
+def test_index_split_and_pixels_are_aligned(prepared_project: Path) -> None:
     data = prepared_project / "data/test"
     split = pd.read_parquet(data / "03_primary/image_split.parquet")
     pixels = np.load(data / "03_primary/prepared_images.npy")
@@ -297,7 +297,7 @@ def test_a_second_run_computes_nothing_and_leaves_the_same_split(prepared_projec
     assert (prepared_project / "data/test/03_primary/image_split.parquet").read_bytes() == before
 
 
-def test_a_split_table_of_the_user_is_followed(prepared_project: Path, project: Path) -> None:
+def test_a_split_table_of_the_user_is_applied(prepared_project: Path, project: Path) -> None:
     shutil.copytree(prepared_project / "data", project / "data")
     own = pd.read_parquet(project / "data/test/03_primary/image_split.parquet")
     own["path"] = own["path"].str.replace(str(prepared_project), str(project))

@@ -1,4 +1,4 @@
-"""Rows are computed in their order by threads, and not at all where they are stored already."""
+"""Rows are computed in order by threads, and not at all if they are already stored."""
 
 import numpy as np
 import pytest
@@ -20,14 +20,14 @@ def even_rows_fail(row: int) -> Array:
     return row_of_its_number(row)
 
 
-def test_rows_come_in_their_order() -> None:
+def test_rows_are_in_order() -> None:
     array = compute_rows("Testing", "a1", SHAPE, row_of_its_number)
     assert array.values[:, 2, 1].tolist() == list(range(50))
     assert array.values.dtype == np.uint8
     assert (array.fingerprint, array.failures) == ("a1", [])
 
 
-def test_the_same_fingerprint_computes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unchanged_fingerprint_computes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     stored = StoredArray(np.zeros(SHAPE, np.uint8), "a1")
 
@@ -38,7 +38,7 @@ def test_the_same_fingerprint_computes_nothing(caplog: pytest.LogCaptureFixture)
     assert "Testing: nothing has changed, 50 rows are stored already" in caplog.text
 
 
-def test_another_fingerprint_computes_all() -> None:
+def test_a_changed_fingerprint_computes_everything() -> None:
     stored = StoredArray(np.zeros(SHAPE, np.uint8), "a1")
     assert compute_rows("Testing", "b2", SHAPE, row_of_its_number, stored).values[7, 0, 0] == 7
 
@@ -50,7 +50,7 @@ def test_rows_that_fail_are_left_out_and_listed() -> None:
     assert array.failures[1] == (2, "row 2 is damaged")
 
 
-def test_when_every_row_fails_the_first_reason_is_told() -> None:
+def test_if_every_row_fails_the_first_reason_is_reported() -> None:
     def fail(row: int) -> Array:
         raise InputError(f"row {row} is damaged")
 
@@ -58,7 +58,7 @@ def test_when_every_row_fails_the_first_reason_is_told() -> None:
         compute_rows("Testing", "a1", SHAPE, fail)
 
 
-def test_an_error_that_is_no_fault_of_the_input_ends_the_run() -> None:
+def test_an_error_not_caused_by_the_input_stops_the_run() -> None:
     def fail(row: int) -> Array:
         raise ZeroDivisionError(row)
 

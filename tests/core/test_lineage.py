@@ -1,4 +1,4 @@
-"""Outputs of different data or options are never read together, and damage is told before a run starts."""
+"""Outputs of different data or options are never combined, and damage is reported before a run starts."""
 
 import json
 import random
@@ -21,7 +21,7 @@ class Outputs:
         self.lineage = Lineage(folder / "lineage.json")
 
     def path(self, name: str) -> Path:
-        """Where an output lies."""
+        """Return the path of an output."""
         return self.folder / f"{name}.bin"
 
     def save(self, name: str, text: str, *inputs: str, memory: bool = False, **parameters: Any) -> None:
@@ -39,7 +39,7 @@ class Outputs:
         self.save("model", f"model of {pixels}", "pixels", "split")
 
     def read(self, *names: str, **parameters: Any) -> None:
-        """Check as a new process would."""
+        """Check the inputs, as a new process would."""
         given = {f"params:{key}": value for key, value in parameters.items()}
         Lineage(self.folder / "lineage.json").require_one_origin(
             {name: self.path(name) for name in names}, given, MAKERS
@@ -53,50 +53,50 @@ def outputs(tmp_path: Path) -> Outputs:
     return made
 
 
-def test_what_one_run_made_is_read_together(outputs: Outputs) -> None:
+def test_outputs_of_one_run_can_be_combined(outputs: Outputs) -> None:
     outputs.read("pixels", "split", "model", size=128, seed=1)
 
 
-def test_a_split_of_earlier_pixels_is_refused_though_only_memory_lies_between(outputs: Outputs) -> None:
+def test_a_split_made_from_older_pixels_is_refused_across_in_memory_datasets(outputs: Outputs) -> None:
     outputs.save("pixels", "b", size=128)  # and the run stopped here
     with pytest.raises(InputError, match=r"split was made from an earlier pixels.*`kedro run --pipelines=data_proc"):
         outputs.read("pixels", "split")
 
 
-def test_a_conflict_far_above_is_found_from_the_model_alone(outputs: Outputs) -> None:
+def test_a_conflict_among_distant_ancestors_is_found_from_the_model(outputs: Outputs) -> None:
     outputs.save("pixels", "b", size=128)
     with pytest.raises(InputError, match="was made from an earlier pixels"):
         outputs.read("model")
 
 
-def test_the_same_bytes_made_again_are_the_same_data(outputs: Outputs) -> None:
+def test_recomputing_identical_bytes_is_not_a_conflict(outputs: Outputs) -> None:
     outputs.save("pixels", "a", size=128)
     outputs.read("pixels", "split", "model")
 
 
-def test_other_parameters_than_those_of_the_data_are_refused(outputs: Outputs) -> None:
+def test_parameters_that_differ_from_those_of_the_data_are_refused(outputs: Outputs) -> None:
     with pytest.raises(InputError, match=r"pixels was made with other values of size .* Run `kedro run --pipelines=d"):
         outputs.read("model", size=64)
 
 
-def test_words_on_figures_may_differ(outputs: Outputs) -> None:
+def test_the_language_of_figures_may_differ(outputs: Outputs) -> None:
     outputs.save("pixels", "a", size=128, language="en")
     outputs.read("pixels", language="ru")
 
 
-def test_a_data_folder_without_entries_is_read_as_it_is(outputs: Outputs) -> None:
+def test_a_data_folder_without_lineage_is_accepted(outputs: Outputs) -> None:
     (outputs.folder / "lineage.json").unlink()
     outputs.read("pixels", "split", "model")
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"pixels": 3}', "\0\0"])
-def test_damaged_entries_are_forgotten(damage: str, outputs: Outputs) -> None:
+def test_damaged_lineage_entries_are_ignored(damage: str, outputs: Outputs) -> None:
     (outputs.folder / "lineage.json").write_text(damage)
     outputs.read("pixels", "split", "model")
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_every_damage_to_what_is_read_is_told(seed: int, outputs: Outputs) -> None:
+def test_any_damaged_input_is_reported(seed: int, outputs: Outputs) -> None:
     rng = random.Random(seed)
     name = rng.choice(["pixels", "split", "model"])
     whole = outputs.path(name).read_bytes()
@@ -107,13 +107,13 @@ def test_every_damage_to_what_is_read_is_told(seed: int, outputs: Outputs) -> No
         outputs.read("pixels", "split", "model")
 
 
-def test_an_output_that_is_gone_is_told(outputs: Outputs) -> None:
+def test_a_missing_output_is_reported(outputs: Outputs) -> None:
     outputs.path("split").unlink()
     with pytest.raises(InputError, match="is not as it was written"):
         outputs.read("split")
 
 
-def test_the_digest_of_a_folder_follows_names_and_bytes(tmp_path: Path) -> None:
+def test_the_digest_of_a_folder_depends_on_names_and_bytes(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x").write_text("1")
     (tmp_path / "a" / ".lock").write_text("")
@@ -124,7 +124,7 @@ def test_the_digest_of_a_folder_follows_names_and_bytes(tmp_path: Path) -> None:
     assert digest_path(tmp_path / "a") != first
 
 
-def test_entries_are_plain_json(outputs: Outputs) -> None:
+def test_lineage_entries_are_plain_json(outputs: Outputs) -> None:
     entries = json.loads((outputs.folder / "lineage.json").read_text())
     assert set(entries) == {"pixels", "split", "model"}
     assert set(entries["split"]["made_from"]) == {"pixels", "params:seed"}

@@ -1,4 +1,4 @@
-"""Groups of parameters refuse what nobody asked for, and say what they know."""
+"""Options reject unknown keys and list the known ones."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ class Dose(Options):
     grid: bool = False
 
 
-def test_plain_values_become_options() -> None:
+def test_options_are_built_from_plain_values() -> None:
     assert Dose.model_validate({"tube_voltage": 70}) == Dose(tube_voltage=70, grid=False)
 
 
-def test_every_mistake_is_named_with_what_was_received_and_what_is_known() -> None:
+def test_every_error_states_the_received_value_and_the_known_keys() -> None:
     with pytest.raises(InputError) as caught:
         Dose.model_validate({"tube_voltage": 700, "gird": True})
     assert str(caught.value) == (
@@ -33,6 +33,6 @@ def test_a_missing_key_is_named() -> None:
         Dose.model_validate({})
 
 
-def test_options_do_not_change_once_they_are_read() -> None:
+def test_options_are_immutable() -> None:
     with pytest.raises(ValueError, match="Instance is frozen"):
         Dose(tube_voltage=70).grid = True  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The record of a run: by what, where and when it was made, with git, without it, and outside a repository."""
+"""The record of a run: command, environment and time, with git, without it, and outside a repository."""
 
 import platform
 import subprocess
@@ -37,14 +37,14 @@ def record(**changes: Any) -> dict[str, Any]:
     return describe_run(params, started, 90.0, command)
 
 
-def test_a_clean_checkout_and_a_changed_one_are_told_apart(repository: Path) -> None:
+def test_clean_and_modified_checkouts_are_distinguished(repository: Path) -> None:
     commit = git(repository, "rev-parse", "HEAD")
     assert describe_commit(repository) == {"commit": commit, "dirty": False}
     (repository / "file.txt").write_text("two")
     assert describe_commit(repository) == {"commit": commit, "dirty": True}
 
 
-def test_a_new_file_that_git_does_not_know_makes_a_checkout_dirty(repository: Path) -> None:
+def test_an_untracked_file_makes_a_checkout_dirty(repository: Path) -> None:
     (repository / "new.py").touch()
     found = describe_commit(repository)
     assert found is not None
@@ -65,7 +65,7 @@ def test_without_git_there_is_no_commit_and_no_error(repository: Path, monkeypat
     assert describe_commit(repository) is None
 
 
-def test_the_record_tells_command_session_environment_and_time() -> None:
+def test_the_record_contains_command_session_environment_and_time() -> None:
     found = record()
     assert found["command"] == "kedro run '--params=data_root=/with space'"
     assert (found["session"], found["environment"]) == ("2026-11-24T10.00.00.000Z", "local")
@@ -76,7 +76,7 @@ def test_the_record_tells_command_session_environment_and_time() -> None:
     assert (record(env="demo")["environment"], record(pipeline_names=("report",))["pipelines"]) == ("demo", ["report"])
 
 
-def test_the_record_tells_the_versions_that_are_installed() -> None:
+def test_the_record_contains_the_installed_versions() -> None:
     import keras
     import tensorflow
 
@@ -88,7 +88,7 @@ def test_the_record_tells_the_versions_that_are_installed() -> None:
     assert found["packages"]["kedro"] == version("kedro")
 
 
-def test_the_processor_is_named_as_linux_names_it_or_else_by_its_family(tmp_path: Path) -> None:
+def test_the_processor_name_is_that_of_linux_or_else_the_family(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nmodel name\t: Another\n")
     found = describe_machine(cpuinfo)

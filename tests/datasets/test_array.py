@@ -1,4 +1,4 @@
-"""An array is stored whole, read by memory map, and made anew where it is damaged."""
+"""An array is written atomically, read as a memory map, and recomputed if damaged."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def read_stored(folder: Path) -> StoredArray | None:
     return StoredArraysDataset(folder=str(folder)).load().get("pictures")
 
 
-def test_values_come_back_as_a_read_only_map(tmp_path: Path) -> None:
+def test_an_array_is_loaded_as_a_read_only_memory_map(tmp_path: Path) -> None:
     assert not open_array(tmp_path).exists()
     open_array(tmp_path).save(ARRAY)
     array = open_array(tmp_path).load()
@@ -39,7 +39,7 @@ def test_values_come_back_as_a_read_only_map(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array, VALUES)
 
 
-def test_what_is_stored_comes_with_its_fingerprint_and_failures(tmp_path: Path) -> None:
+def test_a_stored_array_has_its_fingerprint_and_failures(tmp_path: Path) -> None:
     assert read_stored(tmp_path) is None
     open_array(tmp_path).save(ARRAY)
     stored = read_stored(tmp_path)
@@ -49,7 +49,7 @@ def test_what_is_stored_comes_with_its_fingerprint_and_failures(tmp_path: Path) 
     assert list(StoredArraysDataset(folder=str(tmp_path)).load()) == ["pictures"]
 
 
-def test_a_stored_array_that_is_saved_again_is_not_written(tmp_path: Path) -> None:
+def test_saving_a_stored_array_again_writes_nothing(tmp_path: Path) -> None:
     open_array(tmp_path).save(ARRAY)
     before = (tmp_path / "pictures.npy").stat()
     stored = read_stored(tmp_path)
@@ -59,7 +59,7 @@ def test_a_stored_array_that_is_saved_again_is_not_written(tmp_path: Path) -> No
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
 
-def test_whoever_has_the_old_array_open_goes_on_reading_it(tmp_path: Path) -> None:
+def test_readers_of_the_old_array_can_continue(tmp_path: Path) -> None:
     open_array(tmp_path).save(ARRAY)
     old = open_array(tmp_path).load()
     open_array(tmp_path).save(StoredArray(255 - VALUES, "b2"))
@@ -69,9 +69,7 @@ def test_whoever_has_the_old_array_open_goes_on_reading_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "flipped", "no facts", "facts", "fingerprint"])
-def test_a_damaged_array_is_not_handed_out_as_stored(
-    damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_array_is_not_reused(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     open_array(tmp_path).save(ARRAY)
     path, facts = tmp_path / "pictures.npy", tmp_path / "pictures.npy.json"
     data = path.read_bytes()
@@ -123,7 +121,7 @@ def write_undisturbed(folder: Path) -> None:
 
 
 def write_and_kill(folder: Path, delay: float) -> bool:
-    """Kill the writer some seconds after it has begun; true if it was still at it."""
+    """Kill the writer after some seconds; return whether it was still running."""
     with commands.start([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
@@ -132,7 +130,7 @@ def write_and_kill(folder: Path, delay: float) -> bool:
         return bool(writer.wait() == -signal.SIGKILL)
 
 
-def test_killed_at_random_moments_the_array_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+def test_after_kills_at_random_moments_the_array_is_identical_byte_for_byte(tmp_path: Path) -> None:
     write_undisturbed(tmp_path / "undisturbed")
     rng, disturbed = random.Random(2018), tmp_path / "disturbed"
     kills = [write_and_kill(disturbed, rng.uniform(0, 0.3)) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""What an interrupted training left comes back as it was, to that training alone."""
+"""The checkpoint of an interrupted training is restored exactly, and only for the same training."""
 
 import errno
 import logging
@@ -23,11 +23,11 @@ NOTES = [{"loss": 0.5, "val_loss": 0.1 + 0.2}]
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    """A place in a folder that does not exist yet, as the dataset hands it out."""
+    """Return a checkpoint in a folder that does not exist yet, as the dataset loads it."""
     return CheckpointDataset(filepath=str(tmp_path / "run" / "checkpoint.npz")).load()
 
 
-def test_arrays_and_notes_come_back_to_the_last_bit_with_names_types_and_order(checkpoint: Checkpoint) -> None:
+def test_a_checkpoint_round_trip_preserves_arrays_and_notes_bit_for_bit(checkpoint: Checkpoint) -> None:
     checkpoint.save("this", ARRAYS, NOTES)
     found = checkpoint.load("this")
     assert found is not None
@@ -40,35 +40,35 @@ def test_arrays_and_notes_come_back_to_the_last_bit_with_names_types_and_order(c
     assert notes == NOTES
 
 
-def test_where_nothing_was_left_there_is_nothing(checkpoint: Checkpoint) -> None:
+def test_loading_without_a_checkpoint_returns_nothing(checkpoint: Checkpoint) -> None:
     assert checkpoint.load("this") is None
-    checkpoint.clear()  # and nothing to forget
+    checkpoint.clear()  # and clearing does nothing
 
 
-def test_what_was_saved_last_stands_in_place_of_what_was_before(checkpoint: Checkpoint) -> None:
+def test_the_last_checkpoint_replaces_the_previous_one(checkpoint: Checkpoint) -> None:
     checkpoint.save("this", ARRAYS, [])
     checkpoint.save("this", {}, NOTES)
     assert checkpoint.load("this") == ({}, NOTES)
     assert [path.name for path in Path(checkpoint.filepath).parent.iterdir()] == ["checkpoint.npz"]
 
 
-def test_another_training_is_told_that_it_starts_anew(checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_checkpoint_of_another_training_is_ignored_with_a_message(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
     checkpoint.save("this", ARRAYS, NOTES)
     assert checkpoint.load("other") is None
     assert caplog.messages == [f"Training starts anew: {checkpoint.filepath} is of other data or settings"]
-    assert checkpoint.load("this") is not None  # It is not used, but not lost either.
+    assert checkpoint.load("this") is not None  # It is not used, but kept.
 
 
-def test_once_cleared_it_is_gone(checkpoint: Checkpoint) -> None:
+def test_a_cleared_checkpoint_is_deleted(checkpoint: Checkpoint) -> None:
     checkpoint.save("this", ARRAYS, NOTES)
     checkpoint.clear()
     assert checkpoint.load("this") is None
 
 
-def test_a_save_that_fails_leaves_the_checkpoint_before(
-    checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_keeps_the_previous_checkpoint(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint.save("this", ARRAYS, NOTES)
 
     def write_half(path: Path, **_: object) -> None:
@@ -81,7 +81,7 @@ def test_a_save_that_fails_leaves_the_checkpoint_before(
     assert checkpoint.load("this") is not None
 
 
-def test_the_dataset_is_always_there_and_refuses_to_be_an_output(tmp_path: Path) -> None:
+def test_the_dataset_always_exists_and_cannot_be_saved(tmp_path: Path) -> None:
     dataset = CheckpointDataset(filepath=str(tmp_path / "checkpoint.npz"))
     assert dataset.exists()
     with pytest.raises(DatasetError, match="CheckpointDataset is not an output; received dict"):
@@ -89,7 +89,7 @@ def test_the_dataset_is_always_there_and_refuses_to_be_an_output(tmp_path: Path)
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_a_damaged_checkpoint_is_told_and_not_used(
+def test_a_damaged_checkpoint_is_reported_and_not_used(
     seed: int, checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = random.Random(seed)
@@ -102,14 +102,14 @@ def test_a_damaged_checkpoint_is_told_and_not_used(
         place = rng.randrange(200, 700)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :])
     found = checkpoint.load("a")
-    if found is not None:  # What was hit decides nothing, such as a time of the archive.
+    if found is not None:  # The changed byte has no effect, such as a timestamp of the archive.
         np.testing.assert_array_equal(found[0]["weights"][0], np.arange(50.0))
         assert found[1] == {"epoch": 3}
     else:
         assert "Training starts anew" in caplog.text
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_state_before(
+def test_a_full_disk_gives_a_one_sentence_error_and_keeps_the_previous_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = Checkpoint(str(tmp_path / "checkpoint.npz"))

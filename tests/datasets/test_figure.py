@@ -1,4 +1,4 @@
-"""Figures come back as pictures, for pages and for Kedro-Viz."""
+"""Figures are loaded as images, for pages and for Kedro-Viz."""
 
 import base64
 import io
@@ -25,18 +25,18 @@ def dataset(tmp_path: Path) -> FigureDataset:
     return kept
 
 
-def test_a_figure_comes_back_as_a_picture_of_its_own_size(dataset: FigureDataset) -> None:
+def test_a_figure_is_loaded_as_an_image_of_its_size(dataset: FigureDataset) -> None:
     with Image.open(io.BytesIO(dataset.load())) as picture:
         assert (picture.format, picture.size) == ("PNG", (150, 100))
         assert (np.asarray(picture.convert("RGB")) == (255, 0, 0)).all()
 
 
-def test_the_preview_is_the_picture_and_says_so_to_kedro_viz(dataset: FigureDataset) -> None:
+def test_the_preview_is_an_image_for_kedro_viz(dataset: FigureDataset) -> None:
     assert base64.b64decode(dataset.preview()) == dataset.load()
     assert FigureDataset.preview.__annotations__["return"] is ImagePreview
 
 
-def test_a_figure_that_cannot_be_drawn_leaves_the_one_before(dataset: FigureDataset) -> None:
+def test_a_figure_that_cannot_be_drawn_keeps_the_previous_file(dataset: FigureDataset) -> None:
     before = dataset.load()
     broken = Figure(figsize=(1e5, 1e5))
     with pytest.raises(DatasetError, match="is too large"):
@@ -45,7 +45,7 @@ def test_a_figure_that_cannot_be_drawn_leaves_the_one_before(dataset: FigureData
 
 
 @pytest.mark.parametrize("name", ["h$$_P7.jpeg", r"$\frac$", "a$b", "x_{1}^2 \\ %", "$$$"])
-def test_any_sign_in_a_name_is_drawn_as_it_is(dataset: FigureDataset, name: str) -> None:
+def test_special_characters_in_a_name_are_drawn_literally(dataset: FigureDataset, name: str) -> None:
     figure, plain = Figure(figsize=(3, 2)), Figure(figsize=(3, 2))
     for each in (figure, plain):
         axes = each.subplots()

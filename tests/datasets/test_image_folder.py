@@ -1,4 +1,4 @@
-"""Every file is listed, wherever the folder lies, and what is left out is explained."""
+"""Every file is listed, wherever the folder is, and excluded files are explained."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def names(dataset: ImageFolderDataset, root: Path) -> list[str]:
     return [path.removeprefix(f"{root}/") for path in dataset.load()["path"]]
 
 
-def test_every_file_is_listed_whatever_it_is(tmp_path: Path) -> None:
+def test_every_file_is_listed_whatever_its_type(tmp_path: Path) -> None:
     touch(tmp_path, "train/NORMAL/b.JPEG", "train/NORMAL/a b.png", "train/NORMAL/.DS_Store", "train/notes.txt")
     files = ImageFolderDataset(path=str(tmp_path / "train")).load()
     assert [path.rsplit("/", 1)[1] for path in files["path"]] == [".DS_Store", "a b.png", "b.JPEG", "notes.txt"]
@@ -31,7 +31,7 @@ def test_every_file_is_listed_whatever_it_is(tmp_path: Path) -> None:
     assert (files["problem"] == "").all()
 
 
-def test_a_link_that_leads_nowhere_is_listed(tmp_path: Path) -> None:
+def test_a_broken_link_is_listed(tmp_path: Path) -> None:
     touch(tmp_path, "train/NORMAL/a.jpeg")
     (tmp_path / "train/NORMAL/b.jpeg").symlink_to(tmp_path / "gone")
     assert len(ImageFolderDataset(path=str(tmp_path / "train")).load()) == 2
@@ -56,7 +56,7 @@ def test_brackets_in_the_path_of_a_nested_split_are_no_pattern(tmp_path: Path) -
     assert names(dataset, tmp_path) == ["data [v2]/chest_xray/train/NORMAL/a.jpeg"]
 
 
-def test_a_pipe_is_listed_as_no_regular_file_and_never_opened(tmp_path: Path) -> None:
+def test_a_pipe_is_listed_as_not_regular_and_never_opened(tmp_path: Path) -> None:
     touch(tmp_path, "train/NORMAL/a.jpeg")
     os.mkfifo(tmp_path / "train/NORMAL/b.jpeg")
     assert ImageFolderDataset(path=str(tmp_path / "train")).load()["problem"].tolist() == ["", "not a regular file"]
@@ -83,7 +83,7 @@ def test_a_folder_without_permission_gets_a_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("nested", ["chest_xray", "archive/chest_xray"])
-def test_a_split_nested_by_unpacking_is_found(tmp_path: Path, nested: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_split_in_a_nested_folder_is_found(tmp_path: Path, nested: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     touch(tmp_path, f"{nested}/train/NORMAL/a.jpeg", f"__MACOSX/{nested}/train/NORMAL/._a.jpeg")
     assert names(ImageFolderDataset(path=str(tmp_path / "train")), tmp_path) == [f"{nested}/train/NORMAL/a.jpeg"]
@@ -102,7 +102,7 @@ def test_the_second_copy_and_the_val_of_the_kaggle_mirror_are_explained(
     assert "val (2 files) is left out: the 16 images that the Kaggle mirror puts there" in caplog.text
 
 
-def test_two_nested_splits_are_not_guessed_between(tmp_path: Path) -> None:
+def test_two_nested_splits_are_refused_as_ambiguous(tmp_path: Path) -> None:
     touch(tmp_path, "old/train/NORMAL/a.jpeg", "new/train/NORMAL/a.jpeg")
     with pytest.raises(DatasetError, match=r"no image folder at .*train, but several below: .*new/train, .*old/train"):
         ImageFolderDataset(path=str(tmp_path / "train")).load()
@@ -130,7 +130,7 @@ def test_folders_over_a_thousand_deep_are_listed(tmp_path: Path) -> None:
     folder = tmp_path / "train"
     folder.mkdir()
     at = os.open(folder, os.O_RDONLY)
-    for _ in range(1_200):  # One at a time: the whole path would be too long for one call.
+    for _ in range(1_200):  # One at a time, because the full path would be too long for one call.
         os.mkdir("a", dir_fd=at)
         deeper = os.open("a", os.O_RDONLY, dir_fd=at)
         os.close(at)
@@ -138,12 +138,12 @@ def test_folders_over_a_thousand_deep_are_listed(tmp_path: Path) -> None:
     os.close(os.open("1.jpeg", os.O_CREAT, dir_fd=at))
     os.close(at)
     files = ImageFolderDataset(path=str(folder)).load()
-    subprocess.run(["rm", "-rf", folder], check=True)  # What pytest would use recurses.
+    subprocess.run(["rm", "-rf", folder], check=True)  # The cleanup of pytest is recursive.
     assert len(files) == 1
     assert files["path"][0].count("/a") == 1_200
 
 
-def test_a_name_that_is_not_utf_8_is_set_aside_with_its_bytes_as_escapes(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_excluded_and_shown_with_escapes(tmp_path: Path) -> None:
     (tmp_path / "train/NORMAL").mkdir(parents=True)
     (tmp_path / "train/NORMAL" / os.fsdecode(b"1\xff.jpeg")).write_bytes(b"x")
     files = ImageFolderDataset(path=str(tmp_path / "train")).load()

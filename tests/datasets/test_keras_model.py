@@ -1,4 +1,4 @@
-"""Models come back as they were saved, in one format, and are never half written."""
+"""Models are loaded as they were saved, in one format, and are written atomically."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ IMAGES = make_pixels(4)[..., None].astype(np.float32) / 255
 
 
 class Unsaveable:
-    """Stands for a model on a disk that runs full."""
+    """A model whose disk is full."""
 
     def save(self, path: Path) -> None:
         """Write the half that fits."""
@@ -26,7 +26,7 @@ class Unsaveable:
         raise OSError("no space left on device")
 
 
-def test_a_model_comes_back_with_its_layers_and_weights(tmp_path: Path) -> None:
+def test_a_loaded_model_has_the_saved_layers_and_weights(tmp_path: Path) -> None:
     network = build_network((16, 16), TINY_NETWORK)
     dataset = KerasModelDataset(filepath=str(tmp_path / "new" / "model.keras"))
     assert not dataset.exists()
@@ -37,7 +37,7 @@ def test_a_model_comes_back_with_its_layers_and_weights(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again(IMAGES), network(IMAGES))
 
 
-def test_a_compiled_model_comes_back_compiled(tmp_path: Path) -> None:
+def test_a_compiled_model_is_loaded_compiled(tmp_path: Path) -> None:
     network = build_network((16, 16), TINY_NETWORK)
     network.compile("adam", "binary_crossentropy", metrics=["accuracy"])
     labels = np.array([[0.0], [1.0], [0.0], [1.0]])
@@ -53,7 +53,7 @@ def test_any_other_format_is_refused(name: str) -> None:
         KerasModelDataset(filepath=name)
 
 
-def test_where_saving_fails_the_old_model_stays_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_save_keeps_the_old_model_and_leaves_nothing_else(tmp_path: Path) -> None:
     network = build_network((16, 16), TINY_NETWORK)
     dataset = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
     dataset.save(network)
@@ -78,11 +78,11 @@ def test_the_preview_lists_layers_with_shapes_and_weights(tmp_path: Path) -> Non
     assert [layer["weights"] for layer in shown["layers"]] == [0, 20, 0, 76, 0, 0, 260, 0, 5]  # the input first
     assert shown["layers"][2]["output"] == "(None, 8, 8, 2)"
     assert shown["weights"] == 361
-    # Kedro-Viz decides by this annotation how to draw a preview.
+    # Kedro-Viz selects the preview type by this annotation.
     assert KerasModelDataset.preview.__annotations__["return"] is JSONPreview
 
 
-def test_a_remote_model_comes_back_too() -> None:
+def test_a_remote_model_can_be_loaded() -> None:
     network = build_network((16, 16), TINY_NETWORK)
     dataset = KerasModelDataset(filepath="memory://models/model.keras")
     dataset.save(network)

@@ -1,4 +1,4 @@
-"""Pages come back as they were written, and show as HTML."""
+"""Pages are loaded as they were saved, and previewed as HTML."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from chest_xray.datasets import MarkdownDataset
 PAGE = "# Ergebnis für n = 3\n\n- 100 % richtig\n"
 
 
-def test_a_page_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_page_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     dataset = MarkdownDataset(filepath=str(tmp_path / "new" / "page.md"))
     assert not dataset.exists()
     dataset.save(PAGE)
@@ -27,7 +27,7 @@ def test_the_preview_is_the_page_as_html_with_tables(tmp_path: Path) -> None:
     assert "<td>1</td>" in shown
 
 
-def test_signs_that_mean_something_in_html_are_escaped(tmp_path: Path) -> None:
+def test_html_special_characters_are_escaped(tmp_path: Path) -> None:
     dataset = MarkdownDataset(filepath=str(tmp_path / "page.md"))
     dataset.save("- 3 < 4 & 5 > 2\n")
     assert "<li>3 &lt; 4 &amp; 5 &gt; 2</li>" in str(dataset.preview())
@@ -43,7 +43,7 @@ def test_html_in_a_name_is_shown_as_text(tmp_path: Path) -> None:
     assert not any(tag in shown for tag in ("<script", "<img", "<iframe"))
 
 
-def test_a_page_goes_to_the_filesystem_that_its_address_names() -> None:
+def test_a_page_is_written_to_the_filesystem_of_its_url() -> None:
     dataset = MarkdownDataset(filepath="memory://pages/page.md")
     dataset.save(PAGE)
     assert dataset.load() == PAGE

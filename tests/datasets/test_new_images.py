@@ -1,4 +1,4 @@
-"""Whatever a user names is listed: a file, a folder, a pattern, an archive; and nothing is unpacked elsewhere."""
+"""A file, a folder, a pattern or an archive is listed, and nothing is unpacked outside its folder."""
 
 import io
 import os
@@ -49,11 +49,11 @@ def pack(path: Path, files: dict[str, bytes]) -> Path:
     return path
 
 
-def test_a_folder_gives_all_files_below_it_in_order_but_junk(tmp_path: Path, folder: Path) -> None:
+def test_a_folder_lists_all_files_in_order_except_system_files(tmp_path: Path, folder: Path) -> None:
     assert names(tmp_path, folder) == ["images/a.jpeg", "images/b.dcm", "images/deep/er/c"]
 
 
-def test_a_single_file_and_a_pattern_are_followed(tmp_path: Path, folder: Path) -> None:
+def test_a_single_file_or_a_pattern_can_be_given(tmp_path: Path, folder: Path) -> None:
     assert names(tmp_path, folder / "b.dcm") == ["images/b.dcm"]
     assert names(tmp_path, folder / "*.jpeg") == ["images/a.jpeg"]
     assert names(tmp_path, folder / "**/c") == ["images/deep/er/c"]
@@ -72,14 +72,14 @@ def test_a_file_of_zeros_is_a_file_and_no_empty_archive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "without_suffix"])
-def test_an_archive_gives_what_is_in_it_under_its_own_name(tmp_path: Path, name: str) -> None:
+def test_files_of_an_archive_are_listed_below_the_archive_name(tmp_path: Path, name: str) -> None:
     archive = pack(tmp_path / name, FILES)
     assert names(tmp_path, archive) == [f"{name}/a.jpeg", f"{name}/b.dcm", f"{name}/deep/er/c"]
     first = listing(tmp_path, str(archive)).load()
     assert listing(tmp_path, str(archive)).load() == first  # unpacked once
 
 
-def test_archives_of_one_name_size_and_time_are_two(tmp_path: Path) -> None:
+def test_archives_with_equal_name_size_and_time_are_distinguished(tmp_path: Path) -> None:
     for folder, data in (("x", b"1"), ("y", b"2")):
         (tmp_path / folder).mkdir()
         os.utime(pack(tmp_path / folder / "a.tar", {"z.png": data}), (1e9, 1e9))
@@ -89,7 +89,7 @@ def test_archives_of_one_name_size_and_time_are_two(tmp_path: Path) -> None:
     assert first.modified != second.modified
 
 
-def test_what_another_archive_holds_stays_while_a_run_may_read_it(tmp_path: Path) -> None:
+def test_files_of_another_archive_are_kept_while_a_run_may_read_them(tmp_path: Path) -> None:
     (first,) = listing(tmp_path, str(pack(tmp_path / "a.zip", {"a.png": b"1"}))).load()
     listing(tmp_path, str(pack(tmp_path / "b.zip", {"b.png": b"2"}))).load()
     assert Path(first.path).read_bytes() == b"1"
@@ -134,7 +134,7 @@ def test_a_link_in_a_tar_archive_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
-def test_a_bomb_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_decompression_bomb_is_refused(tmp_path: Path, name: str) -> None:
     archive = pack(tmp_path / name, {"a.png": bytes(5_000_000)})
     with pytest.raises(DatasetError, match=r"raise unpacking.max_ratio from 20 \(for prediction, the limits of new_im"):
         listing(tmp_path, str(archive)).load()
@@ -148,7 +148,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [None, "", "none.png", "empty", "none/*.png"])
-def test_where_nothing_is_the_command_is_told(tmp_path: Path, path: str | None) -> None:
+def test_a_missing_path_gives_an_error_with_the_command(tmp_path: Path, path: str | None) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match=r"kedro run --pipelines=prediction --params images=PATH"):
         listing(tmp_path, str(tmp_path / path) if path else path).load()

@@ -1,4 +1,4 @@
-"""A network that is handed on answers as the one that was trained, in every format, with its contract inside."""
+"""An exported network gives the output of the trained one in every format, with its contract inside."""
 
 import sys
 import zipfile
@@ -20,19 +20,19 @@ CONTRACT = make_contract()
 IMAGES = make_pixels(100)[..., None].astype(np.float32) / 255
 
 
-# tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
+# tf2onnx, which writes the ONNX file, uses a deprecated NumPy name.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
 
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    """A network whose answers are spread out, so that a wrong one would show."""
+    """A network with widely spread outputs, so that a wrong one is noticed."""
     keras.utils.set_random_seed(3)
     network = build_network((16, 16), TINY_NETWORK.model_copy(update={"batch_normalization": True}))
     *others, kernel, bias = network.get_weights()
     logits = without_sigmoid(network).predict(IMAGES, verbose=0)
     network.set_weights([*others, kernel / logits.std(), (bias - logits.mean()) / logits.std()])
-    return join_networks([network], flip_tta=True)  # as the default run hands it on
+    return join_networks([network], flip_tta=True)  # as in the default run
 
 
 def package(model: keras.Model, path: Path) -> Path:
@@ -59,7 +59,7 @@ def test_plain_keras_loads_the_file_in_safe_mode_and_the_contract_is_inside(mode
             assert arrays["mean"].tolist() == [0, 1, 2]
 
 
-def test_onnx_answers_as_keras_does_and_carries_the_contract(model: keras.Model, tmp_path: Path) -> None:
+def test_onnx_gives_the_keras_output_and_contains_the_contract(model: keras.Model, tmp_path: Path) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(package(model, tmp_path / "packaged.onnx"))
@@ -70,7 +70,7 @@ def test_onnx_answers_as_keras_does_and_carries_the_contract(model: keras.Model,
     assert read_contract(session.get_modelmeta().custom_metadata_map["contract"], "a") == CONTRACT
 
 
-def test_litert_answers_as_keras_does(model: keras.Model, tmp_path: Path) -> None:
+def test_litert_gives_the_keras_output(model: keras.Model, tmp_path: Path) -> None:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(str(package(model, tmp_path / "packaged.tflite")))
@@ -82,7 +82,7 @@ def test_litert_answers_as_keras_does(model: keras.Model, tmp_path: Path) -> Non
     np.testing.assert_allclose(interpreter.get_tensor(answer["index"]), answers(model), atol=1e-4)
 
 
-def test_a_model_that_was_loaded_and_never_called_is_converted_too(model: keras.Model, tmp_path: Path) -> None:
+def test_a_loaded_model_that_was_never_called_is_converted(model: keras.Model, tmp_path: Path) -> None:
     stored = KerasModelDataset(filepath=str(tmp_path / "model.keras"))
     stored.save(model)
     assert package(stored.load(), tmp_path / "packaged.onnx").stat().st_size > 0
@@ -95,7 +95,7 @@ def test_any_other_format_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["onnx", "tf2onnx"])
-def test_without_the_converters_the_error_says_how_to_install_them(
+def test_missing_converters_give_an_error_with_the_install_command(
     module: str, model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [each for each in sys.modules if each.split(".")[0] == module]:

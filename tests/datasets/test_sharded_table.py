@@ -1,4 +1,4 @@
-"""A table is stored shard by shard; what a killed run left need not be computed again."""
+"""A table is stored shard by shard, and shards of a killed run are not computed again."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def save(folder: Path, shards: str, order: str) -> None:
     open_table(folder).save(ShardOrder(list(order)))
 
 
-def test_shards_in_any_order_become_one_table_in_theirs(tmp_path: Path) -> None:
+def test_shards_saved_in_any_order_are_joined_in_order(tmp_path: Path) -> None:
     assert not open_table(tmp_path).exists()
     save(tmp_path, "cab", "abc")
     assert open_table(tmp_path).exists()
@@ -39,7 +39,7 @@ def test_shards_in_any_order_become_one_table_in_theirs(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "all.csv")[["key"]], open_table(tmp_path).load()[["key"]])
 
 
-def test_what_is_finished_is_known_before_the_table_is_complete(tmp_path: Path) -> None:
+def test_finished_shards_are_listed_before_the_table_is_complete(tmp_path: Path) -> None:
     assert finished(tmp_path) == []
     open_table(tmp_path).save(make_shard("b"))
     open_table(tmp_path).save(make_shard("a"))
@@ -47,14 +47,14 @@ def test_what_is_finished_is_known_before_the_table_is_complete(tmp_path: Path) 
     assert not open_table(tmp_path).exists()
 
 
-def test_the_same_order_again_writes_nothing(tmp_path: Path) -> None:
+def test_saving_the_same_table_again_writes_nothing(tmp_path: Path) -> None:
     save(tmp_path, "abc", "abc")
     before = (tmp_path / "all.parquet").stat()
     save(tmp_path, "", "abc")
     assert (tmp_path / "all.parquet").stat().st_ino == before.st_ino
 
 
-def test_new_shards_join_the_old_and_those_of_another_table_go(tmp_path: Path) -> None:
+def test_new_shards_are_added_and_those_of_another_table_are_removed(tmp_path: Path) -> None:
     save(tmp_path, "abc", "abc")
     save(tmp_path, "d", "bcd")
     assert open_table(tmp_path).load()["key"].tolist() == list("bbccdd")
@@ -71,9 +71,7 @@ def test_finished_shards_are_read_only(tmp_path: Path) -> None:
         FinishedShardsDataset(folder=str(tmp_path)).save(1)  # type: ignore[arg-type]
 
 
-def test_a_shard_whose_failure_may_pass_is_not_finished_and_the_others_are(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_shard_with_a_temporary_failure_is_not_finished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for key, reason in (("a", "blank"), ("b", "unreadable"), ("c", None)):
         open_table(tmp_path).save(make_shard(key, reason))
     open_table(tmp_path).save(ShardOrder(list("abc")))

@@ -1,4 +1,4 @@
-"""A split of the user's own is read from either kind of table."""
+"""The user's own split can be a CSV or a Parquet file."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         SplitTableDataset(filepath=str(tmp_path / "split.csv")).load()
 
 
-def test_the_table_of_the_user_is_never_written() -> None:
+def test_the_split_table_of_the_user_is_never_overwritten() -> None:
     with pytest.raises(DatasetError, match="SplitTableDataset is read-only"):
         SplitTableDataset(filepath=None).save(TABLE)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written atomically."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def write_half(address: str) -> None:
         raise OSError("no space left on device")
 
 
-def test_what_was_written_is_in_place_afterwards_and_not_before(address: str) -> None:
+def test_a_file_appears_only_when_it_is_complete(address: str) -> None:
     filesystem, target = fsspec.core.url_to_fs(address)
     with atomic_path(address) as path:
         path.write_text("whole")
@@ -56,7 +56,7 @@ def test_what_was_written_is_in_place_afterwards_and_not_before(address: str) ->
     assert read(address) == "whole"
 
 
-def test_where_writing_fails_the_old_file_stays_and_nothing_else(address: str) -> None:
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_else(address: str) -> None:
     with atomic_path(address) as path:
         path.write_text("old")
     with pytest.raises(OSError, match="no space left"):
@@ -66,7 +66,7 @@ def test_where_writing_fails_the_old_file_stays_and_nothing_else(address: str) -
     assert filesystem.ls(filesystem._parent(target), detail=False) == [target]
 
 
-def test_a_second_writing_replaces_the_first(address: str) -> None:
+def test_a_second_write_replaces_the_first(address: str) -> None:
     for text in ("first", "second"):
         with atomic_path(address) as path:
             path.write_text(text)
@@ -83,7 +83,7 @@ def test_a_dataset_exists_once_its_file_does(address: str) -> None:
     assert dataset.metadata == {"layer": "raw"}
 
 
-def test_a_remote_file_that_was_written_again_is_read_again() -> None:
+def test_a_rewritten_remote_file_is_read_again() -> None:
     dataset = Page(filepath="memory://again/page.txt")
     for text in ("first", "second"):
         dataset.save(text)
@@ -101,6 +101,6 @@ def test_a_remote_file_that_was_written_again_is_read_again() -> None:
         (errno.EROFS, r"cannot write .*page\.txt: Read-only file system\. .* Make the disk writable, or name another"),
     ],
 )
-def test_a_disk_that_takes_nothing_is_told_in_a_sentence(address: str, number: int, message: str) -> None:
+def test_an_unwritable_disk_gives_a_one_sentence_error(address: str, number: int, message: str) -> None:
     with pytest.raises(DatasetError, match=message), atomic_path(address):
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""Tables, plain values and texts survive a disk that is full when they are written again."""
+"""Tables, plain values and texts survive a failed overwrite on a full disk."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def make_kinds() -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "data"), make_kinds())
-def test_a_save_that_fails_half_way_leaves_the_old_file(
+def test_a_failed_save_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any, data: Any
 ) -> None:
     arguments = {"save_args": {"index": False}} if kind is CSVDataset else {}
@@ -53,7 +53,7 @@ def test_a_save_that_fails_half_way_leaves_the_old_file(
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["file"]
 
 
-def test_a_file_of_a_filesystem_in_memory_is_written_too() -> None:
+def test_files_are_also_written_to_an_in_memory_filesystem() -> None:
     dataset = JSONDataset(filepath="memory:///whole/file.json")
     dataset.save({"a": 1})
     dataset.save({"a": 2})
@@ -73,7 +73,7 @@ except Exception as error:
 """
 
 
-def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_system_file_size_limit_keeps_the_old_file(tmp_path: Path) -> None:
     CSVDataset(filepath=str(tmp_path / "table.csv")).save(TABLE)
     before = (tmp_path / "table.csv").read_bytes()
     run = commands.run([sys.executable, "-c", FILL, str(tmp_path / "table.csv")])
@@ -83,7 +83,7 @@ def test_a_real_limit_of_the_system_leaves_the_old_file(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_a_typed_result_is_read_back_as_it_was(tmp_path: Path) -> None:
+def test_a_typed_result_survives_a_round_trip(tmp_path: Path) -> None:
     dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
     dataset.save(make_point(0.3))
     assert dataset.load() == make_point(0.3)
@@ -95,7 +95,7 @@ def test_a_typed_result_is_shown_as_its_json(tmp_path: Path) -> None:
     assert json.loads(dataset.preview()) == make_point(0.3).model_dump(mode="json")
 
 
-def test_a_file_of_another_kind_is_no_result(tmp_path: Path) -> None:
+def test_a_file_with_other_content_is_not_loaded_as_a_result(tmp_path: Path) -> None:
     (tmp_path / "point.json").write_text('{"threshold": 0.3}')
     dataset = ResultDataset(filepath=str(tmp_path / "point.json"), result=POINT_TYPE)
     with pytest.raises(DatasetError, match=r"json is not a OperatingPoint \(run: Field required.*writes it again"):

@@ -1,4 +1,4 @@
-"""Augmentation: each transform does what it says, and none does anything at strength zero."""
+"""Augmentation: each transform has the documented effect, and none at strength zero."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ EVERYTHING = Augmentation(
     collimation=2.0,
     **{"brightness": 0.1, "contrast": 0.2, "gamma": 0.3, "noise": 0.05, "blur": 1.0},
 )
-# The position in `draws` of what steers each transform.
+# The position in `draws` of the random number of each transform.
 FLIP, ZOOM, TILT, ASPECT, ACROSS, DOWN = range(6)
 
 
@@ -69,12 +69,12 @@ def test_every_image_keeps_its_shape_type_and_range() -> None:
     assert all(not np.allclose(before, after, atol=0.01) for before, after in zip(images, altered, strict=True))
 
 
-def test_at_zero_strength_nothing_changes_at_all() -> None:
+def test_zero_strength_changes_nothing() -> None:
     images = make_images()
     np.testing.assert_array_equal(augment(images, Augmentation(copies=3), SEED), images)
 
 
-def test_the_same_seed_gives_the_same_images_and_another_seed_others() -> None:
+def test_equal_seeds_give_equal_images_and_different_seeds_different_ones() -> None:
     images = make_images()
     first = augment(images, EVERYTHING, SEED, aspects_of(images)).numpy()
     np.testing.assert_array_equal(augment(images, EVERYTHING, SEED, aspects_of(images)), first)
@@ -82,14 +82,14 @@ def test_the_same_seed_gives_the_same_images_and_another_seed_others() -> None:
         assert np.abs(augment(images, EVERYTHING, other, aspects_of(images)) - first).mean() > 0.01
 
 
-def test_each_image_of_a_batch_is_altered_by_a_draw_of_its_own() -> None:
+def test_each_image_of_a_batch_has_its_own_random_draw() -> None:
     copies = augment(np.repeat(make_images(1), 4, axis=0), EVERYTHING, SEED, np.ones(4, np.float32)).numpy()
     for i in range(4):
         for j in range(i):
             assert np.abs(copies[i] - copies[j]).mean() > 0.01
 
 
-def test_inside_an_input_pipeline_the_images_are_the_same_as_outside() -> None:
+def test_augmentation_gives_the_same_images_inside_and_outside_an_input_pipeline() -> None:
     images = make_images()
     dataset = tf.data.Dataset.from_tensors(images).map(
         lambda batch: augment(batch, EVERYTHING, SEED, aspects_of(images))
@@ -97,7 +97,7 @@ def test_inside_an_input_pipeline_the_images_are_the_same_as_outside() -> None:
     np.testing.assert_allclose(next(iter(dataset)), augment(images, EVERYTHING, SEED, aspects_of(images)), atol=1e-5)
 
 
-def test_draws_that_are_given_do_what_draws_of_a_seed_do() -> None:
+def test_given_draws_have_the_same_effect_as_draws_from_a_seed() -> None:
     images = make_images()
     draws = tf.random.stateless_uniform([NUM_DRAWS, len(images)], SEED, -1, 1)
     np.testing.assert_array_equal(
@@ -108,7 +108,7 @@ def test_draws_that_are_given_do_what_draws_of_a_seed_do() -> None:
     np.testing.assert_allclose(alter(images, still, tf.zeros_like(draws), SEED), images, atol=1e-3)  # a blur of 0.05 px
 
 
-def test_a_flip_mirrors_left_and_right_and_only_where_the_draw_is_negative() -> None:
+def test_a_flip_mirrors_left_and_right_only_where_the_draw_is_negative() -> None:
     image = make_images(1)
     np.testing.assert_allclose(warp_by(image, {"horizontal_flip": True}, FLIP=-1), image[0, :, ::-1, 0], atol=1e-6)
     np.testing.assert_allclose(warp_by(image, {"horizontal_flip": True}, FLIP=1), image[0, ..., 0], atol=1e-6)
@@ -117,7 +117,7 @@ def test_a_flip_mirrors_left_and_right_and_only_where_the_draw_is_negative() -> 
 
 def test_about_half_of_the_copies_are_flipped() -> None:
     flipped = augment(np.repeat(across(), 400, axis=0), Augmentation(horizontal_flip=True), SEED).numpy()
-    assert flipped[:, 0, 0, 0].mean() == pytest.approx(0.2, abs=0.03)  # 0 where it stayed, 0.4 where it was mirrored
+    assert flipped[:, 0, 0, 0].mean() == pytest.approx(0.2, abs=0.03)  # 0 if unchanged, 0.4 if flipped
 
 
 def test_zoom_enlarges_and_reduces_about_the_centre() -> None:
@@ -129,8 +129,8 @@ def test_zoom_enlarges_and_reduces_about_the_centre() -> None:
     np.testing.assert_allclose(smaller[2], [0.1, 0.0, 0.2, 0.4, 0.3], atol=1e-6)
 
 
-def test_tilt_turns_by_the_stated_degrees() -> None:
-    # 30 degrees: two pixels above the centre (2, 2) stands what was sin 30 x 2 = 1 right and cos 30 x 2 = 1.732 above.
+def test_tilt_rotates_by_the_given_degrees() -> None:
+    # 30 degrees: the pixel 2 above the centre (2, 2) comes from sin 30 x 2 = 1 right and cos 30 x 2 = 1.732 above it.
     options = {"tilt": 30}
     assert warp_by(across(), options, TILT=1)[0, 2] == pytest.approx(0.3, abs=1e-5)
     assert warp_by(down(), options, TILT=1)[0, 2] == pytest.approx(0.2 - 0.1732, abs=1e-5)
@@ -139,7 +139,7 @@ def test_tilt_turns_by_the_stated_degrees() -> None:
     assert warp_by(across(), options, TILT=-1)[0, 2] == pytest.approx(0.1, abs=1e-5)
 
 
-def test_shift_moves_by_a_share_of_the_side() -> None:
+def test_translation_moves_by_a_fraction_of_the_side() -> None:
     # 0.4 of 5 pixels is 2.
     moved = warp_by(across(), {"translation": 0.4}, ACROSS=1)
     np.testing.assert_allclose(moved[2], [0.2, 0.3, 0.4, 0.4, 0.3], atol=1e-6)
@@ -149,8 +149,8 @@ def test_shift_moves_by_a_share_of_the_side() -> None:
     assert warp_by(across(width=10), {"translation": 0.4}, ACROSS=1)[2, 0] == pytest.approx(0.4, abs=1e-6)
 
 
-def test_a_vertical_shift_is_a_share_of_the_height_and_a_horizontal_one_of_the_width() -> None:
-    # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no say.
+def test_translation_is_relative_to_height_vertically_and_to_width_horizontally() -> None:
+    # 0.2 of a height of 5 is 1 pixel, of a width of 10 it is 2; the other side has no effect.
     wide, tall = across(width=10, height=5), across(width=10, height=5).transpose(0, 2, 1, 3)
     np.testing.assert_allclose(warp_by(tall, {"translation": 0.2}, DOWN=1)[0, :], 0.2, atol=1e-6)
     np.testing.assert_allclose(warp_by(wide, {"translation": 0.2}, ACROSS=1)[:, 0], 0.2, atol=1e-6)
@@ -177,7 +177,7 @@ def cut(images: Array, draws: tuple[float, float], aspect: float, widest: float 
     return warp(images, matrices).numpy()[0, ..., 0]
 
 
-def test_collimation_cuts_the_side_that_is_too_long_for_the_shape_drawn() -> None:
+def test_collimation_crops_the_side_that_is_too_long_for_the_drawn_aspect_ratio() -> None:
     # From 1.5 to 2.25 in width / height: two thirds of the height are left, 2.67 of the 4 pixels from end to end.
     np.testing.assert_allclose(cut(down(), (1, -1), 1.5)[:, 2], np.linspace(0, 0.2667, 5), atol=1e-4)  # at the top
     np.testing.assert_allclose(cut(down(), (1, 1), 1.5)[:, 2], np.linspace(0.1333, 0.4, 5), atol=1e-4)
@@ -189,11 +189,11 @@ def test_collimation_cuts_the_side_that_is_too_long_for_the_shape_drawn() -> Non
         np.testing.assert_allclose(cut(picture, (0, 1), 1.5), picture[0, ..., 0], atol=1e-5)
 
 
-def test_collimation_leaves_half_of_a_side() -> None:
+def test_collimation_keeps_at_least_half_of_a_side() -> None:
     np.testing.assert_allclose(cut(across(), (-1, -1), 3.4)[2], np.linspace(0, 0.2, 5), atol=1e-5)
 
 
-def test_after_collimation_the_shape_says_nothing_of_the_original() -> None:
+def test_collimation_makes_the_aspect_ratio_independent_of_the_original() -> None:
     images = np.repeat(across(), 400, axis=0)
     options = Augmentation(collimation=2.0)
     spans = []
@@ -208,7 +208,7 @@ def test_after_collimation_the_shape_says_nothing_of_the_original() -> None:
 
 
 @pytest.mark.parametrize(("height", "width", "channels"), [(16, 16, 1), (15, 22, 2)])
-def test_the_warp_is_that_of_tensorflow_however_far_it_reaches(height: int, width: int, channels: int) -> None:
+def test_the_warp_agrees_with_tensorflow_at_any_distance(height: int, width: int, channels: int) -> None:
     images = np.random.default_rng(1).uniform(0, 1, (40, height, width, channels)).astype(np.float32)
     strongest = Augmentation(horizontal_flip=True, zoom=0.5, translation=0.5, tilt=45, aspect=0.5)
     draws = tf.random.stateless_uniform([6, 40], (1, 2), -1, 1)
@@ -228,7 +228,7 @@ def make_smooth_image() -> Array:
     return (image / image.max()).astype(np.float32)[None, ..., None]
 
 
-# Keras' factors are shares of a full turn and of how much more than the image is shown.
+# Keras factors are fractions of a full turn and of how much more than the image is shown.
 def turn_by_keras(image: Array, degrees: float) -> Array:
     layer = keras.layers.RandomRotation((degrees / 360,) * 2, fill_mode="reflect", interpolation="bilinear")
     return np.asarray(layer(image, training=True))
@@ -244,7 +244,7 @@ def flip_by_keras(image: Array) -> Array:
     return np.asarray(layer.transform_images(image, {"flips": np.full((1, 1, 1, 1), True)}, training=True))
 
 
-def test_each_transform_alone_is_that_of_the_layer_of_keras() -> None:
+def test_each_transform_alone_agrees_with_its_keras_layer() -> None:
     image = make_smooth_image()
     for ours, theirs in (
         (warp_by(image, {"tilt": 10}, TILT=1), turn_by_keras(image, 10)),
@@ -258,7 +258,7 @@ def test_each_transform_alone_is_that_of_the_layer_of_keras() -> None:
 @pytest.mark.parametrize("degrees", [-10, 4])
 @pytest.mark.parametrize("zoom", [0.8, 1.2])
 @pytest.mark.parametrize("flip", [True, False])
-def test_the_fused_warp_agrees_with_the_three_layers_of_keras(degrees: float, zoom: float, flip: bool) -> None:
+def test_the_fused_warp_agrees_with_three_keras_layers(degrees: float, zoom: float, flip: bool) -> None:
     image = make_smooth_image()
     fixed = {"FLIP": -1 if flip else 1, "ZOOM": (zoom - 1) / 0.2, "TILT": degrees / 10}
     ours = warp_by(image, {"horizontal_flip": True, "zoom": 0.2, "tilt": 10}, **fixed)
@@ -300,7 +300,7 @@ def test_gamma_raises_to_a_power_and_keeps_black_and_white() -> None:
     assert 1.95 < exponent.max() <= np.exp(0.7) + 1e-3
 
 
-def test_noise_has_mean_zero_and_no_more_than_the_stated_deviation() -> None:
+def test_noise_has_mean_zero_and_at_most_the_given_deviation() -> None:
     images = np.full((200, 32, 32, 1), 0.5, np.float32)
     grain = augment(images, Augmentation(noise=0.1), SEED).numpy() - 0.5
     deviations = grain.std(axis=(1, 2, 3))
@@ -311,7 +311,7 @@ def test_noise_has_mean_zero_and_no_more_than_the_stated_deviation() -> None:
     assert abs(beside) < 0.01
 
 
-def test_the_grain_does_not_depend_on_what_else_was_drawn() -> None:
+def test_the_noise_does_not_depend_on_other_draws() -> None:
     image = np.full((1, 4, 4, 1), 0.5, np.float32)
 
     def draw(**options: Any) -> Array:
@@ -328,7 +328,7 @@ def test_the_grain_does_not_depend_on_what_else_was_drawn() -> None:
             assert np.abs(found).max() < 0.2  # four standard errors
 
 
-def test_blur_is_the_gaussian_filter_of_scipy_with_a_width_for_each_image() -> None:
+def test_blur_agrees_with_the_scipy_gaussian_filter_at_the_width_of_each_image() -> None:
     images, sigmas = make_images(4), [0.0, 0.4, 1.0, 2.0]
     blurred = _blur(tf.constant(images), tf.constant(sigmas), 2.0).numpy()
     for image, sigma, ours in zip(images[..., 0], sigmas, blurred[..., 0], strict=True):
@@ -336,7 +336,7 @@ def test_blur_is_the_gaussian_filter_of_scipy_with_a_width_for_each_image() -> N
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-def test_blur_draws_widths_from_none_to_the_largest() -> None:
+def test_blur_widths_are_drawn_from_zero_to_the_maximum() -> None:
     images = make_images(200)
     altered = augment(images, Augmentation(blur=1.0), SEED).numpy()
     np.testing.assert_allclose(altered.mean(axis=(1, 2)), images.mean(axis=(1, 2)), atol=0.02)
@@ -380,7 +380,7 @@ def test_an_option_out_of_range_is_refused(given: dict[str, Any], message: str) 
         ("blur", (0, 5), (-0.1, 5.1)),
     ],
 )
-def test_an_option_takes_what_lies_within_its_limits(
+def test_an_option_accepts_values_within_its_limits(
     name: str, allowed: tuple[float | None, ...], refused: tuple[float, ...]
 ) -> None:
     for value in allowed:
@@ -390,7 +390,7 @@ def test_an_option_takes_what_lies_within_its_limits(
             Augmentation.model_validate({name: value})
 
 
-def test_nothing_is_altered_that_was_not_asked_for() -> None:
+def test_transforms_are_off_by_default() -> None:
     assert not any(Augmentation().model_dump().values())
     assert not Augmentation(copies=2, brightness=0.1, contrast=0.1, gamma=0.1, noise=0.1, blur=1).moves
     for name in ("zoom", "translation", "tilt", "aspect", "horizontal_flip"):

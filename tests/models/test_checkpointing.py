@@ -1,4 +1,4 @@
-"""A training that was killed and run again ends with the very weights that it would have had."""
+"""A killed and resumed training ends with the weights of an uninterrupted one."""
 
 import logging
 import os
@@ -53,7 +53,7 @@ def kill_between_epochs(checkpoint: Path, delay: float) -> None:
     assert process.wait() == -9, "training was over before it was killed"
 
 
-def test_a_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(
+def test_a_training_killed_twice_gives_bit_for_bit_the_result_of_an_uninterrupted_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
@@ -70,9 +70,7 @@ def test_a_training_killed_twice_ends_bit_for_bit_as_if_it_had_not_been(
     )
 
 
-def test_a_checkpoint_that_other_settings_left_changes_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
     options, checkpoint = make_training(epochs=1), Checkpoint(str(tmp_path / "checkpoint.npz"))
     model = make_model()
@@ -88,7 +86,7 @@ def fingerprint(sets: TrainingSets, seed: int = 7, **training: Any) -> str:
     return fingerprint_training(make_model(seed), sets, make_training(**training))
 
 
-def test_one_training_has_one_fingerprint_whether_its_images_are_in_memory_or_mapped(tmp_path: Path) -> None:
+def test_the_fingerprint_is_the_same_for_images_in_memory_and_memory_mapped(tmp_path: Path) -> None:
     sets = make_sets()
     assert fingerprint(make_sets()) == fingerprint(sets)
     np.save(tmp_path / "pixels.npy", sets.train.pixels)
@@ -103,7 +101,7 @@ def one_changed(array: Array) -> Array:
     return changed
 
 
-def test_other_settings_data_or_first_weights_have_another_fingerprint() -> None:
+def test_settings_data_and_initial_weights_change_the_fingerprint() -> None:
     found = [fingerprint(make_sets()), fingerprint(make_sets(), seed=8), fingerprint(make_sets(seed=8))]
     found += [fingerprint(make_sets(), epochs=3), fingerprint(make_sets(), learning_rate=0.02)]
     found.append(fingerprint(make_sets(augmentation=make_run(copies=1).augmentation)))

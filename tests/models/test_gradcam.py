@@ -1,4 +1,4 @@
-"""Grad-CAM maps are those of the method, on every kind of network that the project makes."""
+"""Grad-CAM maps follow the method, for every kind of network of the project."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_the_map_is_the_sum_of_the_channels_weighted_by_their_mean_gradient() ->
     np.testing.assert_allclose(grad_cam(make_by_hand([3, -1]), make_two_points()), make_two_points()[..., 0], atol=1e-6)
 
 
-def test_the_gradient_is_averaged_over_the_places() -> None:
+def test_the_gradient_is_averaged_over_positions() -> None:
     # Only the first cell counts, 36-fold, and x with it; averaged, each cell of x counts once.
     weights = np.zeros(72)
     weights[0] = 36
@@ -88,13 +88,13 @@ def test_the_gradient_is_averaged_over_the_places() -> None:
     np.testing.assert_allclose(found, make_two_points()[..., 0], atol=1e-6)
 
 
-def test_a_map_is_zero_where_nothing_speaks_for_pneumonia() -> None:
+def test_a_map_is_zero_without_evidence_for_pneumonia() -> None:
     # 1x - 2x is negative wherever there is light, and 0 elsewhere.
     np.testing.assert_array_equal(grad_cam(make_by_hand([1, -1]), make_two_points()), np.zeros((1, 6, 6)))
 
 
 @pytest.mark.parametrize("bias", [-300.0, 300.0])
-def test_a_network_that_is_sure_is_explained_all_the_same(bias: float) -> None:
+def test_a_saturated_network_still_has_maps(bias: float) -> None:
     sure = make_by_hand([3, -1], bias)
     assert sure.predict(make_two_points(), verbose=0)[0, 0] == float(bias > 0)
     np.testing.assert_allclose(grad_cam(sure, make_two_points()), make_two_points()[..., 0], atol=1e-6)
@@ -104,9 +104,7 @@ def test_a_network_that_is_sure_is_explained_all_the_same(bias: float) -> None:
     ("side", "batch_normalization", "place"),
     [(96, False, 8), (96, True, 12), (160, False, 9), (160, True, 14), (64, False, 6), (64, True, 9)],
 )
-def test_it_agrees_with_the_gradient_at_the_last_layer_of_five_cells_or_more(
-    side: int, batch_normalization: bool, place: int
-) -> None:
+def test_grad_cam_uses_the_last_layer_with_five_cells_or_more(side: int, batch_normalization: bool, place: int) -> None:
     # Blocks are Conv2D, MaxPooling2D and perhaps BatchNormalization. At 96 pixels the fifth Conv2D has 6 x 6 cells and
     # its pooling 3 x 3; at 160 the last pooling still has 5 x 5; at 64 the fifth Conv2D has 4 x 4, the fourth 8 x 8
     # and the pooling behind that 4 x 4.
@@ -119,7 +117,7 @@ def test_it_agrees_with_the_gradient_at_the_last_layer_of_five_cells_or_more(
     np.testing.assert_allclose(grad_cam(model, images), resize(signed, side), atol=1e-4)
 
 
-def test_a_batch_gives_what_its_images_give_one_by_one() -> None:
+def test_a_batch_gives_the_same_maps_as_single_images() -> None:
     keras.utils.set_random_seed(3)
     model, images = build_network((16, 16), TINY_NETWORK), make_images(67, 16)
     together = grad_cam(model, images)
@@ -130,13 +128,13 @@ def test_a_batch_gives_what_its_images_give_one_by_one() -> None:
     assert grad_cam(model, images[:0]).shape == (0, 16, 16)
 
 
-def test_the_precision_that_the_network_computes_in_makes_no_difference() -> None:
+def test_maps_do_not_depend_on_the_precision_of_the_network() -> None:
     model, images = build_network((16, 16), TINY_NETWORK), make_images(4, 16)
     np.testing.assert_array_equal(grad_cam(with_precision(model, "mixed_bfloat16"), images), grad_cam(model, images))
 
 
 def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Path) -> None:
-    # Logits are averaged: (3x - 2x) and (2x - 4x) make -x: for the two together nothing speaks for pneumonia.
+    # Logits are averaged: (3x - 2x) and (2x - 4x) make -x, so together there is no evidence for pneumonia.
     first, against, more = make_by_hand([3, -1]), make_by_hand([2, -2]), make_by_hand([4, 0])
     assert not grad_cam(join_models(first, against), make_two_points()).any()
     joined = join_models(first, against, more)
@@ -145,7 +143,7 @@ def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Pat
         np.testing.assert_allclose(grad_cam(model, make_two_points()), make_two_points()[..., 0], atol=1e-6)
 
 
-def test_what_a_network_saw_in_the_mirror_image_is_mirrored_back() -> None:
+def test_with_flip_tta_the_map_of_the_mirror_image_is_flipped_back() -> None:
     keras.utils.set_random_seed(4)
     alone, images = build_network((24, 24), TINY_NETWORK), make_images(4, 24)
     asked = join_networks([alone], flip_tta=True)
@@ -155,14 +153,14 @@ def test_what_a_network_saw_in_the_mirror_image_is_mirrored_back() -> None:
     np.testing.assert_allclose(of_mirrored[:, :, ::-1], of_image, atol=1e-5)
 
 
-def test_members_of_an_ensemble_count_by_what_they_add_to_the_logit() -> None:
+def test_members_of_an_ensemble_are_weighted_by_their_contribution_to_the_logit() -> None:
     keras.utils.set_random_seed(3)
     members, images = [build_network((96, 96), FIVE_BLOCKS) for _ in range(3)], make_images(2, 96)
     signed = sum(compute_directly(member, images, 8) for member in members)
     np.testing.assert_allclose(grad_cam(join_models(*members), images), resize(np.asarray(signed), 96), atol=1e-4)
 
 
-def test_members_with_maps_of_several_sizes_meet_at_the_finest() -> None:
+def test_maps_of_different_sizes_are_combined_at_the_finest_size() -> None:
     keras.utils.set_random_seed(3)
     coarse, fine = (build_network((96, 96), options) for options in (FIVE_BLOCKS, TINY_NETWORK))
     images = make_images(2, 96)
@@ -173,7 +171,7 @@ def test_members_with_maps_of_several_sizes_meet_at_the_finest() -> None:
     np.testing.assert_allclose(grad_cam(join_models(coarse, fine), images), expected, atol=1e-4)
 
 
-def test_a_residual_network_is_explained_at_its_last_sum() -> None:
+def test_a_residual_network_uses_its_last_addition() -> None:
     keras.utils.set_random_seed(3)
     model, images = make_residual(), make_images(2, 24)
     maps = keras.Model(model.input, model.get_layer("sum").output).predict(images, verbose=0)
@@ -181,7 +179,7 @@ def test_a_residual_network_is_explained_at_its_last_sum() -> None:
     np.testing.assert_allclose(grad_cam(model, images), resize(signed, 24), atol=1e-4)
 
 
-def test_a_network_inside_another_is_explained_like_the_same_layers_in_a_row() -> None:
+def test_a_nested_network_gives_the_same_map_as_the_flat_one() -> None:
     keras.utils.set_random_seed(3)
     plain, images = build_network((16, 16), TINY_NETWORK), make_images(2, 16)
     body, head = keras.Sequential(plain.layers[:4]), plain.layers[4:]
@@ -189,18 +187,23 @@ def test_a_network_inside_another_is_explained_like_the_same_layers_in_a_row() -
     np.testing.assert_allclose(grad_cam(nested, images), grad_cam(plain, images), atol=1e-6)
 
 
-def test_explaining_does_not_change_the_network() -> None:
+def test_grad_cam_does_not_change_the_network() -> None:
     model = with_precision(build_network((16, 16), TINY_NETWORK), "mixed_bfloat16")
     before, policy = model.get_weights(), model.layers[1].dtype_policy.name
     grad_cam(model, make_images(2, 16))
     assert model.layers[1].dtype_policy.name == policy == "mixed_bfloat16"
     assert model.layers[-1].activation is keras.activations.sigmoid
-    assert model.layers[1].output.shape == (None, 16, 16, 2)  # Keras refuses this of a layer that was called twice.
+    assert model.layers[1].output.shape == (
+        None,
+        16,
+        16,
+        2,
+    )  # Keras raises an error here for a layer that was called twice.
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
 
 
-def test_a_network_without_maps_is_refused() -> None:
+def test_a_network_without_feature_maps_is_refused() -> None:
     flat = keras.Sequential([layers.Input((8, 8, 1)), layers.Flatten(), layers.Dense(1, activation="sigmoid")])
     with pytest.raises(InputError, match=r"maps of at least 5 x 5 cells, and the network 'sequential\w*' has none"):
         grad_cam(flat, make_images(1, 8))

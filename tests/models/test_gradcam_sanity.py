@@ -27,7 +27,7 @@ def make_network(seed: int = 3) -> Model:
 
 
 def show_edges(_: Model, images: Array) -> Array:
-    """An explanation that never looks at the network: where the picture changes (Adebayo et al. 2018, section 5)."""
+    """Maps that do not depend on the network: edges of the image (Adebayo et al. 2018, section 5)."""
     return np.hypot(*np.gradient(images[..., 0], axis=(1, 2)))
 
 
@@ -36,14 +36,14 @@ def show_constant(_: Model, images: Array) -> Array:
 
 
 def show_first_kernel(model: Model, images: Array) -> Array:
-    """An explanation by the weights of the last layer alone: a ramp up or down, as the first of them says."""
+    """Maps that depend only on the last layer: a ramp up or down, by the sign of its first weight."""
     up = model.layers[-1].get_weights()[0][0, 0] > 0
     ramp = np.arange(1, 257, dtype=np.float32).reshape(16, 16)
     return np.repeat((ramp if up else ramp[::-1, ::-1])[None], len(images), axis=0)
 
 
 @pytest.mark.parametrize("explain", [show_edges, show_constant])
-def test_an_explanation_that_does_not_look_at_the_network_fails(explain: Any) -> None:
+def test_maps_that_do_not_depend_on_the_network_fail(explain: Any) -> None:
     found = compare_maps(make_network(), IMAGES, explain, make_sanity())
     assert found["verdict"] == "does_not_depend"
     for step in found["steps"]:
@@ -51,7 +51,7 @@ def test_an_explanation_that_does_not_look_at_the_network_fails(explain: Any) ->
         assert step["correlation"] == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
 
 
-def test_an_explanation_that_turns_with_the_weights_passes() -> None:
+def test_maps_that_change_with_the_weights_pass() -> None:
     model = make_network()
     bias = model.layers[-1].get_weights()[1]
     model.layers[-1].set_weights([np.array([[1.0], [-1.0], [-1.0], [-1.0]], np.float32), bias])
@@ -62,13 +62,13 @@ def test_an_explanation_that_turns_with_the_weights_passes() -> None:
     assert found["steps"][-1]["correlation"]["value"] == pytest.approx(-1.0)
 
 
-def test_without_maps_nothing_is_decided() -> None:
+def test_without_maps_the_check_is_inconclusive() -> None:
     found = compare_maps(make_network(), IMAGES, lambda _, images: 0 * images[..., 0], make_sanity())
     assert found["verdict"] == "undecided"
     assert (found["steps"][0]["num_maps"], found["steps"][0]["correlation"]) == (0, None)
 
 
-def test_too_few_maps_decide_nothing() -> None:
+def test_too_few_maps_are_inconclusive() -> None:
     def two_maps(model: Model, images: Array) -> Array:
         return np.where(np.arange(12)[:, None, None] < 2, show_edges(model, images), 0)
 
@@ -77,7 +77,7 @@ def test_too_few_maps_decide_nothing() -> None:
     assert found["verdict"] == "undecided"
 
 
-def test_the_cascade_goes_from_the_output_down_and_keeps_what_it_has_shuffled() -> None:
+def test_the_cascade_shuffles_layers_cumulatively_from_the_output_down() -> None:
     model = make_network()
     before = model.get_weights()
     seen = []
@@ -90,16 +90,16 @@ def test_the_cascade_goes_from_the_output_down_and_keeps_what_it_has_shuffled() 
     assert [names for names, _ in seen] == [[model.layers[place].name] for place in (-1, -3, 3, 1)]
     for weight, old, new in zip(model.get_weights(), before, copy.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, old)  # The network itself is not touched.
-        np.testing.assert_array_equal(np.sort(new, axis=None), np.sort(old, axis=None))  # Shuffled, not drawn.
+        np.testing.assert_array_equal(np.sort(new, axis=None), np.sort(old, axis=None))  # Shuffled, not redrawn.
 
 
-def test_members_of_an_ensemble_are_shuffled_side_by_side() -> None:
+def test_members_of_an_ensemble_are_shuffled_in_parallel() -> None:
     joined = join_models(make_network(3), make_network(4))
     steps = [names for names, _ in shuffle_downwards(joined, 1)]
     assert [len(names) for names in steps] == [2, 2, 2, 2]
 
 
-def test_one_seed_gives_one_answer_and_the_network_stays_as_it_is() -> None:
+def test_the_check_is_deterministic_and_does_not_change_the_network() -> None:
     model, pixels = make_network(), make_pixels(20, 16, 16)
     before = grad_cam(model, IMAGES)
     split = make_split([0, 1] * 10, ["train"] * 5 + ["test"] * 15)
@@ -111,14 +111,14 @@ def test_one_seed_gives_one_answer_and_the_network_stays_as_it_is() -> None:
     np.testing.assert_array_equal(grad_cam(model, IMAGES), before)
 
 
-def test_the_correlation_is_that_of_spearman() -> None:
+def test_the_correlation_agrees_with_spearman() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.uniform(0, 1, (2, 5, 4, 6)).round(1)  # with ties
     expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second, strict=True)]
     np.testing.assert_allclose(rank_correlations(first, second), expected)
 
 
-def test_even_maps_are_alike_an_even_and_an_uneven_one_are_not_and_empty_ones_do_not_count() -> None:
+def test_constant_maps_are_equal_to_each_other_only_and_empty_maps_are_left_out() -> None:
     even, empty = np.full((2, 2), 0.5), np.zeros((2, 2))
     ramp = np.array([[0.1, 0.2], [0.3, 0.4]])
     pairs = [(even, even), (even, ramp), (empty, ramp), (ramp, empty), (ramp, ramp), (ramp, 1 - ramp)]

@@ -1,4 +1,4 @@
-"""Predictions: one row an image of the subset, in the order of the split."""
+"""Predictions: one row per image of the subset, in the order of the split."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from chest_xray.models.network import build_network
 from tests.builders import TINY_NETWORK, make_pixels, make_split
 
 
-def test_every_image_of_the_subset_is_scored_in_its_order_and_no_other() -> None:
+def test_only_images_of_the_subset_are_scored_in_their_order() -> None:
     keras.utils.set_random_seed(3)
     pixels, network = make_pixels(150), build_network((16, 16), TINY_NETWORK)
     split = make_split([0, 1] * 75, ["train", "test", "validation"] * 50)
-    split.index = split.index[::-1]  # A row's place counts, not its name.
+    split.index = split.index[::-1]  # The position of a row counts, not its index.
     table = score_images(network, pixels, split, "test")
     rows = np.arange(1, 150, 3)
     assert table.columns.tolist() == [*split.columns, "logit", "probability"]
@@ -21,10 +21,10 @@ def test_every_image_of_the_subset_is_scored_in_its_order_and_no_other() -> None
     assert table[["logit", "probability"]].dtypes.tolist() == [np.float32, np.float64]
     one_by_one = [float(network(pixels[[row], ..., None] / np.float32(255))[0, 0]) for row in rows]
     np.testing.assert_allclose(table["probability"], one_by_one, atol=1e-6)
-    assert len(set(one_by_one)) == 50  # so an image in another's place would show
+    assert len(set(one_by_one)) == 50  # so that swapped images would be noticed
 
 
-def test_the_probability_is_the_sigmoid_of_the_logit_and_what_the_network_gives() -> None:
+def test_the_probability_is_the_sigmoid_of_the_logit_and_equals_the_network_output() -> None:
     pixels, network = make_pixels(6), build_network((16, 16), TINY_NETWORK)
     table = score_images(network, pixels, make_split([0, 1] * 3, "test"), "test")
     np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-table["logit"].to_numpy(float))), rtol=1e-12)
@@ -32,7 +32,7 @@ def test_the_probability_is_the_sigmoid_of_the_logit_and_what_the_network_gives(
     np.testing.assert_allclose(table["probability"], network.predict(images, verbose=0)[:, 0], rtol=1e-5)
 
 
-def test_answers_that_float32_would_round_to_one_stay_apart() -> None:
+def test_probabilities_that_float32_would_round_to_one_remain_distinct() -> None:
     network = build_network((16, 16), TINY_NETWORK)
     weights = network.get_weights()
     network.set_weights([*weights[:-1], np.array([25], np.float32)])

@@ -1,4 +1,4 @@
-"""Batches: nothing lost, nothing altered that should not be, and each batch known by its number and the seed."""
+"""Batches: no image is lost or wrongly changed, and each batch depends only on its number and the seed."""
 
 import time
 from typing import Any
@@ -27,7 +27,7 @@ def take(batches: TrainingBatches, num_batches: int, first_step: int = 0) -> lis
     return list(batches.dataset(first_step).take(num_batches).as_numpy_iterator())
 
 
-def test_grey_values_become_float32_from_0_to_1_with_one_channel() -> None:
+def test_grey_values_are_scaled_to_float32_from_0_to_1_with_one_channel() -> None:
     scaled = scale(np.array([[[0, 51], [204, 255]]], np.uint8)).numpy()
     assert scaled.dtype == np.float32
     assert scaled.shape == (1, 2, 2, 1)
@@ -55,7 +55,7 @@ class SlowAtFirst:
         return self.pixels[rows]
 
 
-def test_batches_keep_their_order_where_an_earlier_one_takes_longer() -> None:
+def test_batches_keep_their_order_when_an_earlier_one_takes_longer() -> None:
     slow: Any = SlowAtFirst(make_pixels(12))
     found = np.concatenate(list(image_batches(slow, SUBSET, 2).as_numpy_iterator()))
     np.testing.assert_array_equal(found, make_pixels(12)[SUBSET][..., None].astype(np.float32) / 255)
@@ -66,7 +66,7 @@ def test_batches_keep_their_order_where_an_earlier_one_takes_longer() -> None:
         np.testing.assert_array_equal(late, images)
 
 
-def test_image_batches_state_their_shape_and_read_a_memory_map(tmp_path: Any) -> None:
+def test_image_batches_have_a_static_shape_and_read_a_memory_map(tmp_path: Any) -> None:
     np.save(tmp_path / "pixels.npy", make_pixels(12, height=8, width=16))
     pixels = np.load(tmp_path / "pixels.npy", mmap_mode="r")
     batches = image_batches(pixels, SUBSET, 3)
@@ -74,7 +74,7 @@ def test_image_batches_state_their_shape_and_read_a_memory_map(tmp_path: Any) ->
     np.testing.assert_allclose(next(iter(batches))[..., 0], pixels[SUBSET[:3]] / np.float32(255))
 
 
-def test_batch_n_depends_on_n_and_the_seed_alone() -> None:
+def test_batch_n_depends_only_on_n_and_the_seed() -> None:
     straight = take(make_batches(), 9)
     resumed = take(make_batches(), 5, first_step=4)
     for (images, labels), (images_again, labels_again) in zip(straight[4:], resumed, strict=True):
@@ -103,12 +103,12 @@ def test_every_item_comes_once_in_each_pass(batch_size: int) -> None:
     assert passes == [whole] * 3
 
 
-def test_passes_are_ordered_anew() -> None:
+def test_each_pass_has_a_new_order() -> None:
     batches = make_batches(batch_size=10)
     assert batches.pick(0)[0].tolist() != batches.pick(1)[0].tolist()
 
 
-def test_labels_go_with_their_images() -> None:
+def test_labels_match_their_images() -> None:
     batches = make_batches(Augmentation())
     label_of = {0: 1, 1: 0, 2: 1, 3: 0, 4: 1}
     pixels = make_pixels(12)[SUBSET].astype(np.float32) / 255
@@ -121,7 +121,7 @@ def test_labels_go_with_their_images() -> None:
             assert label == label_of[place]
 
 
-def test_originals_stand_unaltered_beside_altered_copies() -> None:
+def test_originals_are_unchanged_beside_augmented_copies() -> None:
     batches = make_batches(batch_size=10)
     ((images, _),) = take(batches, 1)
     places, is_copy, _ = batches.pick(0)
@@ -132,7 +132,7 @@ def test_originals_stand_unaltered_beside_altered_copies() -> None:
     assert differences.min() > 0.01
 
 
-def test_copies_are_drawn_anew_in_each_pass() -> None:
+def test_copies_are_redrawn_in_each_pass() -> None:
     batches = make_batches(batch_size=10)
     first, second = (
         images[np.argsort(batches.pick(step)[0] + 5 * batches.pick(step)[1])][5:]  # the copies, in the order of SUBSET
@@ -153,8 +153,8 @@ def test_copies_of_one_image_differ_from_batch_to_batch_and_from_seed_to_seed() 
         assert np.abs(first - another).mean(axis=(1, 2, 3)).min() > 0.01
 
 
-def test_copies_are_collimated_by_the_shape_of_their_own_original() -> None:
-    # All are cut to nearly a square: of the widest half the width is left, of the square nothing is cut.
+def test_copies_are_collimated_by_the_aspect_ratio_of_their_original() -> None:
+    # All are cropped to nearly a square: the widest keeps half its width, the square is not cropped.
     batches = make_batches(Augmentation(copies=1, collimation=1.0001), batch_size=10)
     ((images, _),) = take(batches, 1)
     places, is_copy, _ = batches.pick(0)
@@ -163,7 +163,7 @@ def test_copies_are_collimated_by_the_shape_of_their_own_original() -> None:
         assert np.allclose(image, original, atol=2e-3) == (place == 1)
 
 
-def test_without_copies_there_are_the_originals_alone() -> None:
+def test_without_copies_only_the_originals_are_used() -> None:
     places, is_copy, _ = make_batches(Augmentation(tilt=10), batch_size=5).pick(0)
     assert not is_copy.any()
     assert sorted(places) == [0, 1, 2, 3, 4]

@@ -1,4 +1,4 @@
-"""The network: the layers that were asked for, and two precisions with the same weights."""
+"""The network: its configured layers, and two precisions with the same weights."""
 
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ def kinds(network: keras.Model) -> list[str]:
     return [type(layer).__name__ for layer in network.layers[1:]]  # behind the input
 
 
-def test_blocks_of_convolution_and_pooling_then_dense_layers() -> None:
+def test_the_network_has_convolution_and_pooling_blocks_then_dense_layers() -> None:
     blocks = ["Conv2D", "MaxPooling2D"] * 2
     assert kinds(make_network()) == [*blocks, "Flatten", "Dense", "Dropout", "Dense"]
 
 
-def test_batch_normalisation_stands_behind_each_pooling_with_momentum_0_9() -> None:
+def test_batch_normalisation_follows_each_pooling_with_momentum_0_9() -> None:
     network = make_network(batch_normalization=True)
     assert kinds(network)[:6] == ["Conv2D", "MaxPooling2D", "BatchNormalization"] * 2
     assert network.layers[3].momentum == 0.9
@@ -44,7 +44,7 @@ def test_every_option_reaches_its_layer() -> None:
     assert network.count_params() == 78 + 380 + 847 + 8
 
 
-def test_it_gives_a_probability_for_each_image() -> None:
+def test_the_network_returns_a_probability_for_each_image() -> None:
     network = make_network()
     assert network.input_shape == (None, 16, 24, 1)
     found = network.predict(make_pixels(3, 16, 24)[..., None].astype(np.float32) / 255, verbose=0)
@@ -53,7 +53,7 @@ def test_it_gives_a_probability_for_each_image() -> None:
     assert ((found > 0) & (found < 1)).all()
 
 
-def test_as_many_blocks_as_the_shorter_side_allows_and_one_more_is_refused() -> None:
+def test_the_number_of_blocks_is_limited_by_the_shorter_side() -> None:
     four = TINY_NETWORK.model_copy(update={"filters": (1,) * 4})
     assert build_network((16, 64), four).layers[8].output.shape == (None, 1, 4, 1)
     five = TINY_NETWORK.model_copy(update={"filters": (1,) * 5})
@@ -105,7 +105,7 @@ def test_a_copy_in_another_precision_shares_nothing_with_its_original() -> None:
         np.testing.assert_array_equal(weight, old)
 
 
-def test_there_and_back_again_is_the_same_network() -> None:
+def test_a_precision_round_trip_gives_the_same_network() -> None:
     network = make_network(batch_normalization=True)
     again = with_precision(with_precision(network, "mixed_bfloat16"), "float32")
     images = make_pixels(4, 16, 24)[..., None].astype(np.float32) / 255
@@ -121,7 +121,7 @@ def test_there_and_back_again_is_the_same_network() -> None:
         ("flags : not_avx512_bf16", "float32"),
     ],
 )
-def test_the_processor_says_which_precision_is_faster(
+def test_the_faster_precision_is_read_from_the_processor_flags(
     flags: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Path, "is_file", lambda _: True)
@@ -129,19 +129,19 @@ def test_the_processor_says_which_precision_is_faster(
     assert choose_precision() == precision
 
 
-def test_without_a_description_of_the_processor_precision_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_processor_flags_the_precision_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_file", lambda _: False)
     assert choose_precision() == "float32"
 
 
-def test_auto_takes_the_precision_that_was_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_uses_the_precision_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     for choice in ("mixed_bfloat16", "float32"):
         monkeypatch.setattr("chest_xray.models.network.choose_precision", lambda choice=choice: choice)
         network = with_precision(make_network(), "auto")
         assert network.layers[1].dtype_policy.name == choice
 
 
-def test_a_last_pooling_over_the_map_leaves_one_value_a_filter_wherever_the_pattern_lies() -> None:
+def test_pooling_over_the_map_returns_one_value_per_filter_wherever_the_pattern_is() -> None:
     network = make_network(last_pooling="map")
     assert kinds(network) == kinds(make_network())
     flatten = next(layer for layer in network.layers if type(layer).__name__ == "Flatten")
@@ -173,21 +173,21 @@ def test_every_architecture_can_be_copied_to_logits_in_another_precision(archite
     np.testing.assert_allclose(with_precision(network, "mixed_bfloat16")(images), network(images), atol=0.01)
 
 
-def test_a_copy_of_a_compiled_network_is_not_compiled_and_as_small() -> None:
+def test_a_copy_of_a_compiled_network_is_not_compiled() -> None:
     network = make_network()
     network.compile("adam", "binary_crossentropy")
     assert not with_precision(network, "float32").compiled
     assert network.compiled
 
 
-def test_a_network_of_keras_applications_takes_grey_images() -> None:
+def test_a_network_of_keras_applications_accepts_grey_images() -> None:
     options = TINY_NETWORK.model_copy(update={"architecture": "MobileNetV3Small", "dense_units": 0})
     network = build_network((32, 32), options)
     assert network.input_shape == (None, 32, 32, 1)
     assert with_precision(network, "float32")(np.zeros((2, 32, 32, 1), np.float32)).shape == (2, 1)
 
 
-def test_weights_that_cannot_be_fetched_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_weight_download_gives_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise Exception("URL fetch failure: no route to host")
 

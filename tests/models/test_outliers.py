@@ -1,4 +1,4 @@
-"""What is no chest radiograph is told from what is, by what the images for training are like."""
+"""Images that are not chest radiographs are detected by comparison with the training images."""
 
 import io
 
@@ -25,7 +25,7 @@ def ood_detector() -> dict[str, Array]:
     return fit_ood_detector(phantoms(0, 120), make_acceptance())
 
 
-def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(ood_detector: dict[str, Array]) -> None:
+def test_the_ood_score_is_near_two_for_training_like_images_and_high_for_others(ood_detector: dict[str, Array]) -> None:
     ordinary = compute_ood_score(phantoms(500, 40), ood_detector)
     assert 1 < np.median(ordinary) < 3.5
     others = {
@@ -39,14 +39,14 @@ def test_an_ordinary_image_lies_near_two_and_whatever_else_far_from_it(ood_detec
         assert compute_ood_score(images, ood_detector).min() > ordinary.max(), name
 
 
-def test_brightness_and_contrast_change_no_ood_score(ood_detector: dict[str, Array]) -> None:
+def test_brightness_and_contrast_do_not_change_the_ood_score(ood_detector: dict[str, Array]) -> None:
     images = phantoms(500, 10) // 2
     np.testing.assert_allclose(
         compute_ood_score(images + 100, ood_detector), compute_ood_score(images, ood_detector), rtol=1e-3
     )
 
 
-def test_the_ood_score_is_that_of_scikit_learn_worked_out_at_length(ood_detector: dict[str, Array]) -> None:
+def test_the_ood_score_agrees_with_scikit_learn(ood_detector: dict[str, Array]) -> None:
     from sklearn.decomposition import PCA
 
     def standard(images: Array) -> Array:
@@ -64,7 +64,7 @@ def test_the_ood_score_is_that_of_scikit_learn_worked_out_at_length(ood_detector
     np.testing.assert_allclose(compute_ood_score(phantoms(500, 5), ood_detector), expected, rtol=0.02)
 
 
-def test_a_colour_picture_is_refused_and_a_grey_one_stored_in_colours_is_not() -> None:
+def test_colour_images_are_refused_but_grey_images_stored_as_rgb_are_not() -> None:
     grey = Image.fromarray(phantoms(0, 1)[0])
     red = Image.merge("RGB", (grey, grey.point(lambda value: value // 2), grey.point(lambda value: value // 2)))
     for kind in ("PNG", "JPEG"):
@@ -78,11 +78,11 @@ def test_a_colour_picture_is_refused_and_a_grey_one_stored_in_colours_is_not() -
     ("size", "reason"),
     [((31, 40), "too_small"), ((32, 128), None), ((32, 129), "extreme_aspect"), ((400, 90), "extreme_aspect")],
 )
-def test_small_and_long_pictures_are_refused(size: tuple[int, int], reason: str | None) -> None:
+def test_small_and_elongated_images_are_refused(size: tuple[int, int], reason: str | None) -> None:
     assert (check_header(size, LIMITS) or (None,))[0] == reason
 
 
-def test_a_blank_picture_is_refused() -> None:
+def test_a_blank_image_is_refused() -> None:
     refusal = check_contrast(np.full((32, 32), 200, np.uint8), LIMITS)
     assert refusal == ("blank", "grey values deviate by 0.0 of 255; expected at least 10")
     assert check_contrast(phantoms(0, 1)[0], LIMITS) is None

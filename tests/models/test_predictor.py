@@ -1,4 +1,4 @@
-"""The same answer as the network gives, for any file; and a reason where there is none."""
+"""Every file gets the output of the network, or the reason for its refusal."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return Predictor.load(make_packaged(tmp_path_factory.mktemp("model") / "packaged.keras"))
 
 
-def test_files_and_their_bytes_get_the_same_answers_in_order(predictor: Predictor, tmp_path: Path) -> None:
+def test_paths_and_bytes_give_the_same_predictions_in_order(predictor: Predictor, tmp_path: Path) -> None:
     files = [encode(pixels, "JPEG") for pixels in make_pixels(3, 80, 60)]
     for number, data in enumerate(files):
         (tmp_path / f"{number}.jpeg").write_bytes(data)
@@ -36,21 +36,21 @@ def test_files_and_their_bytes_get_the_same_answers_in_order(predictor: Predicto
     assert len({answer.probability for answer in answers}) == 3
 
 
-def test_pixels_are_those_of_training(predictor: Predictor, tmp_path: Path) -> None:
+def test_pixels_equal_those_prepared_for_training(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "a.jpeg").write_bytes(encode(make_pixels(1, 90, 70)[0], "JPEG"))
     pixels = predictor.read(str(tmp_path / "a.jpeg"))
     assert not isinstance(pixels, Prediction)
     np.testing.assert_array_equal(pixels, read_pixels(str(tmp_path / "a.jpeg"), 32, 32))
 
 
-def test_what_is_no_image_is_refused_beside_what_is(predictor: Predictor) -> None:
+def test_non_images_are_refused_and_images_are_scored(predictor: Predictor) -> None:
     refused, answered = predictor.predict([b"no image", encode(make_pixels(1, 80, 60)[0])])
     assert refused[:3] == (None, None, "not_an_image")
     assert "begins with b'no image'" in refused.detail
     assert answered.reason is None
 
 
-def test_a_file_without_a_contract_is_no_packaged_network(tmp_path: Path) -> None:
+def test_a_file_without_a_contract_is_not_a_packaged_network(tmp_path: Path) -> None:
     (tmp_path / "a.keras").write_bytes(b"none")
     with pytest.raises(InputError, match=r"a\.keras is no packaged network .*Make one with `kedro run --pipelines=ex"):
         Predictor.load(tmp_path / "a.keras")
@@ -93,13 +93,13 @@ UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("message", UNSOUND)
-def test_a_contract_that_could_decide_wrongly_is_refused(message: str, tmp_path: Path) -> None:
+def test_an_invalid_contract_is_refused(message: str, tmp_path: Path) -> None:
     changed = change_contract(make_packaged(tmp_path / "a.keras"), UNSOUND[message])
     with pytest.raises(InputError, match=rf"changed\.keras .*{re.escape(message)}.*`kedro run --pipelines=export`"):
         Predictor.load(changed)
 
 
-def test_a_dicom_file_gets_the_answer_of_the_same_picture_as_png(predictor: Predictor) -> None:
+def test_a_dicom_file_gives_the_same_prediction_as_the_png(predictor: Predictor) -> None:
     pixels = make_pixels(1, 80, 60)[0]
     as_png, as_dicom = predictor.predict([encode(pixels), write(make_dataset(pixels))])
     assert as_png == as_dicom
@@ -112,7 +112,7 @@ def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
     assert shallow.probability == pytest.approx(deep.probability, abs=0.01)
 
 
-def test_an_image_unlike_those_for_training_gets_no_answer_but_its_ood_score(tmp_path: Path) -> None:
+def test_an_out_of_distribution_image_gets_an_ood_score_and_no_prediction(tmp_path: Path) -> None:
     strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_ood_score=0.5))
     (refused,) = strict.predict([encode(make_pixels(1, 80, 60)[0])])
     assert refused[:3] == (None, None, "unlike_training")
@@ -121,7 +121,7 @@ def test_an_image_unlike_those_for_training_gets_no_answer_but_its_ood_score(tmp
     assert refused.detail == (f"an out-of-distribution score of {refused.ood_score:.1f}; expected at most 0.5")
 
 
-def test_the_decision_follows_the_output_of_the_network_and_not_the_probability(tmp_path: Path) -> None:
+def test_the_decision_uses_the_raw_output_and_not_the_calibrated_probability(tmp_path: Path) -> None:
     files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
     known = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
     middle = sorted(each.probability for each in known if each.probability is not None)[10]
@@ -133,7 +133,7 @@ def test_the_decision_follows_the_output_of_the_network_and_not_the_probability(
 
 
 @pytest.mark.parametrize("bias", [-6.0, 6.0])
-def test_calibration_moves_the_probability_and_no_decision(tmp_path: Path, bias: float) -> None:
+def test_calibration_changes_the_probability_but_not_the_decision(tmp_path: Path, bias: float) -> None:
     files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
     plain = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
     middle = sorted(each.probability for each in plain if each.probability is not None)[10]
@@ -157,7 +157,7 @@ WHOLE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow and pydicom say what they doubt.
+@pytest.mark.filterwarnings("ignore")  # Pillow and pydicom warn about damaged files.
 @pytest.mark.parametrize("kind", WHOLE)
 def test_damaged_files_get_a_reason_and_raise_nothing(predictor: Predictor, kind: str) -> None:
     rng, whole = np.random.default_rng(2018), WHOLE[kind]
@@ -206,7 +206,7 @@ def test_each_kind_of_refusal_has_its_reason(predictor: Predictor, data: Any, re
     assert (answer.probability, answer.decision) == (None, None)
 
 
-def test_a_file_that_is_not_there_is_unreadable(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_missing_file_is_unreadable(predictor: Predictor, tmp_path: Path) -> None:
     (answer,) = predictor.predict([str(tmp_path / "none.png")])
     assert answer.reason == "unreadable"
     assert "none.png" in answer.detail

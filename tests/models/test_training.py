@@ -1,4 +1,4 @@
-"""Training can be repeated, keeps the epoch that was asked for, and every setting reaches it."""
+"""Training is reproducible, keeps the configured epoch, and uses every setting."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from tests.models.toys import (
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Checkpoint:
-    """A place where nothing was left."""
+    """An empty checkpoint."""
     return Checkpoint(str(tmp_path / "checkpoint.npz"))
 
 
@@ -47,7 +47,9 @@ def test_training_does_not_change_the_untrained_model(training: tuple[keras.Mode
     assert weights_differ(trained, untrained)
 
 
-def test_training_learns_and_tells_each_epoch(training: tuple[keras.Model, keras.Model, pd.DataFrame]) -> None:
+def test_training_reduces_the_loss_and_reports_each_epoch(
+    training: tuple[keras.Model, keras.Model, pd.DataFrame],
+) -> None:
     _, trained, history = training
     assert history.columns.tolist() == [
         *("epoch", "steps", "seconds", "accuracy", "loss", "val_accuracy", "val_loss", "kept")
@@ -60,7 +62,7 @@ def test_training_learns_and_tells_each_epoch(training: tuple[keras.Model, keras
     assert ((table["probability"] >= 0.5) == (table["label"] == 1)).all()
 
 
-def test_training_with_one_seed_gives_the_same_history_and_predictions_twice(checkpoint: Checkpoint) -> None:
+def test_training_twice_with_one_seed_gives_the_same_history_and_predictions(checkpoint: Checkpoint) -> None:
     untrained, images = make_model(network=TINY_NETWORK.model_copy(update={"dropout": 0.5})), make_images_and_split()
     first, second, other = (
         train_model(untrained, make_sets(augmentation=COPIES, seed=seed), make_training(), checkpoint)
@@ -78,8 +80,8 @@ def validation_loss(model: keras.Model, sets: TrainingSets) -> float:
     return float(keras.losses.BinaryCrossentropy()(labels, probability))
 
 
-def test_the_best_epoch_is_kept_and_training_stops_when_patience_is_out(checkpoint: Checkpoint) -> None:
-    sets = make_sets(mislead=True)  # The better it learns, the worse it validates.
+def test_the_best_epoch_is_kept_and_training_stops_when_patience_runs_out(checkpoint: Checkpoint) -> None:
+    sets = make_sets(mislead=True)  # The lower the training loss, the higher the validation loss.
     trained, history = train_model(make_model(), sets, make_training(epochs=6, patience=2), checkpoint)
     assert history["val_loss"].is_monotonic_increasing
     assert history["epoch"].tolist() == [1, 2, 3]
@@ -87,7 +89,7 @@ def test_the_best_epoch_is_kept_and_training_stops_when_patience_is_out(checkpoi
     assert validation_loss(trained, sets) == pytest.approx(history["val_loss"][0], rel=1e-4)
 
 
-def test_the_last_epoch_is_kept_where_that_was_asked_for_and_training_goes_on_to_it(checkpoint: Checkpoint) -> None:
+def test_with_keep_last_training_runs_to_the_last_epoch_and_keeps_it(checkpoint: Checkpoint) -> None:
     sets = make_sets(mislead=True)
     trained, history = train_model(make_model(), sets, make_training(epochs=4, patience=1, keep="last"), checkpoint)
     assert history["kept"].tolist() == [False, False, False, True]
@@ -100,7 +102,7 @@ def test_a_model_trained_in_bfloat16_computes_in_float32_afterwards(checkpoint: 
     assert {layer.compute_dtype for layer in trained.layers} == {"float32"}
 
 
-def test_averaged_weights_are_those_of_each_step_with_the_momentum_asked_for(checkpoint: Checkpoint) -> None:
+def test_averaged_weights_are_a_moving_average_over_steps_with_the_given_momentum(checkpoint: Checkpoint) -> None:
     sets, options = make_sets(mislead=True), make_training(epochs=1, keep="last")
     after_one, _ = train_model(make_model(), replace(sets, steps_per_epoch=1), options, checkpoint)
     after_two, _ = train_model(make_model(), sets, options, checkpoint)
@@ -119,18 +121,18 @@ def rates(steps: list[int], **training: Any) -> list[float]:
     return [float(rate(step)) if callable(rate) else float(rate) for step in steps]
 
 
-def test_the_learning_rate_rises_from_0_and_falls_as_a_cosine_to_a_hundredth() -> None:
-    # Midway between the end of the rise, at step 10, and the end, it has fallen by half of 0.1 - 0.001.
+def test_the_learning_rate_warms_up_from_0_and_decays_as_a_cosine_to_a_hundredth() -> None:
+    # Midway between the end of the warm-up, at step 10, and the last step, it has fallen by half of 0.1 - 0.001.
     found = rates([0, 5, 10, 25, 40], schedule="cosine", warmup_epochs=1)
     assert found == pytest.approx([0, 0.05, 0.1, 0.0505, 0.001], abs=1e-6)
 
 
-def test_without_a_rise_the_learning_rate_falls_from_the_first_step() -> None:
+def test_without_warmup_the_learning_rate_decays_from_the_first_step() -> None:
     found = rates([0, 20, 40], schedule="cosine", warmup_epochs=0)
     assert found == pytest.approx([0.1, 0.0505, 0.001], abs=1e-6)
 
 
-def test_a_constant_learning_rate_does_not_rise_either() -> None:
+def test_a_constant_learning_rate_has_no_warmup() -> None:
     assert rates([0], schedule="constant", warmup_epochs=1) == pytest.approx([0.1])
 
 
@@ -142,7 +144,7 @@ def test_smoothed_labels_reach_the_loss() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_one_step_is_as_long_as_optimiser_and_learning_rate_say(optimizer: str, checkpoint: Checkpoint) -> None:
+def test_the_step_size_follows_from_optimiser_and_learning_rate(optimizer: str, checkpoint: Checkpoint) -> None:
     sets, untrained = make_sets(batch_size=16), make_model()
     options = make_training(epochs=1, optimizer=optimizer, learning_rate=0.003, batch_size=16)
     trained, _ = train_model(untrained, sets, options, checkpoint)
@@ -165,7 +167,7 @@ def test_an_epoch_can_be_several_passes_long() -> None:
     assert make_sets(batch_size=5, passes_per_epoch=3).steps_per_epoch == 10  # 48 images in batches of 5
 
 
-def test_validation_holds_the_validation_images_in_order_and_no_copies() -> None:
+def test_the_validation_set_has_the_validation_images_in_order_without_copies() -> None:
     pixels, _ = make_images_and_split()
     for augmentation in (None, COPIES):
         sets = make_sets(augmentation=augmentation)
@@ -183,7 +185,9 @@ def test_only_train_images_are_trained_on() -> None:
     ("class_weight", "expected"),
     [("balanced", {0: 2.0, 1: pytest.approx(2 / 3)}), ("none", {0: 1.0, 1: 1.0})],  # 8 / (2 x 2) and 8 / (2 x 6)
 )
-def test_class_weights_are_inverse_to_the_number_of_images(class_weight: str, expected: dict[int, float]) -> None:
+def test_class_weights_are_inversely_proportional_to_the_number_of_images(
+    class_weight: str, expected: dict[int, float]
+) -> None:
     split = make_split([0, 0, 1, 1, 1, 1, 1, 1, 0, 0], ["train"] * 8 + ["validation"] * 2)
     sets = build_training_sets(
         make_pixels(10), split, PREPARATION, make_training(class_weight=class_weight), make_run()
@@ -205,13 +209,13 @@ def test_class_weights_are_inverse_to_the_number_of_images(class_weight: str, ex
         (Run, {"augmentation": {"tlt": 5}}, "augmentation.tlt: received 5, but Extra inputs are not permitted"),
     ],
 )
-def test_impossible_options_are_refused(options: type[Any], changes: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_refused(options: type[Any], changes: dict[str, Any], message: str) -> None:
     plain = (make_training() if options is Training else make_run()).model_dump()
     with pytest.raises(InputError, match=message):
         options.model_validate({**plain, **changes})
 
 
-def test_augmentation_is_over_with_training(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_augmentation_is_inactive_after_training(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, _ = train_model(make_model(), make_sets(augmentation=COPIES), make_training(epochs=1), checkpoint)
     assert [type(layer) for layer in trained.layers] == [type(layer) for layer in make_model().layers]
 

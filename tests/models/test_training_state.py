@@ -1,4 +1,4 @@
-"""After every epoch the state is safe; an epoch that went wrong ends training and spoils nothing."""
+"""The state is saved after every epoch; a diverged epoch stops training and does not change it."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **traini
 
 
 def note(keeper: TrainingState, *validation_losses: float) -> None:
-    """Let epochs end with these losses, each with weights of its own: all equal to the epoch's number from 1."""
+    """Record epochs with these losses; all weights of an epoch equal its number, from 1."""
     for loss in validation_losses:
         epoch = len(keeper.rows)
         keeper.network.set_weights([np.full_like(weight, epoch + 1) for weight in keeper.network.get_weights()])
@@ -36,7 +36,7 @@ def value_of(model: keras.Model) -> float:
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 3)])
-def test_the_weights_of_the_best_or_of_the_last_epoch_are_given_back(keep: str, kept: int, tmp_path: Path) -> None:
+def test_the_weights_of_the_best_or_last_epoch_are_restored(keep: str, kept: int, tmp_path: Path) -> None:
     keeper = make_keeper(tmp_path, keep=keep)
     note(keeper, 0.5, 0.4, 0.4)  # Of two that are equally good, the first is the best.
     trained, history = keeper.finish(steps_per_epoch=2)
@@ -50,13 +50,13 @@ def test_the_weights_of_the_best_or_of_the_last_epoch_are_given_back(keep: str, 
     [
         ([0.5, 0.6], "best", False),
         ([0.5, 0.6, 0.7], "best", True),
-        ([0.5, 0.6, 0.4, 0.41], "best", False),  # Patience begins anew with each lower loss.
-        ([0.5, 0.6, 0.4, 0.41, 0.4], "best", True),  # As low is not lower.
+        ([0.5, 0.6, 0.4, 0.41], "best", False),  # Patience restarts with each lower loss.
+        ([0.5, 0.6, 0.4, 0.41, 0.4], "best", True),  # An equal loss is not lower.
         ([0.5, 0.6, 0.7, 0.8], "last", False),
         ([0.5, 0.4, 0.3, 0.2, 0.1, 0.05], "best", True),  # All six epochs are over.
     ],
 )
-def test_training_is_over_with_the_epochs_or_with_patience(
+def test_training_ends_after_all_epochs_or_when_patience_runs_out(
     losses: list[float], keep: str, done: bool, tmp_path: Path
 ) -> None:
     keeper = make_keeper(tmp_path, keep=keep, patience=2)
@@ -65,7 +65,7 @@ def test_training_is_over_with_the_epochs_or_with_patience(
     assert keeper.network.stop_training == done
 
 
-def test_a_training_takes_up_what_it_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_training_resumes_from_its_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
     left = make_keeper(tmp_path)
     note(left, 0.5, 0.4, 0.6)
@@ -87,21 +87,21 @@ def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: 
     assert f"Training starts anew: {tmp_path}/checkpoint.npz is of other data or settings" in caplog.messages
 
 
-def test_a_training_that_is_over_keeps_its_checkpoint_until_the_model_is_saved(tmp_path: Path) -> None:
+def test_finished_training_keeps_its_checkpoint_until_the_model_is_saved(tmp_path: Path) -> None:
     keeper = make_keeper(tmp_path)
     note(keeper, 0.5)
     keeper.finish(steps_per_epoch=2)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
-def test_where_the_first_epoch_diverged_no_checkpoint_is_promised(tmp_path: Path) -> None:
+def test_divergence_in_the_first_epoch_gives_an_error_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"diverged in epoch 1: .*now 0.01.$"):
         make_keeper(tmp_path).record_epoch(0, {"loss": math.nan, "val_loss": 0.5})
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_real_training_that_diverges_ends_in_a_sentence(optimizer: str, tmp_path: Path) -> None:
+def test_diverging_training_ends_with_a_one_sentence_error(optimizer: str, tmp_path: Path) -> None:
     # With both, ReLU hides the NaN from the loss.
     options = make_training(optimizer=optimizer).model_copy(update={"learning_rate": 1e30})
     with pytest.raises(
@@ -110,7 +110,7 @@ def test_a_real_training_that_diverges_ends_in_a_sentence(optimizer: str, tmp_pa
         train_model(make_model(), make_sets(), options, Checkpoint(str(tmp_path / "checkpoint.npz")))
 
 
-def test_weights_that_are_no_numbers_end_training_even_where_the_loss_is_one(tmp_path: Path) -> None:
+def test_nan_weights_stop_training_even_if_the_loss_is_finite(tmp_path: Path) -> None:
     keeper = make_keeper(tmp_path)
     note(keeper, 0.5)
     weights = keeper.network.get_weights()
@@ -121,7 +121,7 @@ def test_weights_that_are_no_numbers_end_training_even_where_the_loss_is_one(tmp
     assert make_keeper(tmp_path).resume() == 1
 
 
-def test_logs_for_tensorboard_lie_beside_the_checkpoint_and_only_on_request(tmp_path: Path) -> None:
+def test_tensorboard_logs_are_written_beside_the_checkpoint_on_request_only(tmp_path: Path) -> None:
     for asked in (False, True):
         checkpoint = Checkpoint(str(tmp_path / "checkpoint.npz"))
         train_model(make_model(), make_sets(), make_training(epochs=2, tensorboard=asked), checkpoint)
@@ -131,9 +131,7 @@ def test_logs_for_tensorboard_lie_beside_the_checkpoint_and_only_on_request(tmp_
     assert {path.parent.name for path in written} == {"train", "validation"}
 
 
-def test_without_the_package_tensorboard_is_refused_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_tensorboard_gives_an_error_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"tensorboard=true, .*pip install 'chest-xray\[tensorboard\]'"):
         train_model(

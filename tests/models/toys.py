@@ -1,4 +1,4 @@
-"""A task that a tiny network learns in a few steps: dark healthy and bright diseased images."""
+"""A task that a tiny network learns in a few steps: dark NORMAL and bright PNEUMONIA images."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ COPIES = Augmentation(copies=1, horizontal_flip=True, tilt=10)
 
 
 def make_images_and_split(*, mislead: bool = False) -> tuple[Array, pd.DataFrame]:
-    """16 images for training and 8 for validation; where `mislead`, validation has it the other way round."""
+    """16 images for training and 8 for validation; with `mislead`, validation labels are reversed."""
     labels = np.array(TRAIN + VALIDATION)
     pixels = (make_pixels(len(labels)) // 4 + 128 * labels[:, None, None]).astype(np.uint8)
     labels[len(TRAIN) :] = (labels[len(TRAIN) :] + mislead) % 2
@@ -30,7 +30,7 @@ def make_images_and_split(*, mislead: bool = False) -> tuple[Array, pd.DataFrame
 def make_sets(
     *, mislead: bool = False, seed: int = 7, augmentation: Augmentation | None = None, **training: Any
 ) -> TrainingSets:
-    """Sets of these images, without copies if nothing else is said."""
+    """Training and validation sets of these images, by default without copies."""
     run = Run(title="as a trial", seed=seed, augmentation=augmentation or Augmentation())
     images_and_split = make_images_and_split(mislead=mislead)
     return build_training_sets(*images_and_split, PREPARATION, make_training(**training), run)

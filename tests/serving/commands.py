@@ -1,4 +1,4 @@
-"""A `kedro demo` or `kedro serve` as a user starts it, in a process of its own."""
+"""`kedro demo` or `kedro serve` as a user starts it, in a separate process."""
 
 import re
 import sys
@@ -19,10 +19,10 @@ PATIENCE = 180  # seconds; on an idle machine it takes 10
 class Started(NamedTuple):
     """A running command."""
 
-    process: Any  # a `subprocess.Popen`, or what passes for it
+    process: Any  # a `subprocess.Popen` or equivalent
     url: str
     log: Path
-    scratch: Path  # what the process takes for the machine's folder of temporary files
+    scratch: Path  # the temporary folder of the process
 
 
 @contextmanager

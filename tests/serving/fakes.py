@@ -20,7 +20,7 @@ CONTRACT = make_contract(min_side=1, min_contrast=0)
 
 
 class Fake(Predictor):
-    """Says the mean grey value as the probability, and remembers how large its batches were."""
+    """Return the mean grey value as the probability, and record the batch sizes."""
 
     def __init__(self, seconds: float = 0.0):
         super().__init__(CONTRACT, {}, "0123456789abcdef", lambda pixels: pixels)
@@ -28,7 +28,7 @@ class Fake(Predictor):
         self.batches: list[int] = []
 
     def score(self, pixels: Array) -> list[Prediction]:
-        """Give mean / 255 of each image; black pictures are refused as unlike, and an image of 13s breaks the code."""
+        """Return mean / 255 of each image; black images are refused, and an image of 13s raises an error."""
         self.batches.append(len(pixels))
         time.sleep(self.seconds)
         if (pixels == 13).all(axis=(1, 2)).any():

@@ -1,4 +1,4 @@
-"""What a stranger may try on a running server: files of the machine, floods, silence, other sites, slow files."""
+"""Attacks on a running server: local files, floods, silent connections, other sites, slow files."""
 
 import asyncio
 import io
@@ -27,9 +27,9 @@ from tests.builders import encode, make_pixels
 from tests.serving.fakes import Fake, make_serving, serving
 
 GREY = encode(np.full((16, 16), 51, np.uint8))
-# A file with a word of its own, so that any answer that holds it has read the file.
+# A file with a unique word: a response that contains it has read the file.
 SECRET = "a-word-that-stands-in-no-answer"
-# The addresses at which Gradio's page, which this one replaces, read files of the machine.
+# The URLs at which the former Gradio page read local files.
 FORMER = (
     *("/gradio_api/run/predict", "/gradio_api/call/answer", "/gradio_api/queue/join", "/gradio_api/upload"),
     *("/gradio_api/file={}", "/gradio_api/proxy={}", "/gradio_api/stream/{}", "/file={}", "/config", "/api/predict"),
@@ -97,11 +97,11 @@ def _list_paths(routes: Any, prefix: str = "") -> Iterator[str]:
     for route in routes:
         if hasattr(route, "path"):
             yield prefix + route.path
-        else:  # FastAPI keeps a router that was included as a whole.
+        else:  # FastAPI keeps an included router as one object.
             yield from _list_paths(route.original_router.routes, prefix + route.include_context.prefix)
 
 
-def test_no_route_reads_a_file_or_an_address_that_it_is_told(site: Site, tmp_path: Any) -> None:
+def test_no_route_reads_a_path_or_url_from_a_request(site: Site, tmp_path: Any) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text(SECRET)
     picture = tmp_path / "picture.png"
@@ -137,7 +137,7 @@ def _try_everything(site: Site, route: str, place: str) -> None:
         address = site.url + prefix + route.format(quote(place)) + query
         for method, (body, kind) in [("GET", (None, {})), *(("POST", each) for each in bodies)]:
             status, answer = ask(address, method, body, kind)
-            # A picture of 204 would be answered with 0.8; the words of the files stand in no answer.
+            # An image of 204 would score 0.8; no response contains the words of the files.
             assert SECRET.encode() not in answer, (method, address, body)
             assert b"PATH=" not in answer
             assert b'"probability":0.8' not in answer
@@ -147,7 +147,7 @@ def _try_everything(site: Site, route: str, place: str) -> None:
 
 
 def _listen_for_visitors(hits: list[str]) -> int:
-    """Wait on a port for whoever would fetch an address."""
+    """Listen on a port for attempts to fetch a URL."""
     door = socket.create_server(("127.0.0.1", 0))
 
     def wait() -> None:
@@ -164,19 +164,19 @@ def _listen_for_visitors(hits: list[str]) -> int:
 @pytest.mark.parametrize(
     "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
-def test_a_page_of_another_site_may_not_ask(site: Site, path: str, headers: dict[str, str]) -> None:
+def test_requests_from_other_sites_are_rejected(site: Site, path: str, headers: dict[str, str]) -> None:
     body, kind = form(GREY)
     status, answer = ask(site.url + path, "POST", body, {**kind, **headers})
     assert status == 403
     assert json.loads(answer)["reason"] == "forbidden"
 
 
-def test_the_own_page_may_ask(site: Site) -> None:
+def test_requests_from_the_own_page_are_accepted(site: Site) -> None:
     assert predict(site, headers={"Origin": site.url, "Sec-Fetch-Site": "same-origin"})[0] == 200
 
 
 def converse(site: Site, *parts: bytes, pause: float = 0.0, seconds: float = 10.0) -> bytes:
-    """Send parts on one connection, and give all that comes back until the server closes it."""
+    """Send parts on one connection, and return everything received until the server closes it."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=seconds) as connection:
         try:
             for part in parts:
@@ -193,7 +193,7 @@ def converse(site: Site, *parts: bytes, pause: float = 0.0, seconds: float = 10.
         return answer
 
 
-def test_headers_without_end_are_cut_off(site: Site) -> None:
+def test_endless_headers_are_rejected(site: Site) -> None:
     flood = (b"X-%06d: " % number + b"a" * 1000 + b"\r\n" for number in range(100_000))
     answer = converse(site, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n", *itertools.islice(flood, 2000))
     assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
@@ -201,20 +201,20 @@ def test_headers_without_end_are_cut_off(site: Site) -> None:
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "])
-def test_a_connection_that_falls_silent_before_it_has_asked_is_closed(site: Site, beginning: bytes) -> None:
+def test_a_connection_that_is_silent_before_its_request_is_closed(site: Site, beginning: bytes) -> None:
     started = time.monotonic()
     assert converse(site, beginning) == b""
     assert 0.5 < time.monotonic() - started < 5
 
 
-def test_headers_that_drip_are_given_up(site: Site) -> None:
+def test_slow_headers_time_out(site: Site) -> None:
     started = time.monotonic()
     parts = [b"GET /health HTTP/1.1\r\n", *(b"X" for _ in range(40))]
     assert converse(site, *parts, pause=0.1) == b""
     assert time.monotonic() - started < 8
 
 
-def test_a_second_request_that_drips_is_given_up_too(site: Site) -> None:
+def test_a_slow_second_request_times_out(site: Site) -> None:
     whole = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     answer = converse(site, whole, *(b"G" for _ in range(40)), pause=0.1)
     assert answer.count(b"HTTP/1.1") == 1
@@ -222,7 +222,7 @@ def test_a_second_request_that_drips_is_given_up_too(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/en/answer"])
-def test_an_upload_of_one_byte_at_a_time_is_given_up(site: Site, path: str) -> None:
+def test_an_upload_of_one_byte_at_a_time_times_out(site: Site, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     started = time.monotonic()
@@ -232,7 +232,7 @@ def test_an_upload_of_one_byte_at_a_time_is_given_up(site: Site, path: str) -> N
     assert time.monotonic() - started < 8
 
 
-def test_hundreds_of_silent_connections_lock_nobody_out(site: Site) -> None:
+def test_hundreds_of_silent_connections_do_not_block_other_clients(site: Site) -> None:
     silent = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(400)]
     try:
         for _ in range(5):
@@ -245,7 +245,7 @@ def test_hundreds_of_silent_connections_lock_nobody_out(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/en/answer"])
-def test_more_uploads_at_once_than_there_is_room_for_are_refused(site: Site, path: str) -> None:
+def test_excess_concurrent_uploads_are_refused(site: Site, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900000\r\n"
     head += "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
     held = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(8)]
@@ -261,7 +261,7 @@ def test_more_uploads_at_once_than_there_is_room_for_are_refused(site: Site, pat
     assert predict(site)[0] == 200
 
 
-def test_a_refusal_shows_no_more_of_a_file_than_its_first_bytes(site: Site) -> None:
+def test_a_refusal_shows_only_the_first_bytes_of_a_file(site: Site) -> None:
     status, answer = predict(site, b"PNG?" + SECRET.encode())
     assert status == 422
     assert SECRET.encode() not in answer
@@ -287,7 +287,7 @@ def test_a_call_that_takes_too_much_memory_fails_alone() -> None:
         asyncio.run(asyncio.wait_for(ask_both(), 30))
 
 
-def test_stopping_does_not_wait_for_what_is_being_decoded() -> None:
+def test_stopping_does_not_wait_for_running_decoders() -> None:
     async def leave() -> None:
         task = asyncio.create_task(pool.run(time.sleep, 60))
         await asyncio.sleep(1)

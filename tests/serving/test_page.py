@@ -1,4 +1,4 @@
-"""The page in a real browser: an upload, its answer, the overlay, both languages, a phone; nothing asked elsewhere."""
+"""The page in a real browser: upload, result, overlay, both languages, a phone; no request to another host."""
 
 import io
 import json
@@ -31,7 +31,7 @@ BLACK = encode(np.zeros((40, 40), np.uint8))
 
 
 def with_evidence(path: Path) -> None:
-    """Make the weights of a packaged network positive, so that whatever is bright speaks for pneumonia."""
+    """Make the weights of a packaged network positive, so that bright pixels are evidence for pneumonia."""
     import keras
 
     network = keras.saving.load_model(path)
@@ -60,13 +60,13 @@ def browser(tmp_path: Path) -> Iterator[Chrome]:
     with open_browser(tmp_path / "profile") as chrome:
         yield chrome
         assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
-        # A page that is left gives up its requests.
+        # The browser cancels requests when it leaves a page.
         severe = [each for each in read_log(chrome, "browser") if each["level"] == "SEVERE"]
     assert [each for each in severe if "AbortError" not in str(each)] == []
 
 
 def asked_hosts(browser: Chrome) -> set[str]:
-    """Every host that the page asked for something, or tried to."""
+    """Return every host to which the page sent or tried to send a request."""
     events = [json.loads(entry["message"])["message"] for entry in read_log(browser, "performance")]
     urls = [
         urlsplit(each["params"]["request"]["url"]) for each in events if each["method"] == "Network.requestWillBeSent"
@@ -92,7 +92,7 @@ def opacity(browser: Chrome) -> float:
     return float(browser.execute_script("return getComputedStyle(document.querySelector('.heat')).opacity"))
 
 
-def test_an_uploaded_picture_is_shown_with_its_overlay_probability_and_the_operating_point(
+def test_an_uploaded_image_is_shown_with_overlay_probability_and_operating_point(
     site: Started, browser: Chrome, tmp_path: Path
 ) -> None:
     browser.get(site.url)
@@ -126,7 +126,7 @@ def test_the_slider_changes_the_strength_of_the_overlay(site: Started, browser: 
         assert opacity(browser) == float(value)
 
 
-def test_a_refused_picture_is_shown_without_decision_and_with_the_reason(
+def test_a_refused_image_is_shown_with_the_reason_and_without_a_decision(
     site: Started, browser: Chrome, tmp_path: Path
 ) -> None:
     browser.get(f"{site.url}/en/")
@@ -139,7 +139,7 @@ def test_a_refused_picture_is_shown_without_decision_and_with_the_reason(
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "The file is not an image"), ("ru", "Это не изображение")])
-def test_a_file_that_is_no_picture_is_told_in_words(
+def test_a_file_that_is_not_an_image_gives_a_message(
     language: str, said: str, site: Started, browser: Chrome, tmp_path: Path
 ) -> None:
     browser.get(f"{site.url}/{language}/")
@@ -148,7 +148,7 @@ def test_a_file_that_is_no_picture_is_told_in_words(
     assert browser.find_elements(By.CSS_SELECTOR, ".stack img") == []
 
 
-def test_the_page_changes_to_russian(site: Started, browser: Chrome) -> None:
+def test_the_page_can_be_switched_to_russian(site: Started, browser: Chrome) -> None:
     browser.get(f"{site.url}/en/")
     find(browser, "header a").click()
     WebDriverWait(browser, PATIENCE).until(lambda page: page.current_url == f"{site.url}/ru/")
@@ -160,7 +160,7 @@ def test_the_page_changes_to_russian(site: Started, browser: Chrome) -> None:
     assert "," in text_of(browser, ".answer .big")  # the decimal mark
 
 
-def test_the_contract_of_the_network_can_be_read(site: Started, browser: Chrome) -> None:
+def test_the_page_shows_the_contract_of_the_network(site: Started, browser: Chrome) -> None:
     browser.get(f"{site.url}/en/")
     find(browser, "#about summary").click()
     facts = " ".join(text_of(browser, "dl.about").split())
@@ -168,7 +168,7 @@ def test_the_contract_of_the_network_can_be_read(site: Started, browser: Chrome)
     assert "Not a medical device" in facts
 
 
-def test_nothing_is_cut_off_on_a_phone(site: Started, browser: Chrome, tmp_path: Path) -> None:
+def test_the_page_fits_a_phone_screen(site: Started, browser: Chrome, tmp_path: Path) -> None:
     phone = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     for language in ("en", "ru"):
@@ -195,7 +195,7 @@ def test_an_upload_leaves_no_file(site: Started, browser: Chrome, tmp_path: Path
     assert [name for name in left if not name.startswith("__autograph_generated")] == []  # TensorFlow's own
 
 
-def test_a_name_of_a_file_is_text(site: Started, browser: Chrome, tmp_path: Path) -> None:
+def test_a_file_name_is_rendered_as_text(site: Started, browser: Chrome, tmp_path: Path) -> None:
     browser.get(f"{site.url}/en/")
     name = "<img src=x onerror=alert(1)>.jpg"
     send(browser, tmp_path, name, PHANTOM)
@@ -205,9 +205,7 @@ def test_a_name_of_a_file_is_text(site: Started, browser: Chrome, tmp_path: Path
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_the_page_keeps_the_rules_of_accessibility(
-    language: str, site: Started, browser: Chrome, tmp_path: Path
-) -> None:
+def test_the_page_is_accessible(language: str, site: Started, browser: Chrome, tmp_path: Path) -> None:
     browser.get(f"{site.url}/{language}/")
     send(browser, tmp_path, "scan.jpg", PHANTOM)
     find(browser, ".answer")
@@ -217,7 +215,7 @@ def test_the_page_keeps_the_rules_of_accessibility(
     assert [(each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]] == []
 
 
-def test_the_keyboard_reaches_everything(site: Started, browser: Chrome) -> None:
+def test_all_controls_can_be_reached_with_the_keyboard(site: Started, browser: Chrome) -> None:
     browser.get(f"{site.url}/en/")
     reached = []
     for _ in range(5):

@@ -1,4 +1,4 @@
-"""The server answers as the predictor does, refuses what it must, and keeps nothing."""
+"""The server returns the results of the predictor, refuses invalid requests, and keeps no file."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ def client(decoders: Decoders) -> Iterator[TestClient]:
     """A server with a fake predictor."""
     options = make_serving()
     with TestClient(create_app(Service(Fake, options, no_failure, decoders), options), base_url=BASE) as client:
-        client.get("/model")  # waits until the network is there
+        client.get("/model")  # waits until the network is loaded
         yield client
 
 
@@ -63,13 +63,13 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     "name", ["scan", "scan.txt", "скан.dcm", "../../etc/passwd", "C:\\x\\..\\y.png", "a\0b", "*" * 500]
 )
 @pytest.mark.parametrize("kind", ["text/plain", "application/dicom", "no/such"])
-def test_the_content_of_a_file_counts_and_neither_its_name_nor_its_declared_type(
+def test_the_format_is_detected_from_the_content_and_not_from_name_or_type(
     name: str, kind: str, client: TestClient
 ) -> None:
     assert send(client, encode(GREY), name, kind).json()["probability"] == pytest.approx(0.2)
 
 
-def test_a_picture_that_was_read_and_refused_is_answered_with_a_reason(client: TestClient) -> None:
+def test_a_refused_image_gets_a_reason(client: TestClient) -> None:
     answer = send(client, encode(0 * GREY))
     assert answer.status_code == 200
     assert answer.json() == {
@@ -94,7 +94,7 @@ def bomb() -> bytes:
         (bytes(1_500_000), 413, "too_large"),
     ],
 )
-def test_what_is_no_picture_or_too_large_is_told_apart(
+def test_non_images_and_oversized_files_have_different_status_codes(
     data: bytes, status: int, reason: str, client: TestClient
 ) -> None:
     answer = send(client, data)
@@ -102,7 +102,7 @@ def test_what_is_no_picture_or_too_large_is_told_apart(
     assert answer.json()["detail"]
 
 
-def test_an_upload_whose_length_is_not_told_is_cut_off_too(client: TestClient) -> None:
+def test_an_upload_without_content_length_is_limited(client: TestClient) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
     def parts() -> Iterator[bytes]:
@@ -115,7 +115,7 @@ def test_an_upload_whose_length_is_not_told_is_cut_off_too(client: TestClient) -
     assert (answer.status_code, answer.json()["reason"]) == (413, "too_large")
 
 
-def test_several_images_are_answered_in_order_each_for_itself(client: TestClient) -> None:
+def test_a_batch_is_answered_in_order_and_files_are_independent(client: TestClient) -> None:
     files = [("files", (name, data)) for name, data in (("a", encode(GREY)), ("b", b"none"), ("c", encode(4 * GREY)))]
     answer = client.post("/predict/batch", files=files)
     assert answer.status_code == 200
@@ -142,7 +142,7 @@ def test_too_many_files_are_refused(client: TestClient) -> None:
         (lambda client: client.get("/docs"), 404, "not_found"),
     ],
 )
-def test_a_mistaken_request_gets_a_reason_and_a_sentence(
+def test_an_invalid_request_gets_a_reason_and_a_message(
     request_of: Callable[[TestClient], Any], status: int, reason: str, client: TestClient
 ) -> None:
     answer = request_of(client)
@@ -150,7 +150,7 @@ def test_a_mistaken_request_gets_a_reason_and_a_sentence(
     assert answer.json()["detail"]
 
 
-def test_health_and_model_say_which_network_answers(client: TestClient) -> None:
+def test_health_and_model_identify_the_network(client: TestClient) -> None:
     assert client.get("/health").json() == {"status": "ready"}
     assert client.get("/model").json() == {
         "fingerprint": "0123456789abcdef",
@@ -158,7 +158,7 @@ def test_health_and_model_say_which_network_answers(client: TestClient) -> None:
     }
 
 
-def test_a_browser_is_told_to_ask_no_other_host_and_another_name_is_refused(client: TestClient) -> None:
+def test_responses_have_a_content_security_policy_and_other_host_names_are_refused(client: TestClient) -> None:
     answer = client.get("/openapi.json")
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "http" not in answer.headers["Content-Security-Policy"]
@@ -166,7 +166,7 @@ def test_a_browser_is_told_to_ask_no_other_host_and_another_name_is_refused(clie
 
 
 def spoilt(seed: int) -> bytes:
-    """Bytes that are no picture, or hardly: noise, cut, flipped, or with the beginning of one format."""
+    """Corrupt images: noise, truncated, with flipped bytes, or with the header of some format."""
     rng = random.Random(seed)
     picture = encode(make_pixels(1, 60, 60, seed)[0], rng.choice(["PNG", "JPEG", "BMP", "GIF", "TIFF"]))
     kind = seed % 4
@@ -184,7 +184,7 @@ def spoilt(seed: int) -> bytes:
     return bytes(flipped)
 
 
-def test_hundreds_of_spoilt_uploads_are_answered_and_leave_no_file(
+def test_hundreds_of_corrupt_uploads_are_answered_and_leave_no_file(
     client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -212,7 +212,7 @@ async def post(client: httpx.AsyncClient, data: bytes) -> httpx.Response:
     return await client.post("/predict", files={"file": ("a", data)})
 
 
-def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_one(decoders: Decoders) -> None:
+def test_concurrent_requests_share_batches_and_get_the_same_results_as_single_requests(decoders: Decoders) -> None:
     pictures = [encode(pixels) for pixels in make_pixels(40)]
 
     async def ask() -> None:
@@ -230,7 +230,7 @@ def test_concurrent_requests_share_batches_and_get_the_same_answers_as_one_by_on
     asyncio.run(ask())
 
 
-def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_given_back(decoders: Decoders) -> None:
+def test_excess_requests_get_503_and_the_queue_recovers(decoders: Decoders) -> None:
     async def ask() -> None:
         async with running(Fake(seconds=0.05), decoders, queue_length=5) as client:
             answers = await asyncio.gather(*(post(client, encode(GREY)) for _ in range(20)))
@@ -245,7 +245,7 @@ def test_more_requests_than_there_is_room_for_are_told_to_come_back_and_room_is_
     asyncio.run(ask())
 
 
-def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back(decoders: Decoders) -> None:
+def test_an_incomplete_upload_times_out_and_frees_its_place_in_the_queue(decoders: Decoders) -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b"--x\r\n"
         await asyncio.sleep(5)
@@ -260,7 +260,7 @@ def test_an_upload_that_does_not_arrive_is_given_up_and_room_is_given_back(decod
     asyncio.run(ask())
 
 
-def test_an_error_of_ours_fails_its_batch_and_nothing_after_it(decoders: Decoders) -> None:
+def test_an_internal_error_fails_only_its_batch(decoders: Decoders) -> None:
     async def ask() -> None:
         async with running(Fake(), decoders) as client:
             assert (await post(client, encode(np.full((16, 16), 13, np.uint8)))).status_code == 500
@@ -269,7 +269,7 @@ def test_an_error_of_ours_fails_its_batch_and_nothing_after_it(decoders: Decoder
     asyncio.run(ask())
 
 
-def test_a_client_that_leaves_does_not_stop_the_others(decoders: Decoders) -> None:
+def test_a_client_that_disconnects_does_not_affect_the_others(decoders: Decoders) -> None:
     async def ask() -> None:
         fake = Fake(seconds=0.05)
         async with running(fake, decoders) as client:
@@ -284,7 +284,7 @@ def test_a_client_that_leaves_does_not_stop_the_others(decoders: Decoders) -> No
     asyncio.run(ask())
 
 
-def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_never_ready(decoders: Decoders) -> None:
+def test_a_network_that_cannot_be_loaded_is_reported_and_health_is_never_ready(decoders: Decoders) -> None:
     told: list[Exception] = []
 
     def broken() -> Predictor:
@@ -308,11 +308,11 @@ def test_a_network_that_cannot_be_loaded_is_told_of_and_health_is_never_ready(de
     assert [str(each) for each in told] == ["no such file"]
 
 
-def test_the_server_does_what_its_description_says(tmp_path: Path, decoders: Decoders) -> None:
+def test_the_server_follows_its_openapi_description(tmp_path: Path, decoders: Decoders) -> None:
     options = make_serving()
     with serving(create_app(Service(Fake, options, no_failure, decoders), options)) as url:
         command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{url}/openapi.json", "--seed=1"]
-        # Bytes that are no picture satisfy any description of bytes, and are refused all the same.
+        # Bytes that are not an image match the schema of the description, and are still refused.
         command += ["--exclude-checks=positive_data_acceptance", "--max-examples=30"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout

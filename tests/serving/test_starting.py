@@ -1,4 +1,4 @@
-"""The commands: what is missing is told in a sentence, and what was opened is closed again."""
+"""The commands: missing requirements give a one-sentence error, and all resources are closed."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ NETWORK = "data/test/06_models/augmented/packaged.keras"
 
 
 @pytest.mark.parametrize("command", ["demo", "serve"])
-def test_without_a_packaged_network_the_command_that_makes_one_is_named(command: str, empty_project: Path) -> None:
+def test_a_missing_packaged_network_gives_an_error_with_the_export_command(command: str, empty_project: Path) -> None:
     done = run_kedro(empty_project, command, "--env=test")
     assert done.returncode != 0
     assert "data/test/06_models/augmented/packaged.keras" in done.stderr
@@ -26,7 +26,7 @@ def test_without_a_packaged_network_the_command_that_makes_one_is_named(command:
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_library_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_gives_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     require_libraries(("pebble", "uvicorn"))
     monkeypatch.setitem(sys.modules, "pebble", None)
     with pytest.raises(InputError, match=r"pebble not installed; .* Run `pip install -e '\.\[serve\]'`"):
@@ -41,7 +41,7 @@ def test_a_setting_out_of_range_stops_the_command(empty_project: Path) -> None:
 
 
 @pytest.mark.parametrize(("command", "end"), [("demo", signal.SIGTERM), ("serve", signal.SIGINT)])
-def test_a_server_answers_on_the_loopback_and_leaves_nothing_behind_when_it_is_stopped(
+def test_a_server_answers_on_the_loopback_and_leaves_no_files_when_stopped(
     command: str, end: signal.Signals, project: Path, tmp_path: Path
 ) -> None:
     make_packaged(project / NETWORK)
@@ -56,7 +56,7 @@ def test_a_server_answers_on_the_loopback_and_leaves_nothing_behind_when_it_is_s
         assert "Traceback" not in server.log.read_text()
 
 
-def test_a_port_that_is_taken_is_named(project: Path) -> None:
+def test_a_port_in_use_gives_an_error_that_names_it(project: Path) -> None:
     make_packaged(project / NETWORK)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

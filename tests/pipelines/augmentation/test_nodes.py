@@ -1,4 +1,4 @@
-"""The comparison of two runs, worked by hand on eight images, and what may be said of it."""
+"""The comparison of two runs, worked by hand on eight images, and the conclusions from it."""
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from tests.builders import (
 )
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
-# Cut at 0.5, the first run is right on 2 of 4 healthy and 3 of 4 diseased; the second on 4 and 2.
+# At a threshold of 0.5, the first run is correct on 2 of 4 NORMAL and 3 of 4 PNEUMONIA images; the second on 4 and 2.
 FIRST = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]
 SECOND = [0.1, 0.2, 0.4, 0.3, 0.35, 0.45, 0.8, 0.9]
 HALF = make_point(0.5)
@@ -53,7 +53,7 @@ def make_pairs() -> pd.DataFrame:
     return pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, SECOND), HALF, HALF)
 
 
-def test_each_image_has_one_row_with_what_both_runs_say() -> None:
+def test_each_image_has_one_row_with_the_predictions_of_both_runs() -> None:
     first, second = make_predictions([0, 1], [0.3, 0.7]), make_predictions([0, 1], [0.4, 0.6])
     pairs = pair_predictions(first, second, make_point(0.3), make_point(0.65))
     assert pairs.columns.tolist() == [
@@ -66,14 +66,14 @@ def test_each_image_has_one_row_with_what_both_runs_say() -> None:
     np.testing.assert_array_equal(pairs["probability_augmented"], second["probability"])
 
 
-def test_pairing_does_not_change_the_tables_it_is_given() -> None:
+def test_pairing_does_not_change_its_inputs() -> None:
     first, second = make_predictions(LABELS, FIRST), make_predictions(LABELS, SECOND)
     pair_predictions(first, second, HALF, HALF)
     pd.testing.assert_frame_equal(first, make_predictions(LABELS, FIRST))
     pd.testing.assert_frame_equal(second, make_predictions(LABELS, SECOND))
 
 
-def test_runs_that_were_tested_on_different_images_are_refused() -> None:
+def test_runs_evaluated_on_different_images_are_refused() -> None:
     whole = make_predictions(LABELS, FIRST)
     for other, num in ((whole.iloc[1:], 7), (whole.iloc[::-1], 8)):
         with pytest.raises(
@@ -82,7 +82,7 @@ def test_runs_that_were_tested_on_different_images_are_refused() -> None:
             pair_predictions(whole, other, HALF, HALF)
 
 
-def test_metrics_of_both_runs_and_their_differences() -> None:
+def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
     found = compare_runs(make_pairs(), make_evaluation())
     assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
     metrics = found["metrics"]
@@ -96,14 +96,14 @@ def test_metrics_of_both_runs_and_their_differences() -> None:
     }
 
 
-def test_the_interval_of_a_difference_is_that_of_resamples_that_both_runs_share() -> None:
+def test_the_interval_of_a_difference_is_from_resamples_shared_by_both_runs() -> None:
     difference = compare_runs(make_pairs(), make_evaluation())["metrics"]["sensitivity"]["difference"]
-    # One of four diseased images is lost; no resample can gain, as it could if each run had resamples of its own.
+    # One of four PNEUMONIA images is lost. No resample can gain, as it could if the runs were resampled separately.
     assert difference["high"] == 0
     assert -1 <= difference["low"] < -0.5
 
 
-def test_runs_that_agree_on_every_image_differ_by_nothing() -> None:
+def test_runs_that_agree_on_every_image_have_zero_differences() -> None:
     pairs = pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, FIRST), HALF, HALF)
     found = compare_runs(pairs, make_evaluation())
     nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
@@ -111,7 +111,7 @@ def test_runs_that_agree_on_every_image_differ_by_nothing() -> None:
     assert found["mcnemar"] == {"corrected": 0, "regressed": 0, "p": 1.0}
 
 
-def test_runs_in_the_other_order_differ_the_other_way() -> None:
+def test_swapping_the_runs_changes_the_sign_of_the_differences() -> None:
     there = compare_runs(make_pairs(), make_evaluation())["metrics"]
     pairs = pair_predictions(make_predictions(LABELS, SECOND), make_predictions(LABELS, FIRST), HALF, HALF)
     back = compare_runs(pairs, make_evaluation())["metrics"]
@@ -121,7 +121,7 @@ def test_runs_in_the_other_order_differ_the_other_way() -> None:
         assert each["difference"]["low"] == pytest.approx(turned["low"])
 
 
-def test_patients_are_resampled_whole() -> None:
+def test_all_images_of_a_patient_are_resampled_together() -> None:
     pairs = make_pairs()
     once = compare_runs(pairs, make_evaluation())["metrics"]
     fourfold = compare_runs(pd.concat([pairs] * 4, ignore_index=True), make_evaluation())
@@ -131,7 +131,7 @@ def test_patients_are_resampled_whole() -> None:
 
 
 def mcnemar(corrected: int, regressed: int) -> float:
-    """The p-value where augmentation mends so many healthy images and breaks so many."""
+    """Return the p-value for these numbers of corrected and regressed NORMAL images."""
     labels = [0] * (corrected + regressed) + [1]
     first = [0.9] * corrected + [0.1] * regressed + [0.9]
     second = [0.1] * corrected + [0.9] * regressed + [0.9]
@@ -141,7 +141,7 @@ def mcnemar(corrected: int, regressed: int) -> float:
     return float(found["p"])
 
 
-def test_mcnemars_exact_test_counts_the_images_on_which_the_runs_disagree() -> None:
+def test_mcnemars_exact_test_uses_the_images_on_which_the_runs_disagree() -> None:
     # Both tails of a fair coin: 2 x (1 + 6) / 2^6; 2 / 2^5; all of it.
     assert mcnemar(5, 1) == pytest.approx(14 / 64)
     assert mcnemar(1, 5) == pytest.approx(14 / 64)
@@ -154,19 +154,19 @@ def test_the_table_has_a_row_for_each_metric() -> None:
     assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high", "smallest"]
     assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
     assert table.iloc[0].tolist() == ["accuracy", 100, 0.8, 0.85, 0.05, -0.0123, 0.1, 0.03]
-    assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity rests on the diseased, specificity on the healthy
+    assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity uses PNEUMONIA images, specificity NORMAL images
 
 
 BETTER, WORSE = interval(0.001, 0.05, 0.1), interval(-0.1, -0.05, -0.001)
 TOUCHING = (interval(0.0, 0.05, 0.1), interval(-0.1, -0.05, 0.0))
 
 
-def test_an_interval_that_reaches_0_shows_no_difference() -> None:
+def test_an_interval_that_includes_0_shows_no_difference() -> None:
     for same in (interval(-0.1, 0.0, 0.1), *TOUCHING):
         assert summarise_effect(make_comparison(accuracy=same)["metrics"]) == ("no_difference_shown", {})
 
 
-def test_an_interval_above_0_is_a_help_and_one_below_0_a_harm() -> None:
+def test_an_interval_above_0_is_an_improvement_and_one_below_0_a_deterioration() -> None:
     found = summarise_effect(make_comparison(accuracy=BETTER)["metrics"])
     assert found == ("augmentation_helps", {"better": ("accuracy",)})
     found = summarise_effect(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
@@ -175,7 +175,7 @@ def test_an_interval_above_0_is_a_help_and_one_below_0_a_harm() -> None:
     assert found == ("augmentation_hurts", {"worse": ("specificity",)})
 
 
-def test_help_and_harm_together_are_said_to_be_both() -> None:
+def test_improvement_and_deterioration_together_are_reported_as_both() -> None:
     found = summarise_effect(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
     assert found == ("augmentation_mixed", {"better": ("specificity", "auc"), "worse": ("sensitivity",)})
 
@@ -191,14 +191,14 @@ def test_each_difference_has_its_verdict(change: Interval, verdict: str) -> None
     assert first.values["value"] == 100 * change.known  # in points
 
 
-def test_each_difference_says_how_many_images_it_rests_on() -> None:
+def test_each_difference_reports_its_number_of_images() -> None:
     found = list(list_differences(make_comparison()))[:4]
     assert [(finding.values["metric"], finding.values["n"]) for finding in found] == [
         *(("accuracy", 100), ("sensitivity", 60), ("specificity", 40), ("auc", 100))
     ]
 
 
-def test_disagreement_is_told_where_there_is_any() -> None:
+def test_disagreement_is_reported_where_there_is_any() -> None:
     for corrected, regressed, key in (
         (0, 0, "same_decisions"),
         (1, 0, "mcnemar"),
@@ -219,7 +219,7 @@ def make_steps(baseline: int, augmented: int) -> dict[str, int]:
     }
 
 
-def test_equal_training_is_told_from_unequal() -> None:
+def test_equal_and_unequal_training_are_reported_differently() -> None:
     equal, caution = describe_comparison(make_steps(80, 80))
     assert equal == ("equal_steps", {"steps": 80})
     assert caution == ("one_seed", {})
@@ -228,7 +228,7 @@ def test_equal_training_is_told_from_unequal() -> None:
         assert unequal == ("unequal_steps", make_steps(80, augmented))
 
 
-def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
+def test_the_page_states_answer_numbers_and_data_source() -> None:
     comparison = compare_runs(make_pairs(), make_evaluation())
     page = write_comparison(comparison, "phantoms", Language("en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
@@ -239,7 +239,7 @@ def test_the_page_answers_the_question_with_its_numbers_and_source() -> None:
     assert "30 optimiser steps without augmentation and 20 with it (the kept weights are those after 20 and 20)" in page
 
 
-def test_the_comparison_figure_shows_each_difference_with_its_interval_and_the_source() -> None:
+def test_the_comparison_figure_shows_differences_with_intervals_and_the_data_source() -> None:
     figure = draw_paired_differences(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"

@@ -21,17 +21,17 @@ def make_index(*groups: str, split: str = "train") -> pd.DataFrame:
 
 def test_blocks_are_contiguous_numbers_of_each_series() -> None:
     index = make_index("IM-0009", "IM-0010", "IM-0002", "NORMAL2-IM-0011", "NORMAL2-IM-0001", "IM-0115")
-    # IM: 2 and 9 before 10 and 115, as numbers and not as text; NORMAL2: 1 before 11.
+    # IM: 2 and 9 before 10 and 115, sorted as numbers and not as text; NORMAL2: 1 before 11.
     assert assign_blocks(index, NO_DUPLICATES, TWO).tolist() == [0, 1, 0, 1, 0, 1]
 
 
-def test_images_of_a_patient_stay_together_and_count_one_by_one() -> None:
+def test_images_of_a_patient_stay_together_and_blocks_are_balanced_by_images() -> None:
     index = make_index("IM-1", "IM-2", "IM-2", "IM-2", "IM-3", "IM-4")
-    # Middles of the patients at 0.5, 2.5, 4.5 and 5.5 of 6 images.
+    # The middles of the patients are at 0.5, 2.5, 4.5 and 5.5 of 6 images.
     assert assign_blocks(index, NO_DUPLICATES, TWO).tolist() == [0, 0, 0, 0, 1, 1]
 
 
-def test_patients_who_share_a_picture_are_in_one_block() -> None:
+def test_patients_who_share_an_image_are_in_one_block() -> None:
     index = make_index("IM-1", "IM-2", "IM-3", "IM-4")
     shared = pd.DataFrame({"kind": ["exact"], "first": [index["path"][0]], "second": [index["path"][3]]})
     blocks = assign_blocks(index, shared, TWO)
@@ -44,12 +44,12 @@ def test_patients_with_many_images_and_images_of_test_are_in_no_block() -> None:
     assert assign_blocks(index, NO_DUPLICATES, TWO).tolist() == [-1, -1, -1, -1, 0, 1, -1]
 
 
-def test_names_that_share_nothing_are_cut_together() -> None:
+def test_series_with_too_few_patients_are_pooled() -> None:
     index = make_index("alpha", "delta", "beta", "gamma")
     assert assign_blocks(index, NO_DUPLICATES, TWO).tolist() == [0, 1, 0, 1]
 
 
-def test_every_train_image_validates_in_one_fold_and_test_stays_test() -> None:
+def test_every_train_image_is_validated_in_one_fold_and_test_is_unchanged() -> None:
     train = make_index(*(f"IM-{n}" for n in range(10)), *(f"person{n}_virus" for n in range(10)))
     index = pd.concat([train, make_index("IM-99", "person99_virus", split="test")], ignore_index=True)
     folds = split_folds(index, NO_DUPLICATES, Blocks(num_folds=5, max_group_images=3))
@@ -65,13 +65,13 @@ def make_scores(probabilities: list[float], kind: str = "none") -> pd.DataFrame:
     return make_predictions([0, 0, 1, 1], probabilities).assign(kind=kind, strength=0.0)
 
 
-def test_one_threshold_has_to_serve_the_worst_condition() -> None:
-    # Each condition alone would be without error, at 0.3 to 0.5 and at 0.7 to 0.8; no threshold serves both.
+def test_one_threshold_is_chosen_for_the_worst_condition() -> None:
+    # Each condition alone has an error-free threshold, 0.3 to 0.5 and 0.7 to 0.8; no threshold is error-free for both.
     plain, bright = make_scores([0.1, 0.2, 0.5, 0.6]), make_scores([0.55, 0.65, 0.8, 0.9], "bright")
     found = measure_recipe(a=pd.concat([plain, bright]), b=pd.concat([plain, bright]))
     assert found.auc_by_condition == {"none 0.0": 1.0, "bright 0.0": 1.0}
     assert found.worst_auc == 1
-    # At 0.6 plain has 1 of 2 and 2 of 2, bright 2 of 2 and 1 of 2.
+    # At 0.6, sensitivity and specificity are 1/2 and 2/2 for plain, and 2/2 and 1/2 for bright.
     assert found.threshold == pytest.approx(0.6)
     assert found.worst_condition == found.worst_fold == 0.75
     assert found.num_images == 16

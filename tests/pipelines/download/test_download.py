@@ -23,17 +23,17 @@ def read_options(**changes: Any) -> Download:
     return Download.model_validate({**PARAMETERS["download"], **changes})
 
 
-def test_the_name_of_a_preset_stands_for_its_address() -> None:
+def test_the_name_of_a_preset_resolves_to_its_url() -> None:
     source = locate_archive(read_options(source="mendeley"))
     assert source.address.startswith("https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/")
     assert locate_archive(read_options(source="kaggle")).address.endswith("paultimothymooney/chest-xray-pneumonia")
 
 
-def test_anything_else_is_taken_as_it_is() -> None:
+def test_any_other_source_is_used_unchanged() -> None:
     assert locate_archive(read_options(source="/data/mine.zip", sha256="a" * 64)).address == "/data/mine.zip"
 
 
-def test_a_checksum_given_goes_before_that_of_the_preset() -> None:
+def test_a_given_checksum_overrides_that_of_the_preset() -> None:
     preset = {"mine": {"url": "https://example.org/a.zip", "sha256": "b" * 64}}
     assert locate_archive(read_options(source="mine", presets=preset)).sha256 == "b" * 64
     assert locate_archive(read_options(source="mine", presets=preset, sha256="a" * 64)).sha256 == "a" * 64
@@ -44,7 +44,7 @@ def test_a_checksum_of_the_wrong_length_stops_the_run() -> None:
         read_options(sha256="abc")
 
 
-def test_from_a_broken_connection_to_image_folders(tmp_path: Path) -> None:
+def test_a_broken_download_resumes_and_is_unpacked_to_image_folders(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "served.zip", "w") as archive:
         for split in ("train", "test"):
             archive.writestr(f"chest_xray/{split}/NORMAL/1.jpeg", bytes(range(256)) * 400)
@@ -65,7 +65,7 @@ def test_from_a_broken_connection_to_image_folders(tmp_path: Path) -> None:
     assert (tmp_path / "chest_xray/test/NORMAL/1.jpeg").read_bytes() == bytes(range(256)) * 400
 
 
-def test_without_room_the_error_names_the_folder(tmp_path: Path) -> None:
+def test_a_full_disk_gives_an_error_that_names_the_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     source = locate_archive(read_options(source="http://localhost:9/a.zip"))
     with pytest.raises(DatasetError, match=r"cannot write into .*file/download: .*Make it writable or make room"):
@@ -77,6 +77,6 @@ def test_a_remote_folder_is_refused() -> None:
         FolderDataset(path="s3://bucket/a")
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_dataset_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="received str to save, but FolderDataset is read-only"):
         FolderDataset(path=str(tmp_path)).save("files")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Several networks become one that says the mean of their logits, and several histories one."""
+"""An ensemble averages the logits of its members, and their histories."""
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ def say(model: keras.Model) -> Array:
     return model.predict(IMAGES, verbose=0)[:, 0]
 
 
-def test_the_ensemble_says_the_sigmoid_of_the_mean_logit() -> None:
+def test_the_ensemble_returns_the_sigmoid_of_the_mean_logit() -> None:
     joined = join_models(make_grey_reader(8.0, 0.0), make_grey_reader(0.0, -1.0), make_grey_reader(-2.0, 4.0))
     # Logits of the greys 0.25, 0.5 and 1: 2, 4, 8; -1, -1, -1; 3.5, 3, 2. Their means are 1.5, 2 and 3.
     np.testing.assert_allclose(say(joined), 1 / (1 + np.exp([-1.5, -2.0, -3.0])), rtol=1e-6)
@@ -33,13 +33,13 @@ def test_the_ensemble_says_the_sigmoid_of_the_mean_logit() -> None:
     assert say(joined)[0] == pytest.approx(0.818, abs=0.001)
 
 
-def test_the_order_of_members_does_not_matter_and_one_alone_stays_what_it_is() -> None:
+def test_the_order_of_members_does_not_matter_and_a_single_member_is_unchanged() -> None:
     first, second = make_grey_reader(8.0, 0.0), make_grey_reader(-2.0, 1.0)
     np.testing.assert_allclose(say(join_models(first, second)), say(join_models(second, first)), rtol=1e-6)
     np.testing.assert_allclose(say(join_models(first, first)), say(first), rtol=1e-6)
 
 
-def test_joining_changes_no_member() -> None:
+def test_building_an_ensemble_does_not_change_its_members() -> None:
     members = [build_network((8, 8), TINY_NETWORK.model_copy(update={"filters": (2,)})) for _ in range(2)]
     names, before = [member.name for member in members], [say(member) for member in members]
     join_models(*members)
@@ -48,7 +48,7 @@ def test_joining_changes_no_member() -> None:
         np.testing.assert_array_equal(say(member), said)
 
 
-def test_histories_are_averaged_over_the_epochs_that_all_have_and_their_cost_is_added() -> None:
+def test_histories_are_averaged_over_common_epochs_and_their_cost_is_summed() -> None:
     first = make_history([0.6, 0.4, 0.5], kept=2, steps=10).assign(loss=[0.8, 0.6, 0.1])
     second = make_history([0.2, 0.3], kept=1, steps=10).assign(loss=[0.4, 0.4])
     averaged = average_histories(first, second)
@@ -67,7 +67,7 @@ def test_averaging_does_not_change_the_histories() -> None:
     pd.testing.assert_frame_equal(history, make_history([0.6, 0.4], kept=1))
 
 
-def test_members_stand_beside_each_other_with_mean_and_standard_deviation() -> None:
+def test_the_table_lists_members_with_mean_and_standard_deviation() -> None:
     first, second = make_run_metrics(accuracy=sure(0.8)), make_run_metrics(accuracy=sure(0.9))
     table = tabulate_members(first=first, second=second).set_index("member")
     assert table.index.tolist() == ["first", "second", "mean", "deviation"]

@@ -1,4 +1,4 @@
-"""The contract says what the network takes and gives, and agrees with the network itself."""
+"""The contract describes input and output of the network, and agrees with the network."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_the_contract_agrees_with_the_network() -> None:
     assert contract.packages["numpy"] == np.__version__
 
 
-def test_the_contract_is_read_back_from_json() -> None:
+def test_the_contract_survives_a_json_round_trip() -> None:
     contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
     assert read_contract(contract.model_dump_json(), "a.keras") == contract
 
@@ -47,15 +47,15 @@ def fingerprint(path: str = "a/train/NORMAL/0.png", size: int = 1000, *, swapped
 
 
 @pytest.mark.parametrize("alike", [{"path": "/elsewhere/train/NORMAL/0.png"}, {"swapped": True}])
-def test_the_same_training_images_in_another_place_or_order_have_the_same_fingerprint(alike: dict[str, str]) -> None:
+def test_the_fingerprint_does_not_depend_on_location_or_order_of_the_training_images(alike: dict[str, str]) -> None:
     assert fingerprint(**alike) == fingerprint()  # type: ignore[arg-type]
 
 
-def test_other_training_images_have_another_fingerprint() -> None:
+def test_different_training_images_have_different_fingerprints() -> None:
     assert len({fingerprint(), fingerprint(path="a/train/NORMAL/9.png"), fingerprint(size=1001)}) == 3
 
 
-def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
+def test_each_format_receives_the_model_and_its_metadata() -> None:
     model = build_network((16, 16), TINY_NETWORK)
     arrays = {"mean": np.arange(3)}
     for packaged in export_model(model, make_contract(), arrays):
@@ -64,7 +64,7 @@ def test_each_format_is_given_the_model_and_all_that_belongs_to_it() -> None:
         assert packaged.ood_detector is arrays
 
 
-def test_the_limit_of_the_ood_score_refuses_the_share_of_validation_that_is_asked_for() -> None:
+def test_the_ood_limit_refuses_the_configured_share_of_validation() -> None:
     pixels = make_pixels(140, 16, 24)
     split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
     input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance(refused_share=0.2))
@@ -74,6 +74,6 @@ def test_the_limit_of_the_ood_score_refuses_the_share_of_validation_that_is_aske
     assert input_checks.limits.max_chroma == 10
 
 
-def test_without_validation_there_is_no_limit() -> None:
+def test_without_validation_images_there_is_no_ood_limit() -> None:
     with pytest.raises(InputError, match=r"there are no validation images .* Raise hold_out\.share"):
         fit_input_checks(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())

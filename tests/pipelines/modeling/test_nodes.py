@@ -1,4 +1,4 @@
-"""The network is built for the images and the seed of its run, and scores what choices are made on."""
+"""The network is built for the images and seed of its run, and scores the corrupted validation images."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.images.test_validation_corruptions import make_shift as make_corrupti
 from tests.models.toys import make_model, weights_differ
 
 
-def test_the_first_weights_come_from_the_seed() -> None:
+def test_the_initial_weights_depend_on_the_seed() -> None:
     assert not weights_differ(make_model(), make_model())
     assert weights_differ(make_model(), make_model(seed=8))
 
@@ -23,7 +23,7 @@ def test_the_network_is_built_for_the_prepared_size() -> None:
     assert model.input_shape == (None, 16, 24, 1)
 
 
-def test_every_image_is_scored_under_every_condition_with_the_condition_beside_it() -> None:
+def test_every_image_is_scored_under_every_condition_and_the_condition_is_recorded() -> None:
     split, corruptions = make_split([0, 1], "validation"), make_corruptions()
     table = list_corrupted_validation(split, corruptions)
     pixels, model = make_pixels(len(table)), make_model()
@@ -33,7 +33,7 @@ def test_every_image_is_scored_under_every_condition_with_the_condition_beside_i
     np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)
 
 
-def test_a_network_asked_twice_says_the_mean_logit_of_a_picture_and_its_mirror_image() -> None:
+def test_flip_tta_averages_the_logits_of_an_image_and_its_mirror_image() -> None:
     model, images = make_model(), make_pixels(3)[..., None].astype(np.float32) / 255
     asked = add_flip_tta(model, make_run().model_copy(update={"flip_tta": True}))
     logit, mirrored = (without_sigmoid(model)(each).numpy() for each in (images, images[:, :, ::-1]))
@@ -43,7 +43,7 @@ def test_a_network_asked_twice_says_the_mean_logit_of_a_picture_and_its_mirror_i
     assert add_flip_tta(model, make_run()) is model
 
 
-def test_a_network_asked_twice_can_be_kept_and_joined_to_an_ensemble(tmp_path: Path) -> None:
+def test_a_network_with_flip_tta_can_be_saved_and_added_to_an_ensemble(tmp_path: Path) -> None:
     images = make_pixels(3)[..., None].astype(np.float32) / 255
     asked = [add_flip_tta(make_model(seed), make_run().model_copy(update={"flip_tta": True})) for seed in (1, 2)]
     joined = join_networks(asked)

@@ -1,4 +1,4 @@
-"""Every file gets one row, whatever it is, in order; a killed run goes on, and a cluster gives the same rows."""
+"""Every file gets one row, in order; a killed run resumes, and a cluster returns the same rows."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def packaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve radiographs, one of them DICOM, and what else lies about in folders."""
+    """Create twelve radiographs, one of them DICOM, and other files that are common in folders."""
     folder = tmp_path_factory.mktemp("images")
     for number, pixels in enumerate(make_pixels(11, 80, 60)):
         (folder / f"{number:02d}.jpeg").write_bytes(encode(pixels, "JPEG"))
@@ -65,7 +65,7 @@ def list_keys(files: Any, packaged: bytes, monkeypatch: pytest.MonkeyPatch) -> l
     return order.keys
 
 
-def test_every_file_has_its_row_with_an_answer_or_a_reason(images: Path, packaged: Path, tmp_path: Path) -> None:
+def test_every_file_has_a_row_with_a_prediction_or_a_reason(images: Path, packaged: Path, tmp_path: Path) -> None:
     table = predict(images, packaged, tmp_path)
     assert table.columns.tolist() == COLUMNS
     assert [path.rsplit("/", 1)[1] for path in table["path"]][11:] == ["12", "13.png", "14.png", "15\\udcff.png"]
@@ -90,13 +90,13 @@ def test_pipes_devices_and_files_above_the_limit_are_refused_unread(packaged: Pa
 
 
 @pytest.mark.parametrize("shard", [1, 7, 100])
-def test_the_size_of_shards_changes_no_row(images: Path, packaged: Path, tmp_path: Path, shard: int) -> None:
+def test_the_shard_size_does_not_change_the_rows(images: Path, packaged: Path, tmp_path: Path, shard: int) -> None:
     pd.testing.assert_frame_equal(
         predict(images, packaged, tmp_path / "a", shard=shard), predict(images, packaged, tmp_path / "b"), rtol=1e-5
     )
 
 
-def test_a_file_that_changes_or_another_network_is_predicted_anew(
+def test_a_changed_file_or_another_network_is_predicted_again(
     images: Path, packaged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files, network = list_images(images), packaged.read_bytes()
@@ -110,7 +110,7 @@ def test_a_file_that_changes_or_another_network_is_predicted_anew(
 
 
 @pytest.mark.parametrize("engine", ["dask", "remote"])
-def test_an_engine_that_is_none_stops_the_run(engine: str) -> None:
+def test_an_unknown_engine_stops_the_run(engine: str) -> None:
     with pytest.raises(InputError, match=f"engine: received '{engine}', but String should match pattern"):
         Scoring.model_validate({"shard": 4, "max_megabytes": 100, "engine": engine})
 
@@ -132,7 +132,7 @@ predict(*map(Path, sys.argv[1:]))
 
 
 @pytest.mark.slow
-def test_after_a_kill_only_the_unfinished_shards_are_scored(
+def test_a_killed_run_resumes_with_the_unfinished_shards(
     images: Path, packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = [sys.executable, "-c", SLOW_RUN, str(images), str(packaged), str(tmp_path / "killed")]
@@ -159,7 +159,7 @@ def test_after_a_kill_only_the_unfinished_shards_are_scored(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # Of the cluster, about a worker that it lost.
-def test_a_cluster_that_loses_a_worker_gives_the_same_rows(
+def test_a_cluster_that_loses_a_worker_returns_the_same_rows(
     images: Path, packaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import dask

@@ -1,4 +1,4 @@
-"""Each condition is measured on its own, and drawn against what is unaltered."""
+"""Each condition is evaluated separately, and plotted against the uncorrupted images."""
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ def make_altered() -> pd.DataFrame:
         make_predictions(LABELS, scores).assign(kind=kind, strength=strength)
         for (kind, strength), scores in SCORES.items()
     ]
-    # As in the list, all conditions of an image stand together.
+    # As in the list, all conditions of an image are adjacent.
     return pd.concat(parts).sort_index(kind="stable").reset_index(drop=True)
 
 
@@ -33,7 +33,7 @@ def make_table() -> pd.DataFrame:
     return measure_robustness(make_altered(), make_point(0.5), make_evaluation(seed=1))
 
 
-def test_altered_images_are_scored_row_by_row() -> None:
+def test_corrupted_images_are_scored_row_by_row() -> None:
     others = ("noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
     corruptions = Robustness.model_validate({"seed": 1, "blur": [1.0]} | dict.fromkeys(others, ()))
     pixels = make_graded_pixels()[[4, 8]]
@@ -42,29 +42,29 @@ def test_altered_images_are_scored_row_by_row() -> None:
     assert scored["kind"].tolist() == ["none", "blur"]
 
 
-def test_each_condition_has_its_own_row_with_figures_worked_by_hand() -> None:
+def test_each_condition_has_a_row_with_metrics_worked_by_hand() -> None:
     table = make_table()
     assert list(zip(table["kind"], table["strength"], strict=True)) == list(SCORES)
     assert set(table["run"]) == {TITLE}
     assert table["n"].tolist() == [5] * 4
     assert table["threshold"].tolist() == [0.5] * 4
-    # At 0.5: all right; one healthy called; all wrong; one of three diseased found.
+    # At 0.5: all correct; one false positive; all wrong; one of three PNEUMONIA images detected.
     assert table["accuracy"].tolist() == [1.0, 0.8, 0.0, 0.6]
     assert table["sensitivity"].tolist() == [1.0, 1.0, 0.0, 0.3333]
     assert table["specificity"].tolist() == [1.0, 0.5, 0.0, 1.0]
-    assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs the wrong way round; all of them; none
+    assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs in the wrong order; all of them; none
     # Wilson for 4 of 5: 0.3755 to 0.9638.
     assert (table["accuracy_low"][1], table["accuracy_high"][1]) == (0.3755, 0.9638)
 
 
-def test_the_interval_of_the_auc_is_that_of_the_bootstrap_over_patients() -> None:
+def test_the_auc_interval_is_a_bootstrap_over_patients() -> None:
     part = make_predictions(LABELS, SCORES["blur", 1.0])
     expected = dict(bootstrap_auc(part, 1))
     row = make_table().iloc[1]
     assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(tuple(expected.values()), abs=1e-4)
 
 
-def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> None:
+def test_the_figure_has_one_panel_per_kind_with_the_uncorrupted_value_as_a_line() -> None:
     figure = draw_robustness(make_table(), "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     panels = [place for place in axes_of(figure) if place.get_visible()]
@@ -81,7 +81,7 @@ def test_the_figure_has_a_panel_a_kind_with_the_unaltered_value_as_a_line() -> N
     assert told == {"accuracy at 0.500", "AUC", "accuracy, unaltered", "AUC, unaltered"}
 
 
-def test_every_kind_that_can_be_asked_for_has_a_name_for_its_strength() -> None:
+def test_every_kind_of_corruption_has_a_label_for_its_strength() -> None:
     from chest_xray.images.corruptions import Robustness
 
     assert set(AXIS) == set(Robustness.model_fields) - {"seed"}

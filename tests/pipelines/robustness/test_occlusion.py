@@ -1,4 +1,4 @@
-"""Each view of a test image is scored, measured and drawn for itself."""
+"""Each view of a test image is scored, evaluated and drawn separately."""
 
 import numpy as np
 import pandas as pd
@@ -18,21 +18,21 @@ def make_pictures() -> Array:
     return pixels
 
 
-def test_the_network_sees_the_border_alone_and_the_centre_alone() -> None:
+def test_the_network_is_scored_on_the_border_only_and_on_the_centre_only() -> None:
     split = make_split([0, 1, 0, 1], ["train", "test", "test", "test"])
     table, examples = predict_occluded(make_grey_reader(4, 0.5), make_pictures(), split, make_occlusion())
     assert table["shown"].tolist() == ["border"] * 3 + ["centre"] * 3
     assert table["label"].tolist() == [1, 0, 1] * 2
-    # Even pictures: of the border's grey, or of the centre's.
+    # Constant images, with the grey of the border or of the centre.
     greys = np.array([100, 100, 100, 255, 0, 255]) / 255
     np.testing.assert_allclose(table["logit"], 4 * (greys - 0.5), rtol=1e-5, atol=1e-5)
     assert examples.shape == (3, 8, 8)
-    np.testing.assert_array_equal(examples[0], make_pictures()[1])  # the first diseased test image
+    np.testing.assert_array_equal(examples[0], make_pictures()[1])  # the first PNEUMONIA test image
     assert set(examples[1].ravel()) == {100}
     assert set(examples[2].ravel()) == {255}
 
 
-def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
+def test_each_view_is_evaluated_at_the_threshold_and_by_auc() -> None:
     whole = make_predictions([0, 1, 1], [0.1, 0.6, 0.9])
     views = {"border": [0.5, 0.5, 0.5], "centre": [0.7, 0.6, 0.9]}
     occluded = [make_predictions([0, 1, 1], scores).assign(shown=name) for name, scores in views.items()]
@@ -40,7 +40,7 @@ def test_each_view_is_measured_at_the_threshold_and_by_rank() -> None:
     assert table["shown"].tolist() == ["whole", "border", "centre"]
     assert table["n"].tolist() == [3, 3, 3]
     assert table["accuracy"].tolist() == [1.0, 0.3333, 0.6667]
-    assert table["auc"].tolist() == [1.0, 0.5, 0.5]  # all alike; one pair right and one wrong
+    assert table["auc"].tolist() == [1.0, 0.5, 0.5]  # all equal; one pair correct and one wrong
     assert set(table["run"]) == {TITLE}
     figure = draw_occlusion(make_pictures()[:3], table, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
