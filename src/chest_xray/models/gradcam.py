@@ -154,7 +154,7 @@ def compare_maps(
         values, mean = rank_correlations(trained, explain(shuffled, images)), None
         if len(values):
             weights = resample_weights(np.arange(len(values)), sanity.seed)
-            mean = interval(values.mean(), weights @ values / len(values))
+            mean = interval(values.mean(), weights @ values / len(values)).model_dump()
         steps.append({"shuffled": names, "num_maps": len(values), "correlation": mean})
     last = steps[-1]
     depends = last["num_maps"] > 0 and last["correlation"]["high"] < sanity.most_alike
