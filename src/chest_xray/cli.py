@@ -1,6 +1,7 @@
-"""Commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs."""
+"""Commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs, `kedro ship`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +55,40 @@ def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any)
     from chest_xray.serving.starting import read_project, start
 
     start(read_project(env, _merge(params, options)), with_page=True, browser=browser)
+
+
+@cli.command()
+@env_option
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("src/chest_xray/shipped"),
+    show_default=True,
+    help="Folder to fill; the default is part of the wheel.",
+)
+def ship(env: str | None, folder: Path) -> None:
+    """Write the packaged network to a folder that `chest-xray` runs without TensorFlow."""
+    from kedro.framework.session import KedroSession
+
+    from chest_xray.core.provenance import describe_commit
+    from chest_xray.models.shipping import write_folder
+    from chest_xray.serving.starting import METRICS, load_network
+
+    created: Any = KedroSession.create(env=env)
+    with created as session:
+        context = session.load_context()
+        params, catalog = context.params, context.catalog
+        packaged = load_network(catalog, env)
+        metrics = catalog.load(METRICS) if catalog.exists(METRICS) else None
+        found = describe_commit(context.project_path)
+    origin = {
+        "data_licence": params["report"].data_licence,
+        "pretrained": params["model"].pretrained,
+        "commit": "unknown" if found is None else found["commit"] + (" with changes" if found["dirty"] else ""),
+    }
+    project = {name: params[name] for name in ("data_source", "serving")}
+    write_folder(packaged, folder, project, metrics, origin)
+    click.echo(f"Written: {folder}" + ("" if metrics else " (without metrics: run the pipeline `evaluation` for them)"))
 
 
 def _merge(params: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
