@@ -17,7 +17,7 @@ from tests.serving.commands import PATIENCE, started
 NETWORK = "data/test/06_models/augmented/packaged.keras"
 
 
-@pytest.mark.parametrize("command", ["demo", "serve"])
+@pytest.mark.parametrize("command", ["demo", "serve", "ship"])
 def test_without_a_packaged_network_the_command_that_makes_one_is_named(command: str, empty_project: Path) -> None:
     done = run_kedro(empty_project, command, "--env=test")
     assert done.returncode != 0
