@@ -14,6 +14,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -28,6 +29,7 @@ from chest_xray.models.shipping import KERAS, METRICS, NOTICE, PROJECT, SHIPPED,
 from tests.builders import encode, make_packaged, make_run_metrics
 from tests.conftest import ROOT, copy_project, run_kedro
 from tests.dicom_files import make_dataset, write
+from tests.serving.commands import started
 
 # tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
 pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
@@ -54,6 +56,14 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "Written: src/chest_xray/shipped (without metrics: run the pipeline `evaluation` for them)" in done.stdout
     (folder / METRICS).write_text(json.dumps(make_run_metrics()), "utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def project_without_runs(shipped: Path) -> Path:
+    """That copy with its shipped network, but without the network that it was made from."""
+    project = shipped.parents[2]
+    (project / "data/test/06_models/augmented/packaged.keras").unlink(missing_ok=True)
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +259,8 @@ def test_without_a_shipped_network_the_message_says_how_to_name_one(
     assert ended.value.code == 2
     assert capsys.readouterr().err == (
         "Not a medical device; not for diagnosis.\n"
-        f"Error: no network is shipped with this package: {tmp_path / NETWORK} is missing. Name a network with "
-        "--model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
+        f"Error: no network is shipped with this package: {tmp_path / NETWORK} or packaged.keras beside it is missing. "
+        "Name a network with --model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
         "`kedro run --pipelines=export`.\n"
     )
 
@@ -274,6 +284,31 @@ def test_options_change_the_parameters_of_the_server(shipped: Path) -> None:
     assert (project.options.port, project.options.host, project.options.language) == (8123, "127.0.0.1", "ru")
     with pytest.raises(InputError, match=r"packaged\.keras lacks project\.json or .*`kedro ship --folder FOLDER`"):
         command_line._read_project(shipped / KERAS, shipped, changes)
+
+
+def test_the_pipeline_predicts_with_the_shipped_network_where_there_is_no_other(
+    project_without_runs: Path, shipped: Path, pictures: list[str]
+) -> None:
+    done = run_kedro(
+        project_without_runs, "run", "--env=test", "--pipelines=prediction", f"--params=images={pictures[0]}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "packaged.keras of this package, since this environment has none of its own" in re.sub(
+        r"\s+", " ", done.stdout + done.stderr
+    )
+    table = pd.read_csv(project_without_runs / "data/test/07_model_output/predictions/all.csv")
+    (expected,) = Predictor.load(shipped / KERAS).predict(pictures[:1])
+    assert table["probability"].tolist() == pytest.approx([expected.probability], abs=1e-6)
+
+
+def test_kedro_serve_answers_with_the_shipped_network_where_there_is_no_other(
+    project_without_runs: Path, shipped: Path, tmp_path: Path
+) -> None:
+    with started("serve", project_without_runs, tmp_path) as server:
+        with urlopen(f"{server.url}/model", timeout=PATIENCE) as answer:
+            fingerprint = json.load(answer)["fingerprint"]
+        assert "packaged.keras of this package" in re.sub(r"\s+", " ", server.log.read_text())
+    assert fingerprint == Predictor.load(shipped / KERAS).fingerprint
 
 
 def damage(shipped: Path, folder: Path, name: str, data: bytes) -> Path:

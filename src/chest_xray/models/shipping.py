@@ -22,16 +22,22 @@ AGREEMENT = 1e-4  # between probabilities of Keras and of ONNX Runtime
 NUM_CHECKED = 16  # images of noise
 
 
+def has_shipped() -> bool:
+    """Check whether this package has a network."""
+    return (SHIPPED / NETWORK).is_file() and (SHIPPED / KERAS).is_file()
+
+
 def find_shipped() -> Path:
     """Return the folder of the network in this package.
 
     Raises:
         InputError: There is none.
     """
-    if not (SHIPPED / NETWORK).is_file():
+    if not has_shipped():
         raise InputError(
-            f"no network is shipped with this package: {SHIPPED / NETWORK} is missing. Name a network with --model: a "
-            "folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of `kedro run --pipelines=export`."
+            f"no network is shipped with this package: {SHIPPED / NETWORK} or {KERAS} beside it is missing. Name a "
+            "network with --model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
+            "`kedro run --pipelines=export`."
         )
     return SHIPPED
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chest_xray.core.options import InputError
+from chest_xray.models import shipping
 from chest_xray.serving.options import LOOPBACK, Serving
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,10 @@ class Project(NamedTuple):
 def read_project(env: str | None, params: dict[str, Any]) -> Project:
     """Read settings and network of an environment; arguments as for `kedro run --env` and `--params` (nested).
 
+    Without a network in the environment, it is that of this package, if there is one.
+
     Raises:
-        InputError: The network has not been packaged yet, or a setting is invalid.
+        InputError: There is neither, or a setting is invalid.
     """
     from kedro.framework.session import KedroSession
 
@@ -42,7 +45,13 @@ def read_project(env: str | None, params: dict[str, Any]) -> Project:
     with created as session:
         context = session.load_context()
         options = Serving.model_validate(context.params["serving"])
-        return Project(options, load_network(context.catalog, env), context.params["data_source"])
+        if shipping.has_shipped() and not context.catalog.exists(NETWORK):
+            network = shipping.SHIPPED / shipping.KERAS
+            logger.info("Network: %s of this package, since this environment has none of its own.", network)
+            return Project(options, network, shipping.read_project(network.parent)["data_source"])
+        packaged = load_network(context.catalog, env)
+        logger.info("Network: %s", context.catalog[NETWORK]._describe()["filepath"])
+        return Project(options, packaged, context.params["data_source"])
 
 
 def load_network(catalog: Any, env: str | None) -> bytes:
