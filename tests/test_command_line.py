@@ -50,7 +50,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that `kedro ship` has filled, in a copy of the project; the metrics are made up."""
     project = copy_project(tmp_path_factory.mktemp("ship") / "project")
     make_packaged(project / "data/test/06_models/augmented/packaged.keras")
-    done = run_kedro(project, "ship", "--env=test")
+    done = run_kedro(project, "ship", "--env=test", "--folder=src/chest_xray/shipped")
     assert done.returncode == 0, done.stderr
     folder = project / "src/chest_xray/shipped"
     assert "Written: src/chest_xray/shipped (without metrics: run the pipeline `evaluation` for them)" in done.stdout
@@ -350,6 +350,26 @@ def test_a_network_that_differs_from_keras_is_not_written(
     with pytest.raises(InputError, match=r"differ by 0\.0002 from those of Keras; expected at most 0\.0001"):
         write_folder(packaged, tmp_path, {"data_source": ""}, None, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_phantoms_is_not_put_into_the_wheel_by_default(empty_project: Path) -> None:
+    done = run_kedro(empty_project, "ship", "--env=test")
+    assert done.returncode != 0
+    assert "received an environment of synthetic phantoms; expected radiographs for the network of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (empty_project / "src/chest_xray/shipped").exists()
+
+
+def test_a_network_of_another_origin_than_its_metrics_is_not_shipped(project: Path, tmp_path: Path) -> None:
+    file = project / "data/test/06_models/augmented/packaged.keras"
+    make_packaged(file)
+    entry = {"digest": "0" * 32, "made_from": {}}
+    (project / "data/test/lineage.json").write_text(json.dumps({"augmented.packaged_keras": entry}))
+    done = run_kedro(project, "ship", "--env=test", f"--folder={tmp_path / 'box'}")
+    assert done.returncode != 0
+    assert "augmented.packaged_keras" in done.stderr
+    assert "is not as it was written" in done.stderr
+    assert not (tmp_path / "box").exists()
 
 
 def test_the_package_ships_a_whole_network_or_none() -> None:

@@ -19,7 +19,7 @@ NETWORK = "data/test/06_models/augmented/packaged.keras"
 
 @pytest.mark.parametrize("command", ["demo", "serve", "ship"])
 def test_without_a_packaged_network_the_command_that_makes_one_is_named(command: str, empty_project: Path) -> None:
-    done = run_kedro(empty_project, command, "--env=test")
+    done = run_kedro(empty_project, command, "--env=test", *(["--folder=box"] if command == "ship" else []))
     assert done.returncode != 0
     assert "data/test/06_models/augmented/packaged.keras" in done.stderr
     assert "Run `kedro run --pipelines=export --env=test` first." in done.stderr
