@@ -147,17 +147,14 @@ class Predictor:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
         from scipy.special import expit
 
-        logits, point = self._compute_logits_in_batches(pixels), self.contract.operating_point
+        logits, point = self.compute_logits(pixels), self.contract.operating_point
         probabilities = calibrate(logits, point.calibration)
         is_positive = expit(logits) >= point.threshold
         columns = (probabilities, is_positive, compute_ood_score(pixels, self._ood_detector))
         return [self._decide(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
-    def compute_probabilities(self, pixels: Array) -> Array:
-        """Return the calibrated probability, float64, of each image in `pixels`, however unlike training it is."""
-        return calibrate(self._compute_logits_in_batches(pixels), self.contract.operating_point.calibration)
-
-    def _compute_logits_in_batches(self, pixels: Array) -> Array:
+    def compute_logits(self, pixels: Array) -> Array:
+        """Return the logit, float64, of each image in `pixels`, uint8 of shape (n, height, width)."""
         import numpy as np
 
         starts = range(0, len(pixels), BATCH_SIZE)
