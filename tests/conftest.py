@@ -41,11 +41,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def copy_project(folder: Path) -> Path:
-    """Copy what a run needs, without data and without local settings."""
+    """Copy what a run needs, without data, local settings and the network of the package."""
     folder.mkdir()
     for name in ("pyproject.toml", ".telemetry"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "shipped"))
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
     (folder / "conf" / "local").mkdir()
     return folder

@@ -1,12 +1,16 @@
-"""Commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs."""
+"""Commands that this project adds to `kedro`: `kedro demo` for people, `kedro serve` for programs, `kedro ship`."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 from kedro.framework.cli.utils import env_option, split_string
 from omegaconf import OmegaConf
 
+from chest_xray.core.options import InputError
+
+SHIPPED = "src/chest_xray/shipped"
 PARAMS_HELP = "Change parameters, as in `kedro run`: serving.max_upload_megabytes=100"
 
 
@@ -54,6 +58,59 @@ def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any)
     from chest_xray.serving.starting import read_project, start
 
     start(read_project(env, _merge(params, options)), with_page=True, browser=browser)
+
+
+@cli.command()
+@env_option
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help=f"Folder to fill; without it {SHIPPED}, which is part of the wheel.",
+)
+def ship(env: str | None, folder: Path | None) -> None:
+    """Write the packaged network to a folder that `chest-xray` runs without TensorFlow."""
+    from kedro.framework.session import KedroSession
+
+    from chest_xray.core.provenance import describe_commit
+    from chest_xray.models.shipping import write_folder
+    from chest_xray.serving.starting import METRICS, load_network
+
+    created: Any = KedroSession.create(env=env)
+    with created as session:
+        context = session.load_context()
+        params, catalog = context.params, context.catalog
+        if params["report"].synthetic and folder is None:
+            raise InputError(
+                "received an environment of synthetic phantoms; expected radiographs for the network of the wheel. "
+                "Name another folder with --folder."
+            )
+        packaged = load_network(catalog, env)
+        metrics = catalog.load(METRICS) if catalog.exists(METRICS) else None
+        _require_one_origin(context)
+        found = describe_commit(context.project_path)
+    origin = {
+        "data_licence": params["report"].data_licence,
+        "pretrained": params["model"].pretrained,
+        "commit": "unknown" if found is None else found["commit"] + (" with changes" if found["dirty"] else ""),
+    }
+    project = {name: params[name] for name in ("data_source", "serving")}
+    folder = folder or Path(SHIPPED)
+    write_folder(packaged, folder, project, metrics, origin)
+    click.echo(f"Written: {folder}" + ("" if metrics else " (without metrics: run the pipeline `evaluation` for them)"))
+
+
+def _require_one_origin(context: Any) -> None:
+    """Refuse a network and metrics that were made from different trainings, as a run does for its inputs."""
+    from chest_xray.core.lineage import Lineage
+    from chest_xray.pipeline_registry import register_pipelines
+    from chest_xray.serving.starting import METRICS, NETWORK
+
+    pipelines = {name: each for name, each in register_pipelines().items() if name != "__default__"}
+    makers = {output: name for name, each in pipelines.items() for output in each.all_outputs()}
+    paths = {name: Path(context.catalog.get(name)._describe()["filepath"]) for name in (NETWORK, METRICS)}
+    data = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
+    read = {name: path for name, path in paths.items() if path.exists()}
+    Lineage(data / "lineage.json").require_one_origin(read, {}, makers)
 
 
 def _merge(params: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from kedro.framework.hooks import hook_impl
-from kedro.io import DataCatalog, DatasetError
+from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 
@@ -24,6 +25,7 @@ from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.core.options import InputError
 from chest_xray.core.provenance import describe_run
 
+logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
@@ -54,6 +56,7 @@ class CheckInputs:
         pipelines = register_pipelines()
         everything = sum(pipelines.values(), Pipeline([]))
         _refuse_unknown_parameters(run_params["runtime_params"], everything)
+        _use_shipped_network(pipeline, catalog)
         missing = {name for name in pipeline.inputs() & everything.all_outputs() if not catalog.exists(name)}
         if missing:
             makers = _list_makers(missing, pipelines, catalog)
@@ -226,6 +229,16 @@ def _prepare_for_runner(runner: str) -> None:
     if "ThreadRunner" in runner:
         with suppress(ImportError):
             import IPython  # noqa: F401  # Half imported by one thread, it makes Matplotlib fail in another.
+
+
+def _use_shipped_network(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Predict with the network of this package, if there is one, where the environment has none."""
+    from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped
+    from chest_xray.serving.starting import NETWORK
+
+    if NETWORK in pipeline.inputs() and not catalog.exists(NETWORK) and has_shipped():
+        logger.info("Network: %s of this package, since this environment has none of its own.", SHIPPED / KERAS)
+        catalog[NETWORK] = MemoryDataset((SHIPPED / KERAS).read_bytes(), copy_mode="assign")
 
 
 def _named(pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:

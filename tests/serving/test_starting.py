@@ -17,9 +17,9 @@ from tests.serving.commands import PATIENCE, started
 NETWORK = "data/test/06_models/augmented/packaged.keras"
 
 
-@pytest.mark.parametrize("command", ["demo", "serve"])
+@pytest.mark.parametrize("command", ["demo", "serve", "ship"])
 def test_a_missing_packaged_network_gives_an_error_with_the_export_command(command: str, empty_project: Path) -> None:
-    done = run_kedro(empty_project, command, "--env=test")
+    done = run_kedro(empty_project, command, "--env=test", *(["--folder=box"] if command == "ship" else []))
     assert done.returncode != 0
     assert "data/test/06_models/augmented/packaged.keras" in done.stderr
     assert "Run `kedro run --pipelines=export --env=test` first." in done.stderr

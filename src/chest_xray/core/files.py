@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kedro.io import DatasetError
-
 from chest_xray.core.options import InputError
 
 PART = ".part-"  # prefix of folders in which files are written before they are renamed
@@ -50,6 +48,8 @@ def atomic_path(filepath: str) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in REMEDIES:
             raise
+        from kedro.io import DatasetError  # Prediction without a project does without Kedro.
+
         raise DatasetError(
             f"cannot write {filepath}: {error.strerror}. The old file is untouched. {REMEDIES[error.errno]}, "
             "or name another folder in conf/base/globals.yml (data_dir), and run again."

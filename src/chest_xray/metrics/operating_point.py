@@ -139,7 +139,7 @@ def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calib
     return Calibration(temperature=1 / slope, bias=bias, expected_prevalence=expected_prevalence)
 
 
-def calibrate(logit: Series, calibration: Calibration) -> Array:
+def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
     """Turn logits into probabilities that hold at the expected prevalence.
 
     The logit is divided by the temperature, and the bias and the log odds of the prevalence are added (Saerens, Latinne
@@ -157,7 +157,7 @@ def calibrate(logit: Series, calibration: Calibration) -> Array:
     from scipy.special import logit as log_odds
 
     shift = calibration.bias + log_odds(calibration.expected_prevalence)
-    return np.asarray(expit(logit.to_numpy(float) / calibration.temperature + shift))
+    return np.asarray(expit(np.asarray(logit, float) / calibration.temperature + shift))
 
 
 def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:

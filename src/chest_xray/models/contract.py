@@ -9,9 +9,10 @@ from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 
-# Names inside a .keras file, which is a ZIP archive; Keras leaves them alone.
+# Names inside a .keras file, which is a ZIP archive, where Keras leaves them alone; and in a folder of `kedro ship`.
 CONTRACT = "contract.json"
 OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle
+NETWORK = "network.onnx"  # in the folder alone: from images in [0, 1] to logits
 
 
 class ModelInput(Result):

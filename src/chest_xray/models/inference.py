@@ -19,7 +19,7 @@ from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import prepare_file
 from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.metrics.operating_point import calibrate
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract, read_contract
+from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
 from chest_xray.models.outliers import compute_ood_score
@@ -90,31 +90,37 @@ class Predictor:
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
-        """Load the `.keras` file that `kedro run --pipelines=export` wrote, from its path or its bytes.
+        """Load a packaged network.
+
+        Args:
+            source: The path or the bytes of the `.keras` file that `kedro run --pipelines=export` wrote, which Keras
+                runs; or the path of the folder that `kedro ship` wrote, which ONNX Runtime runs without TensorFlow.
 
         Raises:
-            InputError: It is no such file, or its contract is invalid.
+            InputError: It is neither, or its contract is invalid.
         """
         import numpy as np
 
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        is_folder = not isinstance(source, bytes) and Path(source).is_dir()
         name = "the file" if isinstance(source, bytes) else source
         try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                text = archive.read(CONTRACT)
-                ood_detector = dict(np.load(io.BytesIO(archive.read(OOD_DETECTOR)), allow_pickle=False))
-        except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            files = _read_folder(Path(str(source))) if is_folder else _read_keras(source)
+            ood_detector = dict(np.load(io.BytesIO(files[OOD_DETECTOR]), allow_pickle=False))
+        except (zipfile.BadZipFile, KeyError, ValueError, FileNotFoundError) as error:
             raise InputError(
                 f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {OOD_DETECTOR} "
-                "inside. Make one with `kedro run --pipelines=export`."
+                "inside. Make one with `kedro run --pipelines=export`. Or expected a folder with these two and "
+                f"{NETWORK}: make one with `kedro ship --folder FOLDER`."
             ) from error
-        contract = read_contract(text, str(name))
+        contract = read_contract(files[CONTRACT], str(name))
         if infinite := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:
             raise InputError(
                 f"{OOD_DETECTOR} inside {name} has numbers that are not finite ({', '.join(infinite)}). Package the "
                 "network again: `kedro run --pipelines=export`."
             )
-        return cls(contract, ood_detector, fingerprint_model(data), _load_logits(data))
+        compute_logits = _load_onnx(files[NETWORK], contract) if is_folder else _load_keras(files[NETWORK])
+        fingerprint = fingerprint_model(b"".join(files.values()) if is_folder else files[NETWORK])
+        return cls(contract, ood_detector, fingerprint, compute_logits)
 
     def limit_megapixels(self, most: float) -> None:
         """Lower the limit of the contract on the size of images that are decoded."""
@@ -139,18 +145,21 @@ class Predictor:
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
-        import numpy as np
-        import pandas as pd
         from scipy.special import expit
 
-        starts = range(0, len(pixels), BATCH_SIZE)
-        batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
-        logits = np.concatenate(batches).astype(float)
-        point = self.contract.operating_point
-        probabilities = calibrate(pd.Series(logits), point.calibration)
+        logits, point = self.compute_logits(pixels), self.contract.operating_point
+        probabilities = calibrate(logits, point.calibration)
         is_positive = expit(logits) >= point.threshold
         columns = (probabilities, is_positive, compute_ood_score(pixels, self._ood_detector))
         return [self._decide(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def compute_logits(self, pixels: Array) -> Array:
+        """Return the logit, float64, of each image in `pixels`, uint8 of shape (n, height, width)."""
+        import numpy as np
+
+        starts = range(0, len(pixels), BATCH_SIZE)
+        batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
+        return np.concatenate(batches).astype(float)
 
     def _decide(self, probability: float, is_positive: bool, ood_score: float) -> Prediction:
         if ood_score > (limit := self.limits["max_ood_score"]):
@@ -164,7 +173,44 @@ def fingerprint_model(packaged: bytes) -> str:
     return hashlib.sha256(packaged).hexdigest()[:16]
 
 
-def _load_logits(data: bytes) -> Callable[[Array], Array]:
+def _read_keras(source: bytes | str | Path) -> dict[str, bytes]:
+    data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {NETWORK: data, **{name: archive.read(name) for name in (CONTRACT, OOD_DETECTOR)}}
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in (NETWORK, CONTRACT, OOD_DETECTOR)}
+
+
+def _load_onnx(data: bytes, contract: Contract) -> Callable[[Array], Array]:
+    """Load a network from scaled images to logits; `run` of ONNX Runtime may be called in several threads.
+
+    Raises:
+        InputError: The file is damaged, or its input is not that of the contract.
+    """
+    import numpy as np
+    import onnxruntime
+
+    remedy = "Write the folder again: `kedro ship --folder FOLDER`."
+    onnxruntime.disable_telemetry_events()
+    try:
+        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    except Exception as error:  # The errors of ONNX Runtime have no class in common.
+        raise InputError(f"{NETWORK} cannot be loaded: {error}. Expected an undamaged ONNX file. {remedy}") from error
+    entry = session.get_inputs()[0]
+    received, expected = entry.shape[1:], contract.input.shape[1:]
+    if received != expected:
+        raise InputError(f"{NETWORK} takes images of shape {received}, but {CONTRACT} says {expected}. {remedy}")
+
+    def compute_logits(pixels: Array) -> Array:
+        images = pixels.astype(np.float32)[..., None] / 255
+        return np.asarray(session.run(None, {entry.name: images})[0])[:, 0]
+
+    return compute_logits
+
+
+def _load_keras(data: bytes) -> Callable[[Array], Array]:
     """Compile the network, which halves the time of `Model.predict` on small batches."""
     import keras
     import numpy as np
@@ -208,11 +254,16 @@ def score_on_cluster(
 
 
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
-    """Return one row a file, in order, with the columns of the node `predict_images`.
+    """Return one row a file, in order, with the columns of the node `predict_images`; see `predict_files`."""
+    predictor = _load(packaged)
+    return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor.fingerprint)
+
+
+def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabytes: float) -> list[Prediction]:
+    """Return one prediction for each file, in order.
 
     Files are decoded in threads; those above `max_megabytes` are refused unread.
     """
-    predictor = _load(packaged)
 
     def read(file: ListedFile) -> Prepared:
         if file.problem:
@@ -226,8 +277,7 @@ def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) 
         warnings.simplefilter("ignore")  # Of Pillow and pydicom; what matters becomes a reason.
         prepared = pool.map(read, files)
         batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
-        predictions = [each for batch in batches for each in predictor.predict_prepared(batch)]
-    return _tabulate(files, predictions, predictor.fingerprint)
+        return [each for batch in batches for each in predictor.predict_prepared(batch)]
 
 
 _load = lru_cache(maxsize=1)(Predictor.load)
@@ -237,19 +287,19 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprin
     import pyarrow as pa
 
     columns = {
-        "path": [_printable(file.name) for file in files],
+        "path": [printable(file.name) for file in files],
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
         "model": [fingerprint] * len(files),
         "ood_score": [each.ood_score for each in predictions],
         "reason": [each.reason for each in predictions],
-        "detail": [_printable(each.detail) for each in predictions],
+        "detail": [printable(each.detail) for each in predictions],
     }
     types = {"probability": pa.float64(), "ood_score": pa.float64()}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Escape the bytes of a name that is no valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from chest_xray.core.types import Array
@@ -50,10 +51,10 @@ def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
 
 
 class Explainer:
-    """Computes Grad-CAM maps of a packaged network, given the bytes of its file."""
+    """Computes Grad-CAM maps of a packaged network, given its `.keras` file or the bytes of it."""
 
-    def __init__(self, data: bytes):
-        self._data = data
+    def __init__(self, source: bytes | Path):
+        self._source = source
 
     def load(self) -> None:
         """Load the network and explain an empty image, because the first call takes seconds."""
@@ -61,7 +62,7 @@ class Explainer:
         import numpy as np
 
         with tempfile.NamedTemporaryFile(suffix=".keras") as file:
-            file.write(self._data)
+            file.write(self._source if isinstance(self._source, bytes) else self._source.read_bytes())
             file.flush()
             self._network = keras.saving.load_model(file.name, safe_mode=True)
         self.explain(np.zeros(self._network.input_shape[1:3], np.uint8))

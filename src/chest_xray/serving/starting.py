@@ -10,14 +10,16 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from chest_xray.core.options import InputError
+from chest_xray.models import shipping
 from chest_xray.serving.options import LOOPBACK, Serving
 
 logger = logging.getLogger(__name__)
 
-NETWORK = "augmented.packaged_keras"
+NETWORK, METRICS = "augmented.packaged_keras", "augmented.metrics"
 SECONDS_TO_STOP = 2  # for requests in progress
 
 
@@ -25,15 +27,17 @@ class Project(NamedTuple):
     """What the server needs of the project."""
 
     options: Serving
-    network: bytes  # the file of the packaged network
+    network: bytes | Path  # what `Predictor.load` takes; for the page a `.keras` file
     data_source: str
 
 
 def read_project(env: str | None, params: dict[str, Any]) -> Project:
     """Read settings and network of an environment; arguments as for `kedro run --env` and `--params` (nested).
 
+    Without a network in the environment, it is that of this package, if there is one.
+
     Raises:
-        InputError: The network has not been packaged yet, or a setting is invalid.
+        InputError: There is neither, or a setting is invalid.
     """
     from kedro.framework.session import KedroSession
 
@@ -41,14 +45,28 @@ def read_project(env: str | None, params: dict[str, Any]) -> Project:
     with created as session:
         context = session.load_context()
         options = Serving.model_validate(context.params["serving"])
-        catalog = context.catalog
-        if not catalog.exists(NETWORK):
-            command = "kedro run --pipelines=export" + (f" --env={env}" if env else "")
-            raise InputError(
-                f"there is no packaged network at {catalog.get(NETWORK)._describe()['filepath']}; expected what the "
-                f"pipeline `export` leaves there. Run `{command}` first."
-            )
-        return Project(options, catalog.load(NETWORK), context.params["data_source"])
+        if shipping.has_shipped() and not context.catalog.exists(NETWORK):
+            network = shipping.SHIPPED / shipping.KERAS
+            logger.info("Network: %s of this package, since this environment has none of its own.", network)
+            return Project(options, network, shipping.read_project(network.parent)["data_source"])
+        packaged = load_network(context.catalog, env)
+        logger.info("Network: %s", context.catalog[NETWORK]._describe()["filepath"])
+        return Project(options, packaged, context.params["data_source"])
+
+
+def load_network(catalog: Any, env: str | None) -> bytes:
+    """Return the packaged network of the project; `catalog` is that of the environment.
+
+    Raises:
+        InputError: The network has not been packaged yet.
+    """
+    if not catalog.exists(NETWORK):
+        command = "kedro run --pipelines=export" + (f" --env={env}" if env else "")
+        raise InputError(
+            f"there is no packaged network at {catalog.get(NETWORK)._describe()['filepath']}; expected what the "
+            f"pipeline `export` leaves there. Run `{command}` first."
+        )
+    return catalog.load(NETWORK)
 
 
 def start(project: Project, with_page: bool, browser: bool) -> None:
@@ -81,7 +99,8 @@ def require_libraries(modules: tuple[str, ...]) -> None:
     missing = [name for name in modules if not find_spec(name)]
     if missing:
         raise InputError(
-            f"{', '.join(missing)} not installed; expected the extra `serve`. Run `pip install -e '.[serve]'`."
+            f"{', '.join(missing)} not installed; expected the extra `serve`. Run `pip install -e '.[serve]'`, "
+            "or without the project folder `pip install 'chest-xray[serve]'`."
         )
 
 

@@ -1,0 +1,215 @@
+"""The command `chest-xray`: a packaged network without a project folder; predicts without TensorFlow or Kedro."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chest_xray import __version__
+from chest_xray.core.files import ListedFile
+from chest_xray.core.options import InputError
+from chest_xray.images.validation import is_junk
+from chest_xray.models.inference import Prediction, Predictor, predict_files, printable
+from chest_xray.models.shipping import KERAS, find_shipped, read_metrics, read_project
+
+if TYPE_CHECKING:
+    from chest_xray.serving.starting import Project
+
+CHUNK = 1024  # files, after which answers are printed
+TESTED = ("accuracy", "sensitivity", "specificity")
+
+
+@click.group(name="chest-xray")
+@click.version_option(__version__)
+def cli() -> None:
+    """Look for pneumonia in chest radiographs of children, for teaching and research."""
+    click.echo("Not a medical device; not for diagnosis.", err=True)
+
+
+def main() -> None:
+    """Run the command; a mistake of the user ends it with code 2 and a sentence."""
+    try:
+        cli(prog_name="chest-xray")
+    except InputError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+
+
+def model_option(kind: str) -> Callable[..., Any]:
+    """Return the option `--model`, whose help names the kind of path."""
+    path = click.Path(exists=True, path_type=Path)
+    return click.option("--model", type=path, help=f"{kind}; without it, the network of this package.")
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...")
+@model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--max-megabytes", type=float, default=500, show_default=True, help="Larger files are refused unread.")
+def predict(paths: tuple[str, ...], model: Path | None, as_json: bool, max_megabytes: float) -> None:
+    """Classify JPEG, PNG and DICOM files; a folder stands for all files below it.
+
+    The exit code is 0 if every file was answered, 1 if one was refused, and 2 if the command cannot run.
+    """
+    files = [file for path in paths for file in list_files(path)]
+    predictor = Predictor.load(model or find_shipped())
+    names = [printable(file.name) for file in files]
+    width = max(len(_visible(name)) for name in names)
+    if not as_json:
+        click.echo(f"{'path':<{width}}  probability  decision   ood_score")
+    num_refused = 0
+    for name, prediction in zip(names, _predict(predictor, files, max_megabytes), strict=True):
+        num_refused += prediction.reason is not None
+        click.echo(_to_json(name, prediction, predictor) if as_json else _to_row(name, prediction, width))
+    if not as_json:
+        click.echo(f"\n{len(files) - num_refused} of {len(files)} files answered.\n{_describe_use(predictor)}")
+    sys.exit(1 if num_refused else 0)
+
+
+def list_files(path: str) -> list[ListedFile]:
+    """Return a file, or all files below a folder but those that operating systems leave behind, in order of path."""
+    if not Path(path).is_dir():
+        return [_list_file(path)]
+    failures: list[OSError] = []
+    paths = [
+        f"{folder}/{name}"
+        for folder, _, names in os.walk(path, onerror=failures.append)
+        for name in names
+        if not is_junk(f"{folder}/{name}".removeprefix(path).lstrip("/"))
+    ]
+    files = [*map(_list_file, paths), *(_refuse(str(each.filename), each) for each in failures)]
+    return sorted(files) or [ListedFile(path, path, 0, "", "no file in this folder; expected JPEG, PNG or DICOM files")]
+
+
+def _list_file(path: str) -> ListedFile:
+    try:
+        return ListedFile(path, path, Path(path).stat().st_size, "", "")
+    except (OSError, ValueError) as error:
+        return _refuse(path, error)
+
+
+def _refuse(path: str, error: Exception) -> ListedFile:
+    reason = getattr(error, "strerror", None) or error
+    problem = f"{reason}; expected a JPEG, PNG or DICOM file that you may read, or a folder of them. Check the path"
+    return ListedFile(path, path, 0, "", problem)
+
+
+def _predict(predictor: Predictor, files: list[ListedFile], max_megabytes: float) -> Iterator[Prediction]:
+    for start in range(0, len(files), CHUNK):
+        yield from predict_files(predictor, files[start : start + CHUNK], max_megabytes)
+
+
+def _to_json(name: str, prediction: Prediction, predictor: Predictor) -> str:
+    use = {
+        "model": predictor.fingerprint,
+        "expected_prevalence": predictor.contract.operating_point.calibration.expected_prevalence,
+        "intended_use": predictor.contract.intended_use,
+    }
+    return json.dumps({"path": name, **prediction._asdict(), **use}, allow_nan=False)
+
+
+def _to_row(name: str, prediction: Prediction, width: int) -> str:
+    start, ood_score = f"{_visible(name):<{width}}", prediction.ood_score
+    score = f"{'-' if ood_score is None else f'{ood_score:.1f}':>9}"
+    if prediction.probability is None:
+        return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_visible(prediction.detail)}"
+    return f"{start}  {prediction.probability:>11.4f}  {prediction.decision:<9}  {score}"
+
+
+def _visible(text: str) -> str:
+    """Escape characters that would control the terminal."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def _describe_use(predictor: Predictor) -> str:
+    prevalence = predictor.contract.operating_point.calibration.expected_prevalence
+    return (
+        f"Probabilities assume that {prevalence:.1%} of the patients have pneumonia.\n"
+        f"Network {predictor.fingerprint}. Meant for: {predictor.contract.intended_use}"
+    )
+
+
+@cli.command()
+@model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
+def info(model: Path | None) -> None:
+    """Describe the network: its file, its contract in short, and its metrics on test."""
+    path = model or find_shipped()
+    predictor = Predictor.load(path)
+    contract, checks = predictor.contract, predictor.contract.input_checks
+    point, preparation = contract.operating_point, contract.input.preparation
+    chosen = point.points[point.rule]
+    rows = {
+        "network": f"{path} (fingerprint {predictor.fingerprint})",
+        "input": f"{preparation.width} x {preparation.height} px, {contract.input.channel} ({preparation.geometry})",
+        "decision": f"{contract.labels[1]} from an output of {point.threshold:.4f} ({point.rule}); on corrupted "
+        f"validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
+        "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
+        "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
+        "validation; colour, blank, too small or too large pictures; other files",
+        "trained on": f"{contract.training_data.num_images:,} images, with "
+        + ", ".join(f"{name} {version}" for name, version in contract.packages.items()),
+        "meant for": contract.intended_use,
+        "test": _describe_test(read_metrics(path)),
+    }
+    click.echo("\n".join(f"{name:<12}{text}" for name, text in rows.items()))
+
+
+def _describe_test(metrics: dict[str, Any] | None) -> str:
+    if metrics is None:
+        return "no metrics beside this network"
+    test = metrics["test"]
+    found = {name: test["at_chosen"][name] for name in TESTED} | {"AUC": test["auc"]}
+    lines = [f"{name} {each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for name, each in found.items()]
+    size = f"{test['num_images']:,} images of {test['num_groups']:,} patients"
+    return f"{', '.join(lines)} ({size}; 95% intervals)"
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both servers have."""
+    for option in (
+        click.option("--port", type=int, help="Port to listen on; 0 takes any that is free."),
+        click.option("--host", help="Address to listen on; without it only this machine can connect."),
+        model_option("Folder of `kedro ship`"),
+    ):
+        command = option(command)
+    return command
+
+
+@cli.command()
+@server_options
+def serve(model: Path | None, **options: Any) -> None:
+    """Classify images over HTTP, as `kedro serve` does; the interface is described at /openapi.json."""
+    folder = model or find_shipped()
+    _start(_read_project(folder, folder, options), with_page=False, browser=False)
+
+
+@cli.command()
+@server_options
+@click.option("--language", type=click.Choice(["en", "ru"]), help="Language of the first view.")
+@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+def demo(model: Path | None, browser: bool, **options: Any) -> None:
+    """Open a page on this machine for images of your own, as `kedro demo` does; needs TensorFlow for its maps."""
+    folder = model or find_shipped()
+    _start(_read_project(folder, folder / KERAS, options), with_page=True, browser=browser)
+
+
+def _read_project(folder: Path, network: Path, options: dict[str, Any]) -> "Project":
+    from chest_xray.serving.options import Serving
+    from chest_xray.serving.starting import Project
+
+    project = read_project(folder)
+    changes = {key: value for key, value in options.items() if value is not None}
+    return Project(Serving.model_validate({**project["serving"], **changes}), network, project["data_source"])
+
+
+def _start(project: "Project", with_page: bool, browser: bool) -> None:
+    import logging
+
+    from chest_xray.serving.starting import start
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    start(project, with_page=with_page, browser=browser)

@@ -1,0 +1,145 @@
+"""The folder of a network that runs without TensorFlow; the wheel has one such folder, `chest_xray/shipped`."""
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
+from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
+from chest_xray.models.inference import Predictor
+from chest_xray.models.network import without_sigmoid
+
+SHIPPED = Path(__file__).parents[1] / "shipped"
+KERAS = "packaged.keras"  # the same network for `chest-xray serve` and `chest-xray demo`, whose maps need gradients
+METRICS = "metrics.json"  # see docs/metrics.md
+PROJECT = "project.json"  # parameters that the server needs: `serving` and `data_source`
+NOTICE = "NOTICE.md"
+AGREEMENT = 1e-4  # between probabilities of Keras and of ONNX Runtime
+NUM_CHECKED = 16  # images of noise
+
+
+def has_shipped() -> bool:
+    """Check whether this package has a network."""
+    return (SHIPPED / NETWORK).is_file() and (SHIPPED / KERAS).is_file()
+
+
+def find_shipped() -> Path:
+    """Return the folder of the network in this package.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not has_shipped():
+        raise InputError(
+            f"no network is shipped with this package: {SHIPPED / NETWORK} or {KERAS} beside it is missing. Name a "
+            "network with --model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
+            "`kedro run --pipelines=export`."
+        )
+    return SHIPPED
+
+
+def write_folder(
+    packaged: bytes, folder: Path, project: dict[str, Any], metrics: dict[str, Any] | None, origin: dict[str, Any]
+) -> None:
+    """Write all files of a shipped network.
+
+    Args:
+        packaged: The `.keras` file that `kedro run --pipelines=export` wrote.
+        folder: Is created; its files of these names are replaced once all are complete.
+        project: Content of `project.json`.
+        metrics: Metrics of the run; None leaves `metrics.json` out.
+        origin: What the notice says of the run: `data_licence`, `commit` and `pretrained`.
+
+    Raises:
+        InputError: The probabilities of the converted network differ from those of Keras.
+    """
+    contract = Predictor.load(packaged).contract
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as name:
+        part = Path(name)
+        (part / KERAS).write_bytes(packaged)
+        with zipfile.ZipFile(io.BytesIO(packaged)) as archive:
+            for each in (CONTRACT, OOD_DETECTOR):
+                (part / each).write_bytes(archive.read(each))
+        _convert(part / KERAS, part / NETWORK)
+        _check_agreement(packaged, part)
+        (part / PROJECT).write_text(json.dumps(project, indent=2), "utf-8")
+        if metrics is not None:
+            (part / METRICS).write_text(json.dumps(metrics, indent=2), "utf-8")
+        (part / NOTICE).write_text(_write_notice(contract, project["data_source"], origin), "utf-8")
+        (folder / METRICS).unlink(missing_ok=True)  # of an earlier network
+        for file in part.iterdir():
+            file.replace(folder / file.name)
+
+
+def _convert(source: Path, target: Path) -> None:
+    """Write the network without its sigmoid, whose float32 rounds probabilities near 1 to 1."""
+    import keras
+    import numpy as np
+
+    network = without_sigmoid(keras.saving.load_model(source, safe_mode=True))
+    network(np.zeros((1, *network.input_shape[1:]), np.float32))  # The converter needs one call.
+    network.export(str(target), format="onnx", verbose=False)
+
+
+def _check_agreement(packaged: bytes, folder: Path) -> None:
+    """Compare logits, since probabilities of noise may be near 0 or 1, where they hide differences."""
+    by_keras, by_onnx = Predictor.load(packaged), Predictor.load(folder)
+    temperature = by_keras.contract.operating_point.calibration.temperature
+    # The steepest slope of a sigmoid is 1/4.
+    difference = float(abs(_score_noise(by_keras) - _score_noise(by_onnx)).max()) / temperature / 4
+    if difference > AGREEMENT:
+        raise InputError(
+            f"probabilities of the ONNX network differ by up to {difference:.1g} from those of Keras; expected at most "
+            f"{AGREEMENT:g}. Export the network again: `kedro run --pipelines=export`."
+        )
+
+
+def _score_noise(predictor: Predictor) -> Array:
+    import numpy as np
+
+    size = (predictor.preparation["height"], predictor.preparation["width"])
+    noise = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *size), dtype=np.uint8)
+    return predictor.compute_logits(noise)
+
+
+def _write_notice(contract: Contract, data_source: str, origin: dict[str, Any]) -> str:
+    train = contract.training_data
+    packages = ", ".join(f"{name} {version}" for name, version in contract.packages.items())
+    start = "ImageNet weights of keras.applications (see its licence)" if origin["pretrained"] else "random weights"
+    return f"""# Notice
+
+This folder holds a neural network, the contract that says how to use it, and its metrics.
+
+- Use: {contract.intended_use}
+- Weights (`{NETWORK}`, `{KERAS}`): MIT, as the code of chest-xray. Training started from {start}.
+- Training data: {data_source}; licence: {origin["data_licence"]}.
+  Trained on {train.num_images:,} images; SHA-256 of their names and sizes: {train.sha256_of_names_and_sizes}.
+- No image is included. `{OOD_DETECTOR}` holds the mean and the principal components of the training images,
+  reduced to a few pixels.
+- Made with {packages}, of commit {origin["commit"]}, by `kedro run`, `kedro run --pipelines=export` and `kedro ship`.
+"""
+
+
+def read_metrics(folder: Path) -> dict[str, Any] | None:
+    """Return the metrics of the network in a folder; None if there are none."""
+    file = folder / METRICS
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
+def read_project(folder: Path) -> dict[str, Any]:
+    """Return the parameters `serving` and `data_source` of the project that a folder is from.
+
+    Raises:
+        InputError: The folder was not written by `kedro ship`.
+    """
+    if not (folder / PROJECT).is_file() or not (folder / KERAS).is_file():
+        raise InputError(
+            f"{folder} lacks {PROJECT} or {KERAS}; expected a folder that `kedro ship --folder FOLDER` wrote. Write it "
+            "again, or start the server in the project: `kedro serve`."
+        )
+    return json.loads((folder / PROJECT).read_text("utf-8"))

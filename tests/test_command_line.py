@@ -1,0 +1,378 @@
+"""The command `chest-xray`, from a wheel and without a project folder."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import copy, copytree
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from chest_xray import command_line
+from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
+from chest_xray.images.phantoms import draw_phantom
+from chest_xray.models import shipping
+from chest_xray.models.contract import CONTRACT, NETWORK
+from chest_xray.models.inference import Predictor
+from chest_xray.models.shipping import KERAS, METRICS, NOTICE, PROJECT, SHIPPED, write_folder
+from tests.builders import encode, make_packaged, make_run_metrics
+from tests.conftest import ROOT, copy_project, run_kedro
+from tests.dicom_files import make_dataset, write
+from tests.serving.commands import started
+
+# tf2onnx, which writes the ONNX file, asks NumPy for a name that will change its meaning.
+pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will be defined:FutureWarning")
+HEAVY = ("kedro", "keras", "tensorflow")
+RUN = f"""
+import sys
+from chest_xray.command_line import main
+try:
+    main()
+finally:
+    print("heavy:", [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+PATIENCE = 120  # seconds
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `kedro ship` has filled, in a copy of the project; the metrics are made up."""
+    project = copy_project(tmp_path_factory.mktemp("ship") / "project")
+    make_packaged(project / "data/test/06_models/augmented/packaged.keras")
+    done = run_kedro(project, "ship", "--env=test", "--folder=src/chest_xray/shipped")
+    assert done.returncode == 0, done.stderr
+    folder = project / "src/chest_xray/shipped"
+    assert "Written: src/chest_xray/shipped (without metrics: run the pipeline `evaluation` for them)" in done.stdout
+    (folder / METRICS).write_text(json.dumps(make_run_metrics()), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def project_without_runs(shipped: Path) -> Path:
+    """That copy with its shipped network, but without the network that it was made from."""
+    project = shipped.parents[2]
+    (project / "data/test/06_models/augmented/packaged.keras").unlink(missing_ok=True)
+    return project
+
+
+@pytest.fixture(scope="module")
+def installed(shipped: Path) -> Path:
+    """The content of the wheel of that copy, in a folder that is like `site-packages`."""
+    project = shipped.parents[2]
+    for name in ("README.md", "LICENSE"):
+        copy(ROOT / name, project)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", "dist"]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, "."], cwd=project, check=True)
+    (wheel,) = (project / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(project / "site")
+    return project / "site"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Phantoms as JPEG, PNG and DICOM."""
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    first, second, third = (draw_phantom(rng, aetiology) for aetiology in ("none", "bacterial", "viral"))
+    files = {"a.jpeg": encode(first, "JPEG"), "b.png": encode(second), "c.dcm": write(make_dataset(third))}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [str(folder / name) for name in files]
+
+
+def start_installed(installed: Path, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, cwd=installed.parent / "dist", env=environment, text=True, **options)
+
+
+def run_installed(installed: Path, *arguments: str) -> tuple[int, str, str]:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with start_installed(installed, *arguments, **pipes) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(command_line.cli, arguments)
+
+
+def predict(paths: Sequence[str], model: Path, *options: str) -> Result:
+    return invoke("predict", *paths, f"--model={model}", *options)
+
+
+def test_a_wheel_gives_the_probabilities_of_keras_without_importing_it(
+    installed: Path, shipped: Path, pictures: list[str]
+) -> None:
+    code, out, err = run_installed(installed, "-c", RUN, "predict", "--json", *pictures)
+    assert (code, err) == (0, "Not a medical device; not for diagnosis.\nheavy: []\n")
+    answers = [json.loads(line) for line in out.splitlines()]
+    expected = Predictor.load(shipped / KERAS).predict(pictures)
+    assert [each["path"] for each in answers] == pictures
+    assert [each["decision"] for each in answers] == [each.decision for each in expected]
+    probabilities = np.array([each["probability"] for each in answers])
+    np.testing.assert_allclose(probabilities, np.array([each.probability for each in expected], float), atol=1e-4)
+    assert len(set(probabilities)) == 3
+    use = ("Teaching and research on frontal chest radiographs of children. Not a medical device.", 0.5)
+    assert {(each["intended_use"], each["expected_prevalence"]) for each in answers} == {use}
+    assert {each["model"] for each in answers} == {Predictor.load(shipped).fingerprint}
+
+
+def test_the_wheel_has_the_network_its_notice_and_the_script(installed: Path) -> None:
+    names = {path.name for path in (installed / "chest_xray/shipped").iterdir()}
+    assert names == {NETWORK, KERAS, CONTRACT, "ood_detector.npz", METRICS, PROJECT, NOTICE}
+    (script,) = installed.glob("*.dist-info/entry_points.txt")
+    assert "chest-xray = chest_xray.command_line:main" in script.read_text()
+    notice = (installed / "chest_xray/shipped" / NOTICE).read_text("utf-8")
+    assert "Weights (`network.onnx`, `packaged.keras`): MIT" in notice
+    assert "Training data: SYNTHETIC phantoms drawn by this project, not radiographs; licence: MIT." in notice
+
+
+def test_the_module_is_the_same_command(installed: Path, pictures: list[str]) -> None:
+    code, out, _ = run_installed(installed, "-m", "chest_xray", "predict", *pictures)
+    assert code == 0
+    assert "3 of 3 files answered." in out
+
+
+@pytest.mark.parametrize(("command", "path"), [("serve", "model"), ("demo", "en/")])
+def test_a_wheel_serves_its_network(command: str, path: str, installed: Path, tmp_path: Path) -> None:
+    options = ["--no-browser"] if command == "demo" else []
+    log = tmp_path / "log"
+    with (
+        log.open("w") as file,
+        start_installed(installed, "-m", "chest_xray", command, "--port=0", *options, stderr=file) as process,
+    ):
+        try:
+            url = wait_for_url(process, log)
+            with urlopen(f"{url}/{path}", timeout=PATIENCE) as answer:
+                assert answer.status == 200
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def wait_for_url(process: "subprocess.Popen[str]", log: Path) -> str:
+    for _ in range(10 * PATIENCE):
+        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+            return found[0]
+        try:
+            process.wait(0.1)
+            break
+        except subprocess.TimeoutExpired:
+            pass
+    pytest.fail(f"No server: {log.read_text()}")
+
+
+def test_the_table_has_a_row_a_file_and_the_use_of_the_network_below(
+    shipped: Path, pictures: list[str], tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture")
+    done = predict([*pictures[:1], str(text)], shipped)
+    head, first, second, *rest = done.stdout.splitlines()
+    assert head.split() == ["path", "probability", "decision", "ood_score"]
+    (answer,) = Predictor.load(shipped).predict(pictures[:1])
+    assert first.split() == [pictures[0], f"{answer.probability:.4f}", answer.decision, f"{answer.ood_score:.1f}"]
+    assert re.match(rf"{text} +- +refused +-  not_an_image: begins with .*; expected JPEG, PNG or DICOM$", second)
+    assert rest == [
+        "",
+        "1 of 2 files answered.",
+        "Probabilities assume that 50.0% of the patients have pneumonia.",
+        f"Network {Predictor.load(shipped).fingerprint}. Meant for: Teaching and research on frontal chest radiographs "
+        "of children. Not a medical device.",
+    ]
+    assert done.stderr == "Not a medical device; not for diagnosis.\n"
+    assert done.exit_code == 1
+
+
+def test_a_refused_file_has_its_reason_in_json(shipped: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    done = predict([str(tmp_path / "empty.png"), str(tmp_path / "none.png")], shipped, "--json")
+    empty, missing = map(json.loads, done.stdout.splitlines())
+    assert (empty["probability"], empty["decision"], empty["reason"]) == (None, None, "empty")
+    assert missing["reason"] == "unreadable"
+    assert missing["detail"] == (
+        "No such file or directory; expected a JPEG, PNG or DICOM file that you may read, or a folder of them. "
+        "Check the path"
+    )
+    assert done.exit_code == 1
+
+
+def test_folders_stand_for_the_files_below_them_but_junk(shipped: Path, pictures: list[str], tmp_path: Path) -> None:
+    (tmp_path / "patient/day").mkdir(parents=True)
+    for file in (tmp_path / "patient/day/a.jpeg", tmp_path / "patient/.DS_Store", tmp_path / "b.jpeg"):
+        copy(pictures[0], file)
+    done = predict([str(tmp_path)], shipped, "--json")
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
+        str(tmp_path / "b.jpeg"),
+        str(tmp_path / "patient/day/a.jpeg"),
+    ]
+    assert done.exit_code == 0
+
+
+def test_an_empty_folder_is_no_success(shipped: Path, tmp_path: Path) -> None:
+    done = predict([str(tmp_path)], shipped)
+    assert "unreadable: no file in this folder; expected JPEG, PNG or DICOM files" in done.stdout
+    assert done.exit_code == 1
+
+
+def test_a_file_above_the_limit_is_refused_unread(shipped: Path, pictures: list[str]) -> None:
+    done = predict(pictures[:1], shipped, "--max-megabytes=0.001")
+    assert "too_large: 0 MB; files of at most 0.001 MB are opened" in done.stdout
+    assert done.exit_code == 1
+
+
+def test_names_of_files_cannot_control_the_terminal(shipped: Path, tmp_path: Path) -> None:
+    (tmp_path / "\x1b[2Ja\n.png").touch()
+    done = predict([str(tmp_path)], shipped)
+    assert f"{tmp_path}/\\x1b[2Ja\\n.png" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict"], ["predict", "a.png", "--jsn"], ["prodict"], ["info", "--model=/no"]]
+)
+def test_mistakes_in_the_command_end_with_code_2(arguments: list[str]) -> None:
+    assert invoke(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["predict", "a.png"], ["info"], ["serve"], ["demo"]])
+def test_without_a_shipped_network_the_message_says_how_to_name_one(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shipping, "SHIPPED", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["chest-xray", *command])
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "Not a medical device; not for diagnosis.\n"
+        f"Error: no network is shipped with this package: {tmp_path / NETWORK} or packaged.keras beside it is missing. "
+        "Name a network with --model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
+        "`kedro run --pipelines=export`.\n"
+    )
+
+
+def test_info_has_the_contract_and_the_metrics_with_intervals(shipped: Path) -> None:
+    done = invoke("info", f"--model={shipped}")
+    assert done.exit_code == 0
+    assert f"{shipped} (fingerprint {Predictor.load(shipped).fingerprint})" in done.stdout
+    assert "PNEUMONIA from an output of 0.5000 (balanced_accuracy)" in done.stdout
+    assert re.search(r"accuracy 0\.900 \[[\d.]+, [\d.]+\], sensitivity .* AUC 0\.900 \[.*100 images of 80", done.stdout)
+
+
+def test_info_of_a_network_without_metrics_says_so(shipped: Path) -> None:
+    done = invoke("info", f"--model={shipped / KERAS}")
+    assert "no metrics beside this network" in done.stdout
+
+
+def test_options_change_the_parameters_of_the_server(shipped: Path) -> None:
+    changes = {"port": 8123, "host": None, "language": "ru"}
+    project = command_line._read_project(shipped, shipped, changes)
+    assert (project.options.port, project.options.host, project.options.language) == (8123, "127.0.0.1", "ru")
+    with pytest.raises(InputError, match=r"packaged\.keras lacks project\.json or .*`kedro ship --folder FOLDER`"):
+        command_line._read_project(shipped / KERAS, shipped, changes)
+
+
+def test_the_pipeline_predicts_with_the_shipped_network_where_there_is_no_other(
+    project_without_runs: Path, shipped: Path, pictures: list[str]
+) -> None:
+    done = run_kedro(
+        project_without_runs, "run", "--env=test", "--pipelines=prediction", f"--params=images={pictures[0]}"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "packaged.keras of this package, since this environment has none of its own" in re.sub(
+        r"\s+", " ", done.stdout + done.stderr
+    )
+    table = pd.read_csv(project_without_runs / "data/test/07_model_output/predictions/all.csv")
+    (expected,) = Predictor.load(shipped / KERAS).predict(pictures[:1])
+    assert table["probability"].tolist() == pytest.approx([expected.probability], abs=1e-6)
+
+
+def test_kedro_serve_answers_with_the_shipped_network_where_there_is_no_other(
+    project_without_runs: Path, shipped: Path, tmp_path: Path
+) -> None:
+    with started("serve", project_without_runs, tmp_path) as server:
+        with urlopen(f"{server.url}/model", timeout=PATIENCE) as answer:
+            fingerprint = json.load(answer)["fingerprint"]
+        assert "packaged.keras of this package" in re.sub(r"\s+", " ", server.log.read_text())
+    assert fingerprint == Predictor.load(shipped / KERAS).fingerprint
+
+
+def damage(shipped: Path, folder: Path, name: str, data: bytes) -> Path:
+    copytree(shipped, folder)
+    (folder / name).write_bytes(data)
+    return folder
+
+
+def test_a_folder_without_a_file_is_no_network(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no packaged network \(.*network\.onnx.*`kedro ship --folder FOLDER`"):
+        Predictor.load(tmp_path)
+
+
+def test_a_damaged_network_is_refused(shipped: Path, tmp_path: Path) -> None:
+    damaged = damage(shipped, tmp_path / "a", NETWORK, (shipped / NETWORK).read_bytes()[:500])
+    with pytest.raises(InputError, match=r"network\.onnx cannot be loaded: .* Write the folder again: `kedro ship"):
+        Predictor.load(damaged)
+
+
+def test_a_network_of_another_input_than_its_contract_is_refused(shipped: Path, tmp_path: Path) -> None:
+    contract = json.loads((shipped / CONTRACT).read_bytes())
+    contract["input"]["shape"] = [None, 64, 32, 1]
+    damaged = damage(shipped, tmp_path / "a", CONTRACT, json.dumps(contract).encode())
+    with pytest.raises(InputError, match=r"takes images of shape \[32, 32, 1\], but contract\.json says \[64, 32, 1\]"):
+        Predictor.load(damaged)
+
+
+def test_a_network_that_differs_from_keras_is_not_written(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compute = Predictor.compute_logits
+
+    def differ(predictor: Predictor, pixels: Array) -> Array:
+        return compute(predictor, pixels) + (8e-4 if predictor.fingerprint == by_keras.fingerprint else 0)
+
+    packaged = (shipped / KERAS).read_bytes()
+    by_keras = Predictor.load(packaged)
+    monkeypatch.setattr(Predictor, "compute_logits", differ)
+    with pytest.raises(InputError, match=r"differ by up to 0\.0002 from those of Keras; expected at most 0\.0001"):
+        write_folder(packaged, tmp_path, {"data_source": ""}, None, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_phantoms_is_not_put_into_the_wheel_by_default(empty_project: Path) -> None:
+    done = run_kedro(empty_project, "ship", "--env=test")
+    assert done.returncode != 0
+    assert "received an environment of synthetic phantoms; expected radiographs for the network of" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (empty_project / "src/chest_xray/shipped").exists()
+
+
+def test_a_network_of_another_origin_than_its_metrics_is_not_shipped(project: Path, tmp_path: Path) -> None:
+    file = project / "data/test/06_models/augmented/packaged.keras"
+    make_packaged(file)
+    entry = {"digest": "0" * 32, "made_from": {}}
+    (project / "data/test/lineage.json").write_text(json.dumps({"augmented.packaged_keras": entry}))
+    done = run_kedro(project, "ship", "--env=test", f"--folder={tmp_path / 'box'}")
+    assert done.returncode != 0
+    assert "augmented.packaged_keras" in done.stderr
+    assert "is not as it was written" in done.stderr
+    assert not (tmp_path / "box").exists()
+
+
+def test_the_package_ships_a_whole_network_or_none() -> None:
+    if SHIPPED.exists():
+        Predictor.load(SHIPPED)
+        assert (SHIPPED / NOTICE).is_file()
