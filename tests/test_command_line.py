@@ -54,7 +54,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     folder = project / "src/chest_xray/shipped"
     assert "Written: src/chest_xray/shipped (without metrics: run the pipeline `evaluation` for them)" in done.stdout
-    (folder / METRICS).write_text(json.dumps(make_run_metrics()), "utf-8")
+    (folder / METRICS).write_text(make_run_metrics().model_dump_json(), "utf-8")
     return folder
 
 

@@ -13,6 +13,7 @@ from chest_xray import __version__
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
+from chest_xray.metrics.results import Metrics
 from chest_xray.models.inference import Prediction, Predictor, predict_files, printable
 from chest_xray.models.shipping import KERAS, find_shipped, read_metrics, read_project
 
@@ -158,13 +159,13 @@ def info(model: Path | None) -> None:
     click.echo("\n".join(f"{name:<12}{text}" for name, text in rows.items()))
 
 
-def _describe_test(metrics: dict[str, Any] | None) -> str:
+def _describe_test(metrics: Metrics | None) -> str:
     if metrics is None:
         return "no metrics beside this network"
-    test = metrics["test"]
-    found = {name: test["at_chosen"][name] for name in TESTED} | {"AUC": test["auc"]}
-    lines = [f"{name} {each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" for name, each in found.items()]
-    size = f"{test['num_images']:,} images of {test['num_groups']:,} patients"
+    test = metrics.test
+    found = {name: getattr(test.at_chosen, name) for name in TESTED} | {"AUC": test.auc}
+    lines = [f"{name} {each.value:.3f} [{each.low:.3f}, {each.high:.3f}]" for name, each in found.items()]
+    size = f"{test.num_images:,} images of {test.num_groups:,} patients"
     return f"{', '.join(lines)} ({size}; 95% intervals)"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
+from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
 from chest_xray.models.inference import Predictor
 from chest_xray.models.network import without_sigmoid
@@ -43,7 +44,7 @@ def find_shipped() -> Path:
 
 
 def write_folder(
-    packaged: bytes, folder: Path, project: dict[str, Any], metrics: dict[str, Any] | None, origin: dict[str, Any]
+    packaged: bytes, folder: Path, project: dict[str, Any], metrics: Metrics | None, origin: dict[str, Any]
 ) -> None:
     """Write all files of a shipped network.
 
@@ -69,7 +70,7 @@ def write_folder(
         _check_agreement(packaged, part)
         (part / PROJECT).write_text(json.dumps(project, indent=2), "utf-8")
         if metrics is not None:
-            (part / METRICS).write_text(json.dumps(metrics, indent=2), "utf-8")
+            (part / METRICS).write_text(metrics.model_dump_json(indent=2), "utf-8")
         (part / NOTICE).write_text(_write_notice(contract, project["data_source"], origin), "utf-8")
         (folder / METRICS).unlink(missing_ok=True)  # of an earlier network
         for file in part.iterdir():
@@ -125,10 +126,10 @@ This folder holds a neural network, the contract that says how to use it, and it
 """
 
 
-def read_metrics(folder: Path) -> dict[str, Any] | None:
+def read_metrics(folder: Path) -> Metrics | None:
     """Return the metrics of the network in a folder; None if there are none."""
     file = folder / METRICS
-    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+    return Metrics.model_validate_json(file.read_text("utf-8")) if file.is_file() else None
 
 
 def read_project(folder: Path) -> dict[str, Any]:
