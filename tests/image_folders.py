@@ -35,7 +35,7 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     integrity = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
     no_table = SplitTableDataset(column="patient").load()
-    indexed, unreadable = index_images(train, test, no_table, integrity, Patients())
+    indexed, unreadable = index_images(train, test, {"patients": no_table}, integrity, Patients())
     readable = drop_unreadable(indexed, unreadable, integrity)
     folder = root.parent / "prepared"
     pixels = ArrayDataset(filepath=str(folder / "prepared_images.npy"))

@@ -186,7 +186,7 @@ def list_files(*names: str) -> pd.DataFrame:
 
 def test_a_folder_that_cannot_be_listed_is_set_aside() -> None:
     files = list_files("/d/train/NORMAL").assign(problem="no permission")
-    index, refused = index_images(files, files.iloc[:0], NO_TABLE, INTEGRITY, Patients())
+    index, refused = index_images(files, files.iloc[:0], {"patients": NO_TABLE}, INTEGRITY, Patients())
     assert len(index) == 0
     assert refused["reason"].tolist() == ["no permission"]
     with pytest.raises(InputError, match=r"1 files are set aside \(1 no permission \('NORMAL'\)\); at most 0"):
@@ -202,6 +202,6 @@ def test_links_to_pipes_and_files_above_the_limit_are_refused_unread(tmp_path: P
     with (folder / "3.jpeg").open("wb") as file:
         file.truncate(101_000_000)
     files = ImageFolderDataset(path=str(tmp_path / "train")).load()
-    _, refused = index_images(files, files.iloc[:0], NO_TABLE, INTEGRITY, Patients())
+    _, refused = index_images(files, files.iloc[:0], {"patients": NO_TABLE}, INTEGRITY, Patients())
     assert refused["reason"].tolist() == ["not a regular file"] * 2 + ["too large"]
     assert refused["detail"].iloc[2] == "101 MB; files of at most 100 MB are opened"

@@ -29,7 +29,7 @@ def build_index(images_a_patient: int = 2) -> DataFrame:
 
 
 def split(index: DataFrame, duplicates: Any = NO_DUPLICATES, own: Any = NO_SPLIT, **options: Any) -> DataFrame:
-    return assign_subsets(index, duplicates, own, HoldOut(**{**OPTIONS, **options}))
+    return assign_subsets(index, duplicates, {"split": own}, HoldOut(**{**OPTIONS, **options}))
 
 
 def test_a_quarter_of_each_aetiology_validates_in_whole_patients() -> None:

@@ -310,3 +310,29 @@ class SplitTableDataset(FileDataset, ReadOnlyDataset):
 
     def _exists(self) -> bool:
         return not self._filepath or super()._exists()
+
+
+class UserTablesDataset(ReadOnlyDataset):
+    """Loads the optional tables of a user: `split` (columns `path`, `subset`) and `patients` (`path`, `patient`).
+
+    Each is the path of a `.csv` or `.parquet` file, or null for none.
+    """
+
+    def __init__(
+        self, *, split: str | None = None, patients: str | None = None, metadata: dict[str, Any] | None = None
+    ):
+        self._tables = {
+            "split": SplitTableDataset(filepath=split),
+            "patients": SplitTableDataset(filepath=patients, column="patient"),
+        }
+        self.metadata = metadata
+
+    def load(self) -> dict[str, DataFrame]:
+        """Return both tables by name; one without rows stands for none. For errors see `SplitTableDataset`."""
+        return {name: table.load() for name, table in self._tables.items()}
+
+    def _exists(self) -> bool:
+        return all(table.exists() for table in self._tables.values())
+
+    def _describe(self) -> dict[str, Any]:
+        return {name: table._describe()["filepath"] for name, table in self._tables.items()}

@@ -194,7 +194,7 @@ def list_run_datasets(*, is_trained: bool = True) -> list[str]:
 
 def list_data_datasets() -> list[str]:
     """Return the datasets on the data that the report reads."""
-    return list(dict.fromkeys(["audit", "own_split", *_list_stored(DATA, FOLDERS)]))
+    return list(dict.fromkeys(["audit", "own_tables", *_list_stored(DATA, FOLDERS)]))
 
 
 def list_comparison_datasets() -> list[str]:
@@ -213,6 +213,8 @@ def gather(found: Mapping[str, Any]) -> dict[str, Any]:
     for name, each in found.items():
         if name in FOLDERS or name in FOLDERS_OF_A_RUN:
             gathered |= each
+        elif name == "own_tables":
+            gathered["own_split"] = each["split"]
         elif name == "threshold_explorer":
             gathered[name] = json.loads(each.to_json())
         else:

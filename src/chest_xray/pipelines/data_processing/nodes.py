@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 def index_images(
     train_images: DataFrame,
     test_images: DataFrame,
-    patient_table: DataFrame,
+    own_tables: dict[str, DataFrame],
     integrity: index.Integrity,
     patients: Patients,
 ) -> tuple[DataFrame, DataFrame]:
     """Return one row an image (the table `image_index`), and one row a file that is no image (`quarantine`).
 
     Only paths, headers and last bytes are read. The folder of a file is its class. Patients are those of
-    `patient_table` (`path`, `patient`), unless it has no rows, else those that names tell by `patients`.
+    `own_tables["patients"]` (`path`, `patient`), unless it has no rows, else those that names tell by `patients`.
     """
     import pandas as pd
 
@@ -50,7 +50,9 @@ def index_images(
     files = files.drop(columns="problem").join(facts)
     readable = files["reason"].isna()
     refused = files.loc[~readable, index.REFUSED].reset_index(drop=True)
-    return index.describe_images(files[readable].drop(columns=["reason", "detail"]), patients, patient_table), refused
+    return index.describe_images(
+        files[readable].drop(columns=["reason", "detail"]), patients, own_tables["patients"]
+    ), refused
 
 
 def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: index.Integrity) -> DataFrame:
@@ -154,7 +156,7 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: spl
 
 
 def assign_subsets(
-    image_index: DataFrame, duplicates: DataFrame, own_split: DataFrame, hold_out: splitting.HoldOut
+    image_index: DataFrame, duplicates: DataFrame, own_tables: dict[str, DataFrame], hold_out: splitting.HoldOut
 ) -> DataFrame:
     """Return `image_index` with a column `subset`, drawn by patients or from the user's split if that has rows.
 
@@ -162,8 +164,8 @@ def assign_subsets(
         InputError: A patient, or the same image, is in two subsets; a class and aetiology has too few patients; or the
             user's split does not match the index.
     """
-    if len(own_split):
-        subset = splitting.apply_own_split(image_index, own_split)
+    if len(own_tables["split"]):
+        subset = splitting.apply_own_split(image_index, own_tables["split"])
     else:
         subset = splitting.draw_validation(image_index, duplicates, hold_out)
     image_split = image_index.assign(subset=subset)

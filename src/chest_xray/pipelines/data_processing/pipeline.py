@@ -16,7 +16,7 @@ def create_pipeline() -> Pipeline:
     parts = [
         named(
             nodes.index_images,
-            ["train_images", "test_images", "patient_table", "params:integrity", "params:patients"],
+            ["train_images", "test_images", "own_tables", "params:integrity", "params:patients"],
             ["indexed_images", "unreadable_files"],
         ),
         named(nodes.drop_unreadable, ["indexed_images", "unreadable_files", "params:integrity"], "readable_images"),
@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
         named(nodes.drop_undecodable, ["readable_images", "quarantine", "params:integrity"], "image_index"),
         named(nodes.hash_images, ["prepared_images", "params:duplicates", "stored_arrays"], "image_hashes"),
         named(nodes.find_duplicates, ["image_index", "image_hashes", "params:duplicates"], "duplicates"),
-        named(nodes.assign_subsets, ["image_index", "duplicates", "own_split", "params:hold_out"], "image_split"),
+        named(nodes.assign_subsets, ["image_index", "duplicates", "own_tables", "params:hold_out"], "image_split"),
         named(
             nodes.corrupt_validation,
             ["image_split", "params:validation_corruptions", *corrupting],
