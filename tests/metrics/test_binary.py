@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from chest_xray.metrics.binary import count, divide, proportion, proportions, rate
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion, proportions
 
 # At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
@@ -16,12 +16,12 @@ def judge(tn: int, fp: int, fn: int, tp: int, prevalence: float = 0.5) -> dict[s
     counts = {
         name: np.array([float(each)]) for name, each in zip(("tn", "fp", "fn", "tp"), (tn, fp, fn, tp), strict=True)
     }
-    return {name: float(values[0]) for name, values in rate(counts, prevalence).items()}
+    return {name: float(values[0]) for name, values in compute_rates(counts, prevalence).items()}
 
 
 def test_images_are_counted_in_each_resample_by_how_often_they_were_drawn() -> None:
     weights = np.stack([np.ones(10), np.arange(10)])
-    found = count(LABELS, PROBABILITIES >= 0.5, weights)
+    found = count_outcomes(LABELS, PROBABILITIES >= 0.5, weights)
     assert {name: each.tolist() for name, each in found.items()} == {
         **{"tn": [3, 0 + 1 + 2], "fp": [1, 3]},
         **{"fn": [1, 4], "tp": [5, 5 + 6 + 7 + 8 + 9]},
@@ -75,8 +75,8 @@ def test_where_every_all_clear_is_wrong_the_negative_ratio_is_infinite() -> None
 
 def test_something_by_nothing_is_no_number_unless_infinity_is_asked_for() -> None:
     part, whole = np.array([3.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])
-    np.testing.assert_array_equal(divide(part, whole), [math.nan, math.nan, 1.5])
-    np.testing.assert_array_equal(divide(part, whole, infinite=True), [math.inf, math.nan, 1.5])
+    np.testing.assert_array_equal(divide_or_nan(part, whole), [math.nan, math.nan, 1.5])
+    np.testing.assert_array_equal(divide_or_nan(part, whole, infinite=True), [math.inf, math.nan, 1.5])
 
 
 @pytest.mark.parametrize(

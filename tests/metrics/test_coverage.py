@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import norm
 
 from chest_xray.core.types import Array
-from chest_xray.metrics.binary import count, proportion, rate
+from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion
 from chest_xray.metrics.bootstrap import interval, weighted_auc, whole_and_resamples
 
 NUM_SIMULATIONS = 1000
@@ -35,7 +35,7 @@ def intervals(weights: Array, num: int) -> Iterator[dict[str, tuple[float, float
     rng = np.random.default_rng(2018)
     for _ in range(num):
         score = simulate(rng)
-        rates = rate(count(LABEL, score >= DISTANCE / 2, weights), 0.16)
+        rates = compute_rates(count_outcomes(LABEL, score >= DISTANCE / 2, weights), 0.16)
         measured = {
             "auc": weighted_auc(LABEL, score, weights),
             "balanced_accuracy": rates["balanced_accuracy"],

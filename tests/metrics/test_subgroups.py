@@ -7,7 +7,7 @@ import pytest
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc
 from chest_xray.metrics.results import Interval, Stratum
-from chest_xray.metrics.subgroups import ENOUGH, choose_cuts, measure_picture, name_range, stratify
+from chest_xray.metrics.subgroups import ENOUGH, choose_cuts, measure_shape, name_range, stratify
 from tests.builders import NONE, make_predictions
 
 
@@ -25,8 +25,8 @@ def judge(table: pd.DataFrame, cuts: dict[str, list[float]]) -> dict[str, Stratu
 
 def test_the_size_of_a_picture_is_the_side_of_a_square_of_the_same_area() -> None:
     table = pd.DataFrame({"width": [40, 90], "height": [10, 10]})
-    assert measure_picture(table, "size").tolist() == [20, 30]
-    assert measure_picture(table, "aspect").tolist() == [4, 9]
+    assert measure_shape(table, "size").tolist() == [20, 30]
+    assert measure_shape(table, "aspect").tolist() == [4, 9]
 
 
 def test_cuts_of_the_aspect_are_given_and_those_of_the_size_are_quantiles_of_validation() -> None:

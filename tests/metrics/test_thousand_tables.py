@@ -12,7 +12,7 @@ from scipy.stats import norm
 from sklearn import metrics as sklearn_metrics
 
 from chest_xray.core.types import Array
-from chest_xray.metrics.binary import count, proportion, rate
+from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion
 from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.summary import measure_ranking
 
@@ -40,7 +40,7 @@ def first(measured: dict[str, Array]) -> dict[str, float]:
 
 
 def decide(label: Array, decision: Array, weight: Array, prevalence: float = PREVALENCE) -> dict[str, float]:
-    return first(rate(count(label, decision, weight[None]), prevalence))
+    return first(compute_rates(count_outcomes(label, decision, weight[None]), prevalence))
 
 
 def mean(values: Array, weight: Array) -> float:
@@ -89,7 +89,7 @@ def odds(part: float, rest: float) -> float:
 def test_decisions_are_judged_as_scikit_learn_judges_them(seed: int) -> None:
     label, probability, weight = random_table(seed)
     decision, given = (probability >= 0.5).astype(int), {"sample_weight": weight}
-    counts = count(label, decision, weight[None]).values()
+    counts = count_outcomes(label, decision, weight[None]).values()
     table = sklearn_metrics.confusion_matrix(label, decision, **given)
     np.testing.assert_array_equal(np.reshape([*counts], (2, 2)), table)
     found = decide(label, decision, weight)

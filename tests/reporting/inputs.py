@@ -150,7 +150,7 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
     """What belongs to no single run; parameters as plain values, as Kedro gives them where no node asks for options."""
     parameters = read_parameters()
     shown = {
-        shown.name: make_png() if isinstance(shown, contents.Picture) else TABLES.get(shown.name)
+        shown.name: make_png() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
         for shown in (*contents.COMPARISON, *contents.DATA)
     }
     return {
@@ -165,7 +165,7 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
 def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     """What the page shows of one run."""
     shown = {
-        shown.name: make_png() if isinstance(shown, contents.Picture) else TABLES.get(shown.name)
+        shown.name: make_png() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
         for part in contents.OF_A_RUN.values()
         for shown in part
     }

@@ -60,7 +60,7 @@ def test_a_long_table_is_cut_and_says_how_much_is_left() -> None:
 
 
 def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
-    shown = layouts.list_figures(make_metrics_table())
+    shown = layouts.select_overall_metrics(make_metrics_table())
     assert shown.columns.tolist() == [
         *("metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
     ]
@@ -71,12 +71,12 @@ def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
     assert table.rows[1] == ["accuracy", "chosen", "0.400", accuracy, "0.970", gap, "0.800", ""]
     assert table.rows[2][3:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is classified as PNEUMONIA"]
     whole = make_metrics_table().assign(note="")
-    assert "note" not in layouts.list_figures(whole).columns
+    assert "note" not in layouts.select_overall_metrics(whole).columns
 
 
 def test_reasons_are_given_in_the_language() -> None:
     words = read_page_words("ru")
-    table = make_table(layouts.list_figures(make_metrics_table()), "metrics_table", "", words)
+    table = make_table(layouts.select_overall_metrics(make_metrics_table()), "metrics_table", "", words)
     assert table.rows[2][-1] == RUSSIAN["missing"]["precision"]
 
 

@@ -1,9 +1,9 @@
-"""How good decisions are, from how many are right and wrong of each class, in many weightings of the images at once."""
+"""Metrics of decisions at one threshold, computed from confusion counts, for many weightings of the images at once."""
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.results import UNKNOWN, Estimate, Shares
 
-PROPORTIONS = {  # of which images each is a share: first those that are right, then all that are asked
+PROPORTIONS = {  # the cells of the confusion matrix in the numerator and in the denominator
     "accuracy": (("tn", "tp"), ("tn", "fp", "fn", "tp")),
     "sensitivity": (("tp",), ("tp", "fn")),
     "specificity": (("tn",), ("tn", "fp")),
@@ -12,12 +12,12 @@ PROPORTIONS = {  # of which images each is a share: first those that are right, 
 }
 
 
-def count(label: Array, decision: Array, weights: Array) -> dict[str, Array]:
-    """Count right and wrong decisions.
+def count_outcomes(label: Array, decision: Array, weights: Array) -> dict[str, Array]:
+    """Count the cells of the confusion matrix.
 
     Args:
         label: 0 or 1 (diseased), shape (images,).
-        decision: True where an image is called diseased, shape (images,).
+        decision: True where an image is classified as PNEUMONIA, shape (images,).
         weights: How often each image counts, float64 of shape (resamples, images).
 
     Returns:
@@ -26,16 +26,16 @@ def count(label: Array, decision: Array, weights: Array) -> dict[str, Array]:
     import numpy as np
 
     cells = {"tn": (0, False), "fp": (0, True), "fn": (1, False), "tp": (1, True)}
-    member = np.stack([(label == truth) & (decision == said) for truth, said in cells.values()], axis=1)
+    member = np.stack([(label == truth) & (decision == predicted) for truth, predicted in cells.values()], axis=1)
     return dict(zip(cells, (weights @ member.astype(float)).T, strict=True))
 
 
-def rate(counts: dict[str, Array], prevalence: float) -> dict[str, Array]:
-    """Compute every figure that follows from the counts.
+def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Array]:
+    """Compute every metric of the confusion counts.
 
     Args:
-        counts: From `count`.
-        prevalence: Share of diseased in (0, 1) where predictive values are asked for besides that of the images.
+        counts: From `count_outcomes`.
+        prevalence: Of PNEUMONIA, in (0, 1), for the realistic predictive values.
 
     Returns:
         Each of the shape of the counts, NaN where there is nothing to divide by: `accuracy`, `sensitivity`,
@@ -48,8 +48,10 @@ def rate(counts: dict[str, Array], prevalence: float) -> dict[str, Array]:
 
     tn, fp, fn, tp = (counts[name] for name in ("tn", "fp", "fn", "tp"))
     shares = {
-        name: divide(np.sum([counts[each] for each in right], axis=0), np.sum([counts[each] for each in asked], axis=0))
-        for name, (right, asked) in PROPORTIONS.items()
+        name: divide_or_nan(
+            np.sum([counts[each] for each in numerator], axis=0), np.sum([counts[each] for each in denominator], axis=0)
+        )
+        for name, (numerator, denominator) in PROPORTIONS.items()
     }
     sensitivity, specificity = shares["sensitivity"], shares["specificity"]
     found, alarmed = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
@@ -57,17 +59,17 @@ def rate(counts: dict[str, Array], prevalence: float) -> dict[str, Array]:
     return {
         **shares,
         "balanced_accuracy": (sensitivity + specificity) / 2,
-        "ppv_realistic": divide(found, found + alarmed),
-        "npv_realistic": divide(cleared, cleared + missed),
-        "f1": divide(2 * tp, 2 * tp + fp + fn),
-        "mcc": divide(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
-        "lr_positive": divide(sensitivity, 1 - specificity, infinite=True),
-        "lr_negative": divide(1 - sensitivity, specificity, infinite=True),
+        "ppv_realistic": divide_or_nan(found, found + alarmed),
+        "npv_realistic": divide_or_nan(cleared, cleared + missed),
+        "f1": divide_or_nan(2 * tp, 2 * tp + fp + fn),
+        "mcc": divide_or_nan(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
+        "lr_positive": divide_or_nan(sensitivity, 1 - specificity, infinite=True),
+        "lr_negative": divide_or_nan(1 - sensitivity, specificity, infinite=True),
     }
 
 
-def divide(part: Array, whole: Array, *, infinite: bool = False) -> Array:
-    """Divide where there is something to divide by, and give NaN elsewhere, or infinity if that is asked for."""
+def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array:
+    """Divide, with NaN where the denominator is 0; with `infinite`, a positive number divided by 0 is infinite."""
     import numpy as np
 
     quotient = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
@@ -78,12 +80,12 @@ def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
     """Return a share with Wilson's interval (Wilson 1927).
 
     Args:
-        count: Images that are right.
-        total: Images that were asked.
+        count: Images in the numerator.
+        total: Images in the denominator.
         confidence: Level of the interval, in (0, 1).
 
     Returns:
-        In [0, 1], None of nothing; `n` are the images that were asked.
+        In [0, 1], or None if `total` is 0; `n` is `total`.
     """
     from scipy.stats import binomtest
 
@@ -97,7 +99,7 @@ def proportions(counts: dict[str, int]) -> Shares[Estimate]:
     """Return accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
     return Shares[Estimate](
         **{
-            name: proportion(sum(counts[each] for each in right), sum(counts[each] for each in asked))
-            for name, (right, asked) in PROPORTIONS.items()
+            name: proportion(sum(counts[each] for each in numerator), sum(counts[each] for each in denominator))
+            for name, (numerator, denominator) in PROPORTIONS.items()
         }
     )

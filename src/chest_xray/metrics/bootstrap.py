@@ -73,9 +73,9 @@ def weighted_average_precision(label: Array, score: Array, weights: Array) -> Ar
     order = np.argsort(-score, kind="stable")
     label, score, weights = label[order], score[order], weights[:, order]
     ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    called = np.cumsum(weights, axis=1)[:, ends]
+    positive = np.cumsum(weights, axis=1)[:, ends]
     right = np.cumsum(weights * label, axis=1)[:, ends]
-    precision = np.divide(right, called, out=np.zeros(called.shape), where=called > 0)
+    precision = np.divide(right, positive, out=np.zeros(positive.shape), where=positive > 0)
     gained = (np.diff(right, axis=1, prepend=0) * precision).sum(axis=1)
     return np.divide(gained, right[:, -1], out=np.full(len(right), np.nan), where=right[:, -1] > 0)
 

@@ -1,7 +1,7 @@
-"""How far probabilities can be taken at their word, in many weightings of the images at once."""
+"""Calibration error of probabilities, for many weightings of the images at once."""
 
 from chest_xray.core.types import Array
-from chest_xray.metrics.binary import divide
+from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import NUM_RESAMPLES
 
 NUM_BINS = 15
@@ -11,7 +11,7 @@ CLOSE = 1e-11  # where no log odds move by more than this, it has arrived
 
 
 def score_probabilities(label: Array, probability: Array, weights: Array) -> dict[str, Array]:
-    """Compute every figure that takes a probability at its word.
+    """Compute the metrics of calibration.
 
     Args:
         label: 0 or 1, shape (images,).
@@ -30,8 +30,8 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
     total = weights.sum(axis=1)
     slope, intercept = recalibrate(label, logit(held), weights)
     return {
-        "log_loss": divide(weights @ losses, total),
-        "brier": divide(weights @ (probability - label) ** 2, total),
+        "log_loss": divide_or_nan(weights @ losses, total),
+        "brier": divide_or_nan(weights @ (probability - label) ** 2, total),
         "ece": calibration_errors(label, probability, weights),
         "slope": slope,
         "intercept": intercept,
@@ -60,7 +60,7 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
 
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
     apart = (weights * (probability - label)) @ np.eye(NUM_BINS)[bins]
-    return divide(np.abs(apart).sum(axis=1), weights.sum(axis=1))
+    return divide_or_nan(np.abs(apart).sum(axis=1), weights.sum(axis=1))
 
 
 def error_by_chance(probability: Array) -> float:

@@ -20,7 +20,7 @@ def weigh_metric(name: str, label: Array, probability: Array, decision: Array) -
         name: One of `METRICS`.
         label: 0 or 1, 1 being diseased, shape (images,).
         probability: Of pneumonia, in [0, 1], shape (images,).
-        decision: Whether an image is called PNEUMONIA, bool, shape (images,).
+        decision: Whether an image is classified as PNEUMONIA, bool, shape (images,).
 
     Returns:
         From weights (resamples, images) to float64 in [0, 1] of shape (resamples,); NaN where nothing is counted.

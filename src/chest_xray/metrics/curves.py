@@ -33,11 +33,11 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
     false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
     precision, recall, _ = (each[::-1] for each in precision_recall_curve(label, score))
     until = int(np.argmax(recall == 1)) + 1  # Laxer thresholds find nobody more.
-    called = _called_in_resamples(predictions, seed)
+    positive = _count_positives_by_resample(predictions, seed)
     tables = []
     for name, x, value, resampled in (
-        ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*called)),
-        ("precision_recall", recall[:until], precision[:until], _precision_in_resamples(*called)),
+        ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*positive)),
+        ("precision_recall", recall[:until], precision[:until], _precision_in_resamples(*positive)),
     ):
         bounds = np.percentile(resampled, [2.5, 97.5], axis=0)
         low, high = (np.interp(x, _places(), bound) for bound in bounds)
@@ -51,8 +51,8 @@ def _places() -> Array:
     return np.linspace(0, 1, NUM_PLACES)
 
 
-def _called_in_resamples(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
-    """Weight of the healthy and of the diseased that are called PNEUMONIA, from the strictest threshold to the laxest.
+def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
+    """Return the weights of false and of true positives, from the strictest threshold to the laxest.
 
     Both of shape (resamples, distinct scores + 1). Resamples that lack a class are left out.
     """
@@ -106,7 +106,7 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
 
     Args:
         predictions: `label`, `logit` and `group` of each image; both classes occur.
-        cuts: Rising logits, shape (thresholds,); an image is called PNEUMONIA at this logit or above.
+        cuts: Rising logits, shape (thresholds,); an image is classified as PNEUMONIA at this logit or above.
         seed: Of the bootstrap.
 
     Returns:
@@ -117,8 +117,8 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
     import pandas as pd
 
     tables = []
-    for name, called, whole in _called_by_patient(predictions, cuts):
-        right = called if name == "sensitivity" else whole[:, None] - called
+    for name, positive, whole in _count_positives_by_patient(predictions, cuts):
+        right = positive if name == "sensitivity" else whole[:, None] - positive
         weights = resample_weights(np.arange(len(whole)), seed)
         weights = weights[weights @ whole > 0]  # without those that lack the class
         low, high = np.percentile((weights @ right) / (weights @ whole)[:, None], [2.5, 97.5], axis=0)
@@ -127,8 +127,8 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
     return pd.concat(tables, ignore_index=True)
 
 
-def _called_by_patient(predictions: DataFrame, cuts: Array) -> Iterator[tuple[str, Array, Array]]:
-    """How many images of each patient are called PNEUMONIA, (patients, thresholds), of how many, (patients,)."""
+def _count_positives_by_patient(predictions: DataFrame, cuts: Array) -> Iterator[tuple[str, Array, Array]]:
+    """Yield the positives of each patient, (patients, thresholds), and the images, (patients,), of both classes."""
     import numpy as np
 
     names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
-from chest_xray.metrics.binary import count, rate
+from chest_xray.metrics.binary import compute_rates, count_outcomes
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.results import Difference, MetadataMetrics, Metrics
 from chest_xray.metrics.subgroups import stratify
@@ -35,7 +35,7 @@ def orient(values: Array, direction: str) -> Array:
 
 
 def sweep_thresholds(scores: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """Sensitivity and specificity when every image that scores at least a cut is called diseased, for each cut."""
+    """Return sensitivity and specificity at each cut, and the cuts; images that score at least the cut are positive."""
     import numpy as np
 
     cuts = np.unique(scores)[::-1]
@@ -50,19 +50,19 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
     import numpy as np
 
     scores = orient(values, direction)
-    called = scores >= orient(np.array(threshold), direction)
+    is_positive = scores >= orient(np.array(threshold), direction)
     sensitivity, specificity, _ = sweep_thresholds(scores, labels)
     area = np.trapezoid(np.append(0, sensitivity), np.append(0, 1 - specificity))
     return {
         "num": len(labels),
-        "accuracy": float((called == labels).mean()),
-        "sensitivity": float(called[labels == 1].mean()),
-        "specificity": float((~called[labels == 0]).mean()),
+        "accuracy": float((is_positive == labels).mean()),
+        "sensitivity": float(is_positive[labels == 1].mean()),
+        "specificity": float((~is_positive[labels == 0]).mean()),
         "auc": float(area),
     }
 
 
-def best_on_train(metadata_baseline: dict[str, Any]) -> str:
+def find_best_feature(metadata_baseline: dict[str, Any]) -> str:
     """Name the feature of the header that tells the classes apart best on train, by balanced accuracy."""
     return max(
         metadata_baseline,
@@ -77,7 +77,7 @@ def measure_rule(predictions: DataFrame, threshold: float, prevalence: float, we
     label, score = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
     return {
         **measure_ranking(label, score, weights),
-        **rate(count(label, score >= threshold, weights), prevalence),
+        **compute_rates(count_outcomes(label, score >= threshold, weights), prevalence),
     }
 
 
@@ -90,7 +90,7 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
         image_index: One row an image; all of the official train split fits the rule, no image of test does.
 
     Returns:
-        For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is called
+        For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is classified as
         pneumonia), and for `train` and `test` each `num`, `accuracy`, `sensitivity`, `specificity` (of the thresholded
         rule) and `auc` (of the feature itself, in the direction fitted), all but `num` in [0, 1].
     """
@@ -120,7 +120,7 @@ def evaluate_rules(
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
     """
-    feature = best_on_train(metadata_baseline)
+    feature = find_best_feature(metadata_baseline)
     rule = metadata_baseline[feature]
     sign = 1 if rule["direction"] == "at least" else -1
     scored = test_predictions.assign(probability=sign * read_feature(test_predictions, feature))
@@ -132,7 +132,7 @@ def evaluate_rules(
             (test_predictions, metrics.test.at_chosen.threshold),
         )
     )
-    num, called = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
+    num, is_positive = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
     at_rule = describe_decisions(scored, sign * rule["threshold"], rates)
     return MetadataMetrics(
@@ -141,7 +141,7 @@ def evaluate_rules(
         auc=estimate(of_rule["auc"], num),
         pr_auc=estimate(of_rule["pr_auc"], num),
         at_rule=at_rule.model_copy(update={"threshold": rule["threshold"]}),
-        strata=stratify(scored, called, metrics.strata_cuts, evaluation.seed),
+        strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.seed),
         difference=Difference(
             **{name: estimate(of_network[name] - of_rule[name], num) for name in Difference.model_fields}
         ),

@@ -1,4 +1,4 @@
-"""Where the decision threshold is, and what a score means: chosen on validation under corruption alone."""
+"""The operating point, calibration, and the score of a recipe, from predictions of corrupted validation images."""
 
 from typing import Annotated, Literal
 
@@ -41,7 +41,7 @@ class OperatingPoint(Result):
     """Which output of the network counts as PNEUMONIA, and what it means as a probability.
 
     `points` has one entry a rule; `rule` names the one that decides and `threshold` repeats its threshold: an image is
-    called PNEUMONIA when the output is this or more. `run` is the title of the run.
+    classified as PNEUMONIA when the output is this or more. `run` is the title of the run.
     """
 
     run: str

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.binary import count, proportion
+from chest_xray.metrics.binary import count_outcomes, proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc
 from chest_xray.metrics.results import UNKNOWN, Interval, Stratum
 
 ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
 
 
-def measure_picture(images: DataFrame, by: str) -> Array:
+def measure_shape(images: DataFrame, by: str) -> Array:
     """Return the property of the original picture that strata are cut by.
 
     Args:
@@ -40,7 +40,7 @@ def choose_cuts(
     """
     import numpy as np
 
-    sizes = np.quantile(measure_picture(validation_predictions, "size"), size_quantiles)
+    sizes = np.quantile(measure_shape(validation_predictions, "size"), size_quantiles)
     return {"aspect": sorted(set(aspect_cuts)), "size": sorted(set(sizes.tolist()))}
 
 
@@ -49,7 +49,7 @@ def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float
 
     Args:
         predictions: `label`, `probability`, `group`, `aetiology`, `width` and `height` of each image.
-        decision: True where an image is called diseased, shape (images,).
+        decision: True where an image is classified as PNEUMONIA, shape (images,).
         cuts: From `choose_cuts`.
         seed: Of the bootstrap behind the intervals of the AUC.
 
@@ -76,7 +76,7 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
         member = healthy | (predictions["aetiology"] == name).to_numpy()
         yield _Range("aetiology", str(name)), member
     for by, inner in cuts.items():
-        values = measure_picture(predictions, by)
+        values = measure_shape(predictions, by)
         for low, high in zip([None, *inner], [*inner, None], strict=True):
             member = (values >= (low or 0)) & (values < (high or float("inf")))
             yield _Range("aspect" if by == "aspect" else "size", name_range(low, high, by), low, high), member
@@ -94,7 +94,7 @@ def _judge(images: DataFrame, decision: Array, range_: _Range, seed: int) -> Str
     import numpy as np
 
     label = images["label"].to_numpy()
-    counts = {name: int(each[0]) for name, each in count(label, decision, np.ones((1, len(label)))).items()}
+    counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
     healthy, diseased = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
     area = bootstrap_auc(images, seed) if healthy and diseased else UNKNOWN
     if min(healthy, diseased) < ENOUGH:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed, UnitInterval
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.binary import PROPORTIONS, count, proportions, rate
+from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
 from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
 from chest_xray.metrics.operating_point import Calibration, OperatingPoint
@@ -45,7 +45,7 @@ class Evaluation(Options):
     size_quantiles: tuple[UnitInterval, ...]
 
 
-def thresholds_of(operating_point: OperatingPoint) -> dict[str, float]:
+def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
     """Return the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
     other = operating_point.points[operating_point.other_rule]
     thresholds = (PLAIN_THRESHOLD, operating_point.threshold, other.threshold)
@@ -65,14 +65,14 @@ def measure(
 
     Returns:
         By dotted name, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
-        `score_probabilities`), `at_chosen.f1` and so on for each of `POINTS` (see `rate`).
+        `score_probabilities`), `at_chosen.f1` and so on for each of `POINTS` (see `compute_rates`).
     """
     label, probability, calibrated = (predictions[name].to_numpy() for name in ("label", "probability", "calibrated"))
     measured = measure_ranking(label, probability, weights)
     for name, values in score_probabilities(label, calibrated, weights).items():
         measured[f"calibration.{name}"] = values
-    for at, threshold in thresholds_of(operating_point).items():
-        for name, values in rate(count(label, probability >= threshold, weights), prevalence).items():
+    for at, threshold in list_thresholds(operating_point).items():
+        for name, values in compute_rates(count_outcomes(label, probability >= threshold, weights), prevalence).items():
             measured[f"{at}.{name}"] = values
     return measured
 
@@ -99,7 +99,7 @@ def summarise(
     from sklearn.metrics import log_loss
 
     label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
-    thresholds = thresholds_of(operating_point)
+    thresholds = list_thresholds(operating_point)
     points = {at: describe_decisions(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
     calibration = CalibrationMetrics(
         **{name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()},
@@ -129,7 +129,7 @@ def metrics_at(predictions: DataFrame, threshold: float) -> CountedDecisions:
 
     Args:
         predictions: `label` and `probability` of each image.
-        threshold: An image is called PNEUMONIA at this probability or above.
+        threshold: An image is classified as PNEUMONIA at this probability or above.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -144,7 +144,7 @@ def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[
     Args:
         predictions: As for `metrics_at`.
         threshold: As for `metrics_at`.
-        measured: From `rate`: of the images themselves in the first place, then of resamples.
+        measured: From `compute_rates`: of the images themselves in the first place, then of resamples.
     """
     rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
     return Decisions(**dict(metrics_at(predictions, threshold)), **rest)

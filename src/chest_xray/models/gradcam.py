@@ -44,7 +44,7 @@ def grad_cam(model: Model, images: Array) -> Array:
     """
     import numpy as np
 
-    exposed, mirrored = _expose(without_sigmoid(model))
+    exposed, mirrored = _add_map_outputs(without_sigmoid(model))
     if not mirrored:
         raise InputError(
             f"Grad-CAM needs a layer with maps of at least {LEAST_CELLS} x {LEAST_CELLS} cells, and the network "
@@ -82,7 +82,7 @@ class _Trace(NamedTuple):
     maps: list[tuple[Any, bool]]  # the last maps of sufficient size in each branch, and whether they are mirrored
 
 
-def _expose(network: Model) -> tuple[Model, list[bool]]:
+def _add_map_outputs(network: Model) -> tuple[Model, list[bool]]:
     """Add the last maps of sufficient size in each branch as outputs, and return whether each is mirrored.
 
     The layers are shared with `network`, and compute in float32 from then on.
@@ -95,7 +95,7 @@ def _expose(network: Model) -> tuple[Model, list[bool]]:
         before = [traces[id(given)] for given in keras.tree.flatten(inputs) if id(given) in traces]
         is_mirrored = any(trace.is_mirrored for trace in before) != (type(layer).__name__ == "Flip")
         if isinstance(layer, keras.Model):
-            exposed, mirrored = _expose(layer)
+            exposed, mirrored = _add_map_outputs(layer)
             output, *maps = keras.tree.flatten(exposed(*inputs, **options))
             found = [(each, inner != is_mirrored) for each, inner in zip(maps, mirrored, strict=True)]
         else:

@@ -20,7 +20,7 @@ from chest_xray.reporting.i18n import Finding, Name
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
 BAR = 0.80  # test accuracy that the assignment requires
 POINT = 0.01  # a smaller change of accuracy counts as none
-PICTURES = ("aspect", "size")  # image properties that define strata
+SHAPE_PROPERTIES = ("aspect", "size")  # image properties that define strata
 UNALTERED = "none"  # the corruption that changes nothing
 CHANCE = 0.5  # AUC of a score without information
 
@@ -167,7 +167,7 @@ def describe_errors(metrics: Metrics) -> Iterator[Finding]:
         yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
     elif {"bacterial", "viral"} <= set(found):
         yield Finding("aetiology_alike", found)
-    for by in PICTURES:
+    for by in SHAPE_PROPERTIES:
         yield from _compare_strata(metrics, by)
     at_half = metrics.test.at_half.accuracy
     gain = point.accuracy.known - at_half.known
@@ -226,7 +226,7 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
     if worse := find_weaker_aetiology(metrics):
         key = "try_bacterial" if worse == "bacterial" else "try_viral"
         yield Finding(key, test.sensitivity_by_aetiology)
-    for by in PICTURES:
+    for by in SHAPE_PROPERTIES:
         if uneven := _find_uneven_strata(metrics, by):
             name = max(uneven, key=lambda each: _pick(uneven[each][1], each).known - _pick(uneven[each][0], each).known)
             values = {"range": uneven[name][0].name, "figure": _pick(uneven[name][0], name)}

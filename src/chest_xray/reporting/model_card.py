@@ -8,7 +8,7 @@ from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.results import Estimate, SubsetMetrics
 from chest_xray.reporting.i18n import Finding, Name, say, say_given
 from chest_xray.reporting.report_blocks import format_cell, make_table
-from chest_xray.reporting.report_contents import list_figures, name_limits
+from chest_xray.reporting.report_contents import name_limits, select_overall_metrics
 from chest_xray.reporting.report_findings import describe_test_looks
 
 # The hub's names of metrics, and ours at the chosen threshold.
@@ -46,7 +46,7 @@ def write_card(
         labels=list(CLASSES),
         preparation=evidence["params_preparation"],
         point=run["operating_point"],
-        table=make_table(list_figures(run["metrics_table"]), "metrics_table", "", words),
+        table=make_table(select_overall_metrics(run["metrics_table"]), "metrics_table", "", words),
         groups=[(words["cells"].get(name, name), format_cell(each.model_dump(), words)) for name, each in aetiologies],
         intended_use=list(words["intended_use"].values()),
         limits=list(words[name_limits(report)].values()),

@@ -40,7 +40,7 @@ def _keep(table: DataFrame) -> DataFrame:
     return table
 
 
-def list_figures(metrics_table: DataFrame) -> DataFrame:
+def select_overall_metrics(metrics_table: DataFrame) -> DataFrame:
     """Lay out the metrics over all test images, from `chest_xray.reporting.tables.lay_out_metrics`.
 
     `test` and `gap` are dicts of `value`, `low` and `high`; `note` is dropped if it is empty throughout.
@@ -111,14 +111,14 @@ class Report(Options):
     num_test_looks: Annotated[int, Field(ge=1)] | None
 
 
-class Picture(NamedTuple):
+class FigureEntry(NamedTuple):
     """A figure of the catalog; `folded` collapses it at first."""
 
     name: str
     folded: bool = False
 
 
-class Grid(NamedTuple):
+class TableEntry(NamedTuple):
     """A table of the catalog, its layout, and the key of its caption, which is `name` by default."""
 
     name: str
@@ -127,34 +127,34 @@ class Grid(NamedTuple):
     key: str = ""
 
 
-Shown = Picture | Grid
+Shown = FigureEntry | TableEntry
 # Of each run, by heading; where rules yield findings for a heading, these come first.
 OF_A_RUN: dict[str, tuple[Shown, ...]] = {
-    "figures": (Grid("metrics_table", list_figures, folded=True), Picture("confusion_matrices")),
-    "ranking": (Picture("roc_curve"), Picture("precision_recall")),
-    "probabilities": (Picture("reliability"),),
-    "decisions": (Picture("thresholds"), Picture("scores")),
-    "training": (Picture("learning_curves"), Grid("cross_check", folded=True)),
-    "subgroups": (Grid("metrics_table", list_strata, key="strata"),),
+    "figures": (TableEntry("metrics_table", select_overall_metrics, folded=True), FigureEntry("confusion_matrices")),
+    "ranking": (FigureEntry("roc_curve"), FigureEntry("precision_recall")),
+    "probabilities": (FigureEntry("reliability"),),
+    "decisions": (FigureEntry("thresholds"), FigureEntry("scores")),
+    "training": (FigureEntry("learning_curves"), TableEntry("cross_check", folded=True)),
+    "subgroups": (TableEntry("metrics_table", list_strata, key="strata"),),
     "robustness": (
-        *(Picture("robustness_figure"), Grid("robustness_table", join_intervals, folded=True)),
-        Grid("corruption_metrics", list_conditions, folded=True),
+        *(FigureEntry("robustness_figure"), TableEntry("robustness_table", join_intervals, folded=True)),
+        TableEntry("corruption_metrics", list_conditions, folded=True),
     ),
-    "occlusion": (Picture("occlusion_figure"), Grid("occlusion_table", join_intervals)),
-    "maps": (Picture("false_negatives"), Picture("false_positives"), Picture("typical_decisions")),
+    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", join_intervals)),
+    "maps": (FigureEntry("false_negatives"), FigureEntry("false_positives"), FigureEntry("typical_decisions")),
 }
 COMPARISON: tuple[Shown, ...] = (
-    *(Picture("comparison_figure"), Grid("comparison_table")),
-    *(Picture("augmented_examples"), Picture("transforms"), Picture("transform_ranges", folded=True)),
+    *(FigureEntry("comparison_figure"), TableEntry("comparison_table")),
+    *(FigureEntry("augmented_examples"), FigureEntry("transforms"), FigureEntry("transform_ranges", folded=True)),
 )
 DATA: tuple[Shown, ...] = (
-    Grid("class_counts"),
-    Picture("example_radiographs"),
-    Picture("header_figure"),
-    Grid("metadata_baseline", list_metadata_baselines),
-    Picture("metadata_baseline_figure"),
-    Grid("header_table", folded=True),
-    Grid("quarantine", folded=True),
+    TableEntry("class_counts"),
+    FigureEntry("example_radiographs"),
+    FigureEntry("header_figure"),
+    TableEntry("metadata_baseline", list_metadata_baselines),
+    FigureEntry("metadata_baseline_figure"),
+    TableEntry("header_table", folded=True),
+    TableEntry("quarantine", folded=True),
 )
 PARAMETERS: dict[str, type[Options]] = {
     **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "audit": Audit, "model": Network},

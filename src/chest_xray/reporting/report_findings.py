@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from chest_xray.images.index import AuditSummary
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.metadata_baseline import best_on_train
+from chest_xray.metrics.metadata_baseline import find_best_feature
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.conclusions import BAR, classify_errors, in_points, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
@@ -117,7 +117,7 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     classes: Counter[str] = Counter()
     for row in audit.counts:
         classes[row.class_] += row.images if row.subset == "test" else 0
-    majority, feature = max(classes.values()) / classes.total(), best_on_train(rules)
+    majority, feature = max(classes.values()) / classes.total(), find_best_feature(rules)
     scores = rules[feature]["test"]
     key = "audit_header" if scores["accuracy"] > majority else "audit_header_nothing"
     yield Finding(key, {"feature": Name(feature), "majority": majority, **scores})

@@ -99,7 +99,7 @@ def _describe_run(name: str, run: Evidence, words: Words) -> Section:
 def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: Words) -> list[Any]:
     blocks: list[Any] = []
     for shown in part:
-        if isinstance(shown, contents.Picture):
+        if isinstance(shown, contents.FigureEntry):
             blocks.append(make_figure(evidence[shown.name], shown.name, run, words, folded=shown.folded))
         elif len(frame := shown.lay_out(evidence[shown.name])):
             blocks.append(make_table(frame, shown.key or shown.name, run, words, folded=shown.folded))

@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline
 from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.augmentation import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting.report_contents import list_comparison_datasets
 
 
@@ -19,13 +19,15 @@ def create_pipeline() -> Pipeline:
         # Kedro warns of the dots in names of other namespaces.
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
         parts = [
-            named(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
-            named(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
-            named(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
-            named(nodes.tabulate_comparison, "comparison", "comparison_table"),
-            named(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
-            named(nodes.write_comparison, ["comparison", *about], "comparison_conclusions"),
-            named(nodes.gather_evidence, {each: each for each in list_comparison_datasets()}, "comparison_evidence"),
+            make_node(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
+            make_node(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
+            make_node(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
+            make_node(nodes.tabulate_comparison, "comparison", "comparison_table"),
+            make_node(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
+            make_node(nodes.write_comparison, ["comparison", *about], "comparison_conclusions"),
+            make_node(
+                nodes.gather_evidence, {each: each for each in list_comparison_datasets()}, "comparison_evidence"
+            ),
         ]
         # One group in Kedro-Viz.
         comparison = Pipeline(parts, namespace="reporting", prefix_datasets_with_namespace=False)

@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline
 from chest_xray.pipelines import modeling
 from chest_xray.pipelines.cross_validation import nodes
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 FOLDS = tuple(f"fold_{number}" for number in range(1, 6))  # `cross_validation.num_folds` of them
 
@@ -21,8 +21,8 @@ def create_pipeline(folds: tuple[str, ...] = FOLDS) -> Pipeline:
         splits = [f"{fold}.image_split" for fold in folds]
         around = Pipeline(
             [
-                named(nodes.split_folds, ["image_split", "duplicates", "params:cross_validation.blocks"], splits),
-                named(nodes.measure_recipe, predictions, "recipe_score"),
+                make_node(nodes.split_folds, ["image_split", "duplicates", "params:cross_validation.blocks"], splits),
+                make_node(nodes.measure_recipe, predictions, "recipe_score"),
             ]
         )
         return sum(map(_create_fold, folds), around)
@@ -31,7 +31,7 @@ def create_pipeline(folds: tuple[str, ...] = FOLDS) -> Pipeline:
 def _create_fold(fold: str) -> Pipeline:
     inputs = ["image_split", "params:validation_corruptions", "params:preparation", "stored_arrays"]
     corrupted = Pipeline(
-        [named(corrupt_validation, inputs, "corrupted_validation_images")],
+        [make_node(corrupt_validation, inputs, "corrupted_validation_images")],
         namespace=fold,
         parameters={"validation_corruptions", "preparation"},
     )

@@ -3,15 +3,15 @@
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.download import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 
 def create_pipeline() -> Pipeline:
     """Wire the download, which runs before everything else and only if requested by name."""
     return Pipeline(
         [
-            named(nodes.locate_archive, "params:download", "archive_source"),
-            named(nodes.download_archive, ["archive_source", "download_folder"], "image_archive"),
-            named(nodes.unpack_archive, ["image_archive", "params:unpacking", "image_folder"], "unpacked_archive"),
+            make_node(nodes.locate_archive, "params:download", "archive_source"),
+            make_node(nodes.download_archive, ["archive_source", "download_folder"], "image_archive"),
+            make_node(nodes.unpack_archive, ["image_archive", "params:unpacking", "image_folder"], "unpacked_archive"),
         ]
     )

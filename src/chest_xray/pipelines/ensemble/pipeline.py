@@ -6,7 +6,7 @@ from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.ensemble import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 OTHER_SEEDS = ("seed_2", "seed_3", "seed_4", "seed_5")  # runs of their own, in conf/base/parameters_ensemble.yml
 MEMBERS = ("augmented", *OTHER_SEEDS)
@@ -19,9 +19,9 @@ def create_pipeline() -> Pipeline:
         warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
         joined = Pipeline(
             [
-                named(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model"),
-                named(nodes.average_histories, [f"{run}.history" for run in MEMBERS], "ensemble.history"),
-                named(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
+                make_node(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model"),
+                make_node(nodes.average_histories, [f"{run}.history" for run in MEMBERS], "ensemble.history"),
+                make_node(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
             ]
         )
     # Robustness is checked for the ensemble alone.
@@ -29,6 +29,6 @@ def create_pipeline() -> Pipeline:
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
     return (
         sum([*members, *measured], joined)
-        + modeling.create_choice("ensemble")
+        + modeling.create_operating_point("ensemble")
         + evaluation.create_pipeline("ensemble", is_trained=False)
     )

@@ -92,8 +92,8 @@ def compute_metrics(
     cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
     subsets = {}
     for subset, table in tables.items():
-        called = (table["probability"] >= operating_point.threshold).to_numpy()
-        strata = stratify(table, called, cuts, seeds[subset])
+        is_positive = (table["probability"] >= operating_point.threshold).to_numpy()
+        strata = stratify(table, is_positive, cuts, seeds[subset])
         subsets[subset] = summarise(table, operating_point, measured[subset], strata)
     log_metrics(subsets["test"])
     return Metrics(

@@ -4,7 +4,7 @@ from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import robustness
 from chest_xray.pipelines.evaluation import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
 
 
@@ -18,39 +18,39 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
     predictions = ["validation_predictions", "test_predictions"]
     evaluated = Pipeline(
         [
-            named(
+            make_node(
                 nodes.predict_validation,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "validation_predictions",
             ),
-            named(
+            make_node(
                 nodes.predict_test, ["model", "prepared_images", "image_split", "operating_point"], "test_predictions"
             ),
-            named(
+            make_node(
                 nodes.evaluate_with_keras,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "keras_evaluation",
             ),
-            named(nodes.compute_metrics, [*predictions, "operating_point", "params:evaluation"], "metrics"),
-            named(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check"),
-            named(
+            make_node(nodes.compute_metrics, [*predictions, "operating_point", "params:evaluation"], "metrics"),
+            make_node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check"),
+            make_node(
                 nodes.measure_metadata_baseline,
                 ["test_predictions", "image_split", "metrics", "params:evaluation"],
                 "metadata_metrics",
             ),
-            named(nodes.tabulate_metrics, ["metrics", "metadata_metrics"], "metrics_table"),
-            named(
+            make_node(nodes.tabulate_metrics, ["metrics", "metadata_metrics"], "metrics_table"),
+            make_node(
                 nodes.compute_curves,
                 ["validation_predictions", "corrupted_predictions", "test_predictions", "params:evaluation"],
                 "curves",
             ),
-            named(
+            make_node(
                 nodes.draw_figures,
                 ["curves", *predictions, "metrics", "params:data_source"],
                 ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
             ),
-            named(nodes.decide_images, ["test_predictions", "operating_point", "history"], "decisions"),
-            named(
+            make_node(nodes.decide_images, ["test_predictions", "operating_point", "history"], "decisions"),
+            make_node(
                 nodes.write_conclusions,
                 ["metrics", "history", "metadata_metrics", "params:data_source", "params:language"],
                 "conclusions",
@@ -63,8 +63,8 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
     shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
     gathered = Pipeline(
         [
-            named(nodes.describe_model, "model", "described_model"),
-            named(nodes.gather_evidence, {**shown, "described_model": "described_model"}, "evidence"),
+            make_node(nodes.describe_model, "model", "described_model"),
+            make_node(nodes.gather_evidence, {**shown, "described_model": "described_model"}, "evidence"),
         ],
         namespace=run,
         parameters={"run": run},

@@ -3,21 +3,21 @@
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.export import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 
 def create_pipeline(run: str) -> Pipeline:
     """Wire the export of one run."""
     parts = [
-        named(
+        make_node(
             nodes.fit_input_checks,
             ["prepared_images", "image_split", "params:input_checks"],
             ["input_checks", "ood_detector"],
         ),
-        named(
+        make_node(
             nodes.write_contract, ["image_split", "params:preparation", "operating_point", "input_checks"], "contract"
         ),
-        named(
+        make_node(
             nodes.export_model,
             ["model", "contract", "ood_detector"],
             ["packaged_keras", "packaged_onnx", "packaged_litert"],

@@ -3,7 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines.modeling import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 
 def create_pipeline(run: str, settings: str = "") -> Pipeline:
@@ -13,19 +13,19 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
     """
     settings = settings or run
     parts = [
-        named(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
-        named(
+        make_node(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
+        make_node(
             nodes.build_training_sets,
             ["prepared_images", "image_split", "params:preparation", "params:training", "params:run"],
             "training_sets",
         ),
-        named(
+        make_node(
             nodes.train_model,
             ["untrained_model", "training_sets", "params:training", "checkpoint"],
             ["trained_model", "history"],
         ),
-        named(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
-        named(
+        make_node(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
+        make_node(
             nodes.draw_learning_curves,
             ["history", "image_split", "params:run", "params:data_source"],
             "learning_curves",
@@ -37,23 +37,23 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
         inputs={"prepared_images", "image_split"},
         parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
     )
-    return training_of_run + create_choice(run, settings)
+    return training_of_run + create_operating_point(run, settings)
 
 
-def create_choice(run: str, settings: str = "") -> Pipeline:
+def create_operating_point(run: str, settings: str = "") -> Pipeline:
     """Wire what follows `{run}.model`: its scores under corruption and its operating point; see `create_pipeline`."""
     parts = [
-        named(
+        make_node(
             nodes.predict_corrupted_validation,
             ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
             "corrupted_predictions",
         ),
-        named(
+        make_node(
             nodes.choose_operating_point,
             ["corrupted_predictions", "params:operating_point", "params:run"],
             "operating_point",
         ),
-        named(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
+        make_node(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
     ]
     return Pipeline(
         parts,

@@ -7,7 +7,7 @@ from kedro.pipeline import Node, Pipeline
 
 from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines.report import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
 
 
@@ -28,11 +28,11 @@ def _list_nodes(runs: Sequence[str]) -> list[Node]:
     options = {f"params_{name}": f"params:{name}" for name in (*contents.PARAMETERS, "data_source")}
     evidence = {run: f"{run}.evidence" for run in runs}
     return [
-        named(nodes.join_evidence, {**stored, **options}, "evidence"),
-        named(
+        make_node(nodes.join_evidence, {**stored, **options}, "evidence"),
+        make_node(
             nodes.write_report,
             {"evidence": "evidence", "report": "params:report", "language": "params:language", **evidence},
             "report",
         ),
-        named(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
+        make_node(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
     ]

@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline
 from chest_xray.metrics.comparison import REFERENCE
 from chest_xray.pipelines import evaluation, modeling
 from chest_xray.pipelines.study import nodes
-from chest_xray.pipelines.wiring import named
+from chest_xray.pipelines.wiring import make_node
 
 # As in conf/base/parameters_study.yml. Every arm and seed is a run of its own, `study_{arm}_{seed}`.
 ARMS = (REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")
@@ -24,11 +24,11 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
         warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
         names = [f"{arm}_{seed}" for arm in arms for seed in seeds]
         comparison = [
-            named(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
-            named(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
-            named(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
-            named(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
-            named(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
+            make_node(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
+            make_node(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
+            make_node(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
+            make_node(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
+            make_node(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
         ]
         return sum(map(_create_run, names), Pipeline(comparison))
 
