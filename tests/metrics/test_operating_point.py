@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit
 
 from chest_xray.core.options import InputError
@@ -242,3 +243,19 @@ def test_a_score_at_the_threshold_counts_as_called_under_shift_too() -> None:
 def test_an_impossible_rule_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         OperatingPointRule.model_validate({**make_rule().model_dump(), **changes})
+
+
+def test_the_rule_that_does_not_decide_is_known_by_its_name() -> None:
+    assert make_point(0.5).other_rule == "sensitivity"
+    assert make_point(0.5, rule="sensitivity").other_rule == "balanced_accuracy"
+
+
+@pytest.mark.parametrize("name", ["threshold", "sensitivity", "specificity"])
+@pytest.mark.parametrize(("share", "refused"), [(-0.001, True), (0.0, False), (1.0, False), (1.001, True)])
+def test_what_a_point_holds_is_from_0_to_1(name: str, share: float, refused: bool) -> None:
+    fields = {"threshold": 0.5, "sensitivity": 0.5, "specificity": 0.5, name: share}
+    if refused:
+        with pytest.raises(ValidationError, match=rf"{name}\n  Input should be (greater|less) than or equal to [01] "):
+            Point.model_validate(fields)
+    else:
+        assert getattr(Point.model_validate(fields), name) == share
