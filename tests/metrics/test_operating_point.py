@@ -91,6 +91,13 @@ def test_the_threshold_is_a_probability_that_was_given_even_where_none_does_bett
     }
 
 
+def test_a_threshold_counts_though_its_neighbours_on_both_sides_differ_in_sensitivity_alone() -> None:
+    # At 0.9: 1 of 3 and no false alarm; at 0.8: 2 of 3 and none; at 0.7: 3 of 3 and none.
+    found = choose("sensitivity", [1, 1, 1, 0], [0.9, 0.8, 0.7, 0.1], 0.5)
+    assert found.threshold == pytest.approx(0.8)
+    assert (found.sensitivity, found.specificity) == (pytest.approx(2 / 3), 1.0)
+
+
 def test_images_of_one_probability_are_called_alike() -> None:
     # 0.6 is shared by a diseased and a healthy image: the threshold takes both or neither.
     found = choose("sensitivity", [1, 1, 0, 0], [0.9, 0.6, 0.6, 0.1], 0.99)
@@ -130,6 +137,8 @@ def test_both_points_are_computed_whichever_decides() -> None:
 def test_images_of_one_class_alone_are_refused() -> None:
     with pytest.raises(InputError, match=r"all of one class \(label 1\); expected both. Raise hold_out.share"):
         choose("sensitivity", [1, 1], [0.2, 0.8])
+    with pytest.raises(InputError, match=r"all of one class \(label 0\); expected both"):
+        choose("sensitivity", [0], [0.2])
 
 
 def make_logits(temperature: float, bias: float, num_images: int = 40_000) -> pd.DataFrame:
