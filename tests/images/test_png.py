@@ -41,3 +41,10 @@ def test_what_is_transparent_is_black_to_the_last_of_sixteen_bits() -> None:
     found = decode(write_png(pixels, 16, 0, before=chunk(b"tRNS", struct.pack(">H", 500))))
     assert found.mode == "I;16"
     assert np.asarray(found).tolist() == [[7, 0, 65535]]
+
+
+def test_the_last_byte_of_the_end_marker_is_not_missing() -> None:
+    whole = write_png(np.zeros((4, 4, 1), np.uint8), 8, 0)
+    assert read_header(io.BytesIO(whole)).upright == (4, 4)
+    with pytest.raises(ImageError, match="a PNG that ends without its end marker"):
+        read_header(io.BytesIO(whole[:-1]))
