@@ -48,7 +48,7 @@ MODULES = {
     "images/decoding": "images/test_decoding.py images/test_unusual_files.py",
     "images/dicom": "images/test_dicom.py images/test_unusual_files.py",
     "images/dicom_display": "images/test_dicom.py images/test_unusual_files.py",
-    "images/header": "images/test_header.py images/test_unusual_files.py images/test_decoding.py images/test_validation.py",
+    "images/header": "images/test_header.py images/test_unusual_files.py images/test_validation.py",
     "images/jpeg": "images/test_jpeg.py images/test_unusual_files.py images/test_decoding.py images/test_validation.py",
     "images/png": "images/test_png.py images/test_unusual_files.py images/test_validation.py",
     "images/validation": "images/test_validation.py images/test_index.py models/test_outliers.py",
