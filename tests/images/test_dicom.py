@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 from chest_xray.core.types import Array
 from chest_xray.images.dicom import JPEG_2000, is_dicom, read_dicom, read_stream_size
-from chest_xray.images.dicom_display import UnsupportedDicomError
+from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
 from chest_xray.images.header import ImageError
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
@@ -340,3 +340,46 @@ def test_a_deflated_file_may_inflate_to_eight_bytes_a_pixel() -> None:
     header[1].value = bytes(missing + 2)
     with pytest.raises(UnsupportedDicomError, match="inflates to more than 0 MB"):
         read_dicom(write(dataset), 0.01)
+
+
+@pytest.mark.parametrize("blank", [b"", b"  "])
+def test_a_window_of_blank_bytes_is_none(blank: bytes) -> None:
+    dataset = make_dataset(ramp(np.uint8, 30, 200), WindowCenter=100)
+    dataset.add_new("WindowWidth", "OB", blank)
+    np.testing.assert_array_equal(grey(dataset), ramp(np.uint8, 30, 200))
+
+
+def test_padding_above_zero_is_found_among_signed_values() -> None:
+    dataset = make_dataset(np.array([[-100, 20, 100, 2000]], np.int16))
+    dataset.add_new("PixelPaddingValue", "SS", 2000)
+    assert grey(dataset).tolist() == [[0, 153, 255, 0]]  # 120 of 200 is 153 of 255
+
+
+def make_table(descriptor: list[int], data: bytes) -> Dataset:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", descriptor)
+    table.add_new("LUTData", "OW", data)
+    return table
+
+
+def test_two_entries_in_each_word_are_of_eight_bits_at_most() -> None:
+    packed = np.arange(255, -1, -1).astype(np.uint8).tobytes()
+    dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[make_table([256, 0, 8], packed)])
+    np.testing.assert_array_equal(grey(dataset), 255 - ramp(np.uint8, 0, 255))
+    dataset.VOILUTSequence = [make_table([256, 0, 9], packed)]
+    with pytest.raises(UnsupportedDicomError, match="a lookup table of 256 entries that holds 128"):
+        grey(dataset)
+
+
+def test_a_lookup_table_of_empty_text_is_none() -> None:
+    table = Dataset()
+    table.add_new("LUTDescriptor", "LO", "")
+    table.add_new("LUTData", "LO", "")
+    dataset = make_dataset(ramp(np.uint8, 30, 200), VOILUTSequence=[table])
+    np.testing.assert_array_equal(grey(dataset), ramp(np.uint8, 30, 200))
+
+
+def test_half_a_word_at_the_end_of_a_lookup_table_is_left_out() -> None:
+    data = np.arange(255, -1, -1).astype("<u2").tobytes() + b"\1"
+    dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[make_table([256, 0, 8], data)])
+    np.testing.assert_array_equal(render_grey(ramp(np.uint8, 0, 255), dataset), 255 - ramp(np.uint8, 0, 255))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 from scipy.special import expit
 
 from chest_xray.core.options import InputError
@@ -90,6 +91,14 @@ def test_the_threshold_is_a_probability_that_was_given_even_where_none_does_bett
     }
 
 
+def test_a_threshold_counts_though_its_neighbours_on_both_sides_differ_in_sensitivity_alone() -> None:
+    # At 0.9: 1 of 3 and no false alarm; at 0.8: 2 of 3 and none; at 0.7: 3 of 3 and none.
+    found = choose("sensitivity", [1, 1, 1, 0], [0.9, 0.8, 0.7, 0.1], 0.5)
+    assert found.threshold == pytest.approx(0.8)
+    assert found.sensitivity == pytest.approx(2 / 3)
+    assert found.specificity == 1
+
+
 def test_images_of_one_probability_are_called_alike() -> None:
     # 0.6 is shared by a diseased and a healthy image: the threshold takes both or neither.
     found = choose("sensitivity", [1, 1, 0, 0], [0.9, 0.6, 0.6, 0.1], 0.99)
@@ -129,6 +138,8 @@ def test_both_points_are_computed_whichever_decides() -> None:
 def test_images_of_one_class_alone_are_refused() -> None:
     with pytest.raises(InputError, match=r"all of one class \(label 1\); expected both. Raise hold_out.share"):
         choose("sensitivity", [1, 1], [0.2, 0.8])
+    with pytest.raises(InputError, match=r"all of one class \(label 0\); expected both"):
+        choose("sensitivity", [0], [0.2])
 
 
 def make_logits(temperature: float, bias: float, num_images: int = 40_000) -> pd.DataFrame:
@@ -242,3 +253,19 @@ def test_a_score_at_the_threshold_counts_as_called_under_shift_too() -> None:
 def test_an_impossible_rule_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         OperatingPointRule.model_validate({**make_rule().model_dump(), **changes})
+
+
+def test_the_rule_that_does_not_decide_is_known_by_its_name() -> None:
+    assert make_point(0.5).other_rule == "sensitivity"
+    assert make_point(0.5, rule="sensitivity").other_rule == "balanced_accuracy"
+
+
+@pytest.mark.parametrize("name", ["threshold", "sensitivity", "specificity"])
+@pytest.mark.parametrize(("share", "refused"), [(-0.001, True), (0.0, False), (1.0, False), (1.001, True)])
+def test_what_a_point_holds_is_from_0_to_1(name: str, share: float, refused: bool) -> None:
+    fields = {"threshold": 0.5, "sensitivity": 0.5, "specificity": 0.5, name: share}
+    if refused:
+        with pytest.raises(ValidationError, match=rf"{name}\n  Input should be (greater|less) than or equal to [01] "):
+            Point.model_validate(fields)
+    else:
+        assert getattr(Point.model_validate(fields), name) == share

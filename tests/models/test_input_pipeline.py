@@ -167,3 +167,8 @@ def test_without_copies_only_the_originals_are_used() -> None:
     places, is_copy, _ = make_batches(Augmentation(tilt=10), batch_size=5).pick(0)
     assert not is_copy.any()
     assert sorted(places) == [0, 1, 2, 3, 4]
+
+
+def test_the_autotuner_that_delays_the_end_of_a_dataset_is_off() -> None:
+    for batches in (image_batches(make_pixels(12), SUBSET, 2), make_batches().dataset()):
+        assert batches.options().autotune.enabled is False

@@ -1,5 +1,6 @@
 """Every file gets the output of the network, or the reason for its refusal."""
 
+import io
 import json
 import math
 import re
@@ -10,14 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 from pydicom.uid import RLELossless
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import read_pixels
-from chest_xray.models.contract import CONTRACT
-from chest_xray.models.inference import Prediction, Predictor
+from chest_xray.models import inference
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
+from chest_xray.models.inference import Prediction, Predictor, score_shard
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import compress, make_dataset, write
 
@@ -97,6 +100,51 @@ def test_an_invalid_contract_is_refused(message: str, tmp_path: Path) -> None:
     changed = change_contract(make_packaged(tmp_path / "a.keras"), UNSOUND[message])
     with pytest.raises(InputError, match=rf"changed\.keras .*{re.escape(message)}.*`kedro run --pipelines=export`"):
         Predictor.load(changed)
+
+
+def test_code_inside_a_packaged_network_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = keras.layers.Lambda(lambda values: (values, __import__("pathlib").Path("has_run").touch())[0])
+    layers = [keras.layers.Input((32, 32, 1)), keras.layers.Flatten(), code, keras.layers.Dense(1)]
+    keras.Sequential(layers).save("code.keras")
+    Path("has_run").unlink()  # It runs when the network is built here.
+    with zipfile.ZipFile(make_packaged(tmp_path / "a.keras")) as source, zipfile.ZipFile("code.keras", "a") as target:
+        for name in (CONTRACT, OOD_DETECTOR):
+            target.writestr(name, source.read(name))
+    with pytest.raises(ValueError, match="deserialization of a `Lambda` layer"):
+        Predictor.load("code.keras")
+    assert not Path("has_run").exists()
+
+
+class Pickled:
+    """What `pickle` would make a file of."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_code_inside_an_ood_detector_is_not_run(tmp_path: Path) -> None:
+    arrays = io.BytesIO()
+    np.savez(arrays, mean=np.array([Pickled(tmp_path / "has_run")], object))
+    sound, changed = make_packaged(tmp_path / "a.keras"), tmp_path / "changed.keras"
+    with zipfile.ZipFile(sound) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, arrays.getvalue() if name == OOD_DETECTOR else source.read(name))
+    with pytest.raises(InputError, match=r"changed\.keras is no packaged network \(Object arrays cannot be loaded"):
+        Predictor.load(changed)
+    assert not (tmp_path / "has_run").exists()
+
+
+def test_one_network_is_loaded_once_for_all_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = make_packaged(tmp_path / "a.keras", threshold=0.125).read_bytes()  # as no other test has it
+    loaded: list[bytes] = []
+    monkeypatch.setattr(inference, "_load_keras", loaded.append)
+    for _ in range(3):
+        assert score_shard([], packaged, 1).num_rows == 0
+    assert len(loaded) == 1
 
 
 def test_a_dicom_file_gives_the_same_prediction_as_the_png(predictor: Predictor) -> None:
