@@ -140,7 +140,7 @@ def test_code_inside_an_ood_detector_is_not_run(tmp_path: Path) -> None:
 
 def test_one_network_is_loaded_once_for_all_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = make_packaged(tmp_path / "a.keras", threshold=0.125).read_bytes()  # as no other test has it
-    loaded = []
+    loaded: list[bytes] = []
     monkeypatch.setattr(inference, "_load_logits", loaded.append)
     for _ in range(3):
         assert score_shard([], packaged, 1).num_rows == 0
