@@ -175,6 +175,17 @@ def test_a_jpeg_is_decoded_at_the_least_scale_that_the_result_can_show(
     np.testing.assert_array_equal(decode_grey(data, wanted, geometry), expected)
 
 
+def test_a_jpeg_on_its_side_is_decoded_at_the_least_scale_of_its_upright_size() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(noise(240, 320), "JPEG", quality=95, exif=exif.tobytes())
+    # 270 x 200 of 320 x 240 upright are 200 x 270 of 240 x 320 as stored: 7/8.
+    stored = simplejpeg.decode_jpeg(data, "GRAY", min_width=210, min_height=280)[..., 0]
+    assert stored.shape == (280, 210)
+    upright = Image.fromarray(np.rot90(stored, -1)).resize((270, 200), Image.Resampling.BILINEAR)
+    np.testing.assert_array_equal(decode_grey(data, (270, 200)), upright)
+
+
 def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:
     plain = decode_grey(encode(noise(320, 240), "JPEG", quality=95), (270, 200))
     for tags in ({0x0112: 1}, {0x010E: "Exif"}):

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom import JPEG_2000, is_dicom, read_dicom, read_stream_size
+from chest_xray.images.dicom import JPEG_2000, is_dicom, read_dicom, read_stream_size, require_whole_stream
 from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
 from chest_xray.images.header import ImageError
 from tests.builders import encode
@@ -383,3 +383,11 @@ def test_half_a_word_at_the_end_of_a_lookup_table_is_left_out() -> None:
     data = np.arange(255, -1, -1).astype("<u2").tobytes() + b"\1"
     dataset = make_dataset(ramp(np.uint8, 0, 255), VOILUTSequence=[make_table([256, 0, 8], data)])
     np.testing.assert_array_equal(render_grey(ramp(np.uint8, 0, 255), dataset), 255 - ramp(np.uint8, 0, 255))
+
+
+def test_the_end_marker_of_a_jpeg_is_looked_for_in_its_last_sixteen_bytes() -> None:
+    require_whole_stream(b"\xff\xd8 pixels \xff\xd9" + b"x" * 14)
+    require_whole_stream(b"\xff\xd8 pixels \xff\xd9" + bytes(100))
+    for end in (b"", b"\xff", b"\xff\xd9" + b"x" * 15):
+        with pytest.raises(ImageError, match="a JPEG in a DICOM file that ends without its end marker"):
+            require_whole_stream(b"\xff\xd8 pixels " + end)
