@@ -38,7 +38,7 @@ from chest_xray.pipelines.data_processing.nodes import index_images, prepare_ima
 SIZE = 128  # pixels
 ROUNDS = 5
 NO_TABLE = pd.DataFrame(columns=["path", "patient"])
-LIMITS = Integrity(max_megapixels=200, max_refused_files=0)
+LIMITS = Integrity(max_megabytes=500, max_megapixels=200, max_refused_files=0)
 Decoder = Callable[[bytes], Array]
 
 
