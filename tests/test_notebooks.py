@@ -16,7 +16,7 @@ from nbconvert.exporters import NotebookExporter
 from traitlets import TraitError
 from traitlets.config import Config
 
-from chest_xray.reporting.i18n import languages, read_words
+from chest_xray.reporting.i18n import languages, read_messages
 from tests import commands
 
 ROOT = Path(__file__).parents[1]
@@ -224,4 +224,4 @@ def test_a_language_without_translation_is_refused_before_anything_runs() -> Non
 
 def test_report_uses_every_message_of_its_section() -> None:
     code = "\n".join(cell.source for cell in code_cells(read(REPORT)))
-    assert set(re.findall(r'\btell\(\s*"(\w+)"', code)) == set(read_words("en")["notebook"])
+    assert set(re.findall(r'\bexplain\(\s*"(\w+)"', code)) == set(read_messages("en")["notebook"])

@@ -14,7 +14,16 @@ import yaml
 from chest_xray.core.options import InputError
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.reporting import comparison_findings, conclusions
-from chest_xray.reporting.i18n import Finding, Language, Name, languages, read_words, render, say, say_given
+from chest_xray.reporting.i18n import (
+    Finding,
+    Language,
+    Name,
+    languages,
+    read_messages,
+    render,
+    translate,
+    translate_text,
+)
 from chest_xray.reporting.report_contents import Report, read_options
 from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol, describe_test_looks
 from tests.builders import (
@@ -32,7 +41,7 @@ from tests.reporting.inputs import AUDIT, ROOT, make_evidence, make_rules, read_
 from tests.reporting.test_robustness_conclusions import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
-ENGLISH = read_words("en")
+ENGLISH = read_messages("en")
 KINDS = ("blur", "noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimation")
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
@@ -178,10 +187,10 @@ def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert keys_in(module) <= set(ENGLISH)
 
 
-def flatten(words: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def flatten(messages: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Every text by its key, those in groups with a dot between the keys."""
     found: dict[str, str] = {}
-    for key, text in words.items():
+    for key, text in messages.items():
         found |= flatten(text, f"{prefix}{key}.") if isinstance(text, dict) else {f"{prefix}{key}": str(text)}
     return found
 
@@ -193,18 +202,18 @@ def placeholders(text: str) -> list[tuple[str, str | None]]:
 
 @pytest.mark.parametrize("language", languages())
 def test_every_language_says_everything_with_the_same_values_written_to_the_same_digits(language: str) -> None:
-    words, english = flatten(read_words(language)), flatten(ENGLISH)
-    assert {key: placeholders(text) for key, text in words.items()} == {
+    messages, english = flatten(read_messages(language)), flatten(ENGLISH)
+    assert {key: placeholders(text) for key, text in messages.items()} == {
         key: placeholders(text) for key, text in english.items()
     }
-    assert [key for key, text in words.items() if not text or text != text.strip()] == []
+    assert [key for key, text in messages.items() if not text or text != text.strip()] == []
 
 
 def test_russian_is_russian_and_not_english_left_standing() -> None:
-    words, english = flatten(read_words("ru")), flatten(ENGLISH)
-    same = {key for key, text in words.items() if text == english[key]}
+    messages, english = flatten(read_messages("ru")), flatten(ENGLISH)
+    same = {key for key, text in messages.items() if text == english[key]}
     assert {english[key] for key in same} <= {"AUC", "n", "Keras", "scikit-learn", "5%", "95%", "Python"}
-    for key, text in words.items():
+    for key, text in messages.items():
         assert key in same or re.search("[а-яё]", text.lower()) or key in ("decimal_mark", "cells.at_half"), key  # noqa: RUF001
 
 
@@ -217,16 +226,16 @@ def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:
 
 
 def test_a_run_and_the_source_are_named_in_the_language_and_unknown_ones_as_they_are() -> None:
-    words = read_words("ru")
-    assert say_given("with augmentation", words) == "с аугментацией"  # noqa: RUF001
-    assert say_given("stronger", words) == "stronger"
+    messages = read_messages("ru")
+    assert translate_text("with augmentation", messages) == "с аугментацией"  # noqa: RUF001
+    assert translate_text("stronger", messages) == "stronger"
 
 
 def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_points() -> None:
     finding = Finding("told", {"share": 0.8333, "count": 3, "file": "a.png", "p": 4.8e-9})
-    words = {"told": "{share:.1%}, {count}, {file}, {p:.2g}. {share:+.2f}", "names": {}, "decimal_mark": ","}
-    assert say(finding, words) == "83,3%, 3, a.png, 4,8e-09. +0,83"
-    assert say(finding, words | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+    messages = {"told": "{share:.1%}, {count}, {file}, {p:.2g}. {share:+.2f}", "names": {}, "decimal_mark": ","}
+    assert translate(finding, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
+    assert translate(finding, messages | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
 
 
 @pytest.mark.parametrize("given", ["de", "", "EN", None, 3])
@@ -252,11 +261,11 @@ def test_a_language_that_nobody_wrote_is_refused() -> None:
 
 
 def test_names_are_said_in_the_language_and_other_words_as_they_are() -> None:
-    words = {"names": {"auc": "площадь", "width": "ширина"}, "told": "{one}; {several}; {plain}"}
+    messages = {"names": {"auc": "площадь", "width": "ширина"}, "told": "{one}; {several}; {plain}"}
     finding = Finding("told", {"one": Name("auc"), "several": (Name("auc"), Name("width")), "plain": "auc"})
-    assert say(finding, words) == "площадь; площадь, ширина; auc"
+    assert translate(finding, messages) == "площадь; площадь, ширина; auc"
     with pytest.raises(KeyError, match="depth"):
-        say(Finding("told", {**finding.values, "one": Name("depth")}), words)
+        translate(Finding("told", {**finding.values, "one": Name("depth")}), messages)
 
 
 def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from chest_xray.reporting import report_contents as layouts
-from chest_xray.reporting.i18n import read_words
+from chest_xray.reporting.i18n import read_messages
 from chest_xray.reporting.report_blocks import EMPTY, LARGE, format_cell, make_figure, make_table
-from chest_xray.reporting.report_page import read_page_words
+from chest_xray.reporting.report_page import read_page_messages
 from tests.reporting.inputs import TABLES, make_metrics_table, make_png
 
-ENGLISH, RUSSIAN = read_words("en"), read_words("ru")
+ENGLISH, RUSSIAN = read_messages("en"), read_messages("ru")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
 
 
 def test_reasons_are_given_in_the_language() -> None:
-    words = read_page_words("ru")
-    table = make_table(layouts.select_overall_metrics(make_metrics_table()), "metrics_table", "", words)
+    messages = read_page_messages("ru")
+    table = make_table(layouts.select_overall_metrics(make_metrics_table()), "metrics_table", "", messages)
     assert table.rows[2][-1] == RUSSIAN["missing"]["precision"]
 
 

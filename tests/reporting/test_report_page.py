@@ -10,7 +10,7 @@ import pytest
 
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.i18n import Language, read_words
+from chest_xray.reporting.i18n import Language, read_messages
 from tests.builders import NONE, changed, interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
@@ -79,14 +79,14 @@ def test_every_part_is_there_in_order_and_every_link_leads_to_one(language: str)
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(language: str) -> None:
-    words = read_words(language)
+    messages = read_messages(language)
     page = write(language)
     elements = Elements(page)
     text = " ".join("".join(elements.text).split())
     everything = [*contents.COMPARISON, *contents.DATA, *(each for part in contents.OF_A_RUN.values() for each in part)]
     for shown in everything:
         kind = "figures" if isinstance(shown, contents.FigureEntry) else "tables"
-        said = words[kind][shown.name if isinstance(shown, contents.FigureEntry) else shown.key or shown.name]
+        said = messages[kind][shown.name if isinstance(shown, contents.FigureEntry) else shown.key or shown.name]
         assert (said["caption"] if kind == "figures" else said) in text
     num_pictures = sum(isinstance(shown, contents.FigureEntry) for shown in (*contents.COMPARISON, *contents.DATA))
     num_pictures += 2 * sum(
@@ -120,15 +120,15 @@ def test_names_of_files_cannot_become_part_of_the_page() -> None:
 
 
 def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> None:
-    words = read_words("en")
+    messages = read_messages("en")
     phantoms, real = write(report=PHANTOMS), write()
-    assert words["page"]["synthetic"] in phantoms.split("<h1>")[0]
-    assert words["page"]["synthetic"] not in real
-    assert words["page"]["not_a_device"] in real.split("<h1>")[0]
+    assert messages["page"]["synthetic"] in phantoms.split("<h1>")[0]
+    assert messages["page"]["synthetic"] not in real
+    assert messages["page"]["not_a_device"] in real.split("<h1>")[0]
     marked = make_evidence()
     marked["params_report"] = {"synthetic": True, "data_licence": "MIT", "num_test_looks": 9}
-    assert words["limits_of_phantoms"]["easy"] in write(report=PHANTOMS, evidence=marked)
-    assert words["known_limits"]["labels"] in real
+    assert messages["limits_of_phantoms"]["easy"] in write(report=PHANTOMS, evidence=marked)
+    assert messages["known_limits"]["labels"] in real
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
@@ -143,16 +143,16 @@ def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
     run = make_run_evidence(metrics=metrics, metrics_table=table)
     page = write(language, evidence=make_evidence(quarantine=TABLES["quarantine"].head(0)), augmented=run)
     text = "".join(Elements(page).text)
-    assert read_words(language)["no_errors"] in text
-    assert read_words(language)["tables"]["quarantine"] not in text
+    assert read_messages(language)["no_errors"] in text
+    assert read_messages(language)["tables"]["quarantine"] not in text
     assert "nan" not in text.lower().split()
 
 
 def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> None:
-    words = read_words("en")
+    messages = read_messages("en")
     own = pd.DataFrame({"path": ["a.png"], "subset": ["train"]})
     page = write(evidence=make_evidence(own_split=own))
-    assert words["protocol_own_split"] in page
+    assert messages["protocol_own_split"] in page
     assert "held out for validation, by whole patients" not in page
     assert "held out for validation, by whole patients" in write()
 
@@ -160,11 +160,11 @@ def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> 
 def test_the_last_run_is_the_one_that_is_judged() -> None:
     weak = make_run_evidence("baseline", metrics=make_run_metrics(run="weak", accuracy=sure(0.6)))
     strong = make_run_evidence(metrics=make_run_metrics(run="strong", accuracy=sure(0.97)))
-    words = read_words("en")
+    messages = read_messages("en")
     for run, change in ((weak, interval(-0.3, -0.2, -0.1)), (strong, interval(0.01, 0.05, 0.1))):
         run["metadata_metrics"] = make_metadata_metrics(change)
-    assert words["verdict_good"] in write(baseline=weak, augmented=strong)
-    assert words["verdict_bad"] in write(augmented=strong, baseline=weak)
+    assert messages["verdict_good"] in write(baseline=weak, augmented=strong)
+    assert messages["verdict_bad"] in write(augmented=strong, baseline=weak)
 
 
 def test_a_checkout_without_git_is_told_so() -> None:

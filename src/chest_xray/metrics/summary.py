@@ -124,7 +124,7 @@ def summarise(
     )
 
 
-def metrics_at(predictions: DataFrame, threshold: float) -> CountedDecisions:
+def count_decisions(predictions: DataFrame, threshold: float) -> CountedDecisions:
     """Count right and wrong decisions at one threshold.
 
     Args:
@@ -139,15 +139,15 @@ def metrics_at(predictions: DataFrame, threshold: float) -> CountedDecisions:
 
 
 def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> Decisions:
-    """Return `metrics_at`, and beside it the figures that are no plain shares, with the interval of the bootstrap.
+    """Return `count_decisions` with the metrics that are no plain proportions and their bootstrap intervals.
 
     Args:
-        predictions: As for `metrics_at`.
-        threshold: As for `metrics_at`.
+        predictions: As for `count_decisions`.
+        threshold: As for `count_decisions`.
         measured: From `compute_rates`: of the images themselves in the first place, then of resamples.
     """
     rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
-    return Decisions(**dict(metrics_at(predictions, threshold)), **rest)
+    return Decisions(**dict(count_decisions(predictions, threshold)), **rest)
 
 
 def estimate(measured: Array, num: int) -> Estimate:
@@ -238,7 +238,7 @@ def measure_condition(
 
     label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
     whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
-    found = metrics_at(predictions, operating_point.threshold)
+    found = count_decisions(predictions, operating_point.threshold)
     measured: dict[str, Interval] = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity")}
     measured["auc"] = interval(whole, weighted_auc(label, logit, weights))
     columns: dict[str, float | None] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.results import Estimate, SubsetMetrics
-from chest_xray.reporting.i18n import Finding, Name, say, say_given
+from chest_xray.reporting.i18n import Finding, Name, translate, translate_text
 from chest_xray.reporting.report_blocks import format_cell, make_table
 from chest_xray.reporting.report_contents import name_limits, select_overall_metrics
 from chest_xray.reporting.report_findings import describe_test_looks
@@ -16,7 +16,7 @@ METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "spec
 
 
 def write_card(
-    evidence: Mapping[str, Any], run: Mapping[str, Any], described_model: dict[str, Any], words: Mapping[str, Any]
+    evidence: Mapping[str, Any], run: Mapping[str, Any], described_model: dict[str, Any], messages: Mapping[str, Any]
 ) -> str:
     """Return the model card of a run: Markdown below a YAML header.
 
@@ -34,22 +34,24 @@ def write_card(
         tags=["medical", "radiology", "chest-x-ray", "pneumonia", *(["synthetic"] if report.synthetic else [])],
         eval_results=list(_list_results(evidence["params_data_source"], test)),
     )
-    findings = [*_describe(evidence, described_model, words), *describe_test_looks(run["metrics"], report)]
+    findings = [*_describe(evidence, described_model, messages), *describe_test_looks(run["metrics"], report)]
     card = ModelCard.from_template(
         metadata,
         template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
-        words={**words["page"], **words["card"]},
-        run=say_given(run["metrics"].run, words),
+        messages={**messages["page"], **messages["card"]},
+        run=translate_text(run["metrics"].run, messages),
         synthetic=report.synthetic,
-        description=[say(finding, words) for finding in findings],
+        description=[translate(finding, messages) for finding in findings],
         model=described_model,
         labels=list(CLASSES),
         preparation=evidence["params_preparation"],
         point=run["operating_point"],
-        table=make_table(select_overall_metrics(run["metrics_table"]), "metrics_table", "", words),
-        groups=[(words["cells"].get(name, name), format_cell(each.model_dump(), words)) for name, each in aetiologies],
-        intended_use=list(words["intended_use"].values()),
-        limits=list(words[name_limits(report)].values()),
+        table=make_table(select_overall_metrics(run["metrics_table"]), "metrics_table", "", messages),
+        groups=[
+            (messages["cells"].get(name, name), format_cell(each.model_dump(), messages)) for name, each in aetiologies
+        ],
+        intended_use=list(messages["intended_use"].values()),
+        limits=list(messages[name_limits(report)].values()),
     )
     return str(card)
 
@@ -71,12 +73,12 @@ def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
             )
 
 
-def _describe(evidence: Mapping[str, Any], model: dict[str, Any], words: Mapping[str, Any]) -> Iterator[Finding]:
+def _describe(evidence: Mapping[str, Any], model: dict[str, Any], messages: Mapping[str, Any]) -> Iterator[Finding]:
     preparation, num_blocks = evidence["params_preparation"], len(evidence["params_model"].filters)
     yield Finding("card_model", {"num_blocks": num_blocks, "parameters": model["parameters"]})
     geometry = Name(f"geometry_{preparation.geometry}")
     yield Finding("protocol_preparation", {**preparation.model_dump(), "geometry": geometry})
     train = evidence["class_counts"].query("subset == 'train'")
     counts = {name: int(train[name].sum()) for name in ("images", "groups")}
-    source = say_given(evidence["params_data_source"], words)
+    source = translate_text(evidence["params_data_source"], messages)
     yield Finding("card_data", {**counts, "data_source": source, "licence": evidence["params_report"].data_licence})

@@ -9,7 +9,7 @@ from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
-from chest_xray.reporting.i18n import read_words, say, say_given
+from chest_xray.reporting.i18n import read_messages, translate, translate_text
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
 from chest_xray.reporting.report_findings import (
     assess_augmentation,
@@ -20,7 +20,7 @@ from chest_xray.reporting.report_findings import (
 )
 
 Evidence = Mapping[str, Any]
-Words = Mapping[str, Any]
+Messages = Mapping[str, Any]
 ON_TEST = ("accuracy", "sensitivity", "specificity")
 
 
@@ -32,7 +32,7 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    words = read_page_words(language)
+    messages = read_page_messages(language)
     templates = Environment(
         loader=PackageLoader("chest_xray.reporting"),
         autoescape=True,
@@ -41,72 +41,75 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
         lstrip_blocks=True,
     )
     return templates.get_template("report.html.j2").render(
-        sections=_make_sections(evidence, runs, words),
+        sections=_make_sections(evidence, runs, messages),
         language=language,
-        words=words["page"],
-        data_source=say_given(evidence["params_data_source"], words),
+        messages=messages["page"],
+        data_source=translate_text(evidence["params_data_source"], messages),
         synthetic=synthetic,
         run_record=evidence["run_record"],
     )
 
 
-def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], words: Words) -> list[Section]:
+def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], messages: Messages) -> list[Section]:
     compared = find_comparison(evidence["comparison"])
-    differences = make_sentences((finding for found in compared.values() for finding in found), words)
-    record = make_table(tabulate_record(evidence["run_record"]), "run_record", "", words)
+    differences = make_sentences((finding for found in compared.values() for finding in found), messages)
+    record = make_table(tabulate_record(evidence["run_record"]), "run_record", "", messages)
     looks = describe_test_looks(list(runs.values())[-1]["metrics"], evidence["params_report"])
     limits = {"intended_use": "intended_use", "known_limits": contents.name_limits(evidence["params_report"])}
-    terms = Listing([(each["term"], each["meaning"]) for each in words["glossary"].values()], "terms")
+    terms = Listing([(each["term"], each["meaning"]) for each in messages["glossary"].values()], "terms")
     blocks: dict[str, list[Any]] = {
-        "augmentation": [differences, *_show(contents.COMPARISON, evidence, "", words)],
-        "data": [make_sentences(describe_data(evidence), words), *_show(contents.DATA, evidence, "", words)],
-        "protocol": [make_sentences([*describe_protocol(evidence), *looks], words)],
-        "environment": [record, make_table(tabulate_seeds(runs), "seeds", "", words)],
+        "augmentation": [differences, *_show(contents.COMPARISON, evidence, "", messages)],
+        "data": [make_sentences(describe_data(evidence), messages), *_show(contents.DATA, evidence, "", messages)],
+        "protocol": [make_sentences([*describe_protocol(evidence), *looks], messages)],
+        "environment": [record, make_table(tabulate_seeds(runs), "seeds", "", messages)],
         "limits": [],
         "glossary": [terms],
     }
     parts = [
-        Section(key.replace("_", "-"), words["sections"][key], [Listing(list(words[name].values()))])
+        Section(key.replace("_", "-"), messages["sections"][key], [Listing(list(messages[name].values()))])
         for key, name in limits.items()
     ]
     return [
-        Section("summary", words["sections"]["summary"], _summarise(compared["answer"][0], runs, words)),
-        *(_describe_run(name, run, words) for name, run in runs.items()),
-        *(Section(key, words["sections"][key], each, parts if key == "limits" else []) for key, each in blocks.items()),
+        Section("summary", messages["sections"]["summary"], _summarise(compared["answer"][0], runs, messages)),
+        *(_describe_run(name, run, messages) for name, run in runs.items()),
+        *(
+            Section(key, messages["sections"][key], each, parts if key == "limits" else [])
+            for key, each in blocks.items()
+        ),
     ]
 
 
-def _summarise(answer: Any, runs: Mapping[str, Evidence], words: Words) -> list[Any]:
+def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) -> list[Any]:
     last = list(runs.values())[-1]
     verdicts = [*assess_run(last["metrics"], last["metadata_metrics"]), assess_augmentation(answer)]
-    items = [(words["topics"][each.topic], each.tone, say(each.finding, words)) for each in verdicts]
-    return [Listing(items, "verdicts"), make_table(summarise_runs(runs, words), "summary", "", words)]
+    items = [(messages["topics"][each.topic], each.tone, translate(each.finding, messages)) for each in verdicts]
+    return [Listing(items, "verdicts"), make_table(summarise_runs(runs, messages), "summary", "", messages)]
 
 
-def _describe_run(name: str, run: Evidence, words: Words) -> Section:
-    title = say_given(run["metrics"].run, words)
+def _describe_run(name: str, run: Evidence, messages: Messages) -> Section:
+    title = translate_text(run["metrics"].run, messages)
     concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
     found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
     for key in (*concluded, *contents.OF_A_RUN):
-        blocks: list[Any] = [make_sentences(found[key], words)] if found.get(key) else []
-        blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, words)
+        blocks: list[Any] = [make_sentences(found[key], messages)] if found.get(key) else []
+        blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, messages)
         if blocks:
-            parts.append(Section(f"{name}-{key}", words["sections"].get(key) or words[key], blocks))
-    return Section(name, words["sections"]["run"].format(run=title), [], parts)
+            parts.append(Section(f"{name}-{key}", messages["sections"].get(key) or messages[key], blocks))
+    return Section(name, messages["sections"]["run"].format(run=title), [], parts)
 
 
-def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, words: Words) -> list[Any]:
+def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, messages: Messages) -> list[Any]:
     blocks: list[Any] = []
     for shown in part:
         if isinstance(shown, contents.FigureEntry):
-            blocks.append(make_figure(evidence[shown.name], shown.name, run, words, folded=shown.folded))
+            blocks.append(make_figure(evidence[shown.name], shown.name, run, messages, folded=shown.folded))
         elif len(frame := shown.lay_out(evidence[shown.name])):
-            blocks.append(make_table(frame, shown.key or shown.name, run, words, folded=shown.folded))
+            blocks.append(make_table(frame, shown.key or shown.name, run, messages, folded=shown.folded))
     return blocks
 
 
-def summarise_runs(runs: Mapping[str, Evidence], words: Words) -> DataFrame:
+def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFrame:
     """Tabulate the main metrics of every run beside the metadata baseline.
 
     Returns:
@@ -119,13 +122,16 @@ def summarise_runs(runs: Mapping[str, Evidence], words: Words) -> DataFrame:
         return measured.model_dump(exclude={"n"})
 
     columns: dict[str, list[Any]] = {
-        "metric": [words["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
+        "metric": [messages["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
     }
     for run in runs.values():
         metrics: Metrics = run["metrics"]
         on_test = [getattr(metrics.test.at_chosen, name) for name in ON_TEST]
         measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.accuracy]
-        columns[say_given(metrics.run, words)] = [*map(drop_n, measured), run["corruption_metrics"]["worst_auc"]]
+        columns[translate_text(metrics.run, messages)] = [
+            *map(drop_n, measured),
+            run["corruption_metrics"]["worst_auc"],
+        ]
     baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
     measured = [*(getattr(baseline.at_rule, name) for name in ON_TEST), baseline.auc]
     columns["metadata_baseline"] = [*map(drop_n, measured), None, None]
@@ -168,8 +174,8 @@ def tabulate_seeds(runs: Mapping[str, Evidence]) -> DataFrame:
     return pd.DataFrame(rows)
 
 
-def read_page_words(language: str) -> dict[str, Any]:
+def read_page_messages(language: str) -> dict[str, Any]:
     """Return the texts of a language; its `cells` also translate the reasons for missing metrics."""
-    words, english = read_words(language), read_words("en")
-    reasons = {reason: words["missing"][name] for name, reason in english["missing"].items()}
-    return words | {"cells": words["cells"] | reasons}
+    messages, english = read_messages(language), read_messages("en")
+    reasons = {reason: messages["missing"][name] for name, reason in english["missing"].items()}
+    return messages | {"cells": messages["cells"] | reasons}

@@ -15,7 +15,7 @@ from chest_xray.metrics.results import (
     SubsetMetrics,
 )
 from chest_xray.metrics.summary import POINTS
-from chest_xray.reporting.i18n import read_words
+from chest_xray.reporting.i18n import read_messages
 
 COLUMNS = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"]
 BESIDE = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"]
@@ -33,7 +33,7 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
     """
     import pandas as pd
 
-    reasons = read_words("en")["missing"]
+    reasons = read_messages("en")["missing"]
     rows = [{**row, "subset": subset} for subset, part in metrics.subsets.items() for row in _list_rows(part)]
     validation = {_identify(row): row["value"] for row in rows if row["subset"] == "validation"}
     baseline = {_identify(row): row["value"] for row in _list_baseline_rows(metadata_metrics)}

@@ -21,31 +21,31 @@ def make_grey_reader(slope: float, bias: float) -> keras.Model:
     return model
 
 
-def say(model: keras.Model) -> Array:
+def score(model: keras.Model) -> Array:
     return model.predict(IMAGES, verbose=0)[:, 0]
 
 
 def test_the_ensemble_returns_the_sigmoid_of_the_mean_logit() -> None:
     joined = join_models(make_grey_reader(8.0, 0.0), make_grey_reader(0.0, -1.0), make_grey_reader(-2.0, 4.0))
     # Logits of the greys 0.25, 0.5 and 1: 2, 4, 8; -1, -1, -1; 3.5, 3, 2. Their means are 1.5, 2 and 3.
-    np.testing.assert_allclose(say(joined), 1 / (1 + np.exp([-1.5, -2.0, -3.0])), rtol=1e-6)
+    np.testing.assert_allclose(score(joined), 1 / (1 + np.exp([-1.5, -2.0, -3.0])), rtol=1e-6)
     # The mean of the probabilities would be 0.712 for the first.
-    assert say(joined)[0] == pytest.approx(0.818, abs=0.001)
+    assert score(joined)[0] == pytest.approx(0.818, abs=0.001)
 
 
 def test_the_order_of_members_does_not_matter_and_a_single_member_is_unchanged() -> None:
     first, second = make_grey_reader(8.0, 0.0), make_grey_reader(-2.0, 1.0)
-    np.testing.assert_allclose(say(join_models(first, second)), say(join_models(second, first)), rtol=1e-6)
-    np.testing.assert_allclose(say(join_models(first, first)), say(first), rtol=1e-6)
+    np.testing.assert_allclose(score(join_models(first, second)), score(join_models(second, first)), rtol=1e-6)
+    np.testing.assert_allclose(score(join_models(first, first)), score(first), rtol=1e-6)
 
 
 def test_building_an_ensemble_does_not_change_its_members() -> None:
     members = [build_network((8, 8), TINY_NETWORK.model_copy(update={"filters": (2,)})) for _ in range(2)]
-    names, before = [member.name for member in members], [say(member) for member in members]
+    names, before = [member.name for member in members], [score(member) for member in members]
     join_models(*members)
     assert [member.name for member in members] == names
     for member, said in zip(members, before, strict=True):
-        np.testing.assert_array_equal(say(member), said)
+        np.testing.assert_array_equal(score(member), said)
 
 
 def test_histories_are_averaged_over_common_epochs_and_their_cost_is_summed() -> None:

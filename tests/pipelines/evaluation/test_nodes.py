@@ -20,7 +20,7 @@ from chest_xray.pipelines.evaluation.nodes import (
     predict_validation,
     write_conclusions,
 )
-from chest_xray.reporting.i18n import Language, read_words
+from chest_xray.reporting.i18n import Language, read_messages
 from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import (
     TITLE,
@@ -216,7 +216,7 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
     plain = [each.model_dump() for each in (metrics, header)]
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
-    assert read_words(language)["undefined"].split("{")[0] in page
+    assert read_messages(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
     table = lay_out_metrics(metrics, header)
     assert (table.loc[table["value"].isna(), "note"] != "").all()

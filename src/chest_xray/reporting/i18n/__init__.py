@@ -51,12 +51,12 @@ def render(
         InputError: The language is unknown.
         KeyError: A sentence, a name or a value is missing.
     """
-    words = read_words(language)
-    values = {key: escape_markdown(say_given(value, words)) for key, value in about.items()}
-    lines = [f"# {words[title].format(**values)}", "", words["source"].format(**values)]
+    messages = read_messages(language)
+    values = {key: escape_markdown(translate_text(value, messages)) for key, value in about.items()}
+    lines = [f"# {messages[title].format(**values)}", "", messages["source"].format(**values)]
     for heading, findings in sections.items():
         if findings:
-            lines += ["", f"## {words[heading]}", "", *(f"- {say(finding, words)}" for finding in findings)]
+            lines += ["", f"## {messages[heading]}", "", *(f"- {translate(finding, messages)}" for finding in findings)]
     return "\n".join(lines) + "\n"
 
 
@@ -65,13 +65,13 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|$#])", r"\\\1", " ".join(text.split()))
 
 
-def say(finding: Finding, words: Mapping[str, Any]) -> str:
-    """Return the sentence of a finding in the language of `words`.
+def translate(finding: Finding, messages: Mapping[str, Any]) -> str:
+    """Return the sentence of a finding in the language of `messages`.
 
     Raises:
         KeyError: The sentence, a name or a value is missing.
     """
-    names = words["names"]
+    names = messages["names"]
     values = {
         key: names[value]
         if isinstance(value, Name)
@@ -82,22 +82,22 @@ def say(finding: Finding, words: Mapping[str, Any]) -> str:
         else value
         for key, value in finding.values.items()
     }
-    return _LocalFormatter(words).vformat(words[finding.key], (), values)
+    return _LocalFormatter(messages).vformat(messages[finding.key], (), values)
 
 
-def say_given(text: str, words: Mapping[str, Any]) -> str:
+def translate_text(text: str, messages: Mapping[str, Any]) -> str:
     """Return the translation of a title or data source from `conf`, or the text itself if it has none."""
-    return str(words.get("given", {}).get(text, text))
+    return str(messages.get("given", {}).get(text, text))
 
 
-def format_number(value: float, form: str, words: Mapping[str, Any]) -> str:
+def format_number(value: float, form: str, messages: Mapping[str, Any]) -> str:
     """Return a number in Python's format `form`, with the decimal mark of the language."""
-    return str(_LocalFormatter(words).format_field(value, form))
+    return str(_LocalFormatter(messages).format_field(value, form))
 
 
 class _LocalFormatter(Formatter):
-    def __init__(self, words: Mapping[str, Any]):
-        self._mark = words.get("decimal_mark", ".")
+    def __init__(self, messages: Mapping[str, Any]):
+        self._mark = messages.get("decimal_mark", ".")
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         text = super().format_field(value, format_spec)
@@ -110,7 +110,7 @@ def languages() -> list[str]:
     return sorted(name.removesuffix(".yml") for name in files if name.endswith(".yml"))
 
 
-def read_words(language: str) -> dict[str, Any]:
+def read_messages(language: str) -> dict[str, Any]:
     """Return the sentences of a language by key.
 
     Raises:
@@ -120,8 +120,8 @@ def read_words(language: str) -> dict[str, Any]:
 
     _require_language(language)
     text = resources.files(__package__).joinpath(f"{language}.yml").read_text(encoding="utf-8")
-    words: dict[str, Any] = yaml.safe_load(text)
-    return words
+    messages: dict[str, Any] = yaml.safe_load(text)
+    return messages
 
 
 def _require_language(language: Any) -> None:
