@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.splitting import Duplicates, find_close_pairs
+from chest_xray.images.duplicates import DuplicateSearch, find_close_pairs
 from chest_xray.pipelines.data_processing.nodes import find_duplicates, hash_images
 
-COMPARISON = Duplicates(hash_size=16, max_distance=20)
+COMPARISON = DuplicateSearch(hash_size=16, max_distance=20)
 
 
 def draw_pictures(number: int) -> Array:
@@ -100,7 +100,7 @@ def test_the_fingerprint_changes_with_pixels_and_hash_size() -> None:
     fingerprints = {
         hash_images(pictures, COMPARISON, {}).fingerprint,
         hash_images(other, COMPARISON, {}).fingerprint,
-        hash_images(pictures, Duplicates(hash_size=8, max_distance=20), {}).fingerprint,
+        hash_images(pictures, DuplicateSearch(hash_size=8, max_distance=20), {}).fingerprint,
     }
     assert len(fingerprints) == 3
     assert hash_images(pictures.copy(), COMPARISON, {}).fingerprint in fingerprints

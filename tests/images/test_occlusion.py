@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chest_xray.images.corruptions import Occlusion, central_region, cover
+from chest_xray.images.occlusion import Occlusion, central_region, cover
 from tests.builders import make_pixels
 
 

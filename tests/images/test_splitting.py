@@ -7,7 +7,8 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
-from chest_xray.images.splitting import Duplicates, HoldOut
+from chest_xray.images.duplicates import DuplicateSearch
+from chest_xray.images.splitting import HoldOut
 from chest_xray.pipelines.data_processing.nodes import assign_subsets
 
 NO_DUPLICATES = pd.DataFrame(columns=["first", "second", "kind"])
@@ -159,8 +160,8 @@ def test_a_split_of_the_user_that_does_not_fit_is_explained(change: Any, message
         (HoldOut, "share", (0.05, 0.5), (0.049, 0.501, 0)),
         (HoldOut, "max_group_images", (1, 2), (0,)),
         (HoldOut, "seed", (0, 2**31 - 1), (-1, 2**31)),
-        (Duplicates, "hash_size", (8, 16, 32), (0, 9, 40)),
-        (Duplicates, "max_distance", (0, 255), (-1, 256)),
+        (DuplicateSearch, "hash_size", (8, 16, 32), (0, 9, 40)),
+        (DuplicateSearch, "max_distance", (0, 255), (-1, 256)),
     ],
 )
 def test_an_option_takes_what_lies_within_its_limits(

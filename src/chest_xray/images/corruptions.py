@@ -1,16 +1,15 @@
-"""Corrupt or cover radiographs, to compute robustness on validation and test images."""
+"""Corrupt validation and test images as other conditions of acquisition would, to compute robustness."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated
 
 from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.arrays import StoredArray, compute_rows
-from chest_xray.core.options import Options, Seed, UnitInterval
+from chest_xray.core.options import Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
@@ -189,48 +188,3 @@ def _list_corrupted(image_split: DataFrame, subset: str, conditions: list[tuple[
 
     rows = image_split[image_split["subset"] == subset].assign(subset=f"corrupted_{subset}")
     return rows.merge(pd.DataFrame(conditions, columns=["kind", "strength"]), how="cross")
-
-
-class Occlusion(Options):
-    """The central region with the lungs, as shares of the sides of the prepared picture."""
-
-    shape: Literal["box", "ellipse"]
-    width: UnitInterval
-    height: UnitInterval
-
-
-def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
-    """Return whether the middle of each pixel lies in the central region: bool of `size` (height, width)."""
-    import numpy as np
-
-    down, across = (np.abs((np.arange(side) + 0.5) / side - 0.5) * 2 for side in size)
-    down, across = down[:, None] / occlusion.height, across[None] / occlusion.width
-    return (np.maximum(down, across) if occlusion.shape == "box" else np.hypot(down, across)) <= 1
-
-
-def cover(pixels: Array, hidden: Array) -> Array:
-    """Return uint8 images (n, height, width), with pixels where `hidden` (height, width) replaced by the others' mean.
-
-    Black or white would be an edge that no radiograph has; the mean of the whole image would reveal how opaque the
-    lungs are.
-    """
-    import numpy as np
-
-    means = pixels[:, ~hidden].mean(axis=1).round().astype(np.uint8)
-    return np.where(hidden, means[:, None, None], pixels)
-
-
-@dataclass(frozen=True)
-class CoveredImages:
-    """Prepared images that `cover` is applied to when they are read."""
-
-    pixels: Array
-    hidden: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Return (n, height, width)."""
-        return tuple(self.pixels.shape)
-
-    def __getitem__(self, rows: Array) -> Array:
-        return cover(self.pixels[rows], self.hidden)

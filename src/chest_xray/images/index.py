@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options, Result
 from chest_xray.core.types import Array, DataFrame
+from chest_xray.images.duplicates import DuplicateSummary
 from chest_xray.images.kermany import (
     CLASSES,
     Patients,
@@ -158,23 +159,6 @@ class UnknownPatients(Result):
     share: float
 
 
-class DuplicateCounts(Result):
-    """Pairs of images that are alike, and how many of them cross splits, classes or patients."""
-
-    pairs: int
-    pictures: int
-    across_splits: int
-    across_classes: int
-    across_groups: int
-
-
-class Duplicates(Result):
-    """Duplicates of each kind."""
-
-    exact: DuplicateCounts
-    near: DuplicateCounts
-
-
 class SplitDifferences(Result):
     """How train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
 
@@ -199,7 +183,7 @@ class AuditSummary(Result):
     counts: list[ClassCount]
     groups: dict[str, GroupSummary]
     unknown_patients: UnknownPatients
-    duplicates: Duplicates
+    duplicates: DuplicateSummary
     modes: dict[str, dict[str, int]]
     shift: dict[str, SplitDifferences]
     quarantine: QuarantineSummary
@@ -226,22 +210,6 @@ def summarise_unknown_patients(images: DataFrame) -> UnknownPatients:
     """Count the images whose patient is not known, and their share in [0, 1]."""
     unknown = find_unknown_patients(images)
     return UnknownPatients(images=int(unknown.sum()), share=float(unknown.mean()))
-
-
-def summarise_duplicates(duplicates: DataFrame) -> Duplicates:
-    """Count exact and near duplicates, and how many of them cross splits, classes or patients."""
-    exact, near = (_count_pairs(duplicates[duplicates["kind"] == kind]) for kind in ("exact", "near"))
-    return Duplicates(exact=exact, near=near)
-
-
-def _count_pairs(pairs: DataFrame) -> DuplicateCounts:
-    return DuplicateCounts(
-        pairs=len(pairs),
-        pictures=int(pairs["first"].nunique()),
-        across_splits=int((~pairs["same_split"]).sum()),
-        across_classes=int((~pairs["same_label"]).sum()),
-        across_groups=int((~pairs["same_group"]).sum()),
-    )
 
 
 def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferences:

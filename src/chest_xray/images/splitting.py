@@ -6,10 +6,10 @@ from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator, Series
+from chest_xray.images.duplicates import join_patients
 from chest_xray.images.kermany import short_path
 
 SUBSETS = ("train", "validation", "test")
-DIGEST_BYTES = 16  # BLAKE2b; two different pictures among a million agree with a chance of 1e-27.
 
 
 class HoldOut(Options):
@@ -25,7 +25,7 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     import numpy as np
 
     train = image_index[image_index["split"] == "train"]
-    train = train.assign(patient=_join_duplicates(train, duplicates))
+    train = train.assign(patient=join_patients(train, duplicates))
     by_patient = train.groupby("patient")
     patients = by_patient.agg(label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size"))
     rng = np.random.default_rng(hold_out.seed)
@@ -54,7 +54,7 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
     train = image_index[image_index["split"] == "train"]
     parts = train["group"].str.extract(r"^(?P<before>.*?)(?P<number>\d*)(?P<after>\D*)$")
     images = train.assign(
-        patient=_join_duplicates(train, duplicates),
+        patient=join_patients(train, duplicates),
         number=pd.to_numeric(parts["number"]).fillna(0),
         series=parts["before"] + "#" + parts["after"],
     )
@@ -84,23 +84,6 @@ def _draw_patients(stratum: DataFrame, rng: Generator, hold_out: HoldOut) -> Arr
     drawn = small.iloc[rng.permutation(len(small))]
     num = int((drawn["images"].cumsum() <= hold_out.share * stratum["images"].sum()).sum())
     return drawn.index.to_numpy()[: max(num, 1)]
-
-
-def _join_duplicates(images: DataFrame, duplicates: DataFrame) -> Series:
-    """Return the patient of each image, where patients who share a picture count as one."""
-    import numpy as np
-    import pandas as pd
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    codes, names = images["group"].factorize(sort=True)
-    code_of = dict(zip(images["path"], codes, strict=True))
-    exact = duplicates[duplicates["kind"] == "exact"]
-    exact = exact[exact["first"].isin(code_of) & exact["second"].isin(code_of)]
-    links = (exact["first"].map(code_of).to_numpy(int), exact["second"].map(code_of).to_numpy(int))
-    graph = coo_array((np.ones(len(exact)), links), shape=(len(names), len(names)))
-    _, component = connected_components(graph, directed=False)
-    return pd.Series(component[codes], index=images.index)
 
 
 def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
@@ -145,32 +128,3 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
             f"{len(across)} pictures are in more than one of train, validation and test: {across['first'].iloc[0]} and "
             f"{across['second'].iloc[0]} are the same. Remove one of each pair."
         )
-
-
-class Duplicates(Options):
-    """Size of the perceptual hash, and the distance in bits up to which pictures are near duplicates."""
-
-    hash_size: Annotated[int, Field(ge=8, le=32, multiple_of=8)]
-    max_distance: Annotated[int, Field(ge=0, le=255)]
-
-
-def find_close_pairs(codes: Array, max_distance: int) -> Array:
-    """Return all pairs of rows of uint8 `codes` that differ in at most `max_distance` bits, of shape (pairs, 2).
-
-    Such codes agree in at least one of `max_distance` + 1 parts (pigeonhole principle), so only rows that agree in a
-    part are compared.
-    """
-    import numpy as np
-
-    found = [np.empty((0, 2), np.int64)]
-    for part in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
-        order = np.lexsort(part.T)
-        sorted_part = part[order]
-        for step in range(1, len(order)):
-            agree = (sorted_part[step:] == sorted_part[:-step]).all(axis=1)
-            if not agree.any():
-                break
-            pairs = np.stack([order[:-step][agree], order[step:][agree]], axis=1)
-            distance = np.bitwise_count(codes[pairs[:, 0]] ^ codes[pairs[:, 1]]).sum(axis=1)
-            found.append(np.sort(pairs[distance <= max_distance], axis=1))
-    return np.unique(np.concatenate(found), axis=0)

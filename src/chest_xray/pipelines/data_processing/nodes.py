@@ -21,6 +21,7 @@ from chest_xray.images.corruptions import (
     list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
+from chest_xray.images.duplicates import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.kermany import CLASSES, Patients
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_rules
@@ -107,7 +108,7 @@ def list_quarantine(readable_images: DataFrame, unreadable_files: DataFrame, und
     return pd.concat([unreadable_files, damaged], ignore_index=True)
 
 
-def hash_images(prepared_images: Array, comparison: splitting.Duplicates, stored_arrays: StoredArrays) -> StoredArray:
+def hash_images(prepared_images: Array, comparison: DuplicateSearch, stored_arrays: StoredArrays) -> StoredArray:
     """Compute a hash of each image, by which duplicates are found without comparing pixels.
 
     Returns:
@@ -122,17 +123,17 @@ def hash_images(prepared_images: Array, comparison: splitting.Duplicates, stored
 
     def compute(row: int) -> Array:
         bits = imagehash.phash(Image.fromarray(prepared_images[row]), hash_size=comparison.hash_size).hash
-        digest = hashlib.blake2b(prepared_images[row].tobytes(), digest_size=splitting.DIGEST_BYTES).digest()
+        digest = hashlib.blake2b(prepared_images[row].tobytes(), digest_size=DIGEST_BYTES).digest()
         return np.concatenate([np.packbits(bits), np.frombuffer(digest, np.uint8)])
 
     content = hashlib.sha256(comparison.model_dump_json().encode())
     for start in range(0, len(prepared_images), 1024):
         content.update(prepared_images[start : start + 1024].tobytes())
-    shape = (len(prepared_images), comparison.hash_size**2 // 8 + splitting.DIGEST_BYTES)
+    shape = (len(prepared_images), comparison.hash_size**2 // 8 + DIGEST_BYTES)
     return compute_rows("Hashing", content.hexdigest()[:32], shape, compute, stored_arrays.get("image_hashes"))
 
 
-def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: splitting.Duplicates) -> DataFrame:
+def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: DuplicateSearch) -> DataFrame:
     """Return one row a pair of equal or nearly equal images (the table `duplicates`).
 
     An image with k copies is in k - 1 exact pairs, each with the first.
@@ -140,15 +141,15 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: spl
     import numpy as np
     import pandas as pd
 
-    digests = pd.DataFrame(np.ascontiguousarray(image_hashes[:, -splitting.DIGEST_BYTES :]).view("u8"))
+    digests = pd.DataFrame(np.ascontiguousarray(image_hashes[:, -DIGEST_BYTES:]).view("u8"))
     keys = digests.assign(width=image_index["width"], height=image_index["height"])
     _, first, same = np.unique(keys.groupby(list(keys)).ngroup(), return_index=True, return_inverse=True)
     copies, originals = np.setdiff1d(np.arange(len(keys)), first), np.sort(first)
-    codes = np.ascontiguousarray(image_hashes[originals, : -splitting.DIGEST_BYTES])
-    near = originals[splitting.find_close_pairs(codes, comparison.max_distance)]
+    codes = np.ascontiguousarray(image_hashes[originals, :-DIGEST_BYTES])
+    near = originals[find_close_pairs(codes, comparison.max_distance)]
     rows = np.concatenate([np.stack([first[same[copies]], copies], axis=1), near])
     left, right = (image_index.iloc[rows[:, side]].reset_index(drop=True) for side in (0, 1))
-    bits = image_hashes[rows[:, 0], : -splitting.DIGEST_BYTES] ^ image_hashes[rows[:, 1], : -splitting.DIGEST_BYTES]
+    bits = image_hashes[rows[:, 0], :-DIGEST_BYTES] ^ image_hashes[rows[:, 1], :-DIGEST_BYTES]
     kinds = np.repeat(["exact", "near"], [len(copies), len(near)])
     pairs = pd.DataFrame({"first": left["path"], "second": right["path"], "kind": kinds})
     pairs["distance"] = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
@@ -247,7 +248,7 @@ def audit_images(
         counts=[index.ClassCount.model_validate(row) for row in count_classes(image_split).to_dict("records")],
         groups={str(name): index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
         unknown_patients=index.summarise_unknown_patients(image_split),
-        duplicates=index.summarise_duplicates(duplicates),
+        duplicates=summarise_duplicates(duplicates),
         modes={
             f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))

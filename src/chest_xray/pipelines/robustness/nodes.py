@@ -10,7 +10,8 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
-from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
+from chest_xray.images.corruptions import Robustness, list_corrupted_test
+from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation, measure_condition
