@@ -72,6 +72,14 @@ def make_split(labels: Sequence[int], subsets: str | Sequence[str]) -> pd.DataFr
     )
 
 
+def save_images(table: pd.DataFrame, rows: Sequence[int], folder: Path) -> pd.DataFrame:
+    """Save an image of 300 x 200 pixels for each of these rows, and return the table with their paths."""
+    paths = {row: str(folder / f"{row}.png") for row in rows}
+    for row, path in paths.items():
+        Image.fromarray(make_pixels(1, 40, 60, seed=row)[0]).resize((300, 200)).save(path)
+    return table.assign(path=table["path"].where(~table.index.isin(rows), table.index.map(paths)))
+
+
 def make_predictions(
     labels: Sequence[int], probabilities: Sequence[float], groups: Sequence[str] | None = None
 ) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from chest_xray.models import shipping
 from chest_xray.models.contract import CONTRACT, NETWORK
 from chest_xray.models.inference import Predictor
 from chest_xray.models.shipping import KERAS, METRICS, NOTICE, PROJECT, SHIPPED, write_folder
+from chest_xray.serving.starting import read_folder
 from tests.builders import encode, make_packaged, make_run_metrics
 from tests.conftest import ROOT, copy_project, run_kedro
 from tests.dicom_files import make_dataset, write
@@ -280,10 +281,10 @@ def test_info_of_a_network_without_metrics_says_so(shipped: Path) -> None:
 
 def test_options_change_the_parameters_of_the_server(shipped: Path) -> None:
     changes = {"port": 8123, "host": None, "language": "ru"}
-    project = command_line._read_project(shipped, shipped, changes)
+    project = read_folder(shipped, shipped, changes)
     assert (project.options.port, project.options.host, project.options.language) == (8123, "127.0.0.1", "ru")
     with pytest.raises(InputError, match=r"packaged\.keras lacks project\.json or .*`kedro ship --folder FOLDER`"):
-        command_line._read_project(shipped / KERAS, shipped, changes)
+        read_folder(shipped / KERAS, shipped, changes)
 
 
 def test_the_pipeline_predicts_with_the_shipped_network_where_there_is_no_other(

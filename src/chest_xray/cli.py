@@ -9,8 +9,8 @@ from kedro.framework.cli.utils import env_option, split_string
 from omegaconf import OmegaConf
 
 from chest_xray.core.options import InputError
+from chest_xray.serving.options import address_options, page_options
 
-SHIPPED = "src/chest_xray/shipped"
 PARAMS_HELP = "Change parameters, as in `kedro run`: serving.max_upload_megabytes=100"
 
 
@@ -28,36 +28,29 @@ def parse_params(context: click.Context, option: click.Parameter, value: str) ->
     return OmegaConf.to_container(OmegaConf.from_dotlist([f"{key.strip()}={each}" for key, _, each in pairs]))
 
 
-def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that both commands have."""
-    for option in (
-        click.option("--params", type=click.UNPROCESSED, default="", help=PARAMS_HELP, callback=parse_params),
-        click.option("--port", type=int, help="Port to listen on; 0 takes any that is free."),
-        click.option("--host", help="Address to listen on; without it only this machine can connect."),
-        env_option,
-    ):
-        command = option(command)
-    return command
+def project_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both servers have in a project."""
+    params = click.option("--params", type=click.UNPROCESSED, default="", help=PARAMS_HELP, callback=parse_params)
+    return env_option(address_options(params(command)))
 
 
 @cli.command()
-@server_options
+@project_options
 def serve(env: str | None, params: dict[str, Any], **options: Any) -> None:
     """Classify images over HTTP; the interface is described at /openapi.json."""
-    from chest_xray.serving.starting import read_project, start
+    from chest_xray.serving.starting import read_environment, start
 
-    start(read_project(env, _merge(params, options)), with_page=False, browser=False)
+    start(read_environment(env, _merge(params, options)), with_page=False, browser=False)
 
 
 @cli.command()
-@server_options
-@click.option("--language", type=click.Choice(["en", "ru"]), help="Language of the first view.")
-@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+@project_options
+@page_options
 def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any) -> None:
     """Open a page on this machine where people can try their own images."""
-    from chest_xray.serving.starting import read_project, start
+    from chest_xray.serving.starting import read_environment, start
 
-    start(read_project(env, _merge(params, options)), with_page=True, browser=browser)
+    start(read_environment(env, _merge(params, options)), with_page=True, browser=browser)
 
 
 @cli.command()
@@ -65,14 +58,14 @@ def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help=f"Folder to fill; without it {SHIPPED}, which is part of the wheel.",
+    help="Folder to fill; without it `shipped` in the package, which is part of the wheel.",
 )
 def ship(env: str | None, folder: Path | None) -> None:
     """Write the packaged network to a folder that `chest-xray` runs without TensorFlow."""
     from kedro.framework.session import KedroSession
 
     from chest_xray.core.provenance import describe_commit
-    from chest_xray.models.shipping import write_folder
+    from chest_xray.models.shipping import SHIPPED, write_folder
     from chest_xray.serving.starting import METRICS, load_network
 
     created: Any = KedroSession.create(env=env)
@@ -94,7 +87,7 @@ def ship(env: str | None, folder: Path | None) -> None:
         "commit": "unknown" if found is None else found["commit"] + (" with changes" if found["dirty"] else ""),
     }
     project = {name: params[name] for name in ("data_source", "serving")}
-    folder = folder or Path(SHIPPED)
+    folder = folder or SHIPPED
     write_folder(packaged, folder, project, metrics, origin)
     click.echo(f"Written: {folder}" + ("" if metrics else " (without metrics: run the pipeline `evaluation` for them)"))
 

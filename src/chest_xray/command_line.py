@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,10 +15,8 @@ from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.inference import Prediction, Predictor, predict_files, printable
-from chest_xray.models.shipping import KERAS, find_shipped, read_metrics, read_project
-
-if TYPE_CHECKING:
-    from chest_xray.serving.starting import Project
+from chest_xray.models.shipping import KERAS, find_shipped, read_metrics
+from chest_xray.serving.options import address_options, page_options
 
 CHUNK = 1024  # files, after which answers are printed
 TESTED = ("accuracy", "sensitivity", "specificity")
@@ -169,48 +167,29 @@ def _describe_test(metrics: Metrics | None) -> str:
     return f"{', '.join(lines)} ({size}; 95% intervals)"
 
 
-def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that both servers have."""
-    for option in (
-        click.option("--port", type=int, help="Port to listen on; 0 takes any that is free."),
-        click.option("--host", help="Address to listen on; without it only this machine can connect."),
-        model_option("Folder of `kedro ship`"),
-    ):
-        command = option(command)
-    return command
-
-
 @cli.command()
-@server_options
+@address_options
+@model_option("Folder of `kedro ship`")
 def serve(model: Path | None, **options: Any) -> None:
     """Classify images over HTTP, as `kedro serve` does; the interface is described at /openapi.json."""
     folder = model or find_shipped()
-    _start(_read_project(folder, folder, options), with_page=False, browser=False)
+    _start(folder, folder, options, with_page=False)
 
 
 @cli.command()
-@server_options
-@click.option("--language", type=click.Choice(["en", "ru"]), help="Language of the first view.")
-@click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")
+@address_options
+@model_option("Folder of `kedro ship`")
+@page_options
 def demo(model: Path | None, browser: bool, **options: Any) -> None:
     """Open a page on this machine for images of your own, as `kedro demo` does; needs TensorFlow for its maps."""
     folder = model or find_shipped()
-    _start(_read_project(folder, folder / KERAS, options), with_page=True, browser=browser)
+    _start(folder, folder / KERAS, options, with_page=True, browser=browser)
 
 
-def _read_project(folder: Path, network: Path, options: dict[str, Any]) -> "Project":
-    from chest_xray.serving.options import Serving
-    from chest_xray.serving.starting import Project
-
-    project = read_project(folder)
-    changes = {key: value for key, value in options.items() if value is not None}
-    return Project(Serving.model_validate({**project["serving"], **changes}), network, project["data_source"])
-
-
-def _start(project: "Project", with_page: bool, browser: bool) -> None:
+def _start(folder: Path, network: Path, options: dict[str, Any], with_page: bool, browser: bool = False) -> None:
     import logging
 
-    from chest_xray.serving.starting import start
+    from chest_xray.serving.starting import read_folder, start
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    start(project, with_page=with_page, browser=browser)
+    start(read_folder(folder, network, options), with_page=with_page, browser=browser)

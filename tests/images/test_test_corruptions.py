@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_picture
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_test
-from tests.builders import make_pixels, make_split
+from tests.builders import make_split, save_images
 
 CONDITIONS = [
     *(("none", 0.0), ("blur", 1.0), ("blur", 4.0), ("noise", 0.05), ("noise", 0.1), ("contrast", 0.5), ("gamma", 0.5)),
@@ -32,11 +31,7 @@ def make_robustness(**changes: Any) -> Robustness:
 def split(tmp_path: Path) -> pd.DataFrame:
     """Two test images that can be read, between others that cannot."""
     table = make_split([0, 1, 0, 1, 1], ["train", "test", "validation", "test", "train"])
-    for row in (1, 3):
-        path = tmp_path / f"{row}.png"
-        Image.fromarray(make_pixels(1, 40, 60, seed=row)[0]).resize((300, 200)).save(path)
-        table.loc[row, "path"] = str(path)
-    return table
+    return save_images(table, (1, 3), tmp_path)
 
 
 def test_conditions_are_none_and_each_kind_at_each_strength_and_an_empty_list_leaves_a_kind_out() -> None:

@@ -13,7 +13,7 @@ from chest_xray.core.types import Array
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
-from tests.builders import make_pixels, make_split
+from tests.builders import make_split, save_images
 
 CONDITIONS = [
     *(("none", 0.0), ("contrast", 0.3), ("contrast", 0.6), ("gamma", 0.5), ("noise", 0.1), ("blur", 2.0)),
@@ -33,11 +33,7 @@ def make_shift(**changes: Any) -> ValidationCorruptions:
 def split(tmp_path: Path) -> pd.DataFrame:
     """Two validation images that can be read, between others that cannot."""
     table = make_split([0, 1, 0, 1, 1], ["train", "validation", "test", "validation", "train"])
-    for row in (1, 3):
-        path = tmp_path / f"{row}.png"
-        Image.fromarray(make_pixels(1, 40, 60, seed=row)[0]).resize((300, 200)).save(path)
-        table.loc[row, "path"] = str(path)
-    return table
+    return save_images(table, (1, 3), tmp_path)
 
 
 def take_again(split: pd.DataFrame, shift: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:

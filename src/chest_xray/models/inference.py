@@ -27,7 +27,7 @@ from chest_xray.models.outliers import compute_ood_score
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 Shards = dict[str, list[ListedFile]]
 Table = Any  # of pyarrow
-AGREEMENT = 1e-4  # between metrics of Keras and of scikit-learn: Keras sums in float32
+AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
 def score_images(model: Model, prepared_images: Array, image_split: DataFrame, subset: str) -> DataFrame:

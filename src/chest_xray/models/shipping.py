@@ -11,7 +11,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
-from chest_xray.models.inference import Predictor
+from chest_xray.models.inference import AGREEMENT, Predictor
 from chest_xray.models.network import without_sigmoid
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
@@ -19,7 +19,6 @@ KERAS = "packaged.keras"  # the same network for `chest-xray serve` and `chest-x
 METRICS = "metrics.json"  # see docs/metrics.md
 PROJECT = "project.json"  # parameters that the server needs: `serving` and `data_source`
 NOTICE = "NOTICE.md"
-AGREEMENT = 1e-4  # between probabilities of Keras and of ONNX Runtime
 NUM_CHECKED = 16  # images of noise
 
 
@@ -132,7 +131,7 @@ def read_metrics(folder: Path) -> Metrics | None:
     return Metrics.model_validate_json(file.read_text("utf-8")) if file.is_file() else None
 
 
-def read_project(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
     """Return the parameters `serving` and `data_source` of the project that a folder is from.
 
     Raises:

@@ -1,7 +1,9 @@
-"""Parameters of the server and the page."""
+"""Parameters of the server and the page, and options of the commands that start them."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
+import click
 from pydantic import Field
 
 from chest_xray.core.options import Options
@@ -36,3 +38,16 @@ class Serving(Options):
     def max_upload_bytes(self) -> int:
         """Return the limit of a request in bytes."""
         return int(self.max_upload_megabytes * 1_000_000)
+
+
+def address_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--port` and `--host` to a command that starts the server."""
+    command = click.option("--port", type=int, help="Port to listen on; 0 takes any that is free.")(command)
+    return click.option("--host", help="Address to listen on; without it only this machine can connect.")(command)
+
+
+def page_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add `--language` and `--browser` to a command that opens the page."""
+    languages = click.Choice(["en", "ru"])
+    command = click.option("--language", type=languages, help="Language of the first view.")(command)
+    return click.option("--browser/--no-browser", default=True, help="Open the page in the browser.")(command)

@@ -31,7 +31,7 @@ class Project(NamedTuple):
     data_source: str
 
 
-def read_project(env: str | None, params: dict[str, Any]) -> Project:
+def read_environment(env: str | None, params: dict[str, Any]) -> Project:
     """Read settings and network of an environment; arguments as for `kedro run --env` and `--params` (nested).
 
     Without a network in the environment, it is that of this package, if there is one.
@@ -48,10 +48,21 @@ def read_project(env: str | None, params: dict[str, Any]) -> Project:
         if shipping.has_shipped() and not context.catalog.exists(NETWORK):
             network = shipping.SHIPPED / shipping.KERAS
             logger.info("Network: %s of this package, since this environment has none of its own.", network)
-            return Project(options, network, shipping.read_project(network.parent)["data_source"])
+            return Project(options, network, shipping.read_settings(network.parent)["data_source"])
         packaged = load_network(context.catalog, env)
         logger.info("Network: %s", context.catalog[NETWORK]._describe()["filepath"])
         return Project(options, packaged, context.params["data_source"])
+
+
+def read_folder(folder: Path, network: Path, changes: dict[str, Any]) -> Project:
+    """Read the settings in a folder of `kedro ship`, with changes to `serving` where these are not None.
+
+    Raises:
+        InputError: The folder was not written by `kedro ship`, or a setting is invalid.
+    """
+    settings = shipping.read_settings(folder)
+    options = settings["serving"] | {key: value for key, value in changes.items() if value is not None}
+    return Project(Serving.model_validate(options), network, settings["data_source"])
 
 
 def load_network(catalog: Any, env: str | None) -> bytes:
