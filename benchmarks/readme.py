@@ -8,7 +8,6 @@ compares the pages with that file, and the file with the metrics of the shipped 
 
 import json
 import math
-import re
 import sys
 import textwrap
 from pathlib import Path
@@ -90,12 +89,11 @@ def render(page: str, language: str, results: dict[str, Any]) -> str:
     """
     parts = {"summary": _write_summary(language, results), "table": _write_table(language, results)}
     for name, text in parts.items():
-        page, num = re.subn(
-            rf"(<!-- results: {name} -->\n).*?(<!-- end -->)", lambda found, text=text: found[1] + text + found[2],
-            page, flags=re.DOTALL,
-        )  # fmt: skip
-        if num != 1:
-            raise ValueError(f"received a page with {num} marks `<!-- results: {name} -->`; expected one.")
+        mark, end = f"<!-- results: {name} -->\n", "<!-- end -->"
+        if page.count(mark) != 1:
+            raise ValueError(f"received a page with {page.count(mark)} marks `{mark.strip()}`; expected one.")
+        before, _, rest = page.partition(mark)
+        page = before + mark + text + end + rest.partition(end)[2]
     return page
 
 
