@@ -84,7 +84,7 @@ def test_a_failed_save_keeps_the_previous_checkpoint(checkpoint: Checkpoint, mon
 def test_the_dataset_always_exists_and_cannot_be_saved(tmp_path: Path) -> None:
     dataset = CheckpointDataset(filepath=str(tmp_path / "checkpoint.npz"))
     assert dataset.exists()
-    with pytest.raises(DatasetError, match="CheckpointDataset is not an output; received dict"):
+    with pytest.raises(DatasetError, match="received dict to save, but CheckpointDataset is read-only"):
         dataset.save({})
 
 

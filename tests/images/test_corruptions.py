@@ -143,7 +143,7 @@ def test_a_jpeg_is_not_among_the_kinds_that_validation_combines() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(
         ValueError,
-        match=r"received the change 'stretch'; expected one of none, contr.*collimation, wider, narrower, jpeg\.",
+        match=r"received the corruption 'stretch'; expected one of none, contr.*collimation, wider, narrower, jpeg\.",
     ):
         take("stretch", 0.5)
 

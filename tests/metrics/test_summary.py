@@ -114,7 +114,7 @@ def test_calibration_is_held_against_the_prevalence_that_it_was_made_for() -> No
 
 @pytest.mark.parametrize(("labels", "counted"), [([1, 1], r"\{1: 2\}"), ([0, 0], r"\{0: 2\}"), ([], r"\{\}")])
 def test_one_class_alone_is_refused(labels: list[int], counted: str) -> None:
-    told = rf"received test images of one class alone \(label: images {counted}\); expected healthy and diseased. Put"
+    told = rf"received test images of one class alone \(label: images {counted}\); expected NORMAL and PNEUMONIA. Put"
     with pytest.raises(InputError, match=told):
         require_both_classes(make_predictions(labels, [0.5] * len(labels)), "test")
 

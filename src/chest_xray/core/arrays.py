@@ -66,6 +66,8 @@ def compute_rows(
     failures = list(chain(*thread_map(fill, starts, max_workers=NUM_THREADS, desc=title, **show)))
     if failures:
         if len(failures) == shape[0]:
-            raise InputError(f"{title}: none of {shape[0]} rows could be computed; the first: {failures[0][1]}")
+            raise InputError(
+                f"{title}: none of {shape[0]} images could be read; expected at least one. The first: {failures[0][1]}"
+            )
         values = np.delete(values, [row for row, _ in failures], axis=0)
     return StoredArray(values, fingerprint, failures)

@@ -19,7 +19,9 @@ class FileDataset(AbstractDataset[Any, Any]):
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         if self.suffixes and not filepath.endswith(self.suffixes):
             expected = " or ".join(", ".join(self.suffixes).rsplit(", ", 1))
-            raise DatasetError(f"received filepath {filepath!r}; expected one that ends in {expected}.")
+            raise DatasetError(
+                f"received filepath {filepath!r}; expected one that ends in {expected}. Correct the catalog."
+            )
         self._filepath, self.metadata = filepath, metadata
 
     def _local(self) -> str:
@@ -49,7 +51,9 @@ class LocalDataset(FileDataset):
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
         if "://" in filepath:
-            raise DatasetError(f"received {filepath!r}; expected a local path: {type(self).__name__} needs a disk.")
+            raise DatasetError(
+                f"received {filepath!r}; expected a local path for {type(self).__name__}. Correct the catalog."
+            )
         super().__init__(filepath=filepath, metadata=metadata)
         self._path = Path(filepath)
 
@@ -59,4 +63,7 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
 
     def save(self, data: NoReturn) -> NoReturn:
         """Refuse to save."""
-        raise DatasetError(f"received {type(data).__name__} to save, but {type(self).__name__} is read-only.")
+        raise DatasetError(
+            f"received {type(data).__name__} to save, but {type(self).__name__} is read-only. Remove it from "
+            "the outputs of the node."
+        )

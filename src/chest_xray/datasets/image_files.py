@@ -305,7 +305,9 @@ class SplitTableDataset(FileDataset, ReadOnlyDataset):
         columns = ["path", self._column]
         if not set(columns) <= set(table):
             found = ", ".join(table.columns)
-            raise DatasetError(f"{self._filepath} has the columns {found}; expected path and {self._column}.")
+            raise DatasetError(
+                f"{self._filepath} has the columns {found}; expected path and {self._column}. Rename them."
+            )
         return table[columns].dropna().astype("str")
 
     def _exists(self) -> bool:

@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Figure, Model
-from chest_xray.datasets.bases import FileDataset
+from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
 from chest_xray.models.training import Checkpoint
 
@@ -122,16 +122,12 @@ def _decode(kind: str, value: Any) -> Any:
     return pd.DataFrame(value["rows"], columns=value["columns"]) if kind == "table" else value
 
 
-class CheckpointDataset(FileDataset):
+class CheckpointDataset(FileDataset, ReadOnlyDataset):
     """Loads the checkpoint at a local `.npz` path, whether or not it has been written; the node itself writes it."""
 
     def load(self) -> Checkpoint:
         """Return the checkpoint."""
         return Checkpoint(self._filepath)
-
-    def save(self, data: Any) -> None:
-        """Refuse to save: training writes after every epoch."""
-        raise DatasetError(f"{type(self).__name__} is not an output; received {type(data).__name__}.")
 
     def _exists(self) -> bool:
         return True

@@ -22,6 +22,7 @@ SPLITS = {"train", "test"}
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)  # that Python reads
 OTHER_METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # APPNOTE.TXT, 4.4.5
 MAX_DEPTH = 100  # nested folders
+SOURCE = "Archives of images have no such entries; get it from another source."
 MAX_NAME = 1 << 16  # bytes of a tar header that holds a long name
 LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
 
@@ -87,15 +88,15 @@ def extract(plan: Unpacking, part: Path) -> None:
                         "so with large files: unpack it there or by 7-Zip, and name the folder."
                     )
                 if problem := _find_danger(member):
-                    raise DatasetError(
-                        f"{path} is refused: {member.filename!r} {problem}. Image archives have no such entries; get "
-                        "it from another source."
-                    )
+                    raise DatasetError(f"{path} is refused: {member.filename!r} {problem}. {SOURCE}")
             members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
             total = sum(member.file_size for member in members)
             _refuse_excess(plan, len(members), total)
             if total > shutil.disk_usage(part).free:
-                raise DatasetError(f"{path} unpacks to {total / 1e9:.1f} GB; {part} has less room.")
+                raise DatasetError(
+                    f"{path} unpacks to {total / 1e9:.1f} GB; {part} has less room. Make room, or unpack to another "
+                    "disk with --params data_root=DIR."
+                )
             with tqdm(total=total, unit="B", unit_scale=True, desc="Unpacking", disable=None) as bar:
                 for member in members:
                     archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
@@ -120,12 +121,14 @@ def extract_tar(plan: Unpacking, part: Path) -> None:
                 num_files, total = num_files + 1, total + member.size
                 _refuse_excess(plan, num_files, total)
                 if member.name.count("/") > MAX_DEPTH:
-                    raise DatasetError(f"{path} is refused: {member.name[:80]!r}... is too deep in folders.")
+                    raise DatasetError(
+                        f"{path} is refused: {member.name[:80]!r}... is more than {MAX_DEPTH} folders deep. {SOURCE}"
+                    )
                 if not member.isfile():
-                    raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device.")
+                    raise DatasetError(f"{path} is refused: {member.name!r} is a link or a device. {SOURCE}")
                 archive.extract(member, part, filter="data")
     except tarfile.FilterError as error:
-        raise DatasetError(f"{path} is refused: {error}.") from error
+        raise DatasetError(f"{path} is refused: {error}. {SOURCE}") from error
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise DatasetError(f"{path} is not a valid tar archive: {error}. Get it again.") from error
 
@@ -138,7 +141,8 @@ class _TarInfo(tarfile.TarInfo):
         member = super().frombuf(buf, encoding, errors)
         if member.type in (*LONG_NAMES, tarfile.SOLARIS_XHDTYPE) and member.size > MAX_NAME:
             raise DatasetError(
-                f"the archive is refused: it holds a name of {member.size:,} bytes; expected at most {MAX_NAME:,}."
+                f"the archive is refused: it holds a name of {member.size:,} bytes; expected at most {MAX_NAME:,}. "
+                f"{SOURCE}"
             )
         return member
 
@@ -177,4 +181,7 @@ def _find_splits(part: Path, archive: str) -> Path:
         if {each.name for each in folder.iterdir() if each.is_dir()} >= SPLITS:
             return folder
     found = ", ".join(sorted(each.name for each in part.iterdir())[:5]) or "nothing"
-    raise DatasetError(f"{archive} holds {found}; expected a folder with `train` and `test` in it.")
+    raise DatasetError(
+        f"{archive} holds {found}; expected a folder with `train` and `test` in it. Arrange the images so, or name "
+        "another archive with --params download.source=FILE."
+    )

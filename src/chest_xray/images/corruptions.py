@@ -74,7 +74,7 @@ def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array
         data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], round(strength), "GRAY")
         return simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(np.float32) / 255
     raise ValueError(
-        f"received the change {kind!r}; expected one of {', '.join((*KINDS, 'wider', 'narrower', 'jpeg'))}."
+        f"received the corruption {kind!r}; expected one of {', '.join((*KINDS, 'wider', 'narrower', 'jpeg'))}."
     )
 
 
@@ -97,7 +97,10 @@ def read_working_picture(path: str) -> Array:
     """
     header = read_header(path, math.inf)
     if "width" not in header:
-        raise ValueError(f"{path} could be read when it was indexed, and now: {header}. Run data_processing again.")
+        raise ValueError(
+            f"{path} could be read when it was indexed, but no longer can ({header['reason']}: {header['detail']}). "
+            "Put it back, or run data_processing again."
+        )
     scale = WORKING_SIDE / min(header["width"], header["height"])
     pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
     return pixels.astype("float32") / 255

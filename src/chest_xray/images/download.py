@@ -155,7 +155,8 @@ class _ResumingDownloader:
         total = start + int(response.headers.get("Content-Length", 0))
         if total - start > shutil.disk_usage(self._part.parent).free:
             raise DatasetError(
-                f"{response.url} needs {total / 1e9:.1f} GB, more than {self._part.parent} has room for."
+                f"{response.url} needs {total / 1e9:.1f} GB, more than {self._part.parent} has room for. Make "
+                "room, or set data_dir in conf/base/globals.yml to a folder on another disk."
             )
         show = {"unit": "B", "unit_scale": True, "desc": "Downloading", "disable": None}
         with (

@@ -30,7 +30,7 @@ class Patients(Options):
         try:
             groups = re.compile(self.pattern).groupindex if self.pattern else {"patient": 1}
         except re.error as error:
-            raise ValueError(f"the pattern is no regular expression: {error}") from error
+            raise ValueError(f"the pattern is no regular expression: {error}. Correct patients.pattern") from error
         if "patient" not in groups:
             raise ValueError("the pattern has no group `patient`; expected one such as (?P<patient>\\d+)")
         return self
@@ -78,7 +78,10 @@ def look_up_patients(paths: Series, patient_table: DataFrame) -> Series:
     table = patient_table.assign(path=short_path(patient_table["path"])).drop_duplicates(["path", "patient"])
     torn = table.loc[table["path"].duplicated(), "path"]
     if len(torn):
-        raise InputError(f"the patient table gives {len(torn)} images several patients; first: {torn.iloc[0]}.")
+        raise InputError(
+            f"the patient table gives {len(torn)} images several patients; first: {torn.iloc[0]}. Expected one patient "
+            "an image: correct or remove the other rows."
+        )
     found = short_path(paths).map(table.set_index("path")["patient"])
     if not found.notna().any():
         raise InputError(

@@ -94,7 +94,10 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
     """
     own = own_split["subset"].set_axis(short_path(own_split["path"]))
     if unknown := sorted(set(own) - set(SUBSETS)):
-        raise InputError(f"received the subsets {', '.join(map(repr, unknown))}; expected {', '.join(SUBSETS)}.")
+        raise InputError(
+            f"received the subsets {', '.join(map(repr, unknown))}; expected {', '.join(SUBSETS)}. Correct the column "
+            "`subset` of the split table."
+        )
     repeated = own.index[own.index.duplicated()]
     if len(repeated):
         raise InputError(

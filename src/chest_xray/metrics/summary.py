@@ -206,7 +206,7 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
     counts = predictions["label"].value_counts().to_dict()
     if len(counts) < 2:
         raise InputError(
-            f"received {subset} images of one class alone (label: images {counts}); expected healthy and diseased. Put "
+            f"received {subset} images of one class alone (label: images {counts}); expected NORMAL and PNEUMONIA. Put "
             "the missing class into its folder, or change the split, and run data_processing again."
         )
 

@@ -70,7 +70,8 @@ class DecodingPool:
             ) from error
         except ProcessExpired as error:
             raise DecoderDiedError(
-                "the decoder ended on this file; expected a sound JPEG, PNG or DICOM file."
+                "the decoder ended on this file; expected a sound JPEG, PNG or DICOM file. Save it again "
+                "as a baseline JPEG or PNG."
             ) from error
         return result
 

@@ -75,5 +75,7 @@ def test_the_ood_limit_refuses_the_configured_share_of_validation() -> None:
 
 
 def test_without_validation_images_there_is_no_ood_limit() -> None:
-    with pytest.raises(InputError, match=r"there are no validation images .* Raise hold_out\.share"):
+    with pytest.raises(
+        InputError, match=r"received images of the subsets .*; expected validation images.* Raise hold_out\.share"
+    ):
         fit_input_checks(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())

@@ -28,7 +28,11 @@ def fit_input_checks(
 
     rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
     if not len(rows["validation"]):
-        raise InputError("there are no validation images to set the limit of the OOD score. Raise hold_out.share.")
+        subsets = image_split["subset"].value_counts().to_dict()
+        raise InputError(
+            f"received images of the subsets {subsets}; expected validation images, which set the limit of the OOD "
+            "score. Raise hold_out.share, or name some in the split table, and run data_processing and modeling again."
+        )
     ood_detector = fit_ood_detector(prepared_images[rows["train"]], input_checks)
     ood_scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
     limit = float(np.quantile(ood_scores["validation"], 1 - input_checks.refused_share))

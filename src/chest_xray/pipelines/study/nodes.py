@@ -31,7 +31,10 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
 
     num_seeds = len({name.rpartition("_")[2] for name in decisions})
     if num_seeds < 2:
-        raise InputError(f"received {num_seeds} seed an arm; expected at least two, to estimate their spread. Add one.")
+        raise InputError(
+            f"received {num_seeds} seed an arm; expected at least two, to estimate their spread. Add one to "
+            "study.seeds."
+        )
     paths = {name: table["path"].tolist() for name, table in decisions.items()}
     first = next(iter(paths))
     if different := [name for name in paths if paths[name] != paths[first]]:

@@ -126,4 +126,7 @@ def read_messages(language: str) -> dict[str, Any]:
 
 def _require_language(language: Any) -> None:
     if language not in languages():
-        raise InputError(f"received the language {language!r}; expected one of {', '.join(languages())}.")
+        raise InputError(
+            f"received the language {language!r}; expected one of {', '.join(languages())}. Set the parameter "
+            "`language`."
+        )
