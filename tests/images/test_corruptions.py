@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import ndimage
 
 from chest_xray.core.types import Array
-from chest_xray.images.corruptions import KINDS, corrupt, fit, read_working_picture
+from chest_xray.images.corruptions import KINDS, corrupt, fit, read_working_image
 
 
 def make_picture(height: int = 20, width: int = 30) -> Array:
@@ -165,7 +165,7 @@ def test_a_working_picture_has_256_pixels_on_its_shorter_side(
 ) -> None:
     ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    picture = read_working_picture(str(tmp_path / "ramp.png"))
+    picture = read_working_image(str(tmp_path / "ramp.png"))
     assert picture.shape == shape
     assert picture.dtype == np.float32
     assert picture[:, 0].max() < 0.02

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_picture
+from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_image
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_test
 from tests.builders import make_split, save_images
@@ -51,7 +51,7 @@ def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(s
     pixels = corrupt_test(split, make_robustness(), Preparation(width=24, height=16), {}).values
     assert pixels.shape == (22, 16, 24)
     for row in range(22):
-        picture = read_working_picture(table["path"][row])
+        picture = read_working_image(table["path"][row])
         again = corrupt(picture, *CONDITIONS[row % 11], np.random.default_rng([1, row // 11]))
         np.testing.assert_array_equal(pixels[row], fit(again, (24, 16), "stretch"))
 

@@ -154,7 +154,11 @@ class PhantomFolderDataset(ImageFolderDataset):
         self._num_images, self._seed = num_images, seed
 
     def load(self) -> DataFrame:
-        """Draw the images where they are missing, then list them."""
+        """Return one row for each image, as `ImageFolderDataset` does; draws all if there is no such folder.
+
+        Raises:
+            DatasetError: The folder exists and holds no file.
+        """
         from chest_xray.images.phantoms import draw_phantom_folder
 
         if not Path(self._filepath).is_dir():

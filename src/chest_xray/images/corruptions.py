@@ -15,28 +15,35 @@ from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.images.validation import read_header
 
-WORKING_SIDE = 256  # pixels of the shorter side while a picture is corrupted; no network here reads finer detail
+WORKING_SIDE = 256  # pixels of the shorter side while an image is corrupted; no network here reads finer detail
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # of acquisition
-SWAPPED = "swapped_shape"  # Makes NORMAL pictures wider and PNEUMONIA narrower: the opposite of their usual shapes.
+SWAPPED = "swapped_shape"  # Makes NORMAL images wider and PNEUMONIA narrower: the opposite of their usual shapes.
 Strengths = tuple[Annotated[float, Field(gt=0)], ...]
 Shares = tuple[Annotated[float, Field(gt=0, lt=1)], ...]
 Qualities = tuple[Annotated[int, Field(ge=1, le=100)], ...]
 
 
-def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array:
-    """Return a picture, float32 in [0, 1] with `WORKING_SIDE` pixels on the shorter side, with one corruption.
+def corrupt(image: Array, kind: str, strength: float, rng: Generator) -> Array:
+    """Return an image with one corruption.
 
-    The strength is, by kind:
-        "contrast": share of the contrast that is lost, in [0, 1);
-        "gamma": logarithm of the exponent, of either sign;
-        "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
-        "blur": standard deviation of the Gaussian, in pixels;
-        "crop": share of each side that is cut off, at a random place;
-        "tilt": degrees, in either direction;
-        "wider", "narrower": share of the height or width that is cut off, half on each side;
-        "collimation": the same, of either;
-        "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
-        "none": unused.
+    Args:
+        image: float32 in [0, 1] of shape (height, width), with `WORKING_SIDE` pixels on the shorter side.
+        kind: One of `KINDS`, "wider", "narrower" or "jpeg".
+        strength: By kind:
+            "contrast": share of the contrast that is lost, in [0, 1);
+            "gamma": logarithm of the exponent, of either sign;
+            "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
+            "blur": standard deviation of the Gaussian, in pixels;
+            "crop": share of each side that is cut off, at a random place;
+            "tilt": degrees, in either direction;
+            "wider", "narrower": share of the height or width that is cut off, half on each side;
+            "collimation": the same, of either;
+            "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
+            "none": unused.
+        rng: Draws the direction, the place and the noise.
+
+    Returns:
+        float32 of about [0, 1]; smaller than the image after "crop", "wider", "narrower" and "collimation".
 
     Raises:
         ValueError: The kind is unknown.
@@ -46,51 +53,51 @@ def corrupt(picture: Array, kind: str, strength: float, rng: Generator) -> Array
     from scipy import ndimage
 
     sign = rng.choice([-1.0, 1.0])
-    height, width = picture.shape
+    height, width = image.shape
     if kind == "none":
-        return picture
+        return image
     if kind == "contrast":
-        return picture.mean() + (picture - picture.mean()) * np.float32(1 - strength)
+        return image.mean() + (image - image.mean()) * np.float32(1 - strength)
     if kind == "gamma":
-        return picture ** np.float32(np.exp(sign * strength))
+        return image ** np.float32(np.exp(sign * strength))
     if kind == "noise":
-        return np.clip(picture + np.float32(rng.normal(0, strength, picture.shape)), 0, 1)
+        return np.clip(image + np.float32(rng.normal(0, strength, image.shape)), 0, 1)
     if kind == "blur":
-        return ndimage.gaussian_filter(picture, strength)
+        return ndimage.gaussian_filter(image, strength)
     if kind == "crop":
         top, left = (int(rng.uniform(0, strength) * side) for side in (height, width))
-        return picture[top : top + round(height * (1 - strength)), left : left + round(width * (1 - strength))]
+        return image[top : top + round(height * (1 - strength)), left : left + round(width * (1 - strength))]
     if kind == "tilt":
-        return ndimage.rotate(picture, sign * strength, reshape=False, order=1, mode="nearest")
+        return ndimage.rotate(image, sign * strength, reshape=False, order=1, mode="nearest")
     if kind == "collimation":
         kind = "narrower" if sign > 0 else "wider"
     if kind == "wider":
         cut = round(height * (strength / 2))
-        return picture[cut : height - cut]
+        return image[cut : height - cut]
     if kind == "narrower":
         cut = round(width * (strength / 2))
-        return picture[:, cut : width - cut]
+        return image[:, cut : width - cut]
     if kind == "jpeg":
-        data = simplejpeg.encode_jpeg(_to_grey_values(picture)[..., None], round(strength), "GRAY")
+        data = simplejpeg.encode_jpeg(_to_grey_values(image)[..., None], round(strength), "GRAY")
         return simplejpeg.decode_jpeg(data, "GRAY")[..., 0].astype(np.float32) / 255
     raise ValueError(
         f"received the corruption {kind!r}; expected one of {', '.join((*KINDS, 'wider', 'narrower', 'jpeg'))}."
     )
 
 
-def _to_grey_values(picture: Array) -> Array:
-    return (picture.clip(0, 1) * 255 + 0.5).astype("uint8")
+def _to_grey_values(image: Array) -> Array:
+    return (image.clip(0, 1) * 255 + 0.5).astype("uint8")
 
 
-def fit(picture: Array, size: tuple[int, int], geometry: Geometry) -> Array:
-    """Convert grey values in [0, 1] to uint8 of `size` (width, height), as `decoding.decode_grey` does."""
+def fit(image: Array, size: tuple[int, int], geometry: Geometry) -> Array:
+    """Convert grey values in [0, 1] of shape (height, width) to uint8 of `size` (width, height), as `decode_grey`."""
     import numpy as np
 
-    return np.asarray(fit_grey(Image.fromarray(_to_grey_values(picture)), size, geometry))
+    return np.asarray(fit_grey(Image.fromarray(_to_grey_values(image)), size, geometry))
 
 
-def read_working_picture(path: str) -> Array:
-    """Decode a radiograph to float32 in [0, 1], `WORKING_SIDE` pixels on the shorter side.
+def read_working_image(path: str) -> Array:
+    """Decode a radiograph to float32 in [0, 1] of shape (height, width), `WORKING_SIDE` pixels on the shorter side.
 
     Raises:
         ValueError: The file has become unreadable since it was indexed.
@@ -126,24 +133,27 @@ class ValidationCorruptions(Options):
         return [(KINDS[0], 0.0), *alone, ("combined", self.combined)]
 
 
-def compute_pictures(
+def compute_corrupted(
     table: DataFrame,
     options: Options,
     preparation: Preparation,
     corrupt_row: Callable[[int, Array], Array],
     stored: StoredArray | None,
 ) -> StoredArray:
-    """Compute one corrupted picture for each row of a table, in which rows of the same path are adjacent.
+    """Compute one corrupted image for each row of a table, in which rows of the same path are adjacent.
 
     Args:
         table: `path`, `bytes`, `modified`, `kind` and `strength`.
         options: Enter the fingerprint, as `preparation` does.
         preparation: Width, height and geometry of the result.
-        corrupt_row: Computes a corrupted picture from the number of a row and its working picture.
+        corrupt_row: Computes a corrupted image from the number of a row and its working image.
         stored: The result of an earlier run.
+
+    Returns:
+        uint8 of shape (rows, height, width).
     """
     paths, width, height = table["path"].to_numpy(), preparation.width, preparation.height
-    read = lru_cache(maxsize=32)(read_working_picture)
+    read = lru_cache(maxsize=32)(read_working_image)
 
     def compute(row: int) -> Array:
         return fit(corrupt_row(row, read(paths[row])), (width, height), preparation.geometry)

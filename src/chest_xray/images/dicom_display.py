@@ -65,9 +65,10 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     """Take the bits in use from pixel cells, by BitsStored and HighBit.
 
     Args:
-        pixels: As pydicom decodes them, with `correct_unused_bits` switched off.
+        pixels: Integers as pydicom decodes them, of shape (height, width) or (height, width, 3), with
+            `correct_unused_bits` switched off.
         dataset: The file.
-        native: The cells are as in the file (uncompressed or RLE); other decoders do not know HighBit.
+        native: The cells are as in the file (uncompressed or RLE); other decoders ignore HighBit.
 
     Raises:
         UnsupportedDicomError: The elements contradict each other or the pixels.
@@ -102,7 +103,7 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
 
 
 def find_padding(values: Array, dataset: Any) -> Array | None:
-    """Return where pixels are padding (PixelPaddingValue, PixelPaddingRangeLimit), or None."""
+    """Return where pixels are padding (PixelPaddingValue, PixelPaddingRangeLimit), bool of their shape, or None."""
     given = read_numbers(dataset, "PixelPaddingValue")
     if not given or not math.isfinite(given[0]):
         return None
@@ -120,7 +121,9 @@ def _wrap(value: int, bits: int, *, signed: bool) -> int:
 
 
 def render_grey(stored: Array, dataset: Any) -> Array:
-    """Apply the transformations of a file, and scale the range of its window to 0 (black) to 255, uint8.
+    """Apply the transformations of a file to stored values of shape (height, width); return uint8, 0 is black.
+
+    The range of the window is scaled to 0 to 255.
 
     Without lookup table and window, 8-bit values stay unchanged, and so do deeper ones that fill the range of the bits
     stored; the range of others is stretched. Padding is left out of that range and black. MONOCHROME1 is inverted.

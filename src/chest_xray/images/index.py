@@ -118,7 +118,7 @@ def _summarise(refused_files: DataFrame) -> str:
 
 
 def read_feature(images: DataFrame, feature: str) -> Array:
-    """Return one of `FEATURES` of each image, float64."""
+    """Return one of `FEATURES` of each image, float64 of shape (images,), in the unit that `FEATURES` gives."""
     if feature == "aspect":
         return (images["width"] / images["height"]).to_numpy(float)
     return images[feature].to_numpy(float)

@@ -95,7 +95,7 @@ class Preparation(Options):
 
 
 def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
-    """Compute the true width / height of each prepared image, float64.
+    """Compute the true width / height of each prepared image, float64 of shape (images,).
 
     A stretched image has that of its original (`width` and `height` of `images`), others that of their pixels.
     """

@@ -21,7 +21,19 @@ class HoldOut(Options):
 
 
 def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
-    """Draw validation patients from train in each class and aetiology; return the subset of every image."""
+    """Draw validation patients from train in each class and aetiology.
+
+    Args:
+        image_index: One row an image.
+        duplicates: From `find_duplicates`: patients who share an image are drawn together.
+        hold_out: Share, largest number of images of a drawn patient, and seed.
+
+    Returns:
+        The subset ("train", "validation", "test") of each row of `image_index`.
+
+    Raises:
+        InputError: A class and aetiology has fewer than two patients, or none with few enough images.
+    """
     import numpy as np
 
     train = image_index[image_index["split"] == "train"]
@@ -114,7 +126,11 @@ def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:
 
 
 def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
-    """Raise InputError where a patient or a picture is in more than one subset."""
+    """Check that no patient and no image is in two subsets.
+
+    Raises:
+        InputError: One is; the message names some.
+    """
     subsets = image_split.groupby("group")["subset"].nunique()
     torn = subsets.index[subsets > 1]
     if len(torn):

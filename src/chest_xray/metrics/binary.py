@@ -69,7 +69,7 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
 
 
 def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array:
-    """Divide, with NaN where the denominator is 0; with `infinite`, a positive number divided by 0 is infinite."""
+    """Divide arrays of one shape: NaN where `whole` is 0, or infinity with `infinite` and a positive `part`."""
     import numpy as np
 
     quotient = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)

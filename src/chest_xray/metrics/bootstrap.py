@@ -106,7 +106,15 @@ def _finite(number: float) -> float | None:
 
 
 def whole_and_resamples(groups: Array, seed: int) -> Array:
-    """Return the weights of the sample itself, all 1, in the first row, and those of `resample_weights` below it."""
+    """Return the weights of the sample itself, all 1, and below them those of `resample_weights`.
+
+    Args:
+        groups: The patient of each image, shape (images,).
+        seed: Same seed, same draws.
+
+    Returns:
+        float64 of shape (1 + NUM_RESAMPLES, images).
+    """
     import numpy as np
 
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])

@@ -161,5 +161,13 @@ def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
 
 
 def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:
-    """Add the column `calibrated`; see `calibrate`."""
+    """Add the calibrated probability of pneumonia.
+
+    Args:
+        predictions: One row an image, with its `logit`.
+        operating_point: Its `calibration`.
+
+    Returns:
+        A new table with the column `calibrated`, float64 in [0, 1]; see `calibrate`.
+    """
     return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point.calibration))

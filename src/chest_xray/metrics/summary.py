@@ -78,7 +78,7 @@ def measure(
 
 
 def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Array]:
-    """Compute `auc` and `pr_auc` of a score in every resample; see `chest_xray.metrics.bootstrap`."""
+    """Compute `auc` and `pr_auc` of a score in every resample; see `weighted_auc` for the arguments."""
     return {
         "auc": weighted_auc(label, score, weights),
         "pr_auc": weighted_average_precision(label, score, weights),
@@ -151,7 +151,12 @@ def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[
 
 
 def estimate(measured: Array, num: int) -> Estimate:
-    """Return a metric of `num` images with its interval, measured on the whole first and then in each resample."""
+    """Return a metric with its 95% interval; see `chest_xray.metrics.bootstrap.interval`.
+
+    Args:
+        measured: The metric of the images themselves, then of each resample, float64 of shape (1 + resamples,).
+        num: Number of images.
+    """
     return interval(measured[0], measured[1:]).with_n(num)
 
 

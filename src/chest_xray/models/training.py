@@ -103,7 +103,7 @@ class TrainingSets:
 
 
 def make_validation_batches(pixels: Array, rows: Array, labels: Array) -> Dataset:
-    """Return batches of images and float32 labels (batch, 1), in the order of `rows`."""
+    """Return batches of images and float32 labels (batch, 1), in the order of `rows`; see `image_batches`."""
     import tensorflow as tf
 
     targets = tf.data.Dataset.from_tensor_slices(labels[rows].astype("float32")[:, None])

@@ -208,7 +208,16 @@ def _list_stored(shown: Iterable[Shown], folders: Mapping[str, set[str]]) -> Ite
 
 
 def gather(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return datasets by name: folders of figures unpacked, options and figures of Plotly as plain values."""
+    """Return the evidence of a run, of the data or of the comparison, as `EvidenceDataset` stores it.
+
+    Args:
+        found: Datasets and parameters by name: tables, texts, figures as PNG (bytes), plain values, options, results,
+            figures of Plotly, and the folders of figures in `FOLDERS` and `FOLDERS_OF_A_RUN` (PNG by name).
+
+    Returns:
+        The same by name, with options, results and figures of Plotly as plain values; each figure of a folder under
+        its own name; and `own_split`, the user's split table, instead of `own_tables`.
+    """
     gathered: dict[str, Any] = {}
     for name, each in found.items():
         if name in FOLDERS or name in FOLDERS_OF_A_RUN:

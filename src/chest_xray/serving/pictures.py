@@ -80,7 +80,7 @@ class Explainer:
 
 
 def draw_heat(evidence: Array) -> str | None:
-    """Return evidence in [0, 1] as a data URL, brighter and more opaque where stronger; None if there is none."""
+    """Return evidence in [0, 1], of shape (height, width), as a data URL, opaque where it is 1; None if it is 0."""
     import numpy as np
     from PIL import Image, ImageColor
 

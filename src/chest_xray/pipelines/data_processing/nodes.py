@@ -1,6 +1,7 @@
 """All nodes of data_processing: index, audit, split by patient, prepare and corrupt.
 
-The columns of the tables are described in docs/data.md. `stored_arrays` are the results of earlier runs.
+The columns of the tables are described in docs/data.md. `prepared_images` is uint8 of shape (images, height, width),
+one for each row of `readable_images`, `image_index` and `image_split`. `stored_arrays` are the results of earlier runs.
 """
 
 import logging
@@ -14,7 +15,7 @@ from chest_xray.images.corruptions import (
     SWAPPED,
     Robustness,
     ValidationCorruptions,
-    compute_pictures,
+    compute_corrupted,
     corrupt,
     draw_combined,
     list_corrupted_test,
@@ -38,10 +39,21 @@ def index_images(
     integrity: index.Integrity,
     patients: Patients,
 ) -> tuple[DataFrame, DataFrame]:
-    """Return one row an image (the table `image_index`), and one row a file that is no image (`quarantine`).
+    """Index the files of both splits from paths, headers and last bytes; no pixel is decoded.
 
-    Only paths, headers and last bytes are read. The folder of a file is its class. Patients are those of
-    `own_tables["patients"]` (`path`, `patient`), unless it has no rows, else those that names tell by `patients`.
+    Args:
+        train_images: One row a file, from `ImageFolderDataset`: `path`, `bytes`, `modified`, `problem`. The folder of a
+            file is its class.
+        test_images: The same of the test split.
+        own_tables: Its `patients` (`path`, `patient`), if it has rows, names the patient of each image.
+        integrity: Limits beyond which a file is refused.
+        patients: How names identify patients where `own_tables` does not.
+
+    Returns:
+        One row an image, with the columns of `image_index`; and one row a refused file, with those of `quarantine`.
+
+    Raises:
+        InputError: The patient table does not fit the images; see `look_up_patients`.
     """
     import pandas as pd
 
@@ -57,7 +69,7 @@ def index_images(
 
 
 def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: index.Integrity) -> DataFrame:
-    """Return the images; before hours of decoding, only headers are known.
+    """Return the images whose header can be read, before any is decoded.
 
     Raises:
         InputError: More files are unreadable than tolerated, or a class has no image left in a split.
@@ -183,17 +195,17 @@ def corrupt_validation(
     table = list_corrupted_validation(image_split, corruptions)
     conditions = table[["kind", "strength", "label"]].to_numpy()
 
-    def corrupt_row(row: int, picture: Array) -> Array:
+    def corrupt_row(row: int, image: Array) -> Array:
         kind, strength, label = conditions[row]
         if kind == SWAPPED:
             kind = "narrower" if label else "wider"
         rng = np.random.default_rng([corruptions.seed, row])
         for each, amount in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
-            picture = corrupt(picture, each, amount, rng)
-        return picture
+            image = corrupt(image, each, amount, rng)
+        return image
 
     stored = stored_arrays.get("corrupted_validation_images")
-    return compute_pictures(table, corruptions, preparation, corrupt_row, stored)
+    return compute_corrupted(table, corruptions, preparation, corrupt_row, stored)
 
 
 def corrupt_test(
@@ -209,12 +221,12 @@ def corrupt_test(
     conditions = table[["kind", "strength"]].to_numpy()
     num_conditions = len(robustness.conditions())
 
-    def corrupt_row(row: int, picture: Array) -> Array:
+    def corrupt_row(row: int, image: Array) -> Array:
         kind, strength = conditions[row]
-        return corrupt(picture, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
+        return corrupt(image, kind, strength, np.random.default_rng([robustness.seed, row // num_conditions]))
 
     stored = stored_arrays.get("corrupted_test_images")
-    return compute_pictures(table, robustness, preparation, corrupt_row, stored)
+    return compute_corrupted(table, robustness, preparation, corrupt_row, stored)
 
 
 def count_classes(image_split: DataFrame) -> DataFrame:

@@ -21,6 +21,14 @@ def fit_input_checks(
 ) -> tuple[FittedInputChecks, dict[str, Array]]:
     """Fit the OOD detector to train, and its limit to validation, of which `refused_share` is refused.
 
+    Args:
+        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
+        image_split: One row an image.
+        input_checks: Limits, and the size of the detector.
+
+    Returns:
+        The limits, and the arrays of `fit_ood_detector`.
+
     Raises:
         InputError: There are no validation images.
     """

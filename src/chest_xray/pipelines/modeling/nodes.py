@@ -1,4 +1,7 @@
-"""All nodes of modeling: build a network, train it, and choose its operating point."""
+"""All nodes of modeling: build a network, train it, and choose its operating point.
+
+`prepared_images` is uint8 of shape (images, height, width), one for each row of `image_split`.
+"""
 
 from typing import Any
 

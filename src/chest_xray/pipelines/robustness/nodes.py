@@ -1,7 +1,8 @@
 """All nodes of robustness: explanations, occlusion and corrupted test images.
 
 A network that still ranks children correctly without seeing the lungs uses something else: the frame of the image, the
-arms, letters in a corner, or the crop.
+arms, letters in a corner, or the crop. `prepared_images` is uint8 of shape (images, height, width), one for each row of
+`image_split`.
 """
 
 from typing import Annotated, Any
@@ -33,14 +34,19 @@ class Gallery(Options):
 def select_cases(
     test_predictions: DataFrame, image_split: DataFrame, operating_point: OperatingPoint, gallery: Gallery
 ) -> DataFrame:
-    """Return one row a test image to show, grouped by `decision`.
+    """Select the test images whose Grad-CAM maps are shown.
 
-    False negatives are sorted from the lowest score, false positives from the highest; correct decisions are those
-    nearest to their median logit.
+    Args:
+        test_predictions: One row a test image, from `predict_test`, in the order of `image_split`.
+        image_split: One row a prepared image.
+        operating_point: Its threshold decides.
+        gallery: The largest number of images of each kind.
 
     Returns:
-        `run` (its title), `decision` ("false_negative", ...), `of` (the number of such decisions), `path`, `aetiology`,
-        `probability`, `threshold`, and `row` of the prepared images.
+        One row an image, grouped by `decision` ("false_negative", "false_positive", "true_positive", "true_negative"):
+        false negatives from the lowest score, false positives from the highest, and the correct decisions nearest to
+        their median logit. Also `run` (its title), `of` (the number of such decisions), `path`, `aetiology`,
+        `probability` and `threshold` in [0, 1], and `row` of the prepared images, from 0.
     """
     import numpy as np
     import pandas as pd
