@@ -85,7 +85,7 @@ def test_the_dataset_always_exists_and_cannot_be_saved(tmp_path: Path) -> None:
     dataset = CheckpointDataset(filepath=str(tmp_path / "checkpoint.npz"))
     assert dataset.exists()
     with pytest.raises(DatasetError, match="received dict to save, but CheckpointDataset is read-only"):
-        dataset.save({})
+        dataset.save({})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(25))
