@@ -13,7 +13,6 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -23,7 +22,7 @@ from tests.dicom_files import compress, make_dataset, write
 from tests.images.unusual_files import BASE, CASES, GREY_PALETTE, chunk, exif, write_png
 
 from chest_xray.core.types import Array
-from chest_xray.images.preprocessing import prepare_file
+from chest_xray.images.preprocessing import PreparedImage, prepare_file
 
 HEIGHT, WIDTH = BASE.shape
 PREPARATION = {"width": WIDTH, "height": HEIGHT, "geometry": "stretch"}
@@ -151,8 +150,8 @@ def list_originals() -> dict[str, list[bytes]]:
 
 def check(data: bytes, reader: Callable[[bytes], Array | None]) -> str:
     """Say how the answer for a file compares with that of another reader."""
-    found: Any = prepare_file(data, PREPARATION, LIMITS)
-    if isinstance(found, tuple):
+    found = prepare_file(data, PREPARATION, LIMITS)
+    if not isinstance(found, PreparedImage):
         return "refused"
     try:
         reference = reader(data)
@@ -161,7 +160,7 @@ def check(data: bytes, reader: Callable[[bytes], Array | None]) -> str:
     if reference is None:
         return "answered, not compared"
     scaled = np.asarray(Image.fromarray(reference).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)).astype(float)
-    return "equal" if np.abs(found - scaled).mean() <= LARGEST_DIFFERENCE else "DIFFERENT"
+    return "equal" if np.abs(found.pixels - scaled).mean() <= LARGEST_DIFFERENCE else "DIFFERENT"
 
 
 def run(number: int, seed: int) -> Counter[tuple[str, str]]:

@@ -27,6 +27,7 @@ from chest_xray.metrics.results import (
     OtherDecisions,
     Stratum,
 )
+from chest_xray.metrics.shift import MEASURES, Reference, ShiftRule, describe_reference
 from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.contract import Contract, FittedInputChecks, Limits
@@ -314,6 +315,13 @@ def make_study(**differences: tuple[Interval, Interval]) -> dict[str, Any]:
     }
 
 
+def make_reference(max_distance: float = 0.25) -> Reference:
+    """50 NORMAL and 50 PNEUMONIA images whose measures are evenly spread over 0 to 1 and over 1 to 2."""
+    steps = (np.arange(50) + 0.5) / 50
+    values = pd.DataFrame({"label": [0] * 50 + [1] * 50, **dict.fromkeys(MEASURES, [*steps, *(steps + 1)])})
+    return describe_reference(values, ShiftRule(max_distance=max_distance, significance=0.01))
+
+
 def make_packaged(
     path: Path,
     *,
@@ -335,6 +343,7 @@ def make_packaged(
         Preparation(width=width, height=height),
         make_point(threshold, bias=calibration_bias),
         input_checks.model_copy(update={"limits": limits}),
+        make_reference(),
     )
     model = build_network((height, width), TINY_NETWORK)
     PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, ood_detector))
@@ -357,7 +366,9 @@ def make_contract(point: OperatingPoint | None = None, width: int = 16, height: 
         refused={"train": 0.01, "validation": 0.01},
     )
     split = make_split([0, 1, 1], "train")
-    return write_contract(split, Preparation(width=width, height=height), point or make_point(0.5), found)
+    return write_contract(
+        split, Preparation(width=width, height=height), point or make_point(0.5), found, make_reference()
+    )
 
 
 def encode(pixels: Array, kind: str = "PNG", **settings: Any) -> bytes:

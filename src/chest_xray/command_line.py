@@ -103,12 +103,7 @@ def _predict(predictor: Predictor, files: list[ListedFile], max_megabytes: float
 
 
 def _to_json(name: str, prediction: Prediction, predictor: Predictor) -> str:
-    use = {
-        "model": predictor.fingerprint,
-        "expected_prevalence": predictor.contract.operating_point.calibration.expected_prevalence,
-        "intended_use": predictor.contract.intended_use,
-    }
-    return json.dumps({"path": name, **prediction._asdict(), **use}, allow_nan=False)
+    return json.dumps({"path": name, **prediction._asdict(), **predictor.describe_use()}, allow_nan=False)
 
 
 def _to_row(name: str, prediction: Prediction, width: int) -> str:

@@ -29,8 +29,9 @@ logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
+OF_PREDICTION = {PREDICTIONS, "delivery_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
-NO_RESULTS = {"checkpoint", "run_record", PREDICTIONS}  # change during a run, or have a lock of their own
+NO_RESULTS = {"checkpoint", "run_record", *OF_PREDICTION}  # change during a run, or have a lock of their own
 CATALOG_PARAMETERS = {"data_root", "images", "patient_table", "split_table"}  # The catalog reads them; no node does.
 
 
@@ -93,11 +94,11 @@ class RunLock:
         self.after_pipeline_run()
         self._catalog, self._lineage = catalog, None
         outputs = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()}
-        self._writes = outputs - {PREDICTIONS}
+        self._writes = outputs - OF_PREDICTION
         try:
             if self._writes:
                 self._acquire(RESULTS_LOCK)
-            if PREDICTIONS in outputs:
+            if outputs & OF_PREDICTION:
                 self._acquire(PREDICTIONS_LOCK)
             self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import Geometry
-from chest_xray.images.preprocessing import Preparation, fingerprint_files
+from chest_xray.images.preprocessing import Preparation, fingerprint_files, measure_sharpness
 from chest_xray.pipelines.data_processing.nodes import prepare_images
 from tests.builders import make_pixels
 
@@ -59,3 +60,12 @@ def test_padding_warns_that_it_shows_the_shape(caplog: pytest.LogCaptureFixture,
 def test_an_unknown_geometry_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"geometry: received 'tile', but Input should be 'stretch', 'crop' or 'pad'"):
         Preparation.model_validate({"width": 16, "height": 16, "geometry": "tile"})
+
+
+def test_sharpness_is_that_of_the_detail_and_not_of_contrast_or_brightness() -> None:
+    stripes = np.tile(np.array([100, 140], np.uint8), (1, 16, 8))  # The Laplacian is +-80 and the deviation 20.
+    broad = np.tile(np.repeat(np.array([100, 140], np.uint8), 8), (1, 16, 1))
+    assert measure_sharpness(stripes)[0] == pytest.approx(4)
+    assert measure_sharpness(stripes // 2 + 50)[0] == pytest.approx(4)
+    assert measure_sharpness(broad)[0] < 1
+    assert measure_sharpness(np.full((1, 16, 16), 7, np.uint8))[0] == 0

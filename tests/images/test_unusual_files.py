@@ -13,7 +13,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.dicom import is_dicom
-from chest_xray.images.preprocessing import prepare_file
+from chest_xray.images.preprocessing import PreparedImage, prepare_file
 from chest_xray.images.validation import read_header
 from tests.images.unusual_files import CASES, Case
 
@@ -29,7 +29,7 @@ def predict(source: bytes | str) -> Array | str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of pydicom, about values that no standard has.
         found = prepare_file(source, PREPARATION, LIMITS)
-    return ": ".join(found) if isinstance(found, tuple) else found
+    return found.pixels if isinstance(found, PreparedImage) else ": ".join(found)
 
 
 def train(path: Path) -> Array | str:

@@ -41,9 +41,10 @@ def test_paths_and_bytes_give_the_same_predictions_in_order(predictor: Predictor
 
 def test_pixels_equal_those_prepared_for_training(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "a.jpeg").write_bytes(encode(make_pixels(1, 90, 70)[0], "JPEG"))
-    pixels = predictor.read(str(tmp_path / "a.jpeg"))
-    assert not isinstance(pixels, Prediction)
-    np.testing.assert_array_equal(pixels, read_pixels(str(tmp_path / "a.jpeg"), 32, 32))
+    image = predictor.read(str(tmp_path / "a.jpeg"))
+    assert not isinstance(image, Prediction)
+    assert (image.width, image.height) == (70, 90)
+    np.testing.assert_array_equal(image.pixels, read_pixels(str(tmp_path / "a.jpeg"), 32, 32))
 
 
 def test_non_images_are_refused_and_images_are_scored(predictor: Predictor) -> None:

@@ -8,12 +8,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from chest_xray.core.options import InputError
 from chest_xray.metrics.results import Interval, Metrics
+from chest_xray.metrics.shift import MEASURES, compare_with_reference
+from chest_xray.models.delivery import summarise_delivery
+from chest_xray.models.inference import Prediction
 from chest_xray.reporting import comparison_findings, conclusions
+from chest_xray.reporting.delivery_findings import describe_delivery, describe_shift
 from chest_xray.reporting.i18n import (
     Finding,
     Language,
@@ -31,7 +37,9 @@ from tests.builders import (
     changed,
     interval,
     make_comparison,
+    make_contract,
     make_metadata_metrics,
+    make_reference,
     make_run_metrics,
     make_stratum,
     make_study,
@@ -149,10 +157,23 @@ def of_a_study() -> Iterator[Finding]:
     yield from comparison_findings.describe_study(study)
 
 
+def of_a_delivery() -> Iterator[Finding]:
+    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+    contract = make_contract()
+    unfit = contract.model_copy(update={"reference": make_reference(max_distance=0.05)})
+    for each, num in ((Prediction.refuse("empty", ""), 1), (read, 1), (read, 90)):
+        yield from describe_delivery(summarise_delivery(pd.DataFrame([each] * num), contract, "0123"))
+    yield from describe_delivery(summarise_delivery(pd.DataFrame([read._replace(width=1, height=1)]), unfit, "0123"))
+    alike = pd.DataFrame(dict.fromkeys(MEASURES, (np.arange(200) + 0.5) / 100))
+    yield describe_shift(compare_with_reference(alike, make_reference()))
+
+
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
     found = {
-        repr(each): each for each in (*of_one_run(), *of_two_runs(), *of_the_report(), *of_robustness(), *of_a_study())
+        repr(each): each
+        for made in (of_one_run, of_two_runs, of_the_report, of_robustness, of_a_study, of_a_delivery)
+        for each in made()
     }
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
     assert "{" not in page

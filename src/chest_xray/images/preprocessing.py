@@ -3,7 +3,7 @@
 import hashlib
 import io
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -23,7 +23,15 @@ from chest_xray.images.validation import (
 )
 
 
-def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+class PreparedImage(NamedTuple):
+    """Prepared pixels, uint8 of shape (height, width), and the size of the upright original in pixels."""
+
+    pixels: Array
+    width: int
+    height: int
+
+
+def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
     """Return the prepared pixels of one image, or why it is refused; never raises for the content of a file.
 
     Args:
@@ -32,7 +40,7 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
         limits: As in `validation.InputChecks`.
 
     Returns:
-        uint8 of shape (height, width), or the refusal.
+        The prepared image or the refusal.
     """
     try:
         if isinstance(source, str):
@@ -62,7 +70,7 @@ def estimate_work(data: bytes) -> float:
         return 0
 
 
-def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
     header = describe_image(io.BytesIO(data), limits["max_megapixels"])
     if "reason" in header:
         return header["reason"].replace(" ", "_"), header["detail"]
@@ -72,10 +80,10 @@ def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, f
     if refusal:
         return refusal
     pixels = decode_grey(data, (preparation["width"], preparation["height"]), preparation["geometry"])
-    return check_contrast(pixels, limits) or pixels
+    return check_contrast(pixels, limits) or PreparedImage(pixels, header["width"], header["height"])
 
 
-def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | Refusal:
+def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
     import numpy as np
 
     image = read_dicom(data, limits["max_megapixels"])
@@ -83,7 +91,7 @@ def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, f
         return refusal
     size = (preparation["width"], preparation["height"])
     pixels = np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))
-    return check_contrast(pixels, limits) or pixels
+    return check_contrast(pixels, limits) or PreparedImage(pixels, *image.size)
 
 
 class Preparation(Options):
@@ -104,6 +112,27 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
     if preparation.geometry == "stretch":
         return (images["width"] / images["height"]).to_numpy(float)
     return np.full(len(images), preparation.width / preparation.height)
+
+
+def measure_sharpness(pixels: Array) -> Array:
+    """Measure the detail of prepared images: the deviation of their Laplacian over that of their grey values.
+
+    After the variance of the Laplacian (Pech-Pacheco et al. 2000), without its dependence on contrast.
+
+    Args:
+        pixels: uint8 of shape (n, height, width).
+
+    Returns:
+        float64 of shape (n,), 0 or more; 0 for a blank image, about 4.5 for noise.
+    """
+    import numpy as np
+
+    grey = pixels.astype(np.float32)
+    laplacian = (
+        4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    )
+    deviation = grey.std(axis=(1, 2))
+    return np.divide(laplacian.std(axis=(1, 2)), deviation, out=np.zeros(len(grey)), where=deviation > 0)
 
 
 def fingerprint_files(files: DataFrame, *options: Options) -> str:

@@ -8,6 +8,7 @@ from chest_xray.core.options import InputError, Result
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.shift import Reference
 
 # Names inside a .keras file, which is a ZIP archive, where Keras leaves them alone; and in a folder of `kedro ship`.
 CONTRACT = "contract.json"
@@ -54,7 +55,10 @@ class TrainingData(Result):
 
 
 class Contract(Result):
-    """All that a program needs to use a packaged network; `packages` are the versions it was made with."""
+    """All that a program needs to use a packaged network; `packages` are the versions it was made with.
+
+    Networks that were packaged before there was a `reference` have none.
+    """
 
     input: ModelInput
     output: ModelOutput
@@ -64,6 +68,7 @@ class Contract(Result):
     training_data: TrainingData
     packages: dict[str, str]
     intended_use: str
+    reference: Reference | None = None
 
 
 def read_contract(text: bytes | str, name: str) -> Contract:

@@ -16,7 +16,7 @@ from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
-from chest_xray.images.preprocessing import prepare_file
+from chest_xray.images.preprocessing import PreparedImage, measure_sharpness, prepare_file
 from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.metrics.operating_point import calibrate
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
@@ -60,6 +60,9 @@ class Prediction(NamedTuple):
     reason: str | None  # for programs, such as "not_an_image"; None if not refused
     detail: str  # the same in a sentence with the values received and expected; empty if not refused
     ood_score: float | None  # of `models.outliers.compute_ood_score`; None if the image could not be prepared
+    sharpness: float | None = None  # of `images.preprocessing.measure_sharpness`; None like the size, as `ood_score`
+    width: int | None = None  # of the upright original, in pixels, like the height
+    height: int | None = None
 
     @classmethod
     def refuse(cls, reason: str, detail: str, ood_score: float | None = None) -> Self:
@@ -67,7 +70,7 @@ class Prediction(NamedTuple):
         return cls(None, None, reason, detail, ood_score)
 
 
-Prepared = Array | Prediction  # uint8 of shape (height, width), or the refusal
+Prepared = PreparedImage | Prediction  # or the refusal
 
 
 class Predictor:
@@ -126,6 +129,12 @@ class Predictor:
         """Lower the limit of the contract on the size of images that are decoded."""
         self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
 
+    def describe_use(self) -> dict[str, Any]:
+        """Return what belongs to every answer: the network, the prevalence that probabilities assume, and the use."""
+        prevalence = self.contract.operating_point.calibration.expected_prevalence
+        use = self.contract.intended_use
+        return {"model": self.fingerprint, "expected_prevalence": prevalence, "intended_use": use}
+
     def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
         """Return one prediction for each file, given as bytes or path, in order; the content of a file never raises."""
         return self.predict_prepared([self.read(source) for source in sources])
@@ -135,13 +144,16 @@ class Predictor:
         import numpy as np
 
         images = [each for each in prepared if not isinstance(each, Prediction)]
-        scored = iter(self.score(np.stack(images)) if images else [])
-        return [each if isinstance(each, Prediction) else next(scored) for each in prepared]
+        scored = iter(self.score(np.stack([each.pixels for each in images])) if images else [])
+        return [
+            each if isinstance(each, Prediction) else next(scored)._replace(width=each.width, height=each.height)
+            for each in prepared
+        ]
 
     def read(self, source: bytes | str) -> Prepared:
         """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
         found = prepare_file(source, self.preparation, self.limits)
-        return Prediction.refuse(*found) if isinstance(found, tuple) else found
+        return found if isinstance(found, PreparedImage) else Prediction.refuse(*found)
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
@@ -150,7 +162,8 @@ class Predictor:
         logits, point = self.compute_logits(pixels), self.contract.operating_point
         probabilities = calibrate(logits, point.calibration)
         is_positive = expit(logits) >= point.threshold
-        columns = (probabilities, is_positive, compute_ood_score(pixels, self._ood_detector))
+        measures = (compute_ood_score(pixels, self._ood_detector), measure_sharpness(pixels))
+        columns = (probabilities, is_positive, *measures)
         return [self._decide(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def compute_logits(self, pixels: Array) -> Array:
@@ -161,11 +174,11 @@ class Predictor:
         batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         return np.concatenate(batches).astype(float)
 
-    def _decide(self, probability: float, is_positive: bool, ood_score: float) -> Prediction:
+    def _decide(self, probability: float, is_positive: bool, ood_score: float, sharpness: float) -> Prediction:
         if ood_score > (limit := self.limits["max_ood_score"]):
             detail = f"an out-of-distribution score of {ood_score:.1f}; expected at most {limit:.1f}"
-            return Prediction.refuse("unlike_training", detail, ood_score)
-        return Prediction(probability, self.contract.labels[is_positive], None, "", ood_score)
+            return Prediction.refuse("unlike_training", detail, ood_score)._replace(sharpness=sharpness)
+        return Prediction(probability, self.contract.labels[is_positive], None, "", ood_score, sharpness)
 
 
 def fingerprint_model(packaged: bytes) -> str:
@@ -177,6 +190,11 @@ def _read_keras(source: bytes | str | Path) -> dict[str, bytes]:
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {NETWORK: data, **{name: archive.read(name) for name in (CONTRACT, OOD_DETECTOR)}}
+
+
+def read_packaged_contract(packaged: bytes) -> Contract:
+    """Return the contract inside a `.keras` file, without its network."""
+    return read_contract(_read_keras(packaged)[CONTRACT], "the packaged network")
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
@@ -256,7 +274,7 @@ def score_on_cluster(
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
     """Return one row a file, in order, with the columns of the node `predict_images`; see `predict_files`."""
     predictor = _load(packaged)
-    return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor.fingerprint)
+    return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor)
 
 
 def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabytes: float) -> list[Prediction]:
@@ -283,19 +301,23 @@ def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabyt
 _load = lru_cache(maxsize=1)(Predictor.load)
 
 
-def _tabulate(files: list[ListedFile], predictions: list[Prediction], fingerprint: str) -> Table:
+def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor: Predictor) -> Table:
     import pyarrow as pa
 
     columns = {
         "path": [printable(file.name) for file in files],
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
-        "model": [fingerprint] * len(files),
-        "ood_score": [each.ood_score for each in predictions],
+        **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
+        **{
+            name: [getattr(each, name) for each in predictions]
+            for name in ("ood_score", "sharpness", "width", "height")
+        },
         "reason": [each.reason for each in predictions],
         "detail": [printable(each.detail) for each in predictions],
     }
-    types = {"probability": pa.float64(), "ood_score": pa.float64()}
+    numbers = ("probability", "expected_prevalence", "ood_score", "sharpness")
+    types = {**dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(("width", "height"), pa.int32())}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
 

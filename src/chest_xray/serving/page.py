@@ -103,10 +103,10 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
 
 async def _predict(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
     """Return the prediction, and the overlay unless the image was refused."""
-    pixels = await service.read(data)
-    if isinstance(pixels, Prediction):
-        return pixels, None
-    prediction = await service.score(pixels)
+    image = await service.read(data)
+    if isinstance(image, Prediction):
+        return image, None
+    prediction = await service.score(image)
     if prediction.decision is None:
         return prediction, None
-    return prediction, draw_heat(await service.compute(explain, pixels))
+    return prediction, draw_heat(await service.compute(explain, image.pixels))

@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from chest_xray.core.types import Array
-from chest_xray.images.preprocessing import estimate_work, prepare_file
+from chest_xray.images.preprocessing import PreparedImage, estimate_work, prepare_file
 from chest_xray.models.inference import Prediction, Predictor, Prepared
 from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
@@ -35,7 +34,7 @@ def start_decoders(options: Serving) -> Iterator[Decoders]:
 class Waiting(NamedTuple):
     """A prepared image, and the future of its prediction."""
 
-    pixels: Array
+    image: PreparedImage
     answer: asyncio.Future[Prediction]
 
 
@@ -97,11 +96,11 @@ class Service:
 
     async def predict(self, data: bytes) -> Prediction:
         """Return the prediction for the bytes of a file."""
-        pixels = await self.read(data)
-        return pixels if isinstance(pixels, Prediction) else await self.score(pixels)
+        image = await self.read(data)
+        return image if isinstance(image, Prediction) else await self.score(image)
 
     async def read(self, data: bytes) -> Prepared:
-        """Return the bytes of a file as a prepared image, uint8 of shape (height, width), or the refusal."""
+        """Return the bytes of a file as a prepared image, or the refusal."""
         predictor = await self.predictor()
         try:
             found = await self.decode(prepare_file, data, predictor.preparation, predictor.limits)
@@ -109,7 +108,7 @@ class Service:
             return Prediction.refuse("too_slow", str(error))
         except DecoderDiedError as error:
             return Prediction.refuse("undecodable", str(error))
-        return Prediction.refuse(*found) if isinstance(found, tuple) else found
+        return found if isinstance(found, PreparedImage) else Prediction.refuse(*found)
 
     async def decode(self, function: Callable[..., Result], data: bytes, *arguments: Any) -> Result:
         """Run a function of a file's bytes in a decoding process; see `DecodingPool.run`."""
@@ -120,10 +119,10 @@ class Service:
         """Run a function on the thread of the network."""
         return await asyncio.get_running_loop().run_in_executor(self._network, function, *arguments)
 
-    async def score(self, pixels: Array) -> Prediction:
+    async def score(self, image: PreparedImage) -> Prediction:
         """Return the prediction for a prepared image, scored in a batch with those of concurrent requests."""
         answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Waiting(pixels, answer))
+        self._queue.put_nowait(Waiting(image, answer))
         return await answer
 
     async def _run_batches(self) -> None:
@@ -139,11 +138,9 @@ class Service:
                 await self._score_batch(batch)
 
     async def _score_batch(self, batch: list[Waiting]) -> None:
-        import numpy as np
-
         try:
             predictor = await self.predictor()
-            predictions = await self.compute(lambda: predictor.score(np.stack([each.pixels for each in batch])))
+            predictions = await self.compute(predictor.predict_prepared, [each.image for each in batch])
             answered = list(zip(batch, predictions, strict=True))
         except Exception as error:
             for waiting in batch:

@@ -9,7 +9,15 @@ from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network
 from chest_xray.models.outliers import compute_ood_score
 from chest_xray.pipelines.export.nodes import export_model, fit_input_checks, write_contract
-from tests.builders import TINY_NETWORK, make_acceptance, make_contract, make_pixels, make_point, make_split
+from tests.builders import (
+    TINY_NETWORK,
+    make_acceptance,
+    make_contract,
+    make_pixels,
+    make_point,
+    make_reference,
+    make_split,
+)
 
 SPLIT = make_split([0, 1, 0, 1], ["train", "train", "validation", "test"])
 PREPARATION = Preparation(width=24, height=16)
@@ -18,7 +26,7 @@ ACCEPTANCE = make_contract().input_checks
 
 def test_the_contract_agrees_with_the_network() -> None:
     model = build_network((16, 24), TINY_NETWORK)
-    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
+    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE, make_reference())
     assert tuple(contract.input.shape) == model.input_shape
     assert tuple(contract.output.shape) == model.output_shape
     assert contract.input.dtype == model.inputs[0].dtype
@@ -34,14 +42,16 @@ def test_the_contract_agrees_with_the_network() -> None:
 
 
 def test_the_contract_survives_a_json_round_trip() -> None:
-    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE)
+    contract = write_contract(SPLIT, PREPARATION, make_point(0.25), ACCEPTANCE, make_reference())
     assert read_contract(contract.model_dump_json(), "a.keras") == contract
 
 
 def fingerprint(path: str = "a/train/NORMAL/0.png", size: int = 1000, *, swapped: bool = False) -> str:
     split = SPLIT.assign(path=[path, "a/train/PNEUMONIA/1.png", "a/train/NORMAL/2.png", "a/test/PNEUMONIA/3.png"])
     split.loc[0, "bytes"] = size
-    found = write_contract(split.iloc[::-1] if swapped else split, PREPARATION, make_point(0.25), ACCEPTANCE)
+    found = write_contract(
+        split.iloc[::-1] if swapped else split, PREPARATION, make_point(0.25), ACCEPTANCE, make_reference()
+    )
     assert found.training_data.num_images == 2
     return found.training_data.sha256_of_names_and_sizes
 

@@ -21,7 +21,10 @@ from tests import commands
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
-COLUMNS = ["path", "probability", "decision", "model", "ood_score", "reason", "detail"]
+COLUMNS = [
+    *("path", "probability", "decision", "model", "expected_prevalence", "intended_use"),
+    *("ood_score", "sharpness", "width", "height", "reason", "detail"),
+]
 
 
 @pytest.fixture(scope="module")

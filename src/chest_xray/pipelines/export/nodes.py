@@ -7,9 +7,11 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.kermany import CLASSES
-from chest_xray.images.preprocessing import Preparation
+from chest_xray.images.preprocessing import Preparation, measure_sharpness
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.shift import Reference, ShiftRule, add_size, describe_reference
+from chest_xray.metrics.summary import require_both_classes
 from chest_xray.models.contract import Contract, FittedInputChecks, Limits, ModelInput, ModelOutput, TrainingData
 from chest_xray.models.outliers import compute_ood_score, fit_ood_detector
 
@@ -50,8 +52,35 @@ def fit_input_checks(
     ), ood_detector
 
 
+def measure_reference(
+    validation_predictions: DataFrame,
+    prepared_images: Array,
+    image_split: DataFrame,
+    ood_detector: dict[str, Array],
+    shift_rule: ShiftRule,
+) -> Reference:
+    """Summarise the validation images, so that later batches can be compared with them.
+
+    Raises:
+        InputError: One class has no validation image.
+    """
+    rows = (image_split["subset"] == "validation").to_numpy()
+    pixels = prepared_images[rows]
+    require_both_classes(validation_predictions, "validation")
+    values = add_size(image_split[rows]).assign(
+        probability=validation_predictions["calibrated"].to_numpy(),
+        ood_score=compute_ood_score(pixels, ood_detector),
+        sharpness=measure_sharpness(pixels),
+    )
+    return describe_reference(values, shift_rule)
+
+
 def write_contract(
-    image_split: DataFrame, preparation: Preparation, operating_point: OperatingPoint, input_checks: FittedInputChecks
+    image_split: DataFrame,
+    preparation: Preparation,
+    operating_point: OperatingPoint,
+    input_checks: FittedInputChecks,
+    reference: Reference,
 ) -> Contract:
     """Return the contract of the network."""
     train = image_split[image_split["subset"] == "train"]
@@ -72,7 +101,9 @@ def write_contract(
         input_checks=input_checks,
         training_data=TrainingData(num_images=len(train), sha256_of_names_and_sizes=digest),
         packages={name: version(name) for name in PACKAGES},
-        intended_use="Teaching and research on frontal chest radiographs of children. Not a medical device.",
+        intended_use="Teaching and research on frontal chest radiographs of children of one to five years, with the "
+        "prevalence stated. Not a medical device.",
+        reference=reference,
     )
 
 

@@ -15,7 +15,14 @@ def create_pipeline(run: str) -> Pipeline:
             ["input_checks", "ood_detector"],
         ),
         make_node(
-            nodes.write_contract, ["image_split", "params:preparation", "operating_point", "input_checks"], "contract"
+            nodes.measure_reference,
+            ["validation_predictions", "prepared_images", "image_split", "ood_detector", "params:shift_rule"],
+            "reference",
+        ),
+        make_node(
+            nodes.write_contract,
+            ["image_split", "params:preparation", "operating_point", "input_checks", "reference"],
+            "contract",
         ),
         make_node(
             nodes.export_model,
@@ -24,5 +31,8 @@ def create_pipeline(run: str) -> Pipeline:
         ),
     ]
     return Pipeline(
-        parts, namespace=run, inputs={"prepared_images", "image_split"}, parameters={"preparation", "input_checks"}
+        parts,
+        namespace=run,
+        inputs={"prepared_images", "image_split"},
+        parameters={"preparation", "input_checks", "shift_rule"},
     )

@@ -1,4 +1,4 @@
-"""The node of prediction: score new images shard by shard."""
+"""All nodes of prediction: score new images shard by shard, and summarise the delivery."""
 
 import hashlib
 import logging
@@ -10,9 +10,18 @@ from pydantic import Field
 
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import Options
+from chest_xray.core.types import DataFrame
 from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
-from chest_xray.models.inference import fingerprint_model, score_locally, score_on_cluster
+from chest_xray.models.delivery import DeliverySummary, summarise_delivery
+from chest_xray.models.inference import (
+    fingerprint_model,
+    read_packaged_contract,
+    score_locally,
+    score_on_cluster,
+)
+from chest_xray.reporting.delivery_findings import describe_delivery
+from chest_xray.reporting.i18n import Language, read_messages, translate
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +64,16 @@ def predict_images(
             yield Shard(key, rows)
             bar.update(len(rows))
     yield ShardOrder(keys)
+
+
+def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, language: Language) -> DeliverySummary:
+    """Summarise all files of the delivery, and log the summary in three lines."""
+    contract, fingerprint = read_packaged_contract(packaged_keras), fingerprint_model(packaged_keras)
+    summary = summarise_delivery(predictions, contract, fingerprint)
+    messages = read_messages(language.root)
+    for finding in describe_delivery(summary):
+        logger.info(translate(finding, messages))
+    return summary
 
 
 def _digest(shard: list[ListedFile], fingerprint: str, max_megabytes: float) -> str:

@@ -1,0 +1,196 @@
+"""Whether a batch of images looks like the validation images: a two-sample comparison that allows for prevalence.
+
+A batch with fewer sick children has other scores and other sizes without any change of device or place. It is therefore
+compared with that mixture of healthy and diseased validation images which fits its scores best (label shift, Saerens,
+Latinne and Decaestecker 2002; Lipton, Wang and Smola 2018), and only what remains counts as a shift.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from chest_xray.core.options import Options, Result, UnitInterval
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.metrics.operating_point import Share
+
+NUM_QUANTILES = 200  # of each class; the distance of Kolmogorov and Smirnov is then exact to a quarter of a percent
+SCORE = "probability"  # the prevalence is estimated from it
+MEASURES = (SCORE, "ood_score", "sharpness", "size", "aspect")
+NUM_PREVALENCES = 101  # from 0 to 1 that are tried
+
+Verdict = Literal["alike", "different", "too_few"]
+
+
+class ShiftRule(Options):
+    """When a batch is called different: a distance of at least `max_distance` that chance makes in `significance`."""
+
+    max_distance: UnitInterval
+    significance: UnitInterval
+
+
+class ClassReference(Result):
+    """Validation images of one class: how many, and the quantiles of each of `MEASURES`."""
+
+    num_images: Annotated[int, Field(ge=1)]
+    quantiles: dict[str, list[float]]
+
+
+class Reference(Result):
+    """The validation images that batches are compared with, without the images, and the rule of the comparison."""
+
+    rule: ShiftRule
+    healthy: ClassReference
+    diseased: ClassReference
+
+
+class MeasureShift(Result):
+    """One measure of a batch against the reference.
+
+    `distance` is the largest difference of the two distribution functions (Kolmogorov and Smirnov, 0 to 1), and `p` how
+    often chance alone makes one as large. `auc` is the chance that an image of the batch has the larger value (0.5: no
+    tendency). `expected_median` is that of the reference at the prevalence of the batch.
+    """
+
+    measure: str
+    num_images: int
+    median: float
+    expected_median: float
+    distance: Share
+    auc: Share
+    p: Share
+    verdict: Verdict
+
+
+class Shift(Result):
+    """A batch against the reference; `prevalence` is estimated from its scores, None without any."""
+
+    verdict: Verdict
+    prevalence: Share | None
+    min_images: int | None  # from which a distance of `max_distance` would be noticed; None: the reference is too small
+    rule: ShiftRule
+    measures: list[MeasureShift]
+
+
+def add_size(images: DataFrame) -> DataFrame:
+    """Add `size`, the side of a square of the same area in pixels, and `aspect`, width over height."""
+    width, height = images["width"].astype(float), images["height"].astype(float)
+    return images.assign(size=(width * height) ** 0.5, aspect=width / height)
+
+
+def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
+    """Summarise validation images by quantiles; `values` has `label` (1: diseased) and each of `MEASURES`."""
+    import numpy as np
+
+    levels = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
+
+    def summarise(label: int) -> ClassReference:
+        part = values[values["label"] == label]
+        quantiles = {name: np.quantile(part[name].to_numpy(float), levels).tolist() for name in MEASURES}
+        return ClassReference(num_images=len(part), quantiles=quantiles)
+
+    return Reference(rule=rule, healthy=summarise(0), diseased=summarise(1))
+
+
+def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
+    """Compare a batch with the reference, measure by measure.
+
+    Args:
+        values: One row an image, with each of `MEASURES`; values that are missing do not count.
+        reference: From `describe_reference`.
+    """
+    import numpy as np
+
+    known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in MEASURES}
+    prevalence = estimate_prevalence(known[SCORE], reference) if len(known[SCORE]) else None
+    mixed = _share_diseased(reference) if prevalence is None else prevalence
+    min_images = _count_needed(reference, mixed)
+    found = [_compare(name, each, reference, mixed) for name, each in known.items() if len(each)]
+    verdicts = {each.verdict for each in found}
+    return Shift(
+        verdict="different" if "different" in verdicts else "alike" if verdicts == {"alike"} else "too_few",
+        prevalence=prevalence,
+        min_images=min_images,
+        rule=reference.rule,
+        measures=found,
+    )
+
+
+def estimate_prevalence(scores: Array, reference: Reference) -> float:
+    """Return the share of diseased with which the reference fits the sorted scores of a batch best, in [0, 1]."""
+    import numpy as np
+
+    shares = np.linspace(0, 1, NUM_PREVALENCES)
+    distances = [_measure_distance(scores, SCORE, reference, share) for share in shares]
+    return float(shares[int(np.argmin(distances))])
+
+
+def _compare(name: str, values: Array, reference: Reference, prevalence: float) -> MeasureShift:
+    import numpy as np
+    from scipy.special import kolmogorov
+
+    rule, num = reference.rule, len(values)
+    distance = _measure_distance(values, name, reference, prevalence)
+    p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _count_effective(reference, prevalence))))
+    below = [_cumulate(_quantiles(name, reference), values, prevalence, side) for side in ("left", "right")]
+    if distance >= rule.max_distance and p < rule.significance:
+        verdict: Verdict = "different"
+    else:
+        needed = _count_needed(reference, prevalence)
+        is_shown = distance < rule.max_distance and needed is not None and num >= needed
+        verdict = "alike" if is_shown else "too_few"
+    pooled = np.sort(np.concatenate(_quantiles(name, reference)))
+    middle = np.searchsorted(_cumulate(_quantiles(name, reference), pooled, prevalence, "right"), 0.5)
+    return MeasureShift(
+        measure=name,
+        num_images=num,
+        median=float(np.median(values)),
+        expected_median=float(pooled[middle]),
+        distance=distance,
+        auc=float(np.mean(below)),
+        p=p,
+        verdict=verdict,
+    )
+
+
+def _measure_distance(values: Array, name: str, reference: Reference, prevalence: float) -> float:
+    """Return the largest difference of the distribution functions of sorted values and of the mixed reference."""
+    import numpy as np
+
+    quantiles = _quantiles(name, reference)
+    at = np.concatenate([values, *quantiles])
+    own = np.searchsorted(values, at, side="right") / len(values)
+    return float(np.abs(own - _cumulate(quantiles, at, prevalence, "right")).max())
+
+
+def _cumulate(quantiles: tuple[Array, Array], at: Array, prevalence: float, side: Literal["left", "right"]) -> Array:
+    """Return the share of the mixed reference below each value, or up to it with "right"."""
+    import numpy as np
+
+    healthy, diseased = (np.searchsorted(each, at, side=side) / len(each) for each in quantiles)
+    return np.asarray((1 - prevalence) * healthy + prevalence * diseased)
+
+
+def _quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
+    import numpy as np
+
+    return np.array(reference.healthy.quantiles[name]), np.array(reference.diseased.quantiles[name])
+
+
+def _share_diseased(reference: Reference) -> float:
+    return reference.diseased.num_images / (reference.healthy.num_images + reference.diseased.num_images)
+
+
+def _count_effective(reference: Reference, prevalence: float) -> float:
+    """Return how many images of one kind vary as much as the mixture of both classes does."""
+    return 1 / ((1 - prevalence) ** 2 / reference.healthy.num_images + prevalence**2 / reference.diseased.num_images)
+
+
+def _count_needed(reference: Reference, prevalence: float) -> int | None:
+    """Return the number of images from which a distance of `max_distance` is beyond chance."""
+    import math
+
+    from scipy.special import kolmogi
+
+    both = (float(kolmogi(reference.rule.significance)) / reference.rule.max_distance) ** 2
+    rest = 1 / both - 1 / _count_effective(reference, prevalence)
+    return math.ceil(1 / rest) if rest > 0 else None

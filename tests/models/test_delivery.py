@@ -1,0 +1,35 @@
+"""A delivery is counted whole, and compared with the validation images by those that could be read."""
+
+import pandas as pd
+
+from chest_xray.core.types import DataFrame
+from chest_xray.models.delivery import summarise_delivery
+from chest_xray.models.inference import Prediction
+from tests.builders import make_contract
+
+
+def tabulate(*predictions: Prediction) -> DataFrame:
+    return pd.DataFrame(predictions)
+
+
+READ = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+UNLIKE = Prediction.refuse("unlike_training", "an OOD score of 9", 9.0)._replace(sharpness=0.5, width=300, height=200)
+EMPTY = Prediction.refuse("empty", "zero bytes")
+
+
+def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_compared() -> None:
+    normal = READ._replace(decision="NORMAL", probability=0.2)
+    summary = summarise_delivery(tabulate(READ, READ, normal, UNLIKE, EMPTY, EMPTY), make_contract(), "0123")
+    assert (summary.num_files, summary.num_answered, summary.num_positive) == (6, 3, 2)
+    assert summary.refused == {"empty": 2, "unlike_training": 1}
+    assert (summary.model, summary.expected_prevalence) == ("0123", 0.5)
+    assert "children" in summary.intended_use
+    assert summary.shift is not None
+    num_images = {each.measure: each.num_images for each in summary.shift.measures}
+    assert num_images == {"probability": 3, "ood_score": 4, "sharpness": 4, "size": 4, "aspect": 4}
+
+
+def test_without_an_image_or_a_reference_nothing_is_compared() -> None:
+    assert summarise_delivery(tabulate(EMPTY), make_contract(), "0123").shift is None
+    older = make_contract().model_copy(update={"reference": None})
+    assert summarise_delivery(tabulate(READ), older, "0123").shift is None
