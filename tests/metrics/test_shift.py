@@ -63,7 +63,7 @@ def test_few_images_show_nothing_and_a_gross_shift_is_shown_by_less() -> None:
     reference = make_reference()
     shift = compare_with_reference(batch(10, 10), reference)
     assert shift.verdict == "too_few"
-    # kolmogi(0.01) = 1.6276; (1.6276 / 0.25)^2 = 42.4 of both; 1 / (1 / 42.4 - 1 / 100) = 73.6, since 100 images are the reference
+    # kolmogi(0.01) = 1.6276; (1.6276 / 0.25)^2 = 42.4; the reference has 100 images: 1 / (1 / 42.4 - 1 / 100) = 73.6
     assert shift.min_images == 74
     assert compare_with_reference(batch(36, 37), reference).verdict == "too_few"
     assert compare_with_reference(batch(37, 37), reference).verdict == "alike"
@@ -78,7 +78,7 @@ def test_equal_values_are_ties_and_no_shift() -> None:
 
 
 def test_a_reference_that_is_too_small_never_says_alike() -> None:
-    few = pd.DataFrame({"label": [0, 1], **dict.fromkeys(MEASURES, [0.0, 1.0])})
+    few = pd.DataFrame({"label": [0, 1], **{each: [0.0, 1.0] for each in MEASURES}})
     shift = compare_with_reference(batch(500, 500), describe_reference(few, RULE))
     assert shift.min_images is None
     assert {each.verdict for each in shift.measures} <= {"too_few", "different"}

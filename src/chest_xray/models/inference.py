@@ -27,6 +27,7 @@ from chest_xray.models.outliers import compute_ood_score
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 Shards = dict[str, list[ListedFile]]
 Table = Any  # of pyarrow
+MEASURED = ("ood_score", "sharpness", "width", "height")  # of every image that could be prepared
 AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
@@ -309,10 +310,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
         **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
-        **{
-            name: [getattr(each, name) for each in predictions]
-            for name in ("ood_score", "sharpness", "width", "height")
-        },
+        **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
         "reason": [each.reason for each in predictions],
         "detail": [printable(each.detail) for each in predictions],
     }
