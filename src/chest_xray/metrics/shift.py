@@ -85,7 +85,7 @@ def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
 
     def summarise(label: int) -> ClassReference:
         part = values[values["label"] == label]
-        quantiles = {name: np.quantile(part[name].to_numpy(float), levels).tolist() for name in MEASURES}
+        quantiles = {name: np.quantile(part[name].dropna().to_numpy(float), levels).tolist() for name in MEASURES}
         return ClassReference(num_images=len(part), quantiles=quantiles)
 
     return Reference(rule=rule, healthy=summarise(0), diseased=summarise(1))
