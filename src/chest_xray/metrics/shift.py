@@ -12,6 +12,7 @@ from pydantic import Field
 from chest_xray.core.options import Options, Result, UnitInterval
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.operating_point import Share
+from chest_xray.metrics.subgroups import measure_shape
 
 NUM_QUANTILES = 200  # of each class; the distance of Kolmogorov and Smirnov is then exact to a quarter of a percent
 SCORE = "probability"  # the prevalence is estimated from it
@@ -73,8 +74,7 @@ class Shift(Result):
 
 def add_size(images: DataFrame) -> DataFrame:
     """Add `size`, the side of a square of the same area in pixels, and `aspect`, width over height."""
-    width, height = images["width"].astype(float), images["height"].astype(float)
-    return images.assign(size=(width * height) ** 0.5, aspect=width / height)
+    return images.assign(**{by: measure_shape(images, by) for by in ("size", "aspect")})
 
 
 def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
