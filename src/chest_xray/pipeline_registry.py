@@ -1,4 +1,4 @@
-"""The pipelines that `kedro run --pipeline=NAME` knows."""
+"""The pipelines that `kedro run --pipelines=NAME` runs."""
 
 from kedro.pipeline import Pipeline
 
@@ -18,7 +18,7 @@ from chest_xray.pipelines import (
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Return every pipeline under the name that users type; `__default__` is what a result needs, in order."""
+    """Return every pipeline by the name that users type; `__default__` joins those that the report needs."""
     pipelines = {
         "data_processing": data_processing.create_pipeline(),
         "modeling": modeling.create_pipeline("baseline"),

@@ -193,7 +193,7 @@ def test_a_compressed_picture_larger_than_the_file_says_is_refused_before_it_is_
     stream = encode(ramp(np.uint8, 0, 255, (300, 500)), kind)
     assert read_stream_size(stream) == (500, 300)
     data = pack_stream(stream, 40, 60, syntax)
-    with pytest.raises(UnsupportedDicomError, match="picture of 500 x 300 pixels in a file that declares 60 x 40"):
+    with pytest.raises(UnsupportedDicomError, match="image of 500 x 300 pixels in a file that declares 60 x 40"):
         read_dicom(data, 10)
 
 

@@ -44,7 +44,7 @@ def list_pictures(number: int) -> bytes:
 
 def test_an_index_of_one_picture_is_no_reason_to_refuse() -> None:
     assert read_header(insert(segment(0xE2, list_pictures(1)))).upright == (60, 40)
-    with pytest.raises(ImageError, match="2 pictures in one file; expected one"):
+    with pytest.raises(ImageError, match="2 images in one file; expected one"):
         read_header(insert(segment(0xE2, list_pictures(2))))
 
 

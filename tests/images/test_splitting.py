@@ -117,7 +117,7 @@ def test_of_many_patients_in_train_and_test_five_are_named() -> None:
 
 def test_the_same_picture_in_train_and_test_stops_the_run() -> None:
     pair = {"first": "/data/train/NORMAL/3_none_0.jpeg", "second": "/data/test/NORMAL/100_none_0.jpeg", "kind": "exact"}
-    message = r"1 pictures are in more than one of train, validation and test: .*3_none_0\.jpeg and .*100_none_0\.jpeg"
+    message = r"1 images are in more than one of train, validation and test: .*3_none_0\.jpeg and .*100_none_0\.jpeg"
     with pytest.raises(InputError, match=message):
         split(build_index(), pd.DataFrame([pair]))
     assert len(split(build_index(), pd.DataFrame([{**pair, "kind": "near"}])))  # Told in the audit, not forbidden.

@@ -350,7 +350,7 @@ def _structures() -> Iterator[Case]:
     yield Case("prefix without preamble", lambda: write(_dicom())[128:], "DICOM without its prefix")
     yield Case("meta information alone", lambda: write(_dicom())[132:], "DICOM without its prefix")
     twice = np.concatenate([_deep(12), _deep(12)])
-    yield Case("two pictures in one frame", lambda: write(_dicom(twice, Rows=HEIGHT)), "one picture of 96 x 72 has")
+    yield Case("two pictures in one frame", lambda: write(_dicom(twice, Rows=HEIGHT)), "one image of 96 x 72 has")
     yield Case("two frames", lambda: write(_dicom(twice, Rows=HEIGHT, NumberOfFrames=2)), "2 frames; expected one")
     yield Case("three samples of grey", lambda: write(_dicom(SamplesPerPixel=3)), "3 samples a pixel")
     for bits in (8, 12, 14, 16):
@@ -470,7 +470,7 @@ def _png_transparency() -> Iterator[Case]:
                 yield Case(
                     f"transparent, {depth} bits, colour type {colour}, opacity {alpha}",
                     lambda g=grey, c=colour, d=depth, a=alpha: write_png(_channels(g, c, a), d, c),
-                    "a transparent picture",
+                    "a transparent image",
                 )
     border = np.where(INSIDE, np.minimum(BASE, 254), 255)
     values = chunk(b"tRNS", struct.pack(">H", 255))
@@ -504,7 +504,7 @@ def _png_transparency() -> Iterator[Case]:
     yield Case("tRNS, palette", lambda: write_png(border[..., None], 8, 3, before=palette), PADDED)
     hidden = chunk(b"PLTE", GREY_PALETTE) + chunk(b"tRNS", bytes(256))
     yield Case(
-        "palette, all transparent", lambda: write_png(BASE[..., None], 8, 3, before=hidden), "a transparent picture"
+        "palette, all transparent", lambda: write_png(BASE[..., None], 8, 3, before=hidden), "a transparent image"
     )
     wrong = chunk(b"tRNS", b"\0")
     yield Case(
@@ -659,7 +659,7 @@ def _jpegs() -> Iterator[Case]:
     yield Case("JPEG with a thumbnail", lambda: _jpeg("baseline", thumbnail), BASE)
     yield Case("JPEG with a thumbnail, cut", lambda: _cut(_jpeg("baseline", thumbnail), 0.6), "truncated")
     directory = b"MPF\0II*\0" + struct.pack("<IHHHII", 8, 1, 0xB001, 4, 1, 2) + bytes(4)
-    yield Case("JPEG of two pictures", lambda: _jpeg("baseline", _segment(0xE2, directory)), "2 pictures in one file")
+    yield Case("JPEG of two pictures", lambda: _jpeg("baseline", _segment(0xE2, directory)), "2 images in one file")
     yield Case(
         "JPEG of 12 bits", lambda: _jpeg().replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc0\0\x0b\x0c"), "12 bits a sample"
     )

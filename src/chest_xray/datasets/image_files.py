@@ -240,8 +240,8 @@ def _is_zip(path: Path) -> bool:
         names = set(archive.namelist())
     if found := sorted(names & DOCUMENT_PARTS):
         raise DatasetError(
-            f"{path} is a document or a program (it holds {found[0]}); expected a zip or tar archive of pictures. "
-            "Extract the pictures first."
+            f"{path} is a document or a program (it holds {found[0]}); expected a zip or tar archive of images. "
+            "Extract the images first."
         )
     return True
 
@@ -334,7 +334,7 @@ class UserTablesDataset(ReadOnlyDataset):
         self.metadata = metadata
 
     def load(self) -> dict[str, DataFrame]:
-        """Return both tables by name; one without rows stands for none. For errors see `SplitTableDataset`."""
+        """Return both tables by name; a table without rows means none. For errors see `SplitTableDataset`."""
         return {name: table.load() for name, table in self._tables.items()}
 
     def _exists(self) -> bool:

@@ -42,7 +42,7 @@ class MarkdownDataset(FileDataset):
 
 
 class FigureDataset(FileDataset):
-    """Saves a matplotlib figure and loads its picture, which kedro-datasets' `MatplotlibDataset` cannot."""
+    """Saves a matplotlib figure as PNG and loads the PNG, which kedro-datasets' `MatplotlibDataset` cannot."""
 
     def load(self) -> bytes:
         """Return the PNG file."""
@@ -53,7 +53,7 @@ class FigureDataset(FileDataset):
         _draw(data, self._filepath)
 
     def preview(self) -> ImagePreview:
-        """Return the picture in base64."""
+        """Return the PNG in base64."""
         return ImagePreview(base64.b64encode(self.load()).decode("ascii"))
 
 
@@ -86,7 +86,7 @@ def _draw(figure: Any, filepath: str) -> None:
 
 
 class EvidenceDataset(FileDataset):
-    """A dict of tables (pandas), pictures (PNG, bytes) and plain values, as JSON.
+    """A dict of tables (pandas), figures (PNG, bytes) and plain values, as JSON.
 
     Missing values of tables are loaded as pandas infers them.
     """

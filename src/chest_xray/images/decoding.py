@@ -16,7 +16,7 @@ Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
 NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
 CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
-TURNS = {  # What turns a stored picture upright, by its Exif orientation.
+TURNS = {  # What turns a stored image upright, by its Exif orientation.
     **{2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM},
     **{5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270},
     **{7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90},
@@ -53,7 +53,7 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
         Grey values, uint8 of shape (height, width); 0 is black.
 
     Raises:
-        ImageError: The file is damaged or incomplete, or no single JPEG or PNG picture.
+        ImageError: The file is damaged or incomplete, or no single JPEG or PNG image.
     """
     import numpy as np
 
@@ -90,7 +90,7 @@ def decode_colours(data: bytes) -> Image.Image:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Reduce a picture to 8-bit grey, black where it is transparent."""
+    """Reduce an image to 8-bit grey, black where it is transparent."""
     import numpy as np
 
     if image.mode == "I;16":

@@ -19,7 +19,7 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
 PREFIX_END = 132  # bytes
 TRANSFER_SYNTAX = 0x00020010
-MAX_RATIO = 2000  # pixels for each byte of a compressed picture; radiographs take 0.5 to 20, an empty picture 1,000
+MAX_RATIO = 2000  # pixels for each byte of a compressed image; radiographs take 0.5 to 20, an empty image 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
 # SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC; SOF55 of JPEG-LS.
 HUFFMAN_TABLES, FRAME_OF_JPEG_LS = 0xC4, 0xF7
@@ -49,7 +49,7 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
 
     Raises:
         UnsupportedDicomError: There are no pixels, too many, several frames, or pixels of an unsupported kind.
-        ImageError: The file or its compressed picture is cut off or damaged.
+        ImageError: The file or its compressed image is cut off or damaged.
         Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
     _refuse_bomb(data, max_megapixels)
@@ -155,7 +155,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
     if samples != (3 if found in COLOUR else 1):
         raise UnsupportedDicomError(f"{samples} samples a pixel with the photometric interpretation {found}")
     if not width or not height:
-        raise UnsupportedDicomError(f"{width} x {height} pixels; expected a picture")
+        raise UnsupportedDicomError(f"{width} x {height} pixels; expected an image")
     if width * height > max_megapixels * 1e6:
         raise UnsupportedDicomError(f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -164,7 +164,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
         if len(dataset.PixelData) >= 2 * expected:
             raise UnsupportedDicomError(
-                f"{len(dataset.PixelData):,} bytes of pixels; one picture of {width} x {height} has {expected:,}"
+                f"{len(dataset.PixelData):,} bytes of pixels; one image of {width} x {height} has {expected:,}"
             )
 
 
@@ -175,12 +175,12 @@ def _generate_frames(dataset: Any) -> Any:
 
 
 def _refuse_stream(stream: bytes, dataset: Any) -> None:
-    """Refuse a compressed picture of another size than the file states, or that unfolds from a few bytes."""
+    """Refuse a compressed image of another size than the file states, or that unfolds from a few bytes."""
     width, height = int(dataset.Columns), int(dataset.Rows)
     size = read_stream_size(stream)
     if size not in (None, (width, height)):
         raise UnsupportedDicomError(
-            f"a compressed picture of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}"
+            f"a compressed image of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}"
         )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
@@ -189,10 +189,10 @@ def _refuse_stream(stream: bytes, dataset: Any) -> None:
 
 
 def require_whole_stream(stream: bytes) -> None:
-    """Refuse a compressed picture that is cut off, even where an end marker has been put back; decoders fill up.
+    """Refuse a compressed image that is cut off, even where an end marker has been put back; decoders fill up.
 
     Raises:
-        ImageError: Part of the picture is missing or damaged.
+        ImageError: Part of the image is missing or damaged.
     """
     stream = stream.rstrip(b"\0")  # To an even length, and by some writers further.
     if stream[:2] == b"\xff\xd8":
@@ -236,9 +236,9 @@ def _require_tile_parts(stream: bytes) -> None:
     at = stream.find(START_OF_TILE_PART + b"\0\x0a")
     while stream[at : at + 2] == START_OF_TILE_PART and at >= 0:
         length = int.from_bytes(stream[at + 6 : at + 10], "big")
-        at = at + length if length else len(stream) - 2  # 0: up to the end of the picture.
+        at = at + length if length else len(stream) - 2  # 0: up to the end of the image.
     if at < 0 or stream[at : at + 2] != END_OF_JPEG:
-        raise ImageError("truncated", "a JPEG 2000 picture in a DICOM file that ends before its last tile does")
+        raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
 
 
 def read_stream_size(stream: bytes) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""From the stored values of a DICOM picture to the grey that its own transformations show (PS3.3, C.7.6.3 and C.11)."""
+"""From the stored values of a DICOM image to the grey that its own transformations show (PS3.3, C.7.6.3 and C.11)."""
 
 import math
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
 OVERLAY_BIT = 0x0102  # element
 MAX_OFFSET = 0xFFFF
-# Shares of the range of the stored bits: a picture that reaches below the one and above the other fills it.
+# Shares of the range of the stored bits: an image that reaches below the one and above the other fills it.
 LEAST_LOW, LEAST_HIGH = 1 / 64, 3 / 4
 
 
@@ -135,7 +135,7 @@ def render_grey(stored: Array, dataset: Any) -> Array:
 
     padding = find_padding(stored, dataset)
     if padding is not None and padding.all():
-        raise UnsupportedDicomError("every pixel is padding; expected a picture")
+        raise UnsupportedDicomError("every pixel is padding; expected an image")
     with np.errstate(all="ignore"):
         values = _apply_modality(stored, dataset)
         if not np.isfinite(values).all():

@@ -11,7 +11,7 @@ DIGEST_BYTES = 16  # BLAKE2b; two different images among a million agree with a 
 
 
 class DuplicateSearch(Options):
-    """Size of the perceptual hash, and the distance in bits up to which pictures are near duplicates."""
+    """Size of the perceptual hash, and the distance in bits up to which images are near duplicates."""
 
     hash_size: Annotated[int, Field(ge=8, le=32, multiple_of=8)]
     max_distance: Annotated[int, Field(ge=0, le=255)]
@@ -40,7 +40,7 @@ def find_close_pairs(codes: Array, max_distance: int) -> Array:
 
 
 def join_patients(images: DataFrame, duplicates: DataFrame) -> Series:
-    """Return the patient of each image, where patients who share a picture count as one."""
+    """Return the patient of each image, where patients who share an image count as one."""
     import numpy as np
     import pandas as pd
     from scipy.sparse import coo_array

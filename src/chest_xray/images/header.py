@@ -1,4 +1,4 @@
-"""What the header of a picture says, and the errors of files that hold no readable picture."""
+"""The header of an image file, and the errors of files without a readable image."""
 
 import struct
 from typing import NamedTuple
@@ -9,7 +9,7 @@ INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
 
 
 class ImageError(ValueError):
-    """A file that cannot be read as one picture, and a `reason` in a few words."""
+    """A file that cannot be read as one image, and a `reason` in a few words."""
 
     def __init__(self, reason: str, detail: str):
         super().__init__(detail)
@@ -27,7 +27,7 @@ class Header(NamedTuple):
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height after the picture is turned upright."""
+        """Width and height after the image is turned upright."""
         size = (self.width, self.height)
         return size[::-1] if self.orientation in QUARTER_TURNS else size
 

@@ -178,7 +178,7 @@ class QuarantineSummary(Result):
 
 
 class AuditSummary(Result):
-    """The data set summed up: `groups` by subset, `modes` by split and class, `shift` by class."""
+    """The audit of the data set: `groups` by subset, `modes` by split and class, `shift` by class."""
 
     counts: list[ClassCount]
     groups: dict[str, GroupSummary]

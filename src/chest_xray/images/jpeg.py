@@ -46,7 +46,7 @@ def read_header(file: Any) -> Header:
     """Read size, mode, orientation and number of scans of an open JPEG.
 
     Raises:
-        ImageError: The file is cut off or damaged, or holds several pictures or more than 8 bits a sample.
+        ImageError: The file is cut off or damaged, or holds several images or more than 8 bits a sample.
     """
     segments = list(read_segments(file))
     frame = _find_frame(segments)
@@ -57,8 +57,8 @@ def read_header(file: Any) -> Header:
         raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
     exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")
     for each in segments:
-        if _is_named(each, APP2, b"MPF\0") and (number := _count_pictures(each.content[4:])) > 1:
-            raise ImageError("unsupported image", f"{number} pictures in one file; expected one")
+        if _is_named(each, APP2, b"MPF\0") and (number := _count_images(each.content[4:])) > 1:
+            raise ImageError("unsupported image", f"{number} images in one file; expected one")
     scans = 1
     if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
         file.seek(0)
@@ -105,8 +105,8 @@ def _is_named(segment: Segment, marker: int, name: bytes) -> bool:
     return segment.marker == marker and segment.content.startswith(name)
 
 
-def _count_pictures(directory: bytes) -> int:
-    """Return the number of pictures from the index of a Multi-Picture file; 1 where it is damaged."""
+def _count_images(directory: bytes) -> int:
+    """Return the number of images from the index of a Multi-Picture file; 1 where it is damaged."""
     order = "<" if directory[:2] == b"II" else ">"
     try:
         (start,) = struct.unpack_from(f"{order}I", directory, 4)

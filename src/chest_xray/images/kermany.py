@@ -45,7 +45,7 @@ def parse_name(path: str, patients: Patients | None = None) -> dict[str, str]:
 
     Returns:
         `group`: such as "person12_virus", "NORMAL2-IM-0012" or "BACTERIA-7422"; "<class>/<name>" (a patient of its
-        own) where the name does not say. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
+        own) where the name has none. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
     """
     folder, name = path.split("/")[-2:]
     if patients and patients.pattern:

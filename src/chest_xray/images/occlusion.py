@@ -8,7 +8,7 @@ from chest_xray.core.types import Array
 
 
 class Occlusion(Options):
-    """The central region with the lungs, as shares of the sides of the prepared picture."""
+    """The central region with the lungs, as shares of the sides of the prepared image."""
 
     shape: Literal["box", "ellipse"]
     width: UnitInterval

@@ -73,7 +73,7 @@ def read_header(file: Any) -> Header:
     orientation = 1
     for each in chunks:
         if each.kind == b"acTL" and (number := int.from_bytes(_read(file, each)[:4], "big")) > 1:
-            raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one picture")
+            raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
         if each.kind == b"eXIf" and _has_right_checksum(file, each):
             orientation = read_orientation(_read(file, each))
     return Header(layout.width, layout.height, layout.mode, orientation)
@@ -177,7 +177,7 @@ def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: st
     if layout.colour == PALETTE:
         parts.insert(1, (b"PLTE", palette))
     blocks = [struct.pack(">I", len(data)) + kind + data + _checksum(kind, data) for kind, data in parts]
-    # `Image.open` warns of pictures that are larger than its own limit; here the size has been checked.
+    # `Image.open` warns of images that are larger than its own limit; here the size has been checked.
     with PngImageFile(io.BytesIO(SIGNATURE + b"".join(blocks))) as image:
         if rawmode:
             image.tile = [each._replace(args=rawmode) for each in image.tile]
@@ -254,7 +254,7 @@ def _apply_transparency(image: Image.Image, opaque: Array | None) -> Image.Image
     if opaque is None:
         return image
     if int(opaque.max()) < HALF:
-        raise ImageError("blank", "a transparent picture: no pixel is more opaque than transparent")
+        raise ImageError("blank", "a transparent image: no pixel is more opaque than transparent")
     if image.mode == "I;16":
         return Image.fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
     image = image.convert("RGBA")

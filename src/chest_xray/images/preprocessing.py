@@ -59,7 +59,7 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
 def estimate_work(data: bytes) -> float:
     """Estimate the number of pixels that decoding a file computes, from its header.
 
-    Those of the picture, times the scans of a progressive JPEG; the bytes of a DICOM file; 0 for other files.
+    Those of the image, times the scans of a progressive JPEG; the bytes of a DICOM file; 0 for other files.
     """
     if is_dicom(data):
         return len(data)

@@ -1,4 +1,4 @@
-"""Assign whole patients to train, validation and test, each aetiology in its share and no picture in two subsets."""
+"""Assign whole patients to train, validation and test, each aetiology in its share and no image in two subsets."""
 
 from typing import Annotated
 
@@ -136,14 +136,14 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
     if len(torn):
         raise InputError(
             f"{len(torn)} patients are in more than one of train, validation and test: {', '.join(torn[:5])}. "
-            "A network knows them before it is tested. Move all images of a patient to one side, in the folders or in "
-            "the split table."
+            "A network would be tested on patients that it was trained on. Move all images of a patient to one side, "
+            "in the folders or in the split table."
         )
     subset_of = image_split.set_index("path")["subset"]
     exact = duplicates[duplicates["kind"] == "exact"]
     across = exact[exact["first"].map(subset_of) != exact["second"].map(subset_of)]
     if len(across):
         raise InputError(
-            f"{len(across)} pictures are in more than one of train, validation and test: {across['first'].iloc[0]} and "
+            f"{len(across)} images are in more than one of train, validation and test: {across['first'].iloc[0]} and "
             f"{across['second'].iloc[0]} are the same. Remove one of each pair."
         )

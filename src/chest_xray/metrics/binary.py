@@ -16,7 +16,7 @@ def count_outcomes(label: Array, decision: Array, weights: Array) -> dict[str, A
     """Count the cells of the confusion matrix.
 
     Args:
-        label: 0 or 1 (diseased), shape (images,).
+        label: 0 or 1 (PNEUMONIA), shape (images,).
         decision: True where an image is classified as PNEUMONIA, shape (images,).
         weights: How often each image counts, float64 of shape (resamples, images).
 

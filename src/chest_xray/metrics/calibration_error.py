@@ -5,9 +5,9 @@ from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import NUM_RESAMPLES
 
 NUM_BINS = 15
-LEAST = 1e-7  # No probability is taken to be nearer to 0 or 1, so that one that is certain and wrong does not cost all.
+LEAST = 1e-7  # No probability is taken to be nearer to 0 or 1, so that no single error makes the loss infinite.
 NUM_STEPS = 200  # of Newton's method; five are enough for most
-CLOSE = 1e-11  # where no log odds move by more than this, it has arrived
+CLOSE = 1e-11  # where no log odds move by more than this, it has converged
 
 
 def score_probabilities(label: Array, probability: Array, weights: Array) -> dict[str, Array]:
@@ -46,7 +46,7 @@ def expected_calibration_error(label: Array, probability: Array) -> float:
 
 
 def calibration_errors(label: Array, probability: Array, weights: Array) -> Array:
-    """Return the mean distance between what was promised and what came true, over 15 bins (Guo et al. 2017).
+    """Return the expected calibration error (ECE), over 15 bins of equal width (Guo et al. 2017).
 
     Args:
         label: 0 or 1, shape (images,) or (resamples, images).
@@ -66,7 +66,7 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
 def error_by_chance(probability: Array) -> float:
     """Return the calibration error that probabilities which hold exactly stay below 19 times of 20.
 
-    Outcomes are drawn as the probabilities say (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
+    Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
     images there are. Each image is drawn for itself, as if no two were of one patient.
 
     Args:
@@ -83,18 +83,18 @@ def error_by_chance(probability: Array) -> float:
 
 
 def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Array]:
-    """Fit what would have to be done to the log odds to make them hold (Cox 1958; Van Calster et al. 2019).
+    """Fit the slope and the intercept that would recalibrate log odds (Cox 1958; Van Calster et al. 2019).
 
     Args:
         label: 0 or 1, shape (images,).
-        logit: Log odds that were promised, finite, shape (images,).
+        logit: Predicted log odds, finite, shape (images,).
         weights: How often each image counts, of shape (resamples, images).
 
     Returns:
-        Slope of the logistic regression of the label on the logit: 1 where it holds, below 1 where probabilities are
-        too near to 0 and 1, infinite where a threshold tells the classes apart without error. And the intercept where
-        the slope is held at 1: 0 where it holds, above 0 where probabilities are too low. Both NaN where one class is
-        absent, the slope also where all logits are the same; shape (resamples,).
+        Slope of the logistic regression of the label on the logit: 1 where probabilities are calibrated, below 1 where
+        they are too near to 0 and 1, infinite where a threshold separates the classes without error. And the intercept
+        where the slope is held at 1: 0 where probabilities are calibrated, above 0 where they are too low. Both NaN
+        where one class is absent, the slope also where all logits are the same; shape (resamples,).
     """
     import numpy as np
 
@@ -110,33 +110,33 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
 
 
 def _limit(label: Array, logit: Array, weights: Array) -> Array:
-    """Where the slope runs to: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
+    """The limit of the slope: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
     import numpy as np
 
     def reach(truth: int) -> tuple[Array, Array]:
         member = (weights > 0) & (label == truth)
         return np.where(member, logit, np.inf).min(axis=1), np.where(member, logit, -np.inf).max(axis=1)
 
-    (healthy_low, healthy_high), (diseased_low, diseased_high) = reach(0), reach(1)
-    up, down = healthy_high <= diseased_low, diseased_high <= healthy_low
+    (normal_low, normal_high), (pneumonia_low, pneumonia_high) = reach(0), reach(1)
+    up, down = normal_high <= pneumonia_low, pneumonia_high <= normal_low
     return np.select([up & down, up, down], [np.nan, np.inf, -np.inf], 0.0)
 
 
 def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[Array, Array]:
     """Intercept and slope of highest likelihood; the slope stays 1 unless it is free.
 
-    Steps are shortened as Sun and Tran-Dinh 2019 (Mathematical Programming 178:145) show to be enough to arrive from
-    anywhere: full ones may jump ever farther.
+    Steps are shortened as Sun and Tran-Dinh 2019 (Mathematical Programming 178:145) show to converge from any start:
+    full ones may diverge.
     """
     import numpy as np
     from scipy.special import expit
 
     intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
-    ends, diseased = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
+    ends, observed = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
     for _ in range(NUM_STEPS):
         chance = expit(intercept[:, None] + slope[:, None] * logit)
         expected = weights * chance
-        short = diseased[0] - expected.sum(axis=1), diseased[1] - expected @ logit
+        short = observed[0] - expected.sum(axis=1), observed[1] - expected @ logit
         spread = expected * (1 - chance)
         step = _solve(short, spread, logit) if free else (short[0] / spread.sum(axis=1), 0.0 * slope)
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)

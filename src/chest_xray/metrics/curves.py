@@ -1,7 +1,7 @@
-"""The curves of a run with their 95% bands: how far each point of them would move with other patients.
+"""The curves of a run with their 95% bands: how far each point would move with other patients.
 
 Bands are pointwise and vertical, over resampled patients: at each place on the horizontal axis they hold the middle 95%
-of what the resamples show there (Macskassy, Provost and Rosset 2005, on ROC bands).
+of the values of the resamples (Macskassy, Provost and Rosset 2005, on ROC bands).
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
     label, score = predictions["label"], predictions["probability"]
     false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
     precision, recall, _ = (each[::-1] for each in precision_recall_curve(label, score))
-    until = int(np.argmax(recall == 1)) + 1  # Laxer thresholds find nobody more.
+    until = int(np.argmax(recall == 1)) + 1  # Lower thresholds find no more positives.
     positive = _count_positives_by_resample(predictions, seed)
     tables = []
     for name, x, value, resampled in (
@@ -52,7 +52,7 @@ def _places() -> Array:
 
 
 def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
-    """Return the weights of false and of true positives, from the strictest threshold to the laxest.
+    """Return the weights of false and of true positives, from the highest threshold to the lowest.
 
     Both of shape (resamples, distinct scores + 1). Resamples that lack a class are left out.
     """
@@ -62,11 +62,11 @@ def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Arr
     label, score = (predictions[name].to_numpy()[order] for name in ("label", "probability"))
     weights = resample_weights(predictions["group"].to_numpy(), seed)[:, order]
     last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
-    healthy, diseased = (
+    negatives, positives = (
         np.pad(np.cumsum(weights * (label == each), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for each in (0, 1)
     )
-    both = (healthy[:, -1] > 0) & (diseased[:, -1] > 0)
-    return healthy[both], diseased[both]
+    both = (negatives[:, -1] > 0) & (positives[:, -1] > 0)
+    return negatives[both], positives[both]
 
 
 def _first_reaching(shares: Array, more: float) -> Array:
@@ -78,26 +78,26 @@ def _first_reaching(shares: Array, more: float) -> Array:
     return found.reshape(len(shares), NUM_PLACES) - np.arange(len(shares))[:, None] * shares.shape[1]
 
 
-def _roc_in_resamples(healthy: Array, diseased: Array) -> Array:
+def _roc_in_resamples(negatives: Array, positives: Array) -> Array:
     """Sensitivity at each place of 1 - specificity, straight between vertices, the upper one where the curve rises."""
     import numpy as np
 
-    x, y = healthy / healthy[:, -1:], diseased / diseased[:, -1:]
+    x, y = negatives / negatives[:, -1:], positives / positives[:, -1:]
     after = np.minimum(_first_reaching(x, ROUNDING), x.shape[1] - 1)
     (x0, x1), (y0, y1) = ([np.take_along_axis(each, at, axis=1) for at in (after - 1, after)] for each in (x, y))
     part = np.divide(_places() - x0, x1 - x0, out=np.ones_like(x0), where=x1 > x0)
     return y0 + np.clip(part, 0, 1) * (y1 - y0)
 
 
-def _precision_in_resamples(healthy: Array, diseased: Array) -> Array:
-    """Precision at the strictest threshold that has each sensitivity.
+def _precision_in_resamples(negatives: Array, positives: Array) -> Array:
+    """Precision at the highest threshold that has each sensitivity.
 
-    Between two of them no straight line holds (Davis and Goadrich 2006).
+    Between two of them precision is not linear (Davis and Goadrich 2006).
     """
     import numpy as np
 
-    at = np.maximum(_first_reaching(diseased / diseased[:, -1:], -ROUNDING), 1)
-    true, false = (np.take_along_axis(each, at, axis=1) for each in (diseased, healthy))
+    at = np.maximum(_first_reaching(positives / positives[:, -1:], -ROUNDING), 1)
+    true, false = (np.take_along_axis(each, at, axis=1) for each in (positives, negatives))
     return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
 
 

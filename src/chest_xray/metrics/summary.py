@@ -31,13 +31,13 @@ from chest_xray.metrics.results import (
 
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
-PLAIN_THRESHOLD = 0.5  # where a sigmoid is cut when nobody chose
+PLAIN_THRESHOLD = 0.5  # the usual threshold on a sigmoid
 POINTS = ("at_half", "at_chosen", "at_other")
 Measure = TypeVar("Measure")
 
 
 class Evaluation(Options):
-    """How the test split is judged."""
+    """How the test split is evaluated."""
 
     seed: Seed
     realistic_prevalence: UnitInterval
@@ -55,12 +55,12 @@ def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
 def measure(
     predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, weights: Array
 ) -> dict[str, Array]:
-    """Compute every figure that is no plain share, in every resample.
+    """Compute every metric that is no plain share, in every resample.
 
     Args:
-        predictions: `label` (1 diseased, the positive class; both occur), `probability` and `calibrated` of each image.
+        predictions: `label` (1 is PNEUMONIA; both classes occur), `probability` and `calibrated` of each image.
         operating_point: `points` and the `rule` that decides, chosen on corrupted validation.
-        prevalence: Realistic share of diseased in (0, 1).
+        prevalence: Realistic share of PNEUMONIA, in (0, 1).
         weights: How often each image counts, of shape (resamples, images).
 
     Returns:
@@ -161,11 +161,11 @@ def estimate(measured: Array, num: int) -> Estimate:
 
 
 def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> Gap:
-    """Return by how much each figure is larger on test than on validation.
+    """Return by how much each metric is larger on test than on validation.
 
     Args:
         validation: From `measure`.
-        test: The same of test, resampled independently of validation, as their patients are others.
+        test: The same of test, resampled independently of validation, as their patients differ.
     """
     import numpy as np
 
@@ -185,14 +185,14 @@ def _below(measured: Mapping[str, Measure], where: str) -> dict[str, Measure]:
 
 
 def _shift_of_prevalence(prevalence: float, calibration: Calibration) -> float:
-    """Log odds by which an intercept is moved where diseased are commoner than the calibration expects."""
+    """Log odds by which the intercept moves where PNEUMONIA is more frequent than the calibration expects."""
     from scipy.special import logit
 
     return float(logit(prevalence) - logit(calibration.expected_prevalence))
 
 
 def require_both_classes(predictions: DataFrame, subset: str) -> None:
-    """Refuse what no figure can be computed from.
+    """Refuse predictions from which no metric can be computed.
 
     Args:
         predictions: `label`, `probability` and `calibrated` of each image.
@@ -229,7 +229,7 @@ def log_metrics(test: SubsetMetrics) -> None:
 def measure_condition(
     predictions: DataFrame, operating_point: OperatingPoint, weights: Array
 ) -> dict[str, float | None]:
-    """Compute what is reported of the same images in one condition.
+    """Compute the metrics that are reported of one condition.
 
     Args:
         predictions: `label`, `logit` and `probability` of each image.

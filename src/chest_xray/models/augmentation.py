@@ -22,11 +22,11 @@ class Augmentation(Options):
       10,000), so a network trained with it cannot distinguish left from right.
     - `zoom` and `translation`: distance to the tube, body size and collimation vary; too strong, the lung bases are
       lost.
-    - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the picture.
-    - `aspect`: collimation varies, and pictures are resized to the network's input; too strong, a hyperinflated chest
+    - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the image.
+    - `aspect`: collimation varies, and images are resized to the network's input; too strong, a hyperinflated chest
       and a flat one look alike.
     - `collimation`: a copy is cut in height or in width, by half a side at most, to a width / height drawn from 1 to
-      this, whatever the original's. Where the shape of pictures depends on the class, a network trained on originals
+      this, whatever the original's. Where the shape of images depends on the class, a network trained on originals
       learns the shape; too strong, the lung bases are lost.
     - `brightness`, `contrast` and `gamma`: exposure and the detector's tone curve vary between rooms; too strong, faint
       viral opacities vanish.

@@ -1,1 +1,1 @@
-"""One package a pipeline: `nodes.py` says what is done, `pipeline.py` how it is wired."""
+"""One package for each pipeline: its node functions in `nodes.py`, their wiring in `pipeline.py`."""

@@ -148,7 +148,7 @@ def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
 def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Figure:
     """Draw reliability diagrams of test before and after calibration.
 
-    Each has the share of diseased in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
+    Each has the share of PNEUMONIA in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
     below it the number of images in each bin.
     """
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
@@ -260,13 +260,13 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
 
     label = predictions["label"]
     false_positive_rate, sensitivity, cuts = roc_curve(label, predictions["probability"], drop_intermediate=False)
-    healthy, diseased = int((label == 0).sum()), int((label == 1).sum())
+    num_normal, num_pneumonia = int((label == 0).sum()), int((label == 1).sum())
     table = pd.DataFrame({"sensitivity": sensitivity, "specificity": 1 - false_positive_rate})
-    table["tp"] = (sensitivity * diseased).round().astype(int)
-    table["fp"] = (false_positive_rate * healthy).round().astype(int)
+    table["tp"] = (sensitivity * num_pneumonia).round().astype(int)
+    table["fp"] = (false_positive_rate * num_normal).round().astype(int)
     table["threshold"] = ["above every score", *map(name_probability, cuts[1:])]
     table["logit"] = [as_logit(cuts[1]) + 0.5, *map(as_logit, cuts[1:])]
-    return table.assign(fn=diseased - table["tp"], tn=healthy - table["fp"])
+    return table.assign(fn=num_pneumonia - table["tp"], tn=num_normal - table["fp"])
 
 
 def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Any:

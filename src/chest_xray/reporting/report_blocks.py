@@ -16,7 +16,7 @@ QUALITY = 90  # of WebP, at most 100
 
 
 class Figure(NamedTuple):
-    """A picture as a data URL, with its size in pixels so that the layout is stable while it loads."""
+    """A figure as a data URL, with its size in pixels so that the layout is stable while it loads."""
 
     title: str
     caption: str

@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 def predict_test(
     model: Model, prepared_images: Array, image_split: DataFrame, operating_point: OperatingPoint
 ) -> DataFrame:
-    """Score the test images, and calibrate the scores as corrupted validation asks.
+    """Score the test images, and calibrate the scores by the operating point.
 
     Args:
         model: The trained network.
@@ -111,13 +111,13 @@ def compute_metrics(
 def write_conclusions(
     metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics, data_source: str, language: Language
 ) -> str:
-    """Write what the numbers support: how well, what an answer is worth, where it fails, and what to try next.
+    """Write the conclusions that the metrics support.
 
     Args:
-        metrics: From `compute_metrics`; the run's title stands on the page.
-        history: One row an epoch; the kept one says how training went.
-        metadata_metrics: From `evaluate_rules`: how far the header goes without a look at a pixel.
-        data_source: Stands on the page.
+        metrics: From `compute_metrics`; the run's title heads the page.
+        history: One row an epoch.
+        metadata_metrics: From `evaluate_rules`: of the metadata baseline.
+        data_source: Printed on the page.
         language: Of the page.
 
     Returns:
@@ -143,8 +143,8 @@ def compute_curves(
 
     Returns:
         `subset`, "validation", "corrupted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`,
-        as `compute_rank_curves` gives them of validation and test, and `compute_threshold_curves` of all that was taken
-        again and of test.
+        as from `compute_rank_curves` for validation and test, and from `compute_threshold_curves` for corrupted and
+        test.
     """
     import numpy as np
     import pandas as pd
@@ -200,7 +200,7 @@ def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame
         One row a metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
 
     Raises:
-        ValueError: A pair differs by more than rounding; one of the two was not measured on what it should have been.
+        ValueError: A pair differs by more than rounding; one of the two was measured on other data.
     """
     import pandas as pd
 
@@ -312,7 +312,7 @@ def describe_model(model: Model) -> dict[str, Any]:
         model: The trained network.
 
     Returns:
-        `input_shape` and `output_shape` (None stands for any number of images), `dtype` of the input, `parameters` (how
+        `input_shape` and `output_shape` (None is the number of images), `dtype` of the input, `parameters` (how
         many weights), and `layers` (the kinds, in order).
     """
     return {

@@ -1,4 +1,4 @@
-"""Write the page and the model card from what all other pipelines left."""
+"""All nodes of report: the page and the model card, from the outputs of all other pipelines."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
         evidence: What belongs to no single run.
         report: Whether the data are synthetic.
         language: Of the page.
-        **runs: The evidence of each run; the last one is judged.
+        **runs: The evidence of each run; the verdict is on the last one.
 
     Returns:
-        HTML in one piece: it asks no other file and no other machine for anything.
+        HTML in one file, which loads nothing from elsewhere.
     """
     read = contents.read_options
     return render_report(

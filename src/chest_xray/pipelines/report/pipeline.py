@@ -15,7 +15,7 @@ def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
     """Wire the page and the model card.
 
     Args:
-        runs: Shown on the page in this order; the last one is judged, and the model card is of it.
+        runs: Shown on the page in this order; the verdict and the model card are of the last one.
     """
     with warnings.catch_warnings():
         # Kedro warns of the dots in names; to read what namespaces made takes them.
