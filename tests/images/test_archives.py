@@ -152,7 +152,7 @@ def test_what_is_no_archive_is_named_so(tmp_path: Path, damage: bytes) -> None:
         unpack(plan(tmp_path / "a.zip"), tmp_path / "data")
 
 
-def test_an_archive_without_train_and_test_tells_what_it_has(tmp_path: Path) -> None:
+def test_an_archive_without_train_and_test_reports_what_it_has(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.zip", {"images/1.jpeg": b"1", "labels.csv": b"2"}, prefix="")
     with pytest.raises(DatasetError, match=r"holds images, labels\.csv; expected a folder with `train` and `test`"):
         unpack(plan(path), tmp_path / "data")

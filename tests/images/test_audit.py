@@ -45,7 +45,7 @@ def test_images_and_groups_are_counted_by_subset_class_and_aetiology() -> None:
     assert counts["share"].tolist() == [0.6667, 0.3333, 1.0, 0.6667, 0.3333]
 
 
-def test_groups_of_several_images_are_told(audit: AuditSummary) -> None:
+def test_patients_with_several_images_are_counted(audit: AuditSummary) -> None:
     assert audit.groups["train"].model_dump() == {
         "groups": 2,
         "largest": 2,

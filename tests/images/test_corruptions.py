@@ -20,7 +20,7 @@ def take(kind: str, strength: float, picture: Array | None = None, seed: int = 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_picture_stays_float32_from_0_to_1_and_is_not_changed_itself(kind: str) -> None:
+def test_an_image_stays_float32_from_0_to_1_and_is_not_changed_itself(kind: str) -> None:
     picture = make_picture()
     again = take(kind, 0.5, picture)
     assert again.dtype == np.float32
@@ -32,7 +32,7 @@ def test_a_picture_stays_float32_from_0_to_1_and_is_not_changed_itself(kind: str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_same_seed_takes_the_same_picture(kind: str) -> None:
+def test_the_same_seed_gives_the_same_image(kind: str) -> None:
     np.testing.assert_array_equal(take(kind, 0.2), take(kind, 0.2))
 
 
@@ -118,7 +118,7 @@ def make_soft_picture() -> Array:
     return ndimage.gaussian_filter(np.random.default_rng(0).uniform(0, 1, (64, 80)), 4).astype(np.float32)
 
 
-def test_a_jpeg_of_the_highest_quality_is_nearly_the_picture_and_one_of_low_quality_is_not() -> None:
+def test_a_jpeg_of_the_highest_quality_is_nearly_the_image_and_one_of_low_quality_is_not() -> None:
     picture = make_soft_picture()
     losses = [float(np.abs(take("jpeg", quality, picture) - picture).max()) for quality in (100, 50, 5)]
     assert losses[0] < 2 / 255
@@ -148,7 +148,7 @@ def test_an_unknown_kind_is_refused() -> None:
         take("stretch", 0.5)
 
 
-def test_a_picture_of_any_shape_is_fitted_to_width_and_height_in_grey_values() -> None:
+def test_an_image_of_any_shape_is_fitted_to_width_and_height_in_grey_values() -> None:
     fitted = fit(make_picture(20, 30), (12, 8), "stretch")
     assert fitted.shape == (8, 12)
     assert fitted.dtype == np.uint8
@@ -160,7 +160,7 @@ def test_a_picture_of_any_shape_is_fitted_to_width_and_height_in_grey_values() -
 @pytest.mark.parametrize(
     ("width", "height", "shape"), [(512, 400, (256, 328)), (300, 600, (512, 256)), (100, 50, (256, 512))]
 )
-def test_a_working_picture_has_256_pixels_on_its_shorter_side(
+def test_a_working_image_has_256_pixels_on_its_shorter_side(
     width: int, height: int, shape: tuple[int, int], tmp_path: Path
 ) -> None:
     ramp = np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1))

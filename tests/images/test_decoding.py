@@ -73,7 +73,7 @@ def test_transparent_pixels_become_black() -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_an_image_that_exif_says_lies_on_its_side_is_turned_upright(kind: str) -> None:
+def test_an_image_on_its_side_by_exif_is_turned_upright(kind: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # To be turned a quarter clockwise: the dark left side becomes the top.
     grey = decode_grey(encode(Image.fromarray(ramp(64, 64)), kind, exif=exif.tobytes()), (16, 16))
@@ -101,7 +101,7 @@ def test_every_orientation_of_exif_is_turned_upright(orientation: int, kind: str
     np.testing.assert_allclose(grey[8::48, 8::48], upright[8::48, 8::48], atol=3)
 
 
-def test_a_tiff_picture_is_refused_whatever_its_pixels() -> None:
+def test_a_tiff_image_is_refused_whatever_its_pixels() -> None:
     with pytest.raises(ImageError, match=r"begins with b'II\*.*; expected JPEG, PNG or DICOM"):
         decode_grey(encode(Image.fromarray(np.ones((8, 8), np.float32)), "TIFF"), (16, 16))
 
@@ -197,7 +197,7 @@ def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:
 
 @pytest.mark.parametrize("before", [0, 40_000])
 @pytest.mark.parametrize("described", [10, 220])
-def test_an_exif_block_turns_a_jpeg_wherever_it_stands_and_however_long_it_is(before: int, described: int) -> None:
+def test_an_exif_block_turns_a_jpeg_wherever_it_is_and_however_long_it_is(before: int, described: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     exif[0x010E] = "x" * described  # 220 characters make a segment of 268 bytes, in the lower byte of which stands 12

@@ -95,7 +95,7 @@ def test_a_lookup_table_goes_before_a_window() -> None:
     assert grey(dataset)[0, [0, -1]].tolist() == [255, 0]
 
 
-def test_a_lookup_table_of_eight_bits_shows_what_stands_in_it() -> None:
+def test_a_lookup_table_of_eight_bits_is_applied() -> None:
     table = Dataset()
     table.LUTDescriptor = [256, 0, 8]
     table["LUTDescriptor"].VR = "US"
@@ -163,7 +163,7 @@ def test_colours_stay_for_the_check_of_colour_to_see() -> None:
         ),
     ],
 )
-def test_what_is_no_single_picture_is_refused(data: Any, message: str) -> None:
+def test_what_is_no_single_image_is_refused(data: Any, message: str) -> None:
     with pytest.raises(UnsupportedDicomError, match=message):
         read_dicom(data(), 10)
 
@@ -189,7 +189,7 @@ def pack_stream(stream: bytes, rows: int, columns: int, syntax: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("syntax", "kind"), [(JPEGBaseline8Bit, "JPEG"), (JPEG2000, "JPEG2000")])
-def test_a_compressed_picture_larger_than_the_file_says_is_refused_before_it_is_decoded(syntax: Any, kind: str) -> None:
+def test_a_compressed_image_larger_than_declared_is_refused_before_it_is_decoded(syntax: Any, kind: str) -> None:
     stream = encode(ramp(np.uint8, 0, 255, (300, 500)), kind)
     assert read_stream_size(stream) == (500, 300)
     data = pack_stream(stream, 40, 60, syntax)
@@ -197,7 +197,7 @@ def test_a_compressed_picture_larger_than_the_file_says_is_refused_before_it_is_
         read_dicom(data, 10)
 
 
-def test_a_picture_that_a_few_bytes_unfold_to_is_refused() -> None:
+def test_an_image_that_a_few_bytes_unfold_to_is_refused() -> None:
     file = encode(np.zeros((40, 60), np.uint8), "JPEG2000")
     stream = bytearray(file[file.index(JPEG_2000) :])
     for at, value in ((8, 9_000), (12, 9_000), (24, 9_000), (28, 9_000)):  # extent of the image, and of a tile
@@ -221,7 +221,7 @@ def zlib_start(whole: bytes) -> bytes:
     return whole[144 + length :]
 
 
-def test_a_dicom_file_is_told_by_its_prefix() -> None:
+def test_a_dicom_file_is_recognised_by_its_prefix() -> None:
     assert is_dicom(write(make_dataset(np.zeros((4, 4), np.uint8))))
     assert not is_dicom(b"DICM" + bytes(200))
 
@@ -240,7 +240,7 @@ FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE
 
 
 @pytest.mark.parametrize("marker", FRAMES)
-def test_every_kind_of_jpeg_says_its_size_in_its_frame_header(marker: int) -> None:
+def test_the_size_of_every_kind_of_jpeg_is_read_from_its_frame_header(marker: int) -> None:
     assert read_stream_size(b"\xff\xd8" + frame_header(marker, 300, 500)) == (500, 300)
 
 
@@ -292,7 +292,7 @@ def test_a_deflated_file_that_is_cut_ends_in_an_error() -> None:
         read_dicom(write(dataset)[:-20], 10)
 
 
-def test_a_picture_of_one_deep_value_is_black() -> None:
+def test_an_image_of_one_deep_value_is_black() -> None:
     assert not grey(make_dataset(np.full((4, 4), 900, np.uint16), bits=12)).any()
 
 
@@ -311,14 +311,14 @@ def test_deep_colours_keep_their_eight_uppermost_bits(bits: int, shown: int) -> 
     assert (np.asarray(image) == shown).all()
 
 
-def test_a_picture_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
+def test_a_dicom_image_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
     data = write(make_dataset(ramp(np.uint8, 0, 255, (100, 100)), NumberOfFrames=1))
     assert read_dicom(data, 0.01).size == (100, 100)
     with pytest.raises(UnsupportedDicomError, match=r"100 x 100 pixels; at most 0\.0099 megapixels are read"):
         read_dicom(data, 0.0099)
 
 
-def test_a_compressed_picture_may_have_2000_pixels_a_byte() -> None:
+def test_a_compressed_image_may_have_2000_pixels_a_byte() -> None:
     refused = "at most 2000 pixels a byte are read"
     for rows, columns, message in ((1000, 1000, "damaged pixels"), (1125, 889, refused), (889, 1125, refused)):
         # After 500 bytes of which the header is sound, the decoder is asked for the first picture and not the second.

@@ -103,7 +103,7 @@ def test_a_wrong_checksum_is_an_error_and_leaves_no_archive(tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.zip"))
 
 
-def test_without_a_checksum_the_one_found_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_checksum_the_one_found_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with serve(Served(DATA)) as served:
         assert fetch_archive(source(served, sha256=None), tmp_path)["sha256"] == DIGEST
     assert f"has SHA-256 {DIGEST}, unchecked: set download.sha256 to compare" in caplog.text
@@ -148,7 +148,7 @@ def test_a_login_page_is_not_taken_for_the_archive(tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("lie", [{"resumed_from": 5}, {"resumed_etag": '"other"'}])
-def test_a_rest_that_is_not_the_one_asked_for_is_thrown_away(tmp_path: Path, lie: dict[str, Any]) -> None:
+def test_a_rest_that_was_not_requested_is_discarded(tmp_path: Path, lie: dict[str, Any]) -> None:
     with serve(Served(DATA, breaks=[15 * BLOCK], **lie)) as served:
         path = Path(fetch_archive(source(served), tmp_path)["path"])
     assert path.read_bytes() == DATA

@@ -31,11 +31,11 @@ def build_index(number: int) -> DataFrame:
     return pd.DataFrame(facts)
 
 
-def test_strangers_are_no_duplicates() -> None:
+def test_different_images_are_no_duplicates() -> None:
     assert len(compare(draw_pictures(30), build_index(30))) == 0
 
 
-def test_a_picture_three_times_gives_two_exact_pairs_with_the_first() -> None:
+def test_an_image_three_times_gives_two_exact_pairs_with_the_first() -> None:
     pictures = draw_pictures(6)
     pictures[3] = pictures[5] = pictures[1]
     pairs = compare(pictures, build_index(6))

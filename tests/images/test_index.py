@@ -44,7 +44,7 @@ def damage_inside(data: bytes) -> bytes:
     return data[:middle] + b"\xff\xc4\x00\x05\xff" + data[middle + 5 :]
 
 
-def test_one_row_an_image_with_what_name_and_header_tell(image_root: Path) -> None:
+def test_one_row_an_image_with_the_facts_of_name_and_header(image_root: Path) -> None:
     index, quarantine, pixels = process(image_root)
     row = index.iloc[0].to_dict()
     assert len(index) == len(pixels) == 8

@@ -42,14 +42,14 @@ def list_pictures(number: int) -> bytes:
     return b"MPF\0II*\0" + struct.pack("<IH", 8, 2) + version + struct.pack("<HHII", 0xB001, 4, 1, number)
 
 
-def test_an_index_of_one_picture_is_no_reason_to_refuse() -> None:
+def test_an_index_of_one_image_is_no_reason_to_refuse() -> None:
     assert read_header(insert(segment(0xE2, list_pictures(1)))).upright == (60, 40)
     with pytest.raises(ImageError, match="2 images in one file; expected one"):
         read_header(insert(segment(0xE2, list_pictures(2))))
 
 
 @pytest.mark.parametrize("index", [b"MPF\0", b"MPF\0II*\0", list_pictures(2)[:-1], b"MPF\0II*\0" + bytes([255] * 4)])
-def test_a_damaged_index_of_pictures_is_passed_over(index: bytes) -> None:
+def test_a_damaged_index_of_images_is_passed_over(index: bytes) -> None:
     assert read_header(insert(segment(0xE2, index))).upright == (60, 40)
 
 

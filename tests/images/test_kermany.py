@@ -26,7 +26,7 @@ from chest_xray.images.kermany import Patients, look_up_patients, parse_name
         ("test/NORMAL/NORMAL-28501.jpeg", "NORMAL/NORMAL-28501.jpeg", "none"),
     ],
 )
-def test_the_name_tells_patient_and_aetiology(path: str, group: str, aetiology: str) -> None:
+def test_patient_and_aetiology_are_parsed_from_the_name(path: str, group: str, aetiology: str) -> None:
     assert parse_name(path) == {"group": group, "aetiology": aetiology}
 
 

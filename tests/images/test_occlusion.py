@@ -39,7 +39,7 @@ def test_what_is_not_hidden_stays_and_what_is_gets_the_mean_of_the_rest() -> Non
     np.testing.assert_array_equal(pixels, before)
 
 
-def test_a_covered_picture_tells_nothing_of_what_it_hides() -> None:
+def test_a_covered_image_reveals_nothing_of_what_it_hides() -> None:
     pixels, hidden = make_pixels(1, 8, 8), central_region((8, 8), make_occlusion())
     brighter = np.where(hidden, 255, pixels).astype(np.uint8)
     np.testing.assert_array_equal(cover(pixels, hidden), cover(brighter, hidden))

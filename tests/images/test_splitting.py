@@ -76,7 +76,7 @@ def test_of_two_patients_one_validates_though_that_is_more_than_the_share() -> N
     assert viral.groupby("subset")["group"].nunique().to_dict() == {"train": 1, "validation": 1}
 
 
-def test_patients_who_share_a_picture_go_to_the_same_side() -> None:
+def test_patients_who_share_an_image_go_to_the_same_side() -> None:
     index = build_index()
     paths = [f"/data/train/NORMAL/{patient}_none_0.jpeg" for patient in range(8)]
     chain = pd.DataFrame({"first": paths[:-1], "second": paths[1:], "kind": "exact"})
@@ -115,7 +115,7 @@ def test_of_many_patients_in_train_and_test_five_are_named() -> None:
         split(index)
 
 
-def test_the_same_picture_in_train_and_test_stops_the_run() -> None:
+def test_the_same_image_in_train_and_test_stops_the_run() -> None:
     pair = {"first": "/data/train/NORMAL/3_none_0.jpeg", "second": "/data/test/NORMAL/100_none_0.jpeg", "kind": "exact"}
     message = r"1 images are in more than one of train, validation and test: .*3_none_0\.jpeg and .*100_none_0\.jpeg"
     with pytest.raises(InputError, match=message):

@@ -56,7 +56,7 @@ def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(s
         np.testing.assert_array_equal(pixels[row], fit(again, (24, 16), "stretch"))
 
 
-def test_another_seed_or_strength_is_other_pictures(split: pd.DataFrame) -> None:
+def test_another_seed_or_strength_is_other_images(split: pd.DataFrame) -> None:
     def fingerprint(**changes: Any) -> str:
         options = make_robustness(**changes)
         return corrupt_test(split, options, Preparation(width=24, height=16), {}).fingerprint

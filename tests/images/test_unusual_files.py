@@ -55,7 +55,7 @@ def test_names_are_unique_and_many() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_a_file_shows_its_picture_or_is_refused_for_what_it_is(case: Case, tmp_path: Path) -> None:
+def test_a_file_is_decoded_or_refused_for_what_it_is(case: Case, tmp_path: Path) -> None:
     data = case.build()
     (tmp_path / "file").write_bytes(data)
     predicted, trained = predict(data), train(tmp_path / "file")
@@ -73,7 +73,7 @@ def test_a_file_shows_its_picture_or_is_refused_for_what_it_is(case: Case, tmp_p
 @pytest.mark.skipif(
     not Path(FOLDER).is_dir() or not FOLDER, reason="set CHEST_XRAY_CASES to a folder of files to check"
 )
-def test_files_of_a_folder_show_its_base_picture_or_are_refused(subtests: pytest.Subtests) -> None:
+def test_files_of_a_folder_give_its_base_image_or_are_refused(subtests: pytest.Subtests) -> None:
     base, padded = (
         np.asarray(Image.open(Path(FOLDER) / name)).astype(float) for name in ("base.png", "base_padded.png")
     )

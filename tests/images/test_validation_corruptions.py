@@ -54,7 +54,7 @@ def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(sp
     assert set(split["subset"]) == {"train", "validation", "test"}  # The split itself is not changed.
 
 
-def test_pictures_come_in_the_order_of_the_list_and_of_the_prepared_size(split: pd.DataFrame) -> None:
+def test_images_come_in_the_order_of_the_list_and_of_the_prepared_size(split: pd.DataFrame) -> None:
     table, pixels = take_again(split, make_shift())
     assert pixels.shape == (len(table), 16, 24)
     assert pixels.dtype == np.uint8
@@ -66,7 +66,7 @@ def test_pictures_come_in_the_order_of_the_list_and_of_the_prepared_size(split: 
         assert differences[place] < 3  # resized twice instead of once
 
 
-def test_each_condition_gives_another_picture(split: pd.DataFrame) -> None:
+def test_each_condition_gives_another_image(split: pd.DataFrame) -> None:
     _, pixels = take_again(split, make_shift())
     assert len(np.unique(pixels.reshape(len(pixels), -1), axis=0)) == len(pixels)
 
@@ -77,7 +77,7 @@ def test_less_contrast_is_less_contrast(split: pd.DataFrame) -> None:
     np.testing.assert_allclose(deviations[1:] / deviations[0], [0.7, 0.4], atol=0.03)
 
 
-def test_shapes_are_swapped_by_cutting_healthy_pictures_wide_and_diseased_ones_narrow(split: pd.DataFrame) -> None:
+def test_shapes_are_swapped_by_cutting_normal_images_wide_and_pneumonia_narrow(split: pd.DataFrame) -> None:
     # Left and right are dark, above and below too: what is cut off is what is not seen any more.
     framed = np.pad(np.full((160, 240), 200, np.uint8), ((20, 20), (30, 30)))
     split.loc[3, "label"] = 0
@@ -91,14 +91,14 @@ def test_shapes_are_swapped_by_cutting_healthy_pictures_wide_and_diseased_ones_n
     assert healthy[8, 0] < 50
 
 
-def test_one_seed_gives_the_same_pictures_and_another_others(split: pd.DataFrame) -> None:
+def test_one_seed_gives_the_same_images_and_another_others(split: pd.DataFrame) -> None:
     first, again, other = (take_again(split, make_shift(seed=seed))[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     np.testing.assert_array_equal(first[0], other[0])  # What is not altered has no chance in it.
 
 
-def test_a_shift_is_drawn_for_each_picture_of_its_own(split: pd.DataFrame) -> None:
+def test_a_corruption_is_drawn_for_each_image(split: pd.DataFrame) -> None:
     same = split.copy()
     with Image.open(split["path"][1]) as image:
         image.save(split["path"][3])

@@ -48,7 +48,7 @@ def test_at_the_prevalence_of_the_images_predictive_values_are_those_of_the_imag
     assert found["npv_realistic"] == pytest.approx(found["npv"])
 
 
-def test_where_nothing_is_called_diseased_there_is_no_precision() -> None:
+def test_without_positive_decisions_there_is_no_precision() -> None:
     found = judge(tn=4, fp=0, fn=6, tp=0)
     assert {name for name, each in found.items() if math.isnan(each)} == {
         *("precision", "ppv_realistic", "mcc", "lr_positive")
@@ -56,7 +56,7 @@ def test_where_nothing_is_called_diseased_there_is_no_precision() -> None:
     assert (found["sensitivity"], found["specificity"], found["f1"], found["lr_negative"]) == (0, 1, 0, 1)
 
 
-def test_where_everything_is_called_diseased_there_is_no_all_clear() -> None:
+def test_without_negative_decisions_there_is_no_npv() -> None:
     found = judge(tn=0, fp=4, fn=0, tp=6)
     assert {name for name, each in found.items() if math.isnan(each)} == {"npv", "npv_realistic", "mcc", "lr_negative"}
     assert found["lr_positive"] == 1
@@ -73,7 +73,7 @@ def test_where_every_all_clear_is_wrong_the_negative_ratio_is_infinite() -> None
     assert (found["lr_negative"], found["lr_positive"]) == (math.inf, 0.5)
 
 
-def test_something_by_nothing_is_no_number_unless_infinity_is_asked_for() -> None:
+def test_division_by_zero_is_nan_unless_infinity_is_requested() -> None:
     part, whole = np.array([3.0, 0.0, 3.0]), np.array([0.0, 0.0, 2.0])
     np.testing.assert_array_equal(divide_or_nan(part, whole), [math.nan, math.nan, 1.5])
     np.testing.assert_array_equal(divide_or_nan(part, whole, infinite=True), [math.inf, math.nan, 1.5])
@@ -105,7 +105,7 @@ def test_a_share_of_nothing_is_none() -> None:
     assert proportion(0, 0).model_dump() == {"value": None, "low": None, "high": None, "n": 0}
 
 
-def test_each_share_is_told_with_the_images_that_were_asked() -> None:
+def test_each_share_has_its_number_of_images() -> None:
     found = proportions({"tn": 3, "fp": 1, "fn": 2, "tp": 5})
     asked = {"accuracy": 11, "sensitivity": 7, "specificity": 4, "precision": 6, "npv": 5}
     assert {name: each.n for name, each in found} == asked

@@ -90,14 +90,14 @@ def test_probabilities_of_two_values_are_recalibrated_by_hand() -> None:
     assert intercept == pytest.approx(0, abs=1e-12)
 
 
-def test_the_slope_is_infinite_where_a_threshold_tells_the_classes_apart() -> None:
+def test_the_slope_is_infinite_where_a_threshold_separates_the_classes() -> None:
     assert recalibration([0, 0, 1, 1], [-2, -1, 1, 2])[0] == math.inf
     assert recalibration([0, 0, 1, 1], [-2, -1, -1, 2])[0] == math.inf  # also where they touch
     assert recalibration([1, 1, 0, 0], [-2, -1, 1, 2])[0] == -math.inf
     assert math.isfinite(recalibration([0, 1, 0, 1], [-2, -1, 1, 2])[0])
 
 
-def test_there_is_no_slope_where_all_logits_are_the_same_and_neither_figure_of_one_class() -> None:
+def test_there_is_no_slope_where_all_logits_are_the_same_and_no_metric_of_one_class() -> None:
     slope, intercept = recalibration([0, 1, 1], [0.5, 0.5, 0.5])
     assert math.isnan(slope)
     assert intercept == pytest.approx(math.log(2) - 0.5)
@@ -128,7 +128,7 @@ def test_a_certain_and_wrong_probability_does_not_cost_all() -> None:
     assert found["brier"][0] == 0.5
 
 
-def test_a_perfect_forecast_of_one_half_costs_what_theory_says() -> None:
+def test_a_perfect_forecast_of_one_half_has_the_loss_of_theory() -> None:
     found = score_probabilities(np.array([0, 1]), np.array([0.5, 0.5]), np.ones((1, 2)))
     assert found["log_loss"][0] == pytest.approx(math.log(2))
     assert (found["brier"][0], found["ece"][0]) == (0.25, 0)

@@ -116,7 +116,7 @@ def test_shares_at_a_threshold_and_their_band_are_those_of_its_resamples(
         assert [row.low, row.high] == pytest.approx(bounds)
 
 
-def test_a_second_picture_of_each_patient_that_scores_the_same_tells_nothing_new(predictions: pd.DataFrame) -> None:
+def test_a_second_image_of_each_patient_with_the_same_score_changes_nothing(predictions: pd.DataFrame) -> None:
     twice, cuts = pd.concat([predictions, predictions], ignore_index=True), np.linspace(-3, 3, 7)
     pd.testing.assert_frame_equal(compute_rank_curves(twice, SEED), compute_rank_curves(predictions, SEED))
     pd.testing.assert_frame_equal(

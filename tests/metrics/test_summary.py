@@ -55,7 +55,7 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
 @pytest.mark.parametrize(
     ("rule", "other"), [("balanced_accuracy", "sensitivity"), ("sensitivity", "balanced_accuracy")]
 )
-def test_both_operating_points_are_told_the_one_that_decides_and_the_other(rule: str, other: str) -> None:
+def test_both_operating_points_are_reported(rule: str, other: str) -> None:
     found = describe(make_table(), make_point(0.75, other=0.35, rule=rule))
     assert counts(found.at_chosen) == (4, 0, 3, 3)
     # Healthy 0.4 and 0.6 and diseased 0.5 and above are called at 0.35.
@@ -72,12 +72,12 @@ def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> No
     assert describe(make_table(), make_point(0.75)).brier == pytest.approx(0.14525)
 
 
-def test_aetiologies_are_told_as_their_strata_say() -> None:
+def test_sensitivity_by_aetiology_is_that_of_the_strata() -> None:
     found = describe(make_table(), make_point(0.75)).sensitivity_by_aetiology
     assert {name: each.value for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
 
 
-def test_a_figure_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
+def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
     point = describe(make_table(), make_point(0.75)).at_half
     # tn 3, fp 1, fn 1, tp 5, of 10.
     shares = {"accuracy": (8, 10), "sensitivity": (5, 6), "specificity": (3, 4), "precision": (5, 6), "npv": (3, 4)}
@@ -127,13 +127,13 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
         require_both_classes(table, "validation")
 
 
-def test_a_figure_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
+def test_a_metric_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
     # A fortieth of the way from either end of 1, 2 and 3.
     found = estimate(np.array([9.0, 1.0, 2.0, 3.0]), 7)
     assert found.model_dump() == {"value": 9, "low": pytest.approx(1.05), "high": pytest.approx(2.95), "n": 7}
 
 
-def test_a_gap_is_how_much_larger_a_figure_is_on_test() -> None:
+def test_a_gap_is_how_much_larger_a_metric_is_on_test() -> None:
     table = make_table()
     measured = measure(table, make_point(0.75), 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
     same = np.ones(4)

@@ -42,7 +42,7 @@ def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_t
             assert np.abs(copy - shown[place]).mean() > 0.01
 
 
-def test_each_transform_that_is_on_stands_beside_its_original_at_full_strength() -> None:
+def test_each_active_transform_is_beside_its_original_at_full_strength() -> None:
     figure = draw_transforms(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     transforms = ["horizontal flip\nmirrored", "brightness\n+0.50 of 1", "noise\ndeviation 0.200"]
@@ -71,7 +71,7 @@ def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
     assert strengths[0] < 1e-6
 
 
-def test_collimation_is_told_by_the_shape_that_it_cuts_to() -> None:
+def test_collimation_is_described_by_the_shape_that_it_cuts_to() -> None:
     # The original shows a square: of that half the height is left at the widest, and all of it at the other end.
     run = make_run(copies=1, collimation=2.0)
     figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, "phantoms")
@@ -94,5 +94,5 @@ def test_a_run_without_augmentation_has_its_originals_alone() -> None:
         np.testing.assert_allclose(picture, DISEASED, atol=1e-6)
 
 
-def test_every_transform_has_a_unit_in_which_its_strength_is_told() -> None:
+def test_every_transform_has_a_unit() -> None:
     assert set(STRENGTHS) == set(Augmentation.model_fields) - {"copies"}

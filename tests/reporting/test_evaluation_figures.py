@@ -78,7 +78,7 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
     assert points_of(axes) == [[[0, 0.5]], [[0.5, 1]], [[0.5, 1]], two_thirds, two_thirds, [[0.5, 1]]]
 
 
-def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(metrics: Metrics) -> None:
+def test_the_precision_figure_shows_curves_bands_points_and_prevalences(metrics: Metrics) -> None:
     figure = draw_precision_recall(CURVES, metrics, "phantoms")
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
@@ -97,7 +97,7 @@ def test_the_precision_figure_shows_curves_bands_points_and_shares_of_diseased(m
     assert points_of(axes) == [[[0.5, 1]], [[1, third]], [[1, third]], [[third, third]], [[third, third]], [[1, 0.75]]]
 
 
-def test_no_point_is_marked_where_nobody_is_called_diseased(metrics: Metrics) -> None:
+def test_no_point_is_marked_without_positive_decisions(metrics: Metrics) -> None:
     metrics = changed(metrics, "test.at_half.precision", value=None)
     (axes,) = axes_of(draw_precision_recall(CURVES, metrics, "phantoms"))
     assert len(points_of(axes)) == 5
@@ -178,7 +178,7 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     assert ((lower <= logits) & (logits < lower + bacterial.edges[1] - bacterial.edges[0])).all()
 
 
-def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_judged(metrics: Metrics) -> None:
+def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_evaluated(metrics: Metrics) -> None:
     figure = draw_thresholds(CURVES, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
@@ -221,7 +221,7 @@ def draw_all(table: pd.DataFrame, threshold: float) -> list[Figure]:
     ],
     ids=["all scores equal", "three images", "probabilities of 0 and 1", "all right"],
 )
-def test_every_figure_comes_out_without_a_warning_whatever_comes(
+def test_every_figure_is_drawn_without_a_warning(
     labels: list[int], probabilities: list[float], threshold: float
 ) -> None:
     for figure in draw_all(make_predictions(labels, probabilities), threshold):
@@ -230,7 +230,7 @@ def test_every_figure_comes_out_without_a_warning_whatever_comes(
             assert np.isfinite(np.asarray(line.get_xydata(), float)).all()
 
 
-def test_no_figure_is_wider_than_a_report_and_each_says_n() -> None:
+def test_no_figure_is_wider_than_a_report_and_each_states_n() -> None:
     for figure in draw_all(TEST, 0.35):
         assert figure.get_size_inches()[0] <= 8.2
         texts = [axes.get_title() for axes in axes_of(figure)]

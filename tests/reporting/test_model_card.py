@@ -50,7 +50,7 @@ def read_contract(card: Any) -> dict[str, str]:
     return dict(re.findall(r"^\| (.+?) \| `(.+?)` \|$", card.text, re.MULTILINE))
 
 
-def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
+def test_the_card_describes_the_network(model: Model) -> None:
     contract = read_contract(read_card(write(model)))
     assert contract["input shape"] == "[None, 16, 24, 1]" == str(list(model.input_shape))
     assert contract["output shape"] == str(list(model.output_shape))
@@ -64,7 +64,7 @@ def test_the_card_says_of_the_network_what_it_is(model: Model) -> None:
     assert float(contract["temperature"]) == point.calibration.temperature
 
 
-def test_the_metadata_hold_the_metrics_and_say_where_they_come_from(model: Model) -> None:
+def test_the_metadata_hold_the_metrics_and_their_source(model: Model) -> None:
     accuracy = interval(0.88, 0.9123, 0.93)
     card = read_card(write(model, accuracy=accuracy))
     results = {each.metric_type: each for each in card.data.eval_results}
@@ -84,7 +84,7 @@ def test_a_metric_that_does_not_exist_is_left_out(model: Model) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_the_card_tells_subgroups_limits_data_and_licence(model: Model, language: str) -> None:
+def test_the_card_has_subgroups_limits_data_and_licence(model: Model, language: str) -> None:
     text = read_card(write(model, language, by_aetiology={"viral": sure(0.75), "bacterial": sure(0.5)})).text
     assert "CC BY 4.0" in text
     assert re.search(r"0[.,]750 \[0[.,]740\N{EN DASH}0[.,]760\]", text)

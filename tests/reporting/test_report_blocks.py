@@ -54,12 +54,12 @@ def test_heads_are_said_in_the_language_and_unknown_ones_without_underscores() -
     assert table.label == f"{RUSSIAN['tables']['metrics_table']} (with augmentation)"
 
 
-def test_a_long_table_is_cut_and_says_how_much_is_left() -> None:
+def test_a_long_table_is_cut_and_states_how_many_rows_are_omitted() -> None:
     table = make_table(pd.DataFrame({"path": [f"{number}.png" for number in range(130)]}), "quarantine", "", ENGLISH)
     assert (len(table.rows), table.rows[-1], table.hidden_rows) == (100, ["99.png"], 30)
 
 
-def test_figures_over_all_images_stand_beside_validation_gap_and_rule() -> None:
+def test_metrics_over_all_images_are_beside_validation_gap_and_rule() -> None:
     shown = layouts.select_overall_metrics(make_metrics_table())
     assert shown.columns.tolist() == [
         *("metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
@@ -80,7 +80,7 @@ def test_reasons_are_given_in_the_language() -> None:
     assert table.rows[2][-1] == RUSSIAN["missing"]["precision"]
 
 
-def test_strata_stand_apart_by_what_they_are_cut_by() -> None:
+def test_strata_are_separated_by_what_they_are_cut_by() -> None:
     table = make_table(layouts.list_strata(make_metrics_table()), "strata", "", ENGLISH)
     assert table.rows == [
         ["width over height", "< 1.20", "sensitivity", f"0.900 [0.850{EMPTY}0.950], n = 100", "0.700"]
@@ -98,7 +98,7 @@ def read_source(source: str) -> tuple[str, Image.Image]:
     return head, Image.open(io.BytesIO(base64.b64decode(data)))
 
 
-def test_a_small_picture_goes_into_the_page_as_it_is_with_its_size() -> None:
+def test_a_small_image_goes_into_the_page_as_it_is_with_its_size() -> None:
     figure = make_figure(make_png(320, 200), "roc_curve", "with augmentation", ENGLISH)
     head, picture = read_source(figure.source)
     assert (head, picture.size) == ("data:image/png", (320, 200))
@@ -107,7 +107,7 @@ def test_a_small_picture_goes_into_the_page_as_it_is_with_its_size() -> None:
     assert figure.alt == ENGLISH["figures"]["roc_curve"]["alt"]
 
 
-def test_a_large_picture_is_packed_again_at_the_same_size_and_nearly_the_same_greys() -> None:
+def test_a_large_image_is_packed_again_at_the_same_size_and_nearly_the_same_greys() -> None:
     smooth = np.linspace(60, 190, 700)[:, None] + np.random.default_rng(0).normal(0, 12, (700, 700))
     grey = smooth.clip(0, 255).astype(np.uint8)
     file = io.BytesIO()

@@ -119,7 +119,7 @@ def test_names_of_files_cannot_become_part_of_the_page() -> None:
     assert "".join(elements.text).count(HOSTILE) >= 4  # title, source, command and quarantine show it as it is
 
 
-def test_phantoms_are_told_from_radiographs_at_the_top_and_in_the_limits() -> None:
+def test_phantoms_are_distinguished_from_radiographs_at_the_top_and_in_the_limits() -> None:
     messages = read_messages("en")
     phantoms, real = write(report=PHANTOMS), write()
     assert messages["page"]["synthetic"] in phantoms.split("<h1>")[0]
@@ -148,7 +148,7 @@ def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
     assert "nan" not in text.lower().split()
 
 
-def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> None:
+def test_a_split_of_the_user_is_reported_instead_of_the_rule_that_was_not_used() -> None:
     messages = read_messages("en")
     own = pd.DataFrame({"path": ["a.png"], "subset": ["train"]})
     page = write(evidence=make_evidence(own_split=own))
@@ -157,7 +157,7 @@ def test_a_split_of_the_user_is_told_instead_of_the_rule_that_was_not_used() -> 
     assert "held out for validation, by whole patients" in write()
 
 
-def test_the_last_run_is_the_one_that_is_judged() -> None:
+def test_the_verdict_is_on_the_last_run() -> None:
     weak = make_run_evidence("baseline", metrics=make_run_metrics(run="weak", accuracy=sure(0.6)))
     strong = make_run_evidence(metrics=make_run_metrics(run="strong", accuracy=sure(0.97)))
     messages = read_messages("en")
@@ -167,7 +167,7 @@ def test_the_last_run_is_the_one_that_is_judged() -> None:
     assert messages["verdict_bad"] in write(augmented=strong, baseline=weak)
 
 
-def test_a_checkout_without_git_is_told_so() -> None:
+def test_a_checkout_without_git_is_reported() -> None:
     page = write(evidence=make_evidence(run_record=RECORD | {"git": None, "parameters": {}}))
     assert "no git repository" in page
     assert "0" * 40 in write()

@@ -40,7 +40,7 @@ def make_robustness_table(**accuracies: list[float]) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("verdict", ["depends", "does_not_depend", "undecided"])
-def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> None:
+def test_the_verdict_on_the_maps_is_reported_with_the_last_step(verdict: str) -> None:
     found = list(assess_maps(make_map_sanity(verdict)))
     assert [each.key for each in found] == [f"maps_{verdict}", "maps_limits"]
     assert found[0].values["num_maps"] == 60
@@ -54,7 +54,7 @@ def test_the_verdict_on_the_maps_is_told_with_the_last_step(verdict: str) -> Non
         (0.40, 0.99, ["border_silent", "centre_alike"]),
     ],
 )
-def test_what_covering_tells_depends_on_intervals(border: float, centre: float, keys: list[str]) -> None:
+def test_findings_on_occlusion_depend_on_intervals(border: float, centre: float, keys: list[str]) -> None:
     assert [each.key for each in assess_occlusion(make_occlusion_table(border, centre))] == keys
 
 

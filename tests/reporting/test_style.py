@@ -10,12 +10,12 @@ from chest_xray.reporting.style import add_legend, head_figure, label_axes, name
 from tests.builders import TITLE, axes_of, make_history, make_run, make_split
 
 
-def test_the_source_of_the_data_stands_on_the_face_of_the_figure() -> None:
+def test_the_source_of_the_data_is_printed_on_the_figure() -> None:
     figure, _ = new_figure("phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
 
 
-def test_plots_are_laid_out_in_rows_and_columns_of_the_size_asked_for() -> None:
+def test_plots_are_laid_out_in_rows_and_columns_of_the_given_size() -> None:
     figure, axes = new_figure("phantoms", columns=3, rows=2, width=6, height=4)
     assert axes.shape == (2, 3)
     assert figure.get_size_inches().tolist() == [6, 4]
@@ -32,7 +32,7 @@ SPLIT = make_split([0] * 1003, ["train"] * 1002 + ["validation"])
 
 
 @pytest.mark.parametrize("pixels", [np.full((2, 3), 128, np.uint8), np.full((2, 3), 0.5, np.float32)])
-def test_a_picture_is_shown_from_black_to_white_whatever_it_holds(pixels: Array) -> None:
+def test_an_image_is_shown_from_black_to_white_whatever_it_holds(pixels: Array) -> None:
     _, axes = new_figure("phantoms")
     show_image(axes, pixels, "NORMAL")
     (image,) = axes.images
@@ -50,7 +50,7 @@ def test_a_plot_has_its_title_and_the_names_of_its_axes() -> None:
 
 
 @pytest.mark.parametrize("size", [{}, {"columns": 2, "rows": 2}])
-def test_every_plot_has_a_grid_behind_its_data_and_colours_that_the_colour_blind_tell_apart(
+def test_every_plot_has_a_grid_behind_its_data_and_colours_that_the_colour_blind_distinguish(
     size: dict[str, int],
 ) -> None:
     figure, _ = new_figure("phantoms", **size)
@@ -61,7 +61,7 @@ def test_every_plot_has_a_grid_behind_its_data_and_colours_that_the_colour_blind
         assert drawn == ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959"]
 
 
-def test_plots_share_an_axis_where_that_is_asked_for() -> None:
+def test_plots_share_an_axis_on_request() -> None:
     _, (first, second) = new_figure("phantoms", columns=2, sharex=True)
     first.set_xlim(0, 7)
     assert second.get_xlim() == (0, 7)
@@ -78,7 +78,7 @@ def test_the_head_of_a_figure_names_each_line_of_its_plots_once() -> None:
     assert [text.get_text() for text in head.get_texts()] == ["both", "second alone"]
 
 
-def test_a_legend_stands_on_white() -> None:
+def test_a_legend_is_on_white() -> None:
     _, axes = new_figure("phantoms")
     axes.plot([0, 1], [0, 1], label="a line")
     add_legend(axes, loc="lower left")
@@ -95,7 +95,7 @@ def test_a_legend_stands_on_white() -> None:
         *((0.0, "0.000"), (1.0, "1.000"), (0.9994999, "0.9995"), (1 - 2**-53, "0.9999999999999999")),
     ],
 )
-def test_a_probability_is_told_from_0_and_1(probability: float, written: str) -> None:
+def test_a_probability_is_distinguished_from_0_and_1(probability: float, written: str) -> None:
     assert name_probability(probability) == written
 
 

@@ -30,7 +30,7 @@ def test_the_best_rule_on_train_is_that_of_highest_balanced_accuracy() -> None:
     assert find_best_feature(make_metadata_baseline()) == "height"
 
 
-def test_the_metadata_baseline_is_judged_as_the_network_is() -> None:
+def test_the_metadata_baseline_is_evaluated_as_the_network_is() -> None:
     _, header = make_both()
     point = header.at_rule
     assert (header.feature, header.direction, point.threshold) == ("height", "at most", 300)
@@ -110,7 +110,7 @@ def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_i
     assert table.loc[table["subset"] == "validation", beside].isna().all(axis=None)
 
 
-def test_strata_stand_below_with_their_threshold_and_without_a_gap() -> None:
+def test_strata_follow_with_their_threshold_and_without_a_gap() -> None:
     table = lay_out_metrics(*make_both())
     strata = table[(table["stratum"] != "all") & (table["subset"] == "test")]
     assert set(strata["stratum"].str.split().str[0]) == {"aetiology", "aspect", "size"}
@@ -127,7 +127,7 @@ def test_a_figure_that_does_not_exist_is_an_empty_cell_with_the_reason_beside_it
     assert row["note"] == "no image is classified as PNEUMONIA"
 
 
-def test_an_interval_without_an_end_is_told_and_nothing_of_a_whole_one() -> None:
+def test_an_interval_without_an_end_is_reported_and_nothing_of_a_whole_one() -> None:
     table = lay_out_metrics(*make_both())
     open_end = table[table["value"].notna() & (table["metric"] == "lr_positive") & table["high"].isna()]
     assert len(open_end)

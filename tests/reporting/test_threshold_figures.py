@@ -40,7 +40,7 @@ def test_counts_hold_where_scores_are_equal_or_certain(probabilities: list[float
     assert table[["tp", "fp"]].iloc[-1].tolist() == [2, 1]
 
 
-def test_the_explorer_draws_the_three_curves_and_tells_the_counts_of_each_threshold(figure: Any) -> None:
+def test_the_explorer_draws_the_three_curves_and_shows_the_counts_of_each_threshold(figure: Any) -> None:
     table = tabulate_thresholds(TEST)
     roc, sensitivity, specificity, *points = figure.data
     assert [each.name for each in (roc, sensitivity, specificity)] == ["ROC curve", "sensitivity", "specificity"]

@@ -66,7 +66,7 @@ def test_test_predictions_are_of_the_test_images_alone() -> None:
     np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-4 * (greys - 0.5))), rtol=1e-5)
 
 
-def test_predictions_are_calibrated_as_the_operating_point_says() -> None:
+def test_predictions_are_calibrated_by_the_operating_point() -> None:
     point = make_point(0.5, temperature=2.0, bias=np.log(3))
     for predict, subset in ((predict_validation, "validation"), (predict_test, "test")):
         table = predict(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT, point)
@@ -110,7 +110,7 @@ def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_a
     assert by_keras["loss"] == pytest.approx(2 * 16.118 / 8, rel=0.02)
 
 
-def test_keras_and_scikit_learn_agree_where_nothing_is_called_diseased() -> None:
+def test_keras_and_scikit_learn_agree_without_positive_decisions() -> None:
     computed, by_keras = measure(make_grey_reader(4, 0.5), 1.0)
     assert computed.test.at_chosen.precision.value is None
     assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-6
@@ -125,7 +125,7 @@ def test_measuring_does_not_change_the_model() -> None:
         np.testing.assert_array_equal(weight, old)
 
 
-def test_the_cross_check_names_both_figures_and_their_difference() -> None:
+def test_the_cross_check_names_both_values_and_their_difference() -> None:
     table = cross_check(*measure(make_grey_reader(4, 0.5), 0.6))
     assert table.columns.tolist() == ["metric", "at", "keras", "scikit_learn", "difference"]
     assert table["metric"].tolist() == ["loss"] + ["accuracy", "precision", "recall"] * 2
@@ -162,7 +162,7 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics.operating_point.model_dump() == told
 
 
-def test_metrics_say_what_they_were_computed_with() -> None:
+def test_metrics_state_what_they_were_computed_with() -> None:
     _, _, metrics = make_metrics()
     assert metrics.schema_version == 2
     assert metrics.realistic_prevalence == 0.2
@@ -210,7 +210,7 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
     ],
 )
 @pytest.mark.parametrize("language", ["en", "ru"])
-def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: pd.DataFrame, language: str) -> None:
+def test_metrics_of_few_images_are_valid_json_and_can_be_reported(test: pd.DataFrame, language: str) -> None:
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
     header = evaluate_rules(test, make_metadata_baseline(), metrics, make_evaluation())
     plain = [each.model_dump() for each in (metrics, header)]
@@ -222,7 +222,7 @@ def test_whatever_can_be_computed_of_little_is_valid_json_and_can_be_told(test: 
     assert (table.loc[table["value"].isna(), "note"] != "").all()
 
 
-def test_the_conclusions_stand_under_their_headings_with_the_source() -> None:
+def test_the_conclusions_are_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
     history, header = make_history([0.7, 0.5], kept=2), make_metadata_metrics()
     page = write_conclusions(metrics, history, header, "phantoms", Language("en"))

@@ -55,7 +55,7 @@ def test_the_metadata_baseline_has_the_keys_that_are_named() -> None:
     assert {*header, *header["difference"]} <= set(re.findall(r"`(\w+)`", text))
 
 
-def test_every_figure_has_the_same_four_keys() -> None:
+def test_every_metric_has_the_same_four_keys() -> None:
     places: list[Any] = list(make_both())
     num = 0
     while places:
