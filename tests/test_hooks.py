@@ -1,4 +1,4 @@
-"""A run that cannot succeed is stopped before its first node, with one sentence that says what to change."""
+"""A run that cannot succeed is stopped before its first node, with one sentence that states what to change."""
 
 import functools
 import os

@@ -1,4 +1,4 @@
-"""Counts, groups, duplicates and shift are those worked by hand."""
+"""Counts, patients, duplicates and distribution shift are those worked by hand."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Taking a picture again changes one thing, by the strength that was asked for."""
+"""A corruption changes one thing, by the given strength."""
 
 from pathlib import Path
 

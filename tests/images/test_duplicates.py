@@ -1,4 +1,4 @@
-"""Copies are found, strangers are not."""
+"""Copies are found, different images are not."""
 
 import itertools
 

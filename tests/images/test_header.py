@@ -1,4 +1,4 @@
-"""The orientation is read from whatever type of number a writer chose for it."""
+"""The orientation is read from every type of number that a writer may choose."""
 
 import struct
 

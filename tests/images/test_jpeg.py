@@ -1,4 +1,4 @@
-"""The header of a JPEG is read whatever stands before it, and no scan is missed."""
+"""The header of a JPEG is read whatever precedes it, and no scan is missed."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Names tell the patient; damaged files tell what to do."""
+"""Patient and aetiology are parsed from names, patterns and tables."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Covering hides what it should, keeps what it should, and tells nothing of what it hides."""
+"""Covering hides what it should, keeps what it should, and reveals nothing of what it hides."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""No patient and no picture on two sides, every aetiology in its share, and a split of one's own."""
+"""No patient and no image in two subsets, every aetiology in its share, and a user's own split."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every test image is taken again with one thing changed at a time, and no other image is."""
+"""Every test image is corrupted by one condition at a time, and no other image is."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Files of unusual kinds show the right picture, or are refused for a reason that is true: never wrong in silence."""
+"""Files of unusual kinds are decoded to the right pixels, or refused for a true reason: never wrong in silence."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Every validation image is taken again under every condition, and no other image is."""
+"""Every validation image is corrupted under every condition, and no other image is."""
 
 from pathlib import Path
 from typing import Any

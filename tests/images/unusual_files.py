@@ -1,4 +1,4 @@
-"""Files of unusual kinds, built in memory from one phantom: each with the picture it shows, or why it is refused."""
+"""Files of unusual kinds, built in memory from one phantom: each with its pixels, or the reason for its refusal."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What follows from counts, worked by hand and held against published tables."""
+"""Metrics of counts, worked by hand and compared with published tables."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Calibration: bins worked by hand, slopes known from how the labels were made, and figures that do not exist."""
+"""Calibration: bins worked by hand, slopes known from how labels were made, and metrics that do not exist."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Curves are those of scikit-learn, and their bands those of one resample after the other."""
+"""Curves are those of scikit-learn, and their bands those of resamples one by one."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The types of the metrics: what their JSON holds, in order, and what comes back from it."""
+"""The types of the metrics: their JSON, in order, and what is read back from it."""
 
 import json
 from typing import Any

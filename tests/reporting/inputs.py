@@ -1,4 +1,4 @@
-"""What the page is made from, in memory: small tables, small pictures, and the parameters of `conf/base`."""
+"""Inputs of the page, in memory: small tables, small images, and the parameters of `conf/base`."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pictures of augmentation: what is beside what, at which strength, and what the titles say of it."""
+"""The figures of augmentation: which images are side by side, at which strength, and their titles."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What figures show is what was computed, with the number of images and the source on their face."""
+"""Figures show what was computed, with the number of images and the source."""
 
 from typing import Any
 

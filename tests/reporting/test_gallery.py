@@ -1,4 +1,4 @@
-"""All misses, the worst alarms and ordinary hits are shown, each under its own map."""
+"""All false negatives, the worst false positives and typical decisions are shown, each under its own map."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The model card says of the network what the network, the operating point and the metrics say themselves."""
+"""The model card agrees with the network, the operating point and the metrics."""
 
 import re
 import socket

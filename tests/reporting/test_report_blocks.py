@@ -1,4 +1,4 @@
-"""Tables and figures as the page shows them: how values are written, and that pictures go into the page whole."""
+"""Tables and figures of the page: how values are written, and that images are embedded whole."""
 
 import base64
 import io

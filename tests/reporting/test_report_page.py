@@ -1,4 +1,4 @@
-"""The page: complete, whole in itself, and never fooled by what stands in file names."""
+"""The page: complete, in one file, and safe from text in file names."""
 
 import re
 from collections import Counter

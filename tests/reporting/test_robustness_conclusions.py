@@ -1,4 +1,4 @@
-"""Each sentence on maps, occlusion and robustness stands where the numbers support it, and nowhere else."""
+"""Each sentence on maps, occlusion and robustness is written where the numbers support it, and nowhere else."""
 
 from typing import Any
 

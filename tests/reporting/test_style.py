@@ -1,4 +1,4 @@
-"""Every figure carries its source; pictures keep their grey values."""
+"""Every figure states its source; images keep their grey values."""
 
 import numpy as np
 import pandas as pd

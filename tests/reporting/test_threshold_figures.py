@@ -1,4 +1,4 @@
-"""The figure to move about in tells at each threshold what counting by hand gives."""
+"""The threshold explorer shows at each threshold what counting by hand gives."""
 
 import json
 from pathlib import Path

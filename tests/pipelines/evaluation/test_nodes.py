@@ -1,4 +1,4 @@
-"""Keras and scikit-learn measure the same, and what they measure is laid out with its source."""
+"""Keras and scikit-learn measure the same, and the results are laid out with their source."""
 
 import json
 from typing import Any
