@@ -11,14 +11,7 @@ from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options, Result
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.duplicates import DuplicateSummary
-from chest_xray.images.kermany import (
-    CLASSES,
-    Patients,
-    find_unknown_patients,
-    look_up_patients,
-    parse_name,
-    short_path,
-)
+from chest_xray.images.kermany import CLASSES, Patients, find_unknown_patients, look_up_patients, parse_name, short_path
 from chest_xray.images.validation import find_misplacement, read_header
 
 logger = logging.getLogger(__name__)

@@ -79,10 +79,7 @@ def measure(
 
 def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Array]:
     """Compute `auc` and `pr_auc` of a score in every resample; see `weighted_auc` for the arguments."""
-    return {
-        "auc": weighted_auc(label, score, weights),
-        "pr_auc": weighted_average_precision(label, score, weights),
-    }
+    return {"auc": weighted_auc(label, score, weights), "pr_auc": weighted_average_precision(label, score, weights)}
 
 
 def summarise(

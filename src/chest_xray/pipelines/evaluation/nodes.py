@@ -1,4 +1,10 @@
-"""All nodes of evaluation: predictions, metrics, figures, and conclusions that the numbers support."""
+"""All nodes of evaluation: predictions, metrics, figures, and conclusions that the numbers support.
+
+In all of them `prepared_images` is uint8 of shape (images, height, width), one for each row of `image_split`; tables of
+predictions have one row an image, as `predict_test` returns them; `operating_point` was chosen on corrupted validation;
+`evaluation` has the seed of the bootstrap, realistic prevalence and strata; `metrics` is from `compute_metrics`,
+`metadata_metrics` from `measure_metadata_baseline`, and `history` has one row an epoch, from `train_model`.
+"""
 
 import logging
 from typing import Any
@@ -6,10 +12,7 @@ from typing import Any
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
-from chest_xray.metrics.metadata_baseline import (
-    evaluate_rules,
-    fit_rules,
-)
+from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import MetadataMetrics, Metrics, RuledCalibration
 from chest_xray.metrics.subgroups import choose_cuts, stratify
@@ -39,15 +42,9 @@ def predict_test(
 ) -> DataFrame:
     """Score the test images, and calibrate the scores by the operating point.
 
-    Args:
-        model: The trained network.
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        operating_point: Its `calibration`.
-
     Returns:
-        As `chest_xray.models.inference.score_images` gives it, and `calibrated`: the probability of
-        pneumonia at the expected prevalence, float64 in [0, 1].
+        The table of `score_images` with a column `calibrated`: the probability of pneumonia at the expected prevalence,
+        float64 in [0, 1].
     """
     return add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
 
@@ -65,13 +62,7 @@ def compute_metrics(
     operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> Metrics:
-    """Return all metrics of validation and test, computed from the predictions tables by scikit-learn and scipy.
-
-    Args:
-        validation_predictions: One row a validation image.
-        test_predictions: One row a test image.
-        operating_point: Chosen on corrupted validation.
-        evaluation: Seed of the bootstrap, realistic prevalence, and strata.
+    """Return all metrics of validation and test, computed from the predictions by scikit-learn and scipy.
 
     Raises:
         InputError: A subset is of one class alone, or a probability is not a number.
@@ -111,18 +102,7 @@ def compute_metrics(
 def write_conclusions(
     metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics, data_source: str, language: Language
 ) -> str:
-    """Write the conclusions that the metrics support.
-
-    Args:
-        metrics: From `compute_metrics`; the run's title heads the page.
-        history: One row an epoch.
-        metadata_metrics: From `evaluate_rules`: of the metadata baseline.
-        data_source: Printed on the page.
-        language: Of the page.
-
-    Returns:
-        Markdown.
-    """
+    """Write the conclusions that the metrics support, in Markdown; the page states its data source."""
     found = find_conclusions(metrics, history, metadata_metrics)
     return render("conclusions_title", found, {"data_source": data_source, "run": metrics.run}, language.root)
 
@@ -133,13 +113,7 @@ def compute_curves(
     test_predictions: DataFrame,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Return every curve of a run with its band.
-
-    Args:
-        validation_predictions: One row a validation image.
-        corrupted_predictions: One row a validation image and corruption.
-        test_predictions: One row a test image.
-        evaluation: Seed of the bootstrap.
+    """Return every curve of a run with its band; `corrupted_predictions` has one row a validation image and condition.
 
     Returns:
         `subset`, "validation", "corrupted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`,
@@ -164,12 +138,6 @@ def evaluate_with_keras(
 ) -> dict[str, Any]:
     """Measure the network on test by `model.evaluate`, at 0.5 and at the chosen threshold.
 
-    Args:
-        model: The trained network; not changed.
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
-        operating_point: Its `threshold`.
-
     Returns:
         `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
     """
@@ -183,18 +151,11 @@ def evaluate_with_keras(
     thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point.threshold}
     scores = add_decision_outputs(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
-    return {
-        "loss": scores["loss"],
-        **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds},
-    }
+    return {"loss": scores["loss"], **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds}}
 
 
 def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame:
-    """Compare what Keras measured with what scikit-learn computed from the predictions table.
-
-    Args:
-        metrics: From `compute_metrics`.
-        keras_evaluation: From `evaluate_with_keras`.
+    """Compare the result of `evaluate_with_keras` with what scikit-learn computed from the predictions.
 
     Returns:
         One row a metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
@@ -236,14 +197,7 @@ def draw_figures(
     metrics: Metrics,
     data_source: str,
 ) -> tuple[Figure, Figure, dict[str, Figure], Any]:
-    """Draw everything that an evaluation shows.
-
-    Args:
-        curves: From `compute_curves`.
-        validation_predictions: One row a validation image.
-        test_predictions: One row a test image.
-        metrics: From `compute_metrics`.
-        data_source: Printed below each figure.
+    """Draw all figures of an evaluation; `curves` is from `compute_curves`, and each figure states its data source.
 
     Returns:
         The ROC curve; the confusion matrices; all others by name; and the threshold explorer, a figure of Plotly.
@@ -262,12 +216,7 @@ def draw_figures(
 
 
 def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, history: DataFrame) -> DataFrame:
-    """Return what one run decides of each test image.
-
-    Args:
-        test_predictions: One row an image, from `predict_test`.
-        operating_point: Its threshold decides.
-        history: One row an epoch.
+    """Return the decision on each test image, with the length of the training.
 
     Returns:
         `path`, `group`, `aetiology`, `label`, `probability`, `decision` (True: PNEUMONIA), and how many steps the
@@ -285,31 +234,17 @@ def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, 
 def measure_metadata_baseline(
     test_predictions: DataFrame, image_split: DataFrame, metrics: Metrics, evaluation: Evaluation
 ) -> MetadataMetrics:
-    """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
-
-    Args:
-        test_predictions: One row a test image.
-        image_split: One row an image; the rules are fitted on the official train split.
-        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
-        evaluation: Seed of the bootstrap, and realistic prevalence.
-    """
+    """Evaluate the best rule on the headers, fitted on the official train split; see `evaluate_rules`."""
     return evaluate_rules(test_predictions, fit_rules(image_split), metrics, evaluation)
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
-    """Gather what the report shows of one run.
-
-    Args:
-        **found: Tables, figures (PNG), pages and plain values by name.
-    """
+    """Gather the tables, figures (PNG), pages and values that the report shows of one run, by name."""
     return gather(found)
 
 
 def describe_model(model: Model) -> dict[str, Any]:
     """Describe the network for the model card.
-
-    Args:
-        model: The trained network.
 
     Returns:
         `input_shape` and `output_shape` (None is the number of images), `dtype` of the input, `parameters` (how
