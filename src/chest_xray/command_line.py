@@ -50,7 +50,7 @@ def model_option(kind: str) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--max-megabytes", type=float, default=500, show_default=True, help="Larger files are refused unread.")
 def predict(paths: tuple[str, ...], model: Path | None, as_json: bool, max_megabytes: float) -> None:
-    """Classify JPEG, PNG and DICOM files; a folder stands for all files below it.
+    """Classify JPEG, PNG and DICOM files; a folder means all files below it.
 
     The exit code is 0 if every file was answered, 1 if one was refused, and 2 if the command cannot run.
     """

@@ -21,7 +21,7 @@ CONDITIONS = [
 ]
 
 
-def make_shift(**changes: Any) -> ValidationCorruptions:
+def make_corruptions(**changes: Any) -> ValidationCorruptions:
     plain = {
         **{"seed": 1, "contrast": [0.3, 0.6], "gamma": [0.5], "noise": [0.1], "blur": [2.0], "crop": [0.2]},
         **{"tilt": [8.0], "collimation": [0.25], "swapped_shape": [0.4], "combined": 0.6},
@@ -36,17 +36,17 @@ def split(tmp_path: Path) -> pd.DataFrame:
     return save_images(table, (1, 3), tmp_path)
 
 
-def take_again(split: pd.DataFrame, shift: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:
-    table = list_corrupted_validation(split, shift)
-    return table, corrupt_validation(split, shift, Preparation(width=24, height=16), {}).values
+def corrupt_all(split: pd.DataFrame, corruptions: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:
+    table = list_corrupted_validation(split, corruptions)
+    return table, corrupt_validation(split, corruptions, Preparation(width=24, height=16), {}).values
 
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:
-    assert make_shift().conditions() == CONDITIONS
+    assert make_corruptions().conditions() == CONDITIONS
 
 
 def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
-    table = list_corrupted_validation(split, make_shift())
+    table = list_corrupted_validation(split, make_corruptions())
     assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
     assert set(table["subset"]) == {"corrupted_validation"}
@@ -55,7 +55,7 @@ def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(sp
 
 
 def test_images_come_in_the_order_of_the_list_and_of_the_prepared_size(split: pd.DataFrame) -> None:
-    table, pixels = take_again(split, make_shift())
+    table, pixels = corrupt_all(split, make_corruptions())
     assert pixels.shape == (len(table), 16, 24)
     assert pixels.dtype == np.uint8
     for place in (0, 11):  # unaltered
@@ -67,12 +67,12 @@ def test_images_come_in_the_order_of_the_list_and_of_the_prepared_size(split: pd
 
 
 def test_each_condition_gives_another_image(split: pd.DataFrame) -> None:
-    _, pixels = take_again(split, make_shift())
+    _, pixels = corrupt_all(split, make_corruptions())
     assert len(np.unique(pixels.reshape(len(pixels), -1), axis=0)) == len(pixels)
 
 
 def test_less_contrast_is_less_contrast(split: pd.DataFrame) -> None:
-    _, pixels = take_again(split, make_shift())
+    _, pixels = corrupt_all(split, make_corruptions())
     deviations = pixels[:3].std(axis=(1, 2))
     np.testing.assert_allclose(deviations[1:] / deviations[0], [0.7, 0.4], atol=0.03)
 
@@ -83,7 +83,7 @@ def test_shapes_are_swapped_by_cutting_normal_images_wide_and_pneumonia_narrow(s
     split.loc[3, "label"] = 0
     for row in (1, 3):
         Image.fromarray(framed).save(split["path"][row])
-    table, pixels = take_again(split, make_shift(swapped_shape=[0.2]))
+    table, pixels = corrupt_all(split, make_corruptions(swapped_shape=[0.2]))
     diseased, healthy = pixels[table["kind"] == "swapped_shape"]
     assert (diseased[8, :] > 150).all()  # nothing dark at the left and the right
     assert diseased[0, 12] < 50
@@ -92,7 +92,7 @@ def test_shapes_are_swapped_by_cutting_normal_images_wide_and_pneumonia_narrow(s
 
 
 def test_one_seed_gives_the_same_images_and_another_others(split: pd.DataFrame) -> None:
-    first, again, other = (take_again(split, make_shift(seed=seed))[1] for seed in (1, 1, 2))
+    first, again, other = (corrupt_all(split, make_corruptions(seed=seed))[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
     np.testing.assert_array_equal(first[0], other[0])  # What is not altered has no chance in it.
@@ -102,7 +102,7 @@ def test_a_corruption_is_drawn_for_each_image(split: pd.DataFrame) -> None:
     same = split.copy()
     with Image.open(split["path"][1]) as image:
         image.save(split["path"][3])
-    table, pixels = take_again(same, make_shift())
+    table, pixels = corrupt_all(same, make_corruptions())
     for place in table.index[table["kind"].isin(["noise", "combined"])][:2]:
         assert (pixels[place] != pixels[place + 11]).any()
     np.testing.assert_array_equal(pixels[0], pixels[11])
@@ -118,4 +118,4 @@ def test_a_corruption_is_drawn_for_each_image(split: pd.DataFrame) -> None:
 )
 def test_impossible_conditions_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_shift(**changes)
+        make_corruptions(**changes)

@@ -12,7 +12,7 @@ LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
 PROBABILITIES = np.array([0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95])
 
 
-def judge(tn: int, fp: int, fn: int, tp: int, prevalence: float = 0.5) -> dict[str, float]:
+def evaluate(tn: int, fp: int, fn: int, tp: int, prevalence: float = 0.5) -> dict[str, float]:
     counts = {
         name: np.array([float(each)]) for name, each in zip(("tn", "fp", "fn", "tp"), (tn, fp, fn, tp), strict=True)
     }
@@ -30,7 +30,7 @@ def test_images_are_counted_in_each_resample_by_how_often_they_were_drawn() -> N
 
 def test_a_screening_table_worked_by_hand() -> None:
     # Of 1,000 children 160 are diseased; 120 of these and 84 of the healthy are called.
-    found = judge(tn=756, fp=84, fn=40, tp=120, prevalence=0.5)
+    found = evaluate(tn=756, fp=84, fn=40, tp=120, prevalence=0.5)
     assert found == pytest.approx(
         {
             **{"accuracy": 0.876, "sensitivity": 0.75, "specificity": 0.9, "balanced_accuracy": 0.825},
@@ -43,13 +43,13 @@ def test_a_screening_table_worked_by_hand() -> None:
 
 
 def test_at_the_prevalence_of_the_images_predictive_values_are_those_of_the_images() -> None:
-    found = judge(tn=756, fp=84, fn=40, tp=120, prevalence=0.16)
+    found = evaluate(tn=756, fp=84, fn=40, tp=120, prevalence=0.16)
     assert found["ppv_realistic"] == pytest.approx(found["precision"])
     assert found["npv_realistic"] == pytest.approx(found["npv"])
 
 
 def test_without_positive_decisions_there_is_no_precision() -> None:
-    found = judge(tn=4, fp=0, fn=6, tp=0)
+    found = evaluate(tn=4, fp=0, fn=6, tp=0)
     assert {name for name, each in found.items() if math.isnan(each)} == {
         *("precision", "ppv_realistic", "mcc", "lr_positive")
     }
@@ -57,19 +57,19 @@ def test_without_positive_decisions_there_is_no_precision() -> None:
 
 
 def test_without_negative_decisions_there_is_no_npv() -> None:
-    found = judge(tn=0, fp=4, fn=0, tp=6)
+    found = evaluate(tn=0, fp=4, fn=0, tp=6)
     assert {name for name, each in found.items() if math.isnan(each)} == {"npv", "npv_realistic", "mcc", "lr_negative"}
     assert found["lr_positive"] == 1
 
 
 def test_where_no_decision_is_wrong_the_positive_ratio_is_infinite_and_the_negative_one_0() -> None:
-    found = judge(tn=4, fp=0, fn=0, tp=6)
+    found = evaluate(tn=4, fp=0, fn=0, tp=6)
     assert (found["lr_positive"], found["lr_negative"], found["mcc"]) == (math.inf, 0, 1)
 
 
 def test_where_every_all_clear_is_wrong_the_negative_ratio_is_infinite() -> None:
     # No healthy image is cleared, and 3 of 6 diseased are: (3 / 6) / (0 / 4).
-    found = judge(tn=0, fp=4, fn=3, tp=3)
+    found = evaluate(tn=0, fp=4, fn=3, tp=3)
     assert (found["lr_negative"], found["lr_positive"]) == (math.inf, 0.5)
 
 

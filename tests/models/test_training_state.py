@@ -16,18 +16,18 @@ from tests.builders import make_training
 from tests.models.toys import make_model, make_sets, weights_differ
 
 
-def make_keeper(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> TrainingState:
+def make_state(folder: Path, fingerprint: str = "this", seed: int = 7, **training: Any) -> TrainingState:
     options = make_training(**{"epochs": 6, **training})
     network = compile_network(make_model(seed), options, steps_per_epoch=2)
     return TrainingState(network, options, Checkpoint(str(folder / "checkpoint.npz")), fingerprint)
 
 
-def note(keeper: TrainingState, *validation_losses: float) -> None:
+def note(state: TrainingState, *validation_losses: float) -> None:
     """Record epochs with these losses; all weights of an epoch equal its number, from 1."""
     for loss in validation_losses:
-        epoch = len(keeper.rows)
-        keeper.network.set_weights([np.full_like(weight, epoch + 1) for weight in keeper.network.get_weights()])
-        keeper.record_epoch(epoch, {"loss": 0.5, "accuracy": 0.7, "val_loss": loss, "val_accuracy": 0.6})
+        epoch = len(state.rows)
+        state.network.set_weights([np.full_like(weight, epoch + 1) for weight in state.network.get_weights()])
+        state.record_epoch(epoch, {"loss": 0.5, "accuracy": 0.7, "val_loss": loss, "val_accuracy": 0.6})
 
 
 def value_of(model: keras.Model) -> float:
@@ -37,9 +37,9 @@ def value_of(model: keras.Model) -> float:
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 2), ("last", 3)])
 def test_the_weights_of_the_best_or_last_epoch_are_restored(keep: str, kept: int, tmp_path: Path) -> None:
-    keeper = make_keeper(tmp_path, keep=keep)
-    note(keeper, 0.5, 0.4, 0.4)  # Of two that are equally good, the first is the best.
-    trained, history = keeper.finish(steps_per_epoch=2)
+    state = make_state(tmp_path, keep=keep)
+    note(state, 0.5, 0.4, 0.4)  # Of two that are equally good, the first is the best.
+    trained, history = state.finish(steps_per_epoch=2)
     assert value_of(trained) == kept
     assert history.loc[history["kept"], "epoch"].tolist() == [kept]
     assert history["steps"].tolist() == [2, 4, 6]
@@ -59,17 +59,17 @@ def test_the_weights_of_the_best_or_last_epoch_are_restored(keep: str, kept: int
 def test_training_ends_after_all_epochs_or_when_patience_runs_out(
     losses: list[float], keep: str, done: bool, tmp_path: Path
 ) -> None:
-    keeper = make_keeper(tmp_path, keep=keep, patience=2)
-    note(keeper, *losses)
-    assert keeper.is_done == done
-    assert keeper.network.stop_training == done
+    state = make_state(tmp_path, keep=keep, patience=2)
+    note(state, *losses)
+    assert state.is_done == done
+    assert state.network.stop_training == done
 
 
 def test_training_resumes_from_its_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
-    left = make_keeper(tmp_path)
+    left = make_state(tmp_path)
     note(left, 0.5, 0.4, 0.6)
-    again = make_keeper(tmp_path, seed=8)
+    again = make_state(tmp_path, seed=8)
     assert again.resume() == 3
     assert again.rows == left.rows
     assert value_of(again.network) == 3
@@ -79,8 +79,8 @@ def test_training_resumes_from_its_checkpoint(tmp_path: Path, caplog: pytest.Log
 
 def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chest_xray")
-    note(make_keeper(tmp_path), 0.5)
-    other = make_keeper(tmp_path, fingerprint="other")
+    note(make_state(tmp_path), 0.5)
+    other = make_state(tmp_path, fingerprint="other")
     assert other.resume() == 0
     assert other.rows == []
     assert not weights_differ(other.network, make_model())
@@ -88,15 +88,15 @@ def test_the_checkpoint_of_another_training_is_not_used(tmp_path: Path, caplog: 
 
 
 def test_finished_training_keeps_its_checkpoint_until_the_model_is_saved(tmp_path: Path) -> None:
-    keeper = make_keeper(tmp_path)
-    note(keeper, 0.5)
-    keeper.finish(steps_per_epoch=2)
+    state = make_state(tmp_path)
+    note(state, 0.5)
+    state.finish(steps_per_epoch=2)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
 def test_divergence_in_the_first_epoch_gives_an_error_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"diverged in epoch 1: .*now 0.01.$"):
-        make_keeper(tmp_path).record_epoch(0, {"loss": math.nan, "val_loss": 0.5})
+        make_state(tmp_path).record_epoch(0, {"loss": math.nan, "val_loss": 0.5})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -111,14 +111,14 @@ def test_diverging_training_ends_with_a_one_sentence_error(optimizer: str, tmp_p
 
 
 def test_nan_weights_stop_training_even_if_the_loss_is_finite(tmp_path: Path) -> None:
-    keeper = make_keeper(tmp_path)
-    note(keeper, 0.5)
-    weights = keeper.network.get_weights()
+    state = make_state(tmp_path)
+    note(state, 0.5)
+    weights = state.network.get_weights()
     weights[2][0, 0, 0, 0] = math.nan
-    keeper.network.set_weights(weights)
+    state.network.set_weights(weights)
     with pytest.raises(InputError, match=r"diverged in epoch 2: .*, and 1 of 8 arrays of weights hold NaN or infinity"):
-        keeper.record_epoch(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
-    assert make_keeper(tmp_path).resume() == 1
+        state.record_epoch(1, {"loss": 0.5, "accuracy": 0.7, "val_loss": 0.4, "val_accuracy": 0.6})
+    assert make_state(tmp_path).resume() == 1
 
 
 def test_tensorboard_logs_are_written_beside_the_checkpoint_on_request_only(tmp_path: Path) -> None:

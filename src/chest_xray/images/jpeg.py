@@ -186,7 +186,7 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.
     try:
         pixels = _decode_strictly(data, colours, min_size)
     except ValueError as error:
-        pixels = _decode_mended(data, segments, str(error), (colours, min_size))
+        pixels = _decode_repaired(data, segments, str(error), (colours, min_size))
     if colours == "GRAY":
         return Image.fromarray(pixels[..., 0])
     if colours == "CMYK":  # Adobe's inks are stored inverted, and others do as Adobe does.
@@ -200,7 +200,7 @@ def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> An
     return simplejpeg.decode_jpeg(data, colours, min_width=min_size[0], min_height=min_size[1])
 
 
-def _decode_mended(data: bytes, segments: list[Segment], problem: str, how: tuple[str, tuple[int, int]]) -> Any:
+def _decode_repaired(data: bytes, segments: list[Segment], problem: str, how: tuple[str, tuple[int, int]]) -> Any:
     """Decode without what carries no pixels, after libjpeg has warned: all else must decode without a warning."""
     for _ in range(2):
         end = read_scans(data, segments).end or len(data)
@@ -208,7 +208,7 @@ def _decode_mended(data: bytes, segments: list[Segment], problem: str, how: tupl
         surplus = data[end - 2 - extra : end - 2]
         if extra > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
             break
-        kept = [_mend(each) for each in segments if not (each.marker in range(APP1, APP14) or each.marker == COM)]
+        kept = [_repair(each) for each in segments if not (each.marker in range(APP1, APP14) or each.marker == COM)]
         body = data[segments[-1].start + 4 + len(segments[-1].content) : end - 2 - extra]
         data = b"".join([SIGNATURE[:2], *kept, body, bytes([0xFF, EOI])])
         try:
@@ -222,7 +222,7 @@ def _decode_mended(data: bytes, segments: list[Segment], problem: str, how: tupl
     raise ImageError(reason, f"damaged pixels of a JPEG: {problem}")
 
 
-def _mend(segment: Segment) -> bytes:
+def _repair(segment: Segment) -> bytes:
     """Return the bytes of a segment; libjpeg warns of a JFIF version it does not know, and does not use it."""
     content = segment.content
     if _is_named(segment, APP0, b"JFIF\0") and content[5:6] not in (b"\1", b"\2"):

@@ -220,7 +220,7 @@ def _load_onnx(data: bytes, contract: Contract) -> Callable[[Array], Array]:
     entry = session.get_inputs()[0]
     received, expected = entry.shape[1:], contract.input.shape[1:]
     if received != expected:
-        raise InputError(f"{NETWORK} takes images of shape {received}, but {CONTRACT} says {expected}. {remedy}")
+        raise InputError(f"{NETWORK} takes images of shape {received}, but {CONTRACT} has {expected}. {remedy}")
 
     def compute_logits(pixels: Array) -> Array:
         images = pixels.astype(np.float32)[..., None] / 255

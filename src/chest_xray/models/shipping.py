@@ -52,7 +52,7 @@ def write_folder(
         folder: Is created; its files of these names are replaced once all are complete.
         project: Content of `project.json`.
         metrics: Metrics of the run; None leaves `metrics.json` out.
-        origin: What the notice says of the run: `data_licence`, `commit` and `pretrained`.
+        origin: Facts for the notice: `data_licence`, `commit` and `pretrained`.
 
     Raises:
         InputError: The probabilities of the converted network differ from those of Keras.
@@ -113,7 +113,7 @@ def _write_notice(contract: Contract, data_source: str, origin: dict[str, Any]) 
     start = "ImageNet weights of keras.applications (see its licence)" if origin["pretrained"] else "random weights"
     return f"""# Notice
 
-This folder holds a neural network, the contract that says how to use it, and its metrics.
+This folder holds a neural network, the contract for its use, and its metrics.
 
 - Use: {contract.intended_use}
 - Weights (`{NETWORK}`, `{KERAS}`): MIT, as the code of chest-xray. Training started from {start}.

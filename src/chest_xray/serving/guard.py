@@ -56,7 +56,7 @@ class Guard:
         """Reject a request by its headers; uploads without a declared length are counted as they arrive."""
         headers = Headers(scope=scope)
         if scope["method"] == "POST" and _is_cross_site(headers):
-            detail = f"A page of {headers.get('origin', 'another site')} asks; only pages of this server may."
+            detail = f"Request from a page of {headers.get('origin', 'another site')}; expected one of this server."
             return JSONResponse({"reason": "forbidden", "detail": detail}, 403, {"Connection": "close"})
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._options.max_upload_bytes:
@@ -86,7 +86,9 @@ def _set_deadline(receive: Receive, seconds: float) -> Receive:
             async with asyncio.timeout_at(None if complete else deadline):
                 message = await receive()
         except TimeoutError as error:
-            raise HTTPException(408, f"the upload had not arrived whole after {seconds:g} s") from error
+            raise HTTPException(
+                408, f"the upload was incomplete after {seconds:g} s. Send fewer or smaller files"
+            ) from error
         complete = complete or not message.get("more_body", False)
         return message
 

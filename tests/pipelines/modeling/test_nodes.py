@@ -9,7 +9,7 @@ from chest_xray.images.corruptions import list_corrupted_validation
 from chest_xray.models.network import join_networks, without_sigmoid
 from chest_xray.pipelines.modeling.nodes import add_flip_tta, build_model, predict_corrupted_validation
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
-from tests.images.test_validation_corruptions import make_shift as make_corruptions
+from tests.images.test_validation_corruptions import make_corruptions as make_corruptions
 from tests.models.toys import make_model, weights_differ
 
 
