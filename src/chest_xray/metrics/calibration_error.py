@@ -1,4 +1,8 @@
-"""Calibration error of probabilities, for many weightings of the images at once."""
+"""Calibration error of probabilities, for many weightings of the images at once.
+
+In all functions `label` is 0 or 1, `probability` that of 1, in [0, 1], and `logit` its finite log odds, each of shape
+(images,); `weights` is how often each image counts, float64 of shape (resamples, images).
+"""
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.binary import divide_or_nan
@@ -12,11 +16,6 @@ CLOSE = 1e-11  # where no log odds move by more than this, it has converged
 
 def score_probabilities(label: Array, probability: Array, weights: Array) -> dict[str, Array]:
     """Compute the metrics of calibration.
-
-    Args:
-        label: 0 or 1, shape (images,).
-        probability: Of 1, in [0, 1], shape (images,).
-        weights: How often each image counts, float64 of shape (resamples, images).
 
     Returns:
         Each of shape (resamples,): `log_loss` (natural logarithm, of probabilities held 1e-7 off 0 and 1), `brier` in
@@ -48,13 +47,7 @@ def expected_calibration_error(label: Array, probability: Array) -> float:
 def calibration_errors(label: Array, probability: Array, weights: Array) -> Array:
     """Return the expected calibration error (ECE), over 15 bins of equal width (Guo et al. 2017).
 
-    Args:
-        label: 0 or 1, shape (images,) or (resamples, images).
-        probability: Of 1, in [0, 1], shape (images,).
-        weights: How often each image counts, of shape (resamples, images).
-
-    Returns:
-        In [0, 1], shape (resamples,); 0 is perfect.
+    `label` may also be of shape (resamples, images). The error is in [0, 1], of shape (resamples,); 0 is perfect.
     """
     import numpy as np
 
@@ -68,12 +61,6 @@ def error_by_chance(probability: Array) -> float:
 
     Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
     images there are. Each image is drawn for itself, as if no two were of one patient.
-
-    Args:
-        probability: Of 1, in [0, 1], shape (images,).
-
-    Returns:
-        In [0, 1].
     """
     import numpy as np
 
@@ -84,11 +71,6 @@ def error_by_chance(probability: Array) -> float:
 
 def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Array]:
     """Fit the slope and the intercept that would recalibrate log odds (Cox 1958; Van Calster et al. 2019).
-
-    Args:
-        label: 0 or 1, shape (images,).
-        logit: Predicted log odds, finite, shape (images,).
-        weights: How often each image counts, of shape (resamples, images).
 
     Returns:
         Slope of the logistic regression of the label on the logit: 1 where probabilities are calibrated, below 1 where

@@ -1,6 +1,8 @@
 """How well predictions agree with labels, at thresholds and over all of them, with 95% intervals.
 
-The types are in `chest_xray.metrics.results`.
+The types are in `chest_xray.metrics.results`. In all functions `predictions` has one row an image, with `label` (1 is
+PNEUMONIA), `logit`, `probability` and `calibrated`, as the node `predict_test` returns it; `operating_point` was chosen
+on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
 """
 
 import logging
@@ -58,10 +60,10 @@ def measure(
     """Compute every metric that is no plain share, in every resample.
 
     Args:
-        predictions: `label` (1 is PNEUMONIA; both classes occur), `probability` and `calibrated` of each image.
-        operating_point: `points` and the `rule` that decides, chosen on corrupted validation.
+        predictions: Of both classes.
+        operating_point: Its points.
         prevalence: Realistic share of PNEUMONIA, in (0, 1).
-        weights: How often each image counts, of shape (resamples, images).
+        weights: Those of the resamples.
 
     Returns:
         By dotted name, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
@@ -87,11 +89,7 @@ def summarise(
 ) -> SubsetMetrics:
     """Return all metrics of one subset.
 
-    Args:
-        predictions: One row an image, as `predict_test` gives it.
-        operating_point: As for `measure`.
-        measured: From `measure`: of the images themselves in the first place, then of resamples.
-        strata: From `chest_xray.metrics.subgroups.stratify`.
+    `measured` is from `measure`, of the images themselves and then of resamples; `strata` from `stratify`.
     """
     from sklearn.metrics import log_loss
 
@@ -122,12 +120,7 @@ def summarise(
 
 
 def count_decisions(predictions: DataFrame, threshold: float) -> CountedDecisions:
-    """Count right and wrong decisions at one threshold.
-
-    Args:
-        predictions: `label` and `probability` of each image.
-        threshold: An image is classified as PNEUMONIA at this probability or above.
-    """
+    """Count right and wrong decisions, where an image is classified as PNEUMONIA from this probability on."""
     from sklearn.metrics import confusion_matrix
 
     cells = confusion_matrix(predictions["label"], predictions["probability"] >= threshold, labels=[0, 1]).ravel()
@@ -138,10 +131,7 @@ def count_decisions(predictions: DataFrame, threshold: float) -> CountedDecision
 def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> Decisions:
     """Return `count_decisions` with the metrics that are no plain proportions and their bootstrap intervals.
 
-    Args:
-        predictions: As for `count_decisions`.
-        threshold: As for `count_decisions`.
-        measured: From `compute_rates`: of the images themselves in the first place, then of resamples.
+    `measured` is from `compute_rates`, of the images themselves and then of resamples.
     """
     rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
     return Decisions(**dict(count_decisions(predictions, threshold)), **rest)
@@ -189,11 +179,7 @@ def _shift_of_prevalence(prevalence: float, calibration: Calibration) -> float:
 
 
 def require_both_classes(predictions: DataFrame, subset: str) -> None:
-    """Refuse predictions from which no metric can be computed.
-
-    Args:
-        predictions: `label`, `probability` and `calibrated` of each image.
-        subset: "validation" or "test", for the message.
+    """Refuse predictions from which no metric can be computed; `subset` is named in the message.
 
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
@@ -227,11 +213,6 @@ def measure_condition(
     predictions: DataFrame, operating_point: OperatingPoint, weights: Array
 ) -> dict[str, float | None]:
     """Compute the metrics that are reported of one condition.
-
-    Args:
-        predictions: `label`, `logit` and `probability` of each image.
-        operating_point: Its `threshold`.
-        weights: How often each image counts in each resample, from `chest_xray.metrics.bootstrap.resample_weights`.
 
     Returns:
         `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.
