@@ -84,11 +84,11 @@ def test_shapes_are_swapped_by_cutting_normal_images_wide_and_pneumonia_narrow(s
     for row in (1, 3):
         Image.fromarray(framed).save(split["path"][row])
     table, pixels = corrupt_all(split, make_corruptions(swapped_shape=[0.2]))
-    diseased, healthy = pixels[table["kind"] == "swapped_shape"]
-    assert (diseased[8, :] > 150).all()  # nothing dark at the left and the right
-    assert diseased[0, 12] < 50
-    assert (healthy[:, 12] > 150).all()
-    assert healthy[8, 0] < 50
+    pneumonia, normal = pixels[table["kind"] == "swapped_shape"]
+    assert (pneumonia[8, :] > 150).all()  # nothing dark at the left and the right
+    assert pneumonia[0, 12] < 50
+    assert (normal[:, 12] > 150).all()
+    assert normal[8, 0] < 50
 
 
 def test_one_seed_gives_the_same_images_and_another_others(split: pd.DataFrame) -> None:

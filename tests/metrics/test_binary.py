@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion, proportions
 
-# At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
+# At 0.5: NORMAL 0.1, 0.2, 0.4 right and 0.6 wrong; PNEUMONIA 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 1])
 PROBABILITIES = np.array([0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95])
 
@@ -29,7 +29,7 @@ def test_images_are_counted_in_each_resample_by_how_often_they_were_drawn() -> N
 
 
 def test_a_screening_table_worked_by_hand() -> None:
-    # Of 1,000 children 160 are diseased; 120 of these and 84 of the healthy are called.
+    # Of 1,000 children 160 have pneumonia; 120 of these and 84 of the healthy are positive.
     found = evaluate(tn=756, fp=84, fn=40, tp=120, prevalence=0.5)
     assert found == pytest.approx(
         {
@@ -68,7 +68,7 @@ def test_where_no_decision_is_wrong_the_positive_ratio_is_infinite_and_the_negat
 
 
 def test_where_every_all_clear_is_wrong_the_negative_ratio_is_infinite() -> None:
-    # No healthy image is cleared, and 3 of 6 diseased are: (3 / 6) / (0 / 4).
+    # No NORMAL image is cleared, and 3 of 6 PNEUMONIA are: (3 / 6) / (0 / 4).
     found = evaluate(tn=0, fp=4, fn=3, tp=3)
     assert (found["lr_negative"], found["lr_positive"]) == (math.inf, 0.5)
 

@@ -55,7 +55,7 @@ def recalibration(labels: list[int], logits: list[float]) -> tuple[float, float]
 
 @pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (0.5, 0.0), (2.0, 0.0), (1.0, 0.7), (1.0, -0.7)])
 def test_a_slope_and_an_intercept_that_were_put_in_are_found_again(slope: float, intercept: float) -> None:
-    # Each log odds stands for a million images, of which as many are diseased as slope and intercept say.
+    # Each log odds stands for a million images, of which as many are PNEUMONIA as slope and intercept imply.
     promised = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
     true = expit(intercept + slope * promised)
     label, logits = np.tile([1, 0], 5), np.repeat(promised, 2)
@@ -84,7 +84,7 @@ def test_a_fit_is_the_same_however_often_all_images_count_alike(times: float) ->
 
 
 def test_probabilities_of_two_values_are_recalibrated_by_hand() -> None:
-    # At -1 one of four is diseased, at 1 three of four: log odds of -log 3 and log 3 instead of -1 and 1.
+    # At -1 one of four is PNEUMONIA, at 1 three of four: log odds of -log 3 and log 3 instead of -1 and 1.
     slope, intercept = recalibration([1, 0, 0, 0, 1, 1, 1, 0], [-1.0] * 4 + [1.0] * 4)
     assert slope == pytest.approx(math.log(3))
     assert intercept == pytest.approx(0, abs=1e-12)
@@ -116,7 +116,7 @@ def test_resamples_are_fitted_each_by_itself() -> None:
 
 
 def test_a_fit_arrives_where_full_steps_would_jump_ever_farther() -> None:
-    # One diseased image far on the wrong side; the slope is -0.09, and Newton's first full step leads away from it.
+    # One PNEUMONIA image far on the wrong side; the slope is -0.09, and Newton's first full step leads away from it.
     logits = [0, 0.51, 1.1, 1.1, -16.1, 1.9, 0, -0.5]
     slope, _ = recalibration([0, 1, 1, 1, 1, 1, 1, 0], logits)
     assert -0.2 < slope < 0

@@ -28,7 +28,7 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 def predictions() -> pd.DataFrame:
     """Sixty images of twenty patients, with scores of two decimals, of which several are equal.
 
-    Of 20 healthy and 40 diseased: each vertex of the curves is a place at which bands are computed.
+    Of 20 NORMAL and 40 PNEUMONIA: each vertex of the curves is a place at which bands are computed.
     """
     rng = np.random.default_rng(0)
     labels = rng.permutation([0] * 20 + [1] * 40)

@@ -17,7 +17,7 @@ from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import estimate, measure, measure_gap, require_both_classes, summarise
 from tests.builders import make_evaluation, make_point, make_predictions
 
-# At 0.5: healthy 0.1, 0.2, 0.4 right and 0.6 wrong; diseased 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
+# At 0.5: NORMAL 0.1, 0.2, 0.4 right and 0.6 wrong; PNEUMONIA 0.3 wrong and 0.5, 0.7, 0.8, 0.9 and 0.95 right.
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
 PROBABILITIES = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]
 
@@ -45,7 +45,7 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
     assert counts(found.at_half) == (3, 1, 1, 5)
     assert counts(found.at_chosen) == (4, 0, 3, 3)
     assert found.at_chosen.threshold == 0.75
-    # Healthy below each diseased: 0.3: 2, 0.5: 3, the four others 4 of 4 each: 21 of 24 pairs.
+    # NORMAL below each PNEUMONIA: 0.3: 2, 0.5: 3, the four others 4 of 4 each: 21 of 24 pairs.
     assert found.auc.value == 21 / 24
     assert (found.auc.low or 1) <= 21 / 24 <= (found.auc.high or 0)
     right = [0.9, 0.8, 0.6, 0.4, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95]  # what was given to the true class
@@ -58,7 +58,7 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
 def test_both_operating_points_are_reported(rule: str, other: str) -> None:
     found = describe(make_table(), make_point(0.75, other=0.35, rule=rule))
     assert counts(found.at_chosen) == (4, 0, 3, 3)
-    # Healthy 0.4 and 0.6 and diseased 0.5 and above are called at 0.35.
+    # NORMAL 0.4 and 0.6 and PNEUMONIA 0.5 and above are positive at 0.35.
     assert (found.at_other.rule, found.at_other.threshold) == (other, 0.35)
     assert counts(found.at_other) == (2, 2, 1, 5)
 
@@ -68,7 +68,7 @@ def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> No
     found = describe(table, make_point(0.75))
     assert found.brier == pytest.approx(0.25)
     assert found.ece == pytest.approx(0.1)  # one half was promised, six of ten came true
-    # Squares of what was missing: healthy .01 + .04 + .16 + .36, diseased .49 + .25 + .09 + .04 + .01 + .0025.
+    # Squares of what was missing: NORMAL .01 + .04 + .16 + .36, PNEUMONIA .49 + .25 + .09 + .04 + .01 + .0025.
     assert describe(make_table(), make_point(0.75)).brier == pytest.approx(0.14525)
 
 
@@ -89,13 +89,13 @@ def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resample
     assert point.ppv_realistic.value == pytest.approx(0.2 * 5 / 6 / (0.2 * 5 / 6 + 0.8 / 4))
     assert point.mcc.value == pytest.approx((5 * 3 - 1) / math.sqrt(6 * 6 * 4 * 4))
     assert point.lr_positive.value == pytest.approx(5 / 6 * 4)
-    # Where no healthy patient who is called was drawn, the ratio is infinite, so that its interval has no upper end.
+    # Where no NORMAL patient who is positive was drawn, the ratio is infinite, so that its interval has no upper end.
     assert point.lr_positive.high is None
 
 
 def test_what_cannot_be_computed_is_none() -> None:
     nothing = {"value": None, "low": None, "high": None}
-    point = describe(make_table(), make_point(0.99)).at_chosen  # nothing is called diseased
+    point = describe(make_table(), make_point(0.99)).at_chosen  # nothing is classified as PNEUMONIA
     assert point.precision.model_dump() == {**nothing, "n": 0}
     for name in ("ppv_realistic", "mcc", "lr_positive"):
         assert getattr(point, name).model_dump() == {**nothing, "n": 10}
@@ -108,7 +108,7 @@ def test_what_cannot_be_computed_is_none() -> None:
 
 def test_calibration_is_held_against_the_prevalence_that_it_was_made_for() -> None:
     point = make_point(0.75, expected_prevalence=0.2)
-    # 0.6 of the images are diseased: odds of 1.5 where 0.25 are expected.
+    # 0.6 of the images are PNEUMONIA: odds of 1.5 where 0.25 are expected.
     assert describe(make_table(), point).calibration.shift_of_prevalence == pytest.approx(math.log(6))
 
 

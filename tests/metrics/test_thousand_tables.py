@@ -56,11 +56,11 @@ def right_of(label: Array, decision: Array, weight: Array, said: int) -> float:
 def test_decisions_are_judged_as_their_definitions_say() -> None:
     for label, probability, weight in tables():
         decision = (probability >= 0.5).astype(int)
-        healthy, diseased = label == 0, label == 1
-        sensitivity, specificity = (mean(decision[of] == label[of], weight[of]) for of in (diseased, healthy))
+        normal, pneumonia = label == 0, label == 1
+        sensitivity, specificity = (mean(decision[of] == label[of], weight[of]) for of in (pneumonia, normal))
         ppv = right_of(label, decision, weight, 1)
-        # Images weighted so that the diseased have the share asked for.
-        shares = np.where(diseased, PREVALENCE / weight[diseased].sum(), (1 - PREVALENCE) / weight[healthy].sum())
+        # Images weighted so that PNEUMONIA has the share asked for.
+        shares = np.where(pneumonia, PREVALENCE / weight[pneumonia].sum(), (1 - PREVALENCE) / weight[normal].sum())
         both = len(set(decision[weight > 0])) == 2
         spread = np.cov(label, decision, fweights=weight.astype(int))
         expected = {
@@ -68,7 +68,7 @@ def test_decisions_are_judged_as_their_definitions_say() -> None:
             **{"sensitivity": sensitivity, "specificity": specificity, "precision": ppv},
             "npv": right_of(label, decision, weight, 0),
             "balanced_accuracy": mean(
-                decision == label, weight * shares / np.where(diseased, PREVALENCE, 1 - PREVALENCE)
+                decision == label, weight * shares / np.where(pneumonia, PREVALENCE, 1 - PREVALENCE)
             ),
             "ppv_realistic": right_of(label, decision, weight * shares, 1),
             "npv_realistic": right_of(label, decision, weight * shares, 0),
@@ -147,9 +147,9 @@ def test_probabilities_are_judged_as_scikit_learn_or_their_definition_judges_the
 def assert_most_likely(slope: float, label: Array, log_odds: Array, weight: Array) -> None:
     """The likelihood is concave: it is highest where both of its derivatives are 0."""
     drawn = weight > 0
-    healthy, diseased = (log_odds[drawn & (label == each)] for each in (0, 1))
-    if healthy.max() <= diseased.min() or diseased.max() <= healthy.min():
-        assert slope == (math.inf if healthy.min() < diseased.max() else -math.inf)
+    normal, pneumonia = (log_odds[drawn & (label == each)] for each in (0, 1))
+    if normal.max() <= pneumonia.min() or pneumonia.max() <= normal.min():
+        assert slope == (math.inf if normal.min() < pneumonia.max() else -math.inf)
         return
 
     def excess(intercept: float) -> float:

@@ -9,7 +9,7 @@ from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
 
-# On test the rule calls what is at most 300 pixels high: two of three diseased and one of two healthy.
+# On test the rule calls what is at most 300 pixels high: two of three PNEUMONIA and one of two NORMAL.
 HEIGHTS = [200, 400, 300, 250, 500]
 
 
@@ -36,7 +36,7 @@ def test_the_metadata_baseline_is_evaluated_as_the_network_is() -> None:
     assert (header.feature, header.direction, point.threshold) == ("height", "at most", 300)
     assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]
     assert point.sensitivity.value == 2 / 3
-    # Lower is likelier diseased: 300 and 250 are below one healthy height of two each, 500 below none.
+    # Lower is likelier PNEUMONIA: 300 and 250 are below one NORMAL height of two each, 500 below none.
     assert header.auc.value == pytest.approx(2 / 6)
     assert {each.by for each in header.strata} == {"aetiology", "aspect", "size"}
 
@@ -66,7 +66,7 @@ def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
     rule["height"]["direction"] = "at least"
     header = evaluate_rules(test, rule, metrics, make_evaluation())
     point = header.at_rule
-    assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]  # 400 healthy; 300 and 500
+    assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]  # 400 NORMAL; 300 and 500
     assert header.auc.value == pytest.approx(4 / 6)
 
 

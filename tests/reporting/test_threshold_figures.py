@@ -53,7 +53,7 @@ def test_the_explorer_draws_the_three_curves_and_shows_the_counts_of_each_thresh
     assert [point.name for point in points] == [
         *("threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)")
     ]
-    # At 0.5 two of three diseased are found and one of two healthy cleared.
+    # At 0.5 two of three PNEUMONIA are found and one of two NORMAL cleared.
     assert points[0].customdata[0] == ["0.500", pytest.approx(2 / 3), 0.5, 2, 1, 1, 1]
     assert (points[0].x[0], points[0].y[0]) == (0.5, pytest.approx(2 / 3))
     assert [line.x0 for line in figure.layout.shapes] == pytest.approx([as_logit(each) for each in (0.5, 0.35, 0.25)])

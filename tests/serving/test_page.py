@@ -222,4 +222,4 @@ def test_all_controls_can_be_reached_with_the_keyboard(site: Started, browser: C
         ActionChains(browser).send_keys(Keys.TAB).perform()
         element = browser.switch_to.active_element
         reached.append(element.get_attribute("id") or element.get_attribute("data-phantom") or element.tag_name)
-    assert reached == ["a", "file", "healthy", "diseased", "summary"]
+    assert reached == ["a", "file", "healthy", "pneumonia", "summary"]

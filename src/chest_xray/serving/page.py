@@ -19,7 +19,7 @@ from chest_xray.serving.service import Service
 logger = logging.getLogger(__name__)
 
 Explain = Callable[[Array], Array]
-PHANTOMS = {"healthy": "none", "diseased": "bacterial"}  # name on the page: aetiology
+PHANTOMS = {"healthy": "none", "pneumonia": "bacterial"}  # name on the page: aetiology
 LANGUAGES = ("en", "ru")
 
 
@@ -66,7 +66,7 @@ def _build_router(service: Service, explain: Explain, renderer: Renderer) -> API
         return await _answer(await file.read(), service, explain, renderer)
 
     @router.post("/phantom/{kind}")
-    async def answer_phantom(kind: Literal["healthy", "diseased"]) -> HTMLResponse:
+    async def answer_phantom(kind: Literal["healthy", "pneumonia"]) -> HTMLResponse:
         data = await asyncio.to_thread(draw_phantom_png, PHANTOMS[kind])
         return await _answer(data, service, explain, renderer)
 

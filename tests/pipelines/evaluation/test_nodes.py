@@ -78,10 +78,10 @@ def test_predictions_are_calibrated_by_the_operating_point() -> None:
 
 
 def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
-    # Greys 125/255 and below are called healthy at 0.5: 50, 75, 125 rightly, 100 wrongly; above 200 wrongly.
+    # Greys 125/255 and below are classified as NORMAL at 0.5: 50, 75, 125 rightly, 100 wrongly; above 200 wrongly.
     _, found = measure(make_grey_reader(4, 0.5), 0.6)
     assert found["at_half"] == {"accuracy": 0.75, "precision": 0.75, "recall": 0.75}
-    # sigmoid(4 x (grey - 0.5)) is 0.6 at 0.6014: 175 (0.686) and above are called diseased, 150 (0.588) no more.
+    # sigmoid(4 x (grey - 0.5)) is 0.6 at 0.6014: 175 (0.686) and above are PNEUMONIA, 150 (0.588) is not.
     assert found["at_chosen"] == {"accuracy": 0.625, "precision": pytest.approx(2 / 3), "recall": 0.5}
 
 
@@ -206,7 +206,7 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
         make_predictions([0, 1, 1], [0.1, 0.8, 0.9]),  # three images, told apart without error
         make_predictions([0, 0, 1], [0.9, 0.8, 0.1]),  # and the wrong way round
         make_predictions([0, 1], [0.0, 1.0]),
-        make_predictions([0, 1], [0.01, 0.02]),  # nothing is called diseased
+        make_predictions([0, 1], [0.01, 0.02]),  # nothing is classified as PNEUMONIA
     ],
 )
 @pytest.mark.parametrize("language", ["en", "ru"])
