@@ -166,7 +166,7 @@ def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     """What the page shows of one run."""
     shown = {
         shown.name: make_png() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
-        for part in contents.OF_A_RUN.values()
+        for part in contents.RUN_PARTS.values()
         for shown in part
     }
     shown["map_sanity"] = TABLES["map_sanity"]

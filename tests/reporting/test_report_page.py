@@ -83,14 +83,18 @@ def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(languag
     page = write(language)
     elements = Elements(page)
     text = " ".join("".join(elements.text).split())
-    everything = [*contents.COMPARISON, *contents.DATA, *(each for part in contents.OF_A_RUN.values() for each in part)]
+    everything = [
+        *contents.COMPARISON,
+        *contents.DATA,
+        *(each for part in contents.RUN_PARTS.values() for each in part),
+    ]
     for shown in everything:
         kind = "figures" if isinstance(shown, contents.FigureEntry) else "tables"
         said = messages[kind][shown.name if isinstance(shown, contents.FigureEntry) else shown.key or shown.name]
         assert (said["caption"] if kind == "figures" else said) in text
     num_pictures = sum(isinstance(shown, contents.FigureEntry) for shown in (*contents.COMPARISON, *contents.DATA))
     num_pictures += 2 * sum(
-        isinstance(each, contents.FigureEntry) for part in contents.OF_A_RUN.values() for each in part
+        isinstance(each, contents.FigureEntry) for part in contents.RUN_PARTS.values() for each in part
     )
     assert len(elements.values("img", "src")) == num_pictures
     assert all(elements.values("img", "alt"))

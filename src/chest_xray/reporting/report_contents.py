@@ -22,10 +22,10 @@ from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
 # What the rules and the model card read besides what is shown.
-READ_OF_A_RUN = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions")
-KEPT_OF_A_RUN = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
+RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions")
+RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
 # Datasets that hold several figures; every other figure is a dataset of its own.
-FOLDERS_OF_A_RUN = {
+RUN_FOLDERS = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
     "robustness_figures": {"robustness_figure", "occlusion_figure"},
     "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
@@ -36,7 +36,7 @@ FOLDERS = {
 }
 
 
-def _keep(table: DataFrame) -> DataFrame:
+def _unchanged(table: DataFrame) -> DataFrame:
     return table
 
 
@@ -122,14 +122,14 @@ class TableEntry(NamedTuple):
     """A table of the catalog, its layout, and the key of its caption, which is `name` by default."""
 
     name: str
-    lay_out: Callable[[Any], DataFrame] = _keep
+    lay_out: Callable[[Any], DataFrame] = _unchanged
     folded: bool = False
     key: str = ""
 
 
 Shown = FigureEntry | TableEntry
 # Of each run, by heading; where rules yield findings for a heading, these come first.
-OF_A_RUN: dict[str, tuple[Shown, ...]] = {
+RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "figures": (TableEntry("metrics_table", select_overall_metrics, folded=True), FigureEntry("confusion_matrices")),
     "ranking": (FigureEntry("roc_curve"), FigureEntry("precision_recall")),
     "probabilities": (FigureEntry("reliability"),),
@@ -187,8 +187,8 @@ def list_run_datasets(*, is_trained: bool = True) -> list[str]:
 
     A run that `is_trained` is a single training and has learning curves.
     """
-    shown = [each for part in OF_A_RUN.values() for each in part]
-    names = [*READ_OF_A_RUN, *_list_stored(shown, FOLDERS_OF_A_RUN), *KEPT_OF_A_RUN]
+    shown = [each for part in RUN_PARTS.values() for each in part]
+    names = [*RUN_INPUTS, *_list_stored(shown, RUN_FOLDERS), *RUN_PAGES]
     return [name for name in dict.fromkeys(names) if is_trained or name != "learning_curves"]
 
 
@@ -212,7 +212,7 @@ def gather(found: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         found: Datasets and parameters by name: tables, texts, figures as PNG (bytes), plain values, options, results,
-            figures of Plotly, and the folders of figures in `FOLDERS` and `FOLDERS_OF_A_RUN` (PNG by name).
+            figures of Plotly, and the folders of figures in `FOLDERS` and `RUN_FOLDERS` (PNG by name).
 
     Returns:
         The same by name, with options, results and figures of Plotly as plain values; each figure of a folder under
@@ -220,7 +220,7 @@ def gather(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     gathered: dict[str, Any] = {}
     for name, each in found.items():
-        if name in FOLDERS or name in FOLDERS_OF_A_RUN:
+        if name in FOLDERS or name in RUN_FOLDERS:
             gathered |= each
         elif name == "own_tables":
             gathered["own_split"] = each["split"]

@@ -91,9 +91,9 @@ def _describe_run(name: str, run: Evidence, messages: Messages) -> Section:
     concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
     found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     parts = []
-    for key in (*concluded, *contents.OF_A_RUN):
+    for key in (*concluded, *contents.RUN_PARTS):
         blocks: list[Any] = [make_sentences(found[key], messages)] if found.get(key) else []
-        blocks += _show(contents.OF_A_RUN.get(key, ()), run, title, messages)
+        blocks += _show(contents.RUN_PARTS.get(key, ()), run, title, messages)
         if blocks:
             parts.append(Section(f"{name}-{key}", messages["sections"].get(key) or messages[key], blocks))
     return Section(name, messages["sections"]["run"].format(run=title), [], parts)

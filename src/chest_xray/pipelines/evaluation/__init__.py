@@ -1,5 +1,3 @@
 """The evaluation pipeline."""
 
-from chest_xray.pipelines.evaluation.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from chest_xray.pipelines.evaluation.pipeline import create_pipeline as create_pipeline

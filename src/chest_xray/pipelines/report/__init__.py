@@ -1,5 +1,3 @@
 """The report pipeline."""
 
-from chest_xray.pipelines.report.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from chest_xray.pipelines.report.pipeline import create_pipeline as create_pipeline
