@@ -25,7 +25,7 @@ from PIL import Image
 import serving
 
 SEED = 2018
-GOOD = 62  # clients that send ordinary pictures
+GOOD = 62  # clients that send ordinary images
 SLOW = 2  # clients that send the slowest file that is not refused by its header
 
 
@@ -135,17 +135,17 @@ async def send_mutated(port: int, number: int) -> Seen:
 
 
 async def load(port: int, seconds: float, pause: Callable[[], float]) -> tuple[Seen, Seen]:
-    """Send ordinary pictures from 62 clients and the slow file from two; return what each kind saw."""
+    """Send ordinary images from 62 clients and the slow file from two; return what each kind received."""
     good, slow, end = Seen(), Seen(), time.perf_counter() + seconds
-    pictures, slow_file = serving.draw_images(64), make_slow()
+    images, slow_file = serving.draw_images(64), make_slow()
 
-    async def be_client(picture: bytes | None) -> None:
+    async def be_client(image: bytes | None) -> None:
         await asyncio.sleep(pause())
         while time.perf_counter() < end:
-            await send(port, picture or slow_file, good if picture else slow)
-            await asyncio.sleep(pause() if picture else 0)
+            await send(port, image or slow_file, good if image else slow)
+            await asyncio.sleep(pause() if image else 0)
 
-    clients = [be_client(picture) for picture in pictures[:GOOD]]
+    clients = [be_client(image) for image in images[:GOOD]]
     await asyncio.gather(*clients, *(be_client(None) for _ in range(SLOW)))
     return good, slow
 
@@ -173,7 +173,7 @@ async def attack(arguments: argparse.Namespace) -> None:
         print(f"memory when warm: {measure_memory(pid):.0f} MB")
         mutated = await send_mutated(arguments.port, arguments.uploads)
         print(f"mutated uploads: {mutated.describe()}\n  reasons: {dict(mutated.reasons)}")
-        pauses: list[tuple[str, Callable[[], float]]] = [("a picture every 2 to 4 s each", lambda: rng.uniform(2, 4))]
+        pauses: list[tuple[str, Callable[[], float]]] = [("an image every 2 to 4 s each", lambda: rng.uniform(2, 4))]
         for name, pause in pauses + [("no pause", lambda: 0.0)] * arguments.rounds:
             good, slow = await load(arguments.port, arguments.seconds, pause)
             print(f"{GOOD} clients, {name}: {good.describe()}; {len(good.seconds) / arguments.seconds:.0f} a second")

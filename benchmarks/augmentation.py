@@ -3,7 +3,7 @@
     PYTHONPATH=src python benchmarks/augmentation.py step      # milliseconds a step, without and with, in turn
     PYTHONPATH=src python benchmarks/augmentation.py layers    # images/s in tf.data, ours and Keras', in turn
 
-Pixels are random: no step depends on what is in a picture. Rounds alternate, so that other work on the machine disturbs
+Pixels are random: no step depends on the image. Rounds alternate, so that other work on the machine disturbs
 all alike, and medians are printed: by the clock, and of processor time, which other programs disturb less. The settings
 are those of conf/base, but for the size.
 """

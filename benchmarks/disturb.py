@@ -40,7 +40,7 @@ READ_BY = {
     "08_reporting/baseline/evidence.json": "report",
     "06_models/augmented/packaged.keras": "prediction",
 }
-# Differ between two undisturbed runs: they tell when and how long; a lock or a lineage is no result.
+# Differ between two undisturbed runs: they contain times; a lock or a lineage is no result.
 TIMED = (
     "run_record.json",
     "report.html",
@@ -109,7 +109,7 @@ def read_result(path: Path) -> bytes:
 
 
 def compare(found: dict[str, str], expected: dict[str, str]) -> bool:
-    """Print which results differ, and tell whether none does."""
+    """Print which results differ, and return whether none does."""
     apart = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
     if apart:
         print(f"  differ: {', '.join(apart[:8])}", flush=True)

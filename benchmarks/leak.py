@@ -19,7 +19,7 @@ from chest_xray.images.decoding import decode_grey
 
 
 def print_leak(folder: Path) -> None:
-    """How well the size of the original is told from prepared pixels, scaled and full decoding side by side."""
+    """How well the size of the original is predicted from prepared pixels, scaled and full decoding side by side."""
     from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import KFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -37,8 +37,8 @@ def print_leak(folder: Path) -> None:
     ):
         for name, pixels in (("scaled", scaled), ("full", full)):
             model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
-            told = cross_val_predict(model, spectrum(pixels), values, cv=KFold(10, shuffle=True, random_state=0))
-            rank = pd.Series(told).corr(pd.Series(values), method="spearman")
+            predicted = cross_val_predict(model, spectrum(pixels), values, cv=KFold(10, shuffle=True, random_state=0))
+            rank = pd.Series(predicted).corr(pd.Series(values), method="spearman")
             print(f"{target:10s} from the spectrum of {name:6s} pixels: rank correlation {rank:.3f} (10-fold)")
 
 

@@ -59,7 +59,7 @@ MODULES = {
     "models/augmentation": "models/test_augmentation.py",
     "models/inference": "models/test_inference.py models/test_predictor.py pipelines/evaluation pipelines/prediction",
 }
-# In the place of an operator the one most like a slip, not all eleven; none for `|`, which stands in types. Numbers,
+# In the place of an operator the one most like a slip, not all eleven; none for `|`, an operator of types too. Numbers,
 # and/or, not, True/False, loops, exceptions and decorators are changed as Cosmic Ray has it.
 KEPT = (
     "Binary.*(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_FloorDiv|Pow_Mul|Shift_.Shift|And_BitOr|Xor_BitAnd)",

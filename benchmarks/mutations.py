@@ -3,7 +3,7 @@
     PYTHONPATH=src python benchmarks/mutations.py [--number 2000] [--seed 2018]
 
 The readers compared with are Pillow, which by default refuses what is cut off, and pydicom with the formulas of PS3.3,
-C.11, written out here once more. Exits with 1 where an exception is not caught or a picture differs.
+C.11, implemented here independently. Exits with 1 where an exception is not caught or an image differs.
 """
 
 import argparse

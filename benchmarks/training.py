@@ -4,7 +4,7 @@
     PYTHONPATH=src python benchmarks/training.py --augment            # with the default augmentation
 
 The network is the one that textbooks give, four blocks at 128 pixels, so that other libraries can be timed on the same
-one; `--default` takes that of conf/base. Pixels are random: no step depends on what is in a picture. Rounds alternate,
+one; `--default` takes that of conf/base. Pixels are random: no step depends on the image. Rounds alternate,
 and every round is printed: a machine that others use too shows itself by rounds that differ.
 """
 
@@ -34,7 +34,7 @@ TEXTBOOK = {"filters": [32, 64, 128, 128], "last_pooling": "block", "dense_units
 
 
 class Trainer:
-    """A network in training, which can be told to go on for a while."""
+    """A network in training, which can train for a given time."""
 
     def __init__(self, network: Network, size: int, precision: Precision, augmentation: Augmentation):
         training = Training.model_validate(SETTINGS["training"] | {"precision": precision})
