@@ -227,7 +227,7 @@ def test_a_dicom_file_is_recognised_by_its_prefix() -> None:
 
 
 def test_twelve_bits_of_jpeg_extended_which_no_decoder_here_reads_are_refused_and_not_guessed() -> None:
-    with pytest.raises(ImageError, match="a JPEG of 12 bits a sample; expected 8"):
+    with pytest.raises(ImageError, match="a JPEG of 12 bits per sample; expected 8"):
         grey(local_file("JPGExtended.dcm"))
 
 

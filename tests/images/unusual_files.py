@@ -352,7 +352,7 @@ def _structures() -> Iterator[Case]:
     twice = np.concatenate([_deep(12), _deep(12)])
     yield Case("two pictures in one frame", lambda: write(_dicom(twice, Rows=HEIGHT)), "one image of 96 x 72 has")
     yield Case("two frames", lambda: write(_dicom(twice, Rows=HEIGHT, NumberOfFrames=2)), "2 frames; expected one")
-    yield Case("three samples of grey", lambda: write(_dicom(SamplesPerPixel=3)), "3 samples a pixel")
+    yield Case("three samples of grey", lambda: write(_dicom(SamplesPerPixel=3)), "3 samples per pixel")
     for bits in (8, 12, 14, 16):
         pixels = np.repeat(_deep(bits)[..., None], 3, axis=2)
         values = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
@@ -661,7 +661,7 @@ def _jpegs() -> Iterator[Case]:
     directory = b"MPF\0II*\0" + struct.pack("<IHHHII", 8, 1, 0xB001, 4, 1, 2) + bytes(4)
     yield Case("JPEG of two pictures", lambda: _jpeg("baseline", _segment(0xE2, directory)), "2 images in one file")
     yield Case(
-        "JPEG of 12 bits", lambda: _jpeg().replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc0\0\x0b\x0c"), "12 bits a sample"
+        "JPEG of 12 bits", lambda: _jpeg().replace(b"\xff\xc0\0\x0b\x08", b"\xff\xc0\0\x0b\x0c"), "12 bits per sample"
     )
 
 

@@ -1,4 +1,4 @@
-"""The table of metrics: a row a metric, with the metadata baseline, validation and the gap beside those of test."""
+"""The table of metrics: a row per metric, with the metadata baseline, validation and the gap beside those of test."""
 
 import pandas as pd
 import pytest

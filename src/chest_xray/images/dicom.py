@@ -153,7 +153,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(f"photometric interpretation {found}; expected {', '.join(GREY + COLOUR)}")
     width, height, samples = (int(read_number(dataset, name)) for name in ("Columns", "Rows", "SamplesPerPixel"))
     if samples != (3 if found in COLOUR else 1):
-        raise UnsupportedDicomError(f"{samples} samples a pixel with the photometric interpretation {found}")
+        raise UnsupportedDicomError(f"{samples} samples per pixel with the photometric interpretation {found}")
     if not width or not height:
         raise UnsupportedDicomError(f"{width} x {height} pixels; expected an image")
     if width * height > max_megapixels * 1e6:

@@ -46,13 +46,13 @@ def read_header(file: Any) -> Header:
     """Read size, mode, orientation and number of scans of an open JPEG.
 
     Raises:
-        ImageError: The file is cut off or damaged, or holds several images or more than 8 bits a sample.
+        ImageError: The file is cut off or damaged, or holds several images or more than 8 bits per sample.
     """
     segments = list(read_segments(file))
     frame = _find_frame(segments)
     precision, height, width, components = struct.unpack_from(">BHHB", frame.content)
     if precision != 8:
-        raise ImageError("unsupported image", f"a JPEG of {precision} bits a sample; expected 8")
+        raise ImageError("unsupported image", f"a JPEG of {precision} bits per sample; expected 8")
     if components not in MODES or not width or not height:
         raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
     exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")

@@ -1,6 +1,6 @@
 """Synthetic chest phantoms with lungs, ribs, heart and diaphragm, to run the project without patient data.
 
-They have several images a patient, and sizes and contrasts that vary; metrics on them predict none on radiographs.
+They have several images per patient, and sizes and contrasts that vary; metrics on them predict none on radiographs.
 """
 
 import tempfile

@@ -15,7 +15,7 @@ from chest_xray.images.header import Header, ImageError, read_orientation
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOURS, PALETTE, GREY_ALPHA, COLOURS_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG (third edition), table 8
 CHANNELS = {GREY: 1, COLOURS: 3, PALETTE: 1, GREY_ALPHA: 2, COLOURS_ALPHA: 4}
-DEPTHS = {GREY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # bits a sample; 8 and 16 for the others
+DEPTHS = {GREY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}  # bits per sample; 8 and 16 for the others
 MODES = {GREY: "L", COLOURS: "RGB", PALETTE: "P", GREY_ALPHA: "LA", COLOURS_ALPHA: "RGBA"}
 # Of each pass: the first column and row, and the steps between columns and rows.
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -132,7 +132,7 @@ def _require_checksum(file: Any, chunk: Chunk) -> None:
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode to 8 bits a sample, or to mode "I;16".
+    """Decode to 8 bits per sample, or to mode "I;16".
 
     Of colours with 16 bits the eight uppermost in use are kept. Where the file has transparency, the mode is "RGBA", or
     16-bit grey is black there.
@@ -192,7 +192,7 @@ def _checksum(kind: bytes, data: bytes) -> bytes:
 
 
 def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image.Image, Array | None]:
-    """Decode grey with opacity, or colours, of 16 bits a sample, which Pillow reduces to their upper byte."""
+    """Decode grey with opacity, or colours, of 16 bits per sample, which Pillow reduces to their upper byte."""
     import numpy as np
 
     if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.

@@ -24,7 +24,7 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     """Draw validation patients from train in each class and aetiology.
 
     Args:
-        image_index: One row an image.
+        image_index: One row per image.
         duplicates: From `find_duplicates`: patients who share an image are drawn together.
         hold_out: Share, largest number of images of a drawn patient, and seed.
 

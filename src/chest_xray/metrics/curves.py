@@ -22,7 +22,7 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
         seed: Of the bootstrap.
 
     Returns:
-        One row a vertex: `curve`, "roc" or "precision_recall"; `x`, 1 - specificity or the sensitivity; `value`, the
+        One row per vertex: `curve`, "roc" or "precision_recall"; `x`, 1 - specificity or the sensitivity; `value`, the
         sensitivity or the precision; and `low` and `high`, the band; all in [0, 1].
     """
     import numpy as np
@@ -110,7 +110,7 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
         seed: Of the bootstrap.
 
     Returns:
-        One row a curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the logit; `value`, and `low` and
+        One row per curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the logit; `value`, and `low` and
         `high`, the band, in [0, 1].
     """
     import numpy as np

@@ -37,7 +37,7 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
     Args:
         model: Maps images in [0, 1] of shape (batch, height, width, 1) to a probability.
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
+        image_split: One row per image.
         subset: A value of its column `subset`.
 
     Returns:
@@ -273,7 +273,7 @@ def score_on_cluster(
 
 
 def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
-    """Return one row a file, in order, with the columns of the node `predict_images`; see `predict_files`."""
+    """Return one row per file, in order, with the columns of the node `predict_images`; see `predict_files`."""
     predictor = _load(packaged)
     return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor)
 

@@ -28,7 +28,7 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
 
 
 def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference of each arm from the arm `none`, one plot a metric, from `compare_arms`."""
+    """Draw the difference of each arm from the arm `none`, one plot per metric, from `compare_arms`."""
     arms = list(reversed(study["differences"]))
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
     counted = {"sensitivity": study["num_diseased"], "specificity": study["num_healthy"]}

@@ -1,6 +1,6 @@
 """Figures of the data: example radiographs, file properties, and the metadata baseline.
 
-In all of them `image_index` has one row an image, and `data_source` is printed below the plots.
+In all of them `image_index` has one row per image, and `data_source` is printed below the plots.
 """
 
 from itertools import product

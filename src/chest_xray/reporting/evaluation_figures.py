@@ -1,6 +1,6 @@
 """Figures of a training run and its evaluation.
 
-In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have one row an image
+In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have a row per image
 with `label`, `probability`, `logit`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
 """
 
@@ -182,7 +182,7 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
         probability: Of 1, in [0, 1], shape (images,).
 
     Returns:
-        One row a bin that is not empty: `middle`; number of `images`; `predicted`, the mean probability; share of 1,
+        One row per bin that is not empty: `middle`; number of `images`; `predicted`, the mean probability; share of 1,
         as `value`, `low` and `high` (Wilson's 95% interval).
     """
     import numpy as np
@@ -199,7 +199,7 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
 def draw_scores(
     validation_predictions: DataFrame, test_predictions: DataFrame, metrics: Metrics, data_source: str
 ) -> Figure:
-    """Draw histograms of the scores, one row an aetiology, validation beside test, with the thresholds."""
+    """Draw histograms of the scores, one row per aetiology, validation beside test, with the thresholds."""
     import numpy as np
 
     tables = {"validation": validation_predictions, "test": test_predictions}
@@ -252,7 +252,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
         predictions: `label` and `probability` of each image; both classes occur.
 
     Returns:
-        One row a threshold, from above the highest score to the lowest score: `threshold` as text; `logit`;
+        One row per threshold, from above the highest score to the lowest score: `threshold` as text; `logit`;
         `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
     import pandas as pd

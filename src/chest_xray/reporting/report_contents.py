@@ -68,14 +68,14 @@ def _select_test(metrics_table: DataFrame) -> DataFrame:
 
 
 def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:
-    """Lay out the metrics of corrupted validation, one row a condition."""
+    """Lay out the metrics of corrupted validation, one row per condition."""
     import pandas as pd
 
     return pd.DataFrame(corruption_metrics["conditions"])
 
 
 def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
-    """Lay out the metadata baseline, one row a feature: its rule, and its metrics on test."""
+    """Lay out the metadata baseline, one row per feature: its rule, and its metrics on test."""
     import pandas as pd
 
     rows = [

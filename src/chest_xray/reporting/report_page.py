@@ -113,8 +113,8 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
     """Tabulate the main metrics of every run beside the metadata baseline.
 
     Returns:
-        One row a metric: `metric`, one column a run, `metadata_baseline`; cells are numbers or dicts of `value`, `low`,
-        `high`.
+        One row per metric: `metric`, one column per run, `metadata_baseline`; cells are numbers or dicts of `value`,
+        `low`, `high`.
     """
     import pandas as pd
 

@@ -93,7 +93,7 @@ def draw_cases(cases: DataFrame, pixels: Array, maps: Array, title: str, data_so
     """Draw a page of the gallery, `GALLERY_COLUMNS` images in a row.
 
     Args:
-        cases: One row an image: `path`, `aetiology` and `probability`.
+        cases: One row per image: `path`, `aetiology` and `probability`.
         pixels: uint8 of shape (cases, height, width).
         maps: float32 in [0, 1] of the same shape; 0 is transparent.
         title: Printed above.

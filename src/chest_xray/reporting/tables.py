@@ -26,8 +26,8 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
     """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
-        One row a metric, subset and stratum, rounded to four decimals: `metric`; `point` (at_half, at_chosen, at_other)
-        and `threshold` of decisions; `subset`; `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images); `value`,
+        One row per metric, subset and stratum, to four decimals: `metric`; `point` (at_half, at_chosen, at_other) and
+        `threshold` of decisions; `subset`; `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images); `value`,
         `low`, `high` (95% interval). Only on test: `metadata_baseline`; `validation`; `gap` (test minus validation),
         `gap_low`, `gap_high`. `note`: why a value is missing.
     """
@@ -98,7 +98,7 @@ def _find_gap(gap: Gap, row: Row) -> Interval:
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:
-    """Tabulate the result of `compare_arms`, one row an arm and metric.
+    """Tabulate the result of `compare_arms`, one row per arm and metric.
 
     Returns:
         `arm`, `metric`, `n` (images), `mean` and `deviation` over seeds; and of the difference from the arm `none`:
@@ -125,7 +125,7 @@ def tabulate_arms(study: dict[str, Any]) -> DataFrame:
 
 
 def tabulate_runs(study: dict[str, Any]) -> DataFrame:
-    """Tabulate the runs in the result of `compare_arms`, one row an arm, seed and metric.
+    """Tabulate the runs in the result of `compare_arms`, one row per arm, seed and metric.
 
     Returns:
         `arm`, `seed`, `metric`, `value`; `difference` from the arm `none` of the same seed; and with accuracy

@@ -1,4 +1,4 @@
-"""Score a recipe on train alone: one network a fold, validated on a block of file numbers that it never saw."""
+"""Score a recipe on train alone: one network per fold, validated on a block of file numbers that it never saw."""
 
 import warnings
 

@@ -42,15 +42,15 @@ def index_images(
     """Index the files of both splits from paths, headers and last bytes; no pixel is decoded.
 
     Args:
-        train_images: One row a file, from `ImageFolderDataset`: `path`, `bytes`, `modified`, `problem`. The folder of a
-            file is its class.
+        train_images: One row per file, from `ImageFolderDataset`: `path`, `bytes`, `modified`, `problem`. The folder of
+            a file is its class.
         test_images: The same of the test split.
         own_tables: Its `patients` (`path`, `patient`), if it has rows, names the patient of each image.
         integrity: Limits beyond which a file is refused.
         patients: How names identify patients where `own_tables` does not.
 
     Returns:
-        One row an image, with the columns of `image_index`; and one row a refused file, with those of `quarantine`.
+        One row per image, with the columns of `image_index`; and one row per refused file, with those of `quarantine`.
 
     Raises:
         InputError: The patient table does not fit the images; see `look_up_patients`.
@@ -146,7 +146,7 @@ def hash_images(prepared_images: Array, comparison: DuplicateSearch, stored_arra
 
 
 def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: DuplicateSearch) -> DataFrame:
-    """Return one row a pair of equal or nearly equal images (the table `duplicates`).
+    """Return one row per pair of equal or nearly equal images (the table `duplicates`).
 
     An image with k copies is in k - 1 exact pairs, each with the first.
     """

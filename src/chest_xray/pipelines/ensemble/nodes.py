@@ -25,7 +25,7 @@ def average_histories(*histories: DataFrame) -> DataFrame:
 
 
 def tabulate_members(**metrics: Metrics) -> DataFrame:
-    """Return one row a member of test metrics, then `mean` and `deviation` (standard, n - 1), from `compute_metrics`.
+    """Return one row per member of test metrics, then `mean` and `deviation` (standard, n - 1), from `compute_metrics`.
 
     Accuracy, sensitivity and specificity are at the chosen threshold.
     """

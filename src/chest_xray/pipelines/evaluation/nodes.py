@@ -1,9 +1,9 @@
 """All nodes of evaluation: predictions, metrics, figures, and conclusions that the numbers support.
 
-In all of them `prepared_images` is uint8 of shape (images, height, width), one for each row of `image_split`; tables of
-predictions have one row an image, as `predict_test` returns them; `operating_point` was chosen on corrupted validation;
+In all of them `prepared_images` is uint8 of shape (images, height, width), one for each row of `image_split`;
+predictions have a row per image, as `predict_test` returns them; `operating_point` was chosen on corrupted validation;
 `evaluation` has the seed of the bootstrap, realistic prevalence and strata; `metrics` is from `compute_metrics`,
-`metadata_metrics` from `measure_metadata_baseline`, and `history` has one row an epoch, from `train_model`.
+`metadata_metrics` from `measure_metadata_baseline`, and `history` has one row per epoch, from `train_model`.
 """
 
 import logging
@@ -113,7 +113,7 @@ def compute_curves(
     test_predictions: DataFrame,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Return every curve of a run with its band; `corrupted_predictions` has one row a validation image and condition.
+    """Return every curve of a run with its band; `corrupted_predictions` has a row per validation image and condition.
 
     Returns:
         `subset`, "validation", "corrupted" or "test"; `num_images` of it; and `curve`, `x`, `value`, `low` and `high`,
@@ -158,7 +158,7 @@ def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame
     """Compare the result of `evaluate_with_keras` with what scikit-learn computed from the predictions.
 
     Returns:
-        One row a metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
+        One row per metric and threshold: `metric`, `at`, `keras`, `scikit_learn`, `difference`.
 
     Raises:
         ValueError: A pair differs by more than rounding; one of the two was measured on other data.

@@ -25,7 +25,7 @@ def fit_input_checks(
 
     Args:
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row an image.
+        image_split: One row per image.
         input_checks: Limits, and the size of the detector.
 
     Returns:

@@ -37,13 +37,13 @@ def select_cases(
     """Select the test images whose Grad-CAM maps are shown.
 
     Args:
-        test_predictions: One row a test image, from `predict_test`, in the order of `image_split`.
+        test_predictions: One row per test image, from `predict_test`, in the order of `image_split`.
         image_split: One row a prepared image.
         operating_point: Its threshold decides.
         gallery: The largest number of images of each kind.
 
     Returns:
-        One row an image, grouped by `decision` ("false_negative", "false_positive", "true_positive", "true_negative"):
+        One row per image, grouped by `decision` ("false_negative", "false_positive", "true_positive", "true_negative"):
         false negatives from the lowest score, false positives from the highest, and the correct decisions nearest to
         their median logit. Also `run` (its title), `of` (the number of such decisions), `path`, `aetiology`,
         `probability` and `threshold` in [0, 1], and `row` of the prepared images, from 0.
@@ -134,7 +134,7 @@ def measure_occlusion(
     operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Return one row a view: `run`, `shown` ("whole", "border", "centre"), and the metrics of `measure_robustness`.
+    """Return one row per view: `run`, `shown` ("whole", "border", "centre"), and the metrics of `measure_robustness`.
 
     The threshold was chosen on whole images, so AUC is the better measure of what a covered one contains; 0.5 is
     chance.
@@ -164,7 +164,7 @@ def measure_robustness(
     """Measure each condition at the chosen threshold, and over all thresholds.
 
     Returns:
-        One row a kind and strength, "none" among them: `run` (its title), `kind`, `strength`, `n` (images),
+        One row per kind and strength, "none" among them: `run` (its title), `kind`, `strength`, `n` (images),
         `threshold`, and `accuracy`, `sensitivity`, `specificity` (Wilson) and `auc` (bootstrap over patients, with the
         same draws for all conditions), each with the suffixes `_low` and `_high` for its 95% interval.
     """
