@@ -7,7 +7,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 
-# Kedro calls the last first: who keeps runs apart comes after the check of what there is.
+# Kedro calls the last first, so `RunLock` comes after `CheckInputs`.
 HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun())
 
 
