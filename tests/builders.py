@@ -198,7 +198,7 @@ def make_run_metrics(
     aetiologies = {"bacterial": sure(0.9), "viral": sure(0.9)} if by_aetiology is None else by_aetiology
     held: dict[str, Any] = {
         **{"log_loss": sure(0.3), "brier": sure(0.12), "ece": sure(0.05), "slope": sure(1), "intercept": sure(0)},
-        **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.5, **(calibration or {})},
+        **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.0, **(calibration or {})},
     }
     found = {
         **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "brier": 0.12, "ece": 0.05},

@@ -24,6 +24,7 @@ from chest_xray.reporting.i18n import (
     Finding,
     Language,
     Name,
+    format_number,
     languages,
     read_messages,
     render,
@@ -62,20 +63,25 @@ NOT_FINDINGS = {
 }
 
 
-def all_of(metrics: Metrics, difference: Interval | None = None) -> Iterator[Finding]:
-    """What every rule says of one run, well and badly trained."""
+def all_of(metrics: Metrics, difference: Interval | None = None, train: float = 0.9) -> Iterator[Finding]:
+    """What every rule says of one run, with this accuracy on train and 0.9 on validation."""
     yield from conclusions.assess_performance(metrics, make_metadata_metrics(difference))
     yield from conclusions.assess_predictive_values(metrics)
     yield from conclusions.assess_calibration(metrics)
     yield from conclusions.describe_errors(metrics)
     yield from conclusions.compare_validation_and_test(metrics)
-    for last, train in ((True, 0.9), (False, 0.99)):
-        training = {"train_accuracy": train, "validation_accuracy": 0.9, "best_was_last": last}
-        yield from conclusions.suggest_next_steps(metrics, training)
+    yield from conclusions.suggest_next_steps(metrics, {"train_accuracy": train, "validation_accuracy": 0.9})
 
 
 def of_one_run() -> Iterator[Finding]:
-    """What the rules say over good and bad figures, in every combination, and where figures are missing."""
+    """What the rules say over the runs of `list_runs`."""
+    for metrics, difference in list_runs():
+        yield from all_of(metrics, difference)
+    yield from all_of(make_run_metrics(), train=0.99)
+
+
+def list_runs() -> Iterator[tuple[Metrics, Interval | None]]:
+    """Good and bad figures in every combination, and missing ones; with the difference from the metadata baseline."""
     sides, gaps = (LOW, HIGH), (interval(-0.1, -0.05, -0.01), sure(0), interval(0.01, 0.05, 0.1))
     for accuracy, sensitivity, specificity, at_half, gap in product(sides, sides, sides, sides, gaps):
         for bacterial, viral in ((LOW, HIGH), (HIGH, LOW), (HIGH, HIGH)):
@@ -85,19 +91,22 @@ def of_one_run() -> Iterator[Finding]:
                 specificity=specificity,
                 at_half=at_half,
                 by_aetiology={"bacterial": bacterial, "viral": viral},
-                gap=dict.fromkeys(("accuracy", "sensitivity", "specificity"), gap),
+                gap=dict.fromkeys(("balanced_accuracy", "sensitivity", "specificity"), gap),
                 strata=[make_stratum("< 1", sensitivity=sensitivity), make_stratum("≥ 1", sensitivity=accuracy)],
             )
-            yield from all_of(changed(metrics, "test", auc=interval(0.96, 0.97, 0.98).with_n(100)), gap)
-    for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5)):
+            half = {"tn": 30, "fp": 10} if at_half == LOW else {"fn": 0, "tp": 60}
+            yield changed(metrics, "test.at_half", **half), gap
+    apart = {"sensitivity": interval(0.01, 0.05, 0.1), "specificity": interval(-0.1, -0.05, -0.01)}
+    yield make_run_metrics(gap=apart), None
+    for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5, 1.5)):
         held = {"slope": sure(slope), "intercept": sure(intercept), "ece_by_chance": slope / 20 - 0.01}
-        yield from all_of(make_run_metrics(calibration=held))
-    for value in (0.2, 0.5, 0.9):
-        yield from all_of(make_run_metrics(ppv_realistic=sure(value), npv_realistic=sure(value)))
-    yield from all_of(make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)))
-    yield from all_of(make_run_metrics(mcc=NONE, calibration={"slope": Interval(value=1, low=0.99, high=None)}))
-    yield from all_of(make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]))
-    yield from all_of(changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0))
+        held["shift_of_prevalence"] = 0.5
+        yield make_run_metrics(calibration=held), None
+    yield make_run_metrics(npv_realistic=sure(0.2)), None
+    yield make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)), None
+    yield make_run_metrics(mcc=NONE, calibration={"slope": Interval(value=1, low=0.99, high=None)}), None
+    yield make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]), None
+    yield changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0), None
 
 
 def of_the_report() -> Iterator[Finding]:
@@ -105,10 +114,10 @@ def of_the_report() -> Iterator[Finding]:
     differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
     for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
-        metrics = changed(metrics, "gap.at_chosen", accuracy=interval(-0.1, -0.05, -0.01))
+        metrics = changed(metrics, "gap.at_chosen", balanced_accuracy=interval(-0.1, -0.05, -0.01))
         for difference in differences:
             yield from (verdict.finding for verdict in assess_run(metrics, make_metadata_metrics(difference)))
-    for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.5, 0.9)):
+    for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.4, 0.9)):
         unknown = {"images": files, "share": files / 100}
         audit = {**AUDIT, "quarantine": {"files": files, "reasons": {}}, "unknown_patients": unknown}
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
@@ -140,7 +149,7 @@ def of_two_runs() -> Iterator[Finding]:
 def of_robustness() -> Iterator[Finding]:
     for verdict in ("depends", "does_not_depend", "undecided"):
         yield from conclusions.assess_maps(make_map_sanity(verdict))
-    for border, centre in ((0.8, 0.8), (0.5, 0.95)):
+    for border, centre in ((0.8, 0.8), (0.5, 0.95), (0.2, 0.95)):
         yield from conclusions.assess_occlusion(make_occlusion_table(border, centre))
     yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
     yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
@@ -179,6 +188,15 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
     assert "{" not in page
     assert "None" not in page
     assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
+
+
+STATED_OF_EVERY_RUN = {"performance", "other_point", "ranking", "precision_recall", "calibrated", "try_other_hospital"}
+
+
+def test_no_rule_fires_for_every_run() -> None:
+    said = [{finding.key for finding in all_of(metrics, difference)} for metrics, difference in list_runs()]
+    said += [{each.key for each in all_of(make_run_metrics(precision=NONE, ppv_realistic=NONE, npv_realistic=NONE))}]
+    assert set.intersection(*said) == STATED_OF_EVERY_RUN
 
 
 def keys_in(module: object) -> set[str]:
@@ -255,8 +273,36 @@ def test_a_run_and_the_source_are_named_in_the_language_and_unknown_ones_as_they
 def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_points() -> None:
     finding = Finding("told", {"share": 0.8333, "count": 3, "file": "a.png", "p": 4.8e-9})
     messages = {"told": "{share:.1%}, {count}, {file}, {p:.2g}. {share:+.2f}", "names": {}, "decimal_mark": ","}
+    single = Finding(
+        "told", {name: np.float32(each) if name == "share" else each for name, each in finding.values.items()}
+    )
+    assert translate(single, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
     assert translate(finding, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
     assert translate(finding, messages | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (0.9996, ".3f", "0.9996"),
+        (0.99999999, ".3f", "0.99999999"),
+        (1.0, ".3f", "1.000"),
+        (0.0004, ".3f", "0.0004"),
+        (0.0, ".3f", "0.000"),
+        (0.9994, ".3f", "0.999"),
+        (1.0004, ".3f", "1.000"),  # not a share
+        (0.9996, ".1%", "99.96%"),
+        (1.0, ".1%", "100.0%"),
+        (0.0002, ".1%", "0.02%"),
+        (0.996, ".0%", "99.6%"),
+        (0.04, "+.1f", "+0.04"),
+        (-0.04, "+.1f", "-0.04"),
+        (-0.96, "+.1f", "-1.0"),
+        (1e-17, "+.1f", "+0.0"),
+    ],
+)
+def test_no_number_is_rounded_to_a_certainty(value: float, form: str, text: str) -> None:
+    assert format_number(value, form, {}) == text
 
 
 @pytest.mark.parametrize("given", ["de", "", "EN", None, 3])
@@ -313,16 +359,19 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
 
 
 def test_numbers_are_written_as_the_sentence_says() -> None:
-    finding = Finding("threshold_helps", {"at_half": sure(0.7654).with_n(9), "gain": 0.0321})
+    finding = Finding(
+        "threshold_helps", {"at_half": sure(0.7654).with_n(9), "corrected": 6, "regressed": 0, "p": 2**-5}
+    )
     page = render("answer", {"in_numbers": [finding]}, ABOUT)
-    assert "accuracy would be 76.5% (75.5% to 77.5%, n = 9); the chosen threshold gains 3.2%." in page
+    assert "accuracy would be 76.5% (75.5% to 77.5%, n = 9). The chosen threshold is better here" in page
+    assert "p = 0.031" in page
 
 
 def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(KeyError, match="no_such_sentence"):
         render("answer", {"in_numbers": [Finding("no_such_sentence", {})]}, ABOUT)
     with pytest.raises(KeyError, match="at_half"):
-        render("answer", {"in_numbers": [Finding("threshold_helps", {"gain": 0.1})]}, ABOUT)
+        render("answer", {"in_numbers": [Finding("threshold_helps", {"p": 0.1})]}, ABOUT)
 
 
 def test_text_of_the_user_is_no_markup() -> None:

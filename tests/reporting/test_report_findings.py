@@ -1,13 +1,15 @@
 """The verdict: what an interval must clear, at both sides of each mark."""
 
 import pytest
+from scipy.stats import fisher_exact
 
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.i18n import Finding
-from chest_xray.reporting.report_contents import Report
-from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_test_looks
+from chest_xray.reporting.report_contents import Report, read_options
+from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_test_looks
 from tests.builders import changed, interval, make_metadata_metrics, make_run_metrics
+from tests.reporting.inputs import make_evidence, make_rules
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
@@ -38,8 +40,8 @@ def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(acc
     [
         (interval(0.001, 0.05, 0.1), "good"),
         (interval(0.0, 0.05, 0.1), "unsure"),
-        (interval(-0.05, 0.001, 0.1), "unsure"),
-        (interval(-0.05, 0.0, 0.05), "bad"),
+        (interval(-0.05, 0.0, 0.05), "unsure"),
+        (interval(-0.1, -0.05, 0.0), "unsure"),
         (interval(-0.1, -0.05, -0.01), "bad"),
     ],
 )
@@ -54,10 +56,8 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
 
 def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
     (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
-    assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0}
-    assert (found.values["feature"], found.values["header"].value, found.values["accuracy"].value) == (
-        *("height", 0.8, 0.9),
-    )
+    assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0, "n": 100}
+    assert (found.values["feature"], found.values["header"].value) == ("height", 0.8)
 
 
 def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
@@ -87,9 +87,39 @@ def test_a_network_without_an_error_has_no_weakness() -> None:
     assert verdicts(metrics)["errors"] == ("good", "no_errors")
 
 
+def describe_header(sensitivity: float, specificity: float) -> Finding:
+    """What is said of a rule on 60 PNEUMONIA and 40 NORMAL test images."""
+    evidence = make_evidence(metadata_baseline=make_rules(specificity))
+    for rule in evidence["metadata_baseline"].values():
+        rule["test"]["sensitivity"] = sensitivity
+    (found,) = [each for each in describe_data(read_options(evidence)) if "header" in each.key]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity", "key"),
+    [
+        (0.7, 0.5, "audit_header_nothing"),  # accuracy 0.62, and above the larger class: p = 0.06
+        (0.7, 0.525, "audit_header"),  # p = 0.03
+        (0.3, 0.475, "audit_header_nothing"),  # as far from chance, the wrong way round
+        (1.0, 0.0, "audit_header_nothing"),  # every image is positive
+    ],
+)
+def test_the_file_separates_the_classes_where_fishers_test_shows_it(
+    sensitivity: float, specificity: float, key: str
+) -> None:
+    found = describe_header(sensitivity, specificity)
+    assert found.key == key
+    counts = [
+        [round(40 * specificity), round(40 * (1 - specificity))],
+        [round(60 * (1 - sensitivity)), round(60 * sensitivity)],
+    ]
+    assert found.values["p"] == pytest.approx(fisher_exact(counts).pvalue)
+
+
 def test_validation_is_told_of_where_the_gap_is_shown() -> None:
-    assert "validation" not in verdicts(make_run_metrics(gap={"accuracy": interval(-0.1, -0.05, 0.0)}))
-    found = verdicts(make_run_metrics(gap={"accuracy": interval(-0.1, -0.05, -0.001)}))
+    assert "validation" not in verdicts(make_run_metrics(gap={"balanced_accuracy": interval(-0.1, -0.05, 0.0)}))
+    found = verdicts(make_run_metrics(gap={"balanced_accuracy": interval(-0.1, -0.05, -0.001)}))
     assert found["validation"] == ("bad", "verdict_flatters")
 
 

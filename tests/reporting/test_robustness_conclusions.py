@@ -51,7 +51,8 @@ def test_the_verdict_on_the_maps_is_reported_with_the_last_step(verdict: str) ->
     [
         (0.53, 0.9, ["border_tells", "centre_worse"]),
         (0.51, 0.92, ["border_silent", "centre_alike"]),
-        (0.40, 0.99, ["border_silent", "centre_alike"]),
+        (0.49, 0.92, ["border_silent", "centre_alike"]),
+        (0.47, 0.99, ["border_reversed", "centre_alike"]),
     ],
 )
 def test_findings_on_occlusion_depend_on_intervals(border: float, centre: float, keys: list[str]) -> None:

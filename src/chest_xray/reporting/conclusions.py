@@ -1,13 +1,15 @@
 """Rules for the conclusions that the metrics of a run support; `chest_xray.reporting.i18n` holds the sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
+from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.results import (
     Decisions,
     Estimate,
     Interval,
+    Measured,
     MetadataMetrics,
     Metrics,
     Rates,
@@ -19,7 +21,7 @@ from chest_xray.reporting.i18n import Finding, Name
 
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
 BAR = 0.80  # test accuracy that the assignment requires
-POINT = 0.01  # a smaller change of accuracy counts as none
+SIGNIFICANCE = 0.05  # of the exact tests
 SHAPE_PROPERTIES = ("aspect", "size")  # image properties that define strata
 UNALTERED = "none"  # the corruption that changes nothing
 CHANCE = 0.5  # AUC of a score without information
@@ -73,16 +75,21 @@ def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
     return picked
 
 
-def _is_off_by_prevalence_alone(test: SubsetMetrics) -> bool:
-    """Check whether probabilities are too high or too low, but no more so than the prevalence explains."""
-    intercept, shift = test.calibration.intercept, test.calibration.shift_of_prevalence
-    return locate(intercept, 0) in {"above", "below"} and locate(intercept, shift) == "around"
+def _transform(measured: Measured, change: Callable[[float], float]) -> Measured:
+    bounds = {name: getattr(measured, name) for name in Interval.model_fields}
+    changed = {name: None if each is None else change(each) for name, each in bounds.items()}
+    return measured.model_copy(update=changed)
 
 
-def in_points(measured: Interval) -> Interval:
+def in_points(measured: Measured) -> Measured:
     """Convert a difference to percentage points."""
-    points = {key: None if each is None else 100 * each for key, each in measured.model_dump(exclude={"n"}).items()}
-    return Interval(**points)
+    return _transform(measured, lambda difference: 100 * difference)
+
+
+def find_rest(test: SubsetMetrics) -> Estimate:
+    """Return the part of the calibration intercept that a prevalence other than the expected one does not explain."""
+    shift = test.calibration.shift_of_prevalence
+    return _transform(test.calibration.intercept, lambda intercept: intercept - shift)
 
 
 def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
@@ -113,11 +120,10 @@ def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
     if point.precision.value is not None:
         yield Finding("precision", {**dict(point), "prevalence": metrics.test.prevalence})
     ppv, npv = point.ppv_realistic, point.npv_realistic
-    if side := locate(ppv, 0.5):
-        keys = {"above": "alarms_mostly_true", "around": "alarms_either", "below": "alarms_mostly_false"}
-        yield Finding(keys[side], {"prevalence": prevalence, "ppv": ppv})
+    if ppv.value is not None:
+        yield Finding("ppv_elsewhere", {"prevalence": prevalence, "ppv": ppv})
     if side := locate(npv, 1 - prevalence):
-        key = "all_clear_informs" if side == "above" else "all_clear_not_shown_to_inform"
+        key = "npv_elsewhere_informs" if side == "above" else "npv_elsewhere_not_shown"
         yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
 
 
@@ -138,26 +144,27 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     if side := locate(calibration.intercept, 0):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
         yield Finding(keys[side], found)
-    if _is_off_by_prevalence_alone(test):
-        yield Finding("level_by_prevalence", found)
+    rest = find_rest(test)
+    if calibration.shift_of_prevalence and (side := locate(rest, 0)):
+        keys = {"above": "rest_too_low", "around": "rest_holds", "below": "rest_too_high"}
+        yield Finding(keys[side], {**found, "rest": rest})
 
 
 def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
-    """Return the more frequent kind of error at a threshold, with metrics and counts.
+    """Return the class that is misclassified at the higher rate at a threshold, with metrics and counts.
 
-    It is "healthy" (false positives), "diseased" (false negatives), "balanced" if neither is shown to be more frequent,
-    or "none".
+    It is "healthy" or "diseased", "balanced" if neither is shown, or "none" if there is no error.
     """
     counts = {**dict(point), "healthy": point.tn + point.fp, "diseased": point.fn + point.tp}
     if point.fn + point.fp == 0:
-        return "none", {}
+        return "none", {"n": point.tn + point.tp}
     if is_above(point.sensitivity, point.specificity):
         return "healthy", counts
     return "diseased" if is_above(point.specificity, point.sensitivity) else "balanced", counts
 
 
 def describe_errors(metrics: Metrics) -> Iterator[Finding]:
-    """Describe which images are misclassified, and how much the choice of the threshold matters."""
+    """Describe which images are misclassified, and what the choice of the threshold changes."""
     point = metrics.test.at_chosen
     kind, counts = classify_errors(point)
     keys = {"healthy": "misses_healthy", "diseased": "misses_diseased", "balanced": "errors_balanced"}
@@ -169,10 +176,24 @@ def describe_errors(metrics: Metrics) -> Iterator[Finding]:
         yield Finding("aetiology_alike", found)
     for by in SHAPE_PROPERTIES:
         yield from _compare_strata(metrics, by)
-    at_half = metrics.test.at_half.accuracy
-    gain = point.accuracy.known - at_half.known
-    key = "threshold_alike" if abs(gain) <= POINT else "threshold_helps" if gain > 0 else "threshold_hurts"
-    yield Finding(key, {"at_half": at_half, "gain": abs(gain)})
+    yield _compare_with_half(metrics.test)
+
+
+def _compare_with_half(test: SubsetMetrics) -> Finding:
+    """Compare the chosen threshold with 0.5 by McNemar's exact test.
+
+    Between two thresholds, all decisions on a class change in one direction: the counts give the discordant pairs.
+    """
+    from scipy.stats import binomtest
+
+    changes = [getattr(test.at_chosen, cell) - getattr(test.at_half, cell) for cell in ("tp", "tn")]
+    corrected, changed = sum(each for each in changes if each > 0), sum(map(abs, changes))
+    p = float(binomtest(corrected, changed).pvalue) if changed else 1.0
+    key = "threshold_alike"
+    if p < SIGNIFICANCE:
+        key = "threshold_helps" if 2 * corrected > changed else "threshold_hurts"
+    counts = {"corrected": corrected, "regressed": changed - corrected, "p": p}
+    return Finding(key, {"at_half": test.at_half.accuracy, **counts})
 
 
 def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
@@ -180,7 +201,8 @@ def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
     for name, (worse, better) in uneven.items():
         values = {"worse_range": worse.name, "better_range": better.name, "metric": Name(name)}
         pair = {"worse": _pick(worse, name), "better": _pick(better, name)}
-        yield Finding("stratum_weaker", {"by": Name(by), **values, **pair})
+        num = len(_list_comparable_strata(metrics, by, name))
+        yield Finding("stratum_weaker", {"by": Name(by), "num": num, **values, **pair})
     compared = [name for name in STRATUM_METRICS if len(_list_comparable_strata(metrics, by, name)) > 1]
     if compared and not uneven:
         yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(map(Name, compared))})
@@ -191,14 +213,14 @@ def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
 
 
 def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
-    """Compare the metrics on validation and on test."""
+    """Compare the metrics on validation and on test that do not depend on the prevalence, which differs."""
 
     def compare(name: str) -> dict[str, Interval]:
         both = {subset: _pick(each.at_chosen, name) for subset, each in metrics.subsets.items()}
         return {**both, "gap": in_points(getattr(metrics.gap.at_chosen, name))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
-    yield Finding(keys[locate(metrics.gap.at_chosen.accuracy, 0) or "around"], compare("accuracy"))
+    yield Finding(keys[locate(metrics.gap.at_chosen.balanced_accuracy, 0) or "around"], compare("balanced_accuracy"))
     for name in ("specificity", "sensitivity"):
         if is_lower_on_test(metrics, name):
             yield Finding(f"{name}_gap", compare(name))
@@ -207,22 +229,19 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
 def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[Finding]:
     """Suggest what to try next.
 
-    `training` has `train_accuracy` and `validation_accuracy` of the kept epoch, and `best_was_last`: whether validation
-    loss was lowest in the last epoch.
+    `training` has `train_accuracy` and `validation_accuracy` of the kept epoch.
     """
-    test, point = metrics.test, metrics.test.at_chosen
-    if is_lower_on_test(metrics, "accuracy") or is_lower_on_test(metrics, "specificity"):
-        yield Finding("try_robustness", {})
+    test, point, gap = metrics.test, metrics.test.at_chosen, metrics.gap.at_chosen
+    if is_lower_on_test(metrics, "balanced_accuracy") or is_lower_on_test(metrics, "specificity"):
+        yield Finding("try_other_validation", {})
     if is_above(point.sensitivity, point.specificity):
         yield Finding("try_specificity", dict(point))
     if is_above(point.specificity, point.sensitivity):
         yield Finding("try_sensitivity", dict(point))
-    if is_above(test.auc, point.accuracy):
-        yield Finding("try_threshold", {"auc": test.auc, "accuracy": point.accuracy})
-    if locate(test.calibration.slope, 1) == "below":
-        yield Finding("try_recalibration", dict(test.calibration))
-    if _is_off_by_prevalence_alone(test):
-        yield Finding("try_prevalence", {"prevalence": test.prevalence, **dict(metrics.operating_point)})
+    if {locate(gap.sensitivity, 0), locate(gap.specificity, 0)} == {"above", "below"}:
+        pair = {name: in_points(getattr(gap, name)) for name in ("sensitivity", "specificity")}
+        yield Finding("try_threshold", {**pair, "num_images": test.num_images})
+    yield from _suggest_recalibration(metrics)
     if worse := find_weaker_aetiology(metrics):
         key = "try_bacterial" if worse == "bacterial" else "try_viral"
         yield Finding(key, test.sensitivity_by_aetiology)
@@ -231,12 +250,22 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
             name = max(uneven, key=lambda each: _pick(uneven[each][1], each).known - _pick(uneven[each][0], each).known)
             values = {"range": uneven[name][0].name, "figure": _pick(uneven[name][0], name)}
             yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **values})
-    train, validation = training["train_accuracy"], training["validation_accuracy"]
-    if train - validation > 3 * POINT:
-        yield Finding("try_regularisation", {"train": train, "validation": validation})
-    if training["best_was_last"]:
-        yield Finding("try_longer", {})
+    num = metrics.validation.num_images
+    validation = proportion(round(training["validation_accuracy"] * num), num)
+    if locate(validation, training["train_accuracy"]) == "below":
+        yield Finding("try_regularisation", {"train": training["train_accuracy"], "validation": validation})
     yield Finding("try_other_hospital", {})
+
+
+def _suggest_recalibration(metrics: Metrics) -> Iterator[Finding]:
+    test, calibration = metrics.test, metrics.test.calibration
+    slope, intercept, rest = calibration.slope, calibration.intercept, find_rest(test)
+    if None not in (slope.low, slope.high) and locate(slope, 1) in {"above", "below"}:
+        yield Finding("try_recalibration", dict(calibration))
+    if locate(rest, 0) in {"above", "below"}:
+        yield Finding("try_bias", {"rest": rest})
+    elif locate(intercept, 0) in {"above", "below"}:
+        yield Finding("try_prevalence", {"prevalence": test.prevalence, **dict(metrics.operating_point)})
 
 
 def find_conclusions(
@@ -247,7 +276,6 @@ def find_conclusions(
     training = {
         "train_accuracy": float(kept["accuracy"]),
         "validation_accuracy": float(kept["val_accuracy"]),
-        "best_was_last": bool(history["val_loss"].idxmin() == history.index[-1]),
     }
     return {
         "how_well": list(assess_performance(metrics, metadata_metrics)),
@@ -272,7 +300,8 @@ def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
 def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
-    yield Finding("border_tells" if locate(auc["border"], CHANCE) == "above" else "border_silent", auc)
+    keys = {"above": "border_tells", "around": "border_silent", "below": "border_reversed"}
+    yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
     yield Finding("centre_worse" if is_above(auc["whole"], auc["centre"]) else "centre_alike", auc)
 
 

@@ -21,7 +21,7 @@ from chest_xray.reporting.report_findings import (
 
 Evidence = Mapping[str, Any]
 Messages = Mapping[str, Any]
-ON_TEST = ("accuracy", "sensitivity", "specificity")
+ON_TEST = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
 
 
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
@@ -127,7 +127,7 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
     for run in runs.values():
         metrics: Metrics = run["metrics"]
         on_test = [getattr(metrics.test.at_chosen, name) for name in ON_TEST]
-        measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.accuracy]
+        measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
         columns[translate_text(metrics.run, messages)] = [
             *map(drop_n, measured),
             run["corruption_metrics"]["worst_auc"],

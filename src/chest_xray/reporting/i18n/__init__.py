@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from numbers import Real
 from string import Formatter
 from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
 from chest_xray.core.options import InputError
+
+MORE_DIGITS = 8  # A number closer to 0 or 1 than these show is written as 0 or 1.
 
 
 class Language(RootModel[str]):
@@ -100,8 +103,21 @@ class _LocalFormatter(Formatter):
         self._mark = messages.get("decimal_mark", ".")
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        text = super().format_field(value, format_spec)
-        return text.replace(".", self._mark) if isinstance(value, float) else text
+        if not isinstance(value, Real) or isinstance(value, int):
+            return super().format_field(value, format_spec)
+        return _write(float(value), format_spec).replace(".", self._mark)
+
+
+def _write(value: float, form: str) -> str:
+    """Format a number, with more digits where fewer would turn it into 0, or a share of less than 1 into 1 or 100%."""
+    text = format(value, form)
+    parts = re.fullmatch(r"(.*\.)(\d+)([f%])", form)
+    if parts is None or value == 0:
+        return text
+    before, digits, kind = parts.groups()
+    limits = {0.0, 100.0 if kind == "%" else 1.0} if 0 < value < 1 else {0.0}
+    longer = (format(value, f"{before}{int(digits) + more}{kind}") for more in range(MORE_DIGITS + 1))
+    return next((each for each in longer if float(each.rstrip("%")) not in limits), text)
 
 
 def languages() -> list[str]:
