@@ -136,9 +136,10 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _test_separation(scores: Mapping[str, Any], classes: Mapping[str, int]) -> float:
     """Return p of Fisher's exact test that the decisions of a rule do not depend on the class."""
+    import numpy as np
     from scipy.stats import fisher_exact
 
     healthy, diseased = (classes[name] for name in CLASSES)
     true_negatives, true_positives = round(scores["specificity"] * healthy), round(scores["sensitivity"] * diseased)
     table = [[true_negatives, healthy - true_negatives], [diseased - true_positives, true_positives]]
-    return float(fisher_exact(table).pvalue)
+    return float(fisher_exact(np.array(table)).pvalue)
