@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.datasets import ArrayDataset, ImageFolderDataset, SplitTableDataset, StoredArraysDataset
+from chest_xray.datasets import ArrayDataset, ImageFolderDataset, StoredArraysDataset, UserTablesDataset
 from chest_xray.images.index import Integrity
 from chest_xray.images.kermany import Patients
 from chest_xray.images.preprocessing import Preparation
@@ -34,7 +34,7 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     """Compute index, quarantine and prepared pixels of image folders, as the pipeline does."""
     integrity = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=max_refused_files)
     train, test = (ImageFolderDataset(path=str(root / split)).load() for split in ("train", "test"))
-    no_table = SplitTableDataset(column="patient").load()
+    no_table = UserTablesDataset().load()["patients"]
     indexed, unreadable = index_images(train, test, {"patients": no_table}, integrity, Patients())
     readable = drop_unreadable(indexed, unreadable, integrity)
     folder = root.parent / "prepared"

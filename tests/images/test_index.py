@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from chest_xray.core.options import InputError
-from chest_xray.datasets import ImageFolderDataset, SplitTableDataset
+from chest_xray.datasets import ImageFolderDataset, UserTablesDataset
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import Integrity
 from chest_xray.images.kermany import Patients
 from chest_xray.pipelines.data_processing.nodes import drop_unreadable, index_images
 from tests.image_folders import draw_image_folders, process
 
-NO_TABLE = SplitTableDataset(column="patient").load()
+NO_TABLE = UserTablesDataset().load()["patients"]
 INTEGRITY = Integrity(max_megabytes=100, max_megapixels=1, max_refused_files=0)
 
 

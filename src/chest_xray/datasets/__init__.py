@@ -6,7 +6,6 @@ from chest_xray.datasets.folder import FolderDataset as FolderDataset
 from chest_xray.datasets.image_files import ImageFolderDataset as ImageFolderDataset
 from chest_xray.datasets.image_files import NewImagesDataset as NewImagesDataset
 from chest_xray.datasets.image_files import PhantomFolderDataset as PhantomFolderDataset
-from chest_xray.datasets.image_files import SplitTableDataset as SplitTableDataset
 from chest_xray.datasets.image_files import UserTablesDataset as UserTablesDataset
 from chest_xray.datasets.sharded_table import FinishedShardsDataset as FinishedShardsDataset
 from chest_xray.datasets.sharded_table import ShardedTableDataset as ShardedTableDataset

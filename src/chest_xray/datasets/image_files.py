@@ -1,4 +1,4 @@
-"""Datasets that list image files: split folders, phantoms, new images, and the user's own split."""
+"""Datasets that list image files: split folders, phantoms and new images; and the tables of a user."""
 
 import glob
 import logging
@@ -31,7 +31,7 @@ ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\10")  # with files, empty, in sev
 # In zip archives that are Office Open XML, OpenDocument, EPUB and Java files.
 DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
 COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
-PARAMETERS = {"subset": "split_table", "patient": "patient_table"}  # that name a table, by its column
+TABLES = {"split": ("subset", "split_table"), "patients": ("patient", "patient_table")}  # column and parameter of each
 
 
 class ImageFolderDataset(FileDataset, ReadOnlyDataset):
@@ -276,69 +276,47 @@ def _list_new(path: str) -> list[ListedFile]:
     return listed
 
 
-class SplitTableDataset(FileDataset, ReadOnlyDataset):
-    """Loads one column about each image from a `.csv` or `.parquet` file, such as `image_split.parquet`; null for none.
-
-    Args:
-        filepath: The table, with the columns `path` and `column`.
-        column: "subset", or "patient".
-        metadata: See `bases`.
-    """
-
-    def __init__(self, *, filepath: str | None = None, column: str = "subset", metadata: dict[str, Any] | None = None):
-        super().__init__(filepath=filepath or "", metadata=metadata)
-        self._column = column
-        self._parameter = PARAMETERS[column]
-
-    def load(self) -> DataFrame:
-        """Return `path` and the column (str); no rows where there is no table.
-
-        Raises:
-            DatasetError: The file is missing, or lacks a column.
-        """
-        import pandas as pd
-
-        if not self._filepath:
-            return pd.DataFrame(columns=["path", self._column], dtype="str")
-        if not self._exists():
-            name = self._parameter.replace("_", " ")
-            raise DatasetError(f"no {name} at {self._filepath}; name another with --params {self._parameter}=FILE.")
-        # Patients may be numbers with zeros before them.
-        is_parquet = self._filepath.endswith(".parquet")
-        table = pd.read_parquet(self._filepath) if is_parquet else pd.read_csv(self._filepath, dtype="str")
-        columns = ["path", self._column]
-        if not set(columns) <= set(table):
-            found = ", ".join(table.columns)
-            raise DatasetError(
-                f"{self._filepath} has the columns {found}; expected path and {self._column}. Rename them."
-            )
-        return table[columns].dropna().astype("str")
-
-    def _exists(self) -> bool:
-        return not self._filepath or super()._exists()
-
-
 class UserTablesDataset(ReadOnlyDataset):
     """Loads the optional tables of a user: `split` (columns `path`, `subset`) and `patients` (`path`, `patient`).
 
-    Each is the path of a `.csv` or `.parquet` file, or null for none.
+    Each is a `.csv` or `.parquet` file, such as the stored `image_split.parquet`, or null for none.
     """
 
     def __init__(
         self, *, split: str | None = None, patients: str | None = None, metadata: dict[str, Any] | None = None
     ):
-        self._tables = {
-            "split": SplitTableDataset(filepath=split),
-            "patients": SplitTableDataset(filepath=patients, column="patient"),
-        }
-        self.metadata = metadata
+        self._paths, self.metadata = {"split": split, "patients": patients}, metadata
 
     def load(self) -> dict[str, DataFrame]:
-        """Return both tables by name; a table without rows means none. For errors see `SplitTableDataset`."""
-        return {name: table.load() for name, table in self._tables.items()}
+        """Return both tables by name, with their two columns (str); without rows where there is no table.
+
+        Raises:
+            DatasetError: A file is missing, or lacks a column.
+        """
+        return {name: _read_table(path, *TABLES[name]) for name, path in self._paths.items()}
 
     def _exists(self) -> bool:
-        return all(table.exists() for table in self._tables.values())
+        return all(not path or _is_file(path) for path in self._paths.values())
 
     def _describe(self) -> dict[str, Any]:
-        return {name: table._describe()["filepath"] for name, table in self._tables.items()}
+        return dict(self._paths)
+
+
+def _is_file(path: str) -> bool:
+    filesystem, place = fsspec.core.url_to_fs(path)
+    return bool(filesystem.exists(place))
+
+
+def _read_table(path: str | None, column: str, parameter: str) -> DataFrame:
+    import pandas as pd
+
+    columns = ["path", column]
+    if not path:
+        return pd.DataFrame(columns=columns, dtype="str")
+    if not _is_file(path):
+        raise DatasetError(f"no {parameter.replace('_', ' ')} at {path}; name another with --params {parameter}=FILE.")
+    # Patients may be numbers with zeros before them.
+    table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
+    if not set(columns) <= set(table):
+        raise DatasetError(f"{path} has the columns {', '.join(table)}; expected path and {column}. Rename them.")
+    return table[columns].dropna().astype("str")
