@@ -161,9 +161,9 @@ def test_class_folders_may_be_written_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        ("TIFF", "a TIFF picture"),
-        ("GIF", "a GIF picture"),
-        ("BMP", "a BMP picture"),
+        ("TIFF", "a TIFF image"),
+        ("GIF", "a GIF image"),
+        ("BMP", "a BMP image"),
         ("ICO", "an icon"),
         ("EPS", "PostScript"),
     ],

@@ -15,16 +15,16 @@ from chest_xray.images.header import ImageError
 from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
-SIGNATURES = {  # of files that people take for radiographs; for messages
-    **{b"II*\0": "a TIFF picture", b"MM\0*": "a TIFF picture", b"GIF8": "a GIF picture", b"BM": "a BMP picture"},
-    **{b"RIFF": "a WebP picture, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
-    **{b"\0\0\0\x0cjP": "a JPEG 2000 picture", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
+SIGNATURES = {  # of files that users mistake for radiographs; for messages
+    **{b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"GIF8": "a GIF image", b"BM": "a BMP image"},
+    **{b"RIFF": "a WebP image, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
+    **{b"\0\0\0\x0cjP": "a JPEG 2000 image", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
     **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
 }
 # Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
 # then takes a minute.
 MAX_SCANS = 100
-MAX_WORK = 20  # pixels times scans, as a multiple of the largest picture
+MAX_WORK = 20  # pixels times scans, as a multiple of the largest image
 BLOCK = 1 << 20  # bytes
 # Of a data set without its prefix: the first element is of group 2 or 8, little endian, and names its type or length.
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)", re.DOTALL)
@@ -136,7 +136,7 @@ def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | N
 
 
 def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a picture whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
+    """Refuse an image whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
     import numpy as np
 
     if is_grey_mode(image.mode):
@@ -145,7 +145,7 @@ def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None
     chroma, limit = float(np.ptp(colours, axis=2).mean()), limits["max_chroma"]
     if chroma <= limit:
         return None
-    return "colour", f"a mean chroma of {chroma:.0f} of 255; expected a grey picture, at most {limit:g}"
+    return "colour", f"a mean chroma of {chroma:.0f} of 255; expected a grey image, at most {limit:g}"
 
 
 def is_grey_mode(mode: str) -> bool:
@@ -154,7 +154,7 @@ def is_grey_mode(mode: str) -> bool:
 
 
 def check_contrast(pixels: Array, limits: dict[str, float]) -> Refusal | None:
-    """Refuse a blank picture (uint8), whose standard deviation is below `min_contrast`."""
+    """Refuse a blank image (uint8), whose standard deviation is below `min_contrast`."""
     contrast = float(pixels.std())
     if contrast < limits["min_contrast"]:
         return "blank", f"grey values deviate by {contrast:.1f} of 255; expected at least {limits['min_contrast']:g}"

@@ -27,7 +27,7 @@ def summarise_delivery(predictions: DataFrame, contract: Contract, fingerprint: 
     """Summarise the predictions of a delivery.
 
     Args:
-        predictions: One row a file, with the columns of `chest_xray.models.inference.Prediction`.
+        predictions: One row per file, with the columns of `chest_xray.models.inference.Prediction`.
         contract: Of the network that made them.
         fingerprint: Of the same.
     """

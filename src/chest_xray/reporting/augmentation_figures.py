@@ -72,7 +72,7 @@ def draw_transforms(
 def draw_transform_ranges(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, data_source: str
 ) -> Figure:
-    """Draw a PNEUMONIA training image along the range of every active transform, a row each."""
+    """Draw a PNEUMONIA training image along the range of every active transform, one row each."""
     import numpy as np
 
     names = _list_active(run.augmentation) or ["horizontal_flip"]

@@ -1,4 +1,4 @@
-"""What a summary of a delivery says, in findings."""
+"""Rules for the sentences on a delivery."""
 
 from collections.abc import Iterator
 

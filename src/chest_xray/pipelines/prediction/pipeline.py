@@ -1,4 +1,4 @@
-"""From new images and a packaged network to one row a file, and a summary of the delivery."""
+"""From new images and a packaged network to one row per file, and a summary of the delivery."""
 
 from kedro.pipeline import Pipeline
 
