@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.images.index import Audit, AuditSummary
+from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.pipelines.data_processing.nodes import audit_images, count_classes, tabulate_headers
 from chest_xray.reporting.data_figures import draw_headers
 

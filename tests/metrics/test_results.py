@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chest_xray.images.index import AuditSummary
+from chest_xray.images.audit import AuditSummary
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from tests.builders import NONE, interval, make_metadata_metrics, make_run_metrics, make_stratum
 from tests.reporting.inputs import AUDIT

@@ -21,9 +21,9 @@ from tests.builders import make_reference
 RULE = ShiftRule(max_distance=0.25, significance=0.01)
 
 
-def batch(healthy: int, diseased: int, **changes: Array) -> DataFrame:
+def batch(normal: int, pneumonia: int, **changes: Array) -> DataFrame:
     """Images as in the reference: NORMAL evenly from 0 to 1, and PNEUMONIA from 1 to 2."""
-    values = [*(np.arange(healthy) + 0.5) / max(healthy, 1), *(np.arange(diseased) + 0.5) / max(diseased, 1) + 1]
+    values = [*(np.arange(normal) + 0.5) / max(normal, 1), *(np.arange(pneumonia) + 0.5) / max(pneumonia, 1) + 1]
     return pd.DataFrame({**dict.fromkeys(MEASURES, values), **changes})
 
 
@@ -31,10 +31,10 @@ def find(shift: Shift, measure: str) -> Any:
     return next(each for each in shift.measures if each.measure == measure)
 
 
-@pytest.mark.parametrize(("healthy", "diseased"), [(200, 200), (380, 20), (20, 380), (400, 0)])
-def test_another_prevalence_is_no_shift(healthy: int, diseased: int) -> None:
-    shift = compare_with_reference(batch(healthy, diseased), make_reference())
-    assert shift.prevalence == pytest.approx(diseased / 400, abs=0.02)
+@pytest.mark.parametrize(("normal", "pneumonia"), [(200, 200), (380, 20), (20, 380), (400, 0)])
+def test_another_prevalence_is_no_shift(normal: int, pneumonia: int) -> None:
+    shift = compare_with_reference(batch(normal, pneumonia), make_reference())
+    assert shift.prevalence == pytest.approx(pneumonia / 400, abs=0.02)
     assert shift.verdict == "alike"
     assert max(each.distance for each in shift.measures) < 0.03
     assert find(shift, "sharpness").auc == pytest.approx(0.5, abs=0.01)
@@ -99,7 +99,7 @@ def test_the_order_of_images_and_the_unit_of_a_measure_do_not_matter() -> None:
     values = batch(60, 30, sharpness=np.linspace(0, 3, 90))
     reference = make_reference()
     scaled = reference.model_dump()
-    for part in ("healthy", "diseased"):
+    for part in ("normal", "pneumonia"):
         scaled[part]["quantiles"]["sharpness"] = [10 * each for each in scaled[part]["quantiles"]["sharpness"]]
     first = compare_with_reference(values, reference)
     again = compare_with_reference(

@@ -1,16 +1,15 @@
-"""The index of the image folders: a row for each image, a reason for each refused file, and summaries."""
+"""The index of the image folders: a row for each image, and a reason for each refused file."""
 
 import logging
 import warnings
 from itertools import chain, product
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from chest_xray.core.arrays import NUM_THREADS
-from chest_xray.core.options import InputError, Options, Result
+from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.duplicates import DuplicateSummary
 from chest_xray.images.kermany import CLASSES, Patients, find_unknown_patients, look_up_patients, parse_name, short_path
 from chest_xray.images.validation import find_misplacement, read_header
 
@@ -117,108 +116,6 @@ def read_feature(images: DataFrame, feature: str) -> Array:
     return images[feature].to_numpy(float)
 
 
-class Audit(Options):
-    """The aspect (width / height) from which an image counts as wide."""
-
-    wide_aspect: Annotated[float, Field(gt=0)]
-
-
-class ClassCount(Result):
-    """Images and patients of one class and aetiology in a subset; `share` is that of the subset's images."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
-
-    subset: str
-    class_: Annotated[str, Field(alias="class")]
-    aetiology: str
-    images: int
-    groups: int
-    share: float
-
-
-class GroupSummary(Result):
-    """Patients, images of the largest, and patients with several images."""
-
-    groups: int
-    largest: int
-    groups_of_several: int
-    images_in_groups_of_several: int
-
-
-class UnknownPatients(Result):
-    """Images whose patient is not known, and their share."""
-
-    images: int
-    share: float
-
-
-class SplitDifferences(Result):
-    """How train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
-
-    width_distance: float
-    height_distance: float
-    aspect_distance: float
-    bytes_distance: float
-    wide_train: float
-    wide_test: float
-
-
-class QuarantineSummary(Result):
-    """Files set aside, and how many for each reason."""
-
-    files: int
-    reasons: dict[str, int]
-
-
-class AuditSummary(Result):
-    """The audit of the data set: `groups` by subset, `modes` by split and class, `shift` by class."""
-
-    counts: list[ClassCount]
-    groups: dict[str, GroupSummary]
-    unknown_patients: UnknownPatients
-    duplicates: DuplicateSummary
-    modes: dict[str, dict[str, int]]
-    shift: dict[str, SplitDifferences]
-    quarantine: QuarantineSummary
-
-
 def select_class(images: DataFrame, split: str, label: int) -> DataFrame:
     """Return the images of one class in one official split."""
     return images[(images["split"] == split) & (images["label"] == label)]
-
-
-def summarise_groups(images: DataFrame) -> GroupSummary:
-    """Count patients, and those with several images."""
-    sizes = images.groupby("group").size()
-    several = sizes[sizes > 1]
-    return GroupSummary(
-        groups=len(sizes),
-        largest=int(sizes.max()),
-        groups_of_several=len(several),
-        images_in_groups_of_several=int(several.sum()),
-    )
-
-
-def summarise_unknown_patients(images: DataFrame) -> UnknownPatients:
-    """Count the images whose patient is not known, and their share in [0, 1]."""
-    unknown = find_unknown_patients(images)
-    return UnknownPatients(images=int(unknown.sum()), share=float(unknown.mean()))
-
-
-def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferences:
-    """Compute how train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
-    train, test = (select_class(images, split, label) for split in ("train", "test"))
-    distances = {
-        f"{feature}_distance": _ks_distance(read_feature(train, feature), read_feature(test, feature))
-        for feature in FEATURES
-    }
-    wide_train, wide_test = (
-        float((read_feature(rows, "aspect") >= audit.wide_aspect).mean()) for rows in (train, test)
-    )
-    return SplitDifferences(**distances, wide_train=wide_train, wide_test=wide_test)
-
-
-def _ks_distance(first: Array, second: Array) -> float:
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(first, second, method="asymp").statistic)

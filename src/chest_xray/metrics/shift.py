@@ -1,7 +1,7 @@
 """Whether a batch of images looks like the validation images: a two-sample comparison that allows for prevalence.
 
-A batch with fewer sick children has other scores and other sizes without any change of device or place. It is therefore
-compared with that mixture of healthy and diseased validation images which fits its scores best (label shift, Saerens,
+A batch with less PNEUMONIA has other scores and other sizes without any change of device or place. It is therefore
+compared with that mixture of NORMAL and PNEUMONIA validation images which fits its scores best (label shift, Saerens,
 Latinne and Decaestecker 2002; Lipton, Wang and Smola 2018), and only what remains counts as a shift.
 """
 
@@ -23,7 +23,7 @@ Verdict = Literal["alike", "different", "too_few"]
 
 
 class ShiftRule(Options):
-    """When a batch is called different: a distance of at least `max_distance` that chance makes in `significance`."""
+    """When a batch counts as different: a distance of at least `max_distance` that chance makes in `significance`."""
 
     max_distance: UnitInterval
     significance: UnitInterval
@@ -40,8 +40,8 @@ class Reference(Result):
     """The validation images that batches are compared with, without the images, and the rule of the comparison."""
 
     rule: ShiftRule
-    healthy: ClassReference
-    diseased: ClassReference
+    normal: ClassReference
+    pneumonia: ClassReference
 
 
 class MeasureShift(Result):
@@ -78,7 +78,7 @@ def add_size(images: DataFrame) -> DataFrame:
 
 
 def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
-    """Summarise validation images by quantiles; `values` has `label` (1: diseased) and each of `MEASURES`."""
+    """Summarise validation images by quantiles; `values` has `label` (1: PNEUMONIA) and each of `MEASURES`."""
     import numpy as np
 
     levels = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
@@ -88,21 +88,21 @@ def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
         quantiles = {name: np.quantile(part[name].dropna().to_numpy(float), levels).tolist() for name in MEASURES}
         return ClassReference(num_images=len(part), quantiles=quantiles)
 
-    return Reference(rule=rule, healthy=summarise(0), diseased=summarise(1))
+    return Reference(rule=rule, normal=summarise(0), pneumonia=summarise(1))
 
 
 def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     """Compare a batch with the reference, measure by measure.
 
     Args:
-        values: One row an image, with each of `MEASURES`; values that are missing do not count.
+        values: One row per image, with each of `MEASURES`; values that are missing do not count.
         reference: From `describe_reference`.
     """
     import numpy as np
 
     known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in MEASURES}
     prevalence = estimate_prevalence(known[SCORE], reference) if len(known[SCORE]) else None
-    mixed = _share_diseased(reference) if prevalence is None else prevalence
+    mixed = _share_pneumonia(reference) if prevalence is None else prevalence
     min_images = _count_needed(reference, mixed)
     found = [_compare(name, each, reference, mixed) for name, each in known.items() if len(each)]
     verdicts = {each.verdict for each in found}
@@ -116,7 +116,7 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
 
 
 def estimate_prevalence(scores: Array, reference: Reference) -> float:
-    """Return the share of diseased with which the reference fits the sorted scores of a batch best, in [0, 1]."""
+    """Return the share of PNEUMONIA with which the reference fits the sorted scores of a batch best, in [0, 1]."""
     import numpy as np
 
     shares = np.linspace(0, 1, NUM_PREVALENCES)
@@ -166,23 +166,23 @@ def _cumulate(quantiles: tuple[Array, Array], at: Array, prevalence: float, side
     """Return the share of the mixed reference below each value, or up to it with "right"."""
     import numpy as np
 
-    healthy, diseased = (np.searchsorted(each, at, side=side) / len(each) for each in quantiles)
-    return np.asarray((1 - prevalence) * healthy + prevalence * diseased)
+    normal, pneumonia = (np.searchsorted(each, at, side=side) / len(each) for each in quantiles)
+    return np.asarray((1 - prevalence) * normal + prevalence * pneumonia)
 
 
 def _quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
     import numpy as np
 
-    return np.array(reference.healthy.quantiles[name]), np.array(reference.diseased.quantiles[name])
+    return np.array(reference.normal.quantiles[name]), np.array(reference.pneumonia.quantiles[name])
 
 
-def _share_diseased(reference: Reference) -> float:
-    return reference.diseased.num_images / (reference.healthy.num_images + reference.diseased.num_images)
+def _share_pneumonia(reference: Reference) -> float:
+    return reference.pneumonia.num_images / (reference.normal.num_images + reference.pneumonia.num_images)
 
 
 def _count_effective(reference: Reference, prevalence: float) -> float:
     """Return how many images of one kind vary as much as the mixture of both classes does."""
-    return 1 / ((1 - prevalence) ** 2 / reference.healthy.num_images + prevalence**2 / reference.diseased.num_images)
+    return 1 / ((1 - prevalence) ** 2 / reference.normal.num_images + prevalence**2 / reference.pneumonia.num_images)
 
 
 def _count_needed(reference: Reference, prevalence: float) -> int | None:

@@ -12,8 +12,8 @@ from pydantic import BaseModel, Field
 
 from chest_xray.core.options import Options, Result
 from chest_xray.core.types import DataFrame, Series
+from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.images.corruptions import ValidationCorruptions
-from chest_xray.images.index import Audit, AuditSummary
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
 from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from chest_xray.images.index import AuditSummary
+from chest_xray.images.audit import AuditSummary
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.metadata_baseline import find_best_feature

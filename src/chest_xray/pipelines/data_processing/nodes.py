@@ -10,6 +10,7 @@ from typing import Any
 
 from chest_xray.core.arrays import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.images import audit as data_audit
 from chest_xray.images import index, splitting
 from chest_xray.images.corruptions import (
     SWAPPED,
@@ -252,21 +253,21 @@ def tabulate_headers(image_index: DataFrame) -> DataFrame:
 
 
 def audit_images(
-    image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: index.Audit
-) -> index.AuditSummary:
+    image_split: DataFrame, duplicates: DataFrame, quarantine: DataFrame, audit: data_audit.Audit
+) -> data_audit.AuditSummary:
     """Return the numbers of the audit."""
     reasons = quarantine["reason"].value_counts().to_dict()
-    return index.AuditSummary(
-        counts=[index.ClassCount.model_validate(row) for row in count_classes(image_split).to_dict("records")],
-        groups={str(name): index.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
-        unknown_patients=index.summarise_unknown_patients(image_split),
+    return data_audit.AuditSummary(
+        counts=[data_audit.ClassCount.model_validate(row) for row in count_classes(image_split).to_dict("records")],
+        groups={str(name): data_audit.summarise_groups(rows) for name, rows in image_split.groupby("subset")},
+        unknown_patients=data_audit.summarise_unknown_patients(image_split),
         duplicates=summarise_duplicates(duplicates),
         modes={
             f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))
         },
-        shift={name: index.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
-        quarantine=index.QuarantineSummary(files=len(quarantine), reasons=reasons),
+        shift={name: data_audit.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
+        quarantine=data_audit.QuarantineSummary(files=len(quarantine), reasons=reasons),
     )
 
 
