@@ -318,5 +318,7 @@ def _read_table(path: str | None, column: str, parameter: str) -> DataFrame:
     # Patients may be numbers with zeros before them.
     table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
     if not set(columns) <= set(table):
-        raise DatasetError(f"{path} has the columns {', '.join(table)}; expected path and {column}. Rename them.")
+        raise DatasetError(
+            f"{path} has the columns {', '.join(table.columns)}; expected path and {column}. Rename them."
+        )
     return table[columns].dropna().astype("str")
