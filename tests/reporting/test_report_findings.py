@@ -1,5 +1,6 @@
 """The verdict: what an interval must clear, at both sides of each mark."""
 
+import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
@@ -114,7 +115,7 @@ def test_the_file_separates_the_classes_where_fishers_test_shows_it(
         [round(40 * specificity), round(40 * (1 - specificity))],
         [round(60 * (1 - sensitivity)), round(60 * sensitivity)],
     ]
-    assert found.values["p"] == pytest.approx(fisher_exact(counts).pvalue)
+    assert found.values["p"] == pytest.approx(fisher_exact(np.array(counts)).pvalue)
 
 
 def test_validation_is_told_of_where_the_gap_is_shown() -> None:
