@@ -17,7 +17,7 @@ from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
-ON_REQUEST = ("cross_validation", "download", "ensemble", "study", "export", "prediction")
+ON_REQUEST = ("cross_validation", "download", "ensemble", "study", "export", "prediction", "external")
 wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
 
 
@@ -43,7 +43,8 @@ def test_a_node_is_named_after_its_function_and_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export", "prediction"]
+    "name",
+    ["modeling", "evaluation", "augmentation", "report", "ensemble", "study", "export", "prediction", "external"],
 )
 def test_a_pipeline_reads_only_parameters_and_outputs_of_earlier_pipelines(name: str) -> None:
     pipelines = wire_pipelines()
@@ -51,7 +52,7 @@ def test_a_pipeline_reads_only_parameters_and_outputs_of_earlier_pipelines(name:
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
     # A checkpoint dataset always exists; a hook writes the run record; split and patient tables are optional,
     # and new images come from the user.
-    optional = ("run_record", "own_tables", "new_images")
+    optional = ("run_record", "own_tables", "new_images", "labelled_images")
     always_there = (".checkpoint", ".training_state", "_arrays", "_shards", *optional)
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)

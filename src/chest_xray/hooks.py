@@ -31,8 +31,10 @@ RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
 OF_PREDICTION = {PREDICTIONS, "delivery_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
-NO_RESULTS = {"checkpoint", "run_record", *OF_PREDICTION}  # change during a run, or have a lock of their own
-CATALOG_PARAMETERS = {"data_root", "images", "patient_table", "split_table"}  # The catalog reads them; no node does.
+RUN_RECORDS = {"run_record", "external_run_record"}
+NO_RESULTS = {"checkpoint", *RUN_RECORDS, *OF_PREDICTION}  # change during a run, or have a lock of their own
+# The catalog reads them; no node does.
+CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "split_table"}
 
 
 class CheckInputs:
@@ -216,7 +218,7 @@ class RecordRun:
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
         """Save the record, with the seconds up to now."""
-        if dataset_name == "run_record":
+        if dataset_name in RUN_RECORDS:
             record = describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
             self.catalog.save(dataset_name, record)
 
@@ -234,12 +236,14 @@ def _prepare_for_runner(runner: str) -> None:
 
 def _use_shipped_network(pipeline: Pipeline, catalog: DataCatalog) -> None:
     """Predict with the network of this package, if there is one, where the environment has none."""
-    from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped
-    from chest_xray.serving.starting import NETWORK
+    from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped, read_metrics
+    from chest_xray.serving.starting import METRICS, NETWORK
 
     if NETWORK in pipeline.inputs() and not catalog.exists(NETWORK) and has_shipped():
         logger.info("Network: %s of this package, since this environment has none of its own.", SHIPPED / KERAS)
         catalog[NETWORK] = MemoryDataset((SHIPPED / KERAS).read_bytes(), copy_mode="assign")
+        if METRICS in pipeline.inputs():
+            catalog[METRICS] = MemoryDataset(read_metrics(SHIPPED), copy_mode="assign")
 
 
 def _named(pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:

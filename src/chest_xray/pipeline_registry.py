@@ -10,6 +10,7 @@ from chest_xray.pipelines import (
     ensemble,
     evaluation,
     export,
+    external,
     modeling,
     prediction,
     report,
@@ -33,5 +34,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "study": study.create_pipeline(),
         "export": export.create_pipeline("augmented"),
         "prediction": prediction.create_pipeline("augmented"),
+        "external": external.create_pipeline("augmented"),
     }
     return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}

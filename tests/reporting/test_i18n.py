@@ -17,9 +17,11 @@ from chest_xray.core.options import InputError
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.metrics.shift import MEASURES, compare_with_reference
 from chest_xray.models.delivery import summarise_delivery
+from chest_xray.models.external import ExternalEvaluation
 from chest_xray.models.inference import Prediction
 from chest_xray.reporting import comparison_findings, conclusions
 from chest_xray.reporting.delivery_findings import describe_delivery, describe_shift
+from chest_xray.reporting.external_page import compare_with_internal
 from chest_xray.reporting.i18n import (
     Finding,
     Language,
@@ -55,7 +57,7 @@ KINDS = ("blur", "noise", "contrast", "gamma", "jpeg", "tilt", "crop", "collimat
 ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
-    *("cells", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
+    *("cells", "external", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
     *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
@@ -177,11 +179,36 @@ def of_a_delivery() -> Iterator[Finding]:
     yield describe_shift(compare_with_reference(alike, make_reference()))
 
 
+def of_an_external_set() -> Iterator[Finding]:
+    low, high = sure(0.5).with_n(20), sure(0.9).with_n(20)
+    shares = dict.fromkeys(("accuracy", "sensitivity", "specificity", "auc"), low)
+    delivery = summarise_delivery(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
+    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+    evaluation = ExternalEvaluation(
+        **{"title": "site B", "delivery": delivery, "num_unlabelled": 1, "num_patients": 3},
+        **{"prevalence": 0.5, "internal_prevalence": 0.6, "counts": {"tn": 1, "fp": 1, "fn": 1, "tp": 1}},
+        **{"answered": shares, "refused_as_errors": shares, "internal": shares},
+        refused_by_class={"empty": {"NORMAL": 1, "PNEUMONIA": 0}},
+    )
+    yield from compare_with_internal(evaluation)
+    compared = summarise_delivery(pd.DataFrame([read]), make_contract(), "0123")
+    for change in ({"answered": dict.fromkeys(shares, high)}, {"internal": dict.fromkeys(shares, high)}):
+        yield from compare_with_internal(evaluation.model_copy(update={"delivery": compared, **change}))
+
+
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
     found = {
         repr(each): each
-        for made in (of_one_run, of_two_runs, of_the_report, of_robustness, of_a_study, of_a_delivery)
+        for made in (
+            of_one_run,
+            of_two_runs,
+            of_the_report,
+            of_robustness,
+            of_a_study,
+            of_a_delivery,
+            of_an_external_set,
+        )
         for each in made()
     }
     page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)

@@ -7,6 +7,7 @@ from chest_xray.datasets.image_files import ImageFolderDataset as ImageFolderDat
 from chest_xray.datasets.image_files import NewImagesDataset as NewImagesDataset
 from chest_xray.datasets.image_files import PhantomFolderDataset as PhantomFolderDataset
 from chest_xray.datasets.image_files import UserTablesDataset as UserTablesDataset
+from chest_xray.datasets.labelled_images import LabelledImagesDataset as LabelledImagesDataset
 from chest_xray.datasets.sharded_table import FinishedShardsDataset as FinishedShardsDataset
 from chest_xray.datasets.sharded_table import ShardedTableDataset as ShardedTableDataset
 from chest_xray.datasets.single_file import CheckpointDataset as CheckpointDataset

@@ -197,7 +197,7 @@ class NewImagesDataset(ReadOnlyDataset):
         if "://" not in path and Path(path).is_file() and (_is_zip(Path(path)) or _is_tar(Path(path))):
             files = self._list_archive(Path(path))
         else:
-            files = _list_new(path)
+            files = list_new_files(path)
         if not files:
             raise DatasetError(f"no file at {path}. Expected a file, folder, pattern or archive: {COMMAND}.")
         return sorted(files)
@@ -222,7 +222,7 @@ class NewImagesDataset(ReadOnlyDataset):
         root = fsspec.core.url_to_fs(str(folder))[1]
         return [
             file._replace(name=f"{archive}{file.path.removeprefix(root)}", modified=digest)
-            for file in _list_new(str(folder))
+            for file in list_new_files(str(folder))
         ]
 
     def _describe(self) -> dict[str, Any]:
@@ -261,7 +261,8 @@ def _glob(filesystem: Any, pattern: str) -> list[str]:
     return list(filesystem.glob("/".join([glob.escape("/".join(parts[:known])), *parts[known:]])))
 
 
-def _list_new(path: str) -> list[ListedFile]:
+def list_new_files(path: str) -> list[ListedFile]:
+    """List a file, all files below a folder except junk, or those of a pattern."""
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(root):
         files = [each for each in list_files(filesystem, root) if not is_junk(each[0].removeprefix(root).lstrip("/"))]

@@ -30,9 +30,21 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
     `evidence` has the datasets that belong to no single run, by name, and `runs` those of each run. The verdict is on
     the last run.
     """
+    messages = read_page_messages(language)
+    source = translate_text(evidence["params_data_source"], messages)
+    about = {"data_source": source, "run_record": evidence["run_record"]}
+    return render_page(_make_sections(evidence, runs, messages), messages, about, language, synthetic=synthetic)
+
+
+def render_page(
+    sections: list[Section], messages: Messages, about: Mapping[str, Any], language: str, *, synthetic: bool
+) -> str:
+    """Return sections as one HTML file with a banner and a table of contents; the first one is the summary.
+
+    `about` has the `data_source` and the `run_record`; with `synthetic` the banner says that the images are phantoms.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    messages = read_page_messages(language)
     templates = Environment(
         loader=PackageLoader("chest_xray.reporting"),
         autoescape=True,
@@ -41,12 +53,7 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
         lstrip_blocks=True,
     )
     return templates.get_template("report.html.j2").render(
-        sections=_make_sections(evidence, runs, messages),
-        language=language,
-        messages=messages["page"],
-        data_source=translate_text(evidence["params_data_source"], messages),
-        synthetic=synthetic,
-        run_record=evidence["run_record"],
+        sections=sections, language=language, messages=messages["page"], synthetic=synthetic, **about
     )
 
 

@@ -1,0 +1,133 @@
+"""The page of an external evaluation, its figure, and what the numbers say."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chest_xray.core.types import DataFrame, Figure
+from chest_xray.images.kermany import CLASSES
+from chest_xray.models.external import ExternalEvaluation
+from chest_xray.reporting.conclusions import is_above
+from chest_xray.reporting.delivery_findings import describe_delivery
+from chest_xray.reporting.i18n import Finding, Name, translate_text
+from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
+from chest_xray.reporting.report_contents import Report
+from chest_xray.reporting.report_page import read_page_messages, render_page, tabulate_record
+from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, add_legend, label_axes, new_figure
+
+COMPARED = ("accuracy", "sensitivity", "specificity", "auc")
+NUM_BINS = 20
+
+
+def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
+    """Say of the main metrics whether the external set is shown to differ from the internal test, and of prevalence."""
+    shift = evaluation.delivery.shift
+    numbers = {"num_images": evaluation.num_images, "num_answered": sum(evaluation.counts.values())}
+    yield Finding("external_set", {**dict(evaluation), **numbers})
+    yield Finding(
+        "external_prevalence" if shift and shift.prevalence is not None else "external_prevalence_of_labels",
+        {
+            **{"prevalence": evaluation.prevalence, "internal": evaluation.internal_prevalence},
+            "estimated": shift.prevalence if shift else None,
+            "expected": evaluation.delivery.expected_prevalence,
+        },
+    )
+    for name in COMPARED:
+        external, internal = evaluation.answered[name], evaluation.internal[name]
+        if None in (external.low, internal.low):
+            continue
+        key = "external_lower" if is_above(internal, external) else "external_alike"
+        key = "external_higher" if is_above(external, internal) else key
+        yield Finding(key, {"metric": Name(name), "external": external, "internal": internal})
+    if evaluation.refused_by_class:
+        yield Finding("external_refusals", dict(evaluation.refused_as_errors))
+
+
+def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation) -> Figure:
+    """Draw the probabilities of the answered images of each class, and the ROC curve."""
+    import numpy as np
+    from sklearn.metrics import roc_curve
+
+    answered = predictions[predictions["decision"].notna() & predictions["label"].notna()]
+    label, probability = answered["label"].astype(int), answered["probability"]
+    figure, axes = new_figure(evaluation.title, columns=2, width=PAGE_WIDTH, height=4)
+    for each, colour in enumerate((BLUE, ORANGE)):
+        chosen = probability[label == each]
+        name = f"{CLASSES[each]}: n = {len(chosen)}"
+        axes[0].hist(chosen, np.linspace(0, 1, NUM_BINS + 1), color=colour, alpha=0.55, label=name)
+    label_axes(axes[0], "Answered images", ("calibrated probability of pneumonia", "images"))
+    add_legend(axes[0])
+    auc = evaluation.answered["auc"]
+    specificity, sensitivity = evaluation.answered["specificity"], evaluation.answered["sensitivity"]
+    false, true, _ = roc_curve(label, probability)
+    interval = "" if auc.low is None else f" ({auc.low:.3f} to {auc.high:.3f})"
+    axes[1].plot(false, true, color=ORANGE, label=f"AUC {auc.value:.3f}{interval}")
+    axes[1].plot(1 - specificity.known, sensitivity.known, "o", color=ORANGE, label="frozen threshold")
+    at = (1 - evaluation.internal["specificity"].known, evaluation.internal["sensitivity"].known)
+    axes[1].plot(*at, "s", color=BLUE, label="the same on the internal test")
+    axes[1].plot([0, 1], [0, 1], ":", color=GREY, label="chance")
+    label_axes(axes[1], "ROC curve", ("1 - specificity", "sensitivity"))
+    axes[1].set(aspect="equal")
+    add_legend(axes[1], loc="lower right", fontsize=8)
+    return figure
+
+
+def render_external(
+    evaluation: ExternalEvaluation, figure: bytes, run_record: dict[str, Any], report: Report, language: str
+) -> str:
+    """Return the page as one HTML file."""
+    messages = read_page_messages(language)
+    page = {**messages["page"], "title": messages["external"]["title"]}
+    texts = messages | {"page": page}
+    shift = evaluation.delivery.shift
+
+    def table(frame: DataFrame, name: str) -> list[Any]:
+        return [make_table(frame, name, "", texts)] if len(frame) else []
+
+    blocks = {
+        "summary": [make_sentences(describe_delivery(evaluation.delivery), texts)],
+        "beside_internal": [
+            make_sentences(compare_with_internal(evaluation), texts),
+            *table(tabulate_external(evaluation), "external"),
+            make_figure(figure, "external", "", texts),
+        ],
+        "shift": table(tabulate_shift(evaluation), "shift") if shift else [],
+        "refusals": table(tabulate_refusals(evaluation), "refusals"),
+        "limits": [Listing(list(messages["external"]["limits"].values()))],
+        "environment": table(tabulate_record(run_record), "run_record"),
+    }
+    titles = messages["sections"] | messages["external"]["sections"]
+    sections = [Section(name.replace("_", "-"), titles[name], each) for name, each in blocks.items() if each]
+    about = {"data_source": translate_text(evaluation.title, messages), "run_record": run_record}
+    return render_page(sections, texts, about, language, synthetic=report.synthetic)
+
+
+def tabulate_external(evaluation: ExternalEvaluation) -> DataFrame:
+    """Tabulate `metric`, `external` (answered images), `refused_as_errors` and `internal`."""
+    import pandas as pd
+
+    sources = {
+        "external": evaluation.answered,
+        "refused_as_errors": evaluation.refused_as_errors,
+        "internal": evaluation.internal,
+    }
+    rows = [
+        {"metric": {"slope": "calibration_slope", "intercept": "calibration_intercept"}.get(name, name)}
+        | {key: each[name].model_dump() if name in each else None for key, each in sources.items()}
+        for name in evaluation.internal
+    ]
+    return pd.DataFrame(rows, dtype=object)
+
+
+def tabulate_shift(evaluation: ExternalEvaluation) -> DataFrame:
+    """Tabulate the measures of the shift."""
+    import pandas as pd
+
+    shift = evaluation.delivery.shift
+    return pd.DataFrame([each.model_dump() for each in shift.measures] if shift else [])
+
+
+def tabulate_refusals(evaluation: ExternalEvaluation) -> DataFrame:
+    """Tabulate refused images by `reason` and class."""
+    import pandas as pd
+
+    return pd.DataFrame([{"reason": reason, **each} for reason, each in evaluation.refused_by_class.items()])
