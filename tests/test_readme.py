@@ -44,7 +44,7 @@ def test_the_stored_results_are_those_of_the_shipped_network() -> None:
 
 
 @pytest.mark.parametrize("run", ["baseline", "augmented"])
-def test_the_curves_of_the_picture_have_the_auc_of_the_table(run: str) -> None:
+def test_the_curves_of_the_image_have_the_auc_of_the_table(run: str) -> None:
     false_positives, sensitivity = np.array(RESULTS["roc"][run]).T
     assert np.trapezoid(sensitivity, false_positives) == pytest.approx(RESULTS["rows"][run]["auc"]["value"], abs=1e-3)
 

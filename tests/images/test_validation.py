@@ -1,4 +1,4 @@
-"""One test for each kind of bad file that a header tells, and for the odd ones that are fine."""
+"""One test for each kind of bad file that a header reveals, and for unusual ones that are accepted."""
 
 import io
 import struct
@@ -62,7 +62,7 @@ def test_the_size_is_that_of_the_upright_image(tmp_path: Path, kind: str, orient
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_a_truncated_file_is_told_by_its_missing_end(tmp_path: Path, kind: str) -> None:
+def test_a_truncated_file_is_recognised_by_its_missing_end(tmp_path: Path, kind: str) -> None:
     refusal = read(tmp_path, encode(kind)[:-40])
     assert refusal == {"reason": "truncated", "detail": f"a {kind} that ends without its end marker"}
 
@@ -132,7 +132,7 @@ class BrokenFileSystem(MemoryFileSystem):
         raise OSError(f"no route to {path}")
 
 
-def test_a_storage_that_fails_is_told_in_its_own_words() -> None:
+def test_the_error_of_a_storage_is_reported() -> None:
     fsspec.register_implementation("broken", BrokenFileSystem, clobber=True)
     refusal = read_header("broken://train/NORMAL/a.jpeg", 1)
     assert refusal["reason"] == "not an image"
@@ -168,7 +168,7 @@ def test_class_folders_may_be_written_in_any_case() -> None:
         ("EPS", "PostScript"),
     ],
 )
-def test_other_kinds_of_picture_are_refused_by_their_name(tmp_path: Path, kind: str, name: str) -> None:
+def test_other_kinds_of_image_are_refused_by_their_name(tmp_path: Path, kind: str, name: str) -> None:
     refusal = read(tmp_path, encode(kind))
     assert refusal["reason"] == "not an image"
     assert name in refusal["detail"]
@@ -207,7 +207,7 @@ def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read(tmp_path: Pat
     assert read(tmp_path, encode(size=(1001, 1000)))["reason"] == "too large"
 
 
-def test_an_open_file_is_described_by_its_beginning_wherever_it_stands() -> None:
+def test_an_open_file_is_described_by_its_beginning_whatever_its_position() -> None:
     file = io.BytesIO(b"%PDF-1.7 and more")
     assert describe_image(file, 1)["detail"].startswith("begins with b'%PDF-1.7' (a PDF document); expected")
 
@@ -242,7 +242,7 @@ def test_an_image_is_refused_below_the_least_side_and_above_the_longest_shape(
     assert (refusal and refusal[0]) == reason
 
 
-def test_a_picture_is_refused_above_the_chroma_that_is_allowed() -> None:
+def test_an_image_is_refused_above_the_chroma_that_is_allowed() -> None:
     # Largest less smallest: 20 everywhere; then 21 in the upper half and 20 in the lower.
     tinted = Image.new("RGB", (64, 64), (30, 10, 20))
     assert check_colour(tinted, LIMITS) is None
@@ -259,7 +259,7 @@ def test_modes_without_colours_are_grey() -> None:
     assert not any(is_grey_mode(mode) for mode in ("RGB", "RGBA", "P", "CMYK", "YCbCr", "HSV"))
 
 
-def test_a_picture_is_refused_below_the_contrast_that_is_asked_for() -> None:
+def test_an_image_is_refused_below_the_minimum_contrast() -> None:
     # Half 0 and half 2 deviate by 1, half 0 and half 1 by a half.
     assert check_contrast(np.array([[0, 2]], np.uint8), LIMITS) is None
     assert check_contrast(np.array([[0, 1]], np.uint8), LIMITS) == (

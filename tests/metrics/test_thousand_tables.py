@@ -1,4 +1,4 @@
-"""Every figure against scikit-learn, or a formula worked out here, on 1,000 random tables with ties and weights."""
+"""Every metric against scikit-learn, or a formula worked out here, on 1,000 random tables with ties and weights."""
 
 import math
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def right_of(label: Array, decision: Array, weight: Array, said: int) -> float:
     return mean(label[decision == said] == said, weight[decision == said])
 
 
-def test_decisions_are_judged_as_their_definitions_say() -> None:
+def test_metrics_of_decisions_equal_their_definitions() -> None:
     for label, probability, weight in tables():
         decision = (probability >= 0.5).astype(int)
         normal, pneumonia = label == 0, label == 1
@@ -86,7 +86,7 @@ def odds(part: float, rest: float) -> float:
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_decisions_are_judged_as_scikit_learn_judges_them(seed: int) -> None:
+def test_metrics_of_decisions_equal_those_of_scikit_learn(seed: int) -> None:
     label, probability, weight = random_table(seed)
     decision, given = (probability >= 0.5).astype(int), {"sample_weight": weight}
     counts = count_outcomes(label, decision, weight[None]).values()
@@ -103,7 +103,7 @@ def test_decisions_are_judged_as_scikit_learn_judges_them(seed: int) -> None:
         assert found["mcc"] == pytest.approx(sklearn_metrics.matthews_corrcoef(label, decision, **given))
 
 
-def test_the_ranking_is_judged_as_scikit_learn_judges_it() -> None:
+def test_metrics_of_ranking_equal_those_of_scikit_learn() -> None:
     for label, probability, weight in tables():
         expected = {
             "auc": sklearn_metrics.roc_auc_score(label, probability, sample_weight=weight),
@@ -124,7 +124,7 @@ def calibration_error(label: Array, probability: Array, weight: Array) -> float:
     return total
 
 
-def test_probabilities_are_judged_as_scikit_learn_or_their_definition_judges_them() -> None:
+def test_metrics_of_probabilities_equal_those_of_scikit_learn_or_their_definition() -> None:
     for label, probability, weight in tables():
         held = np.clip(probability, 1e-7, 1 - 1e-7)
         log_odds = logit(held)
@@ -180,7 +180,7 @@ def everything(label: Array, probability: Array, weight: Array, threshold: float
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_figure_depends_on_the_order_of_images(seed: int) -> None:
+def test_no_metric_depends_on_the_order_of_images(seed: int) -> None:
     label, probability, weight = random_table(seed)
     order = np.random.default_rng(seed).permutation(len(label))
     plain = everything(label, probability, weight, 0.5)
@@ -196,7 +196,7 @@ def test_a_weight_counts_an_image_so_many_times(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 2))  # tables without ties, of which none lies on the edge of a bin
-def test_with_the_classes_swapped_each_figure_becomes_its_counterpart(seed: int) -> None:
+def test_with_the_classes_swapped_each_metric_becomes_its_counterpart(seed: int) -> None:
     label, probability, weight = random_table(seed)
     there = everything(label, probability, weight, 0.5)
     swapped = everything(1 - label, 1 - probability, weight, np.nextafter(0.5, 1))

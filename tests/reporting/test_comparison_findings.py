@@ -1,4 +1,4 @@
-"""What is said of an arm follows from its two intervals; and the figure shows them."""
+"""The sentences on an arm follow from its two intervals; and the figure shows them."""
 
 from typing import Any
 

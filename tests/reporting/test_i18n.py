@@ -1,4 +1,4 @@
-"""Every sentence can be said, and every finding has its sentence."""
+"""Every sentence can be written, and every finding has its sentence."""
 
 import ast
 import re
@@ -267,7 +267,7 @@ def placeholders(text: str) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("language", languages())
-def test_every_language_says_everything_with_the_same_values_written_to_the_same_digits(language: str) -> None:
+def test_every_language_has_all_sentences_with_the_same_values_and_digits(language: str) -> None:
     messages, english = flatten(read_messages(language)), flatten(ENGLISH)
     assert {key: placeholders(text) for key, text in messages.items()} == {
         key: placeholders(text) for key, text in english.items()
@@ -339,7 +339,7 @@ def test_only_languages_that_there_are_words_for_are_accepted_as_a_parameter(giv
     assert Language.model_validate("ru").root == "ru"
 
 
-def test_every_figure_is_told_with_the_number_of_images_and_its_interval_or_beside_one_that_has_it() -> None:
+def test_every_metric_is_stated_with_the_number_of_images_and_its_interval_or_beside_one_that_has_it() -> None:
     for key, text in flatten(ENGLISH).items():
         fields = {field for field, _ in placeholders(text)}
         figures = {field.removesuffix("[value]") for field in fields if field.endswith("[value]")}
@@ -385,7 +385,7 @@ def test_a_page_has_its_title_source_headings_and_a_bullet_a_finding() -> None:
     assert lines[-1] == ""
 
 
-def test_numbers_are_written_as_the_sentence_says() -> None:
+def test_numbers_are_written_in_the_format_of_the_sentence() -> None:
     finding = Finding(
         "threshold_helps", {"at_half": sure(0.7654).with_n(9), "corrected": 6, "regressed": 0, "p": 2**-5}
     )

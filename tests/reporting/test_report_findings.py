@@ -1,4 +1,4 @@
-"""The verdict: what an interval must clear, at both sides of each mark."""
+"""The verdict: what an interval must exceed, on both sides of each limit."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,9 @@ def verdicts(metrics: Metrics, metadata_metrics: MetadataMetrics = BEATEN) -> di
         (interval(0.75, 0.80, 0.9), "bad"),
     ],
 )
-def test_what_was_asked_is_cleared_by_the_whole_interval_by_the_value_or_not(accuracy: Interval, tone: str) -> None:
+def test_the_required_accuracy_is_reached_by_the_whole_interval_by_the_value_or_not(
+    accuracy: Interval, tone: str
+) -> None:
     found = verdicts(make_run_metrics(accuracy=accuracy))
     assert found["asked"] == (tone, f"asked_{tone}")
     assert found["header"] == ("good", "header_good")
@@ -55,7 +57,7 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
     assert found["whole"] == (tone, f"verdict_{tone}")
 
 
-def test_the_difference_is_told_in_points_beside_the_figures_of_both() -> None:
+def test_the_difference_is_reported_in_points_beside_the_values_of_both() -> None:
     (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
     assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0, "n": 100}
     assert (found.values["feature"], found.values["header"].value) == ("height", 0.8)
@@ -118,7 +120,7 @@ def test_the_file_separates_the_classes_where_fishers_test_shows_it(
     assert found.values["p"] == pytest.approx(fisher_exact(np.array(counts)).pvalue)
 
 
-def test_validation_is_told_of_where_the_gap_is_shown() -> None:
+def test_validation_is_reported_where_the_gap_is_shown() -> None:
     assert "validation" not in verdicts(make_run_metrics(gap={"balanced_accuracy": interval(-0.1, -0.05, 0.0)}))
     found = verdicts(make_run_metrics(gap={"balanced_accuracy": interval(-0.1, -0.05, -0.001)}))
     assert found["validation"] == ("bad", "verdict_flatters")
