@@ -294,7 +294,7 @@ class UserTablesDataset(ReadOnlyDataset):
         Raises:
             DatasetError: A file is missing, or lacks a column.
         """
-        return {name: _read_table(path, *TABLES[name]) for name, path in self._paths.items()}
+        return {name: _read_pairs(path, *TABLES[name]) for name, path in self._paths.items()}
 
     def _exists(self) -> bool:
         return all(not path or _is_file(path) for path in self._paths.values())
@@ -308,7 +308,7 @@ def _is_file(path: str) -> bool:
     return bool(filesystem.exists(place))
 
 
-def _read_table(path: str | None, column: str, parameter: str) -> DataFrame:
+def _read_pairs(path: str | None, column: str, parameter: str) -> DataFrame:
     import pandas as pd
 
     columns = ["path", column]
@@ -316,10 +316,19 @@ def _read_table(path: str | None, column: str, parameter: str) -> DataFrame:
         return pd.DataFrame(columns=columns, dtype="str")
     if not _is_file(path):
         raise DatasetError(f"no {parameter.replace('_', ' ')} at {path}; name another with --params {parameter}=FILE.")
-    # Patients may be numbers with zeros before them.
+    return read_table(path, columns)[columns].dropna().astype("str")
+
+
+def read_table(path: str, columns: list[str]) -> DataFrame:
+    """Read a `.parquet` or `.csv` table of a user, the latter as text: patients may be numbers with zeros before them.
+
+    Raises:
+        DatasetError: One of `columns` is missing.
+    """
+    import pandas as pd
+
     table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
     if not set(columns) <= set(table):
-        raise DatasetError(
-            f"{path} has the columns {', '.join(table.columns)}; expected path and {column}. Rename them."
-        )
-    return table[columns].dropna().astype("str")
+        found, expected = ", ".join(table.columns), " and ".join(columns)
+        raise DatasetError(f"{path} has the columns {found}; expected {expected}. Rename them.")
+    return table

@@ -12,7 +12,7 @@ from kedro.io import DatasetError
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.bases import ReadOnlyDataset
-from chest_xray.datasets.image_files import list_new_files
+from chest_xray.datasets.image_files import list_new_files, read_table
 from chest_xray.images.kermany import CLASSES, parse_name
 
 logger = logging.getLogger(__name__)
@@ -38,9 +38,9 @@ class LabelledImagesDataset(ReadOnlyDataset):
         self._path, self.metadata = path, metadata
 
     def load(self) -> DataFrame:
-        """Return one row a file: the fields of `ListedFile`; `label` (1: PNEUMONIA; missing: unknown), and `group`.
+        """Return one row per file: the fields of `ListedFile`; `label` (1: PNEUMONIA; missing: unknown), and `group`.
 
-        `group` is the patient, or the path where the name does not say.
+        `group` is the patient, or the path where the name has none.
 
         Raises:
             DatasetError: Nothing is named or found, a column is missing, or no file has a label.
@@ -88,14 +88,9 @@ def _read_folder(path: str) -> Iterator[tuple[Any, ...]]:
 
 
 def _read_table(path: str) -> Iterator[tuple[Any, ...]]:
-    import pandas as pd
-
     if not Path(path).is_file():
         raise DatasetError(f"no table at {path}. Expected a folder, or a table with path and label: {COMMAND}.")
-    table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
-    if not {"path", "label"} <= set(table):
-        raise DatasetError(f"{path} has the columns {', '.join(table.columns)}; expected path and label.")
-    for row in table.astype("str").fillna("").to_dict("records"):
+    for row in read_table(path, ["path", "label"]).astype("str").fillna("").to_dict("records"):
         name = str(Path(path).parent / row["path"])  # An absolute path stays as it is.
         label = read_label(row["label"])
         group = row.get("patient") or _find_patient(name, label)
