@@ -15,9 +15,9 @@ REFUSED = Prediction.refuse("unlike_training", "far")._replace(sharpness=0.5, wi
 
 
 def make_predictions() -> DataFrame:
-    """8 healthy (6 right, 1 wrong, 1 refused), 6 diseased (4 right, 1 missed, 1 refused), and one without a label."""
-    healthy, diseased = [WELL] * 6 + [SICK, REFUSED], [SICK] * 4 + [WELL, REFUSED]
-    table = pd.DataFrame([*healthy, *diseased, SICK])
+    """8 NORMAL (6 right, 1 wrong, 1 refused), 6 PNEUMONIA (4 right, 1 missed, 1 refused), and one without a label."""
+    normal, pneumonia = [WELL] * 6 + [SICK, REFUSED], [SICK] * 4 + [WELL, REFUSED]
+    table = pd.DataFrame([*normal, *pneumonia, SICK])
     labels = pd.array([0] * 8 + [1] * 6 + [None], dtype="Int64")
     return table.assign(label=labels, group=[f"p{number // 2}" for number in range(15)])
 

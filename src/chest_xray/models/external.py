@@ -47,7 +47,7 @@ def evaluate_external_set(
     """Evaluate the predictions of an external set.
 
     Args:
-        predictions: One row a file: the columns of `chest_xray.models.inference.Prediction`, `label` (1: PNEUMONIA;
+        predictions: One row per file: the columns of `chest_xray.models.inference.Prediction`, `label` (1: PNEUMONIA;
             missing: unknown, left out of all metrics) and `group` (the patient).
         title: The name of the set.
         packaged: Contract and fingerprint of the network.

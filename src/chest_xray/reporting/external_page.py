@@ -1,4 +1,4 @@
-"""The page of an external evaluation, its figure, and what the numbers say."""
+"""The page of an external evaluation, its figure and its conclusions."""
 
 from collections.abc import Iterator
 from typing import Any
