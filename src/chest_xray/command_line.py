@@ -143,7 +143,7 @@ def info(model: Path | None) -> None:
         f"validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
         "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
         "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
-        "validation; colour, blank, too small or too large pictures; other files",
+        "validation; colour, blank, too small or too large images; other files",
         "trained on": f"{contract.training_data.num_images:,} images, with "
         + ", ".join(f"{name} {version}" for name, version in contract.packages.items()),
         "meant for": contract.intended_use,

@@ -210,10 +210,10 @@ def test_nothing_is_said_of_an_intercept_that_there_is_not() -> None:
 @pytest.mark.parametrize(
     ("sensitivity", "specificity", "key"),
     [
-        (interval(0.81, 0.85, 0.9), interval(0.7, 0.75, 0.80), "misses_healthy"),
+        (interval(0.81, 0.85, 0.9), interval(0.7, 0.75, 0.80), "misses_normal"),
         (interval(0.80, 0.85, 0.9), interval(0.7, 0.75, 0.80), "errors_balanced"),
         (interval(0.7, 0.75, 0.80), interval(0.80, 0.85, 0.9), "errors_balanced"),
-        (interval(0.7, 0.75, 0.80), interval(0.81, 0.85, 0.9), "misses_diseased"),
+        (interval(0.7, 0.75, 0.80), interval(0.81, 0.85, 0.9), "misses_pneumonia"),
     ],
 )
 def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
@@ -221,7 +221,7 @@ def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
 ) -> None:
     first = next(iter(describe_errors(make_run_metrics(sensitivity=sensitivity, specificity=specificity))))
     assert first.key == key
-    assert (first.values["healthy"], first.values["diseased"]) == (40, 60)
+    assert (first.values["num_normal"], first.values["num_pneumonia"]) == (40, 60)
 
 
 def test_no_error_is_said_to_be_none() -> None:
@@ -292,8 +292,8 @@ def test_a_stratum_is_named_where_it_is_shown_to_be_judged_worse_than_another(by
     assert (found.values["by"], found.values["metric"]) == (by, name)
     assert (found.values["worse_range"], found.values["better_range"]) == ("< 1", "≥ 1")
     assert (found.values["worse"], found.values["better"]) == tuple(getattr(each, name) for each in strata)
-    (tried,) = [each for each in suggest_next_steps(metrics, FINE) if each.key == "try_pictures"]
-    assert (tried.values["range"], tried.values["figure"]) == ("< 1", getattr(strata[0], name))
+    (tried,) = [each for each in suggest_next_steps(metrics, FINE) if each.key == "try_strata"]
+    assert (tried.values["range"], tried.values["found"]) == ("< 1", getattr(strata[0], name))
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_strata_that_are_not_shown_to_differ_are_not_said_to(weak: Interval) -> 
     assert [each.key for each in told] == ["strata_alike"]
     compared = ("sensitivity", "specificity", "auc") if weak.high == 0.71 else ("sensitivity", "auc")
     assert told[0].values["metrics"] == compared  # of the others nothing is said
-    assert "try_pictures" not in keys(suggest_next_steps(metrics, FINE))
+    assert "try_strata" not in keys(suggest_next_steps(metrics, FINE))
 
 
 def test_ten_images_are_enough_to_be_held_against_others() -> None:
@@ -335,9 +335,7 @@ def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
 def test_of_several_figures_that_differ_the_widest_apart_is_to_be_tried() -> None:
     slightly = interval(0.71, 0.73, 0.75)
     strata = [make_stratum("< 1", sensitivity=WEAK, auc=STRONG), make_stratum("≥ 1", sensitivity=slightly, auc=WEAK)]
-    (tried,) = [
-        each for each in suggest_next_steps(make_run_metrics(strata=strata), FINE) if each.key == "try_pictures"
-    ]
+    (tried,) = [each for each in suggest_next_steps(make_run_metrics(strata=strata), FINE) if each.key == "try_strata"]
     assert (tried.values["metric"], tried.values["range"]) == ("auc", "≥ 1")  # 0.15 apart, the other 0.08
 
 

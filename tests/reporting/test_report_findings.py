@@ -72,9 +72,9 @@ def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
 @pytest.mark.parametrize(
     ("sensitivity", "specificity", "expected"),
     [
-        (interval(0.9, 0.95, 0.97), interval(0.8, 0.85, 0.899), ("bad", "weak_on_healthy")),
+        (interval(0.9, 0.95, 0.97), interval(0.8, 0.85, 0.899), ("bad", "weak_on_normal")),
         (interval(0.9, 0.95, 0.97), interval(0.8, 0.85, 0.9), ("unsure", "weak_on_neither")),
-        (interval(0.8, 0.85, 0.899), interval(0.9, 0.95, 0.97), ("bad", "weak_on_diseased")),
+        (interval(0.8, 0.85, 0.899), interval(0.9, 0.95, 0.97), ("bad", "weak_on_pneumonia")),
         (interval(0.8, 0.85, 0.9), interval(0.9, 0.95, 0.97), ("unsure", "weak_on_neither")),
     ],
 )

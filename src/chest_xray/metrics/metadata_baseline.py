@@ -1,4 +1,4 @@
-"""The metadata baseline: how well the class is told from the header of a file, without a look at its pixels."""
+"""The metadata baseline: how well the header of a file predicts the class, without its pixels."""
 
 from typing import Any
 
@@ -39,9 +39,9 @@ def sweep_thresholds(scores: Array, labels: Array) -> tuple[Array, Array, Array]
     import numpy as np
 
     cuts = np.unique(scores)[::-1]
-    diseased, healthy = (np.sort(scores[labels == label]) for label in (1, 0))
-    sensitivity = 1 - np.searchsorted(diseased, cuts) / len(diseased)
-    specificity = np.searchsorted(healthy, cuts) / len(healthy)
+    positives, negatives = (np.sort(scores[labels == label]) for label in (1, 0))
+    sensitivity = 1 - np.searchsorted(positives, cuts) / len(positives)
+    specificity = np.searchsorted(negatives, cuts) / len(negatives)
     return sensitivity, specificity, cuts
 
 
@@ -63,7 +63,7 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
 
 
 def find_best_feature(metadata_baseline: dict[str, Any]) -> str:
-    """Name the feature of the header that tells the classes apart best on train, by balanced accuracy."""
+    """Name the feature of the header that separates the classes best on train, by balanced accuracy."""
     return max(
         metadata_baseline,
         key=lambda feature: (
@@ -84,7 +84,7 @@ def measure_rule(predictions: DataFrame, threshold: float, prevalence: float, we
 def fit_rules(image_index: DataFrame) -> dict[str, Any]:
     """Fit the best threshold on width, height, aspect and file size on train alone, and score each on test.
 
-    What a network scores below these figures proves little: the files give as much away before they are decoded.
+    A network that scores below these metrics has shown little: the headers reveal as much before files are decoded.
 
     Args:
         image_index: One row an image; all of the official train split fits the rule, no image of test does.

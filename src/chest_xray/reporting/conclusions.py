@@ -153,21 +153,21 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
 def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
     """Return the class that is misclassified at the higher rate at a threshold, with metrics and counts.
 
-    It is "healthy" or "diseased", "balanced" if neither is shown, or "none" if there is no error.
+    It is "normal" or "pneumonia", "balanced" if neither is shown, or "none" if there is no error.
     """
-    counts = {**dict(point), "healthy": point.tn + point.fp, "diseased": point.fn + point.tp}
+    counts = {**dict(point), "num_normal": point.tn + point.fp, "num_pneumonia": point.fn + point.tp}
     if point.fn + point.fp == 0:
         return "none", {"n": point.tn + point.tp}
     if is_above(point.sensitivity, point.specificity):
-        return "healthy", counts
-    return "diseased" if is_above(point.specificity, point.sensitivity) else "balanced", counts
+        return "normal", counts
+    return "pneumonia" if is_above(point.specificity, point.sensitivity) else "balanced", counts
 
 
 def describe_errors(metrics: Metrics) -> Iterator[Finding]:
     """Describe which images are misclassified, and what the choice of the threshold changes."""
     point = metrics.test.at_chosen
     kind, counts = classify_errors(point)
-    keys = {"healthy": "misses_healthy", "diseased": "misses_diseased", "balanced": "errors_balanced"}
+    keys = {"normal": "misses_normal", "pneumonia": "misses_pneumonia", "balanced": "errors_balanced"}
     yield Finding(keys.get(kind, "no_errors"), counts)
     found = metrics.test.sensitivity_by_aetiology
     if worse := find_weaker_aetiology(metrics):
@@ -248,8 +248,8 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
     for by in SHAPE_PROPERTIES:
         if uneven := _find_uneven_strata(metrics, by):
             name = max(uneven, key=lambda each: _pick(uneven[each][1], each).known - _pick(uneven[each][0], each).known)
-            values = {"range": uneven[name][0].name, "figure": _pick(uneven[name][0], name)}
-            yield Finding("try_pictures", {"by": Name(by), "metric": Name(name), **values})
+            values = {"range": uneven[name][0].name, "found": _pick(uneven[name][0], name)}
+            yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
     validation = proportion(round(training["validation_accuracy"] * num), num)
     if locate(validation, training["train_accuracy"]) == "below":

@@ -56,7 +56,7 @@ def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
     kind, counts = classify_errors(metrics.test.at_chosen)
     tones: dict[str, tuple[Tone, str]] = {
         **{"none": ("good", "no_errors"), "balanced": ("unsure", "weak_on_neither")},
-        **{"healthy": ("bad", "weak_on_healthy"), "diseased": ("bad", "weak_on_diseased")},
+        **{"normal": ("bad", "weak_on_normal"), "pneumonia": ("bad", "weak_on_pneumonia")},
     }
     tone, key = tones[kind]
     yield Verdict("errors", tone, Finding(key, counts))
@@ -139,7 +139,10 @@ def _test_separation(scores: Mapping[str, Any], classes: Mapping[str, int]) -> f
     import numpy as np
     from scipy.stats import fisher_exact
 
-    healthy, diseased = (classes[name] for name in CLASSES)
-    true_negatives, true_positives = round(scores["specificity"] * healthy), round(scores["sensitivity"] * diseased)
-    table = [[true_negatives, healthy - true_negatives], [diseased - true_positives, true_positives]]
+    num_normal, num_pneumonia = (classes[name] for name in CLASSES)
+    true_negatives, true_positives = (
+        round(scores["specificity"] * num_normal),
+        round(scores["sensitivity"] * num_pneumonia),
+    )
+    table = [[true_negatives, num_normal - true_negatives], [num_pneumonia - true_positives, true_positives]]
     return float(fisher_exact(np.array(table)).pvalue)

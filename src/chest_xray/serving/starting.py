@@ -92,7 +92,7 @@ def start(project: Project, with_page: bool, browser: bool) -> None:
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         if project.options.host not in LOOPBACK:
-            logger.warning("Listening on %s: every machine that reaches this one can send pictures.", host)
+            logger.warning("Listening on %s: every machine that reaches this one can send images.", host)
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         logger.info("%s (stop with Ctrl+C)", f"Page: {url}/" if with_page else f"Server: {url}/openapi.json")
