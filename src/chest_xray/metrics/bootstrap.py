@@ -45,12 +45,12 @@ def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
 
     order = np.argsort(score, kind="stable")
     label, score, weights = label[order], score[order], weights[:, order]
-    healthy = np.pad(np.cumsum(weights * (label == 0), axis=1), ((0, 0), (1, 0)))
+    negatives = np.pad(np.cumsum(weights * (label == 0), axis=1), ((0, 0), (1, 0)))
     positive = np.flatnonzero(label == 1)
     below = np.searchsorted(score, score[positive], side="left")
     up_to = np.searchsorted(score, score[positive], side="right")
-    right = (weights[:, positive] * (healthy[:, below] + healthy[:, up_to]) / 2).sum(axis=1)
-    pairs = weights[:, positive].sum(axis=1) * healthy[:, -1]
+    right = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
+    pairs = weights[:, positive].sum(axis=1) * negatives[:, -1]
     return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
 
 
@@ -65,8 +65,8 @@ def weighted_average_precision(label: Array, score: Array, weights: Array) -> Ar
         weights: Of shape (resamples, images).
 
     Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. A score that tells nothing
-        comes to the share of class 1.
+        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. A score without
+        information has the share of class 1.
     """
     import numpy as np
 
@@ -88,7 +88,7 @@ def interval(estimate: float, resampled: Array) -> Interval:
         resampled: The same in each resample, shape (resamples,); those that are NaN do not count.
 
     Returns:
-        None stands for what is not finite: all three where there is no estimate, one bound where the interval has no
+        None for what is not finite: all three where there is no estimate, one bound where the interval has no
         end on that side.
     """
     import numpy as np

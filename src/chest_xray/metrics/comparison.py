@@ -44,7 +44,7 @@ def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, An
 
     Args:
         label: 0 or 1, shape (images,).
-        first: Decisions of the first network, True for diseased, shape (images,).
+        first: Decisions of the first network, True for PNEUMONIA, shape (images,).
         second: The same of the second.
 
     Returns:
@@ -82,7 +82,7 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     The variance is that over patients plus that of a mean over seeds, and the t distribution has the degrees of freedom
     of such a sum (Satterthwaite 1946): with three seeds near 2 where seeds decide, which makes the interval wide, and
     many where patients do. It is symmetric, takes differences for normal, and rests on a spread over seeds that three
-    seeds tell no better than within a factor of 0.5 to 6.
+    seeds estimate only within a factor of 0.5 to 6.
 
     Args:
         by_seed: The difference of each seed, paired, of at least two; shape (seeds,).

@@ -57,7 +57,7 @@ class OperatingPoint(Result):
 
 
 class RecipeScore(Result):
-    """How a recipe does on corrupted validation, at the one threshold that is best for its worst condition or fold.
+    """The score of a recipe on corrupted validation, at the one threshold that is best for its worst condition or fold.
 
     `worst_condition` and `worst_fold` are balanced accuracies: of the worst condition over all folds, and of the worst
     fold over all conditions. `worst_auc` is the mean over the worst quarter of the conditions of the AUC within folds,
@@ -76,7 +76,7 @@ class RecipeScore(Result):
 
 
 def score_recipe(predictions: DataFrame) -> RecipeScore:
-    """Score a recipe by figures that see the threshold as well as the ranking.
+    """Score a recipe by metrics that depend on the threshold as well as on the ranking.
 
     Args:
         predictions: `label`, `probability`, `kind`, `strength` and `fold` of each image and condition.
@@ -124,7 +124,7 @@ def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calib
 
     Args:
         predictions: `label` and `logit` of each image.
-        expected_prevalence: Share of diseased where the network is to be used, in (0, 1).
+        expected_prevalence: Share of PNEUMONIA where the network is to be used, in (0, 1).
 
     Returns:
         See `calibrate`.

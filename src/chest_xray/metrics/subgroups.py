@@ -12,7 +12,7 @@ ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC th
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
-    """Return the property of the original picture that strata are cut by.
+    """Return the property of the original image that strata are cut by.
 
     Args:
         images: `width` and `height` in pixels.
