@@ -1,7 +1,5 @@
 """Score a recipe on train alone: one network per fold, validated on a block of file numbers that it never saw."""
 
-import warnings
-
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import modeling
@@ -14,18 +12,15 @@ FOLDS = tuple(f"fold_{number}" for number in range(1, 6))  # `cross_validation.n
 
 def create_pipeline(folds: tuple[str, ...] = FOLDS) -> Pipeline:
     """Wire one training for each fold, with `params:cross_validation.run`, and the score over all folds."""
-    with warnings.catch_warnings():
-        # Kedro warns of names with dots; what reads from several namespaces needs them.
-        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        predictions = {fold: f"{fold}.corrupted_predictions" for fold in folds}
-        splits = [f"{fold}.image_split" for fold in folds]
-        around = Pipeline(
-            [
-                make_node(nodes.split_folds, ["image_split", "duplicates", "params:cross_validation.blocks"], splits),
-                make_node(nodes.measure_recipe, predictions, "recipe_score"),
-            ]
-        )
-        return sum(map(_create_fold, folds), around)
+    predictions = {fold: f"{fold}.corrupted_predictions" for fold in folds}
+    splits = [f"{fold}.image_split" for fold in folds]
+    around = Pipeline(
+        [
+            make_node(nodes.split_folds, ["image_split", "duplicates", "params:cross_validation.blocks"], splits),
+            make_node(nodes.measure_recipe, predictions, "recipe_score"),
+        ]
+    )
+    return sum(map(_create_fold, folds), around)
 
 
 def _create_fold(fold: str) -> Pipeline:

@@ -1,7 +1,5 @@
 """The augmented network trained from other seeds, and the mean of all."""
 
-import warnings
-
 from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import evaluation, modeling
@@ -14,16 +12,13 @@ MEMBERS = ("augmented", *OTHER_SEEDS)
 
 def create_pipeline() -> Pipeline:
     """Wire the other members, each a run of its own, and the run `ensemble` that joins all."""
-    with warnings.catch_warnings():
-        # Kedro warns of the dots in names of other namespaces.
-        warnings.filterwarnings("ignore", "One or more dataset names contain '.'", UserWarning)
-        joined = Pipeline(
-            [
-                make_node(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model"),
-                make_node(nodes.average_histories, [f"{run}.history" for run in MEMBERS], "ensemble.history"),
-                make_node(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
-            ]
-        )
+    joined = Pipeline(
+        [
+            make_node(nodes.join_models, [f"{run}.model" for run in MEMBERS], "ensemble.model"),
+            make_node(nodes.average_histories, [f"{run}.history" for run in MEMBERS], "ensemble.history"),
+            make_node(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
+        ]
+    )
     # Robustness is checked for the ensemble alone.
     measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]

@@ -1,6 +1,5 @@
 """From what all other pipelines left to one page and a model card."""
 
-import warnings
 from collections.abc import Sequence
 
 from kedro.pipeline import Node, Pipeline
@@ -17,10 +16,7 @@ def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
     Args:
         runs: Shown on the page in this order; the verdict and the model card are of the last one.
     """
-    with warnings.catch_warnings():
-        # Kedro warns of the dots in names; to read what namespaces made takes them.
-        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        return Pipeline(_list_nodes(runs), namespace="reporting", prefix_datasets_with_namespace=False)
+    return Pipeline(_list_nodes(runs), namespace="reporting", prefix_datasets_with_namespace=False)
 
 
 def _list_nodes(runs: Sequence[str]) -> list[Node]:

@@ -1,7 +1,5 @@
 """The effect of each part of augmentation: arms of an experiment, each trained from several seeds, against none."""
 
-import warnings
-
 from kedro.pipeline import Pipeline
 
 from chest_xray.metrics.comparison import REFERENCE
@@ -19,18 +17,15 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
 
     All arms have the same seeds, at least two, so that differences are paired.
     """
-    with warnings.catch_warnings():
-        # Kedro warns of the dots in names of other namespaces.
-        warnings.filterwarnings("ignore", "One or more dataset names", UserWarning)
-        names = [f"{arm}_{seed}" for arm in arms for seed in seeds]
-        comparison = [
-            make_node(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
-            make_node(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
-            make_node(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
-            make_node(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
-            make_node(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
-        ]
-        return sum(map(_create_run, names), Pipeline(comparison))
+    names = [f"{arm}_{seed}" for arm in arms for seed in seeds]
+    comparison = [
+        make_node(nodes.join_runs, {name: f"study_{name}.decisions" for name in names}, "study_predictions"),
+        make_node(nodes.compare_arms, ["study_predictions", "params:evaluation"], "study"),
+        make_node(nodes.tabulate_study, "study", ["study_table", "study_runs"]),
+        make_node(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
+        make_node(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
+    ]
+    return sum(map(_create_run, names), Pipeline(comparison))
 
 
 def _create_run(name: str) -> Pipeline:
