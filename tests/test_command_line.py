@@ -211,7 +211,9 @@ def test_a_refused_file_has_its_reason_in_json(shipped: Path, tmp_path: Path) ->
     assert done.exit_code == 1
 
 
-def test_folders_stand_for_the_files_below_them_but_junk(shipped: Path, pictures: list[str], tmp_path: Path) -> None:
+def test_folders_are_expanded_to_the_files_below_them_but_junk(
+    shipped: Path, pictures: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "patient/day").mkdir(parents=True)
     for file in (tmp_path / "patient/day/a.jpeg", tmp_path / "patient/.DS_Store", tmp_path / "b.jpeg"):
         copy(pictures[0], file)
@@ -250,7 +252,7 @@ def test_mistakes_in_the_command_end_with_code_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["predict", "a.png"], ["info"], ["serve"], ["demo"]])
-def test_without_a_shipped_network_the_message_says_how_to_name_one(
+def test_without_a_shipped_network_the_message_states_how_to_name_one(
     command: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shipping, "SHIPPED", tmp_path)
@@ -274,7 +276,7 @@ def test_info_has_the_contract_and_the_metrics_with_intervals(shipped: Path) -> 
     assert re.search(r"accuracy 0\.900 \[[\d.]+, [\d.]+\], sensitivity .* AUC 0\.900 \[.*100 images of 80", done.stdout)
 
 
-def test_info_of_a_network_without_metrics_says_so(shipped: Path) -> None:
+def test_info_of_a_network_without_metrics_is_reported(shipped: Path) -> None:
     done = invoke("info", f"--model={shipped / KERAS}")
     assert "no metrics beside this network" in done.stdout
 

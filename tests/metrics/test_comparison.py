@@ -113,7 +113,7 @@ def test_variances_over_patients_and_seeds_are_added() -> None:
     assert (found["low"], found["high"]) == pytest.approx((0.05 - reach, 0.05 + reach), abs=1e-5)
 
 
-def test_the_interval_over_both_covers_the_truth_as_often_as_it_says() -> None:
+def test_the_interval_over_both_covers_the_truth_as_often_as_stated() -> None:
     rng = np.random.default_rng(1)
     truth, over_patients, over_seeds, num_seeds, covered = 0.03, 0.01, 0.015, 3, []
     for _ in range(2000):

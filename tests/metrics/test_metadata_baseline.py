@@ -18,7 +18,7 @@ def build_index(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> Da
     return pd.DataFrame(rows, columns=["split", "width", "label"]).assign(height=100, bytes=1000)
 
 
-# Train: diseased images are the narrow ones, but for one. The best cut is at 20: sensitivity 2/3, specificity 1.
+# Train: PNEUMONIA images are the narrow ones, but for one. The best cut is at 20: sensitivity 2/3, specificity 1.
 TRAIN = [(10, 1), (20, 1), (40, 1), (30, 0), (50, 0), (60, 0)]
 TEST = [(10, 1), (15, 1), (25, 1), (20, 0), (30, 0)]
 
@@ -28,7 +28,7 @@ def test_threshold_and_scores_are_those_worked_by_hand() -> None:
     assert (rule["threshold"], rule["direction"], rule["unit"]) == (20, "at most", "pixels")
     assert rule["train"]["sensitivity"] == pytest.approx(2 / 3)
     assert rule["train"]["specificity"] == 1
-    # At most 20 in test: 10, 15 (diseased) and 20 (healthy). Of 6 pairs, 5 are in order: 25 is wider than 20.
+    # At most 20 in test: 10, 15 (PNEUMONIA) and 20 (NORMAL). Of 6 pairs, 5 are in order: 25 is wider than 20.
     scores = {"num": 5, "accuracy": 3 / 5, "sensitivity": 2 / 3, "specificity": 1 / 2, "auc": 5 / 6}
     assert rule["test"] == pytest.approx(scores)
 
@@ -46,7 +46,7 @@ def test_the_direction_follows_train() -> None:
     assert (rule["threshold"], rule["direction"]) == (80, "at least")
 
 
-def test_a_feature_that_says_nothing_scores_one_half() -> None:
+def test_a_feature_without_information_scores_one_half() -> None:
     assert fit_rules(build_index(TRAIN, TEST))["bytes"]["test"]["auc"] == pytest.approx(0.5)
 
 

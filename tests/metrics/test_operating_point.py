@@ -28,7 +28,7 @@ def choose(rule: str, labels: Sequence[int], probabilities: Sequence[float], lea
     return point
 
 
-# Diseased at 0.9, 0.7, 0.5, 0.3 and healthy at 0.8, 0.6, 0.4, 0.2.
+# PNEUMONIA at 0.9, 0.7, 0.5, 0.3 and NORMAL at 0.8, 0.6, 0.4, 0.2.
 LABELS, PROBABILITIES = [1, 0, 1, 0, 1, 0, 1, 0], [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
 
 
@@ -143,7 +143,7 @@ def test_images_of_one_class_alone_are_refused() -> None:
 
 
 def make_logits(temperature: float, bias: float, num_images: int = 40_000) -> pd.DataFrame:
-    """Logits of images of which half are diseased, with labels drawn by sigmoid(logit / temperature + bias)."""
+    """Logits of images of which half are PNEUMONIA, with labels drawn by sigmoid(logit / temperature + bias)."""
     rng = np.random.default_rng(1)
     logits = rng.normal(-bias * temperature, 3 * temperature, num_images)
     return pd.DataFrame({"logit": logits, "label": rng.uniform(size=num_images) < expit(logits / temperature + bias)})
@@ -173,7 +173,7 @@ def test_calibrated_probabilities_come_true_on_what_they_were_fitted_on() -> Non
 
 
 @pytest.mark.parametrize("logits", [[2.0, 2.0, 2.0, 2.0], [3.0, 2.0, -1.0, -2.0]])
-def test_a_network_that_tells_nothing_or_the_wrong_way_round_says_the_prevalence_of_every_image(
+def test_a_network_without_information_or_the_wrong_way_round_gets_the_prevalence_for_every_image(
     logits: list[float],
 ) -> None:
     table = pd.DataFrame({"logit": logits, "label": [0, 0, 1, 1]})
@@ -189,7 +189,7 @@ def test_a_network_that_tells_nothing_or_the_wrong_way_round_says_the_prevalence
         (np.log(3), {}, 3 / 4),
         (np.log(9), {"temperature": 2.0}, 3 / 4),
         (0.0, {"bias": np.log(3)}, 3 / 4),
-        # Odds of 1 to 1 at a share of one half are odds of 1 to 4 where one in five is diseased; 3 to 1 are 3 to 4.
+        # Odds of 1 to 1 at a share of one half are odds of 1 to 4 where one in five is PNEUMONIA; 3 to 1 are 3 to 4.
         (0.0, {"expected_prevalence": 0.2}, 1 / 5),
         (np.log(3), {"expected_prevalence": 0.2}, 3 / 7),
         (0.0, {"expected_prevalence": 0.75}, 3 / 4),
@@ -214,7 +214,7 @@ def test_the_expected_prevalence_moves_probabilities_and_not_thresholds() -> Non
 
 
 def make_shifted() -> pd.DataFrame:
-    """Four images unaltered and with noise, which takes the healthy ones upwards."""
+    """Four images unaltered and with noise, which takes the NORMAL ones upwards."""
     table = make_predictions([0, 0, 1, 1] * 2, [0.1, 0.2, 0.6, 0.9, 0.3, 0.7, 0.5, 0.8])
     return table.assign(kind=["none"] * 4 + ["noise"] * 4, strength=[0.0] * 4 + [0.1] * 4)
 

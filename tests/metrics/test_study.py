@@ -48,7 +48,7 @@ def test_runs_stand_below_each_other_under_arm_and_seed() -> None:
     assert third["probability"].tolist() == GOOD
 
 
-def test_one_seed_alone_tells_no_spread() -> None:
+def test_one_seed_alone_is_refused() -> None:
     with pytest.raises(InputError, match="received 1 seed an arm; expected at least two, to estimate their spread"):
         make_runs(none_1=POOR, flip_1=GOOD)
 
@@ -83,7 +83,7 @@ def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
         assert differences[name]["deviation"] == pytest.approx(np.std(by_seed, ddof=1))
 
 
-def test_both_arms_are_judged_on_the_same_resamples() -> None:
+def test_both_arms_are_evaluated_on_the_same_resamples() -> None:
     # The arm never breaks a decision, so no resample of patients may show a loss.
     change = compare_arms(HELPS, SEED)["differences"]["flip"]
     assert change["accuracy"]["low"] >= 0

@@ -23,7 +23,7 @@ def judge(table: pd.DataFrame, cuts: dict[str, list[float]]) -> dict[str, Stratu
     return {f"{each.by} {each.name}": each for each in strata}
 
 
-def test_the_size_of_a_picture_is_the_side_of_a_square_of_the_same_area() -> None:
+def test_the_size_of_an_image_is_the_side_of_a_square_of_the_same_area() -> None:
     table = pd.DataFrame({"width": [40, 90], "height": [10, 10]})
     assert measure_shape(table, "size").tolist() == [20, 30]
     assert measure_shape(table, "aspect").tolist() == [4, 9]
@@ -54,21 +54,21 @@ def test_without_a_cut_there_is_one_stratum() -> None:
     assert [each.num_images for each in found] == [6]
 
 
-def test_each_stratum_is_judged_by_its_own_images() -> None:
+def test_each_stratum_is_evaluated_by_its_own_images() -> None:
     found = judge(make_pictures(), {"aspect": [1.2, 1.5]})["aspect 1.20-1.50"]
     assert [found.tn, found.fp, found.fn, found.tp] == [0, 1, 1, 0]
     assert (found.sensitivity, found.specificity) == (proportion(0, 1), proportion(0, 1))
     assert (found.auc.value, found.auc.n) == (0, 2)
 
 
-def test_a_stratum_that_lacks_a_class_has_no_figure_of_it() -> None:
+def test_a_stratum_that_lacks_a_class_has_no_metric_of_it() -> None:
     found = judge(make_pictures(), {"aspect": [1.2, 1.5]})["aspect ≥ 1.50"]
     assert found.sensitivity == NONE.with_n(0)
     assert found.specificity == proportion(1, 2)
     assert found.auc == NONE.with_n(2)
 
 
-def test_a_stratum_of_one_image_or_none_is_told_as_such() -> None:
+def test_a_stratum_of_one_image_or_none_is_listed() -> None:
     found = judge(make_pictures(), {"aspect": [1.05, 1.15, 9.0]})
     assert (found["aspect 1.05-1.15"].num_images, found["aspect 1.05-1.15"].sensitivity.value) == (1, 1)
     assert found["aspect 1.05-1.15"].auc.value is None
@@ -76,7 +76,7 @@ def test_a_stratum_of_one_image_or_none_is_told_as_such() -> None:
     assert (empty.num_images, empty.sensitivity, empty.specificity) == (0, proportion(0, 0), proportion(0, 0))
 
 
-def test_the_diseased_of_an_aetiology_are_ranked_against_all_healthy_images() -> None:
+def test_pneumonia_of_an_aetiology_is_ranked_against_all_normal_images() -> None:
     found = judge(make_pictures(), {})
     assert set(found) == {"aetiology bacterial", "aetiology viral"}
     viral = found["aetiology viral"]

@@ -25,7 +25,7 @@ def test_an_arm_none_of_whose_intervals_leaves_0_out_is_not_shown_to_differ() ->
         assert findings(accuracy=(same, same)) == [("arm_not_shown", {"arm": "flip"})]
 
 
-def test_what_holds_for_other_patients_and_seeds_is_told_from_what_holds_for_these_seeds() -> None:
+def test_findings_distinguish_other_seeds_from_these_seeds() -> None:
     assert findings(accuracy=(ABOVE, ABOVE)) == [("arm_better", {"arm": "flip", "better": ("accuracy",)})]
     assert findings(auc=(BELOW, BELOW)) == [("arm_worse", {"arm": "flip", "worse": ("auc",)})]
     these = {"arm": "flip", "num_seeds": 3}
@@ -57,7 +57,7 @@ def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any,
     assert first.values["seed"] == {"least": pytest.approx(-1), "most": pytest.approx(3)}
 
 
-def test_the_pairs_of_one_arm_are_told_together() -> None:
+def test_the_pairs_of_one_arm_are_reported_together() -> None:
     last = list(list_arm_differences(make_study()))[-1]
     assert last == (
         "arm_mcnemar",
@@ -65,7 +65,7 @@ def test_the_pairs_of_one_arm_are_told_together() -> None:
     )
 
 
-def test_equal_training_is_told_from_unequal_and_the_number_of_differences_is_told() -> None:
+def test_equal_and_unequal_training_are_distinguished_and_the_number_of_differences_is_stated() -> None:
     study = make_study()
     keys = [finding.key for finding in describe_study(study)]
     assert keys == ["study_equal_steps", "study_over_patients", "study_over_both", "study_many"]

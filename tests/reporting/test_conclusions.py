@@ -109,7 +109,7 @@ def test_what_could_not_be_computed_is_told(name: str) -> None:
     assert "undefined" not in keys(assess_performance(make_run_metrics(), make_metadata_metrics()))
 
 
-def test_precision_is_told_where_there_is_one() -> None:
+def test_precision_is_reported_where_there_is_one() -> None:
     assert "precision" in keys(assess_predictive_values(make_run_metrics()))
     assert (
         keys(assess_predictive_values(make_run_metrics(precision=NONE, ppv_realistic=NONE, npv_realistic=NONE))) == []
@@ -169,7 +169,7 @@ def test_the_calibration_error_is_held_against_that_of_chance(ece: float, key: s
         (NONE, None),
     ],
 )
-def test_the_slope_says_whether_probabilities_are_too_extreme(slope: Interval, key: str | None) -> None:
+def test_the_slope_decides_whether_probabilities_are_too_extreme(slope: Interval, key: str | None) -> None:
     assert [each for each in told_of_calibration(slope=slope) if "slope" in each] == ([key] if key else [])
     tried = keys(suggest_next_steps(make_run_metrics(calibration={"slope": slope}), FINE))
     assert ("try_recalibration" in tried) == (key in {"slope_too_extreme", "slope_too_timid"})
@@ -284,7 +284,7 @@ WEAK, STRONG = interval(0.6, 0.65, 0.7), interval(0.71, 0.8, 0.9)
 
 @pytest.mark.parametrize("by", ["aspect", "size"])
 @pytest.mark.parametrize("name", ["sensitivity", "specificity", "auc"])
-def test_a_stratum_is_named_where_it_is_shown_to_be_judged_worse_than_another(by: str, name: str) -> None:
+def test_a_stratum_is_named_where_it_is_shown_to_be_worse_than_another(by: str, name: str) -> None:
     strata = [make_stratum("< 1", by, **{name: WEAK}), make_stratum("≥ 1", by, **{name: STRONG})]
     metrics = make_run_metrics(strata=strata)
     (found,) = [each for each in describe_errors(metrics) if "strat" in each.key]
@@ -324,7 +324,7 @@ def test_one_stratum_alone_is_held_against_none() -> None:
     assert not [key for key in told if "strat" in key]
 
 
-def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
+def test_a_stratum_that_lacks_a_class_is_reported_with_what_it_has() -> None:
     lacking = make_stratum("≥ 1", specificity=NONE, auc=NONE).model_copy(update={"num_healthy": 0})
     (found,) = [each for each in describe_errors(make_run_metrics(strata=[lacking])) if "strat" in each.key]
     assert found.key == "stratum_undefined"
@@ -332,7 +332,7 @@ def test_a_stratum_that_lacks_a_class_is_told_with_what_it_has() -> None:
     assert found.values["lacking"] == ("specificity", "auc")
 
 
-def test_of_several_figures_that_differ_the_widest_apart_is_to_be_tried() -> None:
+def test_of_several_metrics_that_differ_the_widest_apart_is_suggested() -> None:
     slightly = interval(0.71, 0.73, 0.75)
     strata = [make_stratum("< 1", sensitivity=WEAK, auc=STRONG), make_stratum("≥ 1", sensitivity=slightly, auc=WEAK)]
     (tried,) = [each for each in suggest_next_steps(make_run_metrics(strata=strata), FINE) if each.key == "try_strata"]
