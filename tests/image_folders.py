@@ -39,7 +39,7 @@ def process(root: Path, max_refused_files: int = 100) -> tuple[DataFrame, DataFr
     readable = drop_unreadable(indexed, unreadable, integrity)
     folder = root.parent / "prepared"
     pixels = ArrayDataset(filepath=str(folder / "prepared_images.npy"))
-    stored = StoredArraysDataset(folder=str(folder)).load()
+    stored = StoredArraysDataset(filepath=str(folder)).load()
     prepared, undecodable = prepare_images(readable, Preparation(width=16, height=16), stored)
     pixels.save(prepared)
     quarantine = list_quarantine(readable, unreadable, undecodable)

@@ -53,6 +53,29 @@ def test_the_default_run_and_data_processing_need_no_stored_outputs() -> None:
 
 
 @pytest.mark.parametrize(
+    ("node", "existing", "message"),
+    [
+        (
+            "augmented.write_contract",
+            (),
+            "augmented.input_checks, augmented.reference are not stored.* --from-nodes=augmented.fit_input_checks$",
+        ),
+        ("augmented.export_model", ("augmented.contract",), "augmented.ood_detector is not stored"),
+    ],
+)
+def test_a_start_in_the_middle_of_a_pipeline_names_the_nodes_that_make_what_is_not_stored(
+    node: str, existing: tuple[str, ...], message: str
+) -> None:
+    stored = (*MADE_BY_DATA_PROCESSING, *MADE_BY_AUGMENTATION, "augmented.validation_predictions", *existing)
+    part = wire_pipelines()["export"].from_nodes(node)
+    catalog = DataCatalog({name: MemoryDataset("data") for name in stored})
+    with pytest.raises(InputError, match=message):
+        CheckInputs().before_pipeline_run(run_params={"runtime_params": {}}, pipeline=part, catalog=catalog)
+    suggested = wire_pipelines()["export"].from_nodes("augmented.fit_input_checks")
+    CheckInputs().before_pipeline_run(run_params={"runtime_params": {}}, pipeline=suggested, catalog=catalog)
+
+
+@pytest.mark.parametrize(
     ("pipeline", "existing", "missing", "makers"),
     [
         (

@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +18,7 @@ ENVIRONMENT = "--env=test"
 PIPELINES = (
     *("data_processing", "modeling", "evaluation", "augmentation", "report", "download", "ensemble", "study"),
     "cross_validation",
-    *("export", "prediction"),
+    *("export", "prediction", "external"),
 )
 
 
@@ -132,3 +134,29 @@ CLAIMS = re.compile(
 def test_no_page_claims_that_test_was_looked_at_only_once(page: Path) -> None:
     text = " ".join(page.read_text(encoding="utf-8").split())
     assert CLAIMS.findall(text) == []
+
+
+def test_every_path_below_the_data_folder_has_a_key_that_kedro_completes_with_the_project_folder() -> None:
+    """From a subfolder of the project, a path below any other key would be below the subfolder."""
+
+    def list_keys(entry: Any, key: str = "") -> Iterator[str]:
+        if isinstance(entry, dict):
+            for name, each in entry.items():
+                yield from list_keys(each, name)
+        elif isinstance(entry, str) and ("globals:data_dir" in entry or "_table, null" in entry):
+            yield key
+
+    catalogs = [yaml.safe_load(path.read_text("utf-8")) for path in sorted((ROOT / "conf").rglob("catalog*.yml"))]
+    assert {key for catalog in catalogs for key in list_keys(catalog)} == {"filepath", "path"}
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ignored"),
+    [
+        *((each, True) for each in ("data/01_raw/a.png", "notebooks/data/demo/a.png", "build/lib/a.py", "dist/a.whl")),
+        *((each, False) for each in ("data/README.md", "src/chest_xray/datasets/array.py", "src/chest_xray/build.py")),
+    ],
+)
+def test_data_and_builds_are_ignored_by_git_and_sources_are_not(path: str, is_ignored: bool) -> None:
+    done = subprocess.run(["git", "check-ignore", "--no-index", "--quiet", path], cwd=ROOT, check=False)
+    assert done.returncode == (0 if is_ignored else 1)

@@ -62,6 +62,7 @@ class CheckInputs:
         _use_shipped_network(pipeline, catalog)
         missing = {name for name in pipeline.inputs() & everything.all_outputs() if not catalog.exists(name)}
         if missing:
+            _refuse_internal(missing, pipelines, catalog)
             makers = _list_makers(missing, pipelines, catalog)
             commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
             raise InputError(
@@ -248,6 +249,28 @@ def _use_shipped_network(pipeline: Pipeline, catalog: DataCatalog) -> None:
 
 def _named(pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:
     return {name: each for name, each in pipelines.items() if name != "__default__"}
+
+
+def _refuse_internal(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> None:
+    """Refuse a start in the middle of a pipeline (`--from-nodes`) without what earlier nodes of it pass on."""
+    named = _named(pipelines)
+    crossing = set().union(*(each.inputs() for each in named.values()))
+    nodes = {output: node for each in named.values() for node in each.nodes for output in node.outputs}
+    internal, makers = missing - crossing, dict[str, Node]()
+    waiting = sorted(internal)
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.name not in makers:
+            makers[node.name] = node
+            unmade = (set(node.inputs) & set(nodes)) - crossing
+            waiting += sorted(name for name in unmade if not catalog.exists(name))
+    if internal:
+        given = {output for node in makers.values() for output in node.outputs}
+        first = sorted(name for name, node in makers.items() if not set(node.inputs) & given)
+        raise InputError(
+            f"cannot start: {', '.join(sorted(internal))} {'is' if len(internal) == 1 else 'are'} not stored; nodes of "
+            f"one pipeline pass such data on in memory. Start from what makes it: --from-nodes={','.join(first)}"
+        )
 
 
 def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> list[str]:

@@ -26,7 +26,7 @@ def open_array(folder: Path) -> ArrayDataset:
 
 
 def read_stored(folder: Path) -> StoredArray | None:
-    return StoredArraysDataset(folder=str(folder)).load().get("pictures")
+    return StoredArraysDataset(filepath=str(folder)).load().get("pictures")
 
 
 def test_an_array_is_loaded_as_a_read_only_memory_map(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_stored_array_has_its_fingerprint_and_failures(tmp_path: Path) -> None
     assert stored is not None
     assert (stored.fingerprint, stored.failures) == ("a1", [(7, "row 7 is damaged")])
     np.testing.assert_array_equal(stored.values, VALUES)
-    assert list(StoredArraysDataset(folder=str(tmp_path)).load()) == ["pictures"]
+    assert list(StoredArraysDataset(filepath=str(tmp_path)).load()) == ["pictures"]
 
 
 def test_saving_a_stored_array_again_writes_nothing(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_remote_path_is_refused() -> None:
 
 def test_stored_arrays_are_read_only(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="received int to save, but StoredArraysDataset is read-only"):
-        StoredArraysDataset(folder=str(tmp_path)).save(1)  # type: ignore[arg-type]
+        StoredArraysDataset(filepath=str(tmp_path)).save(1)  # type: ignore[arg-type]
 
 
 WRITER = """
@@ -110,7 +110,7 @@ def compute(row):
     return numpy.random.default_rng(row).integers(0, 256, (64, 64), numpy.uint8)
 
 print("ready", flush=True)
-stored = StoredArraysDataset(folder=sys.argv[1]).load().get("pictures")
+stored = StoredArraysDataset(filepath=sys.argv[1]).load().get("pictures")
 array = compute_rows("Testing", "a1", (3000, 64, 64), compute, stored)
 ArrayDataset(filepath=f"{sys.argv[1]}/pictures.npy").save(array)
 """

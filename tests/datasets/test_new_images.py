@@ -18,7 +18,7 @@ FILES = {"b.dcm": b"2", "a.jpeg": b"1", "deep/er/c": b"33", ".DS_Store": b"x", "
 
 
 def listing(tmp_path: Path, path: Any, **limits: float) -> NewImagesDataset:
-    return NewImagesDataset(path=path, unpacked=str(tmp_path / "unpacked"), limits={**LIMITS, **limits})
+    return NewImagesDataset(path=path, unpacked={"path": str(tmp_path / "unpacked")}, limits={**LIMITS, **limits})
 
 
 def names(tmp_path: Path, path: Any) -> list[str]:

@@ -22,7 +22,7 @@ def make_shard(key: str, reason: str | None = None) -> Shard:
 
 
 def finished(folder: Path) -> list[str]:
-    return sorted(FinishedShardsDataset(folder=str(folder)).load())
+    return sorted(FinishedShardsDataset(filepath=str(folder)).load())
 
 
 def save(folder: Path, shards: str, order: str) -> None:
@@ -68,7 +68,7 @@ def test_a_remote_folder_is_refused() -> None:
 
 def test_finished_shards_are_read_only(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="received int to save, but FinishedShardsDataset is read-only"):
-        FinishedShardsDataset(folder=str(tmp_path)).save(1)  # type: ignore[arg-type]
+        FinishedShardsDataset(filepath=str(tmp_path)).save(1)  # type: ignore[arg-type]
 
 
 def test_a_shard_with_a_temporary_failure_is_not_finished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -21,19 +21,19 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
     TABLE.to_csv(tmp_path / "split.csv", index=False)
     TABLE.to_parquet(tmp_path / "split.parquet")
     for name in ("split.csv", "split.parquet"):
-        table = UserTablesDataset(split=str(tmp_path / name)).load()["split"]
+        table = UserTablesDataset(split={"path": str(tmp_path / name)}).load()["split"]
         assert table.to_dict("records") == [{"path": "train/NORMAL/a.jpeg", "subset": "validation"}]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no split table at .*split\.csv; name another"):
-        UserTablesDataset(split=str(tmp_path / "split.csv")).load()["split"]
+        UserTablesDataset(split={"path": str(tmp_path / "split.csv")}).load()["split"]
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     TABLE.drop(columns="subset").to_csv(tmp_path / "split.csv", index=False)
     with pytest.raises(DatasetError, match=r"has the columns path, note; expected path and subset"):
-        UserTablesDataset(split=str(tmp_path / "split.csv")).load()["split"]
+        UserTablesDataset(split={"path": str(tmp_path / "split.csv")}).load()["split"]
 
 
 def test_the_tables_of_the_user_are_never_overwritten() -> None:
@@ -43,10 +43,10 @@ def test_the_tables_of_the_user_are_never_overwritten() -> None:
 
 def test_patients_are_text_even_where_they_are_numbers(tmp_path: Path) -> None:
     (tmp_path / "patients.csv").write_text("path,patient,age\na.png,007,4\nb.png,,3\n")
-    table = UserTablesDataset(patients=str(tmp_path / "patients.csv")).load()["patients"]
+    table = UserTablesDataset(patients={"path": str(tmp_path / "patients.csv")}).load()["patients"]
     assert table.to_numpy().tolist() == [["a.png", "007"]]
 
 
 def test_a_missing_table_of_patients_names_its_parameter(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no patient table at .*; name another with --params patient_table=FILE"):
-        UserTablesDataset(patients=str(tmp_path / "patients.csv")).load()["patients"]
+        UserTablesDataset(patients={"path": str(tmp_path / "patients.csv")}).load()["patients"]

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from hashlib import blake2b, file_digest
 from pathlib import Path
-from typing import Any
 
 from kedro.io import DatasetError
 from pydantic import BaseModel, ValidationError
@@ -58,9 +57,6 @@ class ArrayDataset(LocalDataset):
 
 class StoredArraysDataset(LocalDataset, ReadOnlyDataset):
     """Loads the arrays that `ArrayDataset` has saved to a local folder, each under the name of its dataset."""
-
-    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
-        super().__init__(filepath=folder, metadata=metadata)
 
     def load(self) -> StoredArrays:
         """Return the arrays by name; each is read, and its digest checked, on access."""

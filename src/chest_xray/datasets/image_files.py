@@ -174,15 +174,21 @@ class NewImagesDataset(ReadOnlyDataset):
 
     Args:
         path: A file, a folder (with all below it), a pattern such as `a/**/*.dcm`, or a zip or tar archive.
-        unpacked: A local folder that archives are unpacked to, each to a folder named after its digest, which stays.
+        unpacked: Its `path` is a local folder that archives are unpacked to, each to a folder named after its digest,
+            which stays.
         limits: `max_gigabytes`, `max_files` and `max_ratio` as in `Unpacking`.
         metadata: See `bases`.
     """
 
     def __init__(
-        self, *, path: str | None, unpacked: str, limits: dict[str, float], metadata: dict[str, Any] | None = None
+        self,
+        *,
+        path: str | None,
+        unpacked: dict[str, str],
+        limits: dict[str, float],
+        metadata: dict[str, Any] | None = None,
     ):
-        self._path, self._unpacked, self._limits = path, Path(unpacked), limits
+        self._path, self._unpacked, self._limits = path, Path(unpacked["path"]), limits
         self.metadata = metadata
 
     def load(self) -> list[ListedFile]:
@@ -280,13 +286,18 @@ def list_new_files(path: str) -> list[ListedFile]:
 class UserTablesDataset(ReadOnlyDataset):
     """Loads the optional tables of a user: `split` (columns `path`, `subset`) and `patients` (`path`, `patient`).
 
-    Each is a `.csv` or `.parquet` file, such as the stored `image_split.parquet`, or null for none.
+    The `path` of each is a `.csv` or `.parquet` file, such as the stored `image_split.parquet`, or null for none.
     """
 
     def __init__(
-        self, *, split: str | None = None, patients: str | None = None, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        split: dict[str, str | None] | None = None,
+        patients: dict[str, str | None] | None = None,
+        metadata: dict[str, Any] | None = None,
     ):
-        self._paths, self.metadata = {"split": split, "patients": patients}, metadata
+        tables = {"split": split, "patients": patients}
+        self._paths, self.metadata = {name: each and each["path"] for name, each in tables.items()}, metadata
 
     def load(self) -> dict[str, DataFrame]:
         """Return both tables by name, with their two columns (str); without rows where there is no table.

@@ -93,10 +93,7 @@ class ShardedTableDataset(LocalDataset):
 
 
 class FinishedShardsDataset(LocalDataset, ReadOnlyDataset):
-    """Loads the keys of the shards that a `ShardedTableDataset` has stored in `folder`."""
-
-    def __init__(self, *, folder: str, metadata: dict[str, Any] | None = None):
-        super().__init__(filepath=folder, metadata=metadata)
+    """Loads the keys of the shards that a `ShardedTableDataset` has stored in the same folder."""
 
     def load(self) -> frozenset[str]:
         """Return the keys."""

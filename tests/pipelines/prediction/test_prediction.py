@@ -46,13 +46,13 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def list_images(folder: Path) -> Any:
-    return NewImagesDataset(path=str(folder), unpacked=str(folder / "unpacked"), limits={}).load()
+    return NewImagesDataset(path=str(folder), unpacked={"path": str(folder / "unpacked")}, limits={}).load()
 
 
 def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.DataFrame:
     scoring = Scoring.model_validate({"shard": 4, "max_megabytes": 100, "engine": "local", **changes})
     store = ShardedTableDataset(filepath=str(output), retry={"column": "reason", "value": "unreadable"})
-    finished = FinishedShardsDataset(folder=str(output)).load()
+    finished = FinishedShardsDataset(filepath=str(output)).load()
     for each in predict_images(list_images(images), packaged.read_bytes(), scoring, finished):
         store.save(each)
     return store.load()
