@@ -27,7 +27,9 @@ MADE_BY_MODELING = tuple(
     )
 )
 MADE_BY_EVALUATION = ("baseline.decisions", "baseline.evidence")
-MADE_BY_AUGMENTATION = tuple(f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics"))
+MADE_BY_AUGMENTATION = tuple(
+    f"augmented.{name}" for name in ("model", "operating_point", "history", "metrics", "validation_predictions")
+)
 
 wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
 
@@ -58,7 +60,8 @@ def test_the_default_run_and_data_processing_need_no_stored_outputs() -> None:
         (
             "augmented.write_contract",
             (),
-            "augmented.input_checks, augmented.reference are not stored.* --from-nodes=augmented.fit_input_checks$",
+            "augmented.input_checks, augmented.ood_detector, augmented.reference are not stored; nodes .* "
+            "--from-nodes=augmented.fit_input_checks$",
         ),
         ("augmented.export_model", ("augmented.contract",), "augmented.ood_detector is not stored"),
     ],
@@ -66,7 +69,7 @@ def test_the_default_run_and_data_processing_need_no_stored_outputs() -> None:
 def test_a_start_in_the_middle_of_a_pipeline_names_the_nodes_that_make_what_is_not_stored(
     node: str, existing: tuple[str, ...], message: str
 ) -> None:
-    stored = (*MADE_BY_DATA_PROCESSING, *MADE_BY_AUGMENTATION, "augmented.validation_predictions", *existing)
+    stored = (*MADE_BY_DATA_PROCESSING, *MADE_BY_AUGMENTATION, *existing)
     part = wire_pipelines()["export"].from_nodes(node)
     catalog = DataCatalog({name: MemoryDataset("data") for name in stored})
     with pytest.raises(InputError, match=message):
@@ -111,7 +114,11 @@ def test_a_start_in_the_middle_of_a_pipeline_names_the_nodes_that_make_what_is_n
             ["modeling", "evaluation", "augmentation"],
         ),
         (
-            *("export", MADE_BY_DATA_PROCESSING, "augmented.model, augmented.operating_point do"),
+            *(
+                "export",
+                MADE_BY_DATA_PROCESSING,
+                "augmented.model, augmented.operating_point, augmented.validation_predictions do",
+            ),
             ["modeling", "evaluation", "augmentation"],
         ),
         (

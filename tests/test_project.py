@@ -1,6 +1,7 @@
 """The command line: user errors give one-sentence messages, and listing pipelines loads no heavy library."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from chest_xray.settings import count_test_looks
+from tests import commands
 from tests.conftest import ROOT, run_kedro
 
 ENVIRONMENT = "--env=test"
@@ -160,3 +162,12 @@ def test_every_path_below_the_data_folder_has_a_key_that_kedro_completes_with_th
 def test_data_and_builds_are_ignored_by_git_and_sources_are_not(path: str, is_ignored: bool) -> None:
     done = subprocess.run(["git", "check-ignore", "--no-index", "--quiet", path], cwd=ROOT, check=False)
     assert done.returncode == (0 if is_ignored else 1)
+
+
+def test_the_package_runs_pipelines_without_a_project_folder(tmp_path: Path) -> None:
+    options = [f"--conf-source={ROOT / 'conf'}", "--pipelines=prediction", "--params=images=none.png"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "KEDRO_DISABLE_TELEMETRY": "1"}
+    done = commands.run([sys.executable, "-m", "chest_xray", *options], cwd=tmp_path, env=environment)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert f"no file at {tmp_path / 'none.png'}" in done.stderr

@@ -1,4 +1,4 @@
-"""`python -m chest_xray` is the command `chest-xray`; with options of `kedro run` first, it runs pipelines of the wheel.
+"""`python -m chest_xray` is the command `chest-xray`; with an option of `kedro run` first, it runs pipelines.
 
 `kedro package` writes the wheel and an archive of the configuration: `python -m chest_xray --conf-source=ARCHIVE
 --pipelines=prediction --params images=PATH`.
@@ -12,11 +12,11 @@ OWN = ("--help", "--version")  # options of the command `chest-xray`
 def main() -> None:
     """Run the command that the arguments name."""
     if sys.argv[1:] and sys.argv[1].startswith("-") and sys.argv[1] not in OWN:
-        from kedro.framework.cli.utils import find_run_command
+        from kedro.framework.cli.project import run
         from kedro.framework.project import configure_project
 
         configure_project("chest_xray")
-        find_run_command("chest_xray")()
+        run()
     else:
         from chest_xray import command_line
 
