@@ -170,4 +170,4 @@ def test_the_package_runs_pipelines_without_a_project_folder(tmp_path: Path) -> 
     done = commands.run([sys.executable, "-m", "chest_xray", *options], cwd=tmp_path, env=environment)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
-    assert f"no file at {tmp_path / 'none.png'}" in done.stderr
+    assert re.search(r"no file at /.*/none\.png\. Expected a file", done.stderr)

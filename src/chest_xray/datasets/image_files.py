@@ -297,7 +297,7 @@ class UserTablesDataset(ReadOnlyDataset):
         metadata: dict[str, Any] | None = None,
     ):
         tables = {"split": split, "patients": patients}
-        self._paths, self.metadata = {name: each and each["path"] for name, each in tables.items()}, metadata
+        self._paths, self.metadata = {name: each["path"] if each else None for name, each in tables.items()}, metadata
 
     def load(self) -> dict[str, DataFrame]:
         """Return both tables by name, with their two columns (str); without rows where there is no table.

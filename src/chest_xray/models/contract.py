@@ -1,5 +1,6 @@
 """The contract of a packaged network: its input, its output, and the limits of its use."""
 
+import reprlib
 from typing import Annotated
 
 from pydantic import Field, ValidationError
@@ -81,7 +82,8 @@ def read_contract(text: bytes | str, name: str) -> Contract:
         contract = Contract.model_validate_json(text, strict=True)
     except ValidationError as error:
         found = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'contract'}: received {each['input']!r}, but {each['msg']}"
+            f"{'.'.join(map(str, each['loc'])) or 'contract'}: received {reprlib.repr(each['input'])}, but "
+            f"{each['msg']}"
             for each in error.errors(include_url=False)
         )
         raise InputError(
