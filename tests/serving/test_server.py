@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,10 @@ from tests.serving.fakes import CONTRACT, Fake, make_serving, serving
 
 BASE = "http://127.0.0.1"
 GREY = np.full((16, 16), 51, np.uint8)  # 51 / 255 = 0.2
+USE = {
+    **{"model": "0123456789abcdef", "threshold": pytest.approx(0.5), "expected_prevalence": 0.5},
+    "intended_use": CONTRACT.intended_use,
+}
 
 
 def no_failure(error: Exception) -> None:
@@ -55,6 +60,7 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     assert answer.json() == {
         **{"probability": pytest.approx(0.2), "decision": "NORMAL"},
         **{"reason": None, "detail": "", "ood_score": 1.0},
+        **USE,
     }
     assert send(client, encode(4 * GREY)).json()["decision"] == "PNEUMONIA"
 
@@ -75,6 +81,7 @@ def test_a_refused_image_gets_a_reason(client: TestClient) -> None:
     assert answer.json() == {
         **{"probability": None, "decision": None},
         **{"reason": "unlike", "detail": "a black picture", "ood_score": 9.0},
+        **USE,
     }
 
 
@@ -139,7 +146,12 @@ def test_too_many_files_are_refused(client: TestClient) -> None:
         (lambda client: client.post("/predict/batch", files={"file": b"x"}), 422, "invalid_request"),
         (lambda client: client.get("/predict"), 405, "method_not_allowed"),
         (lambda client: client.get("/nothing"), 404, "not_found"),
-        (lambda client: client.get("/docs"), 404, "not_found"),
+        (lambda client: client.get("/redoc"), 404, "not_found"),
+        (lambda client: client.post("/predict", files=[("file", ("a", encode(GREY)))] * 2), 422, "invalid_request"),
+        (lambda client: client.get("/health", headers={"Host": "evil.example"}), 400, "foreign_host"),
+        (lambda client: client.get("/health", headers={"Host": "127.0.0.1.evil.example:80"}), 400, "foreign_host"),
+        (lambda client: client.get("/health", headers={"Host": "[::1"}), 400, "foreign_host"),
+        (lambda client: client.get("/health", headers={"Host": ""}), 400, "foreign_host"),
     ],
 )
 def test_an_invalid_request_gets_a_reason_and_a_message(
@@ -151,18 +163,54 @@ def test_an_invalid_request_gets_a_reason_and_a_message(
 
 
 def test_health_and_model_identify_the_network(client: TestClient) -> None:
-    assert client.get("/health").json() == {"status": "ready"}
+    assert client.get("/health").json() == {"status": "ready", "reason": None}
     assert client.get("/model").json() == {
         "fingerprint": "0123456789abcdef",
         "contract": CONTRACT.model_dump(mode="json"),
     }
 
 
-def test_responses_have_a_content_security_policy_and_other_host_names_are_refused(client: TestClient) -> None:
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:1", "[::1]:8000", "[::1]"])
+def test_every_name_of_this_machine_is_answered(host: str, client: TestClient) -> None:
+    assert client.get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_a_failure_of_the_server_has_a_reason_and_does_not_show_the_error(decoders: Decoders) -> None:
+    options = make_serving()
+    app = create_app(Service(Fake, options, no_failure, decoders), options)
+    with TestClient(app, base_url=BASE, raise_server_exceptions=False) as client:
+        answer = send(client, encode(np.full((16, 16), 13, np.uint8)))
+    assert (answer.status_code, answer.json()["reason"]) == (500, "internal_error")
+    assert "unlucky" not in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_the_documentation_lists_every_operation_and_loads_only_its_own_style_sheet(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.url.path == "/docs"
+    for operation in ("POST /predict", "POST /predict/batch", "GET /model", "GET /health"):
+        assert f"<code>{operation}</code>" in page.text
+    for told in (
+        "from which a probability is PNEUMONIA",
+        "curl -F files=@radiograph.jpeg",
+        "The upload took too long.",
+    ):
+        assert told in page.text
+    assert re.findall(r"(?:src|href)=\"([^\"]*)\"", page.text) == ["/page.css", "/openapi.json"]
+    assert client.get("/page.css").headers["content-type"].startswith("text/css")
+
+
+def test_a_batch_is_summarised(client: TestClient) -> None:
+    files = [("files", (name, encode(data))) for name, data in (("a", GREY), ("b", 4 * GREY), ("c", 0 * GREY))]
+    found = client.post("/predict/batch", files=files).json()["delivery"]
+    assert (found["num_files"], found["num_answered"], found["num_positive"]) == (3, 2, 1)
+    assert found["refused"] == {"unlike": 1}
+
+
+def test_responses_have_a_content_security_policy(client: TestClient) -> None:
     answer = client.get("/openapi.json")
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert "http" not in answer.headers["Content-Security-Policy"]
-    assert client.get("/health", headers={"Host": "evil.example"}).status_code == 400
 
 
 def spoilt(seed: int) -> bytes:
@@ -302,7 +350,7 @@ def test_a_network_that_cannot_be_loaded_is_reported_and_health_is_never_ready(d
             answer = await httpx.AsyncClient(
                 transport=httpx.ASGITransport(create_app(service, options)), base_url=BASE
             ).get("/health")
-            assert (answer.status_code, answer.json()) == (503, {"status": "failed"})
+            assert (answer.status_code, answer.json()) == (503, {"status": "failed", "reason": "failed"})
 
     asyncio.run(ask())
     assert [str(each) for each in told] == ["no such file"]

@@ -18,7 +18,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import PreparedImage, measure_sharpness, prepare_file
 from chest_xray.metrics.calibration_error import LEAST
-from chest_xray.metrics.operating_point import calibrate
+from chest_xray.metrics.operating_point import OperatingPoint, calibrate
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
@@ -131,10 +131,18 @@ class Predictor:
         self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
 
     def describe_use(self) -> dict[str, Any]:
-        """Return what belongs to every answer: the network, the prevalence that probabilities assume, and the use."""
-        prevalence = self.contract.operating_point.calibration.expected_prevalence
-        use = self.contract.intended_use
-        return {"model": self.fingerprint, "expected_prevalence": prevalence, "intended_use": use}
+        """Return what belongs to every answer.
+
+        The fingerprint of the network (`model`), the `threshold` on the scale of the probability, the
+        `expected_prevalence` that both assume, and the `intended_use`.
+        """
+        point = self.contract.operating_point
+        return {
+            "model": self.fingerprint,
+            "threshold": calibrate_threshold(point),
+            "expected_prevalence": point.calibration.expected_prevalence,
+            "intended_use": self.contract.intended_use,
+        }
 
     def predict(self, sources: Sequence[bytes | str]) -> list[Prediction]:
         """Return one prediction for each file, given as bytes or path, in order; the content of a file never raises."""
@@ -180,6 +188,13 @@ class Predictor:
             detail = f"an out-of-distribution score of {ood_score:.1f}; expected at most {limit:.1f}"
             return Prediction.refuse("unlike_training", detail, ood_score)._replace(sharpness=sharpness)
         return Prediction(probability, self.contract.labels[is_positive], None, "", ood_score, sharpness)
+
+
+def calibrate_threshold(point: OperatingPoint) -> float:
+    """Return the threshold of the network's output on the scale of the calibrated probability."""
+    from scipy.special import logit
+
+    return float(calibrate(logit([point.threshold]), point.calibration)[0])
 
 
 def fingerprint_model(packaged: bytes) -> str:
@@ -314,7 +329,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "reason": [each.reason for each in predictions],
         "detail": [printable(each.detail) for each in predictions],
     }
-    numbers = ("probability", "expected_prevalence", "ood_score", "sharpness")
+    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", "sharpness")
     types = {**dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(("width", "height"), pa.int32())}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 

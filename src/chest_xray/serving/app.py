@@ -10,13 +10,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from chest_xray import __version__
+from chest_xray.core.types import DataFrame
 from chest_xray.models.contract import Contract
-from chest_xray.models.inference import Prediction
-from chest_xray.serving.guard import Guard
-from chest_xray.serving.options import LOOPBACK, Serving
+from chest_xray.models.delivery import DeliverySummary, summarise_delivery
+from chest_xray.models.inference import Prediction, Predictor
+from chest_xray.serving.docs_page import add_docs
+from chest_xray.serving.guard import HEADERS, Guard
+from chest_xray.serving.options import Serving
 from chest_xray.serving.service import Service
 
 # Refusals of files that contain no readable image. Other refusals are regular answers.
@@ -36,11 +38,17 @@ class Answer(BaseModel):
     detail: Annotated[str, Field(description="the reason as a sentence")]
     ood_score: Annotated[float | None, Field(description="of the out-of-distribution detector; null if not prepared")]
 
+    model: Annotated[str, Field(description="fingerprint of the network")]
+    threshold: Annotated[float, Field(ge=0, le=1, description="from which a probability is PNEUMONIA")]
+    expected_prevalence: Annotated[float, Field(gt=0, lt=1, description="that probability and threshold assume")]
+    intended_use: Annotated[str, Field(description="the patients and the purpose that the network is meant for")]
+
 
 class Answers(BaseModel):
-    """One answer per file, in the order of the files."""
+    """One answer per file, in the order of the files, and a summary of all of them."""
 
     answers: list[Answer]
+    delivery: DeliverySummary
 
 
 class Problem(BaseModel):
@@ -54,6 +62,7 @@ class Health(BaseModel):
     """Whether the network is ready."""
 
     status: Literal["ready", "loading", "failed"]
+    reason: Annotated[str | None, Field(description="the status, unless it is ready")]
 
 
 class ModelFacts(BaseModel):
@@ -70,32 +79,40 @@ def _get_service(request: Request) -> Service:
 
 CurrentService = Annotated[Service, Depends(_get_service)]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "The request is not a multipart form."},
+    400: {"model": Problem, "description": "The request is not a multipart form, or names another host."},
     403: {"model": Problem, "description": "The request comes from a page of another site."},
     408: {"model": Problem, "description": "The upload took too long."},
     413: {"model": Problem, "description": "The upload or the image is too large."},
     415: {"model": Problem, "description": "The DICOM file does not contain a single image of a supported kind."},
-    422: {"model": Problem, "description": "There is no file, or it contains no image."},
+    422: {"model": Problem, "description": "There is no file, there are too many, or a file contains no image."},
+    500: {"model": Problem, "description": "The server failed."},
     503: {"model": Problem, "description": "Too many requests at once; see Retry-After."},
 }
 NOT_READY = {"model": Health, "description": "The network is loading, or failed to load."}
 
 
-async def predict(file: UploadFile, service: CurrentService) -> Answer:
+async def predict(file: UploadFile, service: CurrentService, request: Request) -> Answer:
     """Classify one image: JPEG, PNG or DICOM, recognised by its content, not by its name or declared type.
 
     An image that was read and then refused, for example because it is unlike radiographs, is answered with status 200,
     a `reason` and no decision.
     """
+    num_files = len((await request.form()).getlist("file"))
+    if num_files > 1:
+        detail = f"Received {num_files} fields `file`; expected one. Send several to /predict/batch, each as `files`."
+        raise HTTPException(422, {"reason": "invalid_request", "detail": detail})
     prediction = await service.predict(await file.read())
     if status := STATUS.get(prediction.reason or ""):
         raise HTTPException(status, {"reason": prediction.reason, "detail": prediction.detail})
-    return _to_answer(prediction)
+    return _to_answer(prediction, await service.predictor())
 
 
 async def health(service: CurrentService) -> JSONResponse:
     """Check whether the network is ready."""
-    return JSONResponse({"status": service.state}, 200 if service.state == "ready" else 503)
+    is_ready = service.state == "ready"
+    return JSONResponse(
+        {"status": service.state, "reason": None if is_ready else service.state}, 200 if is_ready else 503
+    )
 
 
 async def model(service: CurrentService) -> ModelFacts:
@@ -105,9 +122,9 @@ async def model(service: CurrentService) -> ModelFacts:
 
 
 def create_app(service: Service, options: Serving) -> FastAPI:
-    """Return the application, which describes itself at `/openapi.json`.
+    """Return the application, which describes itself at `/openapi.json`, and for people at `/docs`.
 
-    It has no documentation page, because those of FastAPI load scripts from another host.
+    The page at `/docs` is not one of FastAPI's, because those load scripts from another host.
     """
     app = FastAPI(
         title="chest-xray",
@@ -116,7 +133,11 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=service.running,
-        exception_handlers={AnyHTTPException: _format_problem, RequestValidationError: _format_validation_error},
+        exception_handlers={
+            AnyHTTPException: _format_problem,
+            RequestValidationError: _format_validation_error,
+            Exception: _format_failure,
+        },
     )
     app.state.service = service
     app.post("/predict", responses=PROBLEMS)(predict)
@@ -128,18 +149,28 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         files: Annotated[list[UploadFile], File(min_length=1, max_length=options.max_files)], service: CurrentService
     ) -> Answers:
         """Classify several images independently: one that cannot be read has a `reason` and no decision."""
-        data = [await file.read() for file in files]
-        return Answers(answers=[_to_answer(each) for each in await asyncio.gather(*map(service.predict, data))])
+        data, predictor = [await file.read() for file in files], await service.predictor()
+        predictions = await asyncio.gather(*map(service.predict, data))
+        return Answers(
+            answers=[_to_answer(each, predictor) for each in predictions],
+            delivery=summarise_delivery(_tabulate(predictions), predictor.contract, predictor.fingerprint),
+        )
+
+    add_docs(app)
 
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=options.max_upload_bytes)
     app.add_middleware(Guard, options=options)
-    if options.host in LOOPBACK:  # prevents DNS rebinding by a page of another site
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
     return app
 
 
-def _to_answer(prediction: Prediction) -> Answer:
-    return Answer.model_validate(prediction._asdict())
+def _to_answer(prediction: Prediction, predictor: Predictor) -> Answer:
+    return Answer.model_validate({**prediction._asdict(), **predictor.describe_use()})
+
+
+def _tabulate(predictions: list[Prediction]) -> DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(predictions, columns=Prediction._fields)
 
 
 async def _format_problem(_request: Request, error: AnyHTTPException) -> JSONResponse:
@@ -149,6 +180,12 @@ async def _format_problem(_request: Request, error: AnyHTTPException) -> JSONRes
         reason = "too_large" if error.status_code == 413 else phrase  # Python 3.13 changed the phrase of 413.
         problem = {"reason": reason, "detail": str(error.detail)}
     return JSONResponse(problem, error.status_code, error.headers)
+
+
+async def _format_failure(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer an error of the server, which is logged and not shown."""
+    detail = "The server failed on this request; its log has the error. Try again, or report the file."
+    return JSONResponse({"reason": "internal_error", "detail": detail}, 500, HEADERS)
 
 
 async def _format_validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:

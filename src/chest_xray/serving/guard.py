@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chest_xray.serving.options import Serving
+from chest_xray.serving.options import LOOPBACK, Serving
 
 RETRY_AFTER = 1  # seconds
 # The page's own images are data URLs; scripts and styles are files of this server.
@@ -55,6 +55,13 @@ class Guard:
     def _reject(self, scope: Scope) -> JSONResponse | None:
         """Reject a request by its headers; uploads without a declared length are counted as they arrive."""
         headers = Headers(scope=scope)
+        if self._options.host in LOOPBACK and not _is_local(headers.get("host", "")):
+            expected = ", ".join(LOOPBACK)
+            detail = (
+                f"Received the host {headers.get('host')!r}; this server answers to {expected}, unless it is started "
+            )
+            detail += "with another --host."
+            return JSONResponse({"reason": "foreign_host", "detail": detail}, 400, {"Connection": "close"})
         if scope["method"] == "POST" and _is_cross_site(headers):
             detail = f"Request from a page of {headers.get('origin', 'another site')}; expected one of this server."
             return JSONResponse({"reason": "forbidden", "detail": detail}, 403, {"Connection": "close"})
@@ -66,6 +73,14 @@ class Guard:
             detail = f"Too many requests at once. Try again in {RETRY_AFTER} s or later."
             return JSONResponse({"reason": "busy", "detail": detail}, 503, {"Retry-After": str(RETRY_AFTER)})
         return None
+
+
+def _is_local(host: str) -> bool:
+    """Check the Host header, which prevents DNS rebinding by a page of another site."""
+    try:
+        return urlsplit(f"//{host}").hostname in LOOPBACK
+    except ValueError:
+        return False
 
 
 def _is_cross_site(headers: Headers) -> bool:

@@ -6,9 +6,8 @@ from typing import Any
 
 import jinja2
 
-from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.models.contract import Contract
-from chest_xray.models.inference import Prediction
+from chest_xray.models.inference import Prediction, calibrate_threshold
 from chest_xray.serving.pictures import HEAT
 
 PACKAGE = "chest_xray.serving"
@@ -43,7 +42,7 @@ class Renderer:
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
-            cut = _calibrate_threshold(contract.operating_point)
+            cut = calibrate_threshold(contract.operating_point)
             values |= {
                 "cut": cut,
                 "threshold": self.format_percent(cut),
@@ -78,16 +77,6 @@ class Renderer:
             **{"point": point, "chosen": point.points[point.rule]},
             "rule": self.messages[f"rule_{point.rule}"],
         }
-
-
-def _calibrate_threshold(point: OperatingPoint) -> float:
-    """Return the threshold on the scale of the calibrated probability."""
-    import pandas as pd
-    from scipy.special import logit
-
-    from chest_xray.metrics.operating_point import calibrate
-
-    return float(calibrate(pd.Series([logit(point.threshold)]), point.calibration)[0])
 
 
 def read_style() -> str:

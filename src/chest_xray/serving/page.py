@@ -7,12 +7,12 @@ from importlib import resources
 from typing import Literal
 
 from fastapi import APIRouter, FastAPI, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, Response
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction
-from chest_xray.serving.messages import PACKAGE, Renderer, read_style
+from chest_xray.serving.messages import PACKAGE, Renderer
 from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
 from chest_xray.serving.service import Service
 
@@ -29,20 +29,13 @@ def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str)
     It receives the bytes of files, never paths or addresses, and returns HTML. `explain` maps a prepared image to its
     evidence, float32 in [0, 1], both of shape (height, width).
     """
-    style, script = read_style(), resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
+    app.state.home = f"/{service.options.language}/"
+    script = resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
     router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    def redirect_to_page() -> RedirectResponse:
-        return RedirectResponse(f"/{service.options.language}/")
 
     @router.get("/favicon.ico")
     def send_no_icon() -> Response:
         return Response(status_code=204)
-
-    @router.get("/page.css")
-    def send_style() -> Response:
-        return Response(style, media_type="text/css")
 
     @router.get("/page.js")
     def send_script() -> Response:

@@ -95,7 +95,7 @@ def start(project: Project, with_page: bool, browser: bool) -> None:
             logger.warning("Listening on %s: every machine that reaches this one can send images.", host)
         if browser:
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
-        logger.info("%s (stop with Ctrl+C)", f"Page: {url}/" if with_page else f"Server: {url}/openapi.json")
+        logger.info("%s (stop with Ctrl+C)", f"Page: {url}/" if with_page else f"Server: {url}/docs")
         _run(project, with_page, listener)
 
 
