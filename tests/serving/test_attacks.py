@@ -218,7 +218,7 @@ def test_a_slow_second_request_times_out(site: Site) -> None:
     whole = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     answer = converse(site, whole, *(b"G" for _ in range(40)), pause=0.1)
     assert answer.count(b"HTTP/1.1") == 1
-    assert b'{"status":"ready"}' in answer
+    assert b'{"status":"ready","reason":null}' in answer
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/en/answer"])

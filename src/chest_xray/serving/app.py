@@ -47,8 +47,10 @@ class Answer(BaseModel):
 class Answers(BaseModel):
     """One answer per file, in the order of the files, and a summary of all of them."""
 
-    answers: list[Answer]
-    delivery: DeliverySummary
+    answers: Annotated[list[Answer], Field(description="as of /predict")]
+    delivery: Annotated[
+        DeliverySummary, Field(description="answers, refusals by reason, and whether the batch is unusual")
+    ]
 
 
 class Problem(BaseModel):
@@ -69,7 +71,7 @@ class ModelFacts(BaseModel):
     """The network that answers: its input, output and intended use."""
 
     fingerprint: Annotated[str, Field(description="the first digits of the SHA-256 of its file")]
-    contract: Contract
+    contract: Annotated[Contract, Field(description="input, output, operating point, limits and training data")]
 
 
 def _get_service(request: Request) -> Service:
