@@ -49,7 +49,7 @@ class Answers(BaseModel):
 
     answers: Annotated[list[Answer], Field(description="as of /predict")]
     delivery: Annotated[
-        DeliverySummary, Field(description="answers, refusals by reason, and whether the batch is unusual")
+        DeliverySummary, Field(description="counts, refusals by reason, and whether the batch is unusual")
     ]
 
 
