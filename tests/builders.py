@@ -18,6 +18,7 @@ from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import (
     CalibrationErrors,
+    Conflict,
     Decisions,
     Difference,
     Estimate,
@@ -25,7 +26,9 @@ from chest_xray.metrics.results import (
     MetadataMetrics,
     Metrics,
     OtherDecisions,
+    Shortcuts,
     Stratum,
+    WithinStrata,
 )
 from chest_xray.metrics.shift import MEASURES, Reference, ShiftRule, describe_reference
 from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
@@ -267,10 +270,14 @@ def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
     }
 
 
-def make_metadata_metrics(difference: Interval | None = None, strata: Sequence[Stratum] = ()) -> MetadataMetrics:
+def make_metadata_metrics(
+    difference: Interval | None = None, strata: Sequence[Stratum] = (), shortcut: Interval | None = None
+) -> MetadataMetrics:
     """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
     at_rule = make_decisions({name: sure(0.8) for name in NAMES}).model_copy(update={"threshold": 300.0})
     differences = {**{name: sure(0) for name in Difference.model_fields}, "accuracy": difference or sure(0)}
+    area = (shortcut or sure(0.8)).with_n(20)
+    within = WithinStrata(auc=area, num_strata=5, share_of_pairs=0.2)
     return MetadataMetrics(
         feature="height",
         direction="at most",
@@ -279,6 +286,14 @@ def make_metadata_metrics(difference: Interval | None = None, strata: Sequence[S
         at_rule=at_rule,
         strata=list(strata),
         difference=Difference(**counted(differences)),
+        shortcuts=Shortcuts(
+            score_auc=sure(0.8).with_n(100),
+            within_width=within,
+            within_score=within,
+            conflict=Conflict(
+                num_healthy=8, num_diseased=12, accuracy=area, sensitivity=area, specificity=area, auc=area
+            ),
+        ),
     )
 
 

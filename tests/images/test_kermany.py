@@ -7,7 +7,14 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.kermany import Patients, look_up_patients, parse_name
+from chest_xray.images.kermany import (
+    PUBLISHED,
+    Patients,
+    Published,
+    compare_with_published,
+    look_up_patients,
+    parse_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +89,25 @@ def test_a_damaged_file_is_an_input_error_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "a.jpeg").write_bytes(b"\xff\xd8\xff no jpeg")
     with pytest.raises(InputError, match=r"cannot decode .*a\.jpeg: .* Replace the file or remove it"):
         read_pixels(str(tmp_path / "a.jpeg"), 16, 16)
+
+
+def list_published(scale: float, factor: int) -> pd.DataFrame:
+    rows = [(f"/data/{name}", round(width * scale), size * factor) for name, (width, size) in PUBLISHED.items()]
+    return pd.DataFrame([*rows, ("/data/train/NORMAL/other.jpeg", 7, 7)], columns=["path", "width", "bytes"])
+
+
+def test_files_are_as_published_where_every_known_one_has_its_number_of_bytes() -> None:
+    table = list_published(1, 1)
+    assert compare_with_published(table) == Published(as_published=True, scale=1.0)
+    table.loc[0, "bytes"] += 1
+    assert compare_with_published(table) == Published(as_published=False, scale=1.0)
+
+
+def test_a_reduced_copy_is_recognised_with_its_scale() -> None:
+    found = compare_with_published(list_published(0.25, 2))
+    assert (found.as_published, found.scale) == (False, pytest.approx(0.25, rel=0.01))
+
+
+def test_of_other_files_nothing_is_known() -> None:
+    table = list_published(1, 1).tail(1)
+    assert compare_with_published(table) == Published(as_published=False, scale=None)

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chest_xray.core.types import DataFrame
+from chest_xray.images.kermany import PUBLISHED
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting.data_figures import draw_metadata_baseline
 
@@ -15,7 +16,9 @@ from chest_xray.reporting.data_figures import draw_metadata_baseline
 def build_index(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> DataFrame:
     """Width and label of each image; heights and bytes say nothing."""
     rows = [("train", *row) for row in train] + [("test", *row) for row in test]
-    return pd.DataFrame(rows, columns=["split", "width", "label"]).assign(height=100, bytes=1000)
+    return pd.DataFrame(rows, columns=["split", "width", "label"]).assign(
+        height=100, bytes=1000, path="train/NORMAL/other.png"
+    )
 
 
 # Train: PNEUMONIA images are the narrow ones, but for one. The best cut is at 20: sensitivity 2/3, specificity 1.
@@ -40,6 +43,15 @@ def test_test_images_do_not_move_the_threshold() -> None:
     assert first["test"] != second["test"]
 
 
+def test_bytes_are_a_feature_only_of_files_that_are_as_published() -> None:
+    index = build_index(TRAIN, TEST)
+    assert set(fit_rules(index)) == {"width", "height", "aspect"}
+    name, (_, size) = next(iter(PUBLISHED.items()))
+    published = index.assign(path=[name, *index["path"][1:]], bytes=[size, *index["bytes"][1:]])
+    assert set(fit_rules(published)) == {"width", "height", "aspect", "bytes"}
+    assert set(fit_rules(published.assign(bytes=1000))) == {"width", "height", "aspect"}
+
+
 def test_the_direction_follows_train() -> None:
     mirrored = [(100 - width, label) for width, label in TRAIN]
     rule = fit_rules(build_index(mirrored, TEST))["width"]
@@ -47,7 +59,7 @@ def test_the_direction_follows_train() -> None:
 
 
 def test_a_feature_without_information_scores_one_half() -> None:
-    assert fit_rules(build_index(TRAIN, TEST))["bytes"]["test"]["auc"] == pytest.approx(0.5)
+    assert fit_rules(build_index(TRAIN, TEST))["height"]["test"]["auc"] == pytest.approx(0.5)
 
 
 def test_the_area_is_that_of_scikit_learn_ties_included() -> None:
@@ -71,5 +83,5 @@ def test_the_figure_has_a_curve_a_feature_and_names_its_data() -> None:
     figure: Any = draw_metadata_baseline(index, fit_rules(index), "phantoms")
     *labels, chance, threshold = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (chance, threshold) == ("chance", "threshold fitted on train")
-    assert labels == ["width: AUC 0.833", "height: AUC 0.500", "aspect: AUC 0.833", "bytes: AUC 0.500"]
+    assert labels == ["width: AUC 0.833", "height: AUC 0.500", "aspect: AUC 0.833"]
     assert figure.get_supxlabel() == "Data: phantoms"

@@ -134,6 +134,7 @@ AUDIT: dict[str, Any] = {
         for name in ("NORMAL", "PNEUMONIA")
     },
     "quarantine": {"files": 1, "reasons": {"not an image": 1}},
+    "published": {"as_published": False, "scale": None},
 }
 
 

@@ -9,6 +9,7 @@ from chest_xray.reporting.conclusions import (
     assess_calibration,
     assess_performance,
     assess_predictive_values,
+    assess_shortcuts,
     compare_validation_and_test,
     describe_errors,
     find_weaker_aetiology,
@@ -114,6 +115,27 @@ def test_precision_is_reported_where_there_is_one() -> None:
     assert (
         keys(assess_predictive_values(make_run_metrics(precision=NONE, ppv_realistic=NONE, npv_realistic=NONE))) == []
     )
+
+
+@pytest.mark.parametrize(
+    ("figure", "within", "conflict"),
+    [
+        (interval(0.51, 0.6, 0.7), "within_ranks", "conflict_mostly_right"),
+        (interval(0.5, 0.6, 0.7), "within_not_shown", "conflict_undecided"),
+        (interval(0.3, 0.4, 0.5), "within_not_shown", "conflict_undecided"),
+        (interval(0.3, 0.4, 0.49), "within_reversed", "conflict_mostly_wrong"),
+    ],
+)
+def test_what_the_network_knows_beyond_the_metadata_is_compared_with_chance(
+    figure: Interval, within: str, conflict: str
+) -> None:
+    found = list(assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=figure)))
+    assert [each.key for each in found] == [within, within, conflict]
+    assert [each.values["by"] for each in found[:2]] == ["width", "metadata_score"]
+
+
+def test_nothing_is_said_of_strata_without_pairs_and_of_no_conflicting_image() -> None:
+    assert not list(assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=NONE)))
 
 
 def test_predictive_values_elsewhere_are_conditional_and_have_no_verdict() -> None:

@@ -58,7 +58,7 @@ ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
     *("cells", "external", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
-    *("missing", "what_an_answer_is_worth", "what_a_probability_is_worth"),
+    *("missing", "lungs_or_shape", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
     *("study_title", "study_method", "robustness_title", "maps", "occlusion", "robustness"),
@@ -111,6 +111,11 @@ def list_runs() -> Iterator[tuple[Metrics, Interval | None]]:
     yield changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0), None
 
 
+def of_shortcuts() -> Iterator[Finding]:
+    for value in (0.2, 0.5, 0.8):
+        yield from conclusions.assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=sure(value)))
+
+
 def of_the_report() -> Iterator[Finding]:
     """What verdict, audit, protocol and model card say, in every case."""
     differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
@@ -122,6 +127,7 @@ def of_the_report() -> Iterator[Finding]:
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.4, 0.9)):
         unknown = {"images": files, "share": files / 100}
         audit = {**AUDIT, "quarantine": {"files": files, "reasons": {}}, "unknown_patients": unknown}
+        audit["published"] = {"as_published": False, "scale": 0.25 if files else None}
         evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))
@@ -202,6 +208,7 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
         repr(each): each
         for made in (
             of_one_run,
+            of_shortcuts,
             of_two_runs,
             of_the_report,
             of_robustness,

@@ -8,7 +8,7 @@ from chest_xray.core.options import Options, Result
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.duplicates import DuplicateSummary
 from chest_xray.images.index import FEATURES, read_feature, select_class
-from chest_xray.images.kermany import find_unknown_patients
+from chest_xray.images.kermany import Published, find_unknown_patients
 
 
 class Audit(Options):
@@ -74,6 +74,7 @@ class AuditSummary(Result):
     modes: dict[str, dict[str, int]]
     shift: dict[str, SplitDifferences]
     quarantine: QuarantineSummary
+    published: Published
 
 
 def summarise_groups(images: DataFrame) -> GroupSummary:

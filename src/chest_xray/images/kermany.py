@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from chest_xray.core.options import InputError, Options
+from chest_xray.core.options import InputError, Options, Result
 from chest_xray.core.types import DataFrame, Series
 
 CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position.
@@ -14,7 +14,29 @@ NAMES = (  # of versions 2 and 3 of the archive; each bacterial and viral patien
     re.compile(r"(?P<patient>(?:NORMAL2-)?IM-\d+)"),
     re.compile(r"(?P<patient>(?P<aetiology>BACTERIA|VIRUS|NORMAL)-\d+)-\d+(?=\.|$)", re.IGNORECASE),
 )
+# Width in pixels and size in bytes of some files as they were published, by the end of the path.
+PUBLISHED = {
+    "train/NORMAL/IM-0214-0001.jpeg": (1522, 453672),
+    "train/NORMAL/IM-0491-0001.jpeg": (2304, 980577),
+    "train/NORMAL/NORMAL2-IM-0529-0001.jpeg": (1388, 380325),
+    "train/NORMAL/NORMAL2-IM-0952-0001.jpeg": (1554, 516996),
+    "train/PNEUMONIA/person1003_virus_1685.jpeg": (1008, 53328),
+    "train/PNEUMONIA/person1476_bacteria_3843.jpeg": (1072, 81698),
+    "train/PNEUMONIA/person305_bacteria_1435.jpeg": (1024, 34123),
+    "train/PNEUMONIA/person597_virus_1150.jpeg": (1528, 115683),
+}
 AETIOLOGIES = {"bact": "bacterial", "vir": "viral"}  # by their first letters
+
+
+class Published(Result):
+    """How the files compare with those that were published.
+
+    `as_published` is True if all those of `PUBLISHED` that are there have the published number of bytes, and there is
+    one. `scale` is the median of their widths over the published ones, None if none is there.
+    """
+
+    as_published: bool
+    scale: float | None
 
 
 class Patients(Options):
@@ -63,6 +85,18 @@ def parse_name(path: str, patients: Patients | None = None) -> dict[str, str]:
 def short_path(paths: Series, parts: int = 3) -> Series:
     """Return split, class and name: what stays when a data set moves to another folder."""
     return paths.str.rsplit("/", n=parts).str[-parts:].str.join("/")
+
+
+def compare_with_published(images: DataFrame) -> Published:
+    """Compare the files of `PUBLISHED` that are among the images, whose columns are `path`, `width` and `bytes`."""
+    table = images.assign(name=short_path(images["path"]))
+    table = table[table["name"].isin(list(PUBLISHED))]
+    if table.empty:
+        return Published(as_published=False, scale=None)
+    widths, sizes = zip(*table["name"].map(PUBLISHED), strict=True)
+    return Published(
+        as_published=bool((table["bytes"] == sizes).all()), scale=float((table["width"] / widths).median())
+    )
 
 
 def look_up_patients(paths: Series, patient_table: DataFrame) -> Series:

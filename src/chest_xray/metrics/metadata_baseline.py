@@ -4,9 +4,11 @@ from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
+from chest_xray.images.kermany import compare_with_published
 from chest_xray.metrics.binary import compute_rates, count_outcomes
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.results import Difference, MetadataMetrics, Metrics
+from chest_xray.metrics.shortcuts import measure_shortcuts
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import (
     Evaluation,
@@ -82,9 +84,10 @@ def measure_rule(predictions: DataFrame, threshold: float, prevalence: float, we
 
 
 def fit_rules(image_index: DataFrame) -> dict[str, Any]:
-    """Fit the best threshold on width, height, aspect and file size on train alone, and score each on test.
+    """Fit the best threshold on width, height and aspect on train alone, and score each on test.
 
-    A network that scores below these metrics has shown little: the headers reveal as much before files are decoded.
+    The files give as much away before they are decoded. The number of bytes is a feature only of files that are as
+    published: of others it shows how they were encoded anew.
 
     Args:
         image_index: One row an image; all of the official train split fits the rule, no image of test does.
@@ -95,7 +98,10 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
         rule) and `auc` (of the feature itself, in the direction fitted), all but `num` in [0, 1].
     """
     rules = {}
+    left_out = set() if compare_with_published(image_index).as_published else {"bytes"}
     for feature, unit in FEATURES.items():
+        if feature in left_out:
+            continue
         values, labels = read_feature(image_index, feature), image_index["label"].to_numpy()
         train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
         threshold, direction = find_best_threshold(values[train], labels[train])
@@ -110,13 +116,18 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
 
 
 def evaluate_rules(
-    test_predictions: DataFrame, metadata_baseline: dict[str, Any], metrics: Metrics, evaluation: Evaluation
+    test_predictions: DataFrame,
+    metadata_baseline: dict[str, Any],
+    metadata_score: Array,
+    metrics: Metrics,
+    evaluation: Evaluation,
 ) -> MetadataMetrics:
     """Evaluate the best rule on the headers as the network is evaluated, and the network against it.
 
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.
         metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
+        metadata_score: From `chest_xray.metrics.shortcuts.score_metadata`, shape (images,).
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
     """
@@ -144,5 +155,12 @@ def evaluate_rules(
         strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.seed),
         difference=Difference(
             **{name: estimate(of_network[name] - of_rule[name], num) for name in Difference.model_fields}
+        ),
+        shortcuts=measure_shortcuts(
+            test_predictions,
+            metadata_score,
+            is_positive != (test_predictions["label"] == 1).to_numpy(),
+            metrics.test.at_chosen.threshold,
+            evaluation.seed,
         ),
     )

@@ -194,6 +194,40 @@ class Difference(Result):
     specificity: Estimate
 
 
+class WithinStrata(Result):
+    """AUC of the network over the pairs of test images of one stratum of metadata.
+
+    `share_of_pairs` is their share among all pairs of a PNEUMONIA and a NORMAL image.
+    """
+
+    auc: Estimate
+    num_strata: int
+    share_of_pairs: float
+
+
+class Conflict(Result):
+    """Decisions and ranking of the network on the test images that the metadata baseline misclassifies."""
+
+    num_healthy: int
+    num_diseased: int
+    accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    auc: Estimate
+
+
+class Shortcuts(Result):
+    """Whether the network knows more than the metadata; see `chest_xray.metrics.shortcuts`.
+
+    `score_auc` is the AUC of a score of the metadata alone, whose strata are those of `within_score`.
+    """
+
+    score_auc: Estimate
+    within_width: WithinStrata
+    within_score: WithinStrata
+    conflict: Conflict
+
+
 class MetadataMetrics(Result):
     """All metrics of the metadata baseline."""
 
@@ -204,3 +238,4 @@ class MetadataMetrics(Result):
     at_rule: Decisions
     strata: list[Stratum]
     difference: Difference
+    shortcuts: Shortcuts

@@ -76,7 +76,7 @@ def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
 
 
 def _transform(measured: Measured, change: Callable[[float], float]) -> Measured:
-    bounds = {name: getattr(measured, name) for name in Interval.model_fields}
+    bounds = {name: getattr(measured, name) for name in ("value", "low", "high")}
     changed = {name: None if each is None else change(each) for name, each in bounds.items()}
     return measured.model_copy(update=changed)
 
@@ -112,6 +112,19 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
     if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
         yield Finding("undefined", {"missing": tuple(map(Name, missing))})
+
+
+def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
+    """Report how the network ranks images of similar metadata, and decides on those that the baseline gets wrong."""
+    shortcuts = metadata_metrics.shortcuts
+    for by, within in (("width", shortcuts.within_width), ("metadata_score", shortcuts.within_score)):
+        if side := locate(within.auc, CHANCE):
+            keys = {"above": "within_ranks", "around": "within_not_shown", "below": "within_reversed"}
+            yield Finding(keys[side], {**dict(within), "by": Name(by), "whole": metrics.test.auc})
+    conflict = shortcuts.conflict
+    if side := locate(conflict.accuracy, CHANCE):
+        keys = {"above": "conflict_mostly_right", "around": "conflict_undecided", "below": "conflict_mostly_wrong"}
+        yield Finding(keys[side], {**dict(conflict), "feature": Name(metadata_metrics.feature)})
 
 
 def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
@@ -279,6 +292,7 @@ def find_conclusions(
     }
     return {
         "how_well": list(assess_performance(metrics, metadata_metrics)),
+        "lungs_or_shape": list(assess_shortcuts(metrics, metadata_metrics)),
         "what_an_answer_is_worth": list(assess_predictive_values(metrics)),
         "what_a_probability_is_worth": list(assess_calibration(metrics)),
         "where_it_fails": list(describe_errors(metrics)),

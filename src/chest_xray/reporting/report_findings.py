@@ -130,6 +130,8 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
         else "audit_header_nothing"
     )
     yield Finding(key, {"feature": Name(feature), "majority": majority, "p": p, **scores})
+    if audit.published.scale is not None and not audit.published.as_published:
+        yield Finding("audit_copy", dict(audit.published))
     files = audit.quarantine.files
     yield Finding("audit_quarantine" if files else "audit_no_quarantine", {"files": files})
 

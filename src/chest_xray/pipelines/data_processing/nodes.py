@@ -24,7 +24,7 @@ from chest_xray.images.corruptions import (
 )
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.duplicates import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
-from chest_xray.images.kermany import CLASSES, Patients
+from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
@@ -268,6 +268,7 @@ def audit_images(
         },
         shift={name: data_audit.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
         quarantine=data_audit.QuarantineSummary(files=len(quarantine), reasons=reasons),
+        published=compare_with_published(image_split),
     )
 
 

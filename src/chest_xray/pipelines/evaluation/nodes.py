@@ -15,6 +15,7 @@ from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_thr
 from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import MetadataMetrics, Metrics, RuledCalibration
+from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_THRESHOLD,
@@ -235,7 +236,9 @@ def measure_metadata_baseline(
     test_predictions: DataFrame, image_split: DataFrame, metrics: Metrics, evaluation: Evaluation
 ) -> MetadataMetrics:
     """Evaluate the best rule on the headers, fitted on the official train split; see `evaluate_rules`."""
-    return evaluate_rules(test_predictions, fit_rules(image_split), metrics, evaluation)
+    train = image_split[image_split["split"] == "train"]
+    score = score_metadata(train, test_predictions)
+    return evaluate_rules(test_predictions, fit_rules(image_split), score, metrics, evaluation)
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:

@@ -1,0 +1,120 @@
+"""Whether a network knows more than the metadata: its ranking within strata of metadata, and where their rule is wrong.
+
+A network that has learned nothing but the size of the image ranks no better than chance among images of one size.
+"""
+
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.metrics.binary import divide_or_nan, proportion
+from chest_xray.metrics.bootstrap import weighted_auc, whole_and_resamples
+from chest_xray.metrics.results import UNKNOWN, Conflict, Estimate, Shortcuts, WithinStrata
+from chest_xray.metrics.subgroups import ENOUGH
+from chest_xray.metrics.summary import estimate
+
+NUM_STRATA = 5
+
+
+def cut_at_quantiles(values: Array, num_strata: int = NUM_STRATA) -> Array:
+    """Return the stratum of each value, int of shape (images,): quintiles by default, fewer where many values tie."""
+    import numpy as np
+
+    inner = np.quantile(values, np.linspace(0, 1, num_strata + 1)[1:-1])
+    return np.searchsorted(np.unique(inner), values, side="left")
+
+
+def compute_auc_within(label: Array, score: Array, strata: Array, weights: Array) -> tuple[Array, Array]:
+    """Compute the AUC over pairs of one stratum: the mean over strata, weighted by their discordant pairs.
+
+    Args:
+        label: 0 or 1, shape (images,).
+        score: Higher means more likely 1, shape (images,).
+        strata: The stratum of each image, shape (images,).
+        weights: How often each image counts, of shape (resamples, images).
+
+    Returns:
+        The AUC in [0, 1], NaN where no stratum has both labels; and the share of all pairs of a 0 and a 1 that are
+        within a stratum, in [0, 1]. Both of shape (resamples,).
+    """
+    import numpy as np
+
+    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for stratum in np.unique(strata):
+        member = strata == stratum
+        part, labels = weights[:, member], label[member]
+        counted = (part @ (labels == 1)) * (part @ (labels == 0))
+        right += counted * np.nan_to_num(weighted_auc(labels, score[member], part))
+        pairs += counted
+    every = (weights @ (label == 1)) * (weights @ (label == 0))
+    return divide_or_nan(right, pairs), divide_or_nan(pairs, every)
+
+
+def score_metadata(train: DataFrame, images: DataFrame) -> Array:
+    """Score images by their width and height alone, by a logistic regression that is fitted on train.
+
+    Its terms are the logarithms of both, their squares and their product, so that the aspect and the area are included.
+
+    Args:
+        train: `label`, `width` and `height` of the images that it is fitted on.
+        images: `width` and `height` of those that are scored.
+
+    Returns:
+        Log odds of pneumonia, float64 of shape (images,).
+    """
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    fitted = make_pipeline(
+        StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
+    )
+    columns = ["width", "height"]
+    fitted.fit(np.log(train[columns].to_numpy(float)), train["label"])
+    return np.asarray(fitted.decision_function(np.log(images[columns].to_numpy(float))))
+
+
+def measure_shortcuts(
+    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, seed: int
+) -> Shortcuts:
+    """Measure what the network knows beyond the metadata.
+
+    Args:
+        test_predictions: `label`, `logit`, `probability`, `group` and `width` of each test image.
+        metadata_score: From `score_metadata`, shape (images,).
+        is_wrong: True where the metadata baseline misclassifies an image, shape (images,).
+        threshold: An image is classified as PNEUMONIA at this probability or above.
+        seed: Of the bootstrap.
+    """
+    weights = whole_and_resamples(test_predictions["group"].to_numpy(), seed)
+    label, logit = test_predictions["label"].to_numpy(), test_predictions["logit"].to_numpy(float)
+
+    def within(values: Array) -> WithinStrata:
+        strata = cut_at_quantiles(values)
+        auc, share = compute_auc_within(label, logit, strata, weights)
+        num = len(set(strata.tolist()))
+        return WithinStrata(auc=estimate(auc, len(label)), num_strata=num, share_of_pairs=float(share[0]))
+
+    return Shortcuts(
+        score_auc=estimate(weighted_auc(label, metadata_score, weights), len(label)),
+        within_width=within(test_predictions["width"].to_numpy(float)),
+        within_score=within(metadata_score),
+        conflict=_judge_conflict(test_predictions[is_wrong], threshold, weights[:, is_wrong]),
+    )
+
+
+def _judge_conflict(images: DataFrame, threshold: float, weights: Array) -> Conflict:
+    label, logit = images["label"].to_numpy(), images["logit"].to_numpy(float)
+    is_right = (images["probability"].to_numpy() >= threshold) == (label == 1)
+    healthy, diseased = (int((label == each).sum()) for each in (0, 1))
+    area: Estimate = UNKNOWN.with_n(len(label))
+    if healthy and diseased:
+        area = estimate(weighted_auc(label, logit, weights), len(label))
+    if min(healthy, diseased) < ENOUGH:
+        area = area.model_copy(update={"low": None, "high": None})
+    return Conflict(
+        num_healthy=healthy,
+        num_diseased=diseased,
+        accuracy=proportion(int(is_right.sum()), len(label)),
+        sensitivity=proportion(int(is_right[label == 1].sum()), diseased),
+        specificity=proportion(int(is_right[label == 0].sum()), healthy),
+        auc=area,
+    )
