@@ -93,7 +93,7 @@ def compare_with_published(images: DataFrame) -> Published:
     table = table[table["name"].isin(list(PUBLISHED))]
     if table.empty:
         return Published(as_published=False, scale=None)
-    widths, sizes = zip(*table["name"].map(PUBLISHED), strict=True)
+    widths, sizes = map(list, zip(*table["name"].map(PUBLISHED), strict=True))
     return Published(
         as_published=bool((table["bytes"] == sizes).all()), scale=float((table["width"] / widths).median())
     )
