@@ -64,9 +64,8 @@ def score_metadata(train: DataFrame, images: DataFrame) -> Array:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    fitted = make_pipeline(
-        StandardScaler(), PolynomialFeatures(2, include_bias=False), LogisticRegression(max_iter=1000)
-    )
+    terms = PolynomialFeatures(2, include_bias=False)
+    fitted = make_pipeline(StandardScaler(), terms, LogisticRegression(max_iter=1000))
     columns = ["width", "height"]
     fitted.fit(np.log(train[columns].to_numpy(float)), train["label"])
     return np.asarray(fitted.decision_function(np.log(images[columns].to_numpy(float))))
