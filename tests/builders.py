@@ -264,7 +264,7 @@ def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
         feature: {
             **{"threshold": 300.0, "direction": "at most"},
             "train": {"accuracy": 0.7, "sensitivity": sensitivity, "specificity": specificity},
-            "test": {"accuracy": accuracy if feature == "height" else 0.99},
+            "test": {"accuracy": accuracy if feature == "width" else 0.99},
         }
         for feature, (sensitivity, specificity) in balance.items()
     }
@@ -279,7 +279,7 @@ def make_metadata_metrics(
     area = (shortcut or sure(0.8)).with_n(20)
     within = WithinStrata(auc=area, num_strata=5, share_of_pairs=0.2)
     return MetadataMetrics(
-        feature="height",
+        feature="width",
         direction="at most",
         auc=sure(0.8).with_n(100),
         pr_auc=sure(0.8).with_n(100),

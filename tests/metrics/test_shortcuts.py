@@ -13,7 +13,7 @@ def test_each_stratum_counts_by_its_pairs() -> None:
     label = np.array([1, 0, 0, 1, 1, 0, 1])
     score = np.array([3.0, 1.0, 4.0, 2.0, 5.0, 2.0, 9.0])
     strata = np.array([0, 0, 0, 1, 1, 1, 2])
-    # Stratum 0: 1 of 2 pairs in order. Stratum 1: a tie and one in order, 1.5 of 2. Stratum 2: no pair. 12 pairs in all.
+    # Stratum 0: 1 of 2 pairs in order. Stratum 1: a tie and one in order, 1.5 of 2. Stratum 2: none. 12 pairs in all.
     auc, share = compute_auc_within(label, score, strata, np.ones((1, 7)))
     assert (auc[0], share[0]) == (pytest.approx(2.5 / 4), pytest.approx(4 / 12))
     # The first image counts twice: 2 of 4 pairs, and 3 more pairs in all.

@@ -143,7 +143,7 @@ def make_rules(specificity: float = 0.4) -> dict[str, Any]:
     rules = make_metadata_baseline()
     for feature, rule in rules.items():
         scores = {"num": 100, "accuracy": 0.7, "sensitivity": 0.6, "auc": 0.5}
-        rule |= {"unit": "pixels", "test": {**scores, "specificity": specificity if feature == "height" else 1.0}}
+        rule |= {"unit": "pixels", "test": {**scores, "specificity": specificity if feature == "width" else 1.0}}
     return rules
 
 

@@ -98,7 +98,7 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, k
     metadata_metrics = make_metadata_metrics(difference)
     (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "header" in each.key]
     assert found.key == key
-    assert (found.values["feature"], found.values["header"].value) == ("height", 0.8)
+    assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
     assert dict(found.values["difference"]) == {name: 100 * each for name, each in difference} | {"n": 100}
 
 

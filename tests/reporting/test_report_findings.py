@@ -60,7 +60,7 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
 def test_the_difference_is_reported_in_points_beside_the_values_of_both() -> None:
     (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
     assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0, "n": 100}
-    assert (found.values["feature"], found.values["header"].value) == ("height", 0.8)
+    assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
 
 
 def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from chest_xray.images.audit import AuditSummary
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.metadata_baseline import find_best_feature
+from chest_xray.metrics.metadata_baseline import BASELINE
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.conclusions import BAR, SIGNIFICANCE, classify_errors, in_points, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
@@ -121,15 +121,15 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     classes: Counter[str] = Counter()
     for row in audit.counts:
         classes[row.class_] += row.images if row.subset == "test" else 0
-    majority, feature = max(classes.values()) / classes.total(), find_best_feature(rules)
-    scores = rules[feature]["test"]
+    majority = max(classes.values()) / classes.total()
+    scores = rules[BASELINE]["test"]
     p = _test_separation(scores, classes)
     key = (
         "audit_header"
         if p < SIGNIFICANCE and scores["sensitivity"] + scores["specificity"] > 1
         else "audit_header_nothing"
     )
-    yield Finding(key, {"feature": Name(feature), "majority": majority, "p": p, **scores})
+    yield Finding(key, {"feature": Name(BASELINE), "majority": majority, "p": p, **scores})
     if audit.published.scale is not None and not audit.published.as_published:
         yield Finding("audit_copy", dict(audit.published))
     files = audit.quarantine.files

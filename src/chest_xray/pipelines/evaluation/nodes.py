@@ -235,7 +235,7 @@ def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, 
 def measure_metadata_baseline(
     test_predictions: DataFrame, image_split: DataFrame, metrics: Metrics, evaluation: Evaluation
 ) -> MetadataMetrics:
-    """Evaluate the best rule on the headers, fitted on the official train split; see `evaluate_rules`."""
+    """Evaluate the rule on the width, fitted on the official train split; see `evaluate_rules`."""
     train = image_split[image_split["split"] == "train"]
     score = score_metadata(train, test_predictions)
     return evaluate_rules(test_predictions, fit_rules(image_split), score, metrics, evaluation)
