@@ -34,9 +34,16 @@ from chest_xray.reporting.i18n import (
     translate_text,
 )
 from chest_xray.reporting.report_contents import Report, read_options
-from chest_xray.reporting.report_findings import assess_run, describe_data, describe_protocol, describe_test_looks
+from chest_xray.reporting.report_findings import (
+    assess_run,
+    describe_data,
+    describe_network,
+    describe_protocol,
+    describe_test_looks,
+)
 from tests.builders import (
     NONE,
+    TINY_NETWORK,
     changed,
     interval,
     make_comparison,
@@ -134,7 +141,10 @@ def of_the_report() -> Iterator[Finding]:
     for synthetic in (True, False):
         report = Report(synthetic=synthetic, data_licence="", num_test_looks=9)
         yield from describe_test_looks(make_run_metrics(), report)
-    yield Finding("card_model", {"num_blocks": 5, "parameters": 392449})
+    yield Finding("card_model", {"parameters": 392449})
+    for architecture, size, is_pretrained in product(("plain", "residual", "ConvNeXtTiny"), (0, 4), (True, False)):
+        network = {"architecture": architecture, "dense_units": size, "pretrained": is_pretrained}
+        yield from describe_network(TINY_NETWORK.model_copy(update={**network, "batch_normalization": True}))
     yield Finding("card_data", {"images": 1, "groups": 1, "data_source": "phantoms", "licence": "MIT"})
 
 
@@ -313,6 +323,13 @@ def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_poin
     assert translate(single, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
     assert translate(finding, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
     assert translate(finding, messages | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+
+
+def test_thousands_are_apart_in_the_way_of_the_language() -> None:
+    finding = Finding("told", {"weights": 262145})
+    messages = {"told": "{weights:,}", "names": {}, "decimal_mark": ","}
+    assert translate(finding, messages) == "262\N{NO-BREAK SPACE}145"
+    assert translate(finding, messages | {"decimal_mark": "."}) == "262,145"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from PIL import Image
 
 from chest_xray.core.types import Model
 from chest_xray.images.kermany import CLASSES
-from chest_xray.models.network import build_network
+from chest_xray.models.network import Network, build_network
 from chest_xray.pipelines.evaluation.nodes import describe_model
 from chest_xray.pipelines.report.nodes import write_model_card
 from chest_xray.reporting.i18n import Language
@@ -30,12 +30,14 @@ def model() -> Model:
     return build_network((16, 24), TINY_NETWORK)
 
 
-def write(model: Model, language: str = "en", geometry: str = "stretch", **metrics: Any) -> str:
+def write(
+    model: Model, language: str = "en", geometry: str = "stretch", network: Network = TINY_NETWORK, **metrics: Any
+) -> str:
     run = make_run_evidence(
         metrics=make_run_metrics(run="with augmentation", **metrics),
         operating_point=make_point(0.437281).model_dump(),
     )
-    evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry})
+    evidence = make_evidence(params_preparation=SIZE | {"geometry": geometry}, params_model=network.model_dump())
     described = {**run, "described_model": describe_model(model)}
     return write_model_card(evidence, described, Language.model_validate(language))
 
@@ -62,6 +64,30 @@ def test_the_card_describes_the_network(model: Model) -> None:
     assert float(contract["threshold"]) == point.threshold
     assert float(contract["other threshold (`sensitivity`)"]) == point.points["sensitivity"].threshold
     assert float(contract["temperature"]) == point.calibration.temperature
+
+
+KINDS = {  # of layers, and how often a network of two blocks has them
+    "plain": {"MaxPooling2D": 2, "Flatten": 1, "Add": 0, "GlobalAveragePooling2D": 0, "Dense": 2},
+    "residual": {"MaxPooling2D": 1, "Flatten": 0, "Add": 2, "GlobalAveragePooling2D": 1, "Dense": 2},
+    "MobileNetV3Small": {"Flatten": 0, "MaxPooling2D": 0, "Dense": 2},
+}
+SAID = {
+    "plain": "2 blocks of Conv2D (2, 4 filters, kernel 3) and MaxPooling2D, and then Flatten",
+    "residual": "2 residual blocks of two Conv2D each (2, 4 filters, kernel 3)",
+    "MobileNetV3Small": "The network is MobileNetV3Small of `keras.applications`",
+}
+
+
+@pytest.mark.parametrize("architecture", KINDS)
+def test_the_card_describes_the_network_that_was_built(architecture: str) -> None:
+    options = TINY_NETWORK.model_copy(update={"architecture": architecture})
+    model = build_network((32, 32), options)
+    kinds = describe_model(model)["layers"]
+    assert {kind: kinds.count(kind) for kind in KINDS[architecture]} == KINDS[architecture]
+    text = " ".join(write(model, network=options).split())
+    assert [each for each, said in SAID.items() if said in text] == [architecture]
+    assert "It ends in a Dense layer of 4 units, dropout 0, and one sigmoid. It is trained from scratch." in text
+    assert ("Flatten" in text) == (architecture == "plain")
 
 
 def test_the_metadata_hold_the_metrics_and_their_source(model: Model) -> None:

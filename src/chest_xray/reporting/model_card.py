@@ -9,7 +9,7 @@ from chest_xray.metrics.results import Estimate, SubsetMetrics
 from chest_xray.reporting.i18n import Finding, Name, translate, translate_text
 from chest_xray.reporting.report_blocks import format_cell, make_table
 from chest_xray.reporting.report_contents import name_limits, select_overall_metrics
-from chest_xray.reporting.report_findings import describe_test_looks
+from chest_xray.reporting.report_findings import describe_network, describe_test_looks
 
 # The hub's names of metrics, and ours at the chosen threshold.
 METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
@@ -74,8 +74,9 @@ def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
 
 
 def _describe(evidence: Mapping[str, Any], model: dict[str, Any], messages: Mapping[str, Any]) -> Iterator[Finding]:
-    preparation, num_blocks = evidence["params_preparation"], len(evidence["params_model"].filters)
-    yield Finding("card_model", {"num_blocks": num_blocks, "parameters": model["parameters"]})
+    preparation = evidence["params_preparation"]
+    yield Finding("card_model", {"parameters": model["parameters"]})
+    yield from describe_network(evidence["params_model"])
     geometry = Name(f"geometry_{preparation.geometry}")
     yield Finding("protocol_preparation", {**preparation.model_dump(), "geometry": geometry})
     train = evidence["class_counts"].query("subset == 'train'")

@@ -9,6 +9,7 @@ from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.metadata_baseline import BASELINE
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.models.network import Network
 from chest_xray.reporting.conclusions import BAR, SIGNIFICANCE, classify_errors, in_points, is_lower_on_test, locate
 from chest_xray.reporting.i18n import Finding, Name
 from chest_xray.reporting.report_contents import Report
@@ -73,9 +74,8 @@ def assess_augmentation(answer: Finding) -> Verdict:
 
 def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Describe split, preprocessing, training and choice of the threshold, from the parameters in `evidence`."""
-    preparation, model, training, rule, hold_out = (
-        evidence[f"params_{name}"].model_dump()
-        for name in ("preparation", "model", "training", "operating_point", "hold_out")
+    preparation, training, rule, hold_out = (
+        evidence[f"params_{name}"].model_dump() for name in ("preparation", "training", "operating_point", "hold_out")
     )
     yield Finding("protocol_own_split" if len(evidence["own_split"]) else "protocol_split", hold_out)
     unknown = evidence["audit"].unknown_patients
@@ -84,15 +84,28 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     conditions = evidence["params_validation_corruptions"].conditions()
     kinds = tuple(dict.fromkeys(Name(kind) for kind, _ in conditions))
     yield Finding("protocol_shift", {"num_conditions": len(conditions), "kinds": kinds})
-    filters = ", ".join(map(str, model["filters"]))
-    yield Finding("protocol_network", {**model, "num_blocks": len(model["filters"]), "filters": filters})
+    yield from describe_network(evidence["params_model"])
     yield Finding("protocol_training", training)
     augmentation = evidence["params_augmented"].augmentation.model_dump()
     yield Finding("protocol_augmentation", augmentation)
     if augmentation["collimation"]:
         yield Finding("protocol_collimation", augmentation)
+    if evidence["params_augmented"].flip_tta:
+        yield Finding("protocol_flip_tta", {})
     yield Finding("protocol_threshold", {**rule, "rule": Name(rule["rule"])})
     yield Finding("protocol_intervals", {})
+
+
+def describe_network(options: Network) -> Iterator[Finding]:
+    """Describe the network that `chest_xray.models.network.build_network` builds from its options."""
+    values = {**dict(options), "num_blocks": len(options.filters), "filters": ", ".join(map(str, options.filters))}
+    own = {"plain": "network_plain", "residual": "network_residual"}
+    yield Finding(own.get(options.architecture, "network_backbone"), values)
+    if options.architecture == "plain" and options.batch_normalization:
+        yield Finding("network_normalization", {})
+    yield Finding("network_head" if options.dense_units else "network_short_head", values)
+    is_pretrained = options.pretrained and options.architecture not in own
+    yield Finding("network_pretrained" if is_pretrained else "network_from_scratch", {})
 
 
 def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:

@@ -104,7 +104,8 @@ class _LocalFormatter(Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> Any:
         if not isinstance(value, Real) or isinstance(value, int):
-            return super().format_field(value, format_spec)
+            text = super().format_field(value, format_spec)
+            return text.replace(",", "\N{NO-BREAK SPACE}") if format_spec == "," and self._mark == "," else text
         return _write(float(value), format_spec).replace(".", self._mark)
 
 
