@@ -10,7 +10,7 @@ from chest_xray.reporting.i18n import Finding
 from chest_xray.reporting.report_contents import Report, read_options
 from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_test_looks
 from tests.builders import changed, interval, make_metadata_metrics, make_run_metrics
-from tests.reporting.inputs import make_evidence, make_rules
+from tests.reporting.inputs import AUDIT, make_evidence, make_rules
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
@@ -88,6 +88,22 @@ def test_a_kind_of_error_is_called_a_weakness_where_the_intervals_do_not_meet(
 def test_a_network_without_an_error_has_no_weakness() -> None:
     metrics = changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0)
     assert verdicts(metrics)["errors"] == ("good", "no_errors")
+
+
+def test_the_flow_of_images_is_counted_from_file_to_subset() -> None:
+    counts = [
+        {"subset": subset, "class": name, "aetiology": aetiology, "images": images, "groups": 1, "share": 0.1}
+        for subset, name, aetiology, images in (
+            *(("train", "NORMAL", "none", 7), ("train", "PNEUMONIA", "viral", 9), ("validation", "NORMAL", "none", 3)),
+            *(("test", "NORMAL", "none", 4), ("test", "PNEUMONIA", "viral", 5), ("test", "PNEUMONIA", "bacterial", 6)),
+        )
+    ]
+    evidence = make_evidence(audit={**AUDIT, "counts": counts, "quarantine": {"files": 2, "reasons": {}}})
+    (found,) = [each for each in describe_data(read_options(evidence)) if each.key == "audit_flow"]
+    assert found.values == {
+        **{"found": 36, "excluded": 2, "train": 16, "validation": 3, "test": 15},
+        **{"test_normal": 4, "test_pneumonia": 11},
+    }
 
 
 def describe_header(sensitivity: float, specificity: float) -> Finding:

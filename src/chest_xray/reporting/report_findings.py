@@ -128,6 +128,7 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     rules = evidence["metadata_baseline"]
     images = sum(row.images for row in audit.counts)
     yield Finding("audit_size", {"images": images, "groups": sum(each.groups for each in audit.groups.values())})
+    yield Finding("audit_flow", _count_flow(audit))
     yield Finding("audit_duplicates", dict(audit.duplicates))
     wide = {name.lower(): shares for name, shares in audit.shift.items()}
     yield Finding("audit_wide", {**wide, "aspect": evidence["params_audit"].wide_aspect})
@@ -147,6 +148,18 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("audit_copy", dict(audit.published))
     files = audit.quarantine.files
     yield Finding("audit_quarantine" if files else "audit_no_quarantine", {"files": files})
+
+
+def _count_flow(audit: AuditSummary) -> dict[str, int]:
+    """Count the images on each way from the files to a subset, as a STARD diagram does."""
+    used: Counter[str] = Counter()
+    for row in audit.counts:
+        used[row.subset] += row.images
+        used[f"{row.subset}_{row.class_.lower()}"] += row.images
+    names = ("train", "validation", "test", "test_normal", "test_pneumonia")
+    excluded = audit.quarantine.files
+    total = sum(used[name] for name in names[:3])
+    return {"found": total + excluded, "excluded": excluded, **{name: used[name] for name in names}}
 
 
 def _test_separation(scores: Mapping[str, Any], classes: Mapping[str, int]) -> float:
