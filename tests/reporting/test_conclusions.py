@@ -144,6 +144,32 @@ def test_predictive_values_elsewhere_are_conditional_and_have_no_verdict() -> No
     assert found == ("ppv_elsewhere", {"prevalence": 0.16, "ppv": sure(0.3).with_n(100)})
 
 
+def test_without_a_false_positive_the_interval_does_not_shrink_to_a_point() -> None:
+    certain = interval(1.0, 1.0, 1.0)
+    metrics = make_run_metrics(
+        ppv_realistic=certain,
+        npv_realistic=certain,
+        sensitivity=interval(0.8, 0.9, 0.95),
+        specificity=interval(0.9, 1, 1),
+    )
+    metrics = changed(metrics, "test.at_chosen", tn=40, fp=0)
+    found = {each.key: each.values for each in assess_predictive_values(metrics)}
+    # 0.16 x 0.8 = 0.128 true and 0.84 x 0.1 = 0.084 false positives of all; there are false negatives, so NPV stays.
+    assert found["ppv_elsewhere"]["ppv"].low == pytest.approx(0.128 / 0.212)
+    assert found["npv_elsewhere_informs"]["npv"].low == 1.0
+    metrics = changed(metrics, "test.at_chosen", fn=0, tp=60)
+    found = {each.key: each.values for each in assess_predictive_values(metrics)}
+    assert found["npv_elsewhere_informs"]["npv"].low == pytest.approx(0.756 / (0.756 + 0.032))
+
+
+def test_separated_classes_have_an_area_without_an_interval() -> None:
+    metrics = changed(make_run_metrics(), "test", auc=interval(1.0, 1.0, 1.0).with_n(100))
+    found = keys(assess_performance(metrics, make_metadata_metrics()))
+    assert [key for key in found if key.startswith("ranking")] == ["ranking_separated"]
+    metrics = changed(metrics, "test", auc=interval(0.99, 0.9999, 1.0).with_n(100))
+    assert "ranking" in keys(assess_performance(metrics, make_metadata_metrics()))
+
+
 @pytest.mark.parametrize(
     ("npv", "key"),
     [

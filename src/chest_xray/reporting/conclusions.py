@@ -107,7 +107,7 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     values = {"feature": Name(metadata_metrics.feature), "header": metadata_metrics.at_rule.accuracy}
     yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
     yield Finding("other_point", {**dict(test.at_other), "rule": Name(test.at_other.rule)})
-    yield Finding("ranking", {"auc": test.auc})
+    yield Finding("ranking" if test.auc.known < 1 else "ranking_separated", {"auc": test.auc})
     yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
     measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
     if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
@@ -132,12 +132,30 @@ def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
     point, prevalence = metrics.test.at_chosen, metrics.realistic_prevalence
     if point.precision.value is not None:
         yield Finding("precision", {**dict(point), "prevalence": metrics.test.prevalence})
-    ppv, npv = point.ppv_realistic, point.npv_realistic
+    ppv, npv = _bound_predictive_values(point, prevalence)
     if ppv.value is not None:
         yield Finding("ppv_elsewhere", {"prevalence": prevalence, "ppv": ppv})
     if side := locate(npv, 1 - prevalence):
         key = "npv_elsewhere_informs" if side == "above" else "npv_elsewhere_not_shown"
         yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
+
+
+def _bound_predictive_values(point: Decisions, prevalence: float) -> tuple[Estimate, Estimate]:
+    """Return PPV and NPV at a prevalence; where no such decision is wrong, with the lower bound of Wilson's intervals.
+
+    Resamples have no error of a kind that the sample has none of, so that a bootstrap would show no uncertainty.
+    """
+    ppv, npv = point.ppv_realistic, point.npv_realistic
+    if None in (ppv.value, npv.value, point.sensitivity.low, point.specificity.low):
+        return ppv, npv
+    sensitivity, specificity = (each.low or 0.0 for each in (point.sensitivity, point.specificity))
+    found, alarmed = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    cleared, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+    if point.fp == 0:
+        ppv = ppv.model_copy(update={"low": found / (found + alarmed)})
+    if point.fn == 0:
+        npv = npv.model_copy(update={"low": cleared / (cleared + missed)})
+    return ppv, npv
 
 
 def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
