@@ -23,6 +23,7 @@ class Served:
     resumed_etag: str | None = None
     url: str = ""
     requests: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     sent: int = 0
 
 
@@ -35,6 +36,7 @@ def serve(served: Served) -> Iterator[Served]:
 
         def do_GET(self) -> None:
             served.requests.append(dict(self.headers))
+            served.paths.append(self.path)
             if served.status:
                 self.send_error(served.status)
                 return

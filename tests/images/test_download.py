@@ -2,14 +2,21 @@
 
 import hashlib
 import io
+import json
 import random
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from kedro.io import DatasetError
 
+from chest_xray.images import download
 from chest_xray.images.download import ArchiveSource, fetch_archive
 from tests.http_server import Served, serve
 
@@ -153,3 +160,59 @@ def test_a_rest_that_was_not_requested_is_discarded(tmp_path: Path, lie: dict[st
         path = Path(fetch_archive(source(served), tmp_path)["path"])
     assert path.read_bytes() == DATA
     assert "Range" not in served.requests[-1]
+
+
+@contextmanager
+def yandex_disk(served: Served, monkeypatch: pytest.MonkeyPatch, known: str) -> Iterator[list[dict[str, list[str]]]]:
+    """A double of the public interface of Yandex Disk that knows one key, and a list of the queries it received."""
+    queries: list[dict[str, list[str]]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            queries.append(parse_qs(urlsplit(self.path).query))
+            found = queries[-1]["public_key"] == [known]
+            answer = {"href": f"{served.url}?token={len(queries)}", "method": "GET", "templated": False}
+            self.send_response(200 if found else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer if found else {"error": "DiskNotFoundError"}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            """Stay quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        monkeypatch.setattr(download, "YANDEX_ADDRESSES", f"http://127.0.0.1:{server.server_port}/download")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield queries
+        server.shutdown()
+
+
+@pytest.mark.parametrize("link", ["https://disk.yandex.ru/d/VEIy4pYytapT3A", "https://yadi.sk/d/abc_DEF-1"])
+def test_a_link_to_yandex_disk_resumes_at_a_new_address_for_each_attempt(
+    link: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serve(Served(DATA, breaks=[15 * BLOCK])) as served, yandex_disk(served, monkeypatch, link) as queries:
+        archive = fetch_archive(source(served, address=link), tmp_path)
+    assert Path(archive["path"]).read_bytes() == DATA
+    assert archive["source"] == link
+    assert queries == [{"public_key": [link]}] * 2
+    assert served.paths == ["/archive.zip?token=1", "/archive.zip?token=2"]
+    assert served.requests[1]["Range"] == f"bytes={15 * BLOCK}-"
+    assert served.sent == len(DATA)
+
+
+def test_a_link_to_a_file_in_a_folder_of_yandex_disk_is_split(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = "https://disk.yandex.ru/d/abc"
+    with serve(Served(DATA)) as served, yandex_disk(served, monkeypatch, folder) as queries:
+        fetch_archive(source(served, address=f"{folder}/set/my%20images.zip"), tmp_path)
+    assert queries == [{"public_key": [folder], "path": ["/set/my images.zip"]}]
+
+
+def test_a_link_that_yandex_disk_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    link = "https://disk.yandex.ru/d/gone"
+    with (
+        serve(Served(DATA)) as served,
+        yandex_disk(served, monkeypatch, "another"),
+        pytest.raises(DatasetError, match=f"no public file or folder at {link}. Check the link in a browser"),
+    ):
+        fetch_archive(source(served, address=link), tmp_path)
+    assert served.paths == []

@@ -3,24 +3,29 @@
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from kedro.io import DatasetError
 
 logger = logging.getLogger(__name__)
 CHUNK = 1 << 16  # bytes; a chunk is lost when the connection is
+# A public link to Yandex Disk is a page; its interface returns the address of the file, valid for a short time.
+YANDEX_LINK = re.compile(r"(https?://(?:disk\.yandex\.[a-z.]+|yadi\.sk)/[di]/[^/?#]+)(/[^?#]+)?")
+YANDEX_ADDRESSES = "https://cloud-api.yandex.net/v1/disk/public/resources/download"
 
 
 @dataclass(frozen=True)
 class ArchiveSource:
     """The address of an archive, and how to download it."""
 
-    address: str  # an http(s) URL, or a path on this machine
+    address: str  # an http(s) URL, a public link to Yandex Disk, or a path on this machine
     sha256: str | None  # hexadecimal; None where none is published
     attempts: int  # connections in a row without a byte before the download fails
     timeout: float  # seconds
@@ -119,7 +124,9 @@ class _ResumingDownloader:
         if self._size() and self._validator.exists():
             # The server sends the rest if the file is still the same, else the whole (RFC 9110, 13.1.5).
             headers |= {"Range": f"bytes={self._size()}-", "If-Range": json.loads(self._validator.read_text())}
-        with requests.get(url, headers=headers, stream=True, timeout=self._source.timeout) as response:
+        with requests.get(
+            self._find_address(url), headers=headers, stream=True, timeout=self._source.timeout
+        ) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self._part.unlink()
                 raise requests.ConnectionError("the stored part is longer than the file; starting over")
@@ -135,6 +142,19 @@ class _ResumingDownloader:
                 self._part.unlink()
                 raise requests.ConnectionError("the server sent another part than the one requested; starting over")
             self._append(response, resumed=resumed)
+
+    def _find_address(self, url: str) -> str:
+        """Return the address of the file behind a public link to Yandex Disk, or behind one to a file in its folder."""
+        import requests
+
+        if not (link := YANDEX_LINK.match(url)):
+            return url
+        query = {"public_key": link[1]} | ({"path": unquote(link[2])} if link[2] else {})
+        response = requests.get(YANDEX_ADDRESSES, params=query, timeout=self._source.timeout)
+        if response.status_code == requests.codes.not_found:
+            raise DatasetError(f"Yandex Disk has no public file or folder at {url}. Check the link in a browser.")
+        response.raise_for_status()
+        return str(response.json()["href"])
 
     def _continues(self, response: Any) -> bool:
         """Check whether a response is of the same version of the file, and begins where the stored part ends."""

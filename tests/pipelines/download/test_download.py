@@ -27,6 +27,7 @@ def test_the_name_of_a_preset_resolves_to_its_url() -> None:
     source = locate_archive(read_options(source="mendeley"))
     assert source.address.startswith("https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/")
     assert locate_archive(read_options(source="kaggle")).address.endswith("paultimothymooney/chest-xray-pneumonia")
+    assert locate_archive(read_options(source="yandex")).address == "https://disk.yandex.ru/d/VEIy4pYytapT3A"
 
 
 def test_any_other_source_is_used_unchanged() -> None:
