@@ -65,8 +65,8 @@ def ship(env: str | None, folder: Path | None) -> None:
     from kedro.framework.session import KedroSession
 
     from chest_xray.core.provenance import describe_commit
-    from chest_xray.models.shipping import SHIPPED, write_folder
-    from chest_xray.serving.starting import METRICS, load_network
+    from chest_xray.models.shipping import SHIPPED, Results, write_folder
+    from chest_xray.serving.starting import METRICS, PREDICTIONS, load_network
 
     created: Any = KedroSession.create(env=env)
     with created as session:
@@ -78,7 +78,8 @@ def ship(env: str | None, folder: Path | None) -> None:
                 "Name another folder with --folder."
             )
         packaged = load_network(catalog, env)
-        metrics = catalog.load(METRICS) if catalog.exists(METRICS) else None
+        evaluated = catalog.exists(METRICS) and catalog.exists(PREDICTIONS)
+        results = Results(catalog.load(METRICS), catalog.load(PREDICTIONS)) if evaluated else None
         _require_one_origin(context)
         found = describe_commit(context.project_path)
     origin = {
@@ -86,21 +87,21 @@ def ship(env: str | None, folder: Path | None) -> None:
         "pretrained": params["model"].pretrained,
         "commit": "unknown" if found is None else found["commit"] + (" with changes" if found["dirty"] else ""),
     }
-    project = {name: params[name] for name in ("data_source", "serving")}
+    project = {name: params[name] for name in ("data_source", "serving")} | {"synthetic": params["report"].synthetic}
     folder = folder or SHIPPED
-    write_folder(packaged, folder, project, metrics, origin)
-    click.echo(f"Written: {folder}" + ("" if metrics else " (without metrics: run the pipeline `evaluation` for them)"))
+    write_folder(packaged, folder, project, results, origin)
+    click.echo(f"Written: {folder}" + ("" if results else " (without metrics: run the pipeline `evaluation` for them)"))
 
 
 def _require_one_origin(context: Any) -> None:
     """Refuse a network and metrics that were made from different trainings, as a run does for its inputs."""
     from chest_xray.core.lineage import Lineage
     from chest_xray.pipeline_registry import register_pipelines
-    from chest_xray.serving.starting import METRICS, NETWORK
+    from chest_xray.serving.starting import METRICS, NETWORK, PREDICTIONS
 
     pipelines = {name: each for name, each in register_pipelines().items() if name != "__default__"}
     makers = {output: name for name, each in pipelines.items() for output in each.all_outputs()}
-    paths = {name: Path(context.catalog.get(name)._describe()["filepath"]) for name in (NETWORK, METRICS)}
+    paths = {name: Path(context.catalog.get(name)._describe()["filepath"]) for name in (NETWORK, METRICS, PREDICTIONS)}
     data = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
     read = {name: path for name, path in paths.items() if path.exists()}
     Lineage(data / "lineage.json").require_one_origin(read, {}, makers)

@@ -12,11 +12,14 @@ from fastapi import FastAPI
 
 from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction, Predictor
+from chest_xray.serving.messages import Background
 from chest_xray.serving.options import Serving
+from chest_xray.serving.samples import Samples
 from chest_xray.serving.starting import configure
 from tests.builders import make_contract
 
 CONTRACT = make_contract(min_side=1, min_contrast=0)
+BACKGROUND = Background("SYNTHETIC phantoms drawn by this project, not radiographs", None, Samples("phantoms"))
 
 
 class Fake(Predictor):

@@ -24,7 +24,7 @@ from chest_xray.serving.options import Serving
 from chest_xray.serving.page import add_page
 from chest_xray.serving.service import Service, start_decoders
 from tests.builders import encode, make_pixels
-from tests.serving.fakes import Fake, make_serving, serving
+from tests.serving.fakes import BACKGROUND, Fake, make_serving, serving
 
 GREY = encode(np.full((16, 16), 51, np.uint8))
 # A file with a unique word: a response that contains it has read the file.
@@ -54,7 +54,7 @@ def running(**changes: Any) -> Iterator[Site]:
     with start_decoders(options) as decoders:
         service = Service(Fake, options, no_failure, decoders)
         app = create_app(service, options)
-        add_page(app, service, lambda pixels: np.zeros(pixels.shape, np.float32), "phantoms")
+        add_page(app, service, lambda pixels: np.zeros(pixels.shape, np.float32), BACKGROUND)
         with serving(app, options) as url, urlopen(f"{url}/model") as answer:
             assert answer.status == 200
             yield Site(url, app, int(url.rsplit(":", 1)[1]))
@@ -160,7 +160,7 @@ def _listen_for_visitors(hits: list[str]) -> int:
     return int(door.getsockname()[1])
 
 
-@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/en/answer", "/ru/phantom/healthy"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch", "/en/answer", "/ru/sample/NORMAL"])
 @pytest.mark.parametrize(
     "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )

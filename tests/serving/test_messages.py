@@ -2,18 +2,23 @@
 
 import re
 import string
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
 from chest_xray.serving.messages import Renderer, read_messages
 from chest_xray.serving.pictures import draw_heat, show_picture
-from tests.builders import encode, make_contract, make_point
-from tests.serving.fakes import CONTRACT
+from chest_xray.serving.samples import Samples
+from tests.builders import encode, interval, make_contract, make_point, make_run_metrics, make_split
+from tests.conftest import ROOT
+from tests.serving.fakes import BACKGROUND, CONTRACT
 
-NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0}
+NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0, "label": None}
 JUDGED = ("too_small", "extreme_aspect", "colour", "blank", "unlike_training")
 
 
@@ -26,7 +31,7 @@ def test_both_languages_have_the_same_messages_with_the_same_placeholders() -> N
     assert list(english) == list(russian)
     for key, text in english.items():
         assert fields(text) == fields(russian[key]), key
-        assert re.search("[а-яё]", russian[key], re.IGNORECASE) or key == "decimal_mark", key
+        assert re.search("[а-яё]", russian[key], re.IGNORECASE) or key in ("decimal_mark", "interval"), key
         assert not re.search("[а-яё]", text, re.IGNORECASE), key
 
 
@@ -39,7 +44,7 @@ def test_every_refusal_has_its_own_message(reason: str, language: str) -> None:
 
 def test_file_metadata_is_escaped() -> None:
     refusal = Prediction.refuse("no_such_reason", "<script>alert(1)</script>")
-    page = Renderer("en", "").render_result(refusal, CONTRACT, NO_PICTURE)
+    page = Renderer("en", BACKGROUND).render_result(refusal, CONTRACT, NO_PICTURE)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script" not in page
     assert "The image was read, but the network gives no answer for it." in page
@@ -48,7 +53,9 @@ def test_file_metadata_is_escaped() -> None:
 def test_the_threshold_is_converted_to_a_calibrated_probability() -> None:
     # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
     contract = make_contract(make_point(0.5, temperature=2.0, bias=1.0))
-    page = Renderer("ru", "").render_result(Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE)
+    page = Renderer("ru", BACKGROUND).render_result(
+        Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE
+    )
     assert "порог 73,1%" in page
     assert "&gt; 99,9%" in page
     assert "Показатель отличия от обучающих снимков: 1,25; если он больше 5,50, ответ" in page
@@ -69,3 +76,78 @@ def test_an_image_is_shown_with_its_aspect_ratio_or_as_the_network_input() -> No
 def test_there_is_no_overlay_without_evidence_for_pneumonia() -> None:
     assert draw_heat(np.zeros((4, 4), np.float32)) is None
     assert str(draw_heat(np.eye(4, dtype=np.float32))).startswith("data:image/png;base64,")
+
+
+def render(language: str, **changes: Any) -> str:
+    """The answer on one page of a network with these metrics on test."""
+    background = BACKGROUND._replace(metrics=make_run_metrics(**changes))
+    renderer, answer = Renderer(language, background), Prediction(0.9, "PNEUMONIA", None, "", 1.0)
+    return " ".join(renderer.render_result(answer, make_contract(make_point(0.4)), NO_PICTURE).split())
+
+
+def test_an_answer_says_how_often_the_network_errs_on_test() -> None:
+    rates = {"specificity": interval(0.83, 0.88, 0.91), "sensitivity": interval(0.95, 0.982, 1)}
+    assert (
+        "On test, of 100 healthy children 12 [9, 17] are classified as PNEUMONIA, and of 100 children with pneumonia "
+        "2 [0, 5] are missed (95% intervals; 100 and 100 images)."
+    ) in render("en", **rates)
+    assert (
+        "из 100 здоровых детей к больным отнесены 12 [9; 17], а из 100 детей с пневмонией пропущены 2 [0; 5]"
+        in render("ru", **rates)
+    )
+
+
+def test_without_metrics_of_this_network_the_answer_has_the_rates_of_validation() -> None:
+    answer = Prediction(0.9, "PNEUMONIA", None, "", 1.0)
+    other = BACKGROUND._replace(metrics=make_run_metrics())
+    for background in (BACKGROUND, other):  # The metrics are of a threshold of 0.4.
+        page = Renderer("en", background).render_result(answer, make_contract(make_point(0.6)), NO_PICTURE)
+        assert "On test" not in page
+        assert "On corrupted validation images" in page
+
+
+def test_texts_of_contract_and_parameters_are_in_the_language_of_the_page() -> None:
+    sources = [
+        read_parameter(f"conf/{name}") for name in ("base/parameters_data_processing.yml", "demo/parameters.yml")
+    ]
+    texts = [*sources, CONTRACT.intended_use, CONTRACT.output.meaning]
+    renderer = Renderer("ru", BACKGROUND)
+    assert [re.search("[а-яё]", renderer.translate(text)) is not None for text in texts] == [True] * 4
+    assert renderer.translate("something else") == "something else"
+
+
+def read_parameter(file: str) -> str:
+    return str(yaml.safe_load((ROOT / file).read_text("utf-8"))["data_source"])
+
+
+def test_a_russian_answer_has_no_english_but_names_and_the_message_of_the_program() -> None:
+    page = render("ru") + Renderer("ru", BACKGROUND).render_about(CONTRACT, "0123456789abcdef")
+    page += Renderer("ru", BACKGROUND).render_page(["ru"])
+    for language_en in (
+        r'<p lang="en">.*?</p>',
+        r"<dt>Создана с помощью</dt>\s*<dd>.*?</dd>",
+        "<[^>]*>",
+        "[0-9a-f]{12,}",
+    ):
+        page = re.sub(language_en, " ", page, flags=re.DOTALL)
+    words = set(re.findall("[A-Za-z]{2,}", page))
+    assert words <= {"NORMAL", "PNEUMONIA", "SHA", "JPEG", "PNG", "DICOM", "JavaScript", "predict"}, words
+
+
+def test_samples_are_validation_images_that_exist(tmp_path: Path) -> None:
+    split = make_split([0, 1, 1, 0], ["validation", "validation", "validation", "train"])
+    split["path"] = [str(tmp_path / f"{number}.png") for number in range(4)]
+    for number in (0, 1, 3):
+        (tmp_path / f"{number}.png").write_bytes(bytes([number]))
+    samples = Samples.of_validation(split)
+    assert samples.paths == {"NORMAL": [str(tmp_path / "0.png")], "PNEUMONIA": [str(tmp_path / "1.png")]}
+    assert samples.draw("PNEUMONIA") == b"\x01"
+    (tmp_path / "0.png").unlink()
+    assert Samples.of_validation(split) == Samples("none")
+
+
+@pytest.mark.parametrize(("kind", "num_buttons"), [("phantoms", 2), ("validation", 2), ("none", 0)])
+def test_the_page_offers_samples_where_there_are_some(kind: Any, num_buttons: int) -> None:
+    page = Renderer("en", BACKGROUND._replace(samples=Samples(kind))).render_page(["en"])
+    assert page.count("data-sample=") == num_buttons
+    assert ("No image at hand?" in page) == (num_buttons > 0)

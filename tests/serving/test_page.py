@@ -22,7 +22,7 @@ from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, read_contract
 from tests.browser import open_browser, read_log
-from tests.builders import encode, make_packaged
+from tests.builders import encode, make_packaged, make_run_metrics
 from tests.conftest import copy_project
 from tests.serving.commands import PATIENCE, Started, started
 
@@ -47,7 +47,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     """A running `kedro demo`."""
     folder = tmp_path_factory.mktemp("demo")
     project = copy_project(folder / "project")
-    with_evidence(make_packaged(project / "data/test/06_models/augmented/packaged.keras"))
+    with_evidence(make_packaged(project / "data/test/06_models/augmented/packaged.keras", threshold=0.4))
+    metrics = project / "data/test/08_reporting/augmented/metrics.json"
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text(make_run_metrics().model_dump_json(), "utf-8")
     with started("demo", project, folder) as server:
         with urlopen(f"{server.url}/model", timeout=PATIENCE):
             yield server
@@ -104,9 +107,8 @@ def test_an_uploaded_image_is_shown_with_overlay_probability_and_operating_point
     assert heading in ("Above the threshold: PNEUMONIA", "Below the threshold: NORMAL")
     answer = text_of(browser, ".answer")
     assert "Probability of pneumonia" in answer
-    assert "finds 90% of the children with pneumonia (sensitivity) and clears 80% of the healthy" in " ".join(
-        answer.split()
-    )
+    assert "of 100 healthy children 10 [9, 11] are classified as PNEUMONIA" in " ".join(answer.split())
+    assert not find(browser, ".answer details").get_attribute("open")
     assert "holds where 50% of the children have pneumonia" in " ".join(answer.split())
     shown = "return Array.from(document.querySelectorAll('.stack img')).map(each => each.naturalWidth)"
     assert browser.execute_script(shown) == [512, 256]
@@ -155,8 +157,9 @@ def test_the_page_can_be_switched_to_russian(site: Started, browser: Chrome) -> 
     assert "Не медицинское изделие" in text_of(browser, ".warning")
     assert "перетащите его сюда" in text_of(browser, "#upload")
     assert browser.execute_script("return document.documentElement.lang") == "ru"
-    find(browser, "[data-phantom=healthy]").click()
+    find(browser, "[data-sample=NORMAL]").click()
     assert "Вероятность пневмонии" in text_of(browser, ".answer .big")
+    assert "Разметка этого снимка: здоров." in text_of(browser, ".answer")
     assert "," in text_of(browser, ".answer .big")  # the decimal mark
 
 
@@ -182,7 +185,7 @@ def test_the_page_fits_a_phone_screen(site: Started, browser: Chrome, tmp_path: 
         )
         assert browser.execute_script(wide) == []
         answer, picture = (find(browser, each).rect["y"] for each in (".answer", ".picture"))
-        assert answer < picture
+        assert picture < answer
 
 
 def test_an_upload_leaves_no_file(site: Started, browser: Chrome, tmp_path: Path) -> None:
@@ -221,5 +224,5 @@ def test_all_controls_can_be_reached_with_the_keyboard(site: Started, browser: C
     for _ in range(5):
         ActionChains(browser).send_keys(Keys.TAB).perform()
         element = browser.switch_to.active_element
-        reached.append(element.get_attribute("id") or element.get_attribute("data-phantom") or element.tag_name)
-    assert reached == ["a", "file", "healthy", "pneumonia", "summary"]
+        reached.append(element.get_attribute("id") or element.get_attribute("data-sample") or element.tag_name)
+    assert reached == ["a", "file", "NORMAL", "PNEUMONIA", "summary"]

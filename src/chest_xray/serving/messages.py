@@ -2,23 +2,34 @@
 
 from collections.abc import Sequence
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
+from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import Prediction, calibrate_threshold
 from chest_xray.serving.pictures import HEAT
+from chest_xray.serving.samples import Samples
 
 PACKAGE = "chest_xray.serving"
 
 
-class Renderer:
-    """Renders the page in one language, "en" or "ru"; `data_source` is what the network was trained on."""
+class Background(NamedTuple):
+    """What the page knows beside the network."""
 
-    def __init__(self, language: str, data_source: str):
-        self.language, self.data_source = language, data_source
+    data_source: str  # what the network was trained on
+    metrics: Metrics | None  # of the network, if it was evaluated
+    samples: Samples
+
+
+class Renderer:
+    """Renders the page in one language, "en" or "ru"."""
+
+    def __init__(self, language: str, background: Background):
+        self.language, self._background = language, background
         self.messages = read_messages(language)
+        self._keys = {text: key for key, text in read_messages("en").items()}
         # Everything is escaped: details contain text from uploaded files.
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader(PACKAGE, ""), autoescape=True, undefined=jinja2.StrictUndefined
@@ -28,17 +39,24 @@ class Renderer:
         def message(key: str, **values: Any) -> str:
             return self.messages[key].format(**values)
 
-        return self._templates.get_template(template).render(message=message, number=self.format_number, **values)
+        functions = {"message": message, "number": self.format_number, "translate": self.translate}
+        return self._templates.get_template(template).render(**functions, **values)
+
+    def translate(self, text: str) -> str:
+        """Return a text of contract or parameters in the language of the page, if it is among the messages."""
+        return self.messages.get(self._keys.get(text, ""), text)
 
     def render_page(self, languages: Sequence[str]) -> str:
         """Return the page, with links to the other languages."""
         others = {other: read_messages(other)["language_name"] for other in languages if other != self.language}
-        return self._render("page.html", language=self.language, others=others, data_source=self.data_source)
+        facts = {"data_source": self._background.data_source, "samples": self._background.samples.kind}
+        return self._render("page.html", language=self.language, others=others, **facts)
 
     def render_result(self, prediction: Prediction, contract: Contract, pictures: dict[str, Any]) -> str:
         """Return the answer for one image, or the reason for its refusal.
 
-        `pictures` has `picture` and `heat` (data URLs, or None), and `width` and `height` in pixels.
+        `pictures` has `picture` and `heat` (data URLs, or None), `width` and `height` in pixels, and the `label` of a
+        sample, or None.
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
@@ -48,6 +66,7 @@ class Renderer:
                 "threshold": self.format_percent(cut),
                 "probability": self.format_percent(prediction.probability or 0.0),
                 "most": self.format_number(contract.input_checks.limits.max_ood_score, ".2f"),
+                "errors": self._describe_errors(contract),
             }
         else:
             values["reason"] = self.messages.get(f"reason_{prediction.reason}", self.messages["reason_other"])
@@ -70,6 +89,25 @@ class Renderer:
         """Return a probability in percent, never rounded to 0% or 100%."""
         sign = "< " if probability < 0.001 else "> " if probability > 0.999 else ""
         return sign + self.format_number(min(max(probability, 0.001), 0.999), ".1%")
+
+    def _describe_errors(self, contract: Contract) -> str | None:
+        """Return how often this network errs on test; None without metrics, or where they are of another network."""
+        metrics = self._background.metrics
+        if metrics is None:
+            return None
+        found = metrics.test.at_chosen
+        if found.threshold not in [each.threshold for each in contract.operating_point.points.values()]:
+            return None
+        rates = {"alarms": found.specificity, "missed": found.sensitivity}
+        counts = {"num_healthy": found.specificity.n, "num_diseased": found.sensitivity.n}
+        return self.messages["errors"].format(
+            **{name: self._count_errors(each) for name, each in rates.items()}, **counts
+        )
+
+    def _count_errors(self, correct: Estimate) -> str:
+        """Return how many of 100 are wrong, with the interval, from the share that is right."""
+        wrong = [100 * (1 - (each or 0.0)) for each in (correct.value, correct.high, correct.low)]
+        return self.messages["interval"].format(*(f"{each:.0f}" for each in wrong))
 
     def _describe_point(self, contract: Contract) -> dict[str, Any]:
         point = contract.operating_point

@@ -19,10 +19,10 @@ upload.addEventListener("drop", (event) => send(event.dataTransfer.files[0]));
 // A file dropped beside the field must not replace the page.
 for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 
-for (const button of document.querySelectorAll("[data-phantom]"))
+for (const button of document.querySelectorAll("[data-sample]"))
   button.addEventListener("click", () => {
     document.getElementById("name").textContent = "";
-    ask(form.action.replace(/answer$/, `phantom/${button.dataset.phantom}`));
+    ask(form.action.replace(/answer$/, `sample/${button.dataset.sample}`));
   });
 
 result.addEventListener("input", (event) => setHeat(event.target));
@@ -60,6 +60,7 @@ async function ask(address, body) {
 function show(html) {
   result.innerHTML = html;
   for (const each of result.querySelectorAll("[data-share]")) each.style.setProperty("--share", each.dataset.share);
+  if (matchMedia("(max-width: 700px)").matches) result.scrollIntoView(); // The form fills the screen of a phone.
 }
 
 function fail(status, detail) {

@@ -4,30 +4,29 @@ import asyncio
 import logging
 from collections.abc import Callable
 from importlib import resources
-from typing import Literal
 
-from fastapi import APIRouter, FastAPI, UploadFile
+from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction
-from chest_xray.serving.messages import PACKAGE, Renderer
-from chest_xray.serving.pictures import draw_heat, draw_phantom_png, show_picture
+from chest_xray.serving.messages import PACKAGE, Background, Renderer
+from chest_xray.serving.pictures import draw_heat, show_picture
+from chest_xray.serving.samples import Label, Samples
 from chest_xray.serving.service import Service
 
 logger = logging.getLogger(__name__)
 
 Explain = Callable[[Array], Array]
-PHANTOMS = {"healthy": "none", "pneumonia": "bacterial"}  # name on the page: aetiology
 LANGUAGES = ("en", "ru")
 
 
-def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str) -> None:
+def add_page(app: FastAPI, service: Service, explain: Explain, background: Background) -> None:
     """Add the page to the server, at one address a language.
 
-    It receives the bytes of files, never paths or addresses, and returns HTML. `explain` maps a prepared image to its
-    evidence, float32 in [0, 1], both of shape (height, width).
+    It receives the bytes of files or the label of a sample, never paths or addresses, and returns HTML. `explain` maps
+    a prepared image to its evidence, float32 in [0, 1], both of shape (height, width).
     """
     app.state.home = f"/{service.options.language}/"
     script = resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
@@ -43,11 +42,11 @@ def add_page(app: FastAPI, service: Service, explain: Explain, data_source: str)
 
     app.include_router(router)
     for language in LANGUAGES:
-        page_router = _build_router(service, explain, Renderer(language, data_source))
+        page_router = _build_router(service, explain, Renderer(language, background), background.samples)
         app.include_router(page_router, prefix=f"/{language}", include_in_schema=False)
 
 
-def _build_router(service: Service, explain: Explain, renderer: Renderer) -> APIRouter:
+def _build_router(service: Service, explain: Explain, renderer: Renderer, samples: Samples) -> APIRouter:
     router, page = APIRouter(), renderer.render_page(LANGUAGES)
 
     @router.get("/")
@@ -58,10 +57,12 @@ def _build_router(service: Service, explain: Explain, renderer: Renderer) -> API
     async def answer_file(file: UploadFile) -> HTMLResponse:
         return await _answer(await file.read(), service, explain, renderer)
 
-    @router.post("/phantom/{kind}")
-    async def answer_phantom(kind: Literal["healthy", "pneumonia"]) -> HTMLResponse:
-        data = await asyncio.to_thread(draw_phantom_png, PHANTOMS[kind])
-        return await _answer(data, service, explain, renderer)
+    @router.post("/sample/{label}")
+    async def answer_sample(label: Label) -> HTMLResponse:
+        if samples.kind == "none":
+            raise HTTPException(404, "this network has no samples")
+        data = await asyncio.to_thread(samples.draw, label)
+        return await _answer(data, service, explain, renderer, label)
 
     @router.get("/about")
     async def describe_network() -> HTMLResponse:
@@ -71,14 +72,16 @@ def _build_router(service: Service, explain: Explain, renderer: Renderer) -> API
     return router
 
 
-async def _answer(data: bytes, service: Service, explain: Explain, renderer: Renderer) -> HTMLResponse:
-    """Return the answer as HTML; an internal error is logged and not shown."""
+async def _answer(
+    data: bytes, service: Service, explain: Explain, renderer: Renderer, label: Label | None = None
+) -> HTMLResponse:
+    """Return the answer as HTML, with the label of a sample; an internal error is logged and not shown."""
     try:
         contract = (await service.predictor()).contract
         shown, (prediction, heat) = await asyncio.gather(_show(data, service), _predict(data, service, explain))
         url, width, height = shown or (None, 0, 0)
-        pictures = {"picture": url, "heat": heat, "width": width, "height": height}
-        return HTMLResponse(renderer.render_result(prediction, contract, pictures))
+        shown_parts = {"picture": url, "heat": heat, "width": width, "height": height, "label": label}
+        return HTMLResponse(renderer.render_result(prediction, contract, shown_parts))
     except Exception:
         logger.exception("The page could not answer")
         return HTMLResponse(renderer.render_failure(), 500)

@@ -17,6 +17,12 @@ HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
 def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int] | None:
+    """Return a data URL of what `draw_picture` draws, with width and height in pixels, or None."""
+    pixels = draw_picture(data, preparation, max_megapixels)
+    return None if pixels is None else (to_data_url(pixels), pixels.shape[1], pixels.shape[0])
+
+
+def draw_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> Array | None:
     """Draw the part of an image that the network receives, in its own proportions.
 
     Args:
@@ -25,7 +31,7 @@ def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
         max_megapixels: Larger images are not shown.
 
     Returns:
-        A data URL, and width and height in pixels; None if the file cannot be shown.
+        uint8 of shape (height, width), or None if the file cannot be shown.
     """
     import numpy as np
 
@@ -39,13 +45,11 @@ def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
     try:
         if is_dicom(data):
             image = read_dicom(data, max_megapixels)
-            size = scale(image.size)
-            return to_data_url(np.asarray(fit_grey(image.convert("L"), size, geometry))), *size
+            return np.asarray(fit_grey(image.convert("L"), scale(image.size), geometry))
         facts = describe_image(io.BytesIO(data), max_megapixels)
         if "reason" in facts:
             return None
-        size = scale((facts["width"], facts["height"]))
-        return to_data_url(decode_grey(data, size, geometry)), *size
+        return decode_grey(data, scale((facts["width"], facts["height"])), geometry)
     except Exception:  # The image is only for orientation; the answer states why the file was refused.
         return None
 
@@ -80,18 +84,36 @@ class Explainer:
 
 
 def draw_heat(evidence: Array) -> str | None:
-    """Return evidence in [0, 1], of shape (height, width), as a data URL, opaque where it is 1; None if it is 0."""
+    """Return what `colour_evidence` draws as a data URL; None if there is no evidence."""
+    return to_data_url(colour_evidence(evidence, (SIDE // 2, SIDE // 2))) if evidence.any() else None
+
+
+def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
+    """Colour evidence in [0, 1], brighter and more opaque where stronger.
+
+    Returns:
+        uint8 of shape (height, width, 4) for a `size` (width, height): red, green, blue and opacity.
+    """
     import numpy as np
     from PIL import Image, ImageColor
 
-    if not evidence.any():
-        return None
     colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
     steps = np.linspace(0, 1, len(HEAT))
     channels = [np.interp(evidence, steps, colours[:, channel]) for channel in range(3)]
     layers = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
-    smooth = Image.fromarray(layers, "RGBA").resize((SIDE // 2, SIDE // 2), Image.Resampling.BICUBIC)
-    return to_data_url(np.asarray(smooth))
+    return np.asarray(Image.fromarray(layers, "RGBA").resize(size, Image.Resampling.BICUBIC))
+
+
+def lay_over(picture: Array, evidence: Array) -> Array:
+    """Return a grey picture, uint8 (height, width), below coloured evidence in [0, 1]: uint8 (height, width, 4)."""
+    import numpy as np
+    from PIL import Image
+
+    heat = colour_evidence(evidence, (picture.shape[1], picture.shape[0]))
+    heat = heat // (1, 1, 1, 2)  # half as opaque, as the page shows it at first
+    return np.asarray(
+        Image.alpha_composite(Image.fromarray(picture).convert("RGBA"), Image.fromarray(heat.astype(np.uint8)))
+    )
 
 
 def encode_png(pixels: Array) -> bytes:

@@ -15,11 +15,14 @@ from typing import Any, NamedTuple
 
 from chest_xray.core.options import InputError
 from chest_xray.models import shipping
+from chest_xray.serving.messages import Background
 from chest_xray.serving.options import LOOPBACK, Serving
+from chest_xray.serving.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-NETWORK, METRICS = "augmented.packaged_keras", "augmented.metrics"
+SPLIT = "image_split"
+NETWORK, METRICS, PREDICTIONS = "augmented.packaged_keras", "augmented.metrics", "augmented.test_predictions"
 SECONDS_TO_STOP = 2  # for requests in progress
 
 
@@ -28,7 +31,7 @@ class Project(NamedTuple):
 
     options: Serving
     network: bytes | Path  # what `Predictor.load` takes; for the page a `.keras` file
-    data_source: str
+    background: Background
 
 
 def read_environment(env: str | None, params: dict[str, Any]) -> Project:
@@ -48,10 +51,27 @@ def read_environment(env: str | None, params: dict[str, Any]) -> Project:
         if shipping.has_shipped() and not context.catalog.exists(NETWORK):
             network = shipping.SHIPPED / shipping.KERAS
             logger.info("Network: %s of this package, since this environment has none of its own.", network)
-            return Project(options, network, shipping.read_settings(network.parent)["data_source"])
+            return Project(options, network, _describe_folder(network.parent))
         packaged = load_network(context.catalog, env)
         logger.info("Network: %s", context.catalog[NETWORK]._describe()["filepath"])
-        return Project(options, packaged, context.params["data_source"])
+        return Project(options, packaged, _describe_environment(context))
+
+
+def _describe_environment(context: Any) -> Background:
+    catalog, params = context.catalog, context.params
+    metrics = catalog.load(METRICS) if catalog.exists(METRICS) else None
+    samples = Samples("none")
+    if params["report"].synthetic:
+        samples = Samples("phantoms")
+    elif catalog.exists(SPLIT):
+        samples = Samples.of_validation(catalog.load(SPLIT))
+    return Background(params["data_source"], metrics, samples)
+
+
+def _describe_folder(folder: Path) -> Background:
+    settings = shipping.read_settings(folder)
+    samples = Samples("phantoms" if settings.get("synthetic") else "none")
+    return Background(settings["data_source"], shipping.read_metrics(folder), samples)
 
 
 def read_folder(folder: Path, network: Path, changes: dict[str, Any]) -> Project:
@@ -62,7 +82,7 @@ def read_folder(folder: Path, network: Path, changes: dict[str, Any]) -> Project
     """
     settings = shipping.read_settings(folder)
     options = settings["serving"] | {key: value for key, value in changes.items() if value is not None}
-    return Project(Serving.model_validate(options), network, settings["data_source"])
+    return Project(Serving.model_validate(options), network, _describe_folder(folder))
 
 
 def load_network(catalog: Any, env: str | None) -> bytes:
@@ -183,7 +203,7 @@ def _run(project: Project, with_page: bool, listener: socket.socket) -> None:
         if with_page:
             from chest_xray.serving.page import add_page
 
-            add_page(app, service, explainer.explain, project.data_source)
+            add_page(app, service, explainer.explain, project.background)
         server = uvicorn.Server(configure(app, project.options))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
