@@ -17,6 +17,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from PIL import Image
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
 
 from chest_xray import command_line
 from chest_xray.core.options import InputError
@@ -25,9 +28,20 @@ from chest_xray.images.phantoms import draw_phantom
 from chest_xray.models import shipping
 from chest_xray.models.contract import CONTRACT, NETWORK
 from chest_xray.models.inference import Predictor
-from chest_xray.models.shipping import KERAS, METRICS, NOTICE, PROJECT, SHIPPED, write_folder
+from chest_xray.models.shipping import (
+    KERAS,
+    METRICS,
+    NOTICE,
+    PROJECT,
+    SCORES,
+    SHIPPED,
+    TRAINED,
+    Results,
+    read_metrics,
+    write_folder,
+)
 from chest_xray.serving.starting import read_folder
-from tests.builders import encode, make_packaged, make_run_metrics
+from tests.builders import changed, encode, interval, make_packaged, make_predictions, make_run_metrics
 from tests.conftest import ROOT, copy_project, run_kedro
 from tests.dicom_files import make_dataset, write
 from tests.serving.commands import started
@@ -46,16 +60,36 @@ finally:
 PATIENCE = 120  # seconds
 
 
+SHIPPED_HERE = "src/chest_xray/shipped"
+PREDICTIONS = make_predictions([0, 1, 0, 1], [0.1, 0.8, 0.6, 0.4])  # 3 of 4 pairs in order
+
+
+def make_results(**changes: Any) -> Results:
+    """The predictions, and metrics with their AUC."""
+    test = {"num_images": 4, "auc": interval(0.5, 0.75, 0.9).with_n(4), **changes}
+    return Results(changed(make_run_metrics(), "test", **test), PREDICTIONS)
+
+
+def write_results(data: Path) -> None:
+    """Write them where an evaluation stores them."""
+    results = make_results()
+    for folder in ("08_reporting", "07_model_output"):
+        (data / folder / "augmented").mkdir(parents=True)
+    (data / "08_reporting/augmented/metrics.json").write_text(results.metrics.model_dump_json(), "utf-8")
+    paths = "/elsewhere/test/" + PREDICTIONS["path"]
+    PREDICTIONS.assign(path=paths).to_parquet(data / "07_model_output/augmented/test_predictions.parquet")
+
+
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that `kedro ship` has filled, in a copy of the project; the metrics are made up."""
     project = copy_project(tmp_path_factory.mktemp("ship") / "project")
     make_packaged(project / "data/test/06_models/augmented/packaged.keras")
+    write_results(project / "data/test")
     done = run_kedro(project, "ship", "--env=test", "--folder=src/chest_xray/shipped")
     assert done.returncode == 0, done.stderr
     folder = project / "src/chest_xray/shipped"
-    assert "Written: src/chest_xray/shipped (without metrics: run the pipeline `evaluation` for them)" in done.stdout
-    (folder / METRICS).write_text(make_run_metrics().model_dump_json(), "utf-8")
+    assert done.stdout.endswith(f"Written: {SHIPPED_HERE}\n")
     return folder
 
 
@@ -132,7 +166,7 @@ def test_a_wheel_gives_the_probabilities_of_keras_without_importing_it(
 
 def test_the_wheel_has_the_network_its_notice_and_the_script(installed: Path) -> None:
     names = {path.name for path in (installed / "chest_xray/shipped").iterdir()}
-    assert names == {NETWORK, KERAS, CONTRACT, "ood_detector.npz", METRICS, PROJECT, NOTICE}
+    assert names == {NETWORK, KERAS, CONTRACT, "ood_detector.npz", METRICS, SCORES, PROJECT, NOTICE}
     (script,) = installed.glob("*.dist-info/entry_points.txt")
     assert "chest-xray = chest_xray.command_line:main" in script.read_text()
     notice = (installed / "chest_xray/shipped" / NOTICE).read_text("utf-8")
@@ -273,7 +307,7 @@ def test_info_has_the_contract_and_the_metrics_with_intervals(shipped: Path) -> 
     assert done.exit_code == 0
     assert f"{shipped} (fingerprint {Predictor.load(shipped).fingerprint})" in done.stdout
     assert "PNEUMONIA from an output of 0.5000 (balanced_accuracy)" in done.stdout
-    assert re.search(r"accuracy 0\.900 \[[\d.]+, [\d.]+\], sensitivity .* AUC 0\.900 \[.*100 images of 80", done.stdout)
+    assert re.search(r"accuracy 0\.900 \[[\d.]+, [\d.]+\], sensitivity .* AUC 0\.750 \[.*4 images of 80", done.stdout)
 
 
 def test_info_of_a_network_without_metrics_is_reported(shipped: Path) -> None:
@@ -379,3 +413,69 @@ def test_the_package_ships_a_whole_network_or_none() -> None:
     if SHIPPED.exists():
         Predictor.load(SHIPPED)
         assert (SHIPPED / NOTICE).is_file()
+    if (SHIPPED / SCORES).exists():
+        metrics, scores = read_metrics(SHIPPED), pd.read_csv(SHIPPED / SCORES)
+        assert metrics is not None
+        assert len(scores) == metrics.test.num_images
+        assert roc_auc_score(scores["label"], scores["logit"]) == pytest.approx(metrics.test.auc.value)
+
+
+def test_scores_of_test_images_are_shipped_without_where_the_images_were(shipped: Path) -> None:
+    scores = pd.read_csv(shipped / SCORES)
+    assert scores.columns.tolist() == ["path", "label", "logit", "probability"]
+    assert scores["path"].tolist()[:2] == ["test/NORMAL/000.png", "test/PNEUMONIA/001.png"]
+    assert scores["label"].tolist() == [0, 1, 0, 1]
+    assert scores["probability"].tolist() == pytest.approx([0.1, 0.8, 0.6, 0.4])
+    assert expit(scores["logit"]).tolist() == pytest.approx([0.1, 0.8, 0.6, 0.4])
+
+
+@pytest.mark.parametrize("changes", [{"num_images": 5}, {"auc": interval(0.5, 0.8, 0.9).with_n(4)}])
+def test_metrics_of_other_predictions_are_not_shipped(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"predictions are of 4 test images with an AUC of 0\.750000, the metrics of"):
+        shipping._tabulate_scores(make_results(**changes))
+
+
+def test_a_network_trained_in_this_folder_answers_and_is_named(
+    shipped: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make_packaged(tmp_path / TRAINED, calibration_bias=1.0)
+    monkeypatch.chdir(tmp_path)
+    done = invoke("predict", "--json", pictures[0])
+    assert "Network: data/06_models/augmented/packaged.keras, trained in this folder; --model names" in done.stderr
+    (trained,), (other,) = (Predictor.load(each).predict(pictures[:1]) for each in (tmp_path / TRAINED, shipped))
+    assert json.loads(done.stdout)["probability"] == pytest.approx(trained.probability, abs=1e-6)
+    assert trained.probability != pytest.approx(other.probability, abs=1e-3)
+    assert "Network:" not in invoke("predict", pictures[0], f"--model={shipped}").stderr
+
+
+def test_the_overlay_has_the_shape_of_the_picture(shipped: Path, pictures: list[str], tmp_path: Path) -> None:
+    target = tmp_path / "seen.png"
+    done = predict(pictures[:1], shipped, f"--overlay={target}")
+    assert done.exit_code == 0
+    assert re.search(rf"{target}: coloured where covering .* lowers the log odds .* at most by \d+\.\d\.", done.stdout)
+    with Image.open(target) as picture, Image.open(pictures[0]) as original:
+        assert max(picture.size) == 512
+        assert picture.width / picture.height == pytest.approx(original.width / original.height, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("names", "target", "message"),
+    [
+        (["a.jpeg", "b.png"], "seen.png", "received 2 files; --overlay draws one"),
+        (["a.jpeg"], "no/folder/seen.png", r"cannot write .*seen\.png: No such file"),
+    ],
+)
+def test_an_overlay_that_cannot_be_drawn_is_an_error(
+    names: list[str], target: str, message: str, shipped: Path, pictures: list[str], tmp_path: Path
+) -> None:
+    folder = Path(pictures[0]).parent
+    done = predict([str(folder / name) for name in names], shipped, f"--overlay={tmp_path / target}")
+    assert re.search(message, done.stderr + str(done.exception))
+    assert done.exit_code != 0
+
+
+def test_a_refused_file_has_no_overlay(shipped: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.png").touch()
+    done = predict([str(tmp_path / "empty.png")], shipped, f"--overlay={tmp_path / 'seen.png'}")
+    assert done.exit_code == 1
+    assert not (tmp_path / "seen.png").exists()

@@ -15,10 +15,11 @@ from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.inference import Prediction, Predictor, predict_files, printable
-from chest_xray.models.shipping import KERAS, find_shipped, read_metrics
+from chest_xray.models.shipping import KERAS, TRAINED, find_network, find_shipped, read_metrics
 from chest_xray.serving.options import address_options, page_options
 
 CHUNK = 1024  # files, after which answers are printed
+PALE = 1.0  # log odds; where covering changes less, colours stay pale
 TESTED = ("accuracy", "sensitivity", "specificity")
 
 
@@ -38,24 +39,33 @@ def main() -> None:
         sys.exit(2)
 
 
-def model_option(kind: str) -> Callable[..., Any]:
+def model_option(kind: str, also: str = "") -> Callable[..., Any]:
     """Return the option `--model`, whose help names the kind of path."""
     path = click.Path(exists=True, path_type=Path)
-    return click.option("--model", type=path, help=f"{kind}; without it, the network of this package.")
+    return click.option("--model", type=path, help=f"{kind}; without it, the network of this package{also}.")
 
 
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, metavar="FILE...")
-@model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
+@model_option(
+    "Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)", f", or ./{TRAINED} where it exists"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option(
+    "--overlay", type=click.Path(dir_okay=False, path_type=Path), help="Draw what one file's answer rests on: OUT.png."
+)
 @click.option("--max-megabytes", type=float, default=500, show_default=True, help="Larger files are refused unread.")
-def predict(paths: tuple[str, ...], model: Path | None, as_json: bool, max_megabytes: float) -> None:
+def predict(
+    paths: tuple[str, ...], model: Path | None, as_json: bool, overlay: Path | None, max_megabytes: float
+) -> None:
     """Classify JPEG, PNG and DICOM files; a folder means all files below it.
 
     The exit code is 0 if every file was answered, 1 if one was refused, and 2 if the command cannot run.
     """
     files = [file for path in paths for file in list_files(path)]
-    predictor = Predictor.load(model or find_shipped())
+    if overlay and len(files) > 1:
+        raise click.UsageError(f"received {len(files):,} files; --overlay draws one. Name one file.")
+    predictor = _load(model)
     names = [printable(file.name) for file in files]
     width = max(len(_visible(name)) for name in names)
     if not as_json:
@@ -66,7 +76,17 @@ def predict(paths: tuple[str, ...], model: Path | None, as_json: bool, max_megab
         click.echo(_to_json(name, prediction, predictor) if as_json else _to_row(name, prediction, width))
     if not as_json:
         click.echo(f"\n{len(files) - num_refused} of {len(files)} files answered.\n{_describe_use(predictor)}")
+    if overlay and not num_refused:
+        click.echo(_draw_overlay(predictor, files[0].path, overlay), err=as_json)
     sys.exit(1 if num_refused else 0)
+
+
+def _load(model: Path | None) -> Predictor:
+    """Load a network, by default one that was trained in the current folder, which it then says."""
+    path = model or find_network()
+    if model is None and path == TRAINED:
+        click.echo(f"Network: {path}, trained in this folder; --model names another.", err=True)
+    return Predictor.load(path)
 
 
 def list_files(path: str) -> list[ListedFile]:
@@ -102,6 +122,33 @@ def _predict(predictor: Predictor, files: list[ListedFile], max_megabytes: float
         yield from predict_files(predictor, files[start : start + CHUNK], max_megabytes)
 
 
+def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
+    """Write the evidence for pneumonia over the picture, and return what the colours mean.
+
+    Raises:
+        InputError: The target cannot be written.
+    """
+    import numpy as np
+
+    from chest_xray.images.occlusion import locate_evidence
+    from chest_xray.serving.pictures import draw_picture, encode_png, lay_over
+
+    picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits["max_megapixels"])
+    image = predictor.read(path)
+    if picture is None or isinstance(image, Prediction):
+        raise InputError(f"{path} was answered, but cannot be read again; expected an unchanged file. Run again.")
+    falls = locate_evidence(predictor.compute_logits, image.pixels)
+    strongest = float(falls.max())
+    try:
+        target.write_bytes(encode_png(lay_over(picture, np.clip(falls / max(strongest, PALE), 0, 1))))
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}. Name another file with --overlay.") from error
+    return (
+        f"{target}: coloured where covering a part of the picture lowers the log odds of pneumonia, at most by "
+        f"{max(strongest, 0):.1f}.\nIt shows where, not why; a plausible map does not prove that the answer is right."
+    )
+
+
 def _to_json(name: str, prediction: Prediction, predictor: Predictor) -> str:
     return json.dumps({"path": name, **prediction._asdict(), **predictor.describe_use()}, allow_nan=False)
 
@@ -128,11 +175,12 @@ def _describe_use(predictor: Predictor) -> str:
 
 
 @cli.command()
-@model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
+@model_option(
+    "Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)", f", or ./{TRAINED} where it exists"
+)
 def info(model: Path | None) -> None:
     """Describe the network: its file, its contract in short, and its metrics on test."""
-    path = model or find_shipped()
-    predictor = Predictor.load(path)
+    path, predictor = model or find_network(), _load(model)
     contract, checks = predictor.contract, predictor.contract.input_checks
     point, preparation = contract.operating_point, contract.input.preparation
     chosen = point.points[point.rule]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chest_xray.images.occlusion import Occlusion, central_region, cover
+from chest_xray.images.occlusion import Occlusion, central_region, cover, locate_evidence
 from tests.builders import make_pixels
 
 
@@ -49,3 +49,26 @@ def test_a_covered_image_reveals_nothing_of_what_it_hides() -> None:
 def test_a_region_of_nothing_or_of_everything_is_refused(width: float) -> None:
     with pytest.raises(ValueError, match=f"width: received {width}"):
         make_occlusion(width=width)
+
+
+def test_evidence_is_where_covering_lowers_the_logit() -> None:
+    pixels = np.full((24, 36), 50, np.uint8)
+    pixels[4:8, 18:24] = 250
+    pixels[16:20, 6:12] = 250
+    # Bright is evidence for pneumonia above, against it below. Covered by the others' mean of 56, a window loses 4.66.
+    signs = np.where(np.arange(24) < 12, 1, -1)[:, None] / 1000
+
+    found = locate_evidence(lambda images: (images * signs).sum(axis=(1, 2)), pixels)
+
+    assert found.shape == pixels.shape
+    assert found.dtype == np.float32
+    assert np.unravel_index(found.argmax(), found.shape) == (4, 18)
+    assert np.unravel_index(found.argmin(), found.shape) == (16, 6)
+    # Windows of 4 x 6 start every 2 x 3: four cover (4, 18), with all, half, half and a quarter of the bright one.
+    assert found.max() == pytest.approx(4.66 * (1 + 1 / 2 + 1 / 2 + 1 / 4) / 4, rel=0.05)
+    assert np.abs(found[20:, 30:]).max() < 0.3
+
+
+def test_every_pixel_is_covered_whatever_the_size() -> None:
+    found = locate_evidence(lambda images: np.zeros(len(images)), make_pixels(1, 13, 5)[0])
+    assert found.tolist() == np.zeros((13, 5)).tolist()

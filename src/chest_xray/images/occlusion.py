@@ -1,10 +1,13 @@
 """Cover a part of each radiograph, to compute which part the predictions depend on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from chest_xray.core.options import Options, UnitInterval
 from chest_xray.core.types import Array
+
+WINDOWS_A_SIDE = 6  # of `locate_evidence`: a window is a sixth of each side, about a third of a lung
 
 
 class Occlusion(Options):
@@ -50,3 +53,38 @@ class CoveredImages:
 
     def __getitem__(self, rows: Array) -> Array:
         return cover(self.pixels[rows], self.hidden)
+
+
+def locate_evidence(compute_logits: Callable[[Array], Array], pixels: Array) -> Array:
+    """Compute by how much the logit falls where a part of an image is covered (Zeiler and Fergus 2014, section 4.2).
+
+    Windows of a sixth of each side, half a window apart, are covered one after the other as by `cover`. It needs no
+    gradients, so it serves any network. It does not see evidence that two distant places hold each on its own, and
+    covering itself may disturb the network.
+
+    Args:
+        compute_logits: Maps uint8 images (n, height, width) to their logits (n,).
+        pixels: uint8 of shape (height, width).
+
+    Returns:
+        float32 of shape (height, width), in log odds: the mean fall over the windows that cover a pixel. Above 0 the
+        place is evidence for PNEUMONIA, below 0 against it.
+    """
+    import numpy as np
+
+    hidden = np.stack(
+        [down[:, None] & across for down in _windows(pixels.shape[0]) for across in _windows(pixels.shape[1])]
+    )
+    covered = np.concatenate([cover(pixels[None], each) for each in hidden])
+    whole, *others = compute_logits(np.concatenate([pixels[None], covered]))
+    falls = whole - np.array(others)
+    return (np.tensordot(falls, hidden, 1) / hidden.sum(axis=0)).astype(np.float32)
+
+
+def _windows(side: int) -> Array:
+    """Return which pixels of a side each window covers: bool of shape (windows, side)."""
+    import numpy as np
+
+    width = max(1, side // WINDOWS_A_SIDE)
+    starts = np.unique(np.append(np.arange(0, side - width, max(1, width // 2)), side - width))
+    return (np.arange(side) >= starts[:, None]) & (np.arange(side) < starts[:, None] + width)

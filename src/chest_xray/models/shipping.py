@@ -5,10 +5,10 @@ import json
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
 from chest_xray.models.inference import AGREEMENT, Predictor
@@ -16,9 +16,12 @@ from chest_xray.models.network import without_sigmoid
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 KERAS = "packaged.keras"  # the same network for `chest-xray serve` and `chest-xray demo`, whose maps need gradients
+TRAINED = Path("data/06_models/augmented/packaged.keras")  # where `export` writes it, in the folder of a project
 METRICS = "metrics.json"  # see docs/metrics.md
+SCORES = "test_scores.csv"  # path, label, logit and calibrated probability of each test image
 PROJECT = "project.json"  # parameters that the server needs: `serving` and `data_source`
 NOTICE = "NOTICE.md"
+ROUNDING = 1e-9  # between two computations of an AUC
 NUM_CHECKED = 16  # images of noise
 
 
@@ -42,8 +45,24 @@ def find_shipped() -> Path:
     return SHIPPED
 
 
+def find_network() -> Path:
+    """Return the network that was trained and packaged in the current folder, else that of this package.
+
+    Raises:
+        InputError: There is neither.
+    """
+    return TRAINED if TRAINED.is_file() else find_shipped()
+
+
+class Results(NamedTuple):
+    """The evaluation of a network: metrics, and `path`, `label`, `logit` and `calibrated` of each test image."""
+
+    metrics: Metrics
+    test_predictions: DataFrame
+
+
 def write_folder(
-    packaged: bytes, folder: Path, project: dict[str, Any], metrics: Metrics | None, origin: dict[str, Any]
+    packaged: bytes, folder: Path, project: dict[str, Any], results: Results | None, origin: dict[str, Any]
 ) -> None:
     """Write all files of a shipped network.
 
@@ -51,11 +70,12 @@ def write_folder(
         packaged: The `.keras` file that `kedro run --pipelines=export` wrote.
         folder: Is created; its files of these names are replaced once all are complete.
         project: Content of `project.json`.
-        metrics: Metrics of the run; None leaves `metrics.json` out.
+        results: Evaluation of the run; None leaves `metrics.json` and `test_scores.csv` out.
         origin: Facts for the notice: `data_licence`, `commit` and `pretrained`.
 
     Raises:
-        InputError: The probabilities of the converted network differ from those of Keras.
+        InputError: The probabilities of the converted network differ from those of Keras, or the metrics are not
+            those of the predictions.
     """
     contract = Predictor.load(packaged).contract
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,12 +88,31 @@ def write_folder(
         _convert(part / KERAS, part / NETWORK)
         _check_agreement(packaged, part)
         (part / PROJECT).write_text(json.dumps(project, indent=2), "utf-8")
-        if metrics is not None:
-            (part / METRICS).write_text(metrics.model_dump_json(indent=2), "utf-8")
+        if results is not None:
+            (part / METRICS).write_text(results.metrics.model_dump_json(indent=2), "utf-8")
+            _tabulate_scores(results).to_csv(part / SCORES, index=False)
         (part / NOTICE).write_text(_write_notice(contract, project["data_source"], origin), "utf-8")
-        (folder / METRICS).unlink(missing_ok=True)  # of an earlier network
+        for each in (METRICS, SCORES):
+            (folder / each).unlink(missing_ok=True)  # of an earlier network
         for file in part.iterdir():
             file.replace(folder / file.name)
+
+
+def _tabulate_scores(results: Results) -> DataFrame:
+    from sklearn.metrics import roc_auc_score
+
+    test, table = results.metrics.test, results.test_predictions
+    auc = float(roc_auc_score(table["label"], table["logit"]))
+    if len(table) != test.num_images or abs(auc - test.auc.known) > ROUNDING:
+        raise InputError(
+            f"the predictions are of {len(table)} test images with an AUC of {auc:.6f}, the metrics of "
+            f"{test.num_images} with {test.auc.known:.6f}; expected those of one evaluation. Run it again: "
+            "`kedro run --pipelines=augmentation`."
+        )
+    paths = ["/".join(Path(path).parts[-3:]) for path in table["path"]]  # without where they were on this machine
+    scores = table[["label", "logit", "calibrated"]].rename(columns={"calibrated": "probability"})
+    scores.insert(0, "path", paths)
+    return scores
 
 
 def _convert(source: Path, target: Path) -> None:
@@ -113,12 +152,13 @@ def _write_notice(contract: Contract, data_source: str, origin: dict[str, Any]) 
     start = "ImageNet weights of keras.applications (see its licence)" if origin["pretrained"] else "random weights"
     return f"""# Notice
 
-This folder holds a neural network, the contract for its use, and its metrics.
+This folder holds a neural network, the contract for its use, and its results on test.
 
 - Use: {contract.intended_use}
 - Weights (`{NETWORK}`, `{KERAS}`): MIT, as the code of chest-xray. Training started from {start}.
 - Training data: {data_source}; licence: {origin["data_licence"]}.
   Trained on {train.num_images:,} images; SHA-256 of their names and sizes: {train.sha256_of_names_and_sizes}.
+- `{SCORES}`, if it is here, has file name, label, logit and calibrated probability of each test image.
 - No image is included. `{OOD_DETECTOR}` holds the mean and the principal components of the training images,
   reduced to a few pixels.
 - Made with {packages}, of commit {origin["commit"]}, by `kedro run`, `kedro run --pipelines=export` and `kedro ship`.
