@@ -16,7 +16,7 @@ class Samples(NamedTuple):
     """Phantoms, which only a network of phantoms answers; or images that the network was not trained on; or none."""
 
     kind: Literal["phantoms", "validation", "none"]
-    paths: Mapping[str, Sequence[str]] = {}  # by label, of validation images
+    paths: Mapping[Label, Sequence[str]] = {}  # by label, of validation images
 
     @classmethod
     def of_validation(cls, image_split: DataFrame) -> Self:
