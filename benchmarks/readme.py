@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from chest_xray.metrics.binary import proportion
+from chest_xray.metrics.results import Metrics
 
 ROOT = Path(__file__).parents[1]
 STORED = ROOT / "docs/results.json"
@@ -27,18 +28,19 @@ ROWS = ("width", "textbook", "baseline", "augmented")
 
 def collect(folder: Path) -> dict[str, Any]:
     """Return the results of a default run from its folder `08_reporting`."""
-    runs = {run: _read(folder / run / "metrics.json") for run in ("baseline", "augmented")}
-    test = runs["augmented"]["test"]
-    num_sick = test["at_chosen"]["sensitivity"]["n"]
+    files = {run: folder / run / "metrics.json" for run in ("baseline", "augmented")}
+    runs = {run: Metrics.model_validate_json(file.read_text("utf-8")) for run, file in files.items()}
+    test, validation = runs["augmented"].test, runs["augmented"].validation
+    num_sick = test.at_chosen.sensitivity.n
     record, comparison = _read(folder / "run_record.json"), _read(folder / "comparison.json")
     return {
         "date": record["started"][:10],
         "commit": record["git"]["commit"][:7],
         "minutes": round(record["seconds"] / 60),
-        "test": {"images": test["num_images"], "patients": test["num_groups"], "PNEUMONIA": num_sick},
-        "validation": {key: runs["augmented"]["validation"][f"num_{key}"] for key in ("images", "groups")},
+        "test": {"images": test.num_images, "patients": test.num_groups, "PNEUMONIA": num_sick},
+        "validation": {"images": validation.num_images, "groups": validation.num_groups},
         "rows": {
-            "width": _collect_width(_read(folder / "metadata_baseline.json")["width"], test["num_images"], num_sick),
+            "width": _collect_width(_read(folder / "metadata_baseline.json")["width"], test.num_images, num_sick),
             "textbook": _collect_row(runs["baseline"], "at_half"),
             "baseline": _collect_row(runs["baseline"], "at_chosen"),
             "augmented": _collect_row(runs["augmented"], "at_chosen"),
@@ -52,9 +54,14 @@ def _read(file: Path) -> Any:
     return json.loads(file.read_text("utf-8"))
 
 
-def _collect_row(metrics: dict[str, Any], point: str) -> dict[str, Any]:
-    found = {name: metrics["test"][point][name] for name in METRICS}
-    return {**found, "auc": metrics["test"]["auc"], "validation": metrics["validation"][point]["accuracy"]}
+def _collect_row(metrics: Metrics, point: str) -> dict[str, Any]:
+    test, validation = (getattr(subset, point) for subset in (metrics.test, metrics.validation))
+    found = {
+        **{name: getattr(test, name) for name in METRICS},
+        "auc": metrics.test.auc,
+        "validation": validation.accuracy,
+    }
+    return {name: each.model_dump() for name, each in found.items()}
 
 
 def _collect_width(rule: dict[str, Any], num_images: int, num_sick: int) -> dict[str, Any]:
