@@ -41,7 +41,7 @@ from chest_xray.models.shipping import (
     write_folder,
 )
 from chest_xray.serving.starting import read_folder
-from tests.builders import changed, encode, interval, make_packaged, make_predictions, make_run_metrics
+from tests.builders import changed, encode, interval, make_contract, make_packaged, make_predictions, make_run_metrics
 from tests.conftest import ROOT, copy_project, run_kedro
 from tests.dicom_files import make_dataset, write
 from tests.serving.commands import started
@@ -159,7 +159,7 @@ def test_a_wheel_gives_the_probabilities_of_keras_without_importing_it(
     probabilities = np.array([each["probability"] for each in answers])
     np.testing.assert_allclose(probabilities, np.array([each.probability for each in expected], float), atol=1e-4)
     assert len(set(probabilities)) == 3
-    use = ("Teaching and research on frontal chest radiographs of children. Not a medical device.", 0.5)
+    use = (make_contract().intended_use, 0.5)
     assert {(each["intended_use"], each["expected_prevalence"]) for each in answers} == {use}
     assert {each["model"] for each in answers} == {Predictor.load(shipped).fingerprint}
 
@@ -225,8 +225,7 @@ def test_the_table_has_a_row_a_file_and_the_use_of_the_network_below(
         "",
         "1 of 2 files answered.",
         "Probabilities assume that 50.0% of the patients have pneumonia.",
-        f"Network {Predictor.load(shipped).fingerprint}. Meant for: Teaching and research on frontal chest radiographs "
-        "of children. Not a medical device.",
+        f"Network {Predictor.load(shipped).fingerprint}. Meant for: {make_contract().intended_use}",
     ]
     assert done.stderr == "Not a medical device; not for diagnosis.\n"
     assert done.exit_code == 1
@@ -369,7 +368,7 @@ def test_a_network_of_another_input_than_its_contract_is_refused(shipped: Path, 
     contract = json.loads((shipped / CONTRACT).read_bytes())
     contract["input"]["shape"] = [None, 64, 32, 1]
     damaged = damage(shipped, tmp_path / "a", CONTRACT, json.dumps(contract).encode())
-    with pytest.raises(InputError, match=r"takes images of shape \[32, 32, 1\], but contract\.json says \[64, 32, 1\]"):
+    with pytest.raises(InputError, match=r"takes images of shape \[32, 32, 1\], but contract\.json has \[64, 32, 1\]"):
         Predictor.load(damaged)
 
 

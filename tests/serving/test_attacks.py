@@ -113,7 +113,7 @@ def test_no_route_reads_a_path_or_url_from_a_request(site: Site, tmp_path: Any) 
         *(f"http://127.0.0.1:{listener}/x.png", "/proc/self/environ", "/dev/zero", "/etc/hostname"),
     ]
     for route, place in itertools.product([*routes_of(site), *FORMER], places):
-        _try_everything(site, route.replace("{kind}", "healthy"), place)
+        _try_everything(site, route.replace("{label}", "NORMAL"), place)
     assert hits == []
     assert predict(site)[0] == 200
 

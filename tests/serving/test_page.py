@@ -167,7 +167,7 @@ def test_the_page_shows_the_contract_of_the_network(site: Started, browser: Chro
     browser.get(f"{site.url}/en/")
     find(browser, "#about summary").click()
     facts = " ".join(text_of(browser, "dl.about").split())
-    assert "one grey channel, 32 x 32 pixels (stretch), values from 0 to 1" in facts
+    assert "one grey channel, 32 x 32 pixels (stretched), values from 0 to 1" in facts
     assert "Not a medical device" in facts
 
 
