@@ -434,3 +434,10 @@ def test_text_of_the_user_is_no_markup() -> None:
     assert "<img" not in html
     assert not any(tag in html for tag in ("<strong>", "<a ", "<code>", "<em>"))
     assert "&lt;img src=x&gt; **bold** [a](b) `c` $x$ | # d_e_f" in html
+
+
+def test_the_intended_use_in_the_contract_is_translated() -> None:
+    summary = summarise_delivery(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
+    assert summary.intended_use in ENGLISH["given"]
+    (answered, *_) = describe_delivery(summary)
+    assert "children" not in translate(answered, read_messages("ru"))

@@ -75,6 +75,11 @@ def _decode_pixels(dataset: Any) -> Array:
         return dataset.pixel_array
     stream = next(_generate_frames(dataset))
     _refuse_stream(stream, dataset)
+    if syntax in EIGHT_BITS and dataset.BitsAllocated > 8:
+        raise UnsupportedDicomError(
+            f"pixels of {dataset.BitsStored} bits in the transfer syntax {syntax.name} ({syntax}); expected 8 bits; "
+            "decompress the file to Explicit VR Little Endian, such as with `dcmdjpeg IN OUT` of DCMTK"
+        )
     if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
         jpeg.read_header(io.BytesIO(stream))
         return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))

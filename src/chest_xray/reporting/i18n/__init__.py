@@ -35,8 +35,8 @@ class Name(str):
 class Finding(NamedTuple):
     """The key of a sentence and its values.
 
-    A `Name` is translated, a tuple of names is translated and joined with commas; a model is formatted as a dict of its
-    fields, other values as they are.
+    A `Name` is translated, a tuple of names is translated and joined with commas, and other text as `translate_text`
+    does; a model is formatted as a dict of its fields, other values as they are.
     """
 
     key: str
@@ -82,6 +82,8 @@ def translate(finding: Finding, messages: Mapping[str, Any]) -> str:
         if isinstance(value, tuple)
         else value.model_dump()
         if isinstance(value, BaseModel)
+        else translate_text(value, messages)
+        if isinstance(value, str)
         else value
         for key, value in finding.values.items()
     }
