@@ -1,4 +1,4 @@
-"""Whether a network knows more than the metadata: its ranking within strata of metadata, and where their rule is wrong.
+"""What a network has learned beyond the metadata: its ranking within strata of metadata, and where their rule is wrong.
 
 A network that has learned nothing but the size of the image ranks no better than chance among images of one size.
 """
@@ -74,7 +74,7 @@ def score_metadata(train: DataFrame, images: DataFrame) -> Array:
 def measure_shortcuts(
     test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, seed: int
 ) -> Shortcuts:
-    """Measure what the network knows beyond the metadata.
+    """Measure what the network has learned beyond the metadata.
 
     Args:
         test_predictions: `label`, `logit`, `probability`, `group` and `width` of each test image.
@@ -103,17 +103,17 @@ def measure_shortcuts(
 def _judge_conflict(images: DataFrame, threshold: float, weights: Array) -> Conflict:
     label, logit = images["label"].to_numpy(), images["logit"].to_numpy(float)
     is_right = (images["probability"].to_numpy() >= threshold) == (label == 1)
-    healthy, diseased = (int((label == each).sum()) for each in (0, 1))
+    num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
     area: Estimate = UNKNOWN.with_n(len(label))
-    if healthy and diseased:
+    if num_normal and num_pneumonia:
         area = estimate(weighted_auc(label, logit, weights), len(label))
-    if min(healthy, diseased) < ENOUGH:
+    if min(num_normal, num_pneumonia) < ENOUGH:
         area = area.model_copy(update={"low": None, "high": None})
     return Conflict(
-        num_healthy=healthy,
-        num_diseased=diseased,
+        num_healthy=num_normal,
+        num_diseased=num_pneumonia,
         accuracy=proportion(int(is_right.sum()), len(label)),
-        sensitivity=proportion(int(is_right[label == 1].sum()), diseased),
-        specificity=proportion(int(is_right[label == 0].sum()), healthy),
+        sensitivity=proportion(int(is_right[label == 1].sum()), num_pneumonia),
+        specificity=proportion(int(is_right[label == 0].sum()), num_normal),
         auc=area,
     )
