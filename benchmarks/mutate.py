@@ -51,7 +51,7 @@ MODULES = {
     "images/header": "images/test_header.py images/test_unusual_files.py images/test_validation.py",
     "images/jpeg": "images/test_jpeg.py images/test_unusual_files.py images/test_decoding.py images/test_validation.py",
     "images/png": "images/test_png.py images/test_unusual_files.py images/test_validation.py",
-    "images/validation": "images/test_validation.py images/test_index.py models/test_outliers.py",
+    "images/validation": "images/test_validation.py images/test_index.py",
     "images/duplicates": "images/test_duplicates.py images/test_splitting.py",
     "images/splitting": "images/test_splitting.py images/test_duplicates.py",
     "metrics/operating_point": "metrics/test_operating_point.py pipelines/cross_validation",

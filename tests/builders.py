@@ -33,10 +33,11 @@ from chest_xray.metrics.results import (
 from chest_xray.metrics.shift import MEASURES, Reference, ShiftRule, describe_reference
 from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
 from chest_xray.models.augmentation import Augmentation
-from chest_xray.models.contract import Contract, FittedInputChecks, Limits
+from chest_xray.models.contract import Contract, FittedInputChecks
 from chest_xray.models.network import Network, build_network
 from chest_xray.models.training import Run, Training
-from chest_xray.pipelines.export.nodes import fit_input_checks, write_contract
+from chest_xray.models.views import build_view_network, read_weights
+from chest_xray.pipelines.export.nodes import measure_input_checks, write_contract
 
 TINY_NETWORK = Network(
     architecture="plain",
@@ -343,7 +344,7 @@ def make_packaged(
     width: int = 32,
     height: int = 32,
     threshold: float = 0.5,
-    max_ood_score: float = 1e9,
+    max_ood_score: float = 1,
     calibration_bias: float = 0.0,
 ) -> Path:
     """Write a packaged network with random weights, as `kedro run --pipelines=export` does, and return its path."""
@@ -351,13 +352,13 @@ def make_packaged(
 
     keras.utils.set_random_seed(5)
     pixels, split = make_pixels(40, height, width), make_split([0, 1] * 20, ["train"] * 30 + ["validation"] * 10)
-    input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance())
-    limits = input_checks.limits.model_copy(update={"max_ood_score": max_ood_score})
+    ood_detector = make_ood_detector()
+    limits = make_acceptance(max_ood_score=max_ood_score)
     contract = write_contract(
         split,
         Preparation(width=width, height=height),
         make_point(threshold, bias=calibration_bias),
-        input_checks.model_copy(update={"limits": limits}),
+        measure_input_checks(pixels, split, ood_detector, limits),
         make_reference(),
     )
     model = build_network((height, width), TINY_NETWORK)
@@ -365,11 +366,17 @@ def make_packaged(
     return path
 
 
+def make_ood_detector() -> dict[str, Array]:
+    """A classifier of views with random weights."""
+    return read_weights(build_view_network(4))
+
+
 def make_acceptance(**changes: Any) -> InputChecks:
     """Limits as in conf/base, except for what is given."""
     plain = {
         **{"max_megapixels": 200, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10},
-        **{"side": 32, "components": 16, "refused_share": 0.01},
+        **{"border_tolerance": 4, "min_border": 0.02, "max_age": 18, "answer_adults": False},
+        **{"max_ood_score": 1, "turn_upright": False},
     }
     return InputChecks.model_validate({**plain, **changes})
 
@@ -377,7 +384,7 @@ def make_acceptance(**changes: Any) -> InputChecks:
 def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
     """The contract of a network trained on three images."""
     found = FittedInputChecks(
-        limits=Limits(**make_acceptance(**limits).model_dump(), max_ood_score=5.5),
+        limits=make_acceptance(**{"max_ood_score": 0.5, **limits}),
         refused={"train": 0.01, "validation": 0.01},
     )
     split = make_split([0, 1, 1], "train")

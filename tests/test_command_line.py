@@ -219,7 +219,7 @@ def test_the_table_has_a_row_a_file_and_the_use_of_the_network_below(
     head, first, second, *rest = done.stdout.splitlines()
     assert head.split() == ["path", "probability", "decision", "ood_score"]
     (answer,) = Predictor.load(shipped).predict(pictures[:1])
-    assert first.split() == [pictures[0], f"{answer.probability:.4f}", answer.decision, f"{answer.ood_score:.1f}"]
+    assert first.split() == [pictures[0], f"{answer.probability:.4f}", answer.decision, f"{answer.ood_score:.2f}"]
     assert re.match(rf"{text} +- +refused +-  not_an_image: begins with .*; expected JPEG, PNG or DICOM$", second)
     assert rest == [
         "",

@@ -14,7 +14,7 @@ from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.results import Metrics
-from chest_xray.models.inference import Prediction, Predictor, predict_files, printable
+from chest_xray.models.inference import Prediction, Predictor, Relaxation, predict_files, printable
 from chest_xray.models.shipping import KERAS, TRAINED, find_network, find_shipped, read_metrics
 from chest_xray.serving.options import address_options, page_options
 
@@ -55,8 +55,10 @@ def model_option(kind: str, also: str = "") -> Callable[..., Any]:
     "--overlay", type=click.Path(dir_okay=False, path_type=Path), help="Draw what one file's answer rests on: OUT.png."
 )
 @click.option("--max-megabytes", type=float, default=500, show_default=True, help="Larger files are refused unread.")
+@click.option("--turn-upright", is_flag=True, help="Turn what lies or is upside down, and answer with a warning.")
+@click.option("--answer-adults", is_flag=True, help="Answer for adults, by the DICOM header, with a warning.")
 def predict(
-    paths: tuple[str, ...], model: Path | None, as_json: bool, overlay: Path | None, max_megabytes: float
+    paths: tuple[str, ...], model: Path | None, as_json: bool, overlay: Path | None, max_megabytes: float, **checks: Any
 ) -> None:
     """Classify JPEG, PNG and DICOM files; a folder means all files below it.
 
@@ -65,7 +67,9 @@ def predict(
     files = [file for path in paths for file in list_files(path)]
     if overlay and len(files) > 1:
         raise click.UsageError(f"received {len(files):,} files; --overlay draws one. Name one file.")
-    predictor = _load(model)
+    if overlay and checks["turn_upright"]:
+        raise click.UsageError("received --overlay and --turn-upright; expected one of them. Turn the file itself.")
+    predictor = _load(model).relax(Relaxation(**{name: True for name, is_set in checks.items() if is_set}))
     names = [printable(file.name) for file in files]
     width = max(len(_visible(name)) for name in names)
     if not as_json:
@@ -133,7 +137,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
     from chest_xray.images.occlusion import locate_evidence
     from chest_xray.serving.pictures import draw_picture, encode_png, lay_over
 
-    picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits["max_megapixels"])
+    picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits)
     image = predictor.read(path)
     if picture is None or isinstance(image, Prediction):
         raise InputError(f"{path} was answered, but cannot be read again; expected an unchanged file. Run again.")
@@ -155,10 +159,11 @@ def _to_json(name: str, prediction: Prediction, predictor: Predictor) -> str:
 
 def _to_row(name: str, prediction: Prediction, width: int) -> str:
     start, ood_score = f"{_visible(name):<{width}}", prediction.ood_score
-    score = f"{'-' if ood_score is None else f'{ood_score:.1f}':>9}"
+    score = f"{'-' if ood_score is None else f'{ood_score:.2f}':>9}"
     if prediction.probability is None:
         return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_visible(prediction.detail)}"
-    return f"{start}  {prediction.probability:>11.4f}  {prediction.decision:<9}  {score}"
+    warnings = f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
+    return f"{start}  {prediction.probability:>11.4f}  {prediction.decision:<9}  {score}{warnings}"
 
 
 def _visible(text: str) -> str:
@@ -191,7 +196,8 @@ def info(model: Path | None) -> None:
         f"validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
         "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
         "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
-        "validation; colour, blank, too small or too large images; other files",
+        "validation; by the DICOM header other modalities, body parts, views, and adults; colour, blank, too small or "
+        "too large images; other files",
         "trained on": f"{contract.training_data.num_images:,} images, with "
         + ", ".join(f"{name} {version}" for name, version in contract.packages.items()),
         "meant for": contract.intended_use,

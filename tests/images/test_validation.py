@@ -13,6 +13,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
+from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.validation import (
     check_colour,
     check_contrast,
@@ -23,6 +25,8 @@ from chest_xray.images.validation import (
     read_header,
 )
 from tests.builders import make_acceptance
+
+STANDARD = make_acceptance().model_dump()
 
 
 def encode(kind: str = "JPEG", size: tuple[int, int] = (48, 32), mode: str = "L", **settings: Any) -> bytes:
@@ -275,9 +279,10 @@ def test_an_image_is_refused_below_the_minimum_contrast() -> None:
         ("max_aspect", (1, 1.5), (0.5, 0)),
         ("max_chroma", (0, 0.5, 255), (-0.5, 255.5)),
         ("min_contrast", (0, 0.5, 127), (-0.5, 127.5)),
-        ("side", (8, 128), (7, 129)),
-        ("components", (1, 256), (0, 257)),
-        ("refused_share", (0.001, 0.499), (0, 0.5)),
+        ("border_tolerance", (0, 127), (-1, 128)),
+        ("min_border", (0.001, 0.499), (0, 0.5)),
+        ("max_age", (0, 150), (-1, 151)),
+        ("max_ood_score", (0.001, 1), (0, 1.001)),
     ],
 )
 def test_a_check_of_input_takes_what_lies_within_its_limits(
@@ -288,3 +293,37 @@ def test_a_check_of_input_takes_what_lies_within_its_limits(
     for value in refused:
         with pytest.raises(InputError, match=f"{name}: received {value}"):
             make_acceptance(**{name: value})
+
+
+def phantom() -> Array:
+    return draw_phantom(np.random.default_rng(0), "none")
+
+
+def save(image: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind)
+    return buffer.getvalue()
+
+
+def test_colour_images_are_refused_but_grey_images_stored_as_rgb_are_not() -> None:
+    grey = Image.fromarray(phantom())
+    red = Image.merge("RGB", (grey, grey.point(lambda value: value // 2), grey.point(lambda value: value // 2)))
+    for kind in ("PNG", "JPEG"):
+        assert check_colour(Image.open(io.BytesIO(save(grey.convert("RGB"), kind))), LIMITS) is None
+        refusal = check_colour(Image.open(io.BytesIO(save(red, kind))), LIMITS)
+        assert refusal is not None
+        assert refusal[0] == "colour"
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [((31, 40), "too_small"), ((32, 128), None), ((32, 129), "extreme_aspect"), ((400, 90), "extreme_aspect")],
+)
+def test_small_and_elongated_images_are_refused(size: tuple[int, int], reason: str | None) -> None:
+    assert (check_header(size, STANDARD) or (None,))[0] == reason
+
+
+def test_a_blank_image_is_refused() -> None:
+    refusal = check_contrast(np.full((32, 32), 200, np.uint8), STANDARD)
+    assert refusal == ("blank", "grey values deviate by 0.0 of 255; expected at least 10")
+    assert check_contrast(phantom(), STANDARD) is None

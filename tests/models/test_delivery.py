@@ -13,7 +13,7 @@ def tabulate(*predictions: Prediction) -> DataFrame:
 
 
 READ = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
-UNLIKE = Prediction.refuse("unlike_training", "an OOD score of 9", 9.0)._replace(sharpness=0.5, width=300, height=200)
+UNLIKE = Prediction.refuse("not_frontal_chest", "an OOD score of 9", 9.0)._replace(sharpness=0.5, width=300, height=200)
 EMPTY = Prediction.refuse("empty", "zero bytes")
 
 
@@ -21,7 +21,7 @@ def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_comp
     normal = READ._replace(decision="NORMAL", probability=0.2)
     summary = summarise_delivery(tabulate(READ, READ, normal, UNLIKE, EMPTY, EMPTY), make_contract(), "0123")
     assert (summary.num_files, summary.num_answered, summary.num_positive) == (6, 3, 2)
-    assert summary.refused == {"empty": 2, "unlike_training": 1}
+    assert summary.refused == {"empty": 2, "not_frontal_chest": 1}
     assert (summary.model, summary.expected_prevalence) == ("0123", 0.5)
     assert "children" in summary.intended_use
     assert summary.shift is not None

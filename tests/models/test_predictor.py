@@ -18,9 +18,10 @@ from pydicom.uid import RLELossless
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import read_pixels
+from chest_xray.images.view_examples import VIEWS
 from chest_xray.models import inference
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
-from chest_xray.models.inference import Prediction, Predictor, score_shard
+from chest_xray.models.inference import Prediction, Predictor, Relaxation, score_shard
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import compress, make_dataset, write
 
@@ -162,12 +163,32 @@ def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
 
 
 def test_an_out_of_distribution_image_gets_an_ood_score_and_no_prediction(tmp_path: Path) -> None:
-    strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_ood_score=0.5))
+    strict = Predictor.load(make_packaged(tmp_path / "packaged.keras", max_ood_score=0.1))
     (refused,) = strict.predict([encode(make_pixels(1, 80, 60)[0])])
-    assert refused[:3] == (None, None, "unlike_training")
+    assert refused[:2] == (None, None)
+    assert refused.reason in VIEWS[1:]
     assert refused.ood_score is not None
-    assert refused.ood_score > 0.5
-    assert refused.detail == (f"an out-of-distribution score of {refused.ood_score:.1f}; expected at most 0.5")
+    assert refused.ood_score > 0.1
+    assert refused.detail.startswith(
+        f"an out-of-distribution score of {refused.ood_score:.2f}; expected at most 0.10: it "
+    )
+
+
+def test_an_image_that_lies_is_turned_upright_on_request_alone(predictor: Predictor) -> None:
+    pixels = make_pixels(1, 32, 32)[0]
+    files = [encode(np.rot90(pixels, turns)) for turns in range(4)]
+    asked = predictor.relax(Relaxation(turn_upright=True)).predict(files)
+    assert len({round(each.probability or 0, 6) for each in asked}) == 1
+    assert sorted(each.warnings for each in asked) == ["", "turned", "turned", "turned"]
+    unasked = predictor.predict(files)
+    assert len({round(each.probability or 0, 6) for each in unasked}) == 4
+    assert {each.warnings for each in unasked} == {""}
+
+
+def test_an_answer_says_that_a_border_was_cut_off(predictor: Predictor) -> None:
+    pixels = make_pixels(1, 80, 60)[0]
+    plain, framed = predictor.predict([encode(pixels), encode(np.pad(pixels, 20))])
+    assert framed == plain._replace(warnings="trimmed", width=100, height=120)
 
 
 def test_the_decision_uses_the_raw_output_and_not_the_calibrated_probability(tmp_path: Path) -> None:

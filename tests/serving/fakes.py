@@ -40,7 +40,7 @@ class Fake(Predictor):
 
     def _tell(self, probability: float) -> Prediction:
         if probability == 0:
-            return Prediction.refuse("unlike", "a black picture", 9.0)
+            return Prediction.refuse("unlike", "a black picture", 0.9)
         return Prediction(probability, "PNEUMONIA" if probability >= 0.5 else "NORMAL", None, "", 1.0)
 
 

@@ -9,17 +9,19 @@ import numpy as np
 import pytest
 import yaml
 
+from chest_xray.images.view_examples import VIEWS
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
 from chest_xray.serving.messages import Renderer, read_messages
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.samples import Samples
-from tests.builders import encode, interval, make_contract, make_point, make_run_metrics, make_split
+from tests.builders import encode, interval, make_acceptance, make_contract, make_point, make_run_metrics, make_split
 from tests.conftest import ROOT
 from tests.serving.fakes import BACKGROUND, CONTRACT
 
 NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0, "label": None}
-JUDGED = ("too_small", "extreme_aspect", "colour", "blank", "unlike_training")
+LIMITS = make_acceptance().model_dump()
+JUDGED = ("too_small", "extreme_aspect", "colour", "blank", *VIEWS[1:], "view", "body_part", "modality", "adult")
 
 
 def fields(text: str) -> set[str]:
@@ -54,23 +56,23 @@ def test_the_threshold_is_converted_to_a_calibrated_probability() -> None:
     # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
     contract = make_contract(make_point(0.5, temperature=2.0, bias=1.0))
     page = Renderer("ru", BACKGROUND).render_result(
-        Prediction(0.9996, "PNEUMONIA", None, "", 1.25), contract, NO_PICTURE
+        Prediction(0.9996, "PNEUMONIA", None, "", 0.25), contract, NO_PICTURE
     )
     assert "порог 73,1%" in page
     assert "&gt; 99,9%" in page
-    assert "Показатель отличия от обучающих снимков: 1,25; если он больше 5,50, ответ" in page
+    assert "правильном положении, 1 — что-то иное): 0,25; если он больше 0,50, ответ" in page
 
 
 def test_an_image_is_shown_with_its_aspect_ratio_or_as_the_network_input() -> None:
     wide = encode(np.tile(np.arange(100, dtype=np.uint8), (50, 1)))
     shown = {
-        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry}, 200)
+        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry}, LIMITS)
         for geometry in ("stretch", "crop", "pad")
     }
     assert {geometry: given and given[1:] for geometry, given in shown.items()} == {
         **{"stretch": (512, 256), "crop": (512, 512), "pad": (512, 512)}
     }
-    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}, 200) is None
+    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}, LIMITS) is None
 
 
 def test_there_is_no_overlay_without_evidence_for_pneumonia() -> None:

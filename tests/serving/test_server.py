@@ -59,7 +59,7 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         **{"probability": pytest.approx(0.2), "decision": "NORMAL"},
-        **{"reason": None, "detail": "", "ood_score": 1.0},
+        **{"reason": None, "detail": "", "ood_score": 1.0, "warnings": ""},
         **USE,
     }
     assert send(client, encode(4 * GREY)).json()["decision"] == "PNEUMONIA"
@@ -80,7 +80,7 @@ def test_a_refused_image_gets_a_reason(client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         **{"probability": None, "decision": None},
-        **{"reason": "unlike", "detail": "a black picture", "ood_score": 9.0},
+        **{"reason": "unlike", "detail": "a black picture", "ood_score": 0.9, "warnings": ""},
         **USE,
     }
 

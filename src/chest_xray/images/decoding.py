@@ -57,14 +57,17 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
     """
     import numpy as np
 
+    return np.asarray(fit_grey(decode_upright(data, size, geometry), size, geometry))
+
+
+def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "stretch") -> Image.Image:
+    """Decode a file to grey as `decode_grey` does, at the scale that it chooses, without fitting it to the size."""
     header = read_image_header(io.BytesIO(data))
     if data.startswith(jpeg.SIGNATURE):
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
     else:
         image = _flatten(png.decode(data))
-    if header.orientation != 1:
-        image = image.transpose(TURNS[header.orientation])
-    return np.asarray(fit_grey(image, size, geometry))
+    return image.transpose(TURNS[header.orientation]) if header.orientation != 1 else image
 
 
 def read_image_header(file: Any) -> Header:

@@ -10,8 +10,10 @@ from pydantic import Field
 from chest_xray.core.files import open_file
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_grey, fit_grey, read_image_header
+from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, fit_grey, read_image_header
 from chest_xray.images.dicom import is_dicom, read_dicom
+from chest_xray.images.dicom_claims import check_claims
+from chest_xray.images.framing import Content, decode_content, trim
 from chest_xray.images.header import ImageError
 from chest_xray.images.validation import (
     Refusal,
@@ -22,13 +24,19 @@ from chest_xray.images.validation import (
     is_grey_mode,
 )
 
+TRIMMED = "trimmed"  # a warning: a border around the picture was cut off
+
 
 class PreparedImage(NamedTuple):
-    """Prepared pixels, uint8 of shape (height, width), and the size of the upright original in pixels."""
+    """Prepared pixels, uint8 of shape (height, width), and the size of the upright original in pixels.
+
+    `warnings` names what an answer should not conceal: `trimmed`, `adult`.
+    """
 
     pixels: Array
     width: int
     height: int
+    warnings: tuple[str, ...] = ()
 
 
 def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
@@ -37,7 +45,7 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
     Args:
         source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
         preparation: `width`, `height` and `geometry`, as in `Preparation`.
-        limits: As in `validation.InputChecks`.
+        limits: As in `validation.InputChecks`; borders stay and DICOM headers are believed where theirs are left out.
 
     Returns:
         The prepared image or the refusal.
@@ -79,19 +87,35 @@ def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, f
         refusal = check_colour(decode_colours(data), limits)
     if refusal:
         return refusal
-    pixels = decode_grey(data, (preparation["width"], preparation["height"]), preparation["geometry"])
-    return check_contrast(pixels, limits) or PreparedImage(pixels, header["width"], header["height"])
+    content = decode_content(data, (preparation["width"], preparation["height"]), preparation["geometry"], limits)
+    return _fit(content, (header["width"], header["height"]), preparation, limits)
 
 
 def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
+    image = read_dicom(data, limits["max_megapixels"])
+    refusal, warnings = check_claims(data, limits) if "max_age" in limits else (None, ())
+    if refusal := refusal or check_header(image.size, limits) or check_colour(image, limits):
+        return refusal
+    return _fit(trim(image.convert("L"), limits), image.size, preparation, limits, warnings)
+
+
+def _fit(
+    content: Content,
+    size: tuple[int, int],
+    preparation: dict[str, Any],
+    limits: dict[str, float],
+    warnings: tuple[str, ...] = (),
+) -> PreparedImage | Refusal:
+    """Fit what is inside the border to the size of the network's input; `size` is that of the whole picture."""
     import numpy as np
 
-    image = read_dicom(data, limits["max_megapixels"])
-    if refusal := check_header(image.size, limits) or check_colour(image, limits):
-        return refusal
-    size = (preparation["width"], preparation["height"])
-    pixels = np.asarray(fit_grey(image.convert("L"), size, preparation["geometry"]))
-    return check_contrast(pixels, limits) or PreparedImage(pixels, *image.size)
+    if content.is_trimmed:
+        warnings = (*warnings, TRIMMED)
+        if refusal := check_header((round(size[0] * content.share[0]), round(size[1] * content.share[1])), limits):
+            return refusal
+    target = (preparation["width"], preparation["height"])
+    pixels = np.asarray(fit_grey(content.image, target, preparation["geometry"]))
+    return check_contrast(pixels, limits) or PreparedImage(pixels, *size, warnings)
 
 
 class Preparation(Options):

@@ -113,16 +113,19 @@ def _refusal(reason: str, detail: str) -> dict[str, str]:
 
 
 class InputChecks(Options):
-    """Limits within which an image is classified, and the size of the OOD detector."""
+    """Limits within which an image is classified."""
 
     max_megapixels: Annotated[float, Field(gt=0, le=1000)]
     min_side: Annotated[int, Field(ge=1)]
     max_aspect: Annotated[float, Field(ge=1)]
     max_chroma: Annotated[float, Field(ge=0, le=255)]
     min_contrast: Annotated[float, Field(ge=0, le=127)]
-    side: Annotated[int, Field(ge=8, le=128)]
-    components: Annotated[int, Field(ge=1, le=256)]
-    refused_share: Annotated[float, Field(gt=0, lt=0.5)]
+    border_tolerance: Annotated[float, Field(ge=0, le=127)]
+    min_border: Annotated[float, Field(gt=0, lt=0.5)]
+    max_age: Annotated[float, Field(ge=0, le=150)]
+    answer_adults: bool
+    max_ood_score: Annotated[float, Field(gt=0, le=1)]
+    turn_upright: bool
 
 
 def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | None:

@@ -35,16 +35,10 @@ class ModelOutput(Result):
     meaning: str
 
 
-class Limits(InputChecks):
-    """Limits beyond which an image is refused."""
-
-    max_ood_score: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
 class FittedInputChecks(Result):
     """Limits, and the share of train and of validation that `max_ood_score` refuses."""
 
-    limits: Limits
+    limits: InputChecks
     refused: dict[str, float]
 
 

@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.files import ListedFile
-from chest_xray.core.options import InputError
+from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import PreparedImage, measure_sharpness, prepare_file
 from chest_xray.metrics.calibration_error import LEAST
@@ -22,11 +23,19 @@ from chest_xray.metrics.operating_point import OperatingPoint, calibrate
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
-from chest_xray.models.outliers import compute_ood_score
+from chest_xray.models.views import compute_view_logits, find_upright, name_view, score_views
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 Shards = dict[str, list[ListedFile]]
 Table = Any  # of pyarrow
+TURNED = "turned"  # a warning
+REFUSED = {  # a reason: what the image looks like
+    "upside_down": "it looks upside down; turn it, or have it turned (turn_upright)",
+    "lying": "it looks turned by 90 degrees; turn it, or have it turned (turn_upright)",
+    "cropped": "it looks like a part of a chest; use the whole radiograph",
+    "inverted": "it looks inverted; expected bones bright and air dark",
+    "not_frontal_chest": "it does not look like a frontal chest radiograph",
+}
 MEASURED = ("ood_score", "sharpness", "width", "height")  # of every image that could be prepared
 AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
@@ -53,6 +62,16 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
     return table.assign(logit=logits, probability=expit(logits.astype(float)))
 
 
+class Relaxation(Options):
+    """Input checks that a user may set for a run; None leaves what the contract says."""
+
+    turn_upright: bool | None = None
+    answer_adults: bool | None = None
+
+
+AS_PACKAGED = Relaxation()
+
+
 class Prediction(NamedTuple):
     """The prediction for one image, or the reason why it was refused."""
 
@@ -60,10 +79,11 @@ class Prediction(NamedTuple):
     decision: str | None  # "NORMAL" or "PNEUMONIA", at the operating point of the contract; None if refused
     reason: str | None  # for programs, such as "not_an_image"; None if not refused
     detail: str  # the same in a sentence with the values received and expected; empty if not refused
-    ood_score: float | None  # of `models.outliers.compute_ood_score`; None if the image could not be prepared
+    ood_score: float | None  # of `models.views.compute_ood_score`; None if the image could not be prepared
     sharpness: float | None = None  # of `images.preprocessing.measure_sharpness`; None like the size, as `ood_score`
     width: int | None = None  # of the upright original, in pixels, like the height
     height: int | None = None
+    warnings: str = ""  # what an answer should not conceal: "trimmed", "turned", "adult", separated by spaces
 
     @classmethod
     def refuse(cls, reason: str, detail: str, ood_score: float | None = None) -> Self:
@@ -130,6 +150,12 @@ class Predictor:
         """Lower the limit of the contract on the size of images that are decoded."""
         self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
 
+    def relax(self, relaxation: Relaxation) -> Self:
+        """Return the predictor with the checks that a user has chosen."""
+        relaxed = copy(self)
+        relaxed.limits = {**self.limits, **relaxation.model_dump(exclude_none=True)}
+        return relaxed
+
     def describe_use(self) -> dict[str, Any]:
         """Return what belongs to every answer.
 
@@ -154,10 +180,7 @@ class Predictor:
 
         images = [each for each in prepared if not isinstance(each, Prediction)]
         scored = iter(self.score(np.stack([each.pixels for each in images])) if images else [])
-        return [
-            each if isinstance(each, Prediction) else next(scored)._replace(width=each.width, height=each.height)
-            for each in prepared
-        ]
+        return [each if isinstance(each, Prediction) else _complete(next(scored), each) for each in prepared]
 
     def read(self, source: bytes | str) -> Prepared:
         """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
@@ -168,12 +191,22 @@ class Predictor:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
         from scipy.special import expit
 
+        pixels, turns = self._turn_upright(pixels)
         logits, point = self.compute_logits(pixels), self.contract.operating_point
         probabilities = calibrate(logits, point.calibration)
         is_positive = expit(logits) >= point.threshold
-        measures = (compute_ood_score(pixels, self._ood_detector), measure_sharpness(pixels))
-        columns = (probabilities, is_positive, *measures)
-        return [self._decide(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        views = compute_view_logits(pixels, self._ood_detector)
+        columns = (probabilities, is_positive, measure_sharpness(pixels), turns)
+        rows = zip(*(column.tolist() for column in columns), views, strict=True)
+        return [self._decide(*row) for row in rows]
+
+    def _turn_upright(self, pixels: Array) -> tuple[Array, Array]:
+        """Turn what lies or is upside down, if `turn_upright` asks for it; return the number of quarter turns, too."""
+        import numpy as np
+
+        if not self.limits["turn_upright"]:
+            return pixels, np.zeros(len(pixels), int)
+        return find_upright(pixels, self._ood_detector)
 
     def compute_logits(self, pixels: Array) -> Array:
         """Return the logit, float64, of each image in `pixels`, uint8 of shape (n, height, width)."""
@@ -183,11 +216,20 @@ class Predictor:
         batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         return np.concatenate(batches).astype(float)
 
-    def _decide(self, probability: float, is_positive: bool, ood_score: float, sharpness: float) -> Prediction:
+    def _decide(self, probability: float, is_positive: bool, sharpness: float, turns: int, views: Array) -> Prediction:
+        ood_score = float(score_views(views[None])[0])
         if ood_score > (limit := self.limits["max_ood_score"]):
-            detail = f"an out-of-distribution score of {ood_score:.1f}; expected at most {limit:.1f}"
-            return Prediction.refuse("unlike_training", detail, ood_score)._replace(sharpness=sharpness)
-        return Prediction(probability, self.contract.labels[is_positive], None, "", ood_score, sharpness)
+            view = name_view(views)
+            detail = f"an out-of-distribution score of {ood_score:.2f}; expected at most {limit:.2f}: {REFUSED[view]}"
+            return Prediction.refuse(view, detail, ood_score)._replace(sharpness=sharpness)
+        answer = Prediction(probability, self.contract.labels[is_positive], None, "", ood_score, sharpness)
+        return answer._replace(warnings=TURNED) if turns else answer
+
+
+def _complete(prediction: Prediction, image: PreparedImage) -> Prediction:
+    """Add to a prediction what was known before it."""
+    warnings = " ".join((*image.warnings, *prediction.warnings.split()))
+    return prediction._replace(width=image.width, height=image.height, warnings=warnings)
 
 
 def calibrate_threshold(point: OperatingPoint) -> float:
@@ -261,14 +303,16 @@ def _load_keras(data: bytes) -> Callable[[Array], Array]:
     return lambda pixels: np.asarray(call(pixels))
 
 
-def score_locally(shards: Shards, packaged: bytes, max_megabytes: float) -> Iterator[tuple[str, Table]]:
+def score_locally(
+    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation
+) -> Iterator[tuple[str, Table]]:
     """Yield the key and the table of each shard; see `score_shard`."""
     for key, files in shards.items():
-        yield key, score_shard(files, packaged, max_megabytes)
+        yield key, score_shard(files, packaged, max_megabytes, relaxation)
 
 
 def score_on_cluster(
-    shards: Shards, packaged: bytes, max_megabytes: float, address: str
+    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation, address: str
 ) -> Iterator[tuple[str, Table]]:
     """Yield what `score_locally` does, computed by the workers of a Dask cluster, which see the same paths.
 
@@ -281,15 +325,19 @@ def score_on_cluster(
 
     with Client(address) as client:
         network = client.scatter(packaged, broadcast=True)
-        futures = {client.submit(score_shard, files, network, max_megabytes): key for key, files in shards.items()}
+        futures = {
+            client.submit(score_shard, files, network, max_megabytes, relaxation): key for key, files in shards.items()
+        }
         for future in as_completed(futures):
             yield futures[future], future.result()
             future.release()
 
 
-def score_shard(files: list[ListedFile], packaged: bytes, max_megabytes: float) -> Table:
+def score_shard(
+    files: list[ListedFile], packaged: bytes, max_megabytes: float, relaxation: Relaxation = AS_PACKAGED
+) -> Table:
     """Return one row per file, in order, with the columns of the node `predict_images`; see `predict_files`."""
-    predictor = _load(packaged)
+    predictor = _load(packaged).relax(relaxation)
     return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor)
 
 
@@ -328,6 +376,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
         "reason": [each.reason for each in predictions],
         "detail": [printable(each.detail) for each in predictions],
+        "warnings": [each.warnings for each in predictions],
     }
     numbers = ("probability", "threshold", "expected_prevalence", "ood_score", "sharpness")
     types = {**dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(("width", "height"), pa.int32())}

@@ -159,8 +159,7 @@ This folder holds a neural network, the contract for its use, and its results on
 - Training data: {data_source}; licence: {origin["data_licence"]}.
   Trained on {train.num_images:,} images; SHA-256 of their names and sizes: {train.sha256_of_names_and_sizes}.
 - `{SCORES}`, if it is here, has file name, label, logit and calibrated probability of each test image.
-- No image is included. `{OOD_DETECTOR}` holds the mean and the principal components of the training images,
-  reduced to a few pixels.
+- No image is included. `{OOD_DETECTOR}` holds the weights of a small network that recognises upright frontal chests.
 - Made with {packages}, of commit {origin["commit"]}, by `kedro run`, `kedro run --pipelines=export` and `kedro ship`.
 """
 

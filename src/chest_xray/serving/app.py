@@ -36,7 +36,11 @@ class Answer(BaseModel):
     decision: Annotated[Literal["NORMAL", "PNEUMONIA"] | None, Field(description="null if refused")]
     reason: Annotated[str | None, Field(description="why the image was refused, as a code; null otherwise")]
     detail: Annotated[str, Field(description="the reason as a sentence")]
-    ood_score: Annotated[float | None, Field(description="of the out-of-distribution detector; null if not prepared")]
+    ood_score: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="probability that this is no upright frontal chest; null if not prepared"),
+    ]
+    warnings: Annotated[str, Field(description="codes separated by spaces: trimmed, turned, adult; empty if none")] = ""
 
     model: Annotated[str, Field(description="fingerprint of the network")]
     threshold: Annotated[float, Field(ge=0, le=1, description="from which a probability is PNEUMONIA")]

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.models.inference import Prediction
+from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import PACKAGE, Background, Renderer
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.samples import Label, Samples
@@ -91,8 +91,7 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
     """Return the image for display; None if it cannot be shown, for which `_predict` has the reason."""
     predictor = await service.predictor()
     try:
-        preparation, limits = predictor.preparation, predictor.limits
-        return await service.decode(show_picture, data, preparation, limits["max_megapixels"])
+        return await service.decode(show_picture, data, predictor.preparation, predictor.limits)
     except InputError:
         return None
 
@@ -103,6 +102,6 @@ async def _predict(data: bytes, service: Service, explain: Explain) -> tuple[Pre
     if isinstance(image, Prediction):
         return image, None
     prediction = await service.score(image)
-    if prediction.decision is None:
+    if prediction.decision is None or TURNED in prediction.warnings:  # The picture is shown as it was uploaded.
         return prediction, None
     return prediction, draw_heat(await service.compute(explain, image.pixels))

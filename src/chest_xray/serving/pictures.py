@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from chest_xray.core.types import Array
-from chest_xray.images.decoding import decode_grey, fit_grey
+from chest_xray.images.decoding import fit_grey
 from chest_xray.images.dicom import is_dicom, read_dicom
+from chest_xray.images.framing import decode_content, trim
 from chest_xray.images.validation import describe_image
 
 SIDE = 512  # pixels of the longer side on the page
@@ -16,19 +17,19 @@ SIDE = 512  # pixels of the longer side on the page
 HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
-def show_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> tuple[str, int, int] | None:
+def show_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> tuple[str, int, int] | None:
     """Return a data URL of what `draw_picture` draws, with width and height in pixels, or None."""
-    pixels = draw_picture(data, preparation, max_megapixels)
+    pixels = draw_picture(data, preparation, limits)
     return None if pixels is None else (to_data_url(pixels), pixels.shape[1], pixels.shape[0])
 
 
-def draw_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float) -> Array | None:
+def draw_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | None:
     """Draw the part of an image that the network receives, in its own proportions.
 
     Args:
         data: The bytes of a file.
         preparation: `width`, `height` and `geometry` of the network's input.
-        max_megapixels: Larger images are not shown.
+        limits: As in `validation.InputChecks`; images above `max_megapixels` are not shown.
 
     Returns:
         uint8 of shape (height, width), or None if the file cannot be shown.
@@ -37,19 +38,23 @@ def draw_picture(data: bytes, preparation: dict[str, Any], max_megapixels: float
 
     geometry = preparation["geometry"]
 
-    def scale(original: tuple[int, int]) -> tuple[int, int]:
+    def scale(original: tuple[float, float]) -> tuple[int, int]:
         width, height = original if geometry == "stretch" else (preparation["width"], preparation["height"])
         factor = SIDE / max(width, height)
         return max(1, round(width * factor)), max(1, round(height * factor))
 
     try:
         if is_dicom(data):
-            image = read_dicom(data, max_megapixels)
-            return np.asarray(fit_grey(image.convert("L"), scale(image.size), geometry))
-        facts = describe_image(io.BytesIO(data), max_megapixels)
-        if "reason" in facts:
-            return None
-        return decode_grey(data, scale((facts["width"], facts["height"])), geometry)
+            whole = read_dicom(data, limits["max_megapixels"]).convert("L")
+            original, content = whole.size, trim(whole, limits)
+        else:
+            facts = describe_image(io.BytesIO(data), limits["max_megapixels"])
+            if "reason" in facts:
+                return None
+            original = facts["width"], facts["height"]
+            content = decode_content(data, scale(original), geometry, limits)
+        size = scale((original[0] * content.share[0], original[1] * content.share[1]))
+        return np.asarray(fit_grey(content.image, size, geometry))
     except Exception:  # The image is only for orientation; the answer states why the file was refused.
         return None
 

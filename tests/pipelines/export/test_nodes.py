@@ -7,12 +7,13 @@ from chest_xray.core.options import InputError
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network
-from chest_xray.models.outliers import compute_ood_score
-from chest_xray.pipelines.export.nodes import export_model, fit_input_checks, write_contract
+from chest_xray.models.views import compute_ood_score
+from chest_xray.pipelines.export.nodes import export_model, measure_input_checks, write_contract
 from tests.builders import (
     TINY_NETWORK,
     make_acceptance,
     make_contract,
+    make_ood_detector,
     make_pixels,
     make_point,
     make_reference,
@@ -74,18 +75,18 @@ def test_each_format_receives_the_model_and_its_metadata() -> None:
         assert packaged.ood_detector is arrays
 
 
-def test_the_ood_limit_refuses_the_configured_share_of_validation() -> None:
-    pixels = make_pixels(140, 16, 24)
-    split = make_split([0, 1] * 70, ["train"] * 40 + ["validation"] * 100)
-    input_checks, ood_detector = fit_input_checks(pixels, split, make_acceptance(refused_share=0.2))
-    ood_scores = compute_ood_score(pixels[40:], ood_detector)
-    assert (ood_scores > input_checks.limits.max_ood_score).sum() == 20
-    assert input_checks.refused["validation"] == 0.2
-    assert input_checks.limits.max_chroma == 10
+def test_the_refused_shares_are_those_of_train_and_validation() -> None:
+    pixels, detector = make_pixels(40, 16, 24), make_ood_detector()
+    split = make_split([0, 1] * 20, ["train"] * 10 + ["validation"] * 20 + ["test"] * 10)
+    scores = compute_ood_score(pixels, detector)
+    limit = float(np.sort(scores[10:30])[14:16].mean())
+    found = measure_input_checks(pixels, split, detector, make_acceptance(max_ood_score=limit))
+    assert found.refused == {"train": (scores[:10] > limit).mean(), "validation": 0.25}
+    assert found.limits.max_ood_score == limit
 
 
 def test_without_validation_images_there_is_no_ood_limit() -> None:
     with pytest.raises(
         InputError, match=r"received images of the subsets .*; expected validation images.* Raise hold_out\.share"
     ):
-        fit_input_checks(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_acceptance())
+        measure_input_checks(make_pixels(4), make_split([0, 1, 0, 1], "train"), make_ood_detector(), make_acceptance())

@@ -23,7 +23,7 @@ from tests.dicom_files import make_dataset, write
 
 COLUMNS = [
     *("path", "probability", "decision", "model", "threshold", "expected_prevalence", "intended_use"),
-    *("ood_score", "sharpness", "width", "height", "reason", "detail"),
+    *("ood_score", "sharpness", "width", "height", "reason", "detail", "warnings"),
 ]
 
 
@@ -124,9 +124,9 @@ from pathlib import Path
 from chest_xray.models import inference
 from tests.pipelines.prediction.test_prediction import predict
 score = inference.score_shard
-def slowly(files, packaged, max_megabytes):
-    table = score(files, packaged, max_megabytes)
-    print(len(files), flush=True)
+def slowly(*given):
+    table = score(*given)
+    print(len(given[0]), flush=True)
     time.sleep(1)
     return table
 inference.score_shard = slowly
@@ -150,9 +150,9 @@ def test_a_killed_run_resumes_with_the_unfinished_shards(
     assert 1 <= done < 4
     scored = []
 
-    def count(files: Any, packaged: bytes, max_megabytes: float) -> Any:
+    def count(files: Any, *others: Any) -> Any:
         scored.append(files)
-        return score_shard(files, packaged, max_megabytes)
+        return score_shard(files, *others)
 
     monkeypatch.setattr("chest_xray.models.inference.score_shard", count)
     table = predict(images, packaged, tmp_path / "killed")

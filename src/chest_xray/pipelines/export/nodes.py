@@ -12,44 +12,36 @@ from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.shift import Reference, ShiftRule, add_size, describe_reference
 from chest_xray.metrics.summary import require_both_classes
-from chest_xray.models.contract import Contract, FittedInputChecks, Limits, ModelInput, ModelOutput, TrainingData
-from chest_xray.models.outliers import compute_ood_score, fit_ood_detector
+from chest_xray.models.contract import Contract, FittedInputChecks, ModelInput, ModelOutput, TrainingData
+from chest_xray.models.views import ViewTraining, compute_ood_score, fit_view_classifier
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")
 
 
-def fit_input_checks(
-    prepared_images: Array, image_split: DataFrame, input_checks: InputChecks
-) -> tuple[FittedInputChecks, dict[str, Array]]:
-    """Fit the OOD detector to train, and its limit to validation, of which `refused_share` is refused.
+def fit_ood_detector(prepared_images: Array, image_split: DataFrame, view_training: ViewTraining) -> dict[str, Array]:
+    """Train the classifier of views on the train images; see `fit_view_classifier`."""
+    return fit_view_classifier(prepared_images[(image_split["subset"] == "train").to_numpy()], view_training)
 
-    Args:
-        prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
-        image_split: One row per image.
-        input_checks: Limits, and the size of the detector.
 
-    Returns:
-        The limits, and the arrays of `fit_ood_detector`.
+def measure_input_checks(
+    prepared_images: Array, image_split: DataFrame, ood_detector: dict[str, Array], input_checks: InputChecks
+) -> FittedInputChecks:
+    """Return the limits, and the shares of train and of validation that `max_ood_score` refuses.
 
     Raises:
         InputError: There are no validation images.
     """
-    import numpy as np
-
-    rows = {name: np.flatnonzero(image_split["subset"] == name) for name in ("train", "validation")}
-    if not len(rows["validation"]):
+    rows = {name: (image_split["subset"] == name).to_numpy() for name in ("train", "validation")}
+    if not rows["validation"].any():
         subsets = image_split["subset"].value_counts().to_dict()
         raise InputError(
-            f"received images of the subsets {subsets}; expected validation images, which set the limit of the OOD "
-            "score. Raise hold_out.share, or name some in the split table, and run data_processing and modeling again."
+            f"received images of the subsets {subsets}; expected validation images, on which the OOD score is "
+            "measured. Raise hold_out.share, or name some in the split table, and run data_processing and modeling "
+            "again."
         )
-    ood_detector = fit_ood_detector(prepared_images[rows["train"]], input_checks)
-    ood_scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
-    limit = float(np.quantile(ood_scores["validation"], 1 - input_checks.refused_share))
-    return FittedInputChecks(
-        limits=Limits(**input_checks.model_dump(), max_ood_score=limit),
-        refused={name: float((each > limit).mean()) for name, each in ood_scores.items()},
-    ), ood_detector
+    scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
+    refused = {name: float((each > input_checks.max_ood_score).mean()) for name, each in scores.items()}
+    return FittedInputChecks(limits=input_checks, refused=refused)
 
 
 def measure_reference(

@@ -9,10 +9,11 @@ from chest_xray.pipelines.wiring import make_node
 def create_pipeline(run: str) -> Pipeline:
     """Wire the export of one run."""
     parts = [
+        make_node(nodes.fit_ood_detector, ["prepared_images", "image_split", "params:view_training"], "ood_detector"),
         make_node(
-            nodes.fit_input_checks,
-            ["prepared_images", "image_split", "params:input_checks"],
-            ["input_checks", "ood_detector"],
+            nodes.measure_input_checks,
+            ["prepared_images", "image_split", "ood_detector", "params:input_checks"],
+            "input_checks",
         ),
         make_node(
             nodes.measure_reference,
@@ -34,5 +35,5 @@ def create_pipeline(run: str) -> Pipeline:
         parts,
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"preparation", "input_checks", "shift_rule"},
+        parameters={"preparation", "input_checks", "shift_rule", "view_training"},
     )

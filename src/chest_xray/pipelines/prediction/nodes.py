@@ -15,6 +15,8 @@ from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
 from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 from chest_xray.models.inference import (
+    AS_PACKAGED,
+    Relaxation,
     fingerprint_model,
     read_packaged_contract,
     score_locally,
@@ -34,6 +36,7 @@ class Scoring(Options):
     shard: Annotated[int, Field(ge=1)]
     max_megabytes: Annotated[float, Field(gt=0)]
     engine: Annotated[str, Field(pattern=r"^(local|[a-z]+://.+)$")]
+    input_checks: Relaxation = AS_PACKAGED
 
 
 def predict_images(
@@ -50,14 +53,16 @@ def predict_images(
     starts = range(0, len(new_images), prediction.shard)
     shards = [new_images[start : start + prediction.shard] for start in starts]
     fingerprint = fingerprint_model(packaged_keras)
-    keys = [_digest(shard, fingerprint, prediction.max_megabytes) for shard in shards]
+    keys = [_digest(shard, fingerprint, prediction) for shard in shards]
     missing = {key: shard for key, shard in zip(keys, shards, strict=True) if key not in finished_shards}
     if not missing:
         logger.info("Predicting: nothing has changed, %s rows are stored already.", f"{len(new_images):,}")
     if prediction.engine == "local":
-        scored = score_locally(missing, packaged_keras, prediction.max_megabytes)
+        scored = score_locally(missing, packaged_keras, prediction.max_megabytes, prediction.input_checks)
     else:
-        scored = score_on_cluster(missing, packaged_keras, prediction.max_megabytes, prediction.engine)
+        scored = score_on_cluster(
+            missing, packaged_keras, prediction.max_megabytes, prediction.input_checks, prediction.engine
+        )
     with tqdm(total=len(new_images), desc="Predicting", unit="file", disable=None) as bar:
         bar.update(len(new_images) - sum(map(len, missing.values())))
         for key, rows in scored:
@@ -76,9 +81,9 @@ def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, languag
     return summary
 
 
-def _digest(shard: list[ListedFile], fingerprint: str, max_megabytes: float) -> str:
-    """Digest what determines the rows: files by name, size and time, the limit, the network, and the libraries."""
-    digest = hashlib.sha256(f"{fingerprint} {max_megabytes}".encode())
+def _digest(shard: list[ListedFile], fingerprint: str, prediction: Scoring) -> str:
+    """Digest what determines the rows: files by name, size and time, the checks, the network, and the libraries."""
+    digest = hashlib.sha256(f"{fingerprint} {prediction.max_megabytes} {prediction.input_checks!r}".encode())
     digest.update(" ".join(version(name) for name in PACKAGES).encode())
     for file in shard:
         digest.update("\0".join(map(str, file)).encode("utf-8", "surrogateescape") + b"\n")

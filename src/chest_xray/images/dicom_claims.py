@@ -1,0 +1,116 @@
+"""What the header of a DICOM file says of the patient and the view, where it contradicts an upright child's chest."""
+
+import io
+import re
+from datetime import date
+from typing import Any
+
+from chest_xray.images.validation import Refusal
+
+RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF", "XA", "OT", "SC")  # modalities; the last two may be anything
+CHEST = re.compile(
+    r"(?!.*SPINE).*(CHEST|THORA|TORAX|LUNG|PULM|RIB|STERN|HEART|CARD|MEDIAST|BRUST|CLAVIC|TRUNK|BABYGRAM|ГРУД|ЛЕГК|ЛЁГК)"
+)
+OTHER_PARTS = re.compile(  # of PS3.16, annex L, as far as they are X-rayed, and abbreviations in use
+    r"ABDOM|PELV|HIP\b|SKULL|HEAD|BRAIN|FACE|SINUS|ORBIT|NECK|SPINE|CERVI|LUMB|SACR|COCCYX|SHOULDER|SCAPULA|HUMERUS|"
+    r"ARM\b|ELBOW|WRIST|HAND|FINGER|THUMB|FEMUR|THIGH|KNEE|PATELLA|LEG\b|TIBIA|FIBULA|CALF|ANKLE|FOOT|TOE|CALCAN|"
+    r"EXTREM|BREAST|JAW|MANDIB|MAXILLA|TEETH|TOOTH|DENTAL|NOSE|NASAL|BLADDER|KIDNEY|UROG|BONE ?AGE"
+)
+LATERAL = re.compile(
+    r"\b(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO)\b|\bLAT|LATERAL|OBL|DECUB|AXIAL|LORDO|TANGEN|PERFIL|PROFIL|БОК"
+)
+AGE = re.compile(r"(\d{1,3})([DWMY])")  # PS3.5, table 6.2-1
+DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
+TAGS = (
+    *("PatientAge", "PatientBirthDate", "Modality", "ViewPosition", "ViewCodeSequence", "BodyPartExamined"),
+    *("PatientOrientation", "StudyDate", "AcquisitionDate", "ContentDate"),
+)
+ADULT = "adult"  # the reason of a refusal, and the name of a warning
+
+
+def check_claims(data: bytes, limits: dict[str, float]) -> tuple[Refusal | None, tuple[str, ...]]:
+    """Read what a DICOM file says of itself; absent, empty and unknown values count as no statement.
+
+    Args:
+        data: The file, which `dicom.read_dicom` has read.
+        limits: `max_age` in years, and `answer_adults`.
+
+    Returns:
+        A refusal (`modality`, `body_part`, `view`, `upside_down`, `lying` or `adult`) or None, and warnings (`adult`).
+    """
+    from pydicom import dcmread
+
+    dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(TAGS))
+    refusal = _check_modality(dataset) or _check_part(dataset) or _check_view(dataset) or _check_direction(dataset)
+    if refusal:
+        return refusal, ()
+    age = read_age(dataset)
+    if age is None or age < limits["max_age"] + 1:  # Years of age are completed ones.
+        return None, ()
+    if limits["answer_adults"]:
+        return None, (ADULT,)
+    return (ADULT, f"a patient of {age:.0f} years; the network is meant for children up to {limits['max_age']:g}"), ()
+
+
+def _read(dataset: Any, keyword: str) -> str:
+    """Return an element as text in capitals, its values separated by backslashes; empty where it cannot be read."""
+    try:
+        value = dataset.get(keyword)
+    except Exception:  # pydicom raises several kinds on values that break the rules of their type.
+        return ""
+    if value is None:
+        return ""
+    values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else value
+    return "\\".join(str(each) for each in values).strip().upper()
+
+
+def _check_modality(dataset: Any) -> Refusal | None:
+    found = _read(dataset, "Modality")
+    if not found or found in RADIOGRAPHS:
+        return None
+    return "modality", f"an image of modality {found}; expected a radiograph (CR or DX)"
+
+
+def _check_part(dataset: Any) -> Refusal | None:
+    found = _read(dataset, "BodyPartExamined")
+    if CHEST.match(found) or not OTHER_PARTS.search(found):
+        return None
+    return "body_part", f"BodyPartExamined is {found}; expected CHEST"
+
+
+def _check_view(dataset: Any) -> Refusal | None:
+    sequence = dataset.get("ViewCodeSequence")
+    meanings = [_read(item, "CodeMeaning") for item in sequence] if hasattr(sequence, "__iter__") else []
+    for found in (_read(dataset, "ViewPosition"), *meanings):
+        if LATERAL.search(found):
+            return "view", f"the file says that the view is {found}; expected a frontal one (AP or PA)"
+    return None
+
+
+def _check_direction(dataset: Any) -> Refusal | None:
+    """Check where rows and columns lead by PatientOrientation (PS3.3, C.7.6.1.1.1); the first letter counts."""
+    row, _, column = _read(dataset, "PatientOrientation").partition("\\")
+    said = f"PatientOrientation is {row}\\{column}; expected L\\F, the left and the feet of the patient"
+    if row[:1] in ("A", "P") or column[:1] in ("A", "P"):
+        return "view", said
+    if row[:1] in ("H", "F"):
+        return "lying", said
+    return ("upside_down", said) if column[:1] == "H" else None
+
+
+def read_age(dataset: Any) -> float | None:
+    """Return the age in years, by PatientAge or by the dates of birth and of the study; None where neither says."""
+    if found := AGE.fullmatch(_read(dataset, "PatientAge")):
+        number, unit = found.groups()
+        return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files say 000Y.
+    born = _read_date(dataset, "PatientBirthDate")
+    taken = [_read_date(dataset, name) for name in ("AcquisitionDate", "StudyDate", "ContentDate")]
+    days = next(((day - born).days for day in taken if day is not None), None) if born else None
+    return days / DAYS["Y"] if days is not None and days >= 0 else None
+
+
+def _read_date(dataset: Any, keyword: str) -> date | None:
+    try:
+        return date.fromisoformat(_read(dataset, keyword).replace(".", "-"))
+    except ValueError:
+        return None

@@ -1,0 +1,149 @@
+"""The view of a radiograph: whether it is an upright frontal chest, by a small network that runs on NumPy."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from chest_xray.core.options import Options
+from chest_xray.core.types import Array, Model
+from chest_xray.images.view_examples import SIDE, VIEWS, draw_views
+
+LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
+LARGEST = 3.0  # standard deviations, beyond which a grey value says no more
+STRIDE = 2
+CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
+
+
+class ViewTraining(Options):
+    """How the classifier of views is trained."""
+
+    examples: dict[str, Annotated[int, Field(ge=1)]]
+    phantoms: Annotated[int, Field(ge=3)]
+    pools: Annotated[int, Field(ge=1)]
+    passes: Annotated[int, Field(ge=1)]
+    hidden: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    seed: int
+
+
+def fit_view_classifier(radiographs: Array, options: ViewTraining) -> dict[str, Array]:
+    """Train the classifier on upright frontal chests, uint8 of shape (n, height, width), and what is built from them.
+
+    Returns:
+        The weights, as `read_weights` does.
+    """
+    import keras
+    import numpy as np
+
+    keras.utils.set_random_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    network = build_view_network(options.hidden)
+    steps = options.pools * options.passes * sum(options.examples.values()) // 128
+    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate, steps)
+    network.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=1e-3),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.02),
+    )
+    for _ in range(options.pools):
+        images, views = draw_views(radiographs, options.examples, options.phantoms, rng)
+        targets = np.eye(len(VIEWS), dtype=np.float32)[views]
+        network.fit(_standardise(images)[..., None], targets, batch_size=128, epochs=options.passes, verbose=0)
+    return read_weights(network)
+
+
+def read_weights(network: Model) -> dict[str, Array]:
+    """Return the weights of a network of `build_view_network`: `kernel_0`, `bias_0` and so on, float32."""
+    layers = [each.get_weights() for each in network.layers if each.weights]
+    return {f"{name}_{n}": pair[part] for n, pair in enumerate(layers) for part, name in enumerate(("kernel", "bias"))}
+
+
+def build_view_network(hidden: int) -> Model:
+    """Build the untrained network, from standardised images to logits of `VIEWS`."""
+    import keras
+
+    layers = [keras.layers.Input((SIDE, SIDE, 1))]
+    for filters, side in CONVOLUTIONS:
+        layers.append(keras.layers.Conv2D(filters, side, STRIDE, activation="relu"))
+    layers += [keras.layers.Flatten(), keras.layers.Dropout(0.3), keras.layers.Dense(hidden, activation="relu")]
+    return keras.Sequential([*layers, keras.layers.Dropout(0.3), keras.layers.Dense(len(VIEWS))])
+
+
+def compute_view_logits(pixels: Array, classifier: dict[str, Array]) -> Array:
+    """Compute the logits of `VIEWS` for uint8 images (n, height, width): float32 (n, views), the same if mirrored."""
+    import numpy as np
+    from PIL import Image
+
+    small = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX) for image in pixels]
+    images = _standardise(np.stack([np.asarray(image) for image in small]))
+    return (_run(images, classifier) + _run(images[:, :, ::-1], classifier)) / 2
+
+
+def compute_ood_score(pixels: Array, classifier: dict[str, Array]) -> Array:
+    """Compute the out-of-distribution (OOD) score of uint8 images (n, height, width): float64 (n,).
+
+    It is the probability, 0 to 1, that an image is no upright frontal chest.
+    """
+    return score_views(compute_view_logits(pixels, classifier))
+
+
+def score_views(logits: Array) -> Array:
+    """Compute the OOD score from the logits of `VIEWS`, of shape (n, views)."""
+    from scipy.special import expit, logsumexp
+
+    scores: Array = expit(logsumexp(logits[:, 1:].astype(float), axis=1) - logits[:, 0])
+    return scores
+
+
+def name_view(logits: Array) -> str:
+    """Name the likeliest of `VIEWS` but the first, given the logits of one image."""
+    return VIEWS[1 + int(logits[1:].argmax())]
+
+
+def find_upright(pixels: Array, classifier: dict[str, Array]) -> tuple[Array, Array]:
+    """Find the quarter turns, anticlockwise, after which images are likeliest upright frontal chests.
+
+    Args:
+        pixels: uint8 of shape (n, height, width).
+        classifier: From `fit_view_classifier`.
+
+    Returns:
+        The images after these turns, in the same shape, and the number of turns, int64 (n,), 0 to 3.
+    """
+    import numpy as np
+
+    turned = [np.stack([_turn(each, turns) for each in pixels]) for turns in range(4)]
+    turns = np.stack([compute_ood_score(each, classifier) for each in turned]).argmin(axis=0)
+    return np.stack([turned[number][row] for row, number in enumerate(turns.tolist())]), turns
+
+
+def _turn(image: Array, turns: int) -> Array:
+    """Turn an image anticlockwise by quarter turns, and stretch it to its former shape."""
+    import numpy as np
+    from PIL import Image
+
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(image, turns)))
+    return np.asarray(turned.resize(image.shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _standardise(images: Array) -> Array:
+    """Scale uint8 images to mean 0 and standard deviation 1, float32."""
+    import numpy as np
+
+    grey = images.astype(np.float32) / 255
+    grey -= grey.mean(axis=(1, 2), keepdims=True)
+    grey /= np.maximum(grey.std(axis=(1, 2), keepdims=True), LEAST_CONTRAST)
+    return grey.clip(-LARGEST, LARGEST)
+
+
+def _run(images: Array, classifier: dict[str, Array]) -> Array:
+    import numpy as np
+
+    values = images[..., None]
+    for layer in range(len(CONVOLUTIONS)):
+        kernel, bias = classifier[f"kernel_{layer}"], classifier[f"bias_{layer}"]
+        windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape[:2], axis=(1, 2))
+        values = np.tensordot(windows[:, ::STRIDE, ::STRIDE], kernel, axes=((4, 5, 3), (0, 1, 2)))
+        values = np.maximum(values + bias, 0)
+    first = len(CONVOLUTIONS)
+    hidden = values.reshape(len(values), -1) @ classifier[f"kernel_{first}"] + classifier[f"bias_{first}"]
+    return np.maximum(hidden, 0) @ classifier[f"kernel_{first + 1}"] + classifier[f"bias_{first + 1}"]

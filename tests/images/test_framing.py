@@ -1,0 +1,82 @@
+"""A border is cut off before an image is classified, and nothing else is."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from chest_xray.core.types import Array
+from chest_xray.images.framing import decode_content, find_content
+from chest_xray.images.phantoms import draw_phantom
+from chest_xray.images.preprocessing import PreparedImage, prepare_file
+from tests.builders import encode, make_acceptance
+
+LIMITS = make_acceptance().model_dump()
+PREPARATION = {"width": 48, "height": 48, "geometry": "stretch"}
+
+
+@pytest.fixture
+def phantom() -> Image.Image:
+    return Image.fromarray(draw_phantom(np.random.default_rng(3), "none"))
+
+
+def prepare(image: Image.Image, kind: str = "PNG") -> tuple[Array, tuple[str, ...]]:
+    found = prepare_file(encode(np.asarray(image), kind), PREPARATION, LIMITS)
+    assert isinstance(found, PreparedImage), found
+    return found.pixels.astype(int), found.warnings
+
+
+def test_a_picture_without_border_is_unchanged(phantom: Image.Image) -> None:
+    assert find_content(phantom, 4, 0.02) is None
+    expected = np.asarray(phantom.resize((48, 48), Image.Resampling.BILINEAR))
+    pixels, warnings = prepare(phantom)
+    np.testing.assert_array_equal(pixels, expected)
+    assert warnings == ()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("grey", [0, 90, 255])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
+def test_a_border_of_any_grey_is_cut_off(phantom: Image.Image, share: float, grey: int, kind: str) -> None:
+    bordered = ImageOps.expand(phantom, (round(share * phantom.width), round(share * phantom.height)), fill=grey)
+    (pixels, warnings), (plain, _) = prepare(bordered, kind), prepare(phantom, kind)
+    assert np.abs(pixels - plain).mean() < 4
+    assert warnings == ("trimmed",)
+
+
+def test_frames_around_one_another_and_padding_of_one_side_are_cut_off(phantom: Image.Image) -> None:
+    framed = ImageOps.expand(ImageOps.expand(phantom, 20, fill=0), 30, fill=255)
+    padded = ImageOps.expand(phantom, (0, 0, 60, 0), fill=0)
+    for image in (framed, padded):
+        assert np.abs(prepare(image)[0] - prepare(phantom)[0]).mean() < 4
+
+
+def test_the_box_is_in_fractions_of_the_picture() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 100), dtype=np.uint8)
+    image = Image.fromarray(np.pad(noise, ((20, 20), (50, 50))))
+    assert find_content(image, 4, 0.02) == (0.25, 0.2, 0.75, 0.8)
+
+
+def test_a_narrow_strip_stays() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), dtype=np.uint8)
+    image = Image.fromarray(np.pad(noise, ((1, 0), (0, 0))))
+    assert find_content(image, 4, 0.02) is None
+    assert find_content(image, 4, 0.005) is not None
+
+
+def test_a_blank_picture_has_no_content_to_find() -> None:
+    assert find_content(Image.new("L", (60, 40), 200), 4, 0.02) is None
+    image = Image.new("L", (64, 64), 200)
+    assert prepare_file(encode(np.asarray(image)), PREPARATION, LIMITS)[0] == "blank"
+
+
+def test_what_a_wide_border_leaves_is_decoded_at_the_scale_that_it_needs() -> None:
+    fine = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    data = encode(np.pad(fine, 512), "JPEG", quality=95)
+    content = decode_content(data, (256, 256), "stretch", LIMITS)
+    assert min(content.image.size) >= 256
+
+
+def test_a_picture_that_is_too_small_without_its_border_is_refused() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
+    refusal = prepare_file(encode(np.pad(noise, 40)), PREPARATION, LIMITS)
+    assert refusal[0] == "too_small"
