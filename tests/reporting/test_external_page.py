@@ -48,7 +48,7 @@ def test_tables_have_every_metric_measure_and_reason(evaluation: ExternalEvaluat
     assert rows["sensitivity"]["refused_as_errors"]["value"] == pytest.approx(4 / 6)
     assert rows["auc"]["refused_as_errors"] is None
     assert tabulate_refusals(evaluation).to_dict("records") == [
-        {"reason": "unlike_training", "NORMAL": 1, "PNEUMONIA": 1}
+        {"reason": "not_frontal_chest", "NORMAL": 1, "PNEUMONIA": 1}
     ]
     assert tabulate_shift(evaluation)["measure"].tolist()[0] == "probability"
 
