@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
-from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.operating_point import OperatingPoint, Rule, to_probability
 from chest_xray.metrics.results import (
     CalibrationErrors,
     Conflict,
@@ -25,7 +25,6 @@ from chest_xray.metrics.results import (
     Interval,
     MetadataMetrics,
     Metrics,
-    OtherDecisions,
     Shortcuts,
     Stratum,
     WithinStrata,
@@ -90,23 +89,38 @@ def make_predictions(
 ) -> pd.DataFrame:
     """Build a table like that of `predict_test` from labels and probabilities, which also serve as calibrated."""
     given = np.array(probabilities, float)
-    held = np.clip(given, 1e-6, 1 - 1e-6)
-    table = make_split(labels, "test").assign(logit=logit(held), probability=given, calibrated=given)
+    log_odds = logit(np.clip(given, 1e-6, 1 - 1e-6))
+    columns = {"logit": log_odds, "probability": given, "log_odds": log_odds, "calibrated": given}
+    table = make_split(labels, "test").assign(**columns, kind="none", strength=0.0)
     return table if groups is None else table.assign(group=list(groups))
 
 
 def make_point(
-    threshold: float, other: float = 0.25, rule: str = "balanced_accuracy", **calibration: float
+    threshold: float, other: float = 0.25, rule: str = "balanced", log_odds: float | None = None, **calibration: float
 ) -> OperatingPoint:
-    """Build an operating point with this threshold and rule; by default, calibration changes nothing."""
-    rules = {"balanced_accuracy": threshold, "sensitivity": other}
-    if rule == "sensitivity":
-        rules = {"balanced_accuracy": other, "sensitivity": threshold}
-    points = {name: {"threshold": each, "sensitivity": 0.9, "specificity": 0.8} for name, each in rules.items()}
+    """Build an operating point with this calibrated threshold and rule; by default, calibration changes nothing.
+
+    The other two rules have the threshold `other`; `log_odds` replaces the threshold.
+    """
+    points = {name: make_one_point(threshold if name == rule else other) for name in get_args(Rule)}
+    if log_odds is not None:
+        points[rule] |= {"log_odds": log_odds, "threshold": to_probability(log_odds)}
     unchanged = {"temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
     return OperatingPoint.model_validate(
-        {"run": TITLE, "rule": rule, "threshold": threshold, "points": points, "calibration": unchanged | calibration}
+        {"run": TITLE, "rule": rule, "points": points, "calibration": unchanged | calibration}
     )
+
+
+def make_one_point(threshold: float, **changes: Any) -> dict[str, Any]:
+    """Fields of a point at this calibrated threshold."""
+    shares = {"sensitivity": 0.9, "specificity": 0.8, "worst_sensitivity": 0.7, "worst_specificity": 0.6}
+    return {
+        "log_odds": float(np.clip(logit(threshold), -40, 40)),
+        "threshold": threshold,
+        **shares,
+        "reached": True,
+        **changes,
+    }
 
 
 def make_run(seed: int = 7, **augmentation: Any) -> Run:
@@ -147,7 +161,7 @@ def counted(figures: Mapping[str, Interval], num: int = 100) -> dict[str, Estima
 
 
 def changed(metrics: Metrics, where: str, **fields: Any) -> Metrics:
-    """The same metrics but for fields of the part at a dotted path, such as "test.at_chosen"."""
+    """The same metrics but for fields of the part at a dotted path, such as "test.points.balanced"."""
     plain = metrics.model_dump()
     part = plain
     for name in where.split("."):
@@ -202,35 +216,42 @@ def make_run_metrics(
     aetiologies = {"bacterial": sure(0.9), "viral": sure(0.9)} if by_aetiology is None else by_aetiology
     held: dict[str, Any] = {
         **{"log_loss": sure(0.3), "brier": sure(0.12), "ece": sure(0.05), "slope": sure(1), "intercept": sure(0)},
-        **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.0, **(calibration or {})},
+        **{"ece_by_chance": 0.06, "shift_of_prevalence": 0.0},
+        **{"brier_unmoved": sure(0.13), "ece_unmoved": sure(0.06), **(calibration or {})},
     }
     found = {
-        **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3, "brier": 0.12, "ece": 0.05},
+        **{"num_images": 100, "num_groups": 80, "prevalence": 0.6, "loss": 0.3},
         **{"auc": sure(0.9).with_n(100), "pr_auc": sure(0.9).with_n(100), "strata": list(strata)},
         "calibration": {name: each.with_n(100) if isinstance(each, Interval) else each for name, each in held.items()},
-        "at_other": OtherDecisions(rule="sensitivity", **POINT, **counted(plain)),
+        "rule": "balanced",
         "sensitivity_by_aetiology": counted(aetiologies),
     }
     none = {name: sure(0) for name in NAMES}
     return Metrics.model_validate(
         {
             **{"schema_version": SCHEMA_VERSION, "run": run, "realistic_prevalence": 0.16, "strata_cuts": {}},
-            "operating_point": {"rule": "balanced_accuracy", **make_point(0.4).calibration.model_dump()},
-            "validation": {**found, "at_half": make_decisions(plain), "at_chosen": make_decisions(here)},
+            "operating_point": make_point(0.4).model_dump(),
+            "validation": {**found, "at_half": make_decisions(plain), "points": _at_rules(make_decisions(here))},
             "test": {
-                **{**found, "at_chosen": make_decisions(there)},
+                **{**found, "points": _at_rules(make_decisions(there))},
                 "at_half": make_decisions({**plain, "accuracy": at_half or there["accuracy"]}),
             },
             "gap": {
-                **{"auc": sure(0), "pr_auc": sure(0), "at_half": none, "at_other": none},
+                **{"auc": sure(0), "pr_auc": sure(0), "at_half": none, "rule": "balanced"},
                 "calibration": {name: sure(0) for name in CalibrationErrors.model_fields},
-                "at_chosen": {**_gaps(here, there), **(gap or {})},
+                "points": {**dict.fromkeys(get_args(Rule), none), "balanced": {**_gaps(here, there), **(gap or {})}},
             },
         }
     )
 
 
-POINT: dict[str, Any] = {"threshold": 0.4, "tn": 36, "fp": 4, "fn": 6, "tp": 54}
+def _at_rules(chosen: Decisions) -> dict[str, Decisions]:
+    """The decisions at each rule, of which "balanced" decides."""
+    other = make_decisions({name: sure(0.9) for name in NAMES})
+    return {**dict.fromkeys(get_args(Rule), other), "balanced": chosen}
+
+
+POINT: dict[str, Any] = {"threshold": 0.4, "log_odds": float(logit(0.4)), "tn": 36, "fp": 4, "fn": 6, "tp": 54}
 
 
 def make_decisions(figures: Mapping[str, Interval]) -> Decisions:
@@ -275,7 +296,9 @@ def make_metadata_metrics(
     difference: Interval | None = None, strata: Sequence[Stratum] = (), shortcut: Interval | None = None
 ) -> MetadataMetrics:
     """Figures of the rule on the height, beside which the network's accuracy differs by what is given."""
-    at_rule = make_decisions({name: sure(0.8) for name in NAMES}).model_copy(update={"threshold": 300.0})
+    at_rule = make_decisions({name: sure(0.8) for name in NAMES}).model_copy(
+        update={"threshold": 300.0, "log_odds": None}
+    )
     differences = {**{name: sure(0) for name in Difference.model_fields}, "accuracy": difference or sure(0)}
     area = (shortcut or sure(0.8)).with_n(20)
     within = WithinStrata(auc=area, num_strata=5, share_of_pairs=0.2)

@@ -305,7 +305,7 @@ def test_info_has_the_contract_and_the_metrics_with_intervals(shipped: Path) -> 
     done = invoke("info", f"--model={shipped}")
     assert done.exit_code == 0
     assert f"{shipped} (fingerprint {Predictor.load(shipped).fingerprint})" in done.stdout
-    assert "PNEUMONIA from an output of 0.5000 (balanced_accuracy)" in done.stdout
+    assert "PNEUMONIA from a probability of 0.500 (balanced)" in done.stdout
     assert re.search(r"accuracy 0\.900 \[[\d.]+, [\d.]+\], sensitivity .* AUC 0\.750 \[.*4 images of 80", done.stdout)
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
@@ -16,6 +17,7 @@ from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.pipeline_registry import register_pipelines
+from tests.builders import TITLE, make_point
 
 MADE_BY_DATA_PROCESSING = (
     *("prepared_images", "image_split", "corrupted_validation_images", "corrupted_test_images", "data_evidence"),
@@ -228,6 +230,39 @@ def test_the_run_record_is_written_only_when_it_is_read() -> None:
     record = catalog.load("run_record")
     assert (record["session"], record["environment"], record["pipelines"]) == ("now", "test", ["report"])
     assert 0 <= record["seconds"] < 60
+
+
+class Weights:
+    """A network of which the hook reads the weights alone."""
+
+    def __init__(self, *weights: float):
+        self.weights = [np.array([each], np.float32) for each in weights]
+
+    def get_weights(self) -> list[Any]:
+        """Return the weights."""
+        return self.weights
+
+
+def test_each_scoring_of_the_test_split_is_recorded_and_none_is_removed() -> None:
+    catalog = DataCatalog({"test_openings": MemoryDataset()})
+    params = {
+        "run_id": "now",
+        "env": "test",
+        "runtime_params": {},
+        "pipeline_names": ["evaluation"],
+        "project_path": "/",
+    }
+    for weight in (1.0, 1.0, 2.0):
+        hook = RecordRun()
+        hook.before_pipeline_run(run_params=params, catalog=catalog)
+        inputs = {"baseline.model": Weights(weight, 3.0), "baseline.operating_point": make_point(0.5)}
+        hook.after_node_run(inputs=inputs, outputs={"baseline.validation_predictions": [0] * 7})
+        hook.after_node_run(inputs=inputs, outputs={"baseline.test_predictions": [0] * 5})
+    openings = catalog.load("test_openings")
+    assert [(each["run"], each["recipe"], each["num_images"]) for each in openings] == [("baseline", TITLE, 5)] * 3
+    assert openings[0]["model"] == openings[1]["model"] != openings[2]["model"]
+    assert openings[0]["opened"].endswith("+00:00")
+    assert openings[0]["record"]["pipelines"] == ["evaluation"]
 
 
 class Context:

@@ -177,7 +177,7 @@ def test_the_report_is_a_single_moderate_file_that_states_its_data_are_synthetic
     card = ModelCard.load(project / "data/test/08_reporting/model_card.md")
     metrics = json.loads((project / "data/test/08_reporting/augmented/metrics.json").read_text())
     (accuracy,) = [each.metric_value for each in card.data.eval_results if each.metric_type == "accuracy"]
-    assert accuracy == round(metrics["test"]["at_chosen"]["accuracy"]["value"], 4)
+    assert accuracy == round(metrics["test"]["points"]["balanced"]["accuracy"]["value"], 4)
 
 
 def test_pages_are_written_in_the_configured_language(
@@ -264,7 +264,7 @@ def test_single_image_predictions_equal_those_of_the_evaluation(
     assert set(found.loc[~scored, "reason"]) <= set(VIEWS[1:])
     assert scored.sum() > 13
     np.testing.assert_allclose(found["probability"][scored], known["calibrated"][scored], rtol=1e-4)
-    called = (known["probability"] >= point["threshold"]).map({True: "PNEUMONIA", False: "NORMAL"})
+    called = (known["log_odds"] >= point["points"][point["rule"]]["log_odds"]).map({True: "PNEUMONIA", False: "NORMAL"})
     assert found["decision"][scored].tolist() == called[scored].tolist()
     pd.testing.assert_frame_equal(
         pd.read_csv(output / "predictions/all.csv", index_col="path").fillna({"detail": "", "warnings": ""}),

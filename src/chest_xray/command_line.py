@@ -13,6 +13,7 @@ from chest_xray import __version__
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
+from chest_xray.metrics.operating_point import name_probability
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.inference import Prediction, Predictor, Relaxation, predict_files, printable
 from chest_xray.models.shipping import KERAS, TRAINED, find_network, find_shipped, read_metrics
@@ -163,7 +164,7 @@ def _to_row(name: str, prediction: Prediction, width: int) -> str:
     if prediction.probability is None:
         return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_visible(prediction.detail)}"
     warnings = f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
-    return f"{start}  {prediction.probability:>11.4f}  {prediction.decision:<9}  {score}{warnings}"
+    return f"{start}  {name_probability(prediction.probability, 4):>11}  {prediction.decision:<9}  {score}{warnings}"
 
 
 def _visible(text: str) -> str:
@@ -188,12 +189,12 @@ def info(model: Path | None) -> None:
     path, predictor = model or find_network(), _load(model)
     contract, checks = predictor.contract, predictor.contract.input_checks
     point, preparation = contract.operating_point, contract.input.preparation
-    chosen = point.points[point.rule]
+    chosen = point.chosen
     rows = {
         "network": f"{path} (fingerprint {predictor.fingerprint})",
         "input": f"{preparation.width} x {preparation.height} px, {contract.input.channel} ({preparation.geometry})",
-        "decision": f"{contract.labels[1]} from an output of {point.threshold:.4f} ({point.rule}); on corrupted "
-        f"validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
+        "decision": f"{contract.labels[1]} from a probability of {name_probability(chosen.threshold)} ({point.rule}); "
+        f"on corrupted validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
         "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
         "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
         "validation; by the DICOM header other modalities, body parts, views, and adults; colour, blank, too small or "

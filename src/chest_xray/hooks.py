@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from time import monotonic
 from types import TracebackType
 from typing import Any
@@ -23,7 +24,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from chest_xray.core.files import PART
 from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
 from chest_xray.core.options import InputError
-from chest_xray.core.provenance import describe_run
+from chest_xray.core.provenance import describe_opening, describe_run
 
 logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
@@ -31,6 +32,7 @@ RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
 OF_PREDICTION = {PREDICTIONS, "delivery_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
+TEST_OPENINGS = "test_openings"
 RUN_RECORDS = {"run_record", "external_run_record"}
 NO_RESULTS = {"checkpoint", *RUN_RECORDS, *OF_PREDICTION}  # change during a run, or have a lock of their own
 # The catalog reads them; no node does.
@@ -208,20 +210,34 @@ class RemoveCheckpoints:
 
 
 class RecordRun:
-    """Saves the record of a run just before a node reads it."""
+    """Saves the record of a run just before a node reads it, and records each time that test is scored."""
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Store the time and the parameters of the run."""
         self.started, self.clock = datetime.now(UTC), monotonic()
-        self.run_params, self.catalog = run_params, catalog
+        self.run_params, self.catalog, self._lock = run_params, catalog, Lock()
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
         """Save the record, with the seconds up to now."""
         if dataset_name in RUN_RECORDS:
-            record = describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
-            self.catalog.save(dataset_name, record)
+            self.catalog.save(dataset_name, self._describe())
+
+    @hook_impl
+    def after_node_run(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        """Add to `test_openings` what scored the test split, with the record of the run."""
+        for name in outputs:
+            run, _, dataset = name.rpartition(".")
+            if dataset == "test_predictions":
+                model, recipe = inputs[f"{run}.model"], inputs[f"{run}.operating_point"].run
+                opening = describe_opening(run, recipe, len(outputs[name]), model.get_weights())
+                with self._lock:  # The ThreadRunner may score several runs at once.
+                    known = self.catalog.load(TEST_OPENINGS) if self.catalog.exists(TEST_OPENINGS) else []
+                    self.catalog.save(TEST_OPENINGS, [*known, {**opening, "record": self._describe()}])
+
+    def _describe(self) -> dict[str, Any]:
+        return describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
 
 
 def _prepare_for_runner(runner: str) -> None:

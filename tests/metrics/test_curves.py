@@ -12,7 +12,7 @@ from chest_xray.core.types import Array
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.pipelines.evaluation.nodes import compute_curves
-from tests.builders import make_evaluation, make_predictions
+from tests.builders import make_evaluation, make_point, make_predictions
 
 SEED = 5
 NUM_IMAGES = 60
@@ -135,7 +135,7 @@ DEGENERATE = {
 
 @pytest.mark.parametrize("table", DEGENERATE.values(), ids=DEGENERATE)
 def test_bands_are_sensible_whatever_comes(table: pd.DataFrame) -> None:
-    curves = compute_curves(table, table, table, make_evaluation(seed=SEED))
+    curves = compute_curves(table, table, table, make_point(0.5), make_evaluation(seed=SEED))
     numbers = curves[["x", "value", "low", "high"]]
     assert np.isfinite(numbers.to_numpy()).all()
     assert (curves["low"] <= curves["high"] + 1e-12).all()
@@ -152,7 +152,7 @@ def test_where_all_scores_are_equal_the_curve_and_its_band_are_the_diagonal() ->
 
 def test_every_curve_names_its_subset_and_its_number_of_images(predictions: pd.DataFrame) -> None:
     validation, shifted = predictions.head(30), pd.concat([predictions.head(30)] * 2, ignore_index=True)
-    curves = compute_curves(validation, shifted, predictions, make_evaluation(seed=SEED))
+    curves = compute_curves(validation, shifted, predictions, make_point(0.5), make_evaluation(seed=SEED))
     found = curves.groupby("subset")["num_images"].unique().map(list).to_dict()
     assert found == {"validation": [30], "corrupted": [60], "test": [60]}
     assert set(zip(curves["subset"], curves["curve"], strict=True)) == {

@@ -14,7 +14,9 @@ RATES = [
     *("accuracy", "sensitivity", "specificity", "precision", "npv", "balanced_accuracy", "ppv_realistic"),
     *("npv_realistic", "f1", "mcc", "lr_positive", "lr_negative"),
 ]
-DECISIONS = ["threshold", "tn", "fp", "fn", "tp", *RATES]
+BESIDE = ["ece_by_chance", "shift_of_prevalence", "brier_unmoved", "ece_unmoved"]
+RULES = ["balanced", "sensitivity", "specificity"]
+DECISIONS = ["threshold", "log_odds", "tn", "fp", "fn", "tp", *RATES]
 CALIBRATION = ["log_loss", "brier", "ece", "slope", "intercept"]
 
 
@@ -29,25 +31,28 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
         *("schema_version", "run", "operating_point", "realistic_prevalence", "strata_cuts"),
         *("validation", "test", "gap"),
     ]
-    assert list(plain["operating_point"]) == ["rule", "temperature", "bias", "expected_prevalence"]
+    assert list(plain["operating_point"]) == ["run", "rule", "points", "calibration"]
+    assert list(plain["operating_point"]["points"]) == RULES
     for part in (plain["validation"], plain["test"]):
         assert list(part) == [
-            *("num_images", "num_groups", "prevalence", "loss", "auc", "pr_auc", "brier", "ece", "calibration"),
-            *("at_half", "at_chosen", "at_other", "sensitivity_by_aetiology", "strata"),
+            *("rule", "at_half", "points"),
+            *("num_images", "num_groups", "prevalence", "loss", "auc", "pr_auc", "calibration"),
+            *("sensitivity_by_aetiology", "strata"),
         ]
         assert list(part["auc"]) == ["value", "low", "high", "n"]
-        assert list(part["calibration"]) == [*CALIBRATION, "ece_by_chance", "shift_of_prevalence"]
-        assert list(part["at_half"]) == list(part["at_chosen"]) == DECISIONS
-        assert list(part["at_other"]) == ["rule", *DECISIONS]
+        assert list(part["calibration"]) == [*CALIBRATION, *BESIDE]
+        assert list(part["at_half"]) == DECISIONS
+        assert {rule: list(each) for rule, each in part["points"].items()} == dict.fromkeys(RULES, DECISIONS)
         assert list(part["strata"][0]) == [
             *("by", "name", "low", "high", "num_images", "num_healthy", "num_diseased", "tn", "fp", "fn", "tp"),
             *("sensitivity", "specificity", "auc"),
         ]
     gap = plain["gap"]
-    assert list(gap) == ["auc", "pr_auc", "calibration", "at_half", "at_chosen", "at_other"]
+    assert list(gap) == ["rule", "at_half", "points", "auc", "pr_auc", "calibration"]
     assert list(gap["auc"]) == ["value", "low", "high"]
     assert list(gap["calibration"]) == CALIBRATION
-    assert list(gap["at_half"]) == list(gap["at_chosen"]) == list(gap["at_other"]) == RATES
+    assert list(gap["at_half"]) == RATES
+    assert {rule: list(each) for rule, each in gap["points"].items()} == dict.fromkeys(RULES, RATES)
 
 
 def test_the_json_of_the_metadata_baseline_has_these_keys_in_this_order() -> None:

@@ -55,9 +55,9 @@ def make_images(num: int = 600, seed: int = 3) -> pd.DataFrame:
 
 def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, float]:
     """Lower and upper bound of the AUC within strata of the metadata score, and the accuracy on conflicting images."""
-    images = images.assign(logit=logit, probability=1 / (1 + np.exp(-logit)))
+    images = images.assign(log_odds=logit)
     is_wrong = ((images["width"] <= 1100) != (images["label"] == 1)).to_numpy()
-    found = measure_shortcuts(images, score_metadata(images, images), is_wrong, 0.5, seed=1)
+    found = measure_shortcuts(images, score_metadata(images, images), is_wrong, 0.0, seed=1)
     assert (found.conflict.num_healthy, found.conflict.num_diseased) == tuple(
         int((images.loc[is_wrong, "label"] == each).sum()) for each in (0, 1)
     )

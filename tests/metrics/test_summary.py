@@ -11,7 +11,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import whole_and_resamples
-from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import Counts, SubsetMetrics
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import estimate, measure, measure_gap, require_both_classes, summarise
@@ -35,7 +35,7 @@ def make_table() -> pd.DataFrame:
 def describe(table: pd.DataFrame, point: OperatingPoint) -> SubsetMetrics:
     """The summary of one subset, as `compute_metrics` puts it together."""
     measured = measure(table, point, 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
-    called = (table["probability"] >= point.threshold).to_numpy()
+    called = (table["log_odds"] >= point.chosen.log_odds).to_numpy()
     return summarise(table, point, measured, stratify(table, called, {"aspect": [1.2]}, 1))
 
 
@@ -44,7 +44,7 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
     assert (found.num_images, found.num_groups, found.prevalence) == (10, 5, 0.6)
     assert counts(found.at_half) == (3, 1, 1, 5)
     assert counts(found.at_chosen) == (4, 0, 3, 3)
-    assert found.at_chosen.threshold == 0.75
+    assert found.at_chosen.threshold == pytest.approx(0.75)
     # NORMAL below each PNEUMONIA: 0.3: 2, 0.5: 3, the four others 4 of 4 each: 21 of 24 pairs.
     assert found.auc.value == 21 / 24
     assert (found.auc.low or 1) <= 21 / 24 <= (found.auc.high or 0)
@@ -52,24 +52,51 @@ def test_a_summary_holds_every_metric_of_a_subset() -> None:
     assert found.loss == pytest.approx(-sum(math.log(each) for each in right) / 10, rel=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("rule", "other"), [("balanced_accuracy", "sensitivity"), ("sensitivity", "balanced_accuracy")]
-)
-def test_both_operating_points_are_reported(rule: str, other: str) -> None:
+@pytest.mark.parametrize("rule", ["balanced", "sensitivity", "specificity"])
+def test_all_operating_points_are_reported_and_the_one_that_decides_is_marked(rule: str) -> None:
     found = describe(make_table(), make_point(0.75, other=0.35, rule=rule))
+    assert (found.rule, list(found.points)) == (rule, ["balanced", "sensitivity", "specificity"])
+    assert list(found.by_name) == ["at_half", *found.points]
     assert counts(found.at_chosen) == (4, 0, 3, 3)
     # NORMAL 0.4 and 0.6 and PNEUMONIA 0.5 and above are positive at 0.35.
-    assert (found.at_other.rule, found.at_other.threshold) == (other, 0.35)
-    assert counts(found.at_other) == (2, 2, 1, 5)
+    for other in set(found.points) - {found.rule}:
+        assert found.points[other].threshold == pytest.approx(0.35)
+        assert counts(found.points[other]) == (2, 2, 1, 5)
+
+
+def test_a_threshold_is_on_the_calibrated_scale_also_that_of_an_uncalibrated_output_of_one_half() -> None:
+    point = make_point(0.75, temperature=2.0, bias=math.log(3))
+    table = add_calibrated(make_table(), point)
+    found = describe(table, point)
+    assert counts(found.at_half) == (3, 1, 1, 5)  # as without calibration
+    assert found.at_half.threshold == pytest.approx(0.75)  # a logit of 0 comes to odds of 3
+    assert counts(found.at_chosen) == counts(found.at_half)
+    assert found.at_chosen.log_odds == pytest.approx(math.log(3))
 
 
 def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
-    table = make_table().assign(calibrated=[0.5] * 10)
-    found = describe(table, make_point(0.75))
-    assert found.brier == pytest.approx(0.25)
-    assert found.ece == pytest.approx(0.1)  # one half was promised, six of ten came true
+    table = make_table().assign(calibrated=[0.5] * 10, log_odds=[0.0] * 10)
+    found = describe(table, make_point(0.75)).calibration
+    assert found.brier_unmoved.value == pytest.approx(0.25)
+    assert found.ece_unmoved.value == pytest.approx(0.1)  # one half was promised, and six of ten came true
+    # Moved from a prevalence of 0.5 to 0.6, all probabilities are 0.6.
+    assert found.brier.value == pytest.approx(0.24)
+    assert found.ece.value == pytest.approx(0)
+    assert found.intercept.value == pytest.approx(0)
+    assert found.shift_of_prevalence == pytest.approx(math.log(1.5))
     # Squares of what was missing: NORMAL .01 + .04 + .16 + .36, PNEUMONIA .49 + .25 + .09 + .04 + .01 + .0025.
-    assert describe(make_table(), make_point(0.75)).brier == pytest.approx(0.14525)
+    assert describe(make_table(), make_point(0.75)).calibration.brier_unmoved.value == pytest.approx(0.14525)
+
+
+def test_calibration_is_judged_the_same_whatever_prevalence_probabilities_were_made_for() -> None:
+    found = []
+    for prevalence in (0.5, 0.1, 0.9):
+        point = make_point(0.75, expected_prevalence=prevalence)
+        found.append(describe(add_calibrated(make_table(), point), point).calibration)
+    moved = [each.model_dump(exclude={"shift_of_prevalence", "brier_unmoved", "ece_unmoved"}) for each in found]
+    for name in ("log_loss", "brier", "ece", "slope", "intercept"):
+        assert [each[name]["value"] for each in moved] == pytest.approx([moved[0][name]["value"]] * 3)
+    assert len({each.brier_unmoved.value for each in found}) == 3
 
 
 def test_sensitivity_by_aetiology_is_that_of_the_strata() -> None:
@@ -119,7 +146,7 @@ def test_one_class_alone_is_refused(labels: list[int], counted: str) -> None:
         require_both_classes(make_predictions(labels, [0.5] * len(labels)), "test")
 
 
-@pytest.mark.parametrize("column", ["probability", "calibrated"])
+@pytest.mark.parametrize("column", ["log_odds", "calibrated"])
 def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
     table = make_predictions([0, 1], [0.2, 0.8]).assign(**{column: [math.nan, 0.8]})
     told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"
@@ -141,7 +168,7 @@ def test_a_gap_is_how_much_larger_a_metric_is_on_test() -> None:
     test = dict.fromkeys(measured, same) | {"auc": np.array([0.9, 0.2, 0.3, 0.4])}
     for each in (validation, test):
         each["at_half.lr_positive"] = np.full(4, np.inf)
-    gap = measure_gap(validation, test)
+    gap = measure_gap(validation, test, make_point(0.75))
     assert gap.auc.model_dump() == pytest.approx({"value": 0.4, "low": 0.105, "high": 0.295})
     assert gap.pr_auc.value == gap.at_chosen.f1.value == gap.calibration.slope.value == 0
     assert gap.at_half.lr_positive.model_dump() == {"value": None, "low": None, "high": None}  # infinite on both sides

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import pytest
 from pydicom.uid import RLELossless
+from scipy.special import expit, logit
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import read_pixels
@@ -75,10 +76,15 @@ def change_contract(packaged: Path, change: Callable[[dict[str, Any]], object]) 
     return changed
 
 
+def change_point(contract: dict[str, Any], **fields: Any) -> None:
+    contract["operating_point"]["points"]["balanced"].update(fields)
+
+
 UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
-    "operating_point.threshold: received nan": lambda it: it["operating_point"].update(threshold=math.nan),
-    "operating_point.threshold: received 1.5": lambda it: it["operating_point"].update(threshold=1.5),
-    "operating_point.threshold: received '0.5'": lambda it: it["operating_point"].update(threshold="0.5"),
+    "points.balanced.log_odds: received nan": lambda it: change_point(it, log_odds=math.nan),
+    "points.balanced.threshold: received 1.5": lambda it: change_point(it, threshold=1.5),
+    "points.balanced.threshold: received '0.5'": lambda it: change_point(it, threshold="0.5"),
+    "threshold 0.25 is not the probability 0.5 of log_odds": lambda it: change_point(it, threshold=0.25),
     "operating_point.calibration.temperature: received 0.0": (
         lambda it: it["operating_point"]["calibration"].update(temperature=0.0)
     ),
@@ -91,8 +97,8 @@ UNSOUND: dict[str, Callable[[dict[str, Any]], object]] = {
     "input.preparation.width: received 0": lambda it: it["input"]["preparation"].update(width=0),
     "labels": lambda it: it.pop("labels"),
     "operating_point.rule: received 'luck'": lambda it: it["operating_point"].update(rule="luck"),
-    "decides by 'balanced_accuracy' at the threshold 0.25, but": (
-        lambda it: it["operating_point"].update(threshold=0.25)
+    "the rule 'balanced' decides, but there are only points of": lambda it: it["operating_point"]["points"].pop(
+        "balanced"
     ),
 }
 
@@ -191,10 +197,10 @@ def test_an_answer_says_that_a_border_was_cut_off(predictor: Predictor) -> None:
     assert framed == plain._replace(warnings="trimmed", width=100, height=120)
 
 
-def test_the_decision_uses_the_raw_output_and_not_the_calibrated_probability(tmp_path: Path) -> None:
+def test_the_decision_compares_the_calibrated_probability_with_the_threshold(tmp_path: Path) -> None:
     files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
     known = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
-    middle = sorted(each.probability for each in known if each.probability is not None)[10]
+    middle = float(np.mean(sorted(each.probability for each in known if each.probability is not None)[9:11]))
     split = Predictor.load(make_packaged(tmp_path / "b.keras", threshold=middle)).predict(files)
     assert [each.decision for each in split].count("PNEUMONIA") == 10
     for answer in split:
@@ -206,15 +212,15 @@ def test_the_decision_uses_the_raw_output_and_not_the_calibrated_probability(tmp
 def test_calibration_changes_the_probability_but_not_the_decision(tmp_path: Path, bias: float) -> None:
     files = [encode(pixels) for pixels in make_pixels(20, 80, 60)]
     plain = Predictor.load(make_packaged(tmp_path / "a.keras")).predict(files)
-    middle = sorted(each.probability for each in plain if each.probability is not None)[10]
+    middle = float(np.mean(sorted(each.probability for each in plain if each.probability is not None)[9:11]))
     raw = Predictor.load(make_packaged(tmp_path / "b.keras", threshold=middle)).predict(files)
-    moved = Predictor.load(make_packaged(tmp_path / "c.keras", threshold=middle, calibration_bias=bias)).predict(files)
+    there = float(expit(logit(middle) + bias))
+    moved = Predictor.load(make_packaged(tmp_path / "c.keras", threshold=there, calibration_bias=bias)).predict(files)
     assert [each.decision for each in moved] == [each.decision for each in raw]
     for before, after in zip(raw, moved, strict=True):
         assert before.probability is not None
         assert after.probability is not None
-        # All calibrated probabilities lie on one side of the threshold, the decisions on both.
-        assert (after.probability - middle) * bias > 0
+        assert after.decision == ("PNEUMONIA" if after.probability >= there - 1e-12 else "NORMAL")
         assert (after.probability - before.probability) * bias > 0
 
 

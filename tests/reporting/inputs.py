@@ -50,16 +50,29 @@ def make_png(width: int = 320, height: int = 200) -> bytes:
 
 def make_metrics_table() -> DataFrame:
     """A figure without an interval, one with, one that does not exist, and one of a stratum."""
-    whole = {"point": "at_chosen", "threshold": 0.4, "stratum": "all", "n": 100, "note": ""}
+    whole = {"point": "balanced", "decides": True, "threshold": 0.4, "stratum": "all", "n": 100, "note": ""}
     figure = {"value": 0.9, "low": 0.85, "high": 0.95}
     beside = {"metadata_baseline": 0.8, "validation": 0.97, "gap": -0.07, "gap_low": -0.1, "gap_high": -0.04}
     rows = [
-        {**whole, "metric": "loss", "point": None, "threshold": None, "value": 0.3, "note": None},
+        {**whole, "metric": "loss", "point": None, "decides": None, "threshold": None, "value": 0.3, "note": None},
         {**whole, "metric": "accuracy", **figure, **beside},
         {**whole, "metric": "precision", "n": 0, "note": "no image is classified as PNEUMONIA"},
         {**whole, "metric": "sensitivity", "stratum": "aspect < 1.20", **figure, "metadata_baseline": 0.7},
     ]
-    columns = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high", *beside, "note"]
+    columns = [
+        "metric",
+        "point",
+        "decides",
+        "threshold",
+        "subset",
+        "stratum",
+        "n",
+        "value",
+        "low",
+        "high",
+        *beside,
+        "note",
+    ]
     both = [{**row, "subset": subset} for subset in ("validation", "test") for row in rows]
     return pd.DataFrame(both, columns=columns)
 

@@ -104,7 +104,7 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, k
 
 @pytest.mark.parametrize("name", ["lr_positive", "mcc"])
 def test_what_could_not_be_computed_is_told(name: str) -> None:
-    metrics = changed(make_run_metrics(), "test.at_chosen", **{name: NONE.with_n(100)})
+    metrics = changed(make_run_metrics(), "test.points.balanced", **{name: NONE.with_n(100)})
     found = {each.key: each.values for each in assess_performance(metrics, make_metadata_metrics())}
     assert found["undefined"] == {"missing": (name,)}
     assert "undefined" not in keys(assess_performance(make_run_metrics(), make_metadata_metrics()))
@@ -152,12 +152,12 @@ def test_without_a_false_positive_the_interval_does_not_shrink_to_a_point() -> N
         sensitivity=interval(0.8, 0.9, 0.95),
         specificity=interval(0.9, 1, 1),
     )
-    metrics = changed(metrics, "test.at_chosen", tn=40, fp=0)
+    metrics = changed(metrics, "test.points.balanced", tn=40, fp=0)
     found = {each.key: each.values for each in assess_predictive_values(metrics)}
     # 0.16 x 0.8 = 0.128 true and 0.84 x 0.1 = 0.084 false positives of all; there are false negatives, so NPV stays.
     assert found["ppv_elsewhere"]["ppv"].low == pytest.approx(0.128 / 0.212)
     assert found["npv_elsewhere_informs"]["npv"].low == 1.0
-    metrics = changed(metrics, "test.at_chosen", fn=0, tp=60)
+    metrics = changed(metrics, "test.points.balanced", fn=0, tp=60)
     found = {each.key: each.values for each in assess_predictive_values(metrics)}
     assert found["npv_elsewhere_informs"]["npv"].low == pytest.approx(0.756 / (0.756 + 0.032))
 
@@ -185,14 +185,23 @@ def test_a_negative_result_informs_where_it_is_above_what_was_known_before(npv: 
     assert found.values["healthy"] == 0.84
 
 
-def test_the_point_that_does_not_decide_is_told_with_its_own_figures_and_its_rule() -> None:
-    other = {"rule": "balanced_accuracy", "threshold": 0.7, "accuracy": sure(0.77).with_n(100)}
-    metrics = changed(make_run_metrics(), "test.at_other", **other)
-    (found,) = [
-        finding for finding in assess_performance(metrics, make_metadata_metrics()) if finding.key == "other_point"
-    ]
-    assert (found.values["rule"], found.values["threshold"]) == ("balanced_accuracy", 0.7)
-    assert found.values["accuracy"] == sure(0.77).with_n(100)
+def test_points_that_do_not_decide_are_told_with_their_own_figures_and_their_rules() -> None:
+    metrics = changed(make_run_metrics(), "test.points.specificity", threshold=0.7, accuracy=sure(0.77).with_n(100))
+    performance = list(assess_performance(metrics, make_metadata_metrics()))
+    first, second = [finding.values for finding in performance if finding.key == "other_point"]
+    assert (first["rule"], first["threshold"]) == ("sensitivity", 0.4)
+    assert (second["rule"], second["threshold"]) == ("specificity", 0.7)
+    assert second["accuracy"] == sure(0.77).with_n(100)
+
+
+@pytest.mark.parametrize(
+    ("reached", "keys"),
+    [(True, ["holds_in_every_condition"]), (False, ["fails_in_some_condition"]), (None, [])],
+)
+def test_a_point_that_does_not_hold_in_some_condition_is_told_as_such(reached: bool | None, keys: list[str]) -> None:
+    metrics = changed(make_run_metrics(), "operating_point.points.sensitivity", reached=reached)
+    performance = assess_performance(metrics, make_metadata_metrics())
+    assert [each.key for each in performance if each.values.get("rule") == "sensitivity"] == ["other_point", *keys]
 
 
 def told_of_calibration(**calibration: Any) -> list[str]:
@@ -224,35 +233,21 @@ def test_the_slope_decides_whether_probabilities_are_too_extreme(slope: Interval
 
 
 @pytest.mark.parametrize(
-    ("intercept", "key", "rest", "tried"),
+    ("intercept", "key"),
     [
-        (interval(0.01, 0.2, 0.49), "level_too_low", "rest_too_high", "try_bias"),  # the prevalence explains 0.5
-        (interval(0.01, 0.2, 0.5), "level_too_low", "rest_holds", "try_prevalence"),
-        (interval(0.5, 0.7, 0.9), "level_too_low", "rest_holds", "try_prevalence"),
-        (interval(0.51, 0.7, 0.9), "level_too_low", "rest_too_low", "try_bias"),
-        (interval(0.0, 0.3, 0.6), "level_holds", "rest_holds", None),
-        (interval(-0.1, 0.0, 0.1), "level_holds", "rest_too_high", "try_bias"),  # two errors that cancel here
-        (interval(-0.4, -0.2, -0.01), "level_too_high", "rest_too_high", "try_bias"),
+        (interval(0.01, 0.2, 0.49), "level_too_low"),
+        (interval(0.0, 0.3, 0.6), "level_holds"),
+        (interval(-0.4, -0.2, -0.01), "level_too_high"),
     ],
 )
-def test_the_intercept_is_split_into_what_the_prevalence_explains_and_the_rest(
-    intercept: Interval, key: str, rest: str, tried: str | None
-) -> None:
-    metrics = make_run_metrics(calibration={"intercept": intercept, "shift_of_prevalence": 0.5})
-    found = {each.key: each.values for each in assess_calibration(metrics) if each.key.startswith(("level", "rest"))}
-    assert list(found) == [key, rest]
-    assert found[rest]["rest"].value == pytest.approx(intercept.known - 0.5)
-    assert [each for each in keys(suggest_next_steps(metrics, FINE)) if each in {"try_bias", "try_prevalence"}] == (
-        [tried] if tried else []
-    )
-
-
-def test_at_the_expected_prevalence_nothing_is_split() -> None:
-    assert "rest_holds" not in told_of_calibration(intercept=sure(0), shift_of_prevalence=0.0)
+def test_the_intercept_says_whether_probabilities_are_too_high_or_too_low(intercept: Interval, key: str) -> None:
+    metrics = make_run_metrics(calibration={"intercept": intercept})
+    assert [each for each in keys(assess_calibration(metrics)) if each.startswith("level")] == [key]
+    assert ("try_bias" in keys(suggest_next_steps(metrics, FINE))) == (key != "level_holds")
 
 
 def test_nothing_is_said_of_an_intercept_that_there_is_not() -> None:
-    assert not [each for each in told_of_calibration(intercept=NONE) if each.startswith(("level", "rest"))]
+    assert not [each for each in told_of_calibration(intercept=NONE) if each.startswith("level")]
 
 
 @pytest.mark.parametrize(
@@ -273,10 +268,10 @@ def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
 
 
 def test_no_error_is_said_to_be_none() -> None:
-    metrics = changed(make_run_metrics(), "test.at_chosen", tn=40, fp=0, fn=0, tp=60)
+    metrics = changed(make_run_metrics(), "test.points.balanced", tn=40, fp=0, fn=0, tp=60)
     assert keys(describe_errors(metrics))[0] == "no_errors"
     for error in ({"tn": 39, "fp": 1}, {"fn": 1, "tp": 59}):
-        metrics = changed(make_run_metrics(), "test.at_chosen", **{"tn": 40, "fp": 0, "fn": 0, "tp": 60, **error})
+        metrics = changed(make_run_metrics(), "test.points.balanced", **{"tn": 40, "fp": 0, "fn": 0, "tp": 60, **error})
         assert keys(describe_errors(metrics))[0] != "no_errors"
 
 

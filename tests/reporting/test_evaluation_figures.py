@@ -5,13 +5,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import logit
 
 from chest_xray.core.types import Figure
 from chest_xray.metrics.results import Metrics
 from chest_xray.pipelines.evaluation.nodes import compute_curves, compute_metrics
 from chest_xray.reporting.evaluation_figures import (
-    FURTHEST,
-    as_logit,
     draw_confusion_matrices,
     draw_precision_recall,
     draw_reliability,
@@ -26,8 +25,11 @@ VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 SHIFTED = pd.concat([VALIDATION, VALIDATION.assign(logit=VALIDATION["logit"] + 1)], ignore_index=True)
 SEED = make_evaluation(seed=1)
-CURVES = compute_curves(VALIDATION, SHIFTED, TEST, SEED)
-THRESHOLDS = ["threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)"]
+CURVES = compute_curves(VALIDATION, SHIFTED, TEST, make_point(0.35), SEED)
+THRESHOLDS = [
+    *("threshold 0.500 (uncalibrated 0.5)", "threshold 0.350 (balanced, decides)"),
+    *("threshold 0.250 (sensitivity)", "threshold 0.250 (specificity)"),
+]
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
         check_curve(line, band, pick("roc", subset))
     # Validation at 0.5, 0.35 and 0.25; test: one of two NORMAL called and two of three PNEUMONIA found, then all three.
     two_thirds = [[0.5, pytest.approx(2 / 3)]]
-    assert points_of(axes) == [[[0, 0.5]], [[0.5, 1]], [[0.5, 1]], two_thirds, two_thirds, [[0.5, 1]]]
+    assert points_of(axes) == [[[0, 0.5]], *[[[0.5, 1]]] * 3, two_thirds, two_thirds, *[[[0.5, 1]]] * 2]
 
 
 def test_the_precision_figure_shows_curves_bands_points_and_prevalences(metrics: Metrics) -> None:
@@ -88,30 +90,32 @@ def test_the_precision_figure_shows_curves_bands_points_and_prevalences(metrics:
     assert legend[0] == "validation: n = 4, average precision 0.833"
     assert legend[2] == "test: n = 5, average precision 0.806"
     assert legend[1] == "validation: prevalence 0.500, the precision of chance"
-    for line, band, subset in zip(axes.lines[::5], axes.collections, ("validation", "test"), strict=False):
+    for line, band, subset in zip(axes.lines[::6], axes.collections, ("validation", "test"), strict=False):
         assert line.get_drawstyle() == "steps-pre"
         check_curve(line, band, pick("precision_recall", subset))
-    assert [list(line.get_ydata()) for line in axes.lines[1::5][:2]] == [[0.5, 0.5], [0.6, 0.6]]
+    assert [list(line.get_ydata()) for line in axes.lines[1::6][:2]] == [[0.5, 0.5], [0.6, 0.6]]
     # Recall and precision of validation at 0.5, 0.35 and 0.25, and of test.
     third = pytest.approx(2 / 3)
-    assert points_of(axes) == [[[0.5, 1]], [[1, third]], [[1, third]], [[third, third]], [[third, third]], [[1, 0.75]]]
+    on_test = [*[[[third, third]]] * 2, *[[[1, 0.75]]] * 2]
+    assert points_of(axes) == [[[0.5, 1]], *[[[1, third]]] * 3, *on_test]
 
 
 def test_no_point_is_marked_without_positive_decisions(metrics: Metrics) -> None:
     metrics = changed(metrics, "test.at_half.precision", value=None)
     (axes,) = axes_of(draw_precision_recall(CURVES, metrics, "phantoms"))
-    assert len(points_of(axes)) == 5
+    assert len(points_of(axes)) == 7
 
 
 def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source(metrics: Metrics) -> None:
-    metrics = changed(metrics, "test.at_chosen", tn=7, fp=3, fn=2, tp=8)
+    metrics = changed(metrics, "test.points.balanced", tn=7, fp=3, fn=2, tp=8)
     figure = draw_confusion_matrices(metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     assert figure.get_suptitle() == f"Test, {TITLE}"
-    plain, chosen, other = axes_of(figure)
-    assert plain.get_title() == "threshold 0.500\nn = 5, accuracy 0.600"
-    assert chosen.get_title().startswith("threshold 0.350 (chosen)\nn = 20, ")
-    assert other.get_title() == "threshold 0.250 (other point)\nn = 5, accuracy 0.800"
+    plain, chosen, sensitive, specific = axes_of(figure)
+    assert plain.get_title() == "threshold 0.500\n(uncalibrated 0.5)\nn = 5, accuracy 0.600"
+    assert chosen.get_title().startswith("threshold 0.350\n(balanced, decides)\nn = 20, ")
+    assert sensitive.get_title() == "threshold 0.250\n(sensitivity)\nn = 5, accuracy 0.800"
+    assert specific.get_title() == "threshold 0.250\n(specificity)\nn = 5, accuracy 0.800"
     assert (plain.get_xlabel(), plain.get_ylabel()) == ("decision", "true class")
     assert [text.get_text() for text in chosen.texts] == ["7\n70.0%", "3\n30.0%", "2\n20.0%", "8\n80.0%"]
     right, wrong = (image.get_array().filled(0).tolist() for image in chosen.images)
@@ -134,17 +138,22 @@ def test_bins_hold_the_shares_that_came_true_with_wilson_s_interval() -> None:
 def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_images_each_bin_holds(
     metrics: Metrics,
 ) -> None:
-    table = TEST.assign(calibrated=[0.1, 0.5, 0.5, 0.9, 0.9])
+    # Moved from a prevalence of 0.5 to 0.6, these are 0.1, 0.5, 0.5, 0.9 and 0.9.
+    table = TEST.assign(log_odds=logit([0.1, 0.5, 0.5, 0.9, 0.9]) - np.log(1.5))
     figure = draw_reliability(table, metrics, "phantoms")
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
     assert head.get_title().get_text() == f"Reliability on test, {TITLE}: n = 5, prevalence 60.0%, calibrated for 50%"
     # Raw, each image is alone in its bin: (0.2 + 0.7 + 0.7 + 0.4 + 0.1) / 5; calibrated: (0.1 + 0 + 0.2) / 5.
     assert texts_of(head) == [
-        *("uncalibrated: ECE 0.420 in 15 bins", "perfect calibration", "calibrated: ECE 0.060 in 15 bins")
+        *(
+            "uncalibrated: ECE 0.420 in 15 bins",
+            "perfect calibration",
+            "calibrated, moved to 60.0%: ECE 0.060 in 15 bins",
+        )
     ]
     above, calibrated, below, images = axes_of(figure)
-    assert [axes.get_title() for axes in (above, calibrated)] == ["uncalibrated", "calibrated"]
+    assert [axes.get_title() for axes in (above, calibrated)] == ["uncalibrated", "calibrated, moved to 60.0%"]
     np.testing.assert_allclose(above.lines[0].get_xydata(), [[0.2, 0], [0.3, 1], [0.6, 1], [0.7, 0], [0.9, 1]])
     np.testing.assert_allclose(calibrated.lines[0].get_xydata(), [[0.1, 0], [0.5, 0.5], [0.9, 1]])
     assert [bar.get_height() for bar in below.patches] == [1] * 5
@@ -168,7 +177,7 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
         *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% found"),
     ]
     for axes in places:
-        assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx([as_logit(t) for t in (0.5, 0.35, 0.25)])
+        assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
     steps = [axes.patches[0].get_data() for axes in places]
     assert [step.values.sum() for step in steps] == pytest.approx([1, 1, 1, 1, 0, 1])
     bacterial = steps[3]
@@ -193,17 +202,12 @@ def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_evalua
             check_curve(line, band, curve)
         mean = (both[0]["value"].to_numpy() + both[1]["value"].to_numpy()) / 2
         np.testing.assert_allclose(axes.lines[2].get_ydata(), mean)
-        assert [line.get_xdata()[0] for line in axes.lines[3:]] == pytest.approx([0, as_logit(0.35), as_logit(0.25)])
-
-
-def test_a_threshold_of_0_or_1_has_a_place_on_the_axis_of_log_odds() -> None:
-    assert [as_logit(each) for each in (0.0, 0.5, 1.0)] == [-FURTHEST, 0, FURTHEST]
-    assert as_logit(0.9) == pytest.approx(np.log(9))
+        assert [line.get_xdata()[0] for line in axes.lines[3:]] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
 
 
 def draw_all(table: pd.DataFrame, threshold: float) -> list[Figure]:
     metrics = compute_metrics(table, table, make_point(threshold), SEED)
-    curves = compute_curves(table, table, table, SEED)
+    curves = compute_curves(table, table, table, make_point(threshold), SEED)
     return [
         *(draw(curves, metrics, "phantoms") for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
         *(draw_reliability(table, metrics, "phantoms"), draw_scores(table, table, metrics, "phantoms")),

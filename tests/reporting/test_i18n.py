@@ -109,14 +109,18 @@ def list_runs() -> Iterator[tuple[Metrics, Interval | None]]:
     yield make_run_metrics(gap=apart), None
     for slope, intercept in product((0.8, 1, 1.2), (-0.5, 0, 0.5, 1.5)):
         held = {"slope": sure(slope), "intercept": sure(intercept), "ece_by_chance": slope / 20 - 0.01}
-        held["shift_of_prevalence"] = 0.5
         yield make_run_metrics(calibration=held), None
     yield make_run_metrics(npv_realistic=sure(0.2)), None
     yield make_run_metrics(accuracy=interval(0.75, 0.85, 0.9)), None
     yield make_run_metrics(mcc=NONE, calibration={"slope": Interval(value=1, low=0.99, high=None)}), None
     yield make_run_metrics(strata=[make_stratum("< 1", specificity=NONE, auc=NONE)]), None
-    perfect = changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0)
+    perfect = changed(make_run_metrics(), "test.points.balanced", fn=0, fp=0)
     yield changed(perfect, "test", auc=interval(1.0, 1.0, 1.0).with_n(100)), None
+    for reached in (False, None):
+        plain = make_run_metrics()
+        for rule in plain.operating_point.points:
+            plain = changed(plain, f"operating_point.points.{rule}", reached=reached)
+        yield plain, None
 
 
 def of_shortcuts() -> Iterator[Finding]:
@@ -129,7 +133,7 @@ def of_the_report() -> Iterator[Finding]:
     differences = (interval(0.01, 0.05, 0.1), interval(-0.05, 0.01, 0.1), interval(-0.1, -0.05, -0.01))
     for accuracy, sensitivity, specificity in product((LOW, HIGH, interval(0.7, 0.85, 0.9)), (LOW, HIGH), (LOW, HIGH)):
         metrics = make_run_metrics(accuracy=accuracy, sensitivity=sensitivity, specificity=specificity)
-        metrics = changed(metrics, "gap.at_chosen", balanced_accuracy=interval(-0.1, -0.05, -0.01))
+        metrics = changed(metrics, "gap.points.balanced", balanced_accuracy=interval(-0.1, -0.05, -0.01))
         for difference in differences:
             yield from (verdict.finding for verdict in assess_run(metrics, make_metadata_metrics(difference)))
     for files, own_split, header in product((0, 3), ([], ["a.png"]), (0.4, 0.9)):

@@ -61,8 +61,8 @@ def test_the_card_describes_the_network(model: Model) -> None:
     assert contract["labels"] == str(list(CLASSES))
     assert contract["value range (0 is black)"] == "[0, 1]"
     point = make_point(0.437281)
-    assert float(contract["threshold"]) == point.threshold
-    assert float(contract["other threshold (`sensitivity`)"]) == point.points["sensitivity"].threshold
+    for rule, each in point.points.items():
+        assert contract[f"threshold (`{rule}`)"] == f"{each.threshold}`; log odds `{each.log_odds}"
     assert float(contract["temperature"]) == point.calibration.temperature
 
 
@@ -133,6 +133,7 @@ def test_the_code_on_the_card_runs_and_decides_as_the_network_does(
     assert names["images"].shape == (1, 16, 24, 1)
     assert 0 <= names["images"].min() <= names["images"].max() <= 1
     assert names["score"] == pytest.approx(float(model(names["images"])[0, 0]), abs=1e-6)
+    assert names["probability"] == pytest.approx(names["score"], abs=1e-6)
     assert names["decision"] == CLASSES[int(names["score"] >= 0.437281)]
 
 

@@ -62,14 +62,14 @@ def test_a_long_table_is_cut_and_states_how_many_rows_are_omitted() -> None:
 def test_metrics_over_all_images_are_beside_validation_gap_and_rule() -> None:
     shown = layouts.select_overall_metrics(make_metrics_table())
     assert shown.columns.tolist() == [
-        *("metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
+        *("metric", "point", "decides", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
     ]
     table = make_table(shown, "metrics_table", "", ENGLISH)
     gap = f"-0.070 [-0.100{EMPTY}-0.040]"
-    assert table.rows[0] == ["loss", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
+    assert table.rows[0] == ["loss", "", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
     accuracy = f"0.900 [0.850{EMPTY}0.950], n = 100"
-    assert table.rows[1] == ["accuracy", "chosen", "0.400", accuracy, "0.970", gap, "0.800", ""]
-    assert table.rows[2][3:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is classified as PNEUMONIA"]
+    assert table.rows[1] == ["accuracy", "balanced", "yes", "0.400", accuracy, "0.970", gap, "0.800", ""]
+    assert table.rows[2][4:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is classified as PNEUMONIA"]
     whole = make_metrics_table().assign(note="")
     assert "note" not in layouts.select_overall_metrics(whole).columns
 

@@ -86,7 +86,7 @@ def test_a_kind_of_error_is_called_a_weakness_where_the_intervals_do_not_meet(
 
 
 def test_a_network_without_an_error_has_no_weakness() -> None:
-    metrics = changed(make_run_metrics(), "test.at_chosen", fn=0, fp=0)
+    metrics = changed(make_run_metrics(), "test.points.balanced", fn=0, fp=0)
     assert verdicts(metrics)["errors"] == ("good", "no_errors")
 
 

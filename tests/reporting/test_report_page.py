@@ -141,7 +141,7 @@ def test_figures_that_do_not_exist_still_make_a_page(language: str) -> None:
         run="alone", by_aetiology={"viral": sure(0.9), "unknown": NONE.with_n(0)}, calibration={"slope": NONE.with_n(0)}
     )
     nothing = dict.fromkeys(("precision", "ppv_realistic", "mcc"), NONE.with_n(0))
-    for at in ("at_half", "at_chosen", "at_other"):
+    for at in ("at_half", "points.balanced", "points.sensitivity", "points.specificity"):
         metrics = changed(metrics, f"test.{at}", **nothing, tp=0, fn=0, fp=0)
     table = TABLES["metrics_table"].assign(value=None, low=None, high=None)
     run = make_run_evidence(metrics=metrics, metrics_table=table)

@@ -6,7 +6,7 @@ import pytest
 
 from chest_xray.core.types import Array
 from chest_xray.pipelines.modeling.nodes import draw_learning_curves
-from chest_xray.reporting.style import add_legend, head_figure, label_axes, name_probability, new_figure, show_image
+from chest_xray.reporting.style import add_legend, head_figure, label_axes, new_figure, show_image
 from tests.builders import TITLE, axes_of, make_history, make_run, make_split
 
 
@@ -86,17 +86,6 @@ def test_a_legend_is_on_white() -> None:
     assert frame.get_visible()
     assert frame.get_facecolor() == (1, 1, 1, 0.9)
     assert frame.get_edgecolor()[3] == 0
-
-
-@pytest.mark.parametrize(
-    ("probability", "written"),
-    [
-        *((0.5, "0.500"), (0.99792, "0.998"), (0.9992, "0.9992"), (0.99996, "0.99996"), (2e-7, "0.0000002")),
-        *((0.0, "0.000"), (1.0, "1.000"), (0.9994999, "0.9995"), (1 - 2**-53, "0.9999999999999999")),
-    ],
-)
-def test_a_probability_is_distinguished_from_0_and_1(probability: float, written: str) -> None:
-    assert name_probability(probability) == written
 
 
 def test_learning_curves_show_train_validation_and_the_kept_epoch() -> None:

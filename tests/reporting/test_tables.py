@@ -70,22 +70,23 @@ def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
 def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
     table = lay_out_metrics(*make_both())
     assert table.columns.tolist() == [
-        *("metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"),
+        *("metric", "point", "decides", "threshold", "subset", "stratum", "n", "value", "low", "high"),
         *("metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"),
     ]
     assert not table.duplicated(["metric", "point", "subset", "stratum"]).any()
     whole = table[(table["stratum"] == "all") & (table["subset"] == "test")]
-    assert whole["metric"].tolist()[:11] == [
+    assert whole["metric"].tolist()[:13] == [
         *("prevalence", "loss", "auc", "pr_auc", "log_loss", "brier", "ece", "calibration_slope"),
-        *("calibration_intercept", "ece_by_chance", "shift_of_prevalence"),
+        *("calibration_intercept", "ece_by_chance", "shift_of_prevalence", "brier_unmoved", "ece_unmoved"),
     ]
-    for at, threshold in (("at_half", 0.5), ("at_chosen", 0.35), ("at_other", 0.25)):
+    for at, threshold in (("at_half", 0.5), ("balanced", 0.35), ("sensitivity", 0.25), ("specificity", 0.25)):
         rows = whole[whole["point"] == at]
         assert len(rows) == 12
-        assert set(rows["threshold"]) == {threshold}
+        assert rows["threshold"].tolist() == pytest.approx([threshold] * 12)
+        assert set(rows["decides"]) == {at == "balanced"}
 
 
-def one(table: pd.DataFrame, metric: str, point: str | None = "at_chosen", subset: str = "test") -> pd.Series:
+def one(table: pd.DataFrame, metric: str, point: str | None = "balanced", subset: str = "test") -> pd.Series:
     at = table["point"].isna() if point is None else table["point"] == point
     (place,) = table.index[(table["metric"] == metric) & at & (table["subset"] == subset) & (table["stratum"] == "all")]
     return table.loc[place]
@@ -112,7 +113,7 @@ def test_strata_follow_with_their_threshold_and_without_a_gap() -> None:
     strata = table[(table["stratum"] != "all") & (table["subset"] == "test")]
     assert set(strata["stratum"].str.split().str[0]) == {"aetiology", "aspect", "size"}
     assert strata["gap"].isna().all()
-    assert set(strata.loc[strata["metric"] != "auc", "threshold"]) == {0.35}
+    assert set(strata.loc[strata["metric"] != "auc", "threshold"].round(9)) == {0.35}
     bacterial = strata[strata["stratum"] == "aetiology bacterial"]
     assert bacterial["metric"].tolist() == ["sensitivity", "auc"]  # specificity is not that of an aetiology
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from kedro_datasets.plotly import JSONDataset
+from scipy.special import logit
 
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.reporting.evaluation_figures import as_logit, draw_threshold_explorer, tabulate_thresholds
+from chest_xray.reporting.evaluation_figures import draw_threshold_explorer, tabulate_thresholds
 from tests.builders import TITLE, make_evaluation, make_point, make_predictions
 
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
@@ -28,8 +29,8 @@ def test_every_threshold_has_its_four_counts() -> None:
     ]
     assert table["sensitivity"].tolist() == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 1, 1])
     assert table["specificity"].tolist() == [1, 1, 0.5, 0.5, 0.5, 0]
-    assert table["logit"].tolist()[1:] == pytest.approx([as_logit(each) for each in (0.9, 0.7, 0.6, 0.3, 0.2)])
-    assert table["logit"].is_monotonic_decreasing
+    assert table["log_odds"].tolist()[1:] == pytest.approx(logit([0.9, 0.7, 0.6, 0.3, 0.2]))
+    assert table["log_odds"].is_monotonic_decreasing
 
 
 @pytest.mark.parametrize("probabilities", [[0.5] * 3, [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
@@ -46,17 +47,18 @@ def test_the_explorer_draws_the_three_curves_and_shows_the_counts_of_each_thresh
     assert [each.name for each in (roc, sensitivity, specificity)] == ["ROC curve", "sensitivity", "specificity"]
     assert (list(roc.x), list(roc.y)) == ((1 - table["specificity"]).tolist(), table["sensitivity"].tolist())
     for line in (sensitivity, specificity):
-        assert (list(line.x), list(line.y)) == (table["logit"].tolist(), table[line.name].tolist())
+        assert (list(line.x), list(line.y)) == (table["log_odds"].tolist(), table[line.name].tolist())
     told = table[["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]].to_numpy(object).tolist()
     for line in (roc, sensitivity, specificity):
         assert [list(each) for each in line.customdata] == told
     assert [point.name for point in points] == [
-        *("threshold 0.500", "threshold 0.350 (chosen)", "threshold 0.250 (other point)")
+        *("threshold 0.500 (uncalibrated 0.5)", "threshold 0.350 (balanced, decides)"),
+        *("threshold 0.250 (sensitivity)", "threshold 0.250 (specificity)"),
     ]
     # At 0.5 two of three PNEUMONIA are found and one of two NORMAL cleared.
     assert points[0].customdata[0] == ["0.500", pytest.approx(2 / 3), 0.5, 2, 1, 1, 1]
     assert (points[0].x[0], points[0].y[0]) == (0.5, pytest.approx(2 / 3))
-    assert [line.x0 for line in figure.layout.shapes] == pytest.approx([as_logit(each) for each in (0.5, 0.35, 0.25)])
+    assert [line.x0 for line in figure.layout.shapes] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
 
 
 def test_the_explorer_names_run_number_of_images_and_source(figure: Any) -> None:

@@ -52,15 +52,33 @@ def test_file_metadata_is_escaped() -> None:
     assert "The image was read, but the network gives no answer for it." in page
 
 
-def test_the_threshold_is_converted_to_a_calibrated_probability() -> None:
-    # logit(0.5) = 0; 0 / 2 + bias 1 + logit(0.5) = 1, and the sigmoid of 1 is 0.731.
-    contract = make_contract(make_point(0.5, temperature=2.0, bias=1.0))
+def test_threshold_and_probability_are_shown_on_one_scale_with_the_digits_that_tell_them_from_1() -> None:
+    contract = make_contract(make_point(0.731, temperature=2.0, bias=1.0))
     page = Renderer("ru", BACKGROUND).render_result(
         Prediction(0.9996, "PNEUMONIA", None, "", 0.25), contract, NO_PICTURE
     )
     assert "порог 73,1%" in page
-    assert "&gt; 99,9%" in page
+    assert ">Вероятность пневмонии 99,96%<" in page
+    assert "PNEUMONIA при вероятности от 73,1%" in Renderer("ru", BACKGROUND).render_about(contract, "abc")
     assert "правильном положении, 1 — что-то иное): 0,25; если он больше 0,50, ответ" in page
+
+
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (0.0, "&lt; 0.00001%"),
+        (4e-4, "0.04%"),
+        (0.5, "50.0%"),
+        (0.999, "99.9%"),
+        (0.99999, "99.999%"),
+        (1.0, "&gt; 99.99999%"),
+    ],
+)
+def test_no_probability_is_shown_as_0_or_100_percent(probability: float, shown: str) -> None:
+    page = Renderer("en", BACKGROUND).render_result(
+        Prediction(probability, "NORMAL", None, "", 1.0), CONTRACT, NO_PICTURE
+    )
+    assert f">Probability of pneumonia {shown}<" in page
 
 
 def test_an_image_is_shown_with_its_aspect_ratio_or_as_the_network_input() -> None:

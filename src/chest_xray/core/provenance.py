@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def describe_run(
         "machine": describe_machine(),
         "git": describe_commit(Path(run_params["project_path"])),
     }
+
+
+def describe_opening(run: str, recipe: str, num_images: int, weights: Sequence[Any]) -> dict[str, Any]:
+    """Return what is recorded when a run scores the test split: `docs/test_ledger.yml` can be checked against it.
+
+    `run` is its name, `recipe` its title, and `weights` are the arrays of the network, of which `model` is the digest.
+    """
+    digest = sha256(b"".join(each.tobytes() for each in weights)).hexdigest()[:16]
+    opened = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"run": run, "recipe": recipe, "opened": opened, "num_images": num_images, "model": digest}
 
 
 def hide_secrets(text: str) -> str:

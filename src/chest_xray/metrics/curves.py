@@ -18,7 +18,7 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
     """Return the ROC and the precision-recall curve.
 
     Args:
-        predictions: `label`, `probability` and `group` of each image; both classes occur.
+        predictions: `label`, `log_odds` and `group` of each image; both classes occur.
         seed: Of the bootstrap.
 
     Returns:
@@ -29,7 +29,7 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
     import pandas as pd
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    label, score = predictions["label"], predictions["probability"]
+    label, score = predictions["label"], predictions["log_odds"]
     false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
     precision, recall, _ = (each[::-1] for each in precision_recall_curve(label, score))
     until = int(np.argmax(recall == 1)) + 1  # Lower thresholds find no more positives.
@@ -58,8 +58,8 @@ def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Arr
     """
     import numpy as np
 
-    order = np.argsort(-predictions["probability"].to_numpy(), kind="stable")
-    label, score = (predictions[name].to_numpy()[order] for name in ("label", "probability"))
+    order = np.argsort(-predictions["log_odds"].to_numpy(), kind="stable")
+    label, score = (predictions[name].to_numpy()[order] for name in ("label", "log_odds"))
     weights = resample_weights(predictions["group"].to_numpy(), seed)[:, order]
     last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
     negatives, positives = (
@@ -105,13 +105,13 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
     """Return sensitivity and specificity at each of many thresholds.
 
     Args:
-        predictions: `label`, `logit` and `group` of each image; both classes occur.
-        cuts: Rising logits, shape (thresholds,); an image is classified as PNEUMONIA at this logit or above.
+        predictions: `label`, `log_odds` and `group` of each image; both classes occur.
+        cuts: Rising log odds, shape (thresholds,); an image is classified as PNEUMONIA from there on.
         seed: Of the bootstrap.
 
     Returns:
-        One row per curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the logit; `value`, and `low` and
-        `high`, the band, in [0, 1].
+        One row per curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the log odds; `value`, and `low`
+        and `high`, the band, in [0, 1].
     """
     import numpy as np
     import pandas as pd
@@ -132,7 +132,7 @@ def _count_positives_by_patient(predictions: DataFrame, cuts: Array) -> Iterator
     import numpy as np
 
     names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)
-    passed = np.searchsorted(cuts, predictions["logit"].to_numpy(), side="right")
+    passed = np.searchsorted(cuts, predictions["log_odds"].to_numpy(), side="right")
     for label, name in ((1, "sensitivity"), (0, "specificity")):
         chosen = predictions["label"].to_numpy() == label
         counts = np.zeros((len(names), len(cuts) + 1))

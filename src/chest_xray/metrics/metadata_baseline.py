@@ -65,9 +65,8 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
     }
 
 
-def measure_rule(predictions: DataFrame, threshold: float, prevalence: float, weights: Array) -> dict[str, Array]:
+def measure_rule(label: Array, score: Array, threshold: float, prevalence: float, weights: Array) -> dict[str, Array]:
     """Compute ranking and rates of a score at a threshold, on whole and resampled data."""
-    label, score = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
     return {
         **measure_ranking(label, score, weights),
         **compute_rates(count_outcomes(label, score >= threshold, weights), prevalence),
@@ -126,22 +125,23 @@ def evaluate_rules(
     sign = 1 if rule["direction"] == "at least" else -1
     scored = test_predictions.assign(probability=sign * read_feature(test_predictions, BASELINE))
     weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
+    label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
     of_rule, of_network = (
-        measure_rule(table, threshold, evaluation.realistic_prevalence, weights)
-        for table, threshold in (
-            (scored, sign * rule["threshold"]),
-            (test_predictions, metrics.test.at_chosen.threshold),
+        measure_rule(label, score.to_numpy(), threshold, evaluation.realistic_prevalence, weights)
+        for score, threshold in (
+            (scored["probability"], sign * rule["threshold"]),
+            (test_predictions["log_odds"], point.log_odds),
         )
     )
     num, is_positive = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
-    at_rule = describe_decisions(scored, sign * rule["threshold"], rates)
+    cut = {"threshold": rule["threshold"], "log_odds": None}
     return MetadataMetrics(
         feature=BASELINE,
         direction=rule["direction"],
         auc=estimate(of_rule["auc"], num),
         pr_auc=estimate(of_rule["pr_auc"], num),
-        at_rule=at_rule.model_copy(update={"threshold": rule["threshold"]}),
+        at_rule=describe_decisions(label, is_positive, cut, rates),
         strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.seed),
         difference=Difference(
             **{name: estimate(of_network[name] - of_rule[name], num) for name in Difference.model_fields}
@@ -150,7 +150,7 @@ def evaluate_rules(
             test_predictions,
             metadata_score,
             is_positive != (test_predictions["label"] == 1).to_numpy(),
-            metrics.test.at_chosen.threshold,
+            point.log_odds,
             evaluation.seed,
         ),
     )

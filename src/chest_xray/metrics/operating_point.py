@@ -1,23 +1,28 @@
-"""The operating point, calibration, and the score of a recipe, from predictions of corrupted validation images."""
+"""Operating points, calibration, and the score of a recipe, from predictions of corrupted validation images."""
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chest_xray.core.options import Options, Result, UnitInterval
 from chest_xray.core.types import Array, DataFrame, Series
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Rule = Literal["balanced_accuracy", "sensitivity"]
+Rule = Literal["balanced", "sensitivity", "specificity"]
 NUM_CUTS = 2001  # thresholds that are tried: quantiles of the scores
+ROUNDING = 1e-9  # between equal shares of images
+SHORTEST = 1e-6  # Probabilities nearer to 0 or 1 are written with an exponent.
 LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
 
 
 class OperatingPointRule(Options):
-    """How the decision threshold is chosen, and which share of diseased is expected where the network is used."""
+    """Which rule decides, what the rules require, and the prevalence where the network is used; see `choose_points`."""
 
     rule: Rule
     min_sensitivity: UnitInterval
+    min_specificity: UnitInterval
+    min_counterpart: UnitInterval
     expected_prevalence: UnitInterval
 
 
@@ -30,30 +35,51 @@ class Calibration(Result):
 
 
 class Point(Result):
-    """A threshold on the network's output, and what it comes to on corrupted validation."""
+    """A threshold, and what it comes to on corrupted validation.
 
+    An image is classified as PNEUMONIA when its calibrated log odds are `log_odds` or more. `threshold` is the same as
+    a probability, on the scale of `calibrate`, for people: near 0 and 1 many log odds round to one probability.
+    `sensitivity` and `specificity` are over all conditions. `worst_sensitivity` and `worst_specificity` are the lowest
+    of any condition, and `reached` says whether they are what the rule requires; None if that was not measured.
+    """
+
+    log_odds: float
     threshold: Share
     sensitivity: Share
     specificity: Share
+    worst_sensitivity: Share | None
+    worst_specificity: Share | None
+    reached: bool | None
+
+    @model_validator(mode="after")
+    def _require_one_threshold(self) -> Self:
+        expected = to_probability(self.log_odds)
+        if abs(self.threshold - expected) > ROUNDING:
+            raise ValueError(f"threshold {self.threshold} is not the probability {expected} of log_odds")
+        return self
 
 
 class OperatingPoint(Result):
-    """Which output of the network counts as PNEUMONIA, and what it means as a probability.
+    """The thresholds, and how outputs of the network become probabilities.
 
-    `points` has one entry a rule; `rule` names the one that decides and `threshold` repeats its threshold: an image is
-    classified as PNEUMONIA when the output is this or more. `run` is the title of the run.
+    `points` has one entry a rule, and `rule` names the one that decides. `run` is the title of the run.
     """
 
     run: str
     rule: Rule
-    threshold: Share
     points: dict[Rule, Point]
     calibration: Calibration
 
+    @model_validator(mode="after")
+    def _require_point(self) -> Self:
+        if self.rule not in self.points:
+            raise ValueError(f"the rule {self.rule!r} decides, but there are only points of {list(self.points)}")
+        return self
+
     @property
-    def other_rule(self) -> Rule:
-        """The rule that does not decide."""
-        return next(rule for rule in self.points if rule != self.rule)
+    def chosen(self) -> Point:
+        """The point that decides."""
+        return self.points[self.rule]
 
 
 class RecipeScore(Result):
@@ -112,11 +138,73 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
 
 def _balance(part: DataFrame, cuts: Array) -> Array:
     """Return the balanced accuracy at each threshold, of shape (thresholds,)."""
+    balanced: Array = _measure_classes(part["label"], part["probability"], cuts).mean(axis=0)
+    return balanced
+
+
+def _measure_classes(label: Series, score: Series, cuts: Array) -> Array:
+    """Return sensitivity and specificity at each threshold, of shape (2, thresholds)."""
     import numpy as np
 
-    diseased, healthy = (np.sort(part["probability"][part["label"] == label].to_numpy()) for label in (1, 0))
-    sensitivity = 1 - np.searchsorted(diseased, cuts) / len(diseased)
-    return (sensitivity + np.searchsorted(healthy, cuts) / len(healthy)) / 2
+    diseased, healthy = (np.sort(score[label == each].to_numpy()) for each in (1, 0))
+    found = len(diseased) - np.searchsorted(diseased, cuts)
+    return np.stack([found / len(diseased), np.searchsorted(healthy, cuts) / len(healthy)])
+
+
+def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule, Point]:
+    """Choose the threshold of each rule, on corrupted validation.
+
+    Args:
+        predictions: `label`, `log_odds`, `kind` and `strength` of each image and condition; both classes occur.
+        rule: What the rules require.
+
+    Returns:
+        "balanced": the threshold at which the lower of sensitivity and specificity, in the worst condition for each, is
+        largest; of several, the one with the largest sum of both over all conditions, and then the highest.
+        "sensitivity": the highest threshold, and so the highest specificity, with a sensitivity of at least
+        `min_sensitivity` in every condition. "specificity": the lowest threshold, and so the highest sensitivity, with
+        a specificity of at least `min_specificity` in every condition.
+
+        A threshold that satisfies the last two always exists, but is of no use where the counterpart (specificity
+        for "sensitivity", and the reverse) is below `min_counterpart` in some condition. The requirement is then made
+        of all conditions together, and `reached` is False. For "balanced", `reached` says whether both are at least
+        `min_counterpart` in every condition.
+    """
+    import numpy as np
+
+    label, score = predictions["label"], predictions["log_odds"]
+    cuts = np.unique(score)[::-1]
+    cuts = np.concatenate([[np.nextafter(cuts[0], np.inf)], cuts])  # The first one finds nobody.
+    whole = _measure_classes(label, score, cuts)
+    conditions = predictions.groupby(["kind", "strength"], sort=False)
+    worst = np.min([_measure_classes(part["label"], part["log_odds"], cuts) for _, part in conditions], axis=0)
+    least = {"sensitivity": rule.min_sensitivity, "specificity": rule.min_specificity}
+    points: dict[Rule, Point] = {}
+    for name in get_args(Rule):
+        required = np.array([[least[each] if each == name else rule.min_counterpart] for each in least])
+        reached = (worst >= required).all(axis=0)
+        if name == "balanced":
+            best = np.lexsort((cuts, whole.sum(axis=0).round(9), worst.min(axis=0)))[-1]
+        else:
+            best = _find_required(worst, name, least[name])
+            if not reached[best]:
+                best = _find_required(whole, name, least[name])
+        points[name] = Point(
+            log_odds=float(cuts[best]),
+            threshold=to_probability(float(cuts[best])),
+            **{"sensitivity": float(whole[0, best]), "specificity": float(whole[1, best])},
+            **{"worst_sensitivity": float(worst[0, best]), "worst_specificity": float(worst[1, best])},
+            reached=bool(reached[best]),
+        )
+    return points
+
+
+def _find_required(measured: Array, metric: str, least: float) -> int:
+    """Return the place, among falling thresholds, where a metric is as required and the other one is highest."""
+    sensitivity, specificity = measured
+    if metric == "sensitivity":
+        return int((sensitivity >= least).argmax())
+    return int((specificity >= least).sum()) - 1
 
 
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:
@@ -139,35 +227,69 @@ def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calib
     return Calibration(temperature=1 / slope, bias=bias, expected_prevalence=expected_prevalence)
 
 
-def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
-    """Turn logits into probabilities that hold at the expected prevalence.
+def compute_log_odds(logit: Array | Series, calibration: Calibration) -> Array:
+    """Return the calibrated log odds of pneumonia, on which decisions are made.
 
     The logit is divided by the temperature, and the bias and the log odds of the prevalence are added (Saerens, Latinne
-    and Decaestecker 2002).
+    and Decaestecker 2002). The result never falls where the logit rises, and is not rounded as probabilities are.
 
     Args:
         logit: Of the network, shape (images,).
         calibration: From `fit_calibration`.
 
     Returns:
-        Probability of pneumonia, float64 in [0, 1], shape (images,).
+        float64 of shape (images,).
     """
     import numpy as np
-    from scipy.special import expit
-    from scipy.special import logit as log_odds
 
-    shift = calibration.bias + log_odds(calibration.expected_prevalence)
-    return np.asarray(expit(np.asarray(logit, float) / calibration.temperature + shift))
+    return np.asarray(logit, float) / calibration.temperature + _compute_shift(calibration)
+
+
+def _compute_shift(calibration: Calibration) -> float:
+    prevalence = calibration.expected_prevalence
+    return calibration.bias + math.log(prevalence / (1 - prevalence))
+
+
+def compute_logit(log_odds: float, calibration: Calibration) -> float:
+    """Return the logit of the network for calibrated log odds: the reverse of `compute_log_odds`."""
+    return (log_odds - _compute_shift(calibration)) * calibration.temperature
+
+
+def to_probability(log_odds: float) -> float:
+    """Return the probability in [0, 1] for log odds."""
+    from scipy.special import expit
+
+    return float(expit(log_odds))
+
+
+def name_probability(probability: float, decimals: int = 3) -> str:
+    """Write a probability such that it differs from 0 and 1: "0.500", "0.99996", "2.1e-08", "1 - 2.1e-08"."""
+    distance = min(probability, 1 - probability)
+    if distance >= SHORTEST:
+        return f"{probability:.{max(decimals, math.ceil(-math.log10(distance) - ROUNDING))}f}"
+    if not distance:
+        return "> 1 - 1e-16" if probability else "< 1e-300"
+    return f"1 - {distance:.1e}" if probability > distance else f"{distance:.1e}"
+
+
+def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
+    """Return the probability of pneumonia, in [0, 1], that holds at the expected prevalence; see `compute_log_odds`."""
+    import numpy as np
+    from scipy.special import expit
+
+    return np.asarray(expit(compute_log_odds(logit, calibration)))
 
 
 def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:
-    """Add the calibrated probability of pneumonia.
+    """Add the calibrated log odds and probability of pneumonia.
 
     Args:
         predictions: One row an image, with its `logit`.
         operating_point: Its `calibration`.
 
     Returns:
-        A new table with the column `calibrated`, float64 in [0, 1]; see `calibrate`.
+        A new table with the columns `log_odds`, see `compute_log_odds`, and `calibrated`, in [0, 1], both float64.
     """
-    return predictions.assign(calibrated=calibrate(predictions["logit"], operating_point.calibration))
+    calibration = operating_point.calibration
+    logit = predictions["logit"]
+    return predictions.assign(log_odds=compute_log_odds(logit, calibration), calibrated=calibrate(logit, calibration))

@@ -3,7 +3,7 @@
 from typing import Generic, Literal, TypeVar
 
 from chest_xray.core.options import Result
-from chest_xray.metrics.operating_point import Calibration, Rule
+from chest_xray.metrics.operating_point import OperatingPoint, Rule
 
 
 class Interval(Result):
@@ -35,6 +35,7 @@ class Estimate(Interval):
     n: int
 
 
+AT_HALF = "at_half"
 UNKNOWN = Interval(value=None, low=None, high=None)
 Measured = TypeVar("Measured", bound=Interval)
 
@@ -62,9 +63,14 @@ class Rates(Shares[Measured], Generic[Measured]):
 
 
 class Counts(Result):
-    """A threshold, and how many decisions are right and wrong at it."""
+    """A threshold, and how many decisions are right and wrong at it.
+
+    `threshold` is a calibrated probability, and `log_odds` the same as log odds; of the metadata baseline, `threshold`
+    is a value of its feature, and `log_odds` None.
+    """
 
     threshold: float
+    log_odds: float | None
     tn: int
     fp: int
     fn: int
@@ -80,18 +86,28 @@ class Decisions(Rates[Estimate], Counts):
     """Decisions at one threshold."""
 
 
-class Ruled(Result):
-    """What belongs to the rule that chose a threshold."""
+Decided = TypeVar("Decided", Decisions, Rates[Interval])
+
+
+class AtPoints(Result, Generic[Decided]):
+    """Metrics of decisions at an uncalibrated output of 0.5, and at the operating point of each rule.
+
+    `rule` names the one that decides.
+    """
 
     rule: Rule
+    at_half: Decided
+    points: dict[Rule, Decided]
 
+    @property
+    def at_chosen(self) -> Decided:
+        """The metrics at the operating point that decides."""
+        return self.points[self.rule]
 
-class OtherDecisions(Decisions, Ruled):
-    """Decisions at the threshold of the rule that does not decide."""
-
-
-class RuledCalibration(Calibration, Ruled):
-    """The rule that decides, and the calibration."""
+    @property
+    def by_name(self) -> dict[str, Decided]:
+        """The metrics by the name of their point: "at_half", and those of the rules."""
+        return {AT_HALF: self.at_half} | {str(rule): each for rule, each in self.points.items()}
 
 
 class CalibrationErrors(Result, Generic[Measured]):
@@ -105,10 +121,16 @@ class CalibrationErrors(Result, Generic[Measured]):
 
 
 class CalibrationMetrics(CalibrationErrors[Estimate]):
-    """Calibration of one subset, and what chance and prevalence alone would do to it."""
+    """Calibration of one subset, of probabilities moved from the expected prevalence to that of the subset.
 
-    ece_by_chance: float
+    `shift_of_prevalence` are the log odds by which they were moved, `ece_by_chance` what chance alone would give (None
+    if not computed), and `brier_unmoved` and `ece_unmoved` are of the probabilities as they are used.
+    """
+
+    ece_by_chance: float | None
     shift_of_prevalence: float
+    brier_unmoved: Estimate
+    ece_unmoved: Estimate
 
 
 class Stratum(Result):
@@ -130,7 +152,7 @@ class Stratum(Result):
     auc: Estimate
 
 
-class SubsetMetrics(Result):
+class SubsetMetrics(AtPoints[Decisions]):
     """All metrics of validation or test."""
 
     num_images: int
@@ -139,30 +161,17 @@ class SubsetMetrics(Result):
     loss: float
     auc: Estimate
     pr_auc: Estimate
-    brier: float
-    ece: float
     calibration: CalibrationMetrics
-    at_half: Decisions
-    at_chosen: Decisions
-    at_other: OtherDecisions
     sensitivity_by_aetiology: dict[str, Estimate]
     strata: list[Stratum]
 
-    @property
-    def points(self) -> dict[str, Decisions]:
-        """The decisions by the name of their threshold."""
-        return {"at_half": self.at_half, "at_chosen": self.at_chosen, "at_other": self.at_other}
 
-
-class Gap(Result):
+class Gap(AtPoints[Rates[Interval]]):
     """Test minus validation."""
 
     auc: Interval
     pr_auc: Interval
     calibration: CalibrationErrors[Interval]
-    at_half: Rates[Interval]
-    at_chosen: Rates[Interval]
-    at_other: Rates[Interval]
 
 
 class Metrics(Result):
@@ -170,7 +179,7 @@ class Metrics(Result):
 
     schema_version: int
     run: str
-    operating_point: RuledCalibration
+    operating_point: OperatingPoint
     realistic_prevalence: float
     strata_cuts: dict[str, list[float]]
     validation: SubsetMetrics

@@ -77,18 +77,18 @@ def measure_shortcuts(
     """Measure what the network has learned beyond the metadata.
 
     Args:
-        test_predictions: `label`, `logit`, `probability`, `group` and `width` of each test image.
+        test_predictions: `label`, `log_odds`, `group` and `width` of each test image.
         metadata_score: From `score_metadata`, shape (images,).
         is_wrong: True where the metadata baseline misclassifies an image, shape (images,).
-        threshold: An image is classified as PNEUMONIA at this probability or above.
+        threshold: An image is classified as PNEUMONIA at these calibrated log odds or above.
         seed: Of the bootstrap.
     """
     weights = whole_and_resamples(test_predictions["group"].to_numpy(), seed)
-    label, logit = test_predictions["label"].to_numpy(), test_predictions["logit"].to_numpy(float)
+    label, log_odds = test_predictions["label"].to_numpy(), test_predictions["log_odds"].to_numpy()
 
     def within(values: Array) -> WithinStrata:
         strata = cut_at_quantiles(values)
-        auc, share = compute_auc_within(label, logit, strata, weights)
+        auc, share = compute_auc_within(label, log_odds, strata, weights)
         num = len(set(strata.tolist()))
         return WithinStrata(auc=estimate(auc, len(label)), num_strata=num, share_of_pairs=float(share[0]))
 
@@ -101,12 +101,12 @@ def measure_shortcuts(
 
 
 def _judge_conflict(images: DataFrame, threshold: float, weights: Array) -> Conflict:
-    label, logit = images["label"].to_numpy(), images["logit"].to_numpy(float)
-    is_right = (images["probability"].to_numpy() >= threshold) == (label == 1)
+    label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
+    is_right = (log_odds >= threshold) == (label == 1)
     num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
     area: Estimate = UNKNOWN.with_n(len(label))
     if num_normal and num_pneumonia:
-        area = estimate(weighted_auc(label, logit, weights), len(label))
+        area = estimate(weighted_auc(label, log_odds, weights), len(label))
     if min(num_normal, num_pneumonia) < ENOUGH:
         area = area.model_copy(update={"low": None, "high": None})
     return Conflict(

@@ -7,17 +7,25 @@ on corrupted validation; and `weights` is how often each image counts, float64 o
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed, UnitInterval
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
 from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
-from chest_xray.metrics.calibration_error import LEAST, error_by_chance, score_probabilities
-from chest_xray.metrics.operating_point import Calibration, OperatingPoint
+from chest_xray.metrics.calibration_error import LEAST, calibration_errors, error_by_chance, score_probabilities
+from chest_xray.metrics.operating_point import (
+    Calibration,
+    OperatingPoint,
+    Point,
+    add_calibrated,
+    compute_log_odds,
+    to_probability,
+)
 from chest_xray.metrics.results import (
+    AT_HALF,
     CalibrationErrors,
     CalibrationMetrics,
     CountedDecisions,
@@ -25,16 +33,14 @@ from chest_xray.metrics.results import (
     Estimate,
     Gap,
     Interval,
-    OtherDecisions,
     Rates,
     Stratum,
     SubsetMetrics,
 )
 
 logger = logging.getLogger(__name__)
-SCHEMA_VERSION = 2  # of the JSON; 1 had no such key
-PLAIN_THRESHOLD = 0.5  # the usual threshold on a sigmoid
-POINTS = ("at_half", "at_chosen", "at_other")
+SCHEMA_VERSION = 3  # of the JSON; 1 had no such key
+PLAIN_LOGIT = 0.0  # the usual threshold on a sigmoid, an output of 0.5
 Measure = TypeVar("Measure")
 
 
@@ -48,10 +54,11 @@ class Evaluation(Options):
 
 
 def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
-    """Return the threshold of each of `POINTS`: one half, the one that decides, and that of the other rule."""
-    other = operating_point.points[operating_point.other_rule]
-    thresholds = (PLAIN_THRESHOLD, operating_point.threshold, other.threshold)
-    return dict(zip(POINTS, thresholds, strict=True))
+    """Return the calibrated log odds of each threshold: `AT_HALF`, an uncalibrated output of 0.5, and every rule."""
+    import numpy as np
+
+    at_half = float(compute_log_odds(np.asarray(PLAIN_LOGIT), operating_point.calibration))
+    return {AT_HALF: at_half, **{rule: point.log_odds for rule, point in operating_point.points.items()}}
 
 
 def measure(
@@ -61,20 +68,23 @@ def measure(
 
     Args:
         predictions: Of both classes.
-        operating_point: Its points.
+        operating_point: Its points and calibration.
         prevalence: Realistic share of PNEUMONIA, in (0, 1).
         weights: Those of the resamples.
 
     Returns:
         By dotted name, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
-        `score_probabilities`), `at_chosen.f1` and so on for each of `POINTS` (see `compute_rates`).
+        `score_probabilities`), `balanced.f1` and so on for each of `list_thresholds` (see `compute_rates`).
     """
-    label, probability, calibrated = (predictions[name].to_numpy() for name in ("label", "probability", "calibrated"))
-    measured = measure_ranking(label, probability, weights)
-    for name, values in score_probabilities(label, calibrated, weights).items():
+    label, log_odds, calibrated = (predictions[name].to_numpy() for name in ("label", "log_odds", "calibrated"))
+    measured = measure_ranking(label, log_odds, weights)
+    moved = move_to_prevalence(predictions, operating_point.calibration)
+    for name, values in score_probabilities(label, moved, weights).items():
         measured[f"calibration.{name}"] = values
+    measured["unmoved.brier_unmoved"] = weights @ (calibrated - label) ** 2 / weights.sum(axis=1)
+    measured["unmoved.ece_unmoved"] = calibration_errors(label, calibrated, weights)
     for at, threshold in list_thresholds(operating_point).items():
-        for name, values in compute_rates(count_outcomes(label, probability >= threshold, weights), prevalence).items():
+        for name, values in compute_rates(count_outcomes(label, log_odds >= threshold, weights), prevalence).items():
             measured[f"{at}.{name}"] = values
     return measured
 
@@ -94,11 +104,17 @@ def summarise(
     from sklearn.metrics import log_loss
 
     label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
-    thresholds = list_thresholds(operating_point)
-    points = {at: describe_decisions(predictions, cut, _below(measured, at)) for at, cut in thresholds.items()}
+    points: dict[Any, Decisions] = {}
+    for at, log_odds in list_thresholds(operating_point).items():
+        cut = {"threshold": to_probability(log_odds), "log_odds": log_odds}
+        points[at] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, _below(measured, at))
     calibration = CalibrationMetrics(
-        **{name: estimate(each, len(label)) for name, each in _below(measured, "calibration").items()},
-        ece_by_chance=error_by_chance(predictions["calibrated"].to_numpy()),
+        **{
+            name: estimate(each, len(label))
+            for part in ("calibration", "unmoved")
+            for name, each in _below(measured, part).items()
+        },
+        ece_by_chance=error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
         shift_of_prevalence=_shift_of_prevalence(label.mean(), operating_point.calibration),
     )
     return SubsetMetrics(
@@ -108,33 +124,42 @@ def summarise(
         loss=float(log_loss(label, probability.astype("float32").clip(LEAST, 1 - LEAST).astype(float))),
         auc=estimate(measured["auc"], len(label)),
         pr_auc=estimate(measured["pr_auc"], len(label)),
-        brier=calibration.brier.known,
-        ece=calibration.ece.known,
         calibration=calibration,
-        at_half=points["at_half"],
-        at_chosen=points["at_chosen"],
-        at_other=OtherDecisions(rule=operating_point.other_rule, **dict(points["at_other"])),
+        rule=operating_point.rule,
+        at_half=points.pop(AT_HALF),
+        points=points,
         sensitivity_by_aetiology={each.name: each.sensitivity for each in strata if each.by == "aetiology"},
         strata=strata,
     )
 
 
-def count_decisions(predictions: DataFrame, threshold: float) -> CountedDecisions:
-    """Count right and wrong decisions, where an image is classified as PNEUMONIA from this probability on."""
+def count_decisions(predictions: DataFrame, point: Point) -> CountedDecisions:
+    """Count right and wrong decisions at an operating point."""
+    cut = {"threshold": point.threshold, "log_odds": point.log_odds}
+    return _count(predictions["label"], predictions["log_odds"] >= point.log_odds, cut)
+
+
+def _count(label: Array | Series, decision: Array | Series, cut: dict[str, Any]) -> CountedDecisions:
     from sklearn.metrics import confusion_matrix
 
-    cells = confusion_matrix(predictions["label"], predictions["probability"] >= threshold, labels=[0, 1]).ravel()
+    cells = confusion_matrix(label, decision, labels=[0, 1]).ravel()
     counts = dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
-    return CountedDecisions(threshold=threshold, **counts, **dict(proportions(counts)))
+    return CountedDecisions(**cut, **counts, **dict(proportions(counts)))
 
 
-def describe_decisions(predictions: DataFrame, threshold: float, measured: dict[str, Array]) -> Decisions:
-    """Return `count_decisions` with the metrics that are no plain proportions and their bootstrap intervals.
+def describe_decisions(
+    label: Array | Series, decision: Array | Series, cut: dict[str, Any], measured: dict[str, Array]
+) -> Decisions:
+    """Return counts and metrics of decisions, with intervals.
 
-    `measured` is from `compute_rates`, of the images themselves and then of resamples.
+    Args:
+        label: 0 or 1, shape (images,).
+        decision: True where an image is classified as PNEUMONIA, shape (images,).
+        cut: `threshold` and `log_odds`; see `chest_xray.metrics.results.Counts`.
+        measured: From `compute_rates`, of the images themselves and then of resamples.
     """
-    rest = {name: estimate(each, len(predictions)) for name, each in measured.items() if name not in PROPORTIONS}
-    return Decisions(**dict(count_decisions(predictions, threshold)), **rest)
+    rest = {name: estimate(each, len(label)) for name, each in measured.items() if name not in PROPORTIONS}
+    return Decisions(**dict(_count(label, decision, cut)), **rest)
 
 
 def estimate(measured: Array, num: int) -> Estimate:
@@ -147,23 +172,29 @@ def estimate(measured: Array, num: int) -> Estimate:
     return interval(measured[0], measured[1:]).with_n(num)
 
 
-def measure_gap(validation: dict[str, Array], test: dict[str, Array]) -> Gap:
+def measure_gap(validation: dict[str, Array], test: dict[str, Array], operating_point: OperatingPoint) -> Gap:
     """Return by how much each metric is larger on test than on validation.
 
     Args:
         validation: From `measure`.
         test: The same of test, resampled independently of validation, as their patients differ.
+        operating_point: As for `measure`.
     """
     import numpy as np
 
     with np.errstate(invalid="ignore"):  # infinite on both sides
         changes = {name: values - validation[name] for name, values in test.items()}
     found = {name: interval(change[0], change[1:]) for name, change in changes.items()}
+    rates: dict[Any, Rates[Interval]] = {
+        at: Rates[Interval](**_below(found, at)) for at in list_thresholds(operating_point)
+    }
     return Gap(
+        rule=operating_point.rule,
+        at_half=rates.pop(AT_HALF),
+        points=rates,
         auc=found["auc"],
         pr_auc=found["pr_auc"],
         calibration=CalibrationErrors[Interval](**_below(found, "calibration")),
-        **{at: Rates[Interval](**_below(found, at)) for at in POINTS},
     )
 
 
@@ -171,8 +202,28 @@ def _below(measured: Mapping[str, Measure], where: str) -> dict[str, Measure]:
     return {name.removeprefix(f"{where}."): each for name, each in measured.items() if name.startswith(f"{where}.")}
 
 
+def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
+    """Return the probabilities that the same network gives at the prevalence of the images that it is judged on.
+
+    Probabilities are made for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they cannot hold,
+    however good the network is. The difference of the log odds of both prevalences is added (Saerens et al. 2002).
+
+    Args:
+        predictions: `label` and `log_odds` of each image; both classes occur.
+        calibration: Its `expected_prevalence`.
+
+    Returns:
+        float64 in [0, 1], shape (images,).
+    """
+    import numpy as np
+    from scipy.special import expit
+
+    shift = _shift_of_prevalence(predictions["label"].mean(), calibration)
+    return np.asarray(expit(predictions["log_odds"].to_numpy() + shift))
+
+
 def _shift_of_prevalence(prevalence: float, calibration: Calibration) -> float:
-    """Log odds by which the intercept moves where PNEUMONIA is more frequent than the calibration expects."""
+    """Return the log odds by which probabilities move from the expected prevalence to another one."""
     from scipy.special import logit
 
     return float(logit(prevalence) - logit(calibration.expected_prevalence))
@@ -184,7 +235,7 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
-    for name in ("probability", "calibrated"):
+    for name in ("log_odds", "calibrated"):
         missing = int(predictions[name].isna().sum())
         if missing:
             raise InputError(
@@ -203,7 +254,7 @@ def log_metrics(test: SubsetMetrics) -> None:
     """Log the metrics that readers look for first."""
     point = test.at_chosen
     logger.info(
-        "Test: %d images, threshold %.3f, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
+        "Test: %d images, threshold %.4g, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
         *(test.num_images, point.threshold, point.accuracy.value, point.sensitivity.value),
         *(point.specificity.value, test.auc.value),
     )
@@ -219,11 +270,12 @@ def measure_condition(
     """
     import numpy as np
 
-    label, logit = predictions["label"].to_numpy(), predictions["logit"].to_numpy(float)
-    whole = weighted_auc(label, logit, np.ones((1, len(label))))[0]
-    found = count_decisions(predictions, operating_point.threshold)
+    table = add_calibrated(predictions, operating_point)
+    label, log_odds = table["label"].to_numpy(), table["log_odds"].to_numpy()
+    whole = weighted_auc(label, log_odds, np.ones((1, len(label))))[0]
+    found = count_decisions(table, operating_point.chosen)
     measured: dict[str, Interval] = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity")}
-    measured["auc"] = interval(whole, weighted_auc(label, logit, weights))
+    measured["auc"] = interval(whole, weighted_auc(label, log_odds, weights))
     columns: dict[str, float | None] = {}
     for name, each in measured.items():
         columns |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}

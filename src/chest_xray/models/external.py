@@ -5,8 +5,9 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportion, proportions
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.calibration_error import score_probabilities
+from chest_xray.metrics.operating_point import Calibration
 from chest_xray.metrics.results import Estimate, Metrics
-from chest_xray.metrics.summary import Evaluation, estimate, measure_ranking
+from chest_xray.metrics.summary import Evaluation, estimate, measure_ranking, move_to_prevalence
 from chest_xray.models.contract import Contract
 from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 
@@ -67,7 +68,7 @@ def evaluate_external_set(
         )
     label, is_positive = answered["label"].to_numpy(), (answered["decision"] == contract.labels[1]).to_numpy()
     counts = {name: int(each[0]) for name, each in count_outcomes(label, is_positive, _ones(answered)).items()}
-    measured = _measure(answered, label, is_positive, evaluation)
+    measured = _measure(answered, is_positive, contract.operating_point.calibration, evaluation)
     shares = dict(proportions(counts))
     right = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}
     num_diseased = int(labelled["label"].sum())
@@ -98,13 +99,18 @@ def list_internal(metrics: Metrics) -> dict[str, Estimate]:
     return {name: getattr(place, name) for place, names in places for name in names}
 
 
-def _measure(answered: DataFrame, label: Array, is_positive: Array, evaluation: Evaluation) -> dict[str, Estimate]:
+def _measure(
+    answered: DataFrame, is_positive: Array, calibration: Calibration, evaluation: Evaluation
+) -> dict[str, Estimate]:
+    from scipy.special import logit
+
+    label, probability = answered["label"].to_numpy(), answered["probability"].to_numpy(float)
     weights = whole_and_resamples(answered["group"].to_numpy(), evaluation.seed)
-    probability = answered["probability"].to_numpy(float)
+    moved = move_to_prevalence(answered.assign(log_odds=logit(probability)), calibration)
     measured = {
         **compute_rates(count_outcomes(label, is_positive, weights), evaluation.realistic_prevalence),
         **measure_ranking(label, probability, weights),
-        **score_probabilities(label, probability, weights),
+        **score_probabilities(label, moved, weights),
     }
     return {name: estimate(each, len(label)) for name, each in measured.items()}
 

@@ -19,7 +19,7 @@ from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import PreparedImage, measure_sharpness, prepare_file
 from chest_xray.metrics.calibration_error import LEAST
-from chest_xray.metrics.operating_point import OperatingPoint, calibrate
+from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import without_sigmoid
@@ -165,7 +165,7 @@ class Predictor:
         point = self.contract.operating_point
         return {
             "model": self.fingerprint,
-            "threshold": calibrate_threshold(point),
+            "threshold": point.chosen.threshold,
             "expected_prevalence": point.calibration.expected_prevalence,
             "intended_use": self.contract.intended_use,
         }
@@ -193,10 +193,10 @@ class Predictor:
 
         pixels, turns = self._turn_upright(pixels)
         logits, point = self.compute_logits(pixels), self.contract.operating_point
-        probabilities = calibrate(logits, point.calibration)
-        is_positive = expit(logits) >= point.threshold
+        log_odds = compute_log_odds(logits, point.calibration)
+        is_positive = log_odds >= point.chosen.log_odds
         views = compute_view_logits(pixels, self._ood_detector)
-        columns = (probabilities, is_positive, measure_sharpness(pixels), turns)
+        columns = (expit(log_odds), is_positive, measure_sharpness(pixels), turns)
         rows = zip(*(column.tolist() for column in columns), views, strict=True)
         return [self._decide(*row) for row in rows]
 
@@ -230,13 +230,6 @@ def _complete(prediction: Prediction, image: PreparedImage) -> Prediction:
     """Add to a prediction what was known before it."""
     warnings = " ".join((*image.warnings, *prediction.warnings.split()))
     return prediction._replace(width=image.width, height=image.height, warnings=warnings)
-
-
-def calibrate_threshold(point: OperatingPoint) -> float:
-    """Return the threshold of the network's output on the scale of the calibrated probability."""
-    from scipy.special import logit
-
-    return float(calibrate(logit([point.threshold]), point.calibration)[0])
 
 
 def fingerprint_model(packaged: bytes) -> str:
@@ -389,7 +382,7 @@ def printable(text: str) -> str:
 
 
 def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
-    """Return the network with one output more a threshold: above one half where the decision is PNEUMONIA.
+    """Return the network with one output more a threshold (a logit): above one half where the decision is PNEUMONIA.
 
     Logits are compared, as near 1 many probabilities are equal in float32.
     """
@@ -418,15 +411,13 @@ def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
 
 
 def _compute_boundary(threshold: float) -> float:
-    """Return a logit two float32 steps below the least positive one: Keras' metrics count outputs above one half.
+    """Return a logit two float32 steps below the threshold: Keras' metrics count outputs above one half.
 
     Two, as `evaluate` and `predict` differ in the last bit.
     """
     import numpy as np
-    from scipy.special import logit
 
-    boundary = logit(np.nextafter(threshold, 0))
-    return float(boundary - 2 * np.spacing(np.float32(max(abs(boundary), 1))))
+    return float(threshold - 2 * np.spacing(np.float32(max(abs(threshold), 1))))
 
 
 def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:

@@ -86,12 +86,6 @@ def in_points(measured: Measured) -> Measured:
     return _transform(measured, lambda difference: 100 * difference)
 
 
-def find_rest(test: SubsetMetrics) -> Estimate:
-    """Return the part of the calibration intercept that a prevalence other than the expected one does not explain."""
-    shift = test.calibration.shift_of_prevalence
-    return _transform(test.calibration.intercept, lambda intercept: intercept - shift)
-
-
 def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
     """Assess the network on test, also against the metadata baseline on the same images."""
     test, point = metrics.test, metrics.test.at_chosen
@@ -106,7 +100,13 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     keys = {"above": "better_than_header", "around": "not_better_than_header", "below": "worse_than_header"}
     values = {"feature": Name(metadata_metrics.feature), "header": metadata_metrics.at_rule.accuracy}
     yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
-    yield Finding("other_point", {**dict(test.at_other), "rule": Name(test.at_other.rule)})
+    for rule, other in test.points.items():
+        if rule != test.rule:
+            yield Finding("other_point", {**dict(other), "rule": Name(rule)})
+    for rule, chosen in metrics.operating_point.points.items():
+        if chosen.reached is not None:
+            key = "holds_in_every_condition" if chosen.reached else "fails_in_some_condition"
+            yield Finding(key, {**dict(chosen), "rule": Name(rule)})
     yield Finding("ranking" if test.auc.known < 1 else "ranking_separated", {"auc": test.auc})
     yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
     measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
@@ -159,14 +159,15 @@ def _bound_predictive_values(point: Decisions, prevalence: float) -> tuple[Estim
 
 
 def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
-    """Assess the calibrated probabilities on test."""
+    """Assess the calibrated probabilities, moved to the prevalence of test."""
     test, calibration = metrics.test, metrics.test.calibration
-    expected = metrics.operating_point.expected_prevalence
+    expected = metrics.operating_point.calibration.expected_prevalence
     found = {**dict(calibration), "prevalence": test.prevalence, "expected": expected}
     slope = calibration.slope
     yield Finding("calibrated", found)
-    key = "error_beyond_chance" if calibration.ece.known > calibration.ece_by_chance else "error_within_chance"
-    yield Finding(key, found)
+    if calibration.ece_by_chance is not None:
+        is_beyond = calibration.ece.known > calibration.ece_by_chance
+        yield Finding("error_beyond_chance" if is_beyond else "error_within_chance", found)
     if None in (slope.low, slope.high) and slope.value is not None:
         yield Finding("slope_open", found)
     elif side := locate(slope, 1):
@@ -175,10 +176,6 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     if side := locate(calibration.intercept, 0):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
         yield Finding(keys[side], found)
-    rest = find_rest(test)
-    if calibration.shift_of_prevalence and (side := locate(rest, 0)):
-        keys = {"above": "rest_too_low", "around": "rest_holds", "below": "rest_too_high"}
-        yield Finding(keys[side], {**found, "rest": rest})
 
 
 def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
@@ -289,14 +286,12 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
 
 
 def _suggest_recalibration(metrics: Metrics) -> Iterator[Finding]:
-    test, calibration = metrics.test, metrics.test.calibration
-    slope, intercept, rest = calibration.slope, calibration.intercept, find_rest(test)
+    calibration = metrics.test.calibration
+    slope, intercept = calibration.slope, calibration.intercept
     if None not in (slope.low, slope.high) and locate(slope, 1) in {"above", "below"}:
         yield Finding("try_recalibration", dict(calibration))
-    if locate(rest, 0) in {"above", "below"}:
-        yield Finding("try_bias", {"rest": rest})
-    elif locate(intercept, 0) in {"above", "below"}:
-        yield Finding("try_prevalence", {"prevalence": test.prevalence, **dict(metrics.operating_point)})
+    if locate(intercept, 0) in {"above", "below"}:
+        yield Finding("try_bias", dict(calibration))
 
 
 def find_conclusions(

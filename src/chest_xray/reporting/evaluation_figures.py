@@ -1,7 +1,7 @@
 """Figures of a training run and its evaluation.
 
 In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have a row per image
-with `label`, `probability`, `logit`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
+with `label`, `probability`, `log_odds`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
 """
 
 from typing import Any
@@ -10,7 +10,9 @@ from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
-from chest_xray.metrics.results import Decisions, Metrics
+from chest_xray.metrics.operating_point import name_probability
+from chest_xray.metrics.results import AT_HALF, Metrics
+from chest_xray.metrics.summary import move_to_prevalence
 from chest_xray.reporting.style import (
     BLUE,
     GREEN,
@@ -21,15 +23,12 @@ from chest_xray.reporting.style import (
     add_legend,
     head_figure,
     label_axes,
-    name_probability,
     new_figure,
 )
 
-MARKERS = {"at_half": "o", "at_chosen": "D", "at_other": "s"}
-MEANING = {"at_half": "", "at_chosen": " (chosen)", "at_other": " (other point)"}
-LINES = {"at_half": ":", "at_chosen": "-", "at_other": "--"}
-LOGIT_AXIS = "score: log odds of pneumonia (0 is 0.5, 7 is 0.999)"
-FURTHEST = 36.7  # the largest logit whose probability float64 distinguishes from 1
+MARKERS = {"at_half": "o", "balanced": "D", "sensitivity": "s", "specificity": "^"}
+LINES = {"at_half": ":", "balanced": "-", "sensitivity": "--", "specificity": "-."}
+LOG_ODDS_AXIS = "calibrated log odds of pneumonia (0 is 0.5, 7 is 0.999)"
 NUM_SCORE_BINS = 40
 KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
 HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
@@ -39,8 +38,8 @@ HOVER = (
     "healthy: %{customdata[5]} cleared, %{customdata[6]} classified as PNEUMONIA<extra></extra>"
 )
 MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
-SYMBOLS = {"at_half": "circle", "at_chosen": "diamond", "at_other": "square"}
-DASHES = {"at_half": "dot", "at_chosen": "solid", "at_other": "dash"}
+SYMBOLS = {"at_half": "circle", "balanced": "diamond", "sensitivity": "square", "specificity": "triangle-up"}
+DASHES = {"at_half": "dot", "balanced": "solid", "sensitivity": "dash", "specificity": "dashdot"}
 UNIT = (-0.02, 1.02)  # limits of an axis for values in [0, 1]
 
 
@@ -51,7 +50,7 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, data_source: str) -> Fig
         part, auc = metrics.subsets[name], metrics.subsets[name].auc
         label = f"{name}: n = {part.num_images}, AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
         plot_band(axes, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
-        for at, point in part.points.items():
+        for at, point in part.by_name.items():
             _mark(axes, at, colour, 1 - point.specificity.known, point.sensitivity.known)
     axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
     _explain_markers(axes, metrics)
@@ -71,7 +70,7 @@ def draw_precision_recall(curves: DataFrame, metrics: Metrics, data_source: str)
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
         base = f"{name}: prevalence {part.prevalence:.3f}, the precision of chance"
         axes.axhline(part.prevalence, color=colour, linestyle=dashes, label=base)
-        for at, point in part.points.items():
+        for at, point in part.by_name.items():
             if point.precision.value is not None:
                 _mark(axes, at, colour, point.sensitivity.known, point.precision.value)
     _explain_markers(axes, metrics)
@@ -92,40 +91,32 @@ def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
 
 
 def _explain_markers(axes: Any, metrics: Metrics) -> None:
-    for at, marker in MARKERS.items():
-        axes.plot([], [], marker, color=GREY, label=_name_threshold(metrics.test.points[at], at))
+    for at in metrics.test.by_name:
+        axes.plot([], [], MARKERS[at], color=GREY, label=_name_threshold(metrics, at))
     axes.fill_between([], [], color=GREY, alpha=0.18, label="pointwise 95% band over patients")
 
 
-def _name_threshold(point: Decisions, at: str) -> str:
-    return f"threshold {name_probability(point.threshold)}{MEANING[at]}"
-
-
-def as_logit(probability: float) -> float:
-    """Return the log odds of a probability, clipped to +/- `FURTHEST`."""
-    import numpy as np
-    from scipy.special import logit
-
-    return float(np.clip(logit(probability), -FURTHEST, FURTHEST))
+def _name_threshold(metrics: Metrics, at: str) -> str:
+    meaning = "uncalibrated 0.5" if at == AT_HALF else f"{at}, decides" if at == metrics.test.rule else at
+    return f"threshold {name_probability(metrics.test.by_name[at].threshold)} ({meaning})"
 
 
 def mark_thresholds(axes: Any, metrics: Metrics) -> None:
-    """Draw a vertical line at each threshold, on a logit axis."""
-    for at, line in LINES.items():
-        point = metrics.test.points[at]
-        label = _name_threshold(point, at)
-        axes.axvline(as_logit(point.threshold), color="black", linestyle=line, linewidth=1.2, label=label)
+    """Draw a vertical line at each threshold, on an axis of log odds."""
+    for at, point in metrics.test.by_name.items():
+        label = _name_threshold(metrics, at)
+        axes.axvline(point.log_odds, color="black", linestyle=LINES[at], linewidth=1.2, label=label)
 
 
 def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
-    """Draw the confusion matrices of test at 0.5 and at both operating points, with shares of each class."""
+    """Draw the confusion matrices of test at each threshold, with shares of each class."""
     import numpy as np
 
-    figure, axes = new_figure(data_source, columns=len(MARKERS), width=PAGE_WIDTH, height=3.9, sharey=True)
+    points = metrics.test.by_name
+    figure, axes = new_figure(data_source, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
     figure.suptitle(f"Test, {metrics.run}", fontsize=11)
     correct = np.eye(2, dtype=bool)
-    for place, at in zip(axes, MARKERS, strict=True):
-        point = metrics.test.points[at]
+    for place, (at, point) in zip(axes, points.items(), strict=True):
         counts = np.array([[point.tn, point.fp], [point.fn, point.tp]])
         shares = counts / counts.sum(axis=1, keepdims=True)
         for cells, colours in ((correct, "Blues"), (~correct, "Oranges")):
@@ -138,7 +129,8 @@ def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
         place.spines[:].set_visible(False)
         place.grid(visible=False)
         place.tick_params(length=0)
-        title = f"{_name_threshold(point, at)}\nn = {counts.sum()}, accuracy {point.accuracy.value:.3f}"
+        name = _name_threshold(metrics, at).replace(" (", "\n(")
+        title = f"{name}\nn = {counts.sum()}, accuracy {point.accuracy.value:.3f}"
         place.set_title(title, fontsize=9.5)
         place.set_xlabel("decision", fontsize=9.5)
     axes[0].set_ylabel("true class", fontsize=9.5)
@@ -146,7 +138,7 @@ def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
 
 
 def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Figure:
-    """Draw reliability diagrams of test before and after calibration.
+    """Draw reliability diagrams of test: uncalibrated, and calibrated and moved to the prevalence of test.
 
     Each has the share of PNEUMONIA in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
     below it the number of images in each bin.
@@ -154,9 +146,13 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source:
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
     figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
-    scales = {"probability": ("uncalibrated", ORANGE), "calibrated": ("calibrated", BLUE)}
-    for (above, below), (name, (title, colour)) in zip(axes.T, scales.items(), strict=True):
-        probability = test_predictions[name].to_numpy()
+    prevalence, calibration = metrics.test.prevalence, metrics.operating_point.calibration
+    moved = move_to_prevalence(test_predictions, calibration)
+    scales = {
+        "uncalibrated": (test_predictions["probability"].to_numpy(), ORANGE),
+        f"calibrated, moved to {prevalence:.1%}": (moved, BLUE),
+    }
+    for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):
         error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
         above.vlines(bins["predicted"], bins["low"], bins["high"], color=colour, alpha=0.6)
         named = f"{title}: ECE {error:.3f} in {NUM_BINS} bins"
@@ -168,8 +164,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source:
         below.set_xlabel("predicted probability of pneumonia", fontsize=9.5)
     axes[0, 0].set_ylabel("observed share of PNEUMONIA", fontsize=9.5)
     axes[1, 0].set_ylabel("images", fontsize=9.5)
-    prevalence, expected = metrics.test.prevalence, metrics.operating_point.expected_prevalence
-    shares = f"prevalence {prevalence:.1%}, calibrated for {expected:.0%}"
+    shares = f"prevalence {prevalence:.1%}, calibrated for {calibration.expected_prevalence:.0%}"
     head_figure(figure, f"Reliability on test, {metrics.run}: n = {len(test_predictions)}, {shares}")
     return figure
 
@@ -206,21 +201,21 @@ def draw_scores(
     kinds = [each for each in KINDS if any((table["aetiology"] == each).any() for table in tables.values())]
     layout = {"sharex": True, "sharey": "row", "squeeze": False}
     figure, axes = new_figure(data_source, columns=2, rows=len(kinds), width=PAGE_WIDTH, height=5.8, **layout)
-    logits = np.concatenate([table["logit"] for table in tables.values()]).astype(float)
-    edges = np.linspace(logits.min() - 0.5, logits.max() + 0.5, NUM_SCORE_BINS + 1)
+    log_odds = np.concatenate([table["log_odds"] for table in tables.values()])
+    edges = np.linspace(log_odds.min() - 0.5, log_odds.max() + 0.5, NUM_SCORE_BINS + 1)
     colours = dict(zip(KINDS, (BLUE, ORANGE, PURPLE, GREEN), strict=True))
     for column, (subset, table) in enumerate(tables.items()):
         for place, kind in zip(axes[:, column], kinds, strict=True):
             chosen = table[table["aetiology"] == kind]
-            shares = np.histogram(chosen["logit"], edges)[0] / max(len(chosen), 1)
+            shares = np.histogram(chosen["log_odds"], edges)[0] / max(len(chosen), 1)
             place.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
             mark_thresholds(place, metrics)
             title = f"{subset}, {KINDS[kind]}: n = {len(chosen)}"
             if len(chosen):
-                positive = float((chosen["probability"] >= metrics.subsets[subset].at_chosen.threshold).mean())
+                positive = float((chosen["log_odds"] >= metrics.operating_point.chosen.log_odds).mean())
                 title += f", {1 - positive:.1%} cleared" if kind == "none" else f", {positive:.1%} found"
             place.set_title(title, fontsize=9.5)
-        place.set_xlabel(LOGIT_AXIS, fontsize=9.5)
+        place.set_xlabel(LOG_ODDS_AXIS, fontsize=9.5)
     figure.supylabel("share of the images of that kind", fontsize=9.5)
     head_figure(figure, f"Scores by kind of image, {metrics.run}; shares are at the chosen threshold")
     return figure
@@ -238,7 +233,7 @@ def draw_thresholds(curves: DataFrame, metrics: Metrics, data_source: str) -> Fi
         mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
         place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
         mark_thresholds(place, metrics)
-        label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOGIT_AXIS, ""))
+        label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOG_ODDS_AXIS, ""))
     axes[0].set_ylabel("share of the class classified correctly", fontsize=9.5)
     axes[0].set_ylim(UNIT)
     head_figure(figure, f"Sensitivity and specificity by threshold, {metrics.run} (with 95% bands over patients)")
@@ -249,23 +244,24 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     """Count correct and wrong decisions at every threshold that changes them.
 
     Args:
-        predictions: `label` and `probability` of each image; both classes occur.
+        predictions: `label` and `log_odds` of each image; both classes occur.
 
     Returns:
-        One row per threshold, from above the highest score to the lowest score: `threshold` as text; `logit`;
+        One row per threshold, from above the highest score to the lowest score: `threshold` as text; `log_odds`;
         `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
     import pandas as pd
+    from scipy.special import expit
     from sklearn.metrics import roc_curve
 
     label = predictions["label"]
-    false_positive_rate, sensitivity, cuts = roc_curve(label, predictions["probability"], drop_intermediate=False)
+    false_positive_rate, sensitivity, cuts = roc_curve(label, predictions["log_odds"], drop_intermediate=False)
     num_normal, num_pneumonia = int((label == 0).sum()), int((label == 1).sum())
     table = pd.DataFrame({"sensitivity": sensitivity, "specificity": 1 - false_positive_rate})
     table["tp"] = (sensitivity * num_pneumonia).round().astype(int)
     table["fp"] = (false_positive_rate * num_normal).round().astype(int)
-    table["threshold"] = ["above every score", *map(name_probability, cuts[1:])]
-    table["logit"] = [as_logit(cuts[1]) + 0.5, *map(as_logit, cuts[1:])]
+    table["threshold"] = ["above every score", *map(name_probability, expit(cuts[1:]).tolist())]
+    table["log_odds"] = [cuts[1] + 0.5, *cuts[1:]]
     return table.assign(fn=num_pneumonia - table["tp"], tn=num_normal - table["fp"])
 
 
@@ -281,27 +277,26 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_
     hover = {"customdata": table[HOVER_COLUMNS].to_numpy(object).tolist(), "hovertemplate": HOVER, "mode": "lines"}
     curves = {"ROC curve": (GREEN, (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
     for name, colour in (("sensitivity", ORANGE), ("specificity", BLUE)):
-        curves[name] = (colour, table["logit"].tolist(), table[name].tolist())
+        curves[name] = (colour, table["log_odds"].tolist(), table[name].tolist())
     for name, (colour, x, y) in curves.items():
         line = {"color": colour, "shape": "linear" if name == "ROC curve" else "hv"}
         figure.add_scatter(x=x, y=y, name=name, line=line, **hover, row=1, col=1 if name == "ROC curve" else 2)
-    for at in MEANING:
-        point = metrics.test.points[at]
+    for at, point in metrics.test.by_name.items():
         sensitivity, specificity = point.sensitivity.known, point.specificity.known
         counts = (point.tp, point.fn, point.tn, point.fp)
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
             "customdata": [[name_probability(point.threshold), sensitivity, specificity, *counts]],
-            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(point, at)},
+            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(metrics, at)},
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
         dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
-        figure.add_vline(x=as_logit(point.threshold), line=dash, opacity=1, row=1, col=2)
+        figure.add_vline(x=point.log_odds, line=dash, opacity=1, row=1, col=2)
     title = f"Thresholds on test, {metrics.run}: n = {metrics.test.num_images}<br><sup>Data: {data_source}</sup>"
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
     figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)
-    figure.update_xaxes(title=LOGIT_AXIS, row=1, col=2)
+    figure.update_xaxes(title=LOG_ODDS_AXIS, row=1, col=2)
     figure.update_xaxes(title_font_size=12)
     figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
     figure.update_yaxes(title="sensitivity", row=1, col=1)

@@ -48,7 +48,7 @@ def select_overall_metrics(metrics_table: DataFrame) -> DataFrame:
     table = _select_test(metrics_table)
     table = table[table["stratum"] == "all"].fillna({"note": ""})
     gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
-    columns = ["metric", "point", "threshold", "test", "validation", "gap", "metadata_baseline", "note"]
+    columns = ["metric", "point", "decides", "threshold", "test", "validation", "gap", "metadata_baseline", "note"]
     shown = table.assign(gap=gap)[columns]
     return shown if shown["note"].any() else shown.drop(columns="note")
 
@@ -64,7 +64,8 @@ def list_strata(metrics_table: DataFrame) -> DataFrame:
 def _select_test(metrics_table: DataFrame) -> DataFrame:
     table = metrics_table[metrics_table["subset"] == "test"]
     measured = _join(table, {name: name for name in ("value", "low", "high", "n")})
-    return table.assign(test=measured, point=table["point"].fillna(""))
+    words = {"point": table["point"].fillna(""), "decides": table["decides"].map({True: "yes"}).fillna("")}
+    return table.assign(test=measured, **words)
 
 
 def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.metrics.operating_point import name_probability
 from chest_xray.reporting.conclusions import UNALTERED
 from chest_xray.reporting.style import BLUE, ORANGE, PAGE_WIDTH, label_axes, new_figure, show_image
 
@@ -70,7 +71,7 @@ def draw_robustness(robustness_table: DataFrame, data_source: str) -> Figure:
 
 def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
     steps = range(len(rows))
-    accuracy = f"accuracy at {unaltered['threshold']:.3f}"
+    accuracy = f"accuracy at {name_probability(unaltered['threshold'])}"
     for name, label, colour, marker in (("accuracy", accuracy, BLUE, "o"), ("auc", "AUC", ORANGE, "s")):
         ends = [rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]]
         place.axhline(unaltered[name], color=colour, linestyle=":", linewidth=1, label=f"{label.split()[0]}, unaltered")
@@ -81,7 +82,7 @@ def _draw_kind(place: Any, rows: DataFrame, unaltered: Any) -> None:
 
 def describe_cases(cases: DataFrame, decisions: list[str]) -> str:
     """Return the title of a page of the gallery: run, threshold, and the number of images of each kind of decision."""
-    lines = [f"{cases['run'].iloc[0]}, threshold {cases['threshold'].iloc[0]:.3f}"]
+    lines = [f"{cases['run'].iloc[0]}, threshold {name_probability(cases['threshold'].iloc[0])}"]
     for decision in decisions:
         name, order = GROUPS[decision]
         rows = cases[cases["decision"] == decision]

@@ -1,7 +1,6 @@
 """The common style of all figures, each of which shows the source of its data."""
 
 from collections.abc import Sequence
-from math import ceil, log10
 from typing import Any
 
 from chest_xray.core.types import Array, Figure
@@ -70,9 +69,3 @@ def head_figure(figure: Figure, title: str) -> None:
             named.setdefault(label, handle)
     look = {"ncols": 2 if len(named) == 4 else 3, "frameon": False, "title_fontsize": 11, "fontsize": 9}
     figure.legend(list(named.values()), list(named), title=title, loc="outside upper center", **look)
-
-
-def name_probability(probability: float) -> str:
-    """Format a probability with three decimals, or with as many as distinguish it from 0 and 1."""
-    distance = min(probability, 1 - probability)
-    return f"{probability:.{max(3, ceil(-log10(distance))) if distance > 0 else 3}f}"

@@ -14,10 +14,9 @@ from chest_xray.metrics.results import (
     Stratum,
     SubsetMetrics,
 )
-from chest_xray.metrics.summary import POINTS
 from chest_xray.reporting.i18n import read_messages
 
-COLUMNS = ["metric", "point", "threshold", "subset", "stratum", "n", "value", "low", "high"]
+COLUMNS = ["metric", "point", "decides", "threshold", "subset", "stratum", "n", "value", "low", "high"]
 BESIDE = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"]
 Row = dict[str, Any]
 
@@ -26,17 +25,18 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
     """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
-        One row per metric, subset and stratum, to four decimals: `metric`; `point` (at_half, at_chosen, at_other) and
-        `threshold` of decisions; `subset`; `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images); `value`,
-        `low`, `high` (95% interval). Only on test: `metadata_baseline`; `validation`; `gap` (test minus validation),
-        `gap_low`, `gap_high`. `note`: why a value is missing.
+        One row per metric, subset and stratum, rounded to four decimals: `metric`; `point` (at_half, balanced,
+        sensitivity, specificity), `decides` and `threshold` (not rounded) of decisions; `subset`; `stratum` ("all", or
+        such as "aspect ≥ 1.50"); `n` (images); `value`, `low`, `high` (95% interval). Only on test:
+        `metadata_baseline`; `validation`; `gap` (test minus validation), `gap_low`, `gap_high`. `note`: why a value is
+        missing.
     """
     import pandas as pd
 
     reasons = read_messages("en")["missing"]
     rows = [{**row, "subset": subset} for subset, part in metrics.subsets.items() for row in _list_rows(part)]
     validation = {_identify(row): row["value"] for row in rows if row["subset"] == "validation"}
-    baseline = {_identify(row): row["value"] for row in _list_baseline_rows(metadata_metrics)}
+    baseline = {_identify(row): row["value"] for row in _list_baseline_rows(metadata_metrics, metrics.test)}
     for row in rows:
         missing_bound = None in (row.get("low", 0), row.get("high", 0))
         row["note"] = reasons[row["metric"]] if row["value"] is None else reasons["interval"] if missing_bound else ""
@@ -45,7 +45,7 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
             row |= {"metadata_baseline": baseline.get(_identify(row)), "validation": validation.get(_identify(row))}
             row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
     table = pd.DataFrame(rows, columns=COLUMNS + BESIDE)
-    numbers = ["threshold", "value", "low", "high", *BESIDE[:-1]]
+    numbers = ["value", "low", "high", *BESIDE[:-1]]
     names = {name: f"calibration_{name}" for name in ("slope", "intercept")}
     return table.assign(metric=table["metric"].replace(names), **table[numbers].astype(float).round(4))
 
@@ -59,31 +59,33 @@ def _list_rows(part: SubsetMetrics) -> Iterator[Row]:
     for name, each in {**whole, **dict(part.calibration)}.items():
         values = dict(each) if isinstance(each, Interval) else {"value": each}
         yield {"stratum": "all", "n": part.num_images, "metric": name, **values}
-    for at, point in part.points.items():
-        yield from _list_decisions(point, at)
-    yield from _list_strata(part.strata, part.at_chosen.threshold)
+    for at, point in part.by_name.items():
+        yield from _list_decisions(point, at, part.rule)
+    yield from _list_strata(part.strata, part)
 
 
-def _list_baseline_rows(metadata_metrics: MetadataMetrics) -> Iterator[Row]:
+def _list_baseline_rows(metadata_metrics: MetadataMetrics, test: SubsetMetrics) -> Iterator[Row]:
     """List the metadata baseline, whose single threshold is repeated for every operating point."""
     for name, each in (("auc", metadata_metrics.auc), ("pr_auc", metadata_metrics.pr_auc)):
         yield {"metric": name, "stratum": "all", **dict(each)}
-    for at in POINTS:
-        yield from _list_decisions(metadata_metrics.at_rule, at)
-    yield from _list_strata(metadata_metrics.strata, metadata_metrics.at_rule.threshold)
+    for at in test.by_name:
+        yield from _list_decisions(metadata_metrics.at_rule, at, test.rule)
+    yield from _list_strata(metadata_metrics.strata, test)
 
 
-def _list_decisions(point: Decisions, at: str) -> Iterator[Row]:
+def _list_decisions(point: Decisions, at: str, rule: str) -> Iterator[Row]:
+    of_point = {"point": at, "decides": at == rule, "threshold": point.threshold, "stratum": "all"}
     for name, each in point:
         if isinstance(each, Interval):
-            yield {"metric": name, "point": at, "threshold": point.threshold, "stratum": "all", **dict(each)}
+            yield {"metric": name, **of_point, **dict(each)}
 
 
-def _list_strata(strata: list[Stratum], threshold: float) -> Iterator[Row]:
+def _list_strata(strata: list[Stratum], part: SubsetMetrics) -> Iterator[Row]:
+    chosen = {"point": part.rule, "decides": True, "threshold": part.at_chosen.threshold}
     for each in strata:
         for name in ("sensitivity", "specificity", "auc"):
             if not (each.by == "aetiology" and name == "specificity"):
-                at = {} if name == "auc" else {"point": "at_chosen", "threshold": threshold}
+                at = {} if name == "auc" else chosen
                 yield {"metric": name, **at, "stratum": f"{each.by} {each.name}", **dict(getattr(each, name))}
 
 
@@ -92,7 +94,7 @@ def _find_gap(gap: Gap, row: Row) -> Interval:
     if row["stratum"] != "all":
         return UNKNOWN
     name, at = row["metric"], row.get("point")
-    place = getattr(gap, at) if at else gap if name in ("auc", "pr_auc") else gap.calibration
+    place = gap.by_name[at] if at else gap if name in ("auc", "pr_auc") else gap.calibration
     found: Interval = getattr(place, name, UNKNOWN)
     return found
 

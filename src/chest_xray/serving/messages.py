@@ -1,5 +1,6 @@
 """The HTML of the page in each language, from its templates and translations."""
 
+import math
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any, NamedTuple
@@ -8,11 +9,12 @@ import jinja2
 
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
-from chest_xray.models.inference import Prediction, calibrate_threshold
+from chest_xray.models.inference import Prediction
 from chest_xray.serving.pictures import HEAT
 from chest_xray.serving.samples import Samples
 
 PACKAGE = "chest_xray.serving"
+NEAREST = 1e-7  # Probabilities nearer to 0 or 1 are shown as below or above this.
 
 
 class Background(NamedTuple):
@@ -60,10 +62,9 @@ class Renderer:
         """
         values = {"prediction": prediction, **pictures, **self._describe_point(contract)}
         if prediction.decision:
-            cut = calibrate_threshold(contract.operating_point)
+            cut = contract.operating_point.chosen.threshold
             values |= {
                 "cut": cut,
-                "threshold": self.format_percent(cut),
                 "probability": self.format_percent(prediction.probability or 0.0),
                 "most": self.format_number(contract.input_checks.limits.max_ood_score, ".2f"),
                 "errors": self._describe_errors(contract),
@@ -86,9 +87,11 @@ class Renderer:
         return format(value, form).replace(".", self.messages["decimal_mark"])
 
     def format_percent(self, probability: float) -> str:
-        """Return a probability in percent, never rounded to 0% or 100%."""
-        sign = "< " if probability < 0.001 else "> " if probability > 0.999 else ""
-        return sign + self.format_number(min(max(probability, 0.001), 0.999), ".1%")
+        """Return a probability in percent, with the digits that distinguish it from 0% and 100%."""
+        sign = "< " if probability < NEAREST else "> " if probability > 1 - NEAREST else ""
+        held = min(max(probability, NEAREST), 1 - NEAREST)
+        digits = max(1, math.ceil(-math.log10(min(held, 1 - held)) - 2.001))
+        return sign + self.format_number(held, f".{digits}%")
 
     def _describe_errors(self, contract: Contract) -> str | None:
         """Return how often this network errs on test; None without metrics, or where they are of another network."""
@@ -112,7 +115,8 @@ class Renderer:
     def _describe_point(self, contract: Contract) -> dict[str, Any]:
         point = contract.operating_point
         return {
-            **{"point": point, "chosen": point.points[point.rule]},
+            **{"point": point, "chosen": point.chosen},
+            "threshold": self.format_percent(point.chosen.threshold),
             "rule": self.messages[f"rule_{point.rule}"],
         }
 

@@ -51,9 +51,9 @@ def make_grey_reader(slope: float, middle: float) -> keras.Model:
     return model
 
 
-def measure(model: keras.Model, threshold: float) -> tuple[Metrics, dict[str, Any]]:
+def measure(model: keras.Model, threshold: float, **point_fields: Any) -> tuple[Metrics, dict[str, Any]]:
     """Metrics of scikit-learn and of Keras."""
-    point = make_point(threshold)
+    point = make_point(threshold, **point_fields)
     table = predict_test(model, make_graded_pixels(), SPLIT, point)
     computed = compute_metrics(table, table, point, make_evaluation())
     return computed, evaluate_with_keras(model, make_graded_pixels(), SPLIT, point)
@@ -93,11 +93,22 @@ def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_th
     slope: float, place: int
 ) -> None:
     model = make_grey_reader(slope, 0.5)
-    probability = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5))["probability"].iloc[place]
-    computed, by_keras = measure(model, float(probability))
+    calibrations: list[dict[str, Any]] = [
+        {},
+        {"temperature": 1.7, "bias": 0.3},
+        {"temperature": 0.2, "expected_prevalence": 0.1},
+    ]
+    for calibration in calibrations:
+        table = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5, **calibration))
+        computed, by_keras = measure(model, 0.5, log_odds=float(table["log_odds"].iloc[place]), **calibration)
+        check_agreement(computed, by_keras, 8 - place)
+
+
+def check_agreement(computed: Metrics, by_keras: dict[str, Any], num_positive: int) -> None:
+    """Check that both classify so many images as PNEUMONIA and agree on the metrics."""
     table = cross_check(computed, by_keras)
     assert table["difference"].abs().max() < 1e-5
-    assert computed.test.at_chosen.tp + computed.test.at_chosen.fp == 8 - place
+    assert computed.test.at_chosen.tp + computed.test.at_chosen.fp == num_positive
 
 
 def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_as_certain() -> None:
@@ -159,13 +170,12 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
     assert metrics.validation.at_chosen.accuracy.value == 0.75
     assert metrics.test.at_chosen.accuracy.value == 0.6
     assert metrics.run == TITLE
-    told = {"rule": "balanced_accuracy", "temperature": 1.0, "bias": 0.0, "expected_prevalence": 0.5}
-    assert metrics.operating_point.model_dump() == told
+    assert metrics.operating_point == make_point(0.35)
 
 
 def test_metrics_state_what_they_were_computed_with() -> None:
     _, _, metrics = make_metrics()
-    assert metrics.schema_version == 2
+    assert metrics.schema_version == 3
     assert metrics.realistic_prevalence == 0.2
     assert metrics.strata_cuts == {"aspect": [1.2, 1.5], "size": [16]}  # all images are 16 x 16
 
@@ -174,14 +184,15 @@ def test_the_gap_is_test_minus_validation() -> None:
     _, _, metrics = make_metrics()
     plain = metrics.model_dump()
     gap = plain["gap"]
-    assert gap["at_chosen"]["accuracy"]["value"] == pytest.approx(0.6 - 0.75)
+    chosen = gap["points"]["balanced"]
+    assert chosen["accuracy"]["value"] == pytest.approx(0.6 - 0.75)
     for name, where in (("auc", None), ("f1", "at_half"), ("brier", "calibration")):
         validation, test = (plain[part][where or name] for part in ("validation", "test"))
         pair = (validation[name], test[name]) if where else (validation, test)
         told = gap[where][name] if where else gap[name]
         assert told["value"] == pytest.approx(pair[1]["value"] - pair[0]["value"])
     for name in ("accuracy", "sensitivity", "specificity", "f1"):
-        assert gap["at_chosen"][name]["low"] <= gap["at_chosen"][name]["value"] <= gap["at_chosen"][name]["high"]
+        assert chosen[name]["low"] <= chosen[name]["value"] <= chosen[name]["high"]
 
 
 def test_a_subset_that_nothing_can_be_computed_of_is_named() -> None:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from chest_xray.metrics.metadata_baseline import evaluate_rules
+from chest_xray.metrics.operating_point import Calibration, Point
 from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
@@ -39,9 +40,11 @@ def test_every_key_is_described_and_every_description_has_its_key() -> None:
         assert set(part) == keys["`validation` and `test`"]
         assert set(part["calibration"]) == keys["`calibration`"]
         assert all(set(each) == keys["`strata`"] for each in part["strata"])
-        of_points = keys["`at_half`, `at_chosen`, `at_other`"]
-        assert set(part["at_other"]) == of_points
-        assert set(part["at_half"]) == set(part["at_chosen"]) == of_points - {"rule"}
+        for each in (part["at_half"], *part["points"].values()):
+            assert set(each) == keys["`at_half` and `points`"]
+    assert set(metrics["operating_point"]) == keys["`operating_point`"]
+    text = (ROOT / "docs/metrics.md").read_text(encoding="utf-8").split("## `operating_point`")[1]
+    assert {*Point.model_fields, *Calibration.model_fields} <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_the_version_that_is_described_is_the_one_that_is_written() -> None:

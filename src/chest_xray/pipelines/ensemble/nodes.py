@@ -39,7 +39,7 @@ def tabulate_members(**metrics: Metrics) -> DataFrame:
             "sensitivity": point.sensitivity.value,
             "specificity": point.specificity.value,
             "auc": each.test.auc.value,
-            "ece": each.test.ece,
+            "ece": each.test.calibration.ece.value,
             "validation_accuracy": each.validation.at_chosen.accuracy.value,
         }
     table = pd.DataFrame.from_dict(rows, orient="index")

@@ -13,12 +13,12 @@ from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics.bootstrap import whole_and_resamples
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
-from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
-from chest_xray.metrics.results import MetadataMetrics, Metrics, RuledCalibration
+from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated, compute_logit
+from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
-    PLAIN_THRESHOLD,
+    PLAIN_LOGIT,
     SCHEMA_VERSION,
     Evaluation,
     log_metrics,
@@ -44,8 +44,8 @@ def predict_test(
     """Score the test images, and calibrate the scores by the operating point.
 
     Returns:
-        The table of `score_images` with a column `calibrated`: the probability of pneumonia at the expected prevalence,
-        float64 in [0, 1].
+        The table of `score_images` with the columns `log_odds` (calibrated) and `calibrated`: the probability of
+        pneumonia at the expected prevalence, in [0, 1], both float64.
     """
     return add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
 
@@ -84,19 +84,19 @@ def compute_metrics(
     cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
     subsets = {}
     for subset, table in tables.items():
-        is_positive = (table["probability"] >= operating_point.threshold).to_numpy()
+        is_positive = (table["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
         strata = stratify(table, is_positive, cuts, seeds[subset])
         subsets[subset] = summarise(table, operating_point, measured[subset], strata)
     log_metrics(subsets["test"])
     return Metrics(
         schema_version=SCHEMA_VERSION,
         run=operating_point.run,
-        operating_point=RuledCalibration(rule=operating_point.rule, **operating_point.calibration.model_dump()),
+        operating_point=operating_point,
         realistic_prevalence=evaluation.realistic_prevalence,
         strata_cuts=cuts,
         validation=subsets["validation"],
         test=subsets["test"],
-        gap=measure_gap(measured["validation"], measured["test"]),
+        gap=measure_gap(measured["validation"], measured["test"], operating_point),
     )
 
 
@@ -112,6 +112,7 @@ def compute_curves(
     validation_predictions: DataFrame,
     corrupted_predictions: DataFrame,
     test_predictions: DataFrame,
+    operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> DataFrame:
     """Return every curve of a run with its band; `corrupted_predictions` has a row per validation image and condition.
@@ -124,9 +125,10 @@ def compute_curves(
     import numpy as np
     import pandas as pd
 
-    tables = {"validation": validation_predictions, "corrupted": corrupted_predictions, "test": test_predictions}
-    logits = np.concatenate([table["logit"] for table in tables.values()]).astype(float)
-    cuts = np.linspace(logits.min() - 1, logits.max() + 1, NUM_CUTS)
+    corrupted = add_calibrated(corrupted_predictions, operating_point)
+    tables = {"validation": validation_predictions, "corrupted": corrupted, "test": test_predictions}
+    log_odds = np.concatenate([table["log_odds"] for table in tables.values()])
+    cuts = np.linspace(log_odds.min() - 1, log_odds.max() + 1, NUM_CUTS)
     traced = [(name, compute_rank_curves(tables[name], evaluation.seed)) for name in ("validation", "test")]
     traced += [(name, compute_threshold_curves(tables[name], cuts, evaluation.seed)) for name in ("corrupted", "test")]
     return pd.concat(
@@ -137,7 +139,7 @@ def compute_curves(
 def evaluate_with_keras(
     model: Model, prepared_images: Array, image_split: DataFrame, operating_point: OperatingPoint
 ) -> dict[str, Any]:
-    """Measure the network on test by `model.evaluate`, at 0.5 and at the chosen threshold.
+    """Measure the network on test by `model.evaluate`, at an output of 0.5 and at the chosen threshold.
 
     Returns:
         `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
@@ -149,7 +151,8 @@ def evaluate_with_keras(
     labels = image_split["label"].to_numpy(np.float32)[rows, None]
     answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
     batches = tf.data.Dataset.zip(image_batches(prepared_images, rows, 64), answers.batch(64))
-    thresholds = {"at_half": PLAIN_THRESHOLD, "at_chosen": operating_point.threshold}
+    chosen = compute_logit(operating_point.chosen.log_odds, operating_point.calibration)
+    thresholds = {"at_half": PLAIN_LOGIT, "at_chosen": chosen}
     scores = add_decision_outputs(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {"loss": scores["loss"], **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds}}
@@ -224,9 +227,10 @@ def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, 
         optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's.
     """
     scored = test_predictions[["path", "group", "aetiology", "label", "probability"]]
+    log_odds = test_predictions["log_odds"]
     kept = int(history.loc[history["kept"], "steps"].iloc[0])
     return scored.assign(
-        decision=scored["probability"] >= operating_point.threshold,
+        decision=log_odds >= operating_point.chosen.log_odds,
         steps=int(history["steps"].max()),
         kept_steps=kept,
     )

@@ -41,7 +41,10 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
             make_node(nodes.tabulate_metrics, ["metrics", "metadata_metrics"], "metrics_table"),
             make_node(
                 nodes.compute_curves,
-                ["validation_predictions", "corrupted_predictions", "test_predictions", "params:evaluation"],
+                [
+                    *("validation_predictions", "corrupted_predictions", "test_predictions"),
+                    *("operating_point", "params:evaluation"),
+                ],
                 "curves",
             ),
             make_node(

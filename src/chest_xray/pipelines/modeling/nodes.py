@@ -9,7 +9,14 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation, compute_aspects
-from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule, Point, Rule, fit_calibration
+from chest_xray.metrics.operating_point import (
+    OperatingPoint,
+    OperatingPointRule,
+    add_calibrated,
+    choose_points,
+    compute_log_odds,
+    fit_calibration,
+)
 from chest_xray.models.inference import score_images
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network, join_networks
@@ -125,72 +132,51 @@ def train_model(
 def choose_operating_point(
     corrupted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
 ) -> OperatingPoint:
-    """Choose thresholds and calibrate, on the corrupted validation images under every condition.
-
-    Returns:
-        Two points: "balanced_accuracy", where the mean of sensitivity and specificity is largest (Youden 1950), and
-        "sensitivity", the highest threshold with a sensitivity of at least `min_sensitivity`.
+    """Calibrate and choose the operating point of each rule, on the corrupted validation images; see `choose_points`.
 
     Raises:
         InputError: The images are all of one class.
     """
-    import numpy as np
-    from sklearn.metrics import roc_curve
-
-    label, probability = corrupted_predictions["label"], corrupted_predictions["probability"]
+    label, logit = corrupted_predictions["label"], corrupted_predictions["logit"]
     if label.nunique() < 2:
         raise InputError(
             f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
         )
-    # Without the first point, whose threshold is infinite.
-    curve = (column[1:] for column in roc_curve(label, probability, drop_intermediate=False))
-    false_positive_rate, sensitivity, thresholds = curve
-    best: dict[Rule, int] = {
-        "balanced_accuracy": int(np.argmax((sensitivity - false_positive_rate).round(9))),  # Rounding breaks no tie.
-        "sensitivity": int(np.argmax(sensitivity >= operating_point.min_sensitivity)),
-    }
-    points = {
-        rule: Point(
-            threshold=float(thresholds[place]),
-            sensitivity=float(sensitivity[place]),
-            specificity=float(1 - false_positive_rate[place]),
-        )
-        for rule, place in best.items()
-    }
-    return OperatingPoint(
-        run=run.title,
-        rule=operating_point.rule,
-        threshold=points[operating_point.rule].threshold,
-        points=points,
-        calibration=fit_calibration(corrupted_predictions, operating_point.expected_prevalence),
-    )
+    calibration = fit_calibration(corrupted_predictions, operating_point.expected_prevalence)
+    table = corrupted_predictions.assign(log_odds=compute_log_odds(logit, calibration))
+    points = choose_points(table, operating_point)
+    return OperatingPoint(run=run.title, rule=operating_point.rule, points=points, calibration=calibration)
 
 
-def summarise_corruptions(corrupted_predictions: DataFrame, operating_point: OperatingPoint) -> dict[str, Any]:
+def summarise_corruptions(
+    corrupted_predictions: DataFrame, operating_point: OperatingPoint, rule: OperatingPointRule
+) -> dict[str, Any]:
     """Return the metrics by which recipes are ranked, and those of each condition.
 
     Returns:
         `num_images` (over all conditions), pooled `auc`, `worst_auc` (the mean over the worst quarter of conditions),
-        `specificity` of the point "sensitivity", and `conditions`: `kind`, `strength`, `auc`, and `sensitivity` and
-        `specificity` at the threshold.
+        and `conditions`: `kind`, `strength`, `auc`, and `sensitivity` and `specificity` at the point that decides.
     """
-    from sklearn.metrics import roc_auc_score
+    from sklearn.metrics import roc_auc_score, roc_curve
 
     conditions: list[dict[str, Any]] = []
-    for (kind, strength), part in corrupted_predictions.groupby(["kind", "strength"], sort=False):
-        is_positive = part["probability"] >= operating_point.threshold
+    table = add_calibrated(corrupted_predictions, operating_point)
+    for (kind, strength), part in table.groupby(["kind", "strength"], sort=False):
+        is_positive = part["log_odds"] >= operating_point.chosen.log_odds
         measured = {
             "auc": float(roc_auc_score(part["label"], part["probability"])),
             "sensitivity": float(is_positive[part["label"] == 1].mean()),
             "specificity": float(1 - is_positive[part["label"] == 0].mean()),
         }
         conditions.append({"kind": kind, "strength": strength, **measured})
+    scored = table["label"], table["log_odds"]
+    false_positive_rate, sensitivity, _ = roc_curve(*scored, drop_intermediate=False)
     worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
         "num_images": len(corrupted_predictions),
         "auc": float(roc_auc_score(corrupted_predictions["label"], corrupted_predictions["probability"])),
         "worst_auc": sum(worst) / len(worst),
-        "specificity": operating_point.points["sensitivity"].specificity,
+        "specificity": float(1 - false_positive_rate[(sensitivity >= rule.min_sensitivity).argmax()]),
         "conditions": conditions,
     }
 

@@ -53,7 +53,11 @@ def create_operating_point(run: str, settings: str = "") -> Pipeline:
             ["corrupted_predictions", "params:operating_point", "params:run"],
             "operating_point",
         ),
-        make_node(nodes.summarise_corruptions, ["corrupted_predictions", "operating_point"], "corruption_metrics"),
+        make_node(
+            nodes.summarise_corruptions,
+            ["corrupted_predictions", "operating_point", "params:operating_point"],
+            "corruption_metrics",
+        ),
     ]
     return Pipeline(
         parts,

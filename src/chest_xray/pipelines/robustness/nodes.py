@@ -46,16 +46,18 @@ def select_cases(
         One row per image, grouped by `decision` ("false_negative", "false_positive", "true_positive", "true_negative"):
         false negatives from the lowest score, false positives from the highest, and the correct decisions nearest to
         their median logit. Also `run` (its title), `of` (the number of such decisions), `path`, `aetiology`,
-        `probability` and `threshold` in [0, 1], and `row` of the prepared images, from 0.
+        `probability` and `threshold`, both calibrated, and `row` of the prepared images, from 0.
     """
     import numpy as np
     import pandas as pd
 
-    is_positive = test_predictions["probability"] >= operating_point.threshold
+    point = operating_point.chosen
+    is_positive = test_predictions["log_odds"] >= point.log_odds
     table = test_predictions.assign(
         row=np.flatnonzero(image_split["subset"] == "test"),
         run=operating_point.run,
-        threshold=operating_point.threshold,
+        threshold=point.threshold,
+        probability=test_predictions["calibrated"],
         decision=np.where(
             test_predictions["label"] == 1,
             np.where(is_positive, "true_positive", "false_negative"),
@@ -147,7 +149,7 @@ def measure_occlusion(
         {"run": operating_point.run, "shown": name, **measure_condition(table, operating_point, weights)}
         for name, table in views.items()
     ]
-    return pd.DataFrame(rows).round(4)
+    return pd.DataFrame(rows).round(4).assign(threshold=operating_point.chosen.threshold)
 
 
 def predict_corrupted_test(
@@ -177,7 +179,7 @@ def measure_robustness(
         | measure_condition(part, operating_point, weights)
         for (kind, strength), part in conditions
     ]
-    return pd.DataFrame(rows).round(4)
+    return pd.DataFrame(rows).round(4).assign(threshold=operating_point.chosen.threshold)
 
 
 def draw_checks(
