@@ -180,6 +180,26 @@ def _describe_use(predictor: Predictor) -> str:
     )
 
 
+@cli.command("dicom-sr")
+@click.argument("paths", nargs=-1, required=True, metavar="FILE...")
+@model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where reports go.")
+def write_dicom_reports(paths: tuple[str, ...], model: Path | None, folder: Path) -> None:
+    """Write a DICOM Structured Report of each DICOM file's answer or refusal.
+
+    The exit code is 0 if every file has a report, and 1 if one has not.
+    """
+    from chest_xray.models.structured_report import write_reports
+
+    files = [file for path in paths for file in list_files(path)]
+    num_failed = 0
+    for name, problem in write_reports(_load(model), [file.path for file in files], folder):
+        num_failed += bool(problem)
+        click.echo(f"{_visible(printable(name))}: {_visible(problem) or 'reported'}")
+    click.echo(f"\n{len(files) - num_failed} of {len(files)} reports in {folder}.")
+    sys.exit(1 if num_failed else 0)
+
+
 @cli.command()
 @model_option(
     "Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)", f", or ./{TRAINED} where it exists"
