@@ -13,7 +13,7 @@ RARELY, SOMETIMES, MOSTLY = (0, 0.05), (0.1, 0.9), (0.9, 1)
 
 
 def is_within(hits: list[bool], bounds: tuple[float, float]) -> bool:
-    return bounds[0] <= np.mean(hits) <= bounds[1]
+    return bounds[0] <= sum(hits) / len(hits) <= bounds[1]
 
 
 def simulate_decisions(sensitivity: float, specificity: float, rng: np.random.Generator) -> Decisions:
