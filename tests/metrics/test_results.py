@@ -57,7 +57,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
 
 def test_the_json_of_the_metadata_baseline_has_these_keys_in_this_order() -> None:
     plain = dump(make_metadata_metrics())
-    assert list(plain) == ["feature", "direction", "auc", "pr_auc", "at_rule", "strata", "difference"]
+    assert list(plain) == ["feature", "direction", "auc", "pr_auc", "at_rule", "strata", "difference", "shortcuts"]
     assert list(plain["at_rule"]) == DECISIONS
     assert list(plain["difference"]) == [
         *("auc", "pr_auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity")
@@ -76,7 +76,16 @@ def test_what_is_written_is_read_back(result: Metrics | MetadataMetrics | AuditS
 def test_the_audit_keeps_its_keys() -> None:
     plain = dump(AuditSummary(**AUDIT))
     assert plain == AUDIT
-    assert list(plain) == ["counts", "groups", "unknown_patients", "duplicates", "modes", "shift", "quarantine"]
+    assert list(plain) == [
+        "counts",
+        "groups",
+        "unknown_patients",
+        "duplicates",
+        "modes",
+        "shift",
+        "quarantine",
+        "published",
+    ]
     assert list(plain["counts"][0]) == ["subset", "class", "aetiology", "images", "groups", "share"]
 
 
