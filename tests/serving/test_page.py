@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     metrics.write_text(make_run_metrics().model_dump_json(), "utf-8")
     with started("demo", project, folder) as server:
         with urlopen(f"{server.url}/model", timeout=PATIENCE):
+            log = re.sub(r"\s+", "", server.log.read_text())
+            assert re.search(r"Network:\S*data/test/06_models/augmented/packaged\.keras", log)
             yield server
         assert "Traceback" not in server.log.read_text()
 
