@@ -39,7 +39,7 @@ def test_a_threshold_is_named_as_better_than_one_half(share: float, often: tuple
     rng, keys = np.random.default_rng(2), []
     for _ in range(NUM):
         corrected = int(rng.binomial(40, share))
-        metrics = changed(make_run_metrics(), "test.at_chosen", tn=100, tp=100)
+        metrics = changed(make_run_metrics(), "test.points.balanced", tn=100, tp=100)
         half = changed(metrics, "test.at_half", tn=100 - corrected, tp=100 + 40 - corrected)
         keys.append(list(describe_errors(half))[-1].key)
     assert is_within([key == "threshold_helps" for key in keys], often)
