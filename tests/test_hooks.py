@@ -63,7 +63,7 @@ def test_the_default_run_and_data_processing_need_no_stored_outputs() -> None:
             "augmented.write_contract",
             (),
             "augmented.input_checks, augmented.ood_detector, augmented.reference are not stored; nodes .* "
-            "--from-nodes=augmented.fit_input_checks$",
+            "--from-nodes=augmented.fit_ood_detector$",
         ),
         ("augmented.export_model", ("augmented.contract",), "augmented.ood_detector is not stored"),
     ],
@@ -76,7 +76,7 @@ def test_a_start_in_the_middle_of_a_pipeline_names_the_nodes_that_make_what_is_n
     catalog = DataCatalog({name: MemoryDataset("data") for name in stored})
     with pytest.raises(InputError, match=message):
         CheckInputs().before_pipeline_run(run_params={"runtime_params": {}}, pipeline=part, catalog=catalog)
-    suggested = wire_pipelines()["export"].from_nodes("augmented.fit_input_checks")
+    suggested = wire_pipelines()["export"].from_nodes("augmented.fit_ood_detector")
     CheckInputs().before_pipeline_run(run_params={"runtime_params": {}}, pipeline=suggested, catalog=catalog)
 
 
@@ -167,7 +167,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 def test_an_unknown_parameter_is_refused_and_the_closest_name_is_suggested(
     given: dict[str, Any], name: str, suggestion: str
 ) -> None:
-    told = f"^received the parameter '{name}', which nothing reads; expected one of .*corruptions.{suggestion}"
+    told = f"^received the parameter '{name}', which nothing reads; expected one of .*view_training.{suggestion}"
     with pytest.raises(InputError, match=told):
         check("data_processing", **given)
 

@@ -11,7 +11,7 @@ from tests.builders import make_contract, make_evaluation, make_run_metrics
 
 SICK = Prediction(0.9, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
 WELL = SICK._replace(probability=0.1, decision="NORMAL")
-REFUSED = Prediction.refuse("unlike_training", "far")._replace(sharpness=0.5, width=300, height=200)
+REFUSED = Prediction.refuse("not_frontal_chest", "far")._replace(sharpness=0.5, width=300, height=200)
 
 
 def make_predictions() -> DataFrame:
@@ -42,7 +42,7 @@ def test_metrics_are_on_answered_images_and_refusals_are_errors_beside_them() ->
         "sensitivity": (4 / 6, 6),
         "specificity": (6 / 8, 8),
     }
-    assert found.refused_by_class == {"unlike_training": {"NORMAL": 1, "PNEUMONIA": 1}}
+    assert found.refused_by_class == {"not_frontal_chest": {"NORMAL": 1, "PNEUMONIA": 1}}
     assert (found.num_images, found.num_unlabelled, found.num_patients) == (14, 1, 7)
     assert found.prevalence == 6 / 14
     assert found.delivery.num_files == 15
