@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.images.body_phantoms import PARTS, draw_body_part
 from chest_xray.images.phantoms import draw_phantom
@@ -64,6 +65,14 @@ def test_logits_are_those_of_keras_for_an_image_and_its_mirror_image() -> None:
     standard = standard.clip(-3, 3)[..., None]
     expected = (network.predict(standard, verbose=0) + network.predict(standard[:, :, ::-1], verbose=0)) / 2
     np.testing.assert_allclose(compute_view_logits(pixels, read_weights(network)), expected, atol=1e-4)
+
+
+def test_a_misspelt_kind_of_example_is_refused() -> None:
+    options = {"phantoms": 3, "pools": 1, "passes": 1, "hidden": 4, "learning_rate": 0.1, "seed": 1}
+    with pytest.raises(
+        InputError, match=r"examples: .*limbs is no kind of example; expected some of frontal, upside down"
+    ):
+        ViewTraining.model_validate({"examples": {"limbs": 3}, **options})
 
 
 def test_the_score_is_the_probability_of_all_but_the_first_view() -> None:

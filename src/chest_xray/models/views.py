@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, Model
-from chest_xray.images.view_examples import SIDE, VIEWS, draw_views
+from chest_xray.images.view_examples import KINDS, SIDE, VIEWS, draw_views
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
 LARGEST = 3.0  # standard deviations, beyond which a grey value says no more
@@ -14,10 +14,16 @@ STRIDE = 2
 CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
 
 
+def _require_known_kinds(examples: dict[str, int]) -> dict[str, int]:
+    if unknown := sorted(set(examples) - set(KINDS)):
+        raise ValueError(f"{', '.join(unknown)} is no kind of example; expected some of {', '.join(KINDS)}")
+    return examples
+
+
 class ViewTraining(Options):
     """How the classifier of views is trained."""
 
-    examples: dict[str, Annotated[int, Field(ge=1)]]
+    examples: Annotated[dict[str, Annotated[int, Field(ge=1)]], AfterValidator(_require_known_kinds)]
     phantoms: Annotated[int, Field(ge=3)]
     pools: Annotated[int, Field(ge=1)]
     passes: Annotated[int, Field(ge=1)]
