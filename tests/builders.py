@@ -20,11 +20,14 @@ from chest_xray.metrics.results import (
     CalibrationErrors,
     Conflict,
     Decisions,
+    Dependence,
     Difference,
     Estimate,
     Interval,
     MetadataMetrics,
+    Method,
     Metrics,
+    RunsTest,
     Shortcuts,
     Stratum,
     WithinStrata,
@@ -142,6 +145,7 @@ def make_training(**changes: Any) -> Training:
 def make_evaluation(**changes: Any) -> Evaluation:
     """Evaluation options, with defaults for what is not given."""
     plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
+    plain |= {"block_length": 20, "number_blocks": 4}
     return Evaluation.model_validate({**plain, **changes})
 
 
@@ -241,6 +245,7 @@ def make_run_metrics(
                 "calibration": {name: sure(0) for name in CalibrationErrors.model_fields},
                 "points": {**dict.fromkeys(get_args(Rule), none), "balanced": {**_gaps(here, there), **(gap or {})}},
             },
+            "dependence": make_dependence(),
         }
     )
 
@@ -251,6 +256,18 @@ def _at_rules(chosen: Decisions) -> dict[str, Decisions]:
     return {**dict.fromkeys(get_args(Rule), other), "balanced": chosen}
 
 
+def make_dependence(*p_values: float) -> Dependence:
+    """Intervals of each method, those over blocks twice as wide; and one test of runs for each p-value."""
+    found = {method: sure(0.9).by(method).with_n(100) for method in METHODS}
+    found["blocks"] = interval(0.88, 0.9, 0.92).by("blocks").with_n(100)
+    runs = [
+        RunsTest(series=f"S{place}", num=40, num_errors=10, num_runs=8, expected=16.0, p=p / 2, p_holm=p)
+        for place, p in enumerate(p_values)
+    ]
+    return Dependence(block_length=20, intervals={"accuracy": list(found.values())}, runs=runs)
+
+
+METHODS: tuple[Method, ...] = ("images", "patients", "blocks")
 POINT: dict[str, Any] = {"threshold": 0.4, "log_odds": float(logit(0.4)), "tn": 36, "fp": 4, "fn": 6, "tp": 54}
 
 

@@ -1,6 +1,7 @@
 """Intervals over patients: the weighted AUC against scikit-learn, and patients drawn whole."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
@@ -11,11 +12,17 @@ from chest_xray.metrics.bootstrap import (
     resample_weights,
     weighted_auc,
     weighted_average_precision,
+    whole_and_resamples,
 )
+from chest_xray.metrics.results import Interval
 from tests.builders import make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 PROBABILITIES = [0.1, 0.3, 0.35, 0.8, 0.2, 0.6, 0.7, 0.9]
+
+
+def auc_over_patients(table: pd.DataFrame, seed: int = 1) -> Interval:
+    return bootstrap_auc(table, {"patients": whole_and_resamples(table["group"].to_numpy(), seed)})
 
 
 def auc(labels: list[int], scores: list[float], weights: list[float]) -> float:
@@ -69,9 +76,9 @@ def test_the_weighted_auc_is_that_of_scikit_learn_on_tables_with_ties(seed: int)
 
 
 def test_the_auc_does_not_depend_on_the_order_of_images_nor_on_a_monotone_change_of_scores() -> None:
-    plain = dict(bootstrap_auc(make_predictions(LABELS, PROBABILITIES), 1))
-    assert dict(bootstrap_auc(make_predictions(LABELS, PROBABILITIES).iloc[::-1], 1)) == pytest.approx(plain)
-    assert dict(bootstrap_auc(make_predictions(LABELS, [p**3 / 2 for p in PROBABILITIES]), 1)) == pytest.approx(plain)
+    plain = dict(auc_over_patients(make_predictions(LABELS, PROBABILITIES)))
+    assert dict(auc_over_patients(make_predictions(LABELS, PROBABILITIES).iloc[::-1])) == pytest.approx(plain)
+    assert dict(auc_over_patients(make_predictions(LABELS, [p**3 / 2 for p in PROBABILITIES]))) == pytest.approx(plain)
 
 
 def test_every_resample_draws_as_many_patients_as_there_are_and_each_whole() -> None:
@@ -97,7 +104,9 @@ def test_the_interval_of_an_auc_holds_every_resample_and_not_the_images_themselv
     table = make_predictions(LABELS, PROBABILITIES)
     areas = weighted_auc(np.array(LABELS), np.array(PROBABILITIES), resample_weights(table["group"].to_numpy(), 1))
     assert len(set(areas)) == 3
-    assert bootstrap_auc(table, 1) == interval(11 / 16, areas)  # pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4
+    assert auc_over_patients(table) == interval(11 / 16, areas).by(
+        "patients"
+    )  # pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4
 
 
 def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
@@ -105,11 +114,11 @@ def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
     labels = [0, 1] * 20
     probabilities = rng.normal(np.array(labels) * 0.2 + 0.4, 0.2).clip(0, 1).tolist()
     patients = [f"patient {number:02d}" for number in range(40)]
-    once = dict(bootstrap_auc(make_predictions(labels, probabilities, patients), 1))
-    fourfold = dict(bootstrap_auc(make_predictions(labels * 4, probabilities * 4, patients * 4), 1))
+    once = dict(auc_over_patients(make_predictions(labels, probabilities, patients)))
+    fourfold = dict(auc_over_patients(make_predictions(labels * 4, probabilities * 4, patients * 4)))
     assert fourfold == pytest.approx(once)
     # Counted as patients of their own, the same images would seem four times as much evidence: half the width.
-    naive = dict(bootstrap_auc(make_predictions(labels * 4, probabilities * 4, [str(n) for n in range(160)]), 1))
+    naive = dict(auc_over_patients(make_predictions(labels * 4, probabilities * 4, [str(n) for n in range(160)])))
     assert naive["value"] == pytest.approx(once["value"])
     ratio = (naive["high"] - naive["low"]) / (once["high"] - once["low"])
     assert ratio == pytest.approx(0.5, abs=0.1)
@@ -118,7 +127,7 @@ def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:
 def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
     resampled = np.arange(41) / 40  # 2.5% and 97.5% are the second and the last but one
     found = interval(0.5, resampled).model_dump()
-    assert found == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975)}
+    assert found == {"value": 0.5, "low": pytest.approx(0.025), "high": pytest.approx(0.975), "method": None}
 
 
 def test_a_resample_without_a_value_does_not_count() -> None:

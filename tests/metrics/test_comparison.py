@@ -89,7 +89,7 @@ def test_an_interval_ends_where_differences_do() -> None:
 
 def test_a_difference_is_that_of_the_images_and_its_spread_that_of_every_resample() -> None:
     # Averaged over two seeds: 0.4 of the images themselves, and 0.1, 0.2 and 0.3 in three resamples.
-    found = estimate_over_seeds(np.array([[0.5, 0.0, 0.1, 0.2], [0.3, 0.2, 0.3, 0.4]]), 400)
+    found = estimate_over_seeds({"patients": np.array([[0.5, 0.0, 0.1, 0.2], [0.3, 0.2, 0.3, 0.4]])}, 400)
     assert found["value"] == pytest.approx(0.4)
     assert (found["low"], found["high"]) == pytest.approx((0.105, 0.295))  # a fortieth of the way from either end
     assert found["standard_error"] == pytest.approx(0.1 * math.sqrt(2 / 3))

@@ -7,12 +7,13 @@ that holds what it promises stays within them 996 times of 1,000; the seed is fi
 from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import norm
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion
-from chest_xray.metrics.bootstrap import interval, weighted_auc, whole_and_resamples
+from chest_xray.metrics.bootstrap import draw_resamples, interval, weighted_auc, whole_and_resamples
 
 NUM_SIMULATIONS = 1000
 NUM_PATIENTS, NUM_IMAGES = 100, 3  # images of each patient
@@ -79,3 +80,34 @@ def test_wilsons_intervals_hold_the_truth_95_times_of_100(share: float, total: i
     found = [dict(proportion(int(part), total)) for part in parts]
     held = sum(number for each, number in zip(found, times, strict=True) if each["low"] <= share <= each["high"])
     assert 0.93 <= held / 20_000 <= 0.97
+
+
+RATE, NUM_IN_SERIES, NUM_SERIES = 0.15, 234, 400  # wrong decisions; patients; simulations
+
+
+def coverage_along_numbers(alike: int) -> dict[str, float]:
+    """How often intervals hold the rate of errors, where each error shares its causes with `alike` - 1 before it."""
+    names = [f"NORMAL/IM-{number:04d}.jpeg" for number in range(NUM_IN_SERIES)]
+    draws = draw_resamples(pd.DataFrame({"path": names, "group": names, "label": 0}), 20, 1)
+    noise = np.random.default_rng(2018).normal(size=(NUM_SERIES, NUM_IN_SERIES + alike - 1))
+    shared = np.lib.stride_tricks.sliding_window_view(noise, alike, axis=1).sum(axis=2) / alike**0.5
+    errors = (shared > norm.isf(RATE)).astype(float)
+    resampled = {name: weights[1:RESAMPLES] @ errors.T / NUM_IN_SERIES for name, weights in draws.items()}
+    bounds = {str(name): np.quantile(each, [0.025, 0.975], axis=0) for name, each in resampled.items()}
+    is_wider = np.ptp(bounds["blocks"], axis=0) > np.ptp(bounds["patients"], axis=0)
+    bounds["widest"] = np.where(is_wider, bounds["blocks"], bounds["patients"])
+    return {name: float(((low <= RATE) & (high >= RATE)).mean()) for name, (low, high) in bounds.items()}
+
+
+def test_the_wider_interval_holds_for_errors_that_depend_on_nothing() -> None:
+    assert coverage_along_numbers(1)["widest"] >= 0.94
+
+
+# With few blocks, percentiles of blocks are somewhat too narrow: 92 and 88 of 100 were measured in 1,000 simulations.
+@pytest.mark.parametrize(("alike", "by_blocks", "by_patients"), [(4, 0.89, 0.82), (8, 0.85, 0.65)])
+def test_where_errors_come_in_runs_blocks_hold_nearly_what_they_promise_and_patients_do_not(
+    alike: int, by_blocks: float, by_patients: float
+) -> None:
+    found = coverage_along_numbers(alike)
+    assert found["widest"] >= by_blocks
+    assert found["patients"] <= by_patients

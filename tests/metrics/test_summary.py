@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.core.types import Array
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
-from chest_xray.metrics.results import Counts, SubsetMetrics
+from chest_xray.metrics.results import Counts, Method, SubsetMetrics
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import estimate, measure, measure_gap, require_both_classes, summarise
 from tests.builders import make_evaluation, make_point, make_predictions
@@ -34,9 +35,10 @@ def make_table() -> pd.DataFrame:
 
 def describe(table: pd.DataFrame, point: OperatingPoint) -> SubsetMetrics:
     """The summary of one subset, as `compute_metrics` puts it together."""
-    measured = measure(table, point, 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
+    draws = draw_resamples(table, 20, 1)
     called = (table["log_odds"] >= point.chosen.log_odds).to_numpy()
-    return summarise(table, point, measured, stratify(table, called, {"aspect": [1.2]}, 1))
+    strata = stratify(table, called, {"aspect": [1.2]}, 4, draws)
+    return summarise(table, point, measure(table, point, 0.2, draws), strata)
 
 
 def test_a_summary_holds_every_metric_of_a_subset() -> None:
@@ -156,22 +158,24 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
 
 def test_a_metric_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
     # A fortieth of the way from either end of 1, 2 and 3.
-    found = estimate(np.array([9.0, 1.0, 2.0, 3.0]), 7)
-    assert found.model_dump() == {"value": 9, "low": pytest.approx(1.05), "high": pytest.approx(2.95), "n": 7}
+    found = estimate({"patients": np.array([9.0, 1.0, 2.0, 3.0])}, 7)
+    bounds = {"low": pytest.approx(1.05), "high": pytest.approx(2.95)}
+    assert found.model_dump() == {"value": 9, **bounds, "method": "patients", "n": 7}
 
 
 def test_a_gap_is_how_much_larger_a_metric_is_on_test() -> None:
     table = make_table()
-    measured = measure(table, make_point(0.75), 0.2, whole_and_resamples(table["group"].to_numpy(), 1))
-    same = np.ones(4)
-    validation = dict.fromkeys(measured, same) | {"auc": np.array([0.5, 0.1, 0.1, 0.1])}
-    test = dict.fromkeys(measured, same) | {"auc": np.array([0.9, 0.2, 0.3, 0.4])}
-    for each in (validation, test):
-        each["at_half.lr_positive"] = np.full(4, np.inf)
-    gap = measure_gap(validation, test, make_point(0.75))
-    assert gap.auc.model_dump() == pytest.approx({"value": 0.4, "low": 0.105, "high": 0.295})
+    measured = measure(table, make_point(0.75), 0.2, draw_resamples(table, 20, 1))
+    figures = {"validation": [0.5, 0.1, 0.1, 0.1], "test": [0.9, 0.2, 0.3, 0.4]}
+    subsets: dict[str, dict[str, dict[Method, Array]]] = {}
+    for subset, areas in figures.items():
+        subsets[subset] = {name: {"patients": np.ones(4)} for name in measured} | {"auc": {"blocks": np.array(areas)}}
+        subsets[subset]["at_half.lr_positive"] = {"patients": np.full(4, np.inf)}
+    gap = measure_gap(subsets["validation"], subsets["test"], make_point(0.75))
+    assert (gap.auc.value, gap.auc.low, gap.auc.high) == pytest.approx((0.4, 0.105, 0.295))
+    assert gap.auc.method == "blocks"
     assert gap.pr_auc.value == gap.at_chosen.f1.value == gap.calibration.slope.value == 0
-    assert gap.at_half.lr_positive.model_dump() == {"value": None, "low": None, "high": None}  # infinite on both sides
+    assert gap.at_half.lr_positive.value is gap.at_half.lr_positive.low is None  # infinite on both sides
 
 
 @pytest.mark.parametrize(
@@ -181,6 +185,8 @@ def test_a_gap_is_how_much_larger_a_metric_is_on_test() -> None:
         ("realistic_prevalence", (0.001, 0.999), (0, 1)),
         ("aspect_cuts", ((0.1,), (1.2, 1.5)), ((0,), (1.2, -0.5))),
         ("size_quantiles", ((0.5,), (0.1, 0.9)), ((0,), (0.5, 1))),
+        ("block_length", (1, 50), (0, 1.5)),
+        ("number_blocks", (1, 4), (0,)),
     ],
 )
 def test_an_option_takes_what_lies_within_its_limits(name: str, allowed: Any, refused: Any) -> None:

@@ -82,6 +82,19 @@ def parse_name(path: str, patients: Patients | None = None) -> dict[str, str]:
     return {"group": found.get("patient") or f"{folder}/{name}", "aetiology": aetiology}
 
 
+def parse_series(path: str) -> tuple[str, int]:
+    """Parse the series of an image and its number there from its path; numbers were given in the order of recording.
+
+    It is the number of the patient in names of the Kermany set, such as ("person_virus", 12) or ("NORMAL2-IM", 12), and
+    the last number in others. A name without any is a series of its own.
+    """
+    name = path.rsplit("/", 1)[-1]
+    known = next(filter(None, (pattern.match(name) for pattern in NAMES)), None)
+    numbered = known["patient"] if known else name.rsplit(".", 1)[0]
+    before, number, after = re.findall(r"^(.*?)(\d*)(\D*)$", numbered, re.DOTALL)[0]
+    return f"{before.rstrip('-_')}{after}", int(number or 0)
+
+
 def short_path(paths: Series, parts: int = 3) -> Series:
     """Return split, class and name: what stays when a data set moves to another folder."""
     return paths.str.rsplit("/", n=parts).str[-parts:].str.join("/")

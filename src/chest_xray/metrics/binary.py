@@ -92,7 +92,7 @@ def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
     if total == 0:
         return UNKNOWN.with_n(0)
     interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
-    return Estimate(value=count / total, low=float(interval.low), high=float(interval.high), n=total)
+    return Estimate(value=count / total, low=float(interval.low), high=float(interval.high), method="images", n=total)
 
 
 def proportions(counts: dict[str, int]) -> Shares[Estimate]:

@@ -1,14 +1,18 @@
-"""How far a figure would move with other patients: the bootstrap, resampling patients and not images.
+"""The bootstrap: intervals that allow for dependence between images of one patient, and between neighbouring patients.
 
 Images of one patient are alike; resampling them one by one would make intervals too narrow (Field and Welsh 2007).
+Patients of neighbouring file numbers may share a day, a room or a setting: blocks of them are resampled too.
 """
 
 import math
+from collections.abc import Iterator, Mapping
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.results import UNKNOWN, Interval
+from chest_xray.images.kermany import parse_series
+from chest_xray.metrics.results import UNKNOWN, Interval, Method
 
 NUM_RESAMPLES = 2000
+LEAST_BLOCKS = 5  # of a series; a resample of fewer blocks would hardly differ from the series itself
 
 
 def resample_weights(groups: Array, seed: int) -> Array:
@@ -26,6 +30,64 @@ def resample_weights(groups: Array, seed: int) -> Array:
     names, patient = np.unique(groups, return_inverse=True)
     times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=NUM_RESAMPLES)
     return times[:, patient].astype(float)
+
+
+def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
+    """Draw circular blocks of consecutive patients within each class and series (Politis and Romano 1992).
+
+    As many patients are drawn from a series as it has. Its patients are in the order of their file numbers, and the
+    first follows the last. Patients of series of fewer than `2 * LEAST_BLOCKS` are drawn one by one.
+
+    Args:
+        predictions: `path`, `label` and `group` (the patient) of each image.
+        length: Consecutive patients in a block; less where a series would have fewer than `LEAST_BLOCKS` blocks.
+        seed: Same seed, same draws.
+
+    Returns:
+        How often each image counts in each resample, float64 of shape (NUM_RESAMPLES, images).
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    weights = np.empty((NUM_RESAMPLES, len(predictions)))
+    for series, patients in _list_series(predictions):
+        num = len(patients)
+        size = min(length, num // LEAST_BLOCKS) if series else 1
+        starts = rng.integers(num, size=(NUM_RESAMPLES, -(-num // size), 1))
+        drawn = ((starts + np.arange(size)) % num).reshape(NUM_RESAMPLES, -1)[:, :num]
+        cells = drawn + num * np.arange(NUM_RESAMPLES)[:, None]
+        times = np.bincount(cells.ravel(), minlength=num * NUM_RESAMPLES).reshape(NUM_RESAMPLES, num)
+        weights[:, np.concatenate(patients)] = times[:, np.repeat(np.arange(num), [len(each) for each in patients])]
+    return weights
+
+
+def _list_series(predictions: DataFrame) -> Iterator[tuple[str, list[Array]]]:
+    """Yield each series, "" for all short ones of a class, with the rows of each of its patients in order."""
+    for label, table in number_images(predictions).groupby("label"):
+        short = []
+        for series, images in table.groupby("series"):
+            patients = [rows.to_numpy() for _, rows in images.groupby("group", sort=False)["row"]]
+            if len(patients) < 2 * LEAST_BLOCKS:
+                short += patients
+            else:
+                yield f"{label} {series}", patients
+        if short:
+            yield "", short
+
+
+def number_images(predictions: DataFrame) -> DataFrame:
+    """Return the images in the order of their file numbers, class by class and series by series.
+
+    Returns:
+        `label`, `group`, and `row` (in `predictions`), `series` and `number`, from the file name; see
+        `chest_xray.images.kermany.parse_series`.
+    """
+    import numpy as np
+    import pandas as pd
+
+    parsed = pd.DataFrame(map(parse_series, predictions["path"]), columns=["series", "number"])
+    table = predictions[["path", "label", "group"]].reset_index(drop=True).join(parsed)
+    return table.assign(row=np.arange(len(table))).sort_values(["label", "series", "number", "path"])
 
 
 def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
@@ -101,6 +163,25 @@ def interval(estimate: float, resampled: Array) -> Interval:
     return Interval(value=float(estimate), low=_finite(low), high=_finite(high))
 
 
+def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
+    """Return the widest of the intervals of an estimate, with its method; an open interval is wider than any other.
+
+    Args:
+        estimate: Of the sample itself.
+        resampled: For each method of resampling the same in each resample, shape (resamples,).
+    """
+    return widest(*(interval(estimate, each).by(method) for method, each in resampled.items()))
+
+
+def widest(*intervals: Interval) -> Interval:
+    """Return the widest of several intervals of one value, the first of equals."""
+
+    def width(each: Interval) -> float:
+        return math.inf if each.low is None or each.high is None else each.high - each.low
+
+    return max(intervals, key=width)
+
+
 def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
@@ -120,16 +201,33 @@ def whole_and_resamples(groups: Array, seed: int) -> Array:
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
 
 
-def bootstrap_auc(predictions: DataFrame, seed: int) -> Interval:
-    """Return the area under the ROC curve with its 95% interval over patients.
+def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict[Method, Array]:
+    """Return the weights of `whole_and_resamples` for both methods of resampling.
 
     Args:
-        predictions: `label`, `probability` and `group` of each image; both classes occur.
-        seed: Of the bootstrap.
+        predictions: `path`, `label` and `group` of each image.
+        block_length: See `resample_blocks`.
+        seed: Of both.
+    """
+    import numpy as np
+
+    blocks = resample_blocks(predictions, block_length, seed)
+    return {
+        "patients": whole_and_resamples(predictions["group"].to_numpy(), seed),
+        "blocks": np.vstack([np.ones(len(predictions)), blocks]),
+    }
+
+
+def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Interval:
+    """Return the area under the ROC curve with the widest of its 95% intervals.
+
+    Args:
+        predictions: `label` and `log_odds` of each image; both classes occur.
+        draws: From `draw_resamples`, for these images.
 
     Returns:
         In [0, 1].
     """
-    weights = whole_and_resamples(predictions["group"].to_numpy(), seed)
-    area = weighted_auc(predictions["label"].to_numpy(), predictions["probability"].to_numpy(), weights)
-    return interval(area[0], area[1:])
+    label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
+    areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}
+    return find_widest(float(next(iter(areas.values()))[0]), {method: each[1:] for method, each in areas.items()})

@@ -1,11 +1,14 @@
 """Networks on the same test images: paired differences over patients and seeds, and disagreement."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.bootstrap import interval, weighted_auc
+from chest_xray.metrics.bootstrap import find_widest, interval, weighted_auc
+from chest_xray.metrics.results import Method
+
+Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample
 
 RUNS = ("baseline", "augmented")
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
@@ -13,20 +16,20 @@ POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could sh
 REFERENCE = "none"  # the arm that every other is compared with
 
 
-def weigh_metric(name: str, label: Array, probability: Array, decision: Array) -> Callable[[Array], Array]:
+def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
     """Return a metric as a function of how often each image counts.
 
     Args:
         name: One of `METRICS`.
         label: 0 or 1, 1 being diseased, shape (images,).
-        probability: Of pneumonia, in [0, 1], shape (images,).
+        log_odds: Higher means more likely pneumonia, shape (images,); many large ones have the probability 1.
         decision: Whether an image is classified as PNEUMONIA, bool, shape (images,).
 
     Returns:
         From weights (resamples, images) to float64 in [0, 1] of shape (resamples,); NaN where nothing is counted.
     """
     if name == "auc":
-        return lambda weights: weighted_auc(label, probability, weights)
+        return lambda weights: weighted_auc(label, log_odds, weights)
     right = (decision == label).astype(float)
     counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
     return lambda weights: _share(weights @ (right * counted), weights @ counted)
@@ -86,7 +89,7 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
 
     Args:
         by_seed: The difference of each seed, paired, of at least two; shape (seeds,).
-        standard_error: Of their mean over patients.
+        standard_error: Of their mean over patients, or over blocks of them.
         num_groups: Patients.
 
     Returns:
@@ -114,19 +117,34 @@ def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, D
     return runs
 
 
-def resample_arms(runs: dict[str, dict[int, DataFrame]], weights: Array) -> dict[str, dict[str, Array]]:
-    """Every metric of every arm, of shape (seeds, 1 + resamples): of the whole test set, then of each resample."""
+def resample_metrics(table: DataFrame, draws: Draws) -> dict[str, dict[Method, Array]]:
+    """Compute each of `METRICS` for each method of resampling.
+
+    Args:
+        table: `label`, `log_odds` and `decision` of each image.
+        draws: Weights of shape (1 + resamples, images); see `chest_xray.metrics.bootstrap.draw_resamples`.
+
+    Returns:
+        Of shape (1 + resamples,): of the whole sample, then of each resample.
+    """
+    label, log_odds, decision = (table[each].to_numpy() for each in ("label", "log_odds", "decision"))
+    weighed = {name: weigh_metric(name, label, log_odds, decision) for name in METRICS}
+    return {name: {method: weigh(each) for method, each in draws.items()} for name, weigh in weighed.items()}
+
+
+def subtract(first: Draws, second: Draws) -> dict[Method, Array]:
+    """Return paired differences of a metric of two sets of predictions for the same images in the same order."""
+    return {method: each - second[method] for method, each in first.items()}
+
+
+def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[str, dict[str, dict[Method, Array]]]:
+    """Return `resample_metrics` of every arm, of shape (seeds, 1 + resamples)."""
     import numpy as np
 
-    weights = np.vstack([np.ones(weights.shape[1]), weights])
-
-    def weigh(name: str, table: DataFrame) -> Array:
-        label, probability, decision = (table[each].to_numpy() for each in ("label", "probability", "decision"))
-        return weigh_metric(name, label, probability, decision)(weights)
-
+    values = {arm: [resample_metrics(table, draws) for table in tables.values()] for arm, tables in runs.items()}
     return {
-        arm: {name: np.stack([weigh(name, table) for table in tables.values()]) for name in METRICS}
-        for arm, tables in runs.items()
+        arm: {name: {method: np.stack([each[name][method] for each in seeds]) for method in draws} for name in METRICS}
+        for arm, seeds in values.items()
     }
 
 
@@ -137,30 +155,44 @@ def summarise_seeds(by_seed: Array) -> dict[str, Any]:
     return {"by_seed": by_seed.tolist(), "mean": float(by_seed.mean()), "deviation": float(np.std(by_seed, ddof=1))}
 
 
-def estimate_difference(paired: Array) -> dict[str, Any]:
-    """Estimate the mean of paired differences of a metric over patients.
+def estimate_difference(paired: Draws) -> dict[str, Any]:
+    """Estimate the mean of paired differences of a metric.
 
     Args:
-        paired: Of shape (seeds, 1 + resamples): of the whole test set, then of each resample.
+        paired: Of shape (seeds, 1 + resamples) or (1 + resamples,): of the whole test set, then of each resample.
 
     Returns:
-        `value`, `low`, `high` (95%), `standard_error` and `smallest`; see `minimum_detectable_difference`.
+        `value`; `low`, `high` and `method` of the widest 95% interval; `intervals`, that of each method; the largest
+        `standard_error`, and with it `smallest` (see `minimum_detectable_difference`) and `p`, two-sided, that there
+        is no difference (Wald's test).
     """
     import numpy as np
+    from scipy.stats import norm
 
-    averaged = paired.mean(axis=0)
-    error = float(np.nanstd(averaged[1:]))
-    smallest = minimum_detectable_difference(error)
-    return {**interval(averaged[0], averaged[1:]).model_dump(), "standard_error": error, "smallest": smallest}
+    averaged: dict[Method, Array] = {method: np.atleast_2d(each).mean(axis=0) for method, each in paired.items()}
+    value = float(next(iter(averaged.values()))[0])
+    resampled = {method: each[1:] for method, each in averaged.items()}
+    error = max(float(np.nanstd(each)) for each in resampled.values())
+    return {
+        **find_widest(value, resampled).model_dump(),
+        "intervals": {method: _bounds(value, each) for method, each in resampled.items()},
+        "standard_error": error,
+        "smallest": minimum_detectable_difference(error),
+        "p": float(2 * norm.sf(abs(value) / error)) if error else float(value == 0),
+    }
 
 
-def estimate_over_seeds(paired: Array, num_groups: int) -> dict[str, Any]:
-    """Estimate paired differences over patients, as `estimate_difference` does, and over seeds too.
+def _bounds(value: float, resampled: Array) -> dict[str, float | None]:
+    return interval(value, resampled).model_dump(include={"low", "high"})
+
+
+def estimate_over_seeds(paired: Draws, num_groups: int) -> dict[str, Any]:
+    """Estimate paired differences as `estimate_difference` does, and over seeds too.
 
     Returns:
         Besides, `by_seed` and `deviation`, and `both`: see `interval_over_both`.
     """
-    found, by_seed = estimate_difference(paired), paired[:, 0]
+    found, by_seed = estimate_difference(paired), next(iter(paired.values()))[:, 0]
     spread = {name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"}
     return {**found, **spread, "both": interval_over_both(by_seed, found["standard_error"], num_groups)}
 

@@ -1,13 +1,15 @@
 """The metadata baseline: how well the header of a file predicts the class, without its pixels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.images.kermany import compare_with_published
 from chest_xray.metrics.binary import compute_rates, count_outcomes
-from chest_xray.metrics.bootstrap import whole_and_resamples
-from chest_xray.metrics.results import Difference, MetadataMetrics, Metrics
+from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.comparison import subtract
+from chest_xray.metrics.results import Difference, MetadataMetrics, Method, Metrics
 from chest_xray.metrics.shortcuts import measure_shortcuts
 from chest_xray.metrics.subgroups import stratify
 from chest_xray.metrics.summary import (
@@ -65,12 +67,16 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
     }
 
 
-def measure_rule(label: Array, score: Array, threshold: float, prevalence: float, weights: Array) -> dict[str, Array]:
+def measure_rule(
+    label: Array, score: Array, threshold: float, prevalence: float, draws: Mapping[Method, Array]
+) -> dict[str, dict[Method, Array]]:
     """Compute ranking and rates of a score at a threshold, on whole and resampled data."""
-    return {
-        **measure_ranking(label, score, weights),
-        **compute_rates(count_outcomes(label, score >= threshold, weights), prevalence),
-    }
+    measured: dict[str, dict[Method, Array]] = {}
+    for method, weights in draws.items():
+        rates = compute_rates(count_outcomes(label, score >= threshold, weights), prevalence)
+        for name, values in {**measure_ranking(label, score, weights), **rates}.items():
+            measured.setdefault(name, {})[method] = values
+    return measured
 
 
 def fit_rules(image_index: DataFrame) -> dict[str, Any]:
@@ -123,17 +129,17 @@ def evaluate_rules(
     """
     rule = metadata_baseline[BASELINE]
     sign = 1 if rule["direction"] == "at least" else -1
-    scored = test_predictions.assign(probability=sign * read_feature(test_predictions, BASELINE))
-    weights = whole_and_resamples(test_predictions["group"].to_numpy(), evaluation.seed)
+    scored = test_predictions.assign(log_odds=sign * read_feature(test_predictions, BASELINE))
+    draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
     of_rule, of_network = (
-        measure_rule(label, score.to_numpy(), threshold, evaluation.realistic_prevalence, weights)
-        for score, threshold in (
-            (scored["probability"], sign * rule["threshold"]),
-            (test_predictions["log_odds"], point.log_odds),
+        measure_rule(label, table["log_odds"].to_numpy(), threshold, evaluation.realistic_prevalence, draws)
+        for table, threshold in (
+            (scored, sign * rule["threshold"]),
+            (test_predictions, point.log_odds),
         )
     )
-    num, is_positive = len(scored), (scored["probability"] >= sign * rule["threshold"]).to_numpy()
+    num, is_positive = len(scored), (scored["log_odds"] >= sign * rule["threshold"]).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
     cut = {"threshold": rule["threshold"], "log_odds": None}
     return MetadataMetrics(
@@ -142,15 +148,15 @@ def evaluate_rules(
         auc=estimate(of_rule["auc"], num),
         pr_auc=estimate(of_rule["pr_auc"], num),
         at_rule=describe_decisions(label, is_positive, cut, rates),
-        strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.seed),
+        strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.number_blocks, draws),
         difference=Difference(
-            **{name: estimate(of_network[name] - of_rule[name], num) for name in Difference.model_fields}
+            **{name: estimate(subtract(of_network[name], of_rule[name]), num) for name in Difference.model_fields}
         ),
         shortcuts=measure_shortcuts(
             test_predictions,
             metadata_score,
             is_positive != (test_predictions["label"] == 1).to_numpy(),
             point.log_odds,
-            evaluation.seed,
+            draws,
         ),
     )

@@ -1,9 +1,12 @@
 """The metrics of a run as types. What each key of their JSON holds is described in docs/metrics.md."""
 
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
 from chest_xray.core.options import Result
 from chest_xray.metrics.operating_point import OperatingPoint, Rule
+
+# What an interval allows for: chance between images (Wilson), between patients, or between blocks of patients.
+Method = Literal["images", "patients", "blocks"]
 
 
 class Interval(Result):
@@ -12,6 +15,7 @@ class Interval(Result):
     value: float | None
     low: float | None
     high: float | None
+    method: Method | None = None
 
     @property
     def known(self) -> float:
@@ -26,7 +30,11 @@ class Interval(Result):
 
     def with_n(self, num_images: int) -> "Estimate":
         """Return the same with the number of images that it rests on."""
-        return Estimate(value=self.value, low=self.low, high=self.high, n=num_images)
+        return Estimate(value=self.value, low=self.low, high=self.high, method=self.method, n=num_images)
+
+    def by(self, method: Method) -> Self:
+        """Return the same with the method of its interval."""
+        return self.model_copy(update={"method": method})
 
 
 class Estimate(Interval):
@@ -136,7 +144,7 @@ class CalibrationMetrics(CalibrationErrors[Estimate]):
 class Stratum(Result):
     """Metrics of one kind of images; see `chest_xray.metrics.subgroups.stratify`."""
 
-    by: Literal["aetiology", "aspect", "size"]
+    by: Literal["aetiology", "aspect", "size", "series"]
     name: str
     low: float | None
     high: float | None
@@ -166,6 +174,26 @@ class SubsetMetrics(AtPoints[Decisions]):
     strata: list[Stratum]
 
 
+class RunsTest(Result):
+    """Whether errors come in runs along the numbers of a series; see `chest_xray.metrics.dependence.find_runs`."""
+
+    series: str
+    num: int
+    num_errors: int
+    num_runs: int
+    expected: float
+    p: float
+    p_holm: float
+
+
+class Dependence(Result):
+    """What the errors depend on: the intervals of each method by metric, and a test of each series of file numbers."""
+
+    block_length: int
+    intervals: dict[str, list[Estimate]]
+    runs: list[RunsTest]
+
+
 class Gap(AtPoints[Rates[Interval]]):
     """Test minus validation."""
 
@@ -185,6 +213,7 @@ class Metrics(Result):
     validation: SubsetMetrics
     test: SubsetMetrics
     gap: Gap
+    dependence: Dependence
 
     @property
     def subsets(self) -> dict[str, SubsetMetrics]:

@@ -3,10 +3,12 @@
 A network that has learned nothing but the size of the image ranks no better than chance among images of one size.
 """
 
+from collections.abc import Mapping
+
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import weighted_auc, whole_and_resamples
-from chest_xray.metrics.results import UNKNOWN, Conflict, Estimate, Shortcuts, WithinStrata
+from chest_xray.metrics.bootstrap import bootstrap_auc, weighted_auc
+from chest_xray.metrics.results import UNKNOWN, Conflict, Estimate, Method, Shortcuts, WithinStrata
 from chest_xray.metrics.subgroups import ENOUGH
 from chest_xray.metrics.summary import estimate
 
@@ -72,7 +74,7 @@ def score_metadata(train: DataFrame, images: DataFrame) -> Array:
 
 
 def measure_shortcuts(
-    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, seed: int
+    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, draws: Mapping[Method, Array]
 ) -> Shortcuts:
     """Measure what the network has learned beyond the metadata.
 
@@ -81,34 +83,36 @@ def measure_shortcuts(
         metadata_score: From `score_metadata`, shape (images,).
         is_wrong: True where the metadata baseline misclassifies an image, shape (images,).
         threshold: An image is classified as PNEUMONIA at these calibrated log odds or above.
-        seed: Of the bootstrap.
+        draws: From `chest_xray.metrics.bootstrap.draw_resamples`.
     """
-    weights = whole_and_resamples(test_predictions["group"].to_numpy(), seed)
     label, log_odds = test_predictions["label"].to_numpy(), test_predictions["log_odds"].to_numpy()
 
     def within(values: Array) -> WithinStrata:
         strata = cut_at_quantiles(values)
-        auc, share = compute_auc_within(label, log_odds, strata, weights)
-        num = len(set(strata.tolist()))
-        return WithinStrata(auc=estimate(auc, len(label)), num_strata=num, share_of_pairs=float(share[0]))
+        found = {method: compute_auc_within(label, log_odds, strata, weights) for method, weights in draws.items()}
+        auc = estimate({method: each for method, (each, _) in found.items()}, len(label))
+        _, share = next(iter(found.values()))
+        return WithinStrata(auc=auc, num_strata=len(set(strata.tolist())), share_of_pairs=float(share[0]))
 
     return Shortcuts(
-        score_auc=estimate(weighted_auc(label, metadata_score, weights), len(label)),
+        score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws).with_n(len(label)),
         within_width=within(test_predictions["width"].to_numpy(float)),
         within_score=within(metadata_score),
-        conflict=_judge_conflict(test_predictions[is_wrong], threshold, weights[:, is_wrong]),
+        conflict=_judge_conflict(
+            test_predictions[is_wrong], threshold, {method: each[:, is_wrong] for method, each in draws.items()}
+        ),
     )
 
 
-def _judge_conflict(images: DataFrame, threshold: float, weights: Array) -> Conflict:
+def _judge_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
     is_right = (log_odds >= threshold) == (label == 1)
     num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
     area: Estimate = UNKNOWN.with_n(len(label))
     if num_normal and num_pneumonia:
-        area = estimate(weighted_auc(label, log_odds, weights), len(label))
+        area = bootstrap_auc(images, draws).with_n(len(label))
     if min(num_normal, num_pneumonia) < ENOUGH:
-        area = area.model_copy(update={"low": None, "high": None})
+        area = area.model_copy(update={"low": None, "high": None, "method": None})
     return Conflict(
         num_healthy=num_normal,
         num_diseased=num_pneumonia,

@@ -1,12 +1,12 @@
-"""How well each kind of image is judged: by aetiology, by shape and by size of the picture."""
+"""Metrics by kind of image: by aetiology, by shape and size of the picture, and by series and file number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count_outcomes, proportion
-from chest_xray.metrics.bootstrap import bootstrap_auc
-from chest_xray.metrics.results import UNKNOWN, Interval, Stratum
+from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, number_images
+from chest_xray.metrics.results import UNKNOWN, Interval, Method, Stratum
 
 ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
 
@@ -44,27 +44,37 @@ def choose_cuts(
     return {"aspect": sorted(set(aspect_cuts)), "size": sorted(set(sizes.tolist()))}
 
 
-def stratify(predictions: DataFrame, decision: Array, cuts: dict[str, list[float]], seed: int) -> list[Stratum]:
+def stratify(
+    predictions: DataFrame,
+    decision: Array,
+    cuts: dict[str, list[float]],
+    number_blocks: int,
+    draws: Mapping[Method, Array],
+) -> list[Stratum]:
     """Compute the metrics of each stratum.
 
     Args:
-        predictions: `label`, `probability`, `group`, `aetiology`, `width` and `height` of each image.
+        predictions: `path`, `label`, `log_odds`, `group`, `aetiology`, `width` and `height` of each image.
         decision: True where an image is classified as PNEUMONIA, shape (images,).
         cuts: From `choose_cuts`.
-        seed: Of the bootstrap behind the intervals of the AUC.
+        number_blocks: Strata of consecutive file numbers in each series of a class.
+        draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for the intervals of the AUC.
 
     Returns:
         Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
         bounds of the AUC also where it has fewer than `ENOUGH` images of one. The diseased of an aetiology are ranked
-        against all healthy images, whose specificity is not that of an aetiology: it stays None.
+        against all healthy images, whose specificity is not that of an aetiology: it stays None. A stratum of a series
+        is of one class.
     """
+    strata = [*_strata(predictions, cuts), *_number_strata(predictions, number_blocks)]
     return [
-        _judge(predictions[member], decision[member], range_, seed) for range_, member in _strata(predictions, cuts)
+        _judge(predictions[member], decision[member], range_, {name: each[:, member] for name, each in draws.items()})
+        for range_, member in strata
     ]
 
 
 class _Range(NamedTuple):
-    by: Literal["aetiology", "aspect", "size"]
+    by: Literal["aetiology", "aspect", "size", "series"]
     name: str
     low: float | None = None
     high: float | None = None
@@ -82,6 +92,22 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
             yield _Range("aspect" if by == "aspect" else "size", name_range(low, high, by), low, high), member
 
 
+def _number_strata(predictions: DataFrame, number_blocks: int) -> Iterator[tuple[_Range, Array]]:
+    """Cut each series of a class with enough patients into blocks of as many consecutive patients."""
+    import numpy as np
+
+    for (_, series), images in number_images(predictions).groupby(["label", "series"]):
+        patients = images["group"].unique()
+        if len(patients) < 2 * LEAST_BLOCKS:
+            continue
+        for block in np.array_split(patients, number_blocks):
+            chosen = images[images["group"].isin(block)]
+            member = np.zeros(len(predictions), bool)
+            member[chosen["row"]] = True
+            name = f"{series} {chosen['number'].min()}-{chosen['number'].max()}".strip()
+            yield _Range("series", name), member
+
+
 def name_range(low: float | None, high: float | None, by: str) -> str:
     """Write a stratum in signs that need no translation, such as "1.20-1.50" or "≥ 1.50"."""
     ends = [None if end is None else f"{end:.2f}" if by == "aspect" else f"{end:.0f}" for end in (low, high)]
@@ -90,13 +116,13 @@ def name_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
 
 
-def _judge(images: DataFrame, decision: Array, range_: _Range, seed: int) -> Stratum:
+def _judge(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
     import numpy as np
 
     label = images["label"].to_numpy()
     counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
     healthy, diseased = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
-    area = bootstrap_auc(images, seed) if healthy and diseased else UNKNOWN
+    area = bootstrap_auc(images, draws) if healthy and diseased else UNKNOWN
     if min(healthy, diseased) < ENOUGH:
         area = Interval(value=area.value, low=None, high=None)
     return Stratum(

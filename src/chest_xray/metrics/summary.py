@@ -14,13 +14,14 @@ from pydantic import Field
 from chest_xray.core.options import InputError, Options, Seed, UnitInterval
 from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
-from chest_xray.metrics.bootstrap import interval, weighted_auc, weighted_average_precision
+from chest_xray.metrics.bootstrap import find_widest, weighted_auc, weighted_average_precision, widest
 from chest_xray.metrics.calibration_error import LEAST, calibration_errors, error_by_chance, score_probabilities
+from chest_xray.metrics.comparison import subtract
+from chest_xray.metrics.dependence import find_runs
 from chest_xray.metrics.operating_point import (
     Calibration,
     OperatingPoint,
     Point,
-    add_calibrated,
     compute_log_odds,
     to_probability,
 )
@@ -30,9 +31,11 @@ from chest_xray.metrics.results import (
     CalibrationMetrics,
     CountedDecisions,
     Decisions,
+    Dependence,
     Estimate,
     Gap,
     Interval,
+    Method,
     Rates,
     Stratum,
     SubsetMetrics,
@@ -41,6 +44,8 @@ from chest_xray.metrics.results import (
 logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 3  # of the JSON; 1 had no such key
 PLAIN_LOGIT = 0.0  # the usual threshold on a sigmoid, an output of 0.5
+HEADLINES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")  # at the chosen threshold; and the AUC
+Resampled = Mapping[str, Mapping[Method, Array]]  # by metric and method, of the images themselves and of each resample
 Measure = TypeVar("Measure")
 
 
@@ -51,6 +56,8 @@ class Evaluation(Options):
     realistic_prevalence: UnitInterval
     aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
     size_quantiles: tuple[UnitInterval, ...]
+    block_length: Annotated[int, Field(ge=1)]
+    number_blocks: Annotated[int, Field(ge=1)]
 
 
 def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
@@ -62,30 +69,34 @@ def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
 
 
 def measure(
-    predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, weights: Array
-) -> dict[str, Array]:
-    """Compute every metric that is no plain share, in every resample.
+    predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Mapping[Method, Array]
+) -> Resampled:
+    """Compute every metric in every resample.
 
     Args:
         predictions: Of both classes.
         operating_point: Its points and calibration.
         prevalence: Realistic share of PNEUMONIA, in (0, 1).
-        weights: Those of the resamples.
+        draws: The weights of the resamples, for each method.
 
     Returns:
-        By dotted name, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
+        By dotted name and method, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
         `score_probabilities`), `balanced.f1` and so on for each of `list_thresholds` (see `compute_rates`).
     """
     label, log_odds, calibrated = (predictions[name].to_numpy() for name in ("label", "log_odds", "calibrated"))
-    measured = measure_ranking(label, log_odds, weights)
     moved = move_to_prevalence(predictions, operating_point.calibration)
-    for name, values in score_probabilities(label, moved, weights).items():
-        measured[f"calibration.{name}"] = values
-    measured["unmoved.brier_unmoved"] = weights @ (calibrated - label) ** 2 / weights.sum(axis=1)
-    measured["unmoved.ece_unmoved"] = calibration_errors(label, calibrated, weights)
-    for at, threshold in list_thresholds(operating_point).items():
-        for name, values in compute_rates(count_outcomes(label, log_odds >= threshold, weights), prevalence).items():
-            measured[f"{at}.{name}"] = values
+    measured: dict[str, dict[Method, Array]] = {}
+    for method, weights in draws.items():
+        found = measure_ranking(label, log_odds, weights)
+        for name, values in score_probabilities(label, moved, weights).items():
+            found[f"calibration.{name}"] = values
+        found["unmoved.brier_unmoved"] = weights @ (calibrated - label) ** 2 / weights.sum(axis=1)
+        found["unmoved.ece_unmoved"] = calibration_errors(label, calibrated, weights)
+        for at, threshold in list_thresholds(operating_point).items():
+            counts = count_outcomes(label, log_odds >= threshold, weights)
+            found |= {f"{at}.{name}": values for name, values in compute_rates(counts, prevalence).items()}
+        for name, values in found.items():
+            measured.setdefault(name, {})[method] = values
     return measured
 
 
@@ -95,7 +106,7 @@ def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Arr
 
 
 def summarise(
-    predictions: DataFrame, operating_point: OperatingPoint, measured: dict[str, Array], strata: list[Stratum]
+    predictions: DataFrame, operating_point: OperatingPoint, measured: Resampled, strata: list[Stratum]
 ) -> SubsetMetrics:
     """Return all metrics of one subset.
 
@@ -148,9 +159,9 @@ def _count(label: Array | Series, decision: Array | Series, cut: dict[str, Any])
 
 
 def describe_decisions(
-    label: Array | Series, decision: Array | Series, cut: dict[str, Any], measured: dict[str, Array]
+    label: Array | Series, decision: Array | Series, cut: dict[str, Any], measured: Resampled
 ) -> Decisions:
-    """Return counts and metrics of decisions, with intervals.
+    """Return counts and metrics of decisions, with the widest of their intervals.
 
     Args:
         label: 0 or 1, shape (images,).
@@ -158,21 +169,50 @@ def describe_decisions(
         cut: `threshold` and `log_odds`; see `chest_xray.metrics.results.Counts`.
         measured: From `compute_rates`, of the images themselves and then of resamples.
     """
-    rest = {name: estimate(each, len(label)) for name, each in measured.items() if name not in PROPORTIONS}
-    return Decisions(**dict(_count(label, decision, cut)), **rest)
+    counted = dict(_count(label, decision, cut))
+    rates = {name: estimate(each, len(label)) for name, each in measured.items()}
+    return Decisions(**counted | {name: widen(each, counted.get(name, each)) for name, each in rates.items()})
 
 
-def estimate(measured: Array, num: int) -> Estimate:
-    """Return a metric with its 95% interval; see `chest_xray.metrics.bootstrap.interval`.
+def widen(bootstrapped: Estimate, wilson: Estimate) -> Estimate:
+    """Return the wider interval of a share. Where no decision is wrong, only Wilson's has a width."""
+    return wilson if wilson.value is None else widest(wilson, bootstrapped).with_n(wilson.n)
+
+
+def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
+    """Return a metric with the widest of its 95% intervals; see `chest_xray.metrics.bootstrap.find_widest`.
 
     Args:
-        measured: The metric of the images themselves, then of each resample, float64 of shape (1 + resamples,).
+        measured: By method, of the images themselves, then of each resample, float64 of shape (1 + resamples,).
         num: Number of images.
     """
-    return interval(measured[0], measured[1:]).with_n(num)
+    whole = float(next(iter(measured.values()))[0])
+    return find_widest(whole, {method: each[1:] for method, each in measured.items()}).with_n(num)
 
 
-def measure_gap(validation: dict[str, Array], test: dict[str, Array], operating_point: OperatingPoint) -> Gap:
+def describe_dependence(
+    predictions: DataFrame, operating_point: OperatingPoint, measured: Resampled, block_length: int
+) -> Dependence:
+    """Return the intervals of each method side by side, and the runs of errors.
+
+    Args:
+        predictions: `path`, `label`, `group` and `log_odds` of each image.
+        operating_point: The point that decides.
+        measured: From `measure`.
+        block_length: Patients in a block.
+    """
+    counted = count_decisions(predictions, operating_point.chosen)
+    intervals = {}
+    for name in (*(f"{operating_point.rule}.{each}" for each in HEADLINES), "auc"):
+        short = name.rpartition(".")[2]
+        wilson = [getattr(counted, short)] if short in PROPORTIONS else []
+        num = wilson[0].n if wilson else len(predictions)
+        intervals[short] = [*wilson, *(estimate({method: each}, num) for method, each in measured[name].items())]
+    is_positive = (predictions["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
+    return Dependence(block_length=block_length, intervals=intervals, runs=find_runs(predictions, is_positive))
+
+
+def measure_gap(validation: Resampled, test: Resampled, operating_point: OperatingPoint) -> Gap:
     """Return by how much each metric is larger on test than on validation.
 
     Args:
@@ -183,8 +223,8 @@ def measure_gap(validation: dict[str, Array], test: dict[str, Array], operating_
     import numpy as np
 
     with np.errstate(invalid="ignore"):  # infinite on both sides
-        changes = {name: values - validation[name] for name, values in test.items()}
-    found = {name: interval(change[0], change[1:]) for name, change in changes.items()}
+        changes = {name: subtract(values, validation[name]) for name, values in test.items()}
+    found = {name: Interval(**estimate(change, 0).model_dump(exclude={"n"})) for name, change in changes.items()}
     rates: dict[Any, Rates[Interval]] = {
         at: Rates[Interval](**_below(found, at)) for at in list_thresholds(operating_point)
     }
@@ -258,25 +298,3 @@ def log_metrics(test: SubsetMetrics) -> None:
         *(test.num_images, point.threshold, point.accuracy.value, point.sensitivity.value),
         *(point.specificity.value, test.auc.value),
     )
-
-
-def measure_condition(
-    predictions: DataFrame, operating_point: OperatingPoint, weights: Array
-) -> dict[str, float | None]:
-    """Compute the metrics that are reported of one condition.
-
-    Returns:
-        `n`, `threshold`, and each metric with its interval in three columns; see `measure_robustness`.
-    """
-    import numpy as np
-
-    table = add_calibrated(predictions, operating_point)
-    label, log_odds = table["label"].to_numpy(), table["log_odds"].to_numpy()
-    whole = weighted_auc(label, log_odds, np.ones((1, len(label))))[0]
-    found = count_decisions(table, operating_point.chosen)
-    measured: dict[str, Interval] = {name: getattr(found, name) for name in ("accuracy", "sensitivity", "specificity")}
-    measured["auc"] = interval(whole, weighted_auc(label, log_odds, weights))
-    columns: dict[str, float | None] = {}
-    for name, each in measured.items():
-        columns |= {name: each.value, f"{name}_low": each.low, f"{name}_high": each.high}
-    return {"n": len(predictions), "threshold": found.threshold, **columns}

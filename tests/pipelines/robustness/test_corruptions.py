@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.images.corruptions import Robustness
-from chest_xray.metrics.bootstrap import bootstrap_auc
+from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
 from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
 from chest_xray.reporting.robustness_figures import AXIS, draw_robustness
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
@@ -55,13 +55,16 @@ def test_each_condition_has_a_row_with_metrics_worked_by_hand() -> None:
     assert table["auc"].tolist() == [1.0, 0.8333, 0.0, 1.0]  # one of six pairs in the wrong order; all of them; none
     # Wilson for 4 of 5: 0.3755 to 0.9638.
     assert (table["accuracy_low"][1], table["accuracy_high"][1]) == (0.3755, 0.9638)
+    assert table["accuracy_change"].tolist()[1:] == pytest.approx([-0.2, -1.0, -0.4])
+    assert table["auc_change"].tolist()[1:] == pytest.approx([-0.1667, -1.0, 0.0])
 
 
-def test_the_auc_interval_is_a_bootstrap_over_patients() -> None:
+def test_the_interval_of_the_auc_is_the_wider_of_those_over_patients_and_blocks() -> None:
     part = make_predictions(LABELS, SCORES["blur", 1.0])
-    expected = dict(bootstrap_auc(part, 1))
+    expected = bootstrap_auc(part, draw_resamples(part, 20, 1))
     row = make_table().iloc[1]
-    assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(tuple(expected.values()), abs=1e-4)
+    bounds = (expected.value, expected.low, expected.high)
+    assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(bounds, abs=1e-4)
 
 
 def test_the_figure_has_one_panel_per_kind_with_the_uncorrupted_value_as_a_line() -> None:

@@ -5,8 +5,15 @@ from typing import Any
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.metrics.bootstrap import resample_weights
-from chest_xray.metrics.comparison import METRICS, RUNS, compare_decisions, estimate_difference, resample_arms
+from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.comparison import (
+    METRICS,
+    RUNS,
+    compare_decisions,
+    estimate_difference,
+    resample_metrics,
+    subtract,
+)
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
@@ -34,7 +41,7 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
         )
     pairs = first[["path", "group", "aetiology", "label"]].copy()
     for run, table in zip(RUNS, (first, second), strict=True):
-        for name in ("probability", "decision", "steps", "kept_steps"):
+        for name in ("log_odds", "probability", "decision", "steps", "kept_steps"):
             pairs[f"{name}_{run}"] = table[name].to_numpy()
     return pairs
 
@@ -48,16 +55,15 @@ def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[
         bootstrap over patients) and `smallest`, the minimum detectable difference (80% power); `mcnemar`, see
         `compare_decisions`; `steps` of the optimizer in each run. Intervals cover other patients, not other seeds.
     """
-    weights = resample_weights(paired_predictions["group"].to_numpy(), evaluation.seed)
-    names = {run: {f"{kind}_{run}": kind for kind in ("probability", "decision")} for run in RUNS}
-    tables = {run: {0: paired_predictions.rename(columns=names[run])} for run in RUNS}
-    values = resample_arms(tables, weights)
+    draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
+    names = {run: {f"{kind}_{run}": kind for kind in ("log_odds", "decision")} for run in RUNS}
+    values = {run: resample_metrics(paired_predictions.rename(columns=names[run]), draws) for run in RUNS}
     measured: dict[str, Any] = {}
     for name in METRICS:
         first, second = (values[run][name] for run in RUNS)
-        difference = estimate_difference(second - first)
+        difference = estimate_difference(subtract(second, first))
         smallest = difference.pop("smallest")
-        found = {run: float(values[run][name][0, 0]) for run in RUNS}
+        found = {run: float(values[run][name]["patients"][0]) for run in RUNS}
         measured[name] = {**found, "difference": difference, "smallest": smallest}
     label, *decisions = (paired_predictions[name].to_numpy() for name in ("label", *map("decision_{}".format, RUNS)))
     return {

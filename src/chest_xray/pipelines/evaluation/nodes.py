@@ -10,7 +10,7 @@ import logging
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
-from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated, compute_logit
@@ -21,6 +21,7 @@ from chest_xray.metrics.summary import (
     PLAIN_LOGIT,
     SCHEMA_VERSION,
     Evaluation,
+    describe_dependence,
     log_metrics,
     measure,
     measure_gap,
@@ -72,20 +73,16 @@ def compute_metrics(
     for subset, table in tables.items():
         require_both_classes(table, subset)
     seeds = {"validation": evaluation.seed + 1, "test": evaluation.seed}  # Two samples, drawn apart.
+    draws = {subset: draw_resamples(table, evaluation.block_length, seeds[subset]) for subset, table in tables.items()}
     measured = {
-        subset: measure(
-            table,
-            operating_point,
-            evaluation.realistic_prevalence,
-            whole_and_resamples(table["group"].to_numpy(), seeds[subset]),
-        )
+        subset: measure(table, operating_point, evaluation.realistic_prevalence, draws[subset])
         for subset, table in tables.items()
     }
     cuts = choose_cuts(validation_predictions, evaluation.aspect_cuts, evaluation.size_quantiles)
     subsets = {}
     for subset, table in tables.items():
         is_positive = (table["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
-        strata = stratify(table, is_positive, cuts, seeds[subset])
+        strata = stratify(table, is_positive, cuts, evaluation.number_blocks, draws[subset])
         subsets[subset] = summarise(table, operating_point, measured[subset], strata)
     log_metrics(subsets["test"])
     return Metrics(
@@ -97,6 +94,7 @@ def compute_metrics(
         validation=subsets["validation"],
         test=subsets["test"],
         gap=measure_gap(measured["validation"], measured["test"], operating_point),
+        dependence=describe_dependence(test_predictions, operating_point, measured["test"], evaluation.block_length),
     )
 
 
@@ -223,10 +221,10 @@ def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, 
     """Return the decision on each test image, with the length of the training.
 
     Returns:
-        `path`, `group`, `aetiology`, `label`, `probability`, `decision` (True: PNEUMONIA), and how many steps the
-        optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's.
+        `path`, `group`, `aetiology`, `label`, `log_odds`, `probability`, `decision` (True: PNEUMONIA), and how many
+        steps the optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's.
     """
-    scored = test_predictions[["path", "group", "aetiology", "label", "probability"]]
+    scored = test_predictions[["path", "group", "aetiology", "label", "log_odds", "probability"]]
     log_odds = test_predictions["log_odds"]
     kept = int(history.loc[history["kept"], "steps"].iloc[0])
     return scored.assign(

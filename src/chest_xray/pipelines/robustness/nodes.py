@@ -13,9 +13,9 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import Robustness, list_corrupted_test
 from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
-from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.operating_point import OperatingPoint
-from chest_xray.metrics.summary import Evaluation, measure_condition
+from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
 from chest_xray.reporting import robustness_figures as figures
@@ -136,20 +136,14 @@ def measure_occlusion(
     operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> DataFrame:
-    """Return one row per view: `run`, `shown` ("whole", "border", "centre"), and the metrics of `measure_robustness`.
+    """Return one row per view: `run`, `shown` ("whole", "border", "centre"), and the metrics of `measure_conditions`.
 
     The threshold was chosen on whole images, so AUC is the better measure of what a covered one contains; 0.5 is
     chance.
     """
-    import pandas as pd
-
-    weights = resample_weights(test_predictions["group"].to_numpy(), evaluation.seed)
     views = {"whole": test_predictions, **dict(iter(occluded_predictions.groupby("shown", sort=False)))}
-    rows = [
-        {"run": operating_point.run, "shown": name, **measure_condition(table, operating_point, weights)}
-        for name, table in views.items()
-    ]
-    return pd.DataFrame(rows).round(4).assign(threshold=operating_point.chosen.threshold)
+    table = measure_conditions(views, operating_point, evaluation)
+    return table.assign(run=operating_point.run, shown=list(views))[["run", "shown", *table.columns]]
 
 
 def predict_corrupted_test(
@@ -166,20 +160,14 @@ def measure_robustness(
     """Measure each condition at the chosen threshold, and over all thresholds.
 
     Returns:
-        One row per kind and strength, "none" among them: `run` (its title), `kind`, `strength`, `n` (images),
-        `threshold`, and `accuracy`, `sensitivity`, `specificity` (Wilson) and `auc` (bootstrap over patients, with the
-        same draws for all conditions), each with the suffixes `_low` and `_high` for its 95% interval.
+        One row per kind and strength, "none" first: `run` (its title), `kind`, `strength`, and the columns of
+        `measure_conditions`.
     """
-    import pandas as pd
-
-    conditions = corrupted_test_predictions.groupby(["kind", "strength"], sort=False)
-    weights = resample_weights(next(iter(conditions))[1]["group"].to_numpy(), evaluation.seed)
-    rows = [
-        {"run": operating_point.run, "kind": kind, "strength": strength}
-        | measure_condition(part, operating_point, weights)
-        for (kind, strength), part in conditions
-    ]
-    return pd.DataFrame(rows).round(4).assign(threshold=operating_point.chosen.threshold)
+    conditions = dict(iter(corrupted_test_predictions.groupby(["kind", "strength"], sort=False)))
+    table = measure_conditions(conditions, operating_point, evaluation)
+    kinds, strengths = zip(*conditions, strict=True)
+    columns = ["run", "kind", "strength", *table.columns]
+    return table.assign(run=operating_point.run, kind=kinds, strength=strengths)[columns]
 
 
 def draw_checks(

@@ -4,7 +4,7 @@ from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame, Figure
-from chest_xray.metrics.bootstrap import resample_weights
+from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,
     REFERENCE,
@@ -12,6 +12,7 @@ from chest_xray.metrics.comparison import (
     estimate_over_seeds,
     resample_arms,
     split_by_arm_and_seed,
+    subtract,
     summarise_seeds,
 )
 from chest_xray.metrics.summary import Evaluation
@@ -65,24 +66,28 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
     Returns:
         `num_images`, `num_healthy`, `num_diseased`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: by arm
         and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: by other arm and metric
-        `value` (mean over seeds), `low` and `high` (95%), `standard_error` and `smallest` (minimum detectable
-        difference) over patients; `by_seed`, `deviation`; and `both`: low, high and smallest over patients and seeds.
+        `value` (mean over seeds), and the wider of what patients and blocks of them show: `low` and `high` (95%),
+        `method`, `standard_error` and `smallest` (minimum detectable difference); `by_seed`, `deviation`; and `both`:
+        low, high and smallest over patients and seeds.
         `mcnemar`: by other arm and seed, see `compare_decisions`.
     """
     runs = split_by_arm_and_seed(study_predictions)
     sample = next(iter(runs[REFERENCE].values()))
-    label, groups = sample["label"].to_numpy(), sample["group"].to_numpy()
-    values = resample_arms(runs, resample_weights(groups, evaluation.seed))
+    label = sample["label"].to_numpy()
+    values = resample_arms(runs, draw_resamples(sample, evaluation.block_length, evaluation.seed))
     others = [arm for arm in runs if arm != REFERENCE]
     num_groups = int(sample["group"].nunique())
     return {
         **{"num_images": len(label), "num_healthy": int((label == 0).sum()), "num_diseased": int((label == 1).sum())},
         **{"num_groups": num_groups, "seeds": [int(seed) for seed in runs[REFERENCE]]},
         "steps": {"fewest": int(study_predictions["steps"].min()), "most": int(study_predictions["steps"].max())},
-        "arms": {arm: {name: summarise_seeds(each[:, 0]) for name, each in values[arm].items()} for arm in runs},
+        "arms": {
+            arm: {name: summarise_seeds(each["patients"][:, 0]) for name, each in values[arm].items()} for arm in runs
+        },
         "differences": {
             arm: {
-                name: estimate_over_seeds(values[arm][name] - values[REFERENCE][name], num_groups) for name in METRICS
+                name: estimate_over_seeds(subtract(values[arm][name], values[REFERENCE][name]), num_groups)
+                for name in METRICS
             }
             for arm in others
         },
