@@ -20,6 +20,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
+from pydantic import BaseModel
 
 from chest_xray.core.files import PART
 from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
@@ -62,6 +63,7 @@ class CheckInputs:
         everything = sum(pipelines.values(), Pipeline([]))
         _refuse_unknown_parameters(run_params["runtime_params"], everything)
         _use_shipped_network(pipeline, catalog)
+        _warn_of_settings(pipeline, catalog)
         missing = {name for name in pipeline.inputs() & everything.all_outputs() if not catalog.exists(name)}
         if missing:
             _refuse_internal(missing, pipelines, catalog)
@@ -71,6 +73,35 @@ class CheckInputs:
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
                 f"Run {commands} first, with the same --env and --params."
             )
+
+
+def _warn_of_settings(pipeline: Pipeline, catalog: DataCatalog) -> None:
+    """Warn before a training that would be compared with a run of other settings."""
+    from chest_xray.metrics.comparison import RUNS, list_differing_settings
+
+    baseline, augmented = RUNS
+    if f"{augmented}.trained_model" not in pipeline.all_outputs():
+        return
+    planned = {name: _load_plain(catalog, f"params:{name}") for name in ("model", "training", "preparation")}
+    if f"{baseline}.trained_model" in pipeline.all_outputs():
+        first = planned | {"run": _load_plain(catalog, f"params:{baseline}")}
+    elif catalog.exists(f"{baseline}.settings"):
+        first = catalog.load(f"{baseline}.settings")
+    else:
+        return
+    second = planned | {"run": _load_plain(catalog, f"params:{augmented}")}
+    for each in list_differing_settings(first, second):
+        logger.warning(
+            "The run %s has %s = %s, and %s would have %s: the comparison would not be of augmentation alone. Use the "
+            "same value, or train both runs again.",
+            *(baseline, each["name"], each["first"], augmented, each["second"]),
+        )
+
+
+def _load_plain(catalog: DataCatalog, name: str) -> Any:
+    """Return a parameter as it is stored in the settings of a run."""
+    value = catalog.load(name)
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
 class RunLock:

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from chest_xray.core.options import InputError
 from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.dependence import holm
-from tests.builders import make_evaluation, make_predictions
+from tests.builders import make_evaluation, make_point, make_predictions
 
 
 def make_conditions(num: int = 200) -> dict[str, pd.DataFrame]:
@@ -23,7 +23,7 @@ def make_conditions(num: int = 200) -> dict[str, pd.DataFrame]:
 
 
 def measure(conditions: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    table = measure_conditions(conditions, 0.5, make_evaluation())
+    table = measure_conditions(conditions, make_point(0.5), make_evaluation())
     return [{str(name): each for name, each in row.items()} for _, row in table.iterrows()]
 
 

@@ -1,7 +1,7 @@
 """Networks on the same test images: paired differences over patients and seeds, and disagreement."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
@@ -11,6 +11,8 @@ from chest_xray.metrics.results import Method
 Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample
 
 RUNS = ("baseline", "augmented")
+PASSES = ("single", "flips")  # without and with flip test-time augmentation
+NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta")  # what the comparison is of, or sets alike
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show
 REFERENCE = "none"  # the arm that every other is compared with
@@ -40,6 +42,32 @@ def _share(part: Array, whole: Array) -> Array:
     import numpy as np
 
     return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
+def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each setting besides augmentation and flips in which two runs differ.
+
+    Args:
+        first: From `record_settings`.
+        second: The same of the other run.
+
+    Returns:
+        `name`, such as "training.epochs", and the value in either run, `first` and `second` (None: it has none).
+    """
+    values = [dict(_flatten(each)) for each in (first, second)]
+    return [
+        {"name": name, "first": values[0].get(name), "second": values[1].get(name)}
+        for name in dict.fromkeys([*values[0], *values[1]])
+        if not name.startswith(NOT_COMPARED) and values[0].get(name) != values[1].get(name)
+    ]
+
+
+def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, Any]:

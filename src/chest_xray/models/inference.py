@@ -22,7 +22,7 @@ from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
-from chest_xray.models.network import without_sigmoid
+from chest_xray.models.network import separate_passes, without_sigmoid
 from chest_xray.models.views import compute_view_logits, find_upright, name_view, score_views
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
@@ -40,7 +40,9 @@ MEASURED = ("ood_score", "sharpness", "width", "height")  # of every image that 
 AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
-def score_images(model: Model, prepared_images: Array, image_split: DataFrame, subset: str) -> DataFrame:
+def score_images(
+    model: Model, prepared_images: Array, image_split: DataFrame, subset: str, *, both_passes: bool = False
+) -> DataFrame:
     """Score the images of a subset.
 
     Args:
@@ -48,17 +50,25 @@ def score_images(model: Model, prepared_images: Array, image_split: DataFrame, s
         prepared_images: uint8 of shape (images, height, width), one for each row of `image_split`.
         image_split: One row per image.
         subset: A value of its column `subset`.
+        both_passes: Whether to add the logits without and with flip test-time augmentation.
 
     Returns:
         The rows of the subset, in their order, with `logit` (float32) and its sigmoid, `probability` (float64, as
-        float32 would round large ones to 1).
+        float32 would round large ones to 1); and with `both_passes` `logit_single` and `logit_flips`, one of which is
+        `logit`, unless the model is a mean of several networks.
     """
     import numpy as np
     from scipy.special import expit
 
     rows = np.flatnonzero(image_split["subset"] == subset)
-    logits = without_sigmoid(model).predict(image_batches(prepared_images, rows, BATCH_SIZE), verbose=0)[:, 0]
+    batches = image_batches(prepared_images, rows, BATCH_SIZE)
     table = image_split.iloc[rows].reset_index(drop=True)
+    if both_passes and (separated := separate_passes(model)):
+        network, has_flips = separated
+        single, flips = (each[:, 0] for each in network.predict(batches, verbose=0))
+        table, logits = table.assign(logit_single=single, logit_flips=flips), flips if has_flips else single
+    else:
+        logits = without_sigmoid(model).predict(batches, verbose=0)[:, 0]
     return table.assign(logit=logits, probability=expit(logits.astype(float)))
 
 

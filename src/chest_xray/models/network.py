@@ -174,6 +174,26 @@ def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model
     return keras.Model(image, keras.layers.Activation("sigmoid")(mean))
 
 
+def separate_passes(network: Model) -> tuple[Model, bool] | None:
+    """Separate flip test-time augmentation from a network that has it, and add it to one that has not.
+
+    Returns:
+        A model with two outputs, the logit of each image, and the mean logit of it and its mirror image, both float32
+        of shape (batch, 1); and whether the second is that of the network. None for a mean of several networks.
+    """
+    import keras
+
+    members = [layer for layer in network.layers if layer.name.startswith("member_")]
+    if len(members) > 1:
+        return None
+    member = members[0] if members else without_sigmoid(network)
+    image = keras.Input(network.input_shape[1:])
+    single = member(image)
+    both = keras.layers.Average()([single, member(keras.ops.flip(image, axis=2))])
+    has_flips = any(type(each).__name__ == "Flip" for each in network.operations)
+    return keras.Model(image, [single, both]), has_flips
+
+
 def choose_precision() -> Precision:
     """Return the faster precision on this processor: bfloat16 with AVX512-BF16 or AMX-BF16, else float32."""
     from pathlib import Path

@@ -8,12 +8,12 @@ from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, label_axe
 
 
 def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference that augmentation makes in each metric, with its 95% interval, from `compare_runs`."""
+    """Draw the difference that augmentation in training makes in each metric, with its 95% interval."""
     figure, axes = new_figure(data_source, width=PAGE_WIDTH, height=3.6)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
     axes.text(1.02, len(comparison["metrics"]) - 0.5, " → ".join(RUNS), **beside)
     for height, each in enumerate(reversed(comparison["metrics"].values())):
-        change = {key: 100 * value for key, value in each["difference"].items()}
+        change = {key: 100 * each["difference"][key] for key in ("value", "low", "high")}
         axes.plot([change["low"], change["high"]], [height, height], color=BLUE, linewidth=2)
         axes.plot(change["value"], height, "D", color=BLUE)
         axes.text(1.02, height, f"{each['baseline']:.3f} → {each['augmented']:.3f}", **beside)
@@ -23,7 +23,7 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
     axes.set_yticks(range(len(names)), [name.replace("auc", "AUC") for name in names])
     axes.margins(x=0.1, y=0.2)
     title = f"Augmented minus baseline on {comparison['num_images']} test images"
-    label_axes(axes, title, ("points (hundredths), with 95% interval over patients", ""))
+    label_axes(axes, title, ("points (hundredths), with 95% interval", ""))
     return figure
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from chest_xray.metrics.comparison import REFERENCE
+from chest_xray.metrics.comparison import REFERENCE, RUNS
 from chest_xray.reporting.i18n import Finding, Name
 
 
@@ -37,7 +37,8 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
     keys = {1: "difference_better", -1: "difference_worse", 0: "difference_not_shown"}
     for name, each in comparison["metrics"].items():
         change = each["difference"]
-        values = {**each, **_in_points(change, tuple(change)), "smallest": 100 * each["smallest"]}
+        values = {run: each[run] for run in RUNS} | _in_points(change, ("value", "low", "high"))
+        values |= {"method": name_method(change["method"]), "smallest": 100 * each["smallest"]}
         num = counted.get(name, comparison["num_images"])
         yield Finding(keys[find_side(change)], {"metric": Name(name), "n": num, **values})
     mcnemar = comparison["mcnemar"]
@@ -46,21 +47,47 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
     yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
 
 
-def describe_comparison(steps: dict[str, int]) -> Iterator[Finding]:
-    """Describe whether both runs were trained equally long, and what the intervals do not cover."""
+def describe_flips(flips: dict[str, Any]) -> Finding:
+    """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
+    accuracies = {run: flips[run]["accuracy"] for run in RUNS}
+    return Finding(
+        "flips_change", {run: _in_points(each, ("value", "low", "high")) for run, each in accuracies.items()}
+    )
+
+
+def describe_comparison(comparison: dict[str, Any]) -> Iterator[Finding]:
+    """Describe what the headline compares, and whether both runs were trained equally long."""
+    yield Finding("compared_without_flips", {})
+    yield Finding("compared_uncorrected", {"num": len(comparison["metrics"])})
+    steps = comparison["steps"]
     if steps["baseline_steps"] == steps["augmented_steps"]:
         yield Finding("equal_steps", {"steps": steps["baseline_steps"]})
     else:
         yield Finding("unequal_steps", steps)
-    yield Finding("one_seed", {})
+    for run in comparison["stopped_early"]:
+        yield Finding(f"stopped_early_{run}", {})
+
+
+def name_method(method: str) -> Name:
+    """Return the key of the words for what an interval covers."""
+    return Name(f"over_{method}")
+
+
+def qualify_answer(settings: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Return what limits the answer: settings that differ besides augmentation, and a single seed."""
+    if settings:
+        listed = "; ".join(f"{each['name']}: {each['first']} / {each['second']}" for each in settings)
+        yield Finding("settings_differ", {"settings": listed})
+    if not any(each["name"] == "run.seed" for each in settings):
+        yield Finding("one_seed", {})
 
 
 def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
     """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
-        "answer": [summarise_effect(comparison["metrics"])],
-        "in_numbers": list(list_differences(comparison)),
-        "how_compared": list(describe_comparison(comparison["steps"])),
+        "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison["settings"])],
+        "in_numbers": [*list_differences(comparison), describe_flips(comparison["flips"])],
+        "how_compared": list(describe_comparison(comparison)),
     }
 
 
@@ -84,6 +111,7 @@ def list_arm_differences(study: dict[str, Any]) -> Iterator[Finding]:
         for name, each in metrics.items():
             values = {
                 **_in_points(each, ("value", "low", "high", "deviation", "smallest")),
+                "method": name_method(each["method"]),
                 "both": _in_points(each["both"], tuple(each["both"])),
                 "seed": {"least": 100 * min(each["by_seed"]), "most": 100 * max(each["by_seed"])},
                 "without": study["arms"][REFERENCE][name]["mean"],

@@ -21,7 +21,7 @@ from chest_xray.reporting.i18n import Finding, Name
 
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
 BAR = 0.80  # test accuracy that the assignment requires
-SIGNIFICANCE = 0.05  # of the exact tests
+SIGNIFICANCE = 0.05  # of p-values
 SHAPE_PROPERTIES = ("aspect", "size")  # image properties that define strata
 UNALTERED = "none"  # the corruption that changes nothing
 CHANCE = 0.5  # AUC of a score without information
@@ -125,6 +125,19 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
     if side := locate(conflict.accuracy, CHANCE):
         keys = {"above": "conflict_mostly_right", "around": "conflict_undecided", "below": "conflict_mostly_wrong"}
         yield Finding(keys[side], {**dict(conflict), "feature": Name(metadata_metrics.feature)})
+
+
+def describe_intervals(metrics: Metrics) -> Iterator[Finding]:
+    """Compare the intervals of accuracy by what they allow for, and describe the runs of errors along file numbers."""
+    dependence = metrics.dependence
+    by_method = {str(each.method): each for each in dependence.intervals["accuracy"]}
+    values = {"block_length": dependence.block_length, "method": Name(f"over_{metrics.test.at_chosen.accuracy.method}")}
+    yield Finding("widest_interval", {**by_method, **values})
+    found = [each for each in dependence.runs if each.p_holm < SIGNIFICANCE and each.num_runs < each.expected]
+    for each in found:
+        yield Finding("errors_in_runs", {**dict(each), "num_tests": len(dependence.runs)})
+    if dependence.runs and not found:
+        yield Finding("errors_in_no_runs", {"num_tests": len(dependence.runs)})
 
 
 def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
@@ -304,7 +317,7 @@ def find_conclusions(
         "validation_accuracy": float(kept["val_accuracy"]),
     }
     return {
-        "how_well": list(assess_performance(metrics, metadata_metrics)),
+        "how_well": [*assess_performance(metrics, metadata_metrics), *describe_intervals(metrics)],
         "lungs_or_shape": list(assess_shortcuts(metrics, metadata_metrics)),
         "what_an_answer_is_worth": list(assess_predictive_values(metrics)),
         "what_a_probability_is_worth": list(assess_calibration(metrics)),
@@ -318,6 +331,16 @@ def _read_metric(row: Any, name: str) -> Estimate:
     return Estimate(value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"], n=int(row["n"]))
 
 
+def _read_change(row: Any, name: str) -> Interval:
+    bounds = (f"{name}_change", f"{name}_change_low", f"{name}_change_high")
+    return Interval(**dict(zip(("value", "low", "high"), (float(row[each]) for each in bounds), strict=True)))
+
+
+def _has_lost(row: Any, name: str) -> bool:
+    """Check whether a metric is shown to be lower than in the first condition, corrected for their number."""
+    return bool(row[f"{name}_change"] < 0 and row[f"{name}_p"] < SIGNIFICANCE)
+
+
 def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
     """Report whether the Grad-CAM maps passed the randomisation test."""
     yield Finding(f"maps_{map_sanity['verdict']}", {**map_sanity, **map_sanity["steps"][-1]})
@@ -329,21 +352,26 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
     keys = {"above": "border_tells", "around": "border_silent", "below": "border_reversed"}
     yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
-    yield Finding("centre_worse" if is_above(auc["whole"], auc["centre"]) else "centre_alike", auc)
+    lost = {row["shown"]: row for row in occlusion_table.to_dict("records") if _has_lost(row, "auc")}
+    centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
+    yield Finding(
+        "centre_worse" if "centre" in lost else "centre_alike", {**auc, "change": _read_change(centre, "auc")}
+    )
 
 
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
-    """Report from which strength of each corruption accuracy is shown to drop."""
+    """Report from which strength of each corruption accuracy is shown to drop, image by image."""
     is_unaltered = robustness_table["kind"] == UNALTERED
     unaltered = _read_metric(robustness_table[is_unaltered].iloc[0], "accuracy")
     yield Finding("unaltered", {"accuracy": unaltered})
     tolerated = []
     for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
-        lost = next((row for _, row in rows.iterrows() if is_above(unaltered, _read_metric(row, "accuracy"))), None)
+        lost = next((row for _, row in rows.iterrows() if _has_lost(row, "accuracy")), None)
         if lost is None:
             tolerated.append(Name(kind))
         else:
-            yield Finding("kind_loses", {**lost, "kind": Name(kind), "worst": rows["accuracy"].min()})
+            change = {"change": in_points(_read_change(lost, "accuracy")), "p": lost["accuracy_p"]}
+            yield Finding("kind_loses", {**lost, **change, "kind": Name(kind), "worst": rows["accuracy"].min()})
     if tolerated:
         yield Finding("kinds_borne", {"kinds": tuple(tolerated)})
 

@@ -22,7 +22,7 @@ from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 
 # What the rules and the model card read besides what is shown.
-RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions")
+RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions", "settings")
 RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
 # Datasets that hold several figures; every other figure is a dataset of its own.
 RUN_FOLDERS = {
@@ -87,6 +87,20 @@ def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
     return pd.DataFrame(rows)
 
 
+def list_cells(comparison: dict[str, Any]) -> DataFrame:
+    """Lay out the metrics of both runs without and with flip test-time augmentation, one row a run and kind of pass."""
+    import pandas as pd
+
+    metrics = ("accuracy", "sensitivity", "specificity", "auc")
+    bounds = ("value", "low", "high", "n")
+    rows = [
+        {"run": cell["run"], "passes": cell["passes"]}
+        | {name: {bound: cell[name][bound] for bound in bounds} for name in metrics}
+        for cell in comparison["cells"]
+    ]
+    return pd.DataFrame(rows)
+
+
 def join_intervals(table: DataFrame) -> DataFrame:
     """Join each column `x` with the bounds `x_low` and `x_high`, and drop `run`, which is constant."""
     joined = table.drop(columns=["run"], errors="ignore")
@@ -146,6 +160,7 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
 }
 COMPARISON: tuple[Shown, ...] = (
     *(FigureEntry("comparison_figure"), TableEntry("comparison_table")),
+    TableEntry("comparison", list_cells, key="comparison_cells"),
     *(FigureEntry("augmented_examples"), FigureEntry("transforms"), FigureEntry("transform_ranges", folded=True)),
 )
 DATA: tuple[Shown, ...] = (
@@ -186,11 +201,11 @@ def name_limits(report: Report) -> str:
 def list_run_datasets(*, is_trained: bool = True) -> list[str]:
     """Return the datasets of a run that belong to its evidence.
 
-    A run that `is_trained` is a single training and has learning curves.
+    A run that `is_trained` is a single training and has learning curves and settings.
     """
     shown = [each for part in RUN_PARTS.values() for each in part]
     names = [*RUN_INPUTS, *_list_stored(shown, RUN_FOLDERS), *RUN_PAGES]
-    return [name for name in dict.fromkeys(names) if is_trained or name != "learning_curves"]
+    return [name for name in dict.fromkeys(names) if is_trained or name not in ("learning_curves", "settings")]
 
 
 def list_data_datasets() -> list[str]:

@@ -5,16 +5,20 @@ from typing import Any
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.preprocessing import Preparation
+from chest_xray.metrics.binary import count_outcomes, proportions
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,
+    PASSES,
     RUNS,
     compare_decisions,
     estimate_difference,
+    list_differing_settings,
     resample_metrics,
     subtract,
 )
-from chest_xray.metrics.summary import Evaluation
+from chest_xray.metrics.results import Method
+from chest_xray.metrics.summary import Evaluation, estimate, widen
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
 from chest_xray.reporting.comparison_figures import draw_paired_differences
@@ -27,8 +31,8 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
     """Join the decisions of both runs (`decide_images`), one row a test image.
 
     Returns:
-        `path`, `group`, `aetiology`, `label`; and of each run `probability_{run}`, `decision_{run}` (True: PNEUMONIA),
-        `steps_{run}` and `kept_steps_{run}`.
+        `path`, `group`, `aetiology`, `label`; and for each run `steps_{run}` and `kept_steps_{run}`, and for each of
+        `PASSES` `log_odds_{passes}_{run}` and `decision_{passes}_{run}` (True: PNEUMONIA).
 
     Raises:
         InputError: The two runs were tested on different images.
@@ -40,45 +44,88 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
             "expected the same in the same order. Run `kedro run` again, so that both use the present data."
         )
     pairs = first[["path", "group", "aetiology", "label"]].copy()
+    names = [f"{kind}_{passes}" for passes in PASSES for kind in ("log_odds", "decision")]
     for run, table in zip(RUNS, (first, second), strict=True):
-        for name in ("log_odds", "probability", "decision", "steps", "kept_steps"):
+        for name in (*names, "steps", "kept_steps"):
             pairs[f"{name}_{run}"] = table[name].to_numpy()
     return pairs
 
 
-def compare_runs(paired_predictions: DataFrame, evaluation: Evaluation) -> dict[str, Any]:
-    """Estimate by how much augmentation changed each metric on test.
+def compare_runs(
+    paired_predictions: DataFrame,
+    baseline_evidence: dict[str, Any],
+    augmented_evidence: dict[str, Any],
+    evaluation: Evaluation,
+) -> dict[str, Any]:
+    """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
 
     Returns:
         `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
-        auc the value of each run, `difference` (augmented minus baseline; standard error and 95% interval of a paired
-        bootstrap over patients) and `smallest`, the minimum detectable difference (80% power); `mcnemar`, see
-        `compare_decisions`; `steps` of the optimizer in each run. Intervals cover other patients, not other seeds.
+        auc the value of each run without flip test-time augmentation, `difference` (augmented minus baseline, from
+        `estimate_difference`) and `smallest`, the minimum detectable difference (80% power); `mcnemar` of the same
+        decisions, see `compare_decisions`; `cells`: for each run and each of `PASSES` the metrics with intervals;
+        `flips`: for each run by how much flips change each metric; `settings`, see `list_differing_settings`;
+        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set.
     """
     draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
-    names = {run: {f"{kind}_{run}": kind for kind in ("log_odds", "decision")} for run in RUNS}
-    values = {run: resample_metrics(paired_predictions.rename(columns=names[run]), draws) for run in RUNS}
-    measured: dict[str, Any] = {}
-    for name in METRICS:
-        first, second = (values[run][name] for run in RUNS)
-        difference = estimate_difference(subtract(second, first))
-        smallest = difference.pop("smallest")
-        found = {run: float(values[run][name]["patients"][0]) for run in RUNS}
-        measured[name] = {**found, "difference": difference, "smallest": smallest}
-    label, *decisions = (paired_predictions[name].to_numpy() for name in ("label", *map("decision_{}".format, RUNS)))
+    values = {
+        (run, passes): resample_metrics(_select_cell(paired_predictions, run, passes), draws)
+        for run in RUNS
+        for passes in PASSES
+    }
+    without, given = (values[run, "single"] for run in RUNS)
+    differences = {name: estimate_difference(subtract(given[name], without[name])) for name in METRICS}
+    settings = {run: each["settings"] for run, each in zip(RUNS, (baseline_evidence, augmented_evidence), strict=True)}
+    epochs = {
+        run: len(each["history"]) for run, each in zip(RUNS, (baseline_evidence, augmented_evidence), strict=True)
+    }
+    label, *decisions = (
+        paired_predictions[name].to_numpy() for name in ("label", *map("decision_single_{}".format, RUNS))
+    )
     return {
         "num_images": len(paired_predictions),
         "num_healthy": int((paired_predictions["label"] == 0).sum()),
         "num_diseased": int((paired_predictions["label"] == 1).sum()),
         "num_groups": int(paired_predictions["group"].nunique()),
-        "metrics": measured,
+        "metrics": {
+            name: {run: float(values[run, "single"][name]["patients"][0]) for run in RUNS}
+            | {"difference": difference, "smallest": difference.pop("smallest")}
+            for name, difference in differences.items()
+        },
         "mcnemar": compare_decisions(label, *decisions),
+        "cells": [
+            {"run": run, "passes": passes, **_describe_cell(_select_cell(paired_predictions, run, passes), measured)}
+            for (run, passes), measured in values.items()
+        ],
+        "flips": {
+            run: {
+                name: estimate_difference(subtract(values[run, "flips"][name], values[run, "single"][name]))
+                for name in METRICS
+            }
+            for run in RUNS
+        },
+        "settings": list_differing_settings(*settings.values()),
         "steps": {
             f"{run}_{short}": int(paired_predictions[f"{name}_{run}"].iloc[0])
             for run in RUNS
             for short, name in (("steps", "steps"), ("kept", "kept_steps"))
         },
+        "stopped_early": [run for run in RUNS if len(evidence[run]["history"]) < settings[run]["training"]["epochs"]],
     }
+
+
+def _select_cell(pairs: DataFrame, run: str, passes: str) -> DataFrame:
+    return pairs.rename(columns={f"{kind}_{passes}_{run}": kind for kind in ("log_odds", "decision")})
+
+
+def _describe_cell(cell: DataFrame, measured: dict[str, dict[Method, Array]]) -> dict[str, Any]:
+    import numpy as np
+
+    label, decision = cell["label"].to_numpy(), cell["decision"].to_numpy()
+    counts = count_outcomes(label, decision, np.ones((1, len(cell))))
+    wilson = dict(proportions({name: int(each[0]) for name, each in counts.items()}))
+    found = {name: estimate(each, len(cell)) for name, each in measured.items()}
+    return {name: (widen(each, wilson[name]) if name in wilson else each).model_dump() for name, each in found.items()}
 
 
 def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:

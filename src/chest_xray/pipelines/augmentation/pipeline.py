@@ -21,7 +21,11 @@ def create_pipeline() -> Pipeline:
         parts = [
             make_node(nodes.draw_augmentation, images, ["augmented_examples", "augmentation_figures"]),
             make_node(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
-            make_node(nodes.compare_runs, ["paired_predictions", "params:evaluation"], "comparison"),
+            make_node(
+                nodes.compare_runs,
+                ["paired_predictions", *(f"{run}.evidence" for run in RUNS), "params:evaluation"],
+                "comparison",
+            ),
             make_node(nodes.tabulate_comparison, "comparison", "comparison_table"),
             make_node(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
             make_node(nodes.write_comparison, ["comparison", *about], "comparison_conclusions"),

@@ -11,9 +11,16 @@ from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.comparison import PASSES
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
-from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated, compute_logit
+from chest_xray.metrics.operating_point import (
+    OperatingPoint,
+    OperatingPointRule,
+    add_calibrated,
+    choose_points,
+    compute_logit,
+)
 from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.metrics.subgroups import choose_cuts, stratify
@@ -48,7 +55,7 @@ def predict_test(
         The table of `score_images` with the columns `log_odds` (calibrated) and `calibrated`: the probability of
         pneumonia at the expected prevalence, in [0, 1], both float64.
     """
-    return add_calibrated(score_images(model, prepared_images, image_split, "test"), operating_point)
+    return add_calibrated(score_images(model, prepared_images, image_split, "test", both_passes=True), operating_point)
 
 
 def predict_validation(
@@ -217,21 +224,40 @@ def draw_figures(
     )
 
 
-def decide_images(test_predictions: DataFrame, operating_point: OperatingPoint, history: DataFrame) -> DataFrame:
+def decide_images(
+    test_predictions: DataFrame,
+    corrupted_predictions: DataFrame,
+    operating_point: OperatingPoint,
+    rule: OperatingPointRule,
+    history: DataFrame,
+) -> DataFrame:
     """Return the decision on each test image, with the length of the training.
+
+    Args:
+        test_predictions: One row per image, from `predict_test`.
+        corrupted_predictions: One row per corrupted validation image.
+        operating_point: Its chosen point decides.
+        rule: By which that point was chosen.
+        history: One row per epoch.
 
     Returns:
         `path`, `group`, `aetiology`, `label`, `log_odds`, `probability`, `decision` (True: PNEUMONIA), and how many
-        steps the optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's.
+        steps the optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's. Where
+        predictions have them, also for each of `PASSES` `log_odds_{passes}`, uncalibrated, and `decision_{passes}`, at
+        the threshold that the rule chooses for them.
     """
-    scored = test_predictions[["path", "group", "aetiology", "label", "log_odds", "probability"]]
-    log_odds = test_predictions["log_odds"]
-    kept = int(history.loc[history["kept"], "steps"].iloc[0])
-    return scored.assign(
-        decision=log_odds >= operating_point.chosen.log_odds,
+    decisions = test_predictions[["path", "group", "aetiology", "label", "log_odds", "probability"]].assign(
+        decision=test_predictions["log_odds"] >= operating_point.chosen.log_odds,
         steps=int(history["steps"].max()),
-        kept_steps=kept,
+        kept_steps=int(history.loc[history["kept"], "steps"].iloc[0]),
     )
+    for passes in PASSES:
+        if (name := f"logit_{passes}") in test_predictions:
+            scored = corrupted_predictions.assign(log_odds=corrupted_predictions[name].astype(float))
+            logits = test_predictions[name].astype(float)
+            point = choose_points(scored, rule)[operating_point.rule]
+            decisions[f"log_odds_{passes}"], decisions[f"decision_{passes}"] = logits, logits >= point.log_odds
+    return decisions
 
 
 def measure_metadata_baseline(

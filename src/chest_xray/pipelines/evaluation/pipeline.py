@@ -52,7 +52,11 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
                 ["curves", *predictions, "metrics", "params:data_source"],
                 ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
             ),
-            make_node(nodes.decide_images, ["test_predictions", "operating_point", "history"], "decisions"),
+            make_node(
+                nodes.decide_images,
+                ["test_predictions", "corrupted_predictions", "operating_point", "params:operating_point", "history"],
+                "decisions",
+            ),
             make_node(
                 nodes.write_conclusions,
                 ["metrics", "history", "metadata_metrics", "params:data_source", "params:language"],
@@ -61,7 +65,7 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"evaluation", "data_source", "language"},
+        parameters={"evaluation", "operating_point", "data_source", "language"},
     )
     shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
     gathered = Pipeline(

@@ -55,7 +55,7 @@ def predict_corrupted_validation(
 ) -> DataFrame:
     """Score the corrupted validation images; see `score_images`."""
     table = list_corrupted_validation(image_split, corruptions)
-    return score_images(model, corrupted_images, table, "corrupted_validation")
+    return score_images(model, corrupted_images, table, "corrupted_validation", both_passes=True)
 
 
 def build_training_sets(
@@ -127,6 +127,12 @@ def train_model(
             verbose=0,
         )
     return state.finish(training_sets.steps_per_epoch)
+
+
+def record_settings(model: Network, training: Training, preparation: Preparation, run: Run) -> dict[str, Any]:
+    """Return the settings that a network was trained with, for the comparison with another run."""
+    groups = {"model": model, "training": training, "preparation": preparation, "run": run}
+    return {name: each.model_dump(mode="json") for name, each in groups.items()}
 
 
 def choose_operating_point(

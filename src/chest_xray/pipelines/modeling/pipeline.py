@@ -24,6 +24,11 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
             ["untrained_model", "training_sets", "params:training", "checkpoint"],
             ["trained_model", "history"],
         ),
+        make_node(
+            nodes.record_settings,
+            ["params:model", "params:training", "params:preparation", "params:run"],
+            "settings",
+        ),
         make_node(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
         make_node(
             nodes.draw_learning_curves,
