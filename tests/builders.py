@@ -342,11 +342,18 @@ def make_comparison(**differences: Interval) -> dict[str, Any]:
     """A comparison of two runs on 100 images that shows no difference, but for the differences that are given."""
     metrics = {}
     for name in ("accuracy", "sensitivity", "specificity", "auc"):
-        change = differences.get(name, interval(-0.02, 0.0, 0.02)).model_dump()
+        change = differences.get(name, interval(-0.02, 0.0, 0.02)).by("blocks").model_dump()
         metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"corrected": 5, "regressed": 1, "p": 14 / 64},
+        "cells": [
+            {"run": run, "passes": passes, **dict.fromkeys(metrics, sure(0.8).with_n(100).model_dump())}
+            for run in ("baseline", "augmented")
+            for passes in ("single", "flips")
+        ],
+        "flips": {run: {"accuracy": interval(-0.01, 0.01, 0.03).model_dump()} for run in ("baseline", "augmented")},
+        **{"settings": [], "stopped_early": []},
         "steps": {"baseline_steps": 20, "baseline_kept": 20, "augmented_steps": 20, "augmented_kept": 20},
     }
 
@@ -361,7 +368,7 @@ def make_study(**differences: tuple[Interval, Interval]) -> dict[str, Any]:
         patients, both = differences.get(name, plain)
         over_both = {"low": both.low, "high": both.high, "smallest": 0.06}
         spread = {"standard_error": 0.011, "smallest": 0.03, "by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02}
-        changes[name] = {**dict(patients), **spread, "both": over_both}
+        changes[name] = {**dict(patients.by("patients")), **spread, "both": over_both}
     pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
     return {
         **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "seeds": [1, 2, 3]},

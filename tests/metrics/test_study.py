@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.pipelines.study.nodes import compare_arms, join_runs
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
@@ -12,6 +13,9 @@ from tests.builders import make_evaluation, make_history, make_point, make_predi
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 SEED = make_evaluation(seed=1)
+RULE = OperatingPointRule(
+    rule="balanced", min_sensitivity=0.9, min_specificity=0.9, min_counterpart=0.5, expected_prevalence=0.5
+)
 # Cut at 0.5, right on this many of 4 healthy and 4 diseased, and so many of 16 pairs in order:
 POOR = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]  # 2, 3, 12
 FAIR = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.8, 0.9]  # 3, 3, 13
@@ -20,7 +24,7 @@ GOOD = [0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.8, 0.9]  # 4, 3, 16
 
 def decide(probabilities: list[float], steps: int = 10) -> pd.DataFrame:
     history = make_history([0.5, 0.4], kept=1, steps=steps)
-    return decide_images(make_predictions(LABELS, probabilities), make_point(0.5), history)
+    return decide_images(make_predictions(LABELS, probabilities), pd.DataFrame(), make_point(0.5), RULE, history)
 
 
 def make_runs(**probabilities: list[float]) -> pd.DataFrame:
@@ -31,12 +35,25 @@ HELPS = make_runs(none_1=POOR, none_2=FAIR, flip_1=GOOD, flip_2=GOOD)
 
 
 def test_an_image_is_called_diseased_at_the_runs_own_threshold() -> None:
-    found = decide_images(make_predictions([0, 1], [0.3, 0.7]), make_point(0.7), make_history([0.5], kept=1))
+    table = make_predictions([0, 1], [0.3, 0.7])
+    found = decide_images(table, pd.DataFrame(), make_point(0.7), RULE, make_history([0.5], kept=1))
     assert found.columns.tolist() == [
-        *("path", "group", "aetiology", "label", "probability", "decision", "steps", "kept_steps")
+        *("path", "group", "aetiology", "label", "log_odds", "probability", "decision", "steps", "kept_steps")
     ]
     assert found["decision"].tolist() == [False, True]
     assert found["steps"].tolist() == [10, 10]
+
+
+def test_each_kind_of_pass_is_decided_at_a_threshold_of_its_own() -> None:
+    passes = {"logit_single": [-1.0, 1.0, 2.0, 3.0], "logit_flips": [5.0, 6.0, 8.0, 9.0]}
+    corrupted = make_predictions([0, 0, 1, 1], [0.1] * 4).assign(kind="none", strength=0.0, **passes)
+    test = make_predictions([0, 1], [0.3, 0.7]).assign(logit_single=[1.0, 2.0], logit_flips=[8.0, 6.0])
+    found = decide_images(test, corrupted, make_point(0.7), RULE, make_history([0.5], kept=1))
+    # The classes are separated from 2 and from 8 on.
+    assert found["decision_single"].tolist() == [False, True]
+    assert found["decision_flips"].tolist() == [True, False]
+    assert found["log_odds_flips"].tolist() == [8, 6]
+    assert found["decision"].tolist() == [False, True]
 
 
 def test_runs_stand_below_each_other_under_arm_and_seed() -> None:
@@ -87,10 +104,9 @@ def test_both_arms_are_evaluated_on_the_same_resamples() -> None:
     # The arm never breaks a decision, so no resample of patients may show a loss.
     change = compare_arms(HELPS, SEED)["differences"]["flip"]
     assert change["accuracy"]["low"] >= 0
-    assert change["sensitivity"] == {
-        **{"value": 0, "low": 0, "high": 0, "standard_error": 0, "smallest": 0, "by_seed": [0, 0], "deviation": 0},
-        "both": {"low": 0, "high": 0, "smallest": 0},
-    }
+    nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0, "smallest": 0, "p": 1, "deviation": 0}
+    assert {name: change["sensitivity"][name] for name in nothing} == nothing
+    assert change["sensitivity"]["both"] == {"low": 0, "high": 0, "smallest": 0}
 
 
 def test_the_interval_over_patients_is_that_of_the_differences_averaged_over_seeds() -> None:

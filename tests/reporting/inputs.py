@@ -77,23 +77,30 @@ def make_metrics_table() -> DataFrame:
     return pd.DataFrame(both, columns=columns)
 
 
-def make_measured(value: float) -> dict[str, float]:
-    """Accuracy and AUC with their intervals, as tables hold them."""
+def make_measured(value: float, whole: float) -> dict[str, float]:
+    """Accuracy and AUC with their intervals, and their differences from those of the first condition."""
     figures = {name: {name: value, f"{name}_low": value - 0.02, f"{name}_high": value + 0.02} for name in SCRUTINISED}
-    return {key: number for each in figures.values() for key, number in each.items()}
+    changes = {name: make_change(name, value - whole) for name in SCRUTINISED}
+    return {key: number for each in (*figures.values(), *changes.values()) for key, number in each.items()}
+
+
+def make_change(name: str, value: float) -> dict[str, float]:
+    """The paired difference from the first condition, shown if it is more than a hundredth."""
+    bounds = {f"{name}_change_low": value - 0.01, f"{name}_change_high": value + 0.01}
+    return {f"{name}_change": value, **bounds, f"{name}_p": 0.001 if abs(value) > 0.01 else 1.0}
 
 
 SCRUTINISED = ("accuracy", "auc")
 TABLES: dict[str, Any] = {
     "robustness_table": pd.DataFrame(
         [
-            {"run": TITLE, "kind": kind, "strength": strength, "n": 100, **make_measured(value)}
+            {"run": TITLE, "kind": kind, "strength": strength, "n": 100, **make_measured(value, 0.9)}
             for kind, strength, value in (("none", 0.0, 0.9), ("blur", 1.5, 0.7), ("noise", 0.06, 0.9))
         ]
     ),
     "occlusion_table": pd.DataFrame(
         [
-            {"run": TITLE, "shown": shown, "n": 100, **make_measured(value)}
+            {"run": TITLE, "shown": shown, "n": 100, **make_measured(value, 0.95)}
             for shown, value in (("whole", 0.95), ("border", 0.8), ("centre", 0.9))
         ]
     ),

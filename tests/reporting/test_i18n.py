@@ -48,6 +48,7 @@ from tests.builders import (
     interval,
     make_comparison,
     make_contract,
+    make_dependence,
     make_metadata_metrics,
     make_reference,
     make_run_metrics,
@@ -77,6 +78,7 @@ def all_of(metrics: Metrics, difference: Interval | None = None, train: float = 
     yield from conclusions.assess_performance(metrics, make_metadata_metrics(difference))
     yield from conclusions.assess_predictive_values(metrics)
     yield from conclusions.assess_calibration(metrics)
+    yield from conclusions.describe_intervals(metrics)
     yield from conclusions.describe_errors(metrics)
     yield from conclusions.compare_validation_and_test(metrics)
     yield from conclusions.suggest_next_steps(metrics, {"train_accuracy": train, "validation_accuracy": 0.9})
@@ -121,6 +123,8 @@ def list_runs() -> Iterator[tuple[Metrics, Interval | None]]:
         for rule in plain.operating_point.points:
             plain = changed(plain, f"operating_point.points.{rule}", reached=reached)
         yield plain, None
+    for p in (0.01, 0.9):
+        yield changed(make_run_metrics(), "dependence", **make_dependence(p).model_dump()), None
 
 
 def of_shortcuts() -> Iterator[Finding]:
@@ -166,7 +170,12 @@ def of_two_runs() -> Iterator[Finding]:
     yield from comparison_findings.list_differences(alike)
     for steps in (80, 60):
         names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")
-        yield from comparison_findings.describe_comparison(dict(zip(names, (80, steps, 70, 50), strict=True)))
+        stopped = {"stopped_early": ["baseline", "augmented"]}
+        counts = {"steps": dict(zip(names, (80, steps, 70, 50), strict=True))}
+        yield from comparison_findings.describe_comparison({**alike, **counts, **stopped})
+    yield comparison_findings.describe_flips(alike["flips"])
+    differing = [{"name": "training.epochs", "first": 20, "second": 1}]
+    yield from comparison_findings.qualify_answer(differing)
 
 
 def of_robustness() -> Iterator[Finding]:

@@ -49,10 +49,8 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
 
 def describe_flips(flips: dict[str, Any]) -> Finding:
     """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
-    accuracies = {run: flips[run]["accuracy"] for run in RUNS}
-    return Finding(
-        "flips_change", {run: _in_points(each, ("value", "low", "high")) for run, each in accuracies.items()}
-    )
+    bounds = ("value", "low", "high")
+    return Finding("flips_change", {run: _in_points(flips[run]["accuracy"], bounds) for run in RUNS})
 
 
 def describe_comparison(comparison: dict[str, Any]) -> Iterator[Finding]:

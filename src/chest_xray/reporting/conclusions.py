@@ -5,6 +5,7 @@ from typing import Any
 
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.binary import proportion
+from chest_xray.metrics.bootstrap import widest
 from chest_xray.metrics.results import (
     Decisions,
     Estimate,
@@ -131,7 +132,8 @@ def describe_intervals(metrics: Metrics) -> Iterator[Finding]:
     """Compare the intervals of accuracy by what they allow for, and describe the runs of errors along file numbers."""
     dependence = metrics.dependence
     by_method = {str(each.method): each for each in dependence.intervals["accuracy"]}
-    values = {"block_length": dependence.block_length, "method": Name(f"over_{metrics.test.at_chosen.accuracy.method}")}
+    method = widest(*dependence.intervals["accuracy"]).method
+    values = {"block_length": dependence.block_length, "method": Name(f"over_{method}")}
     yield Finding("widest_interval", {**by_method, **values})
     found = [each for each in dependence.runs if each.p_holm < SIGNIFICANCE and each.num_runs < each.expected]
     for each in found:
@@ -352,11 +354,9 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
     keys = {"above": "border_tells", "around": "border_silent", "below": "border_reversed"}
     yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
-    lost = {row["shown"]: row for row in occlusion_table.to_dict("records") if _has_lost(row, "auc")}
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
-    yield Finding(
-        "centre_worse" if "centre" in lost else "centre_alike", {**auc, "change": _read_change(centre, "auc")}
-    )
+    key = "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
+    yield Finding(key, {**auc, "change": _read_change(centre, "auc")})
 
 
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:

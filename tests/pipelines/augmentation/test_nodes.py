@@ -1,10 +1,13 @@
 """The comparison of two runs, worked by hand on eight images, and the conclusions from it."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.comparison import list_differing_settings
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Interval
 from chest_xray.pipelines.augmentation.nodes import (
@@ -13,7 +16,6 @@ from chest_xray.pipelines.augmentation.nodes import (
     tabulate_comparison,
     write_comparison,
 )
-from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.reporting.comparison_figures import draw_paired_differences
 from chest_xray.reporting.comparison_findings import (
     describe_comparison,
@@ -21,6 +23,7 @@ from chest_xray.reporting.comparison_findings import (
     summarise_effect,
 )
 from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.report_contents import list_cells
 from tests.builders import (
     axes_of,
     interval,
@@ -29,6 +32,8 @@ from tests.builders import (
     make_history,
     make_point,
     make_predictions,
+    make_run,
+    make_training,
 )
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -41,12 +46,39 @@ HALF = make_point(0.5)
 def pair_predictions(
     first: pd.DataFrame, second: pd.DataFrame, first_point: OperatingPoint, second_point: OperatingPoint
 ) -> pd.DataFrame:
-    """Decide at the threshold of each run, as their evaluations do, and pair; 30 and 20 steps, 20 of each kept."""
-    histories = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
+    """Decide at the threshold of each run, as their evaluations do, and pair; 30 and 20 steps, 20 of each kept.
+
+    With flips, all of PNEUMONIA and none of NORMAL images are found.
+    """
     return pair_decisions(
-        {"decisions": decide_images(first, first_point, histories[0])},
-        {"decisions": decide_images(second, second_point, histories[1])},
+        {"decisions": decide(first, first_point, HISTORIES[0])},
+        {"decisions": decide(second, second_point, HISTORIES[1])},
     )
+
+
+def decide(table: pd.DataFrame, point: OperatingPoint, history: pd.DataFrame) -> pd.DataFrame:
+    log_odds = table["log_odds"]
+    is_positive = log_odds >= point.chosen.log_odds
+    return table[["path", "group", "aetiology", "label", "probability"]].assign(
+        **{"log_odds_single": log_odds, "decision_single": is_positive},
+        **{"log_odds_flips": table["label"], "decision_flips": table["label"] == 1},
+        **{"steps": history["steps"].max(), "kept_steps": history.loc[history["kept"], "steps"].iloc[0]},
+    )
+
+
+HISTORIES = make_history([0.5, 0.4, 0.6], kept=2), make_history([0.5, 0.4], kept=2)
+
+
+def make_settings(**training: Any) -> dict[str, Any]:
+    run = make_run().model_dump(mode="json")
+    return {"run": run, "training": make_training(**{"epochs": 3, **training}).model_dump(mode="json")}
+
+
+def compare(pairs: pd.DataFrame, **training: Any) -> dict[str, Any]:
+    """Compare, with histories of three and two of three epochs; `training` is of the augmented run alone."""
+    evidence = [{"history": HISTORIES[0], "settings": make_settings()}]
+    evidence += [{"history": HISTORIES[1], "settings": make_settings(**training)}]
+    return compare_runs(pairs, *evidence, make_evaluation())
 
 
 def make_pairs() -> pd.DataFrame:
@@ -56,14 +88,14 @@ def make_pairs() -> pd.DataFrame:
 def test_each_image_has_one_row_with_the_predictions_of_both_runs() -> None:
     first, second = make_predictions([0, 1], [0.3, 0.7]), make_predictions([0, 1], [0.4, 0.6])
     pairs = pair_predictions(first, second, make_point(0.3), make_point(0.65))
+    names = ("log_odds_single", "decision_single", "log_odds_flips", "decision_flips", "steps", "kept_steps")
     assert pairs.columns.tolist() == [
         *("path", "group", "aetiology", "label"),
-        *("probability_baseline", "decision_baseline", "steps_baseline", "kept_steps_baseline"),
-        *("probability_augmented", "decision_augmented", "steps_augmented", "kept_steps_augmented"),
+        *(f"{name}_{run}" for run in ("baseline", "augmented") for name in names),
     ]
-    assert pairs["decision_baseline"].tolist() == [True, True]  # at the threshold or above, each run at its own
-    assert pairs["decision_augmented"].tolist() == [False, False]
-    np.testing.assert_array_equal(pairs["probability_augmented"], second["probability"])
+    assert pairs["decision_single_baseline"].tolist() == [True, True]  # at the threshold or above, each run at its own
+    assert pairs["decision_single_augmented"].tolist() == [False, False]
+    np.testing.assert_array_equal(pairs["log_odds_single_augmented"], second["log_odds"])
 
 
 def test_pairing_does_not_change_its_inputs() -> None:
@@ -83,7 +115,7 @@ def test_runs_evaluated_on_different_images_are_refused() -> None:
 
 
 def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
-    found = compare_runs(make_pairs(), make_evaluation())
+    found = compare(make_pairs())
     assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
     metrics = found["metrics"]
     plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
@@ -97,7 +129,7 @@ def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
 
 
 def test_the_interval_of_a_difference_is_from_resamples_shared_by_both_runs() -> None:
-    difference = compare_runs(make_pairs(), make_evaluation())["metrics"]["sensitivity"]["difference"]
+    difference = compare(make_pairs())["metrics"]["sensitivity"]["difference"]
     # One of four PNEUMONIA images is lost. No resample can gain, as it could if the runs were resampled separately.
     assert difference["high"] == 0
     assert -1 <= difference["low"] < -0.5
@@ -105,16 +137,17 @@ def test_the_interval_of_a_difference_is_from_resamples_shared_by_both_runs() ->
 
 def test_runs_that_agree_on_every_image_have_zero_differences() -> None:
     pairs = pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, FIRST), HALF, HALF)
-    found = compare_runs(pairs, make_evaluation())
-    nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0}
-    assert [each["difference"] for each in found["metrics"].values()] == [nothing] * 4
+    found = compare(pairs)
+    nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0, "p": 1}
+    for each in found["metrics"].values():
+        assert {name: each["difference"][name] for name in nothing} == nothing
     assert found["mcnemar"] == {"corrected": 0, "regressed": 0, "p": 1.0}
 
 
 def test_swapping_the_runs_changes_the_sign_of_the_differences() -> None:
-    there = compare_runs(make_pairs(), make_evaluation())["metrics"]
+    there = compare(make_pairs())["metrics"]
     pairs = pair_predictions(make_predictions(LABELS, SECOND), make_predictions(LABELS, FIRST), HALF, HALF)
-    back = compare_runs(pairs, make_evaluation())["metrics"]
+    back = compare(pairs)["metrics"]
     for name, each in there.items():
         turned = {"value": -back[name]["difference"]["value"], "low": -back[name]["difference"]["high"]}
         assert each["difference"]["value"] == turned["value"]
@@ -123,11 +156,12 @@ def test_swapping_the_runs_changes_the_sign_of_the_differences() -> None:
 
 def test_all_images_of_a_patient_are_resampled_together() -> None:
     pairs = make_pairs()
-    once = compare_runs(pairs, make_evaluation())["metrics"]
-    fourfold = compare_runs(pd.concat([pairs] * 4, ignore_index=True), make_evaluation())
+    once = compare(pairs)["metrics"]
+    fourfold = compare(pd.concat([pairs] * 4, ignore_index=True))
     assert (fourfold["num_images"], fourfold["num_groups"]) == (32, 8)
     for name, each in fourfold["metrics"].items():
-        assert each["difference"] == pytest.approx(once[name]["difference"])
+        patients = each["difference"]["intervals"]["patients"]
+        assert patients == pytest.approx(once[name]["difference"]["intervals"]["patients"])
 
 
 def mcnemar(corrected: int, regressed: int) -> float:
@@ -136,7 +170,7 @@ def mcnemar(corrected: int, regressed: int) -> float:
     first = [0.9] * corrected + [0.1] * regressed + [0.9]
     second = [0.1] * corrected + [0.9] * regressed + [0.9]
     pairs = pair_predictions(make_predictions(labels, first), make_predictions(labels, second), HALF, HALF)
-    found = compare_runs(pairs, make_evaluation())["mcnemar"]
+    found = compare(pairs)["mcnemar"]
     assert (found["corrected"], found["regressed"]) == (corrected, regressed)
     return float(found["p"])
 
@@ -220,23 +254,69 @@ def make_steps(baseline: int, augmented: int) -> dict[str, int]:
 
 
 def test_equal_and_unequal_training_are_reported_differently() -> None:
-    equal, caution = describe_comparison(make_steps(80, 80))
-    assert equal == ("equal_steps", {"steps": 80})
-    assert caution == ("one_seed", {})
-    for augmented in (79, 81):
-        unequal, _ = describe_comparison(make_steps(80, augmented))
-        assert unequal == ("unequal_steps", make_steps(80, augmented))
+    for augmented, key in ((80, "equal_steps"), (79, "unequal_steps"), (81, "unequal_steps")):
+        comparison = {**make_comparison(), "steps": make_steps(80, augmented)}
+        assert [each.key for each in describe_comparison(comparison)][2:] == [key]
+
+
+def test_early_stopping_is_reported_where_epochs_are_missing_and_not_where_fewer_were_set() -> None:
+    assert compare(make_pairs())["stopped_early"] == ["augmented"]
+    found = compare(make_pairs(), epochs=2)
+    assert found["stopped_early"] == []
+    assert "stopped_early_augmented" not in [each.key for each in describe_comparison(found)]
+    assert "stopped_early_augmented" in [each.key for each in describe_comparison(compare(make_pairs()))]
+
+
+def test_settings_that_differ_qualify_the_answer() -> None:
+    found = compare(make_pairs(), epochs=1, batch_size=16)
+    assert found["settings"] == [
+        {"name": "training.epochs", "first": 3, "second": 1},
+        {"name": "training.batch_size", "first": 8, "second": 16},
+    ]
+    page = write_comparison(found, "phantoms", Language("en"))
+    assert "(without / with: training.epochs: 3 / 1; training.batch_size: 8 / 16)" in page.partition("## In numbers")[0]
+    assert "One seed was compared" in page.partition("## In numbers")[0]
+    assert compare(make_pairs())["settings"] == []
+
+
+def test_augmentation_itself_is_no_setting_that_differs_but_the_seed_is() -> None:
+    first, second = make_run(seed=1), make_run(seed=2, copies=3, zoom=0.2)
+    runs = [{"run": each.model_dump(mode="json")} for each in (first, second)]
+    assert list_differing_settings(*runs) == [{"name": "run.seed", "first": 1, "second": 2}]
+    assert list_differing_settings({"model": {"filters": [4]}}, {"model": {}}) == [
+        {"name": "model.filters", "first": [4], "second": None}
+    ]
+
+
+def test_training_and_flips_have_a_cell_each_and_the_headline_is_without_flips() -> None:
+    found = compare(make_pairs())
+    cells = {(each["run"], each["passes"]): each for each in found["cells"]}
+    assert {name: each["accuracy"]["value"] for name, each in cells.items()} == {
+        **{("baseline", "single"): 5 / 8, ("baseline", "flips"): 1.0},
+        **{("augmented", "single"): 6 / 8, ("augmented", "flips"): 1.0},
+    }
+    assert cells["baseline", "flips"]["specificity"]["n"] == 4
+    assert cells["baseline", "flips"]["accuracy"]["low"] < 1  # Wilson's, where the bootstrap has no width
+    assert found["metrics"]["accuracy"]["difference"]["value"] == 1 / 8
+    assert {run: each["accuracy"]["value"] for run, each in found["flips"].items()} == {
+        **{"baseline": 3 / 8, "augmented": 2 / 8}
+    }
+    table = list_cells(found)
+    assert table[["run", "passes"]].to_numpy().tolist() == [list(each) for each in cells]
+    assert table["accuracy"][0] == {
+        name: cells["baseline", "single"]["accuracy"][name] for name in table["accuracy"][0]
+    }
 
 
 def test_the_page_states_answer_numbers_and_data_source() -> None:
-    comparison = compare_runs(make_pairs(), make_evaluation())
+    comparison = compare(make_pairs())
     page = write_comparison(comparison, "phantoms", Language("en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]
     assert "- No difference shown in accuracy: 62.5% without, 75.0% with; difference +12.5 points (95% interval" in page
     assert "The two runs disagree on 3 of 8 test images: augmentation corrects 2 decisions and makes 1 wrong" in page
-    assert "30 optimiser steps without augmentation and 20 with it (the kept weights are those after 20 and 20)" in page
+    assert "steps: 30 without augmentation and 20 with it (the kept weights are those after 20 and 20)" in page
 
 
 def test_the_comparison_figure_shows_differences_with_intervals_and_the_data_source() -> None:
@@ -244,7 +324,7 @@ def test_the_comparison_figure_shows_differences_with_intervals_and_the_data_sou
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == "Augmented minus baseline on 100 test images"
-    assert axes.get_xlabel() == "points (hundredths), with 95% interval over patients"
+    assert axes.get_xlabel() == "points (hundredths), with 95% interval"
     names = ["AUC: n = 100", "specificity: n = 40", "sensitivity: n = 60", "accuracy: n = 100"]
     assert [label.get_text() for label in axes.get_yticklabels()] == names
     *_, accuracy, estimate, no_change = axes.lines

@@ -75,13 +75,10 @@ def compare_runs(
     }
     without, given = (values[run, "single"] for run in RUNS)
     differences = {name: estimate_difference(subtract(given[name], without[name])) for name in METRICS}
-    settings = {run: each["settings"] for run, each in zip(RUNS, (baseline_evidence, augmented_evidence), strict=True)}
-    epochs = {
-        run: len(each["history"]) for run, each in zip(RUNS, (baseline_evidence, augmented_evidence), strict=True)
-    }
-    label, *decisions = (
-        paired_predictions[name].to_numpy() for name in ("label", *map("decision_single_{}".format, RUNS))
-    )
+    evidence = dict(zip(RUNS, (baseline_evidence, augmented_evidence), strict=True))
+    settings = {run: each["settings"] for run, each in evidence.items()}
+    names = ("label", *(f"decision_single_{run}" for run in RUNS))
+    label, *decisions = (paired_predictions[name].to_numpy() for name in names)
     return {
         "num_images": len(paired_predictions),
         "num_healthy": int((paired_predictions["label"] == 0).sum()),
