@@ -156,6 +156,38 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
 
 
 @pytest.mark.parametrize(
+    ("stored", "warned"),
+    [
+        ({"epochs": 20}, []),
+        ({"epochs": 1}, ["training.epochs"]),
+        ({"epochs": 20, "patience": 3}, ["training.patience"]),
+    ],
+)
+def test_settings_other_than_those_of_the_stored_run_are_named_before_training(
+    caplog: pytest.LogCaptureFixture, stored: dict[str, int], warned: list[str]
+) -> None:
+    run = {"title": "a", "seed": 1, "augmentation": {"copies": 0}, "flip_tta": False}
+    plain = {"model": {"filters": [4]}, "training": {"epochs": 20}, "preparation": {"width": 32}}
+    given = {f"params:{name}": each for name, each in plain.items()}
+    augmented = {**run, "title": "b", "augmentation": {"copies": 7}, "flip_tta": True}
+    settings = {**plain, "training": stored, "run": run}
+    existing = {
+        **dict.fromkeys((*MADE_BY_DATA_PROCESSING, *MADE_BY_MODELING, *MADE_BY_EVALUATION), "data"),
+        **{"baseline.settings": settings, "params:augmented": augmented, **given},
+    }
+    CheckInputs().before_pipeline_run(
+        run_params={"runtime_params": {}},
+        pipeline=wire_pipelines()["augmentation"],
+        catalog=DataCatalog({name: MemoryDataset(each) for name, each in existing.items()}),
+    )
+    messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(messages) == len(warned)
+    for name, message in zip(warned, messages, strict=True):
+        assert f"has {name} = " in message
+        assert "would not be of augmentation alone" in message
+
+
+@pytest.mark.parametrize(
     ("given", "name", "suggestion"),
     [
         ({"trainin": {"epochs": 3}}, "trainin.epochs", r" Did you mean 'training'\?"),

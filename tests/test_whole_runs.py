@@ -55,7 +55,7 @@ def declared_outputs(runs: tuple[str, ...]) -> set[str]:
     not_made = {f"data/test/06_models/{run}/checkpoint.npz" for run in runs}
     not_made |= {f"data/test/01_raw/download/{name}.json" for name in ("archive", "unpacked")}
     not_made |= {"data/test/08_reporting/ensemble/learning_curves.png"}
-    not_made |= {"data/test/06_models/ensemble/trained_model.keras"}
+    not_made |= {f"data/test/06_models/ensemble/{name}" for name in ("trained_model.keras", "settings.json")}
     not_made |= {name for name in named if name.endswith(EXPORTED) and "/augmented/" not in name}
     not_made |= {name for name in named if "/study" in name or name.endswith("/training_state.npz")}  # See below.
     # Cross-validation is on request.
@@ -68,7 +68,7 @@ def declared_by_a_study(runs: tuple[str, ...]) -> set[str]:
     made = {place(entry) for entry in read_catalog().values()}
     of_runs = {
         *("06_models/{run}/training_state.npz", "06_models/{run}/model.keras", "06_models/{run}/operating_point.json"),
-        "06_models/{run}/trained_model.keras",
+        *("06_models/{run}/trained_model.keras", "06_models/{run}/settings.json"),
         *("06_models/{run}/history.csv", "07_model_output/{run}/corrupted_predictions.parquet"),
         *("07_model_output/{run}/test_predictions.parquet", "08_reporting/{run}/learning_curves.png"),
         *("07_model_output/{run}/decisions.parquet", "08_reporting/{run}/corruption_metrics.json"),
@@ -88,7 +88,7 @@ def declared_of_members() -> set[str]:
         "metadata_metrics.json",
     )
     folders = {
-        "06_models": ("trained_model.keras", "model.keras", "operating_point.json", "history.csv"),
+        "06_models": ("trained_model.keras", "model.keras", "operating_point.json", "history.csv", "settings.json"),
         "07_model_output": tuple(f"{name}_predictions.parquet" for name in ("corrupted", "validation", "test")),
         "08_reporting": reports,
     }

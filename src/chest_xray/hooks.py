@@ -80,10 +80,10 @@ def _warn_of_settings(pipeline: Pipeline, catalog: DataCatalog) -> None:
     from chest_xray.metrics.comparison import RUNS, list_differing_settings
 
     baseline, augmented = RUNS
-    if f"{augmented}.trained_model" not in pipeline.all_outputs():
+    if f"{augmented}.trained_model" not in pipeline.all_outputs() or f"params:{augmented}" not in catalog:
         return
     planned = {name: _load_plain(catalog, f"params:{name}") for name in ("model", "training", "preparation")}
-    if f"{baseline}.trained_model" in pipeline.all_outputs():
+    if f"params:{baseline}" in catalog and f"{baseline}.trained_model" in pipeline.all_outputs():
         first = planned | {"run": _load_plain(catalog, f"params:{baseline}")}
     elif catalog.exists(f"{baseline}.settings"):
         first = catalog.load(f"{baseline}.settings")

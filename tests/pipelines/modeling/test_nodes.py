@@ -4,11 +4,19 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 
 from chest_xray.images.corruptions import list_corrupted_validation
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.models.inference import score_images
 from chest_xray.models.network import join_networks, without_sigmoid
-from chest_xray.pipelines.modeling.nodes import add_flip_tta, build_model, predict_corrupted_validation
-from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split
+from chest_xray.pipelines.modeling.nodes import (
+    add_flip_tta,
+    build_model,
+    predict_corrupted_validation,
+    record_settings,
+)
+from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
 from tests.images.test_validation_corruptions import make_corruptions as make_corruptions
 from tests.models.toys import make_model, weights_differ
 
@@ -41,6 +49,38 @@ def test_flip_tta_averages_the_logits_of_an_image_and_its_mirror_image() -> None
     np.testing.assert_allclose(without_sigmoid(asked)(images), (logit + mirrored) / 2, rtol=1e-5)
     np.testing.assert_allclose(asked(images), asked(images[:, :, ::-1]), rtol=1e-6)
     assert add_flip_tta(model, make_run()) is model
+
+
+@pytest.mark.parametrize("flip_tta", [False, True])
+def test_predictions_hold_the_logits_without_and_with_flips(tmp_path: Path, flip_tta: bool) -> None:
+    model = make_model(1)
+    asked = add_flip_tta(model, make_run().model_copy(update={"flip_tta": flip_tta}))
+    asked.save(tmp_path / "asked.keras")
+    split, pixels = make_split([0, 1, 1], "test"), make_pixels(3)
+    found = score_images(keras.saving.load_model(tmp_path / "asked.keras"), pixels, split, "test", both_passes=True)
+    single, mirrored = (
+        score_images(model, each, split, "test")["logit"].to_numpy() for each in (pixels, pixels[:, :, ::-1])
+    )
+    np.testing.assert_allclose(found["logit_single"], single, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["logit_flips"], (single + mirrored) / 2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found["logit"], found["logit_flips" if flip_tta else "logit_single"])
+    alone = score_images(asked, pixels, split, "test")
+    assert "logit_flips" not in alone
+    np.testing.assert_allclose(found["logit"], alone["logit"], rtol=1e-5, atol=1e-6)
+
+
+def test_a_mean_of_several_networks_has_one_logit() -> None:
+    joined = join_networks([make_model(1), make_model(2)])
+    found = score_images(joined, make_pixels(2), make_split([0, 1], "test"), "test", both_passes=True)
+    assert "logit" in found
+    assert "logit_single" not in found
+
+
+def test_settings_are_recorded_as_plain_values() -> None:
+    found = record_settings(TINY_NETWORK, make_training(epochs=3), Preparation(width=16, height=16), make_run(seed=5))
+    assert found["training"]["epochs"] == 3
+    assert found["run"]["seed"] == 5
+    assert found["model"]["filters"] == [2, 4]
 
 
 def test_a_network_with_flip_tta_can_be_saved_and_added_to_an_ensemble(tmp_path: Path) -> None:
