@@ -112,7 +112,7 @@ def _measure(
         **measure_ranking(label, probability, weights),
         **score_probabilities(label, moved, weights),
     }
-    return {name: estimate(each, len(label)) for name, each in measured.items()}
+    return {name: estimate({"patients": each}, len(label)) for name, each in measured.items()}
 
 
 def _ones(table: DataFrame) -> Array:

@@ -76,9 +76,9 @@ def make_settings(**training: Any) -> dict[str, Any]:
 
 def compare(pairs: pd.DataFrame, **training: Any) -> dict[str, Any]:
     """Compare, with histories of three and two of three epochs; `training` is of the augmented run alone."""
-    evidence = [{"history": HISTORIES[0], "settings": make_settings()}]
-    evidence += [{"history": HISTORIES[1], "settings": make_settings(**training)}]
-    return compare_runs(pairs, *evidence, make_evaluation())
+    first: dict[str, Any] = {"history": HISTORIES[0], "settings": make_settings()}
+    second: dict[str, Any] = {"history": HISTORIES[1], "settings": make_settings(**training)}
+    return compare_runs(pairs, first, second, make_evaluation())
 
 
 def make_pairs() -> pd.DataFrame:
