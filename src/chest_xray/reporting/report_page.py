@@ -125,8 +125,8 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
     """
     import pandas as pd
 
-    def drop_n(measured: Interval) -> dict[str, float | None]:
-        return measured.model_dump(exclude={"n"})
+    def keep_bounds(measured: Interval) -> dict[str, float | None]:
+        return measured.model_dump(include={"value", "low", "high"})
 
     columns: dict[str, list[Any]] = {
         "metric": [messages["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
@@ -136,12 +136,12 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
         on_test = [getattr(metrics.test.at_chosen, name) for name in ON_TEST]
         measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
         columns[translate_text(metrics.run, messages)] = [
-            *map(drop_n, measured),
+            *map(keep_bounds, measured),
             run["corruption_metrics"]["worst_auc"],
         ]
     baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
     measured = [*(getattr(baseline.at_rule, name) for name in ON_TEST), baseline.auc]
-    columns["metadata_baseline"] = [*map(drop_n, measured), None, None]
+    columns["metadata_baseline"] = [*map(keep_bounds, measured), None, None]
     return pd.DataFrame(columns, dtype=object)
 
 
