@@ -122,7 +122,7 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
         spread = expected * (1 - chance)
         step = _solve(short, spread, logit) if free else (short[0] / spread.sum(axis=1), 0.0 * slope)
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
-        if moved.max(initial=0) < CLOSE:
+        if np.nan_to_num(moved).max(initial=0) < CLOSE:
             break
         shortened = np.log1p(moved) / np.maximum(moved, CLOSE)
         intercept, slope = intercept + step[0] * shortened, slope + step[1] * shortened
@@ -130,10 +130,10 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
 
 
 def _solve(gradient: tuple[Array, Array], spread: Array, logit: Array) -> tuple[Array, Array]:
-    """Newton's step: the inverse of the curvature (2 x 2) times the gradient."""
+    """Newton's step: the inverse of the curvature (2 x 2) times the gradient, NaN where the curvature is singular."""
     flat, tilt, steep = spread.sum(axis=1), spread @ logit, spread @ logit**2
     determinant = flat * steep - tilt**2
     return (
-        (steep * gradient[0] - tilt * gradient[1]) / determinant,
-        (flat * gradient[1] - tilt * gradient[0]) / determinant,
+        divide_or_nan(steep * gradient[0] - tilt * gradient[1], determinant),
+        divide_or_nan(flat * gradient[1] - tilt * gradient[0], determinant),
     )
