@@ -111,8 +111,10 @@ def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resample
     # tn 3, fp 1, fn 1, tp 5, of 10.
     shares = {"accuracy": (8, 10), "sensitivity": (5, 6), "specificity": (3, 4), "precision": (5, 6), "npv": (3, 4)}
     for name, (part, total) in shares.items():
-        assert getattr(point, name) == proportion(part, total)
-    assert point.f1.model_dump() == {"value": 10 / 12, "low": ANY, "high": ANY, "n": 10}
+        found, wilson = getattr(point, name), proportion(part, total)
+        assert (found.value, found.n) == (part / total, total)
+        assert found.high - found.low >= (wilson.high or 0) - (wilson.low or 0)  # the widest of three
+    assert point.f1.model_dump() == {"value": 10 / 12, "low": ANY, "high": ANY, "method": ANY, "n": 10}
     assert (point.f1.low or 1) < 10 / 12 < (point.f1.high or 0)
     assert point.balanced_accuracy.value == (5 / 6 + 3 / 4) / 2
     assert point.ppv_realistic.value == pytest.approx(0.2 * 5 / 6 / (0.2 * 5 / 6 + 0.8 / 4))
@@ -123,7 +125,7 @@ def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resample
 
 
 def test_what_cannot_be_computed_is_none() -> None:
-    nothing = {"value": None, "low": None, "high": None}
+    nothing = {"value": None, "low": None, "high": None, "method": None}
     point = describe(make_table(), make_point(0.99)).at_chosen  # nothing is classified as PNEUMONIA
     assert point.precision.model_dump() == {**nothing, "n": 0}
     for name in ("ppv_realistic", "mcc", "lr_positive"):

@@ -85,7 +85,7 @@ def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
     assert (
         "(95% interval over test patients +1.0 to +10.0; over test patients and training seeds -20.0 to +20.0)" in page
     )
-    assert "Minimum detectable difference with 80% power: 3.0 points over patients, 6.0 over both." in page
+    assert "Minimum detectable difference with 80% power: 3.0 points, 6.0 over seeds as well." in page
 
 
 def test_the_figure_shows_both_intervals_and_every_seed() -> None:

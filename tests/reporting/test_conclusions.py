@@ -35,6 +35,11 @@ def test_one_interval_is_above_another_where_they_do_not_meet() -> None:
     assert not is_above(sure(0.9), Interval(value=0.5, low=0.49, high=None))
 
 
+def scale(measured: Interval) -> Interval:
+    """The same in points."""
+    return interval(*(100 * (each or 0) for each in (measured.low, measured.value, measured.high)))
+
+
 @pytest.mark.parametrize(
     ("figure", "side"),
     [
@@ -99,7 +104,7 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, k
     (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "header" in each.key]
     assert found.key == key
     assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
-    assert dict(found.values["difference"]) == {name: 100 * each for name, each in difference} | {"n": 100}
+    assert found.values["difference"] == scale(difference).with_n(100)
 
 
 @pytest.mark.parametrize("name", ["lr_positive", "mcc"])
@@ -395,7 +400,7 @@ def test_validation_is_held_against_test(gap: Interval, key: str) -> None:
     metrics = make_run_metrics(gap={"balanced_accuracy": gap})
     (found,) = compare_validation_and_test(metrics)
     assert found.key == key
-    assert dict(found.values["gap"]) == {name: 100 * each for name, each in gap}  # in points
+    assert found.values["gap"] == scale(gap)
     assert found.values["test"] == metrics.test.at_chosen.balanced_accuracy
     assert is_lower_on_test(metrics, "balanced_accuracy") == (key == "validation_flatters")
 

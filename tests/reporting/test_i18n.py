@@ -173,7 +173,7 @@ def of_two_runs() -> Iterator[Finding]:
         stopped = {"stopped_early": ["baseline", "augmented"]}
         counts = {"steps": dict(zip(names, (80, steps, 70, 50), strict=True))}
         yield from comparison_findings.describe_comparison({**alike, **counts, **stopped})
-    yield comparison_findings.describe_flips(alike["flips"])
+    yield comparison_findings.describe_flips(alike)
     differing = [{"name": "training.epochs", "first": 20, "second": 1}]
     yield from comparison_findings.qualify_answer(differing)
 
@@ -248,7 +248,10 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
     assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
 
 
-STATED_OF_EVERY_RUN = {"performance", "other_point", "precision_recall", "calibrated", "try_other_hospital"}
+STATED_OF_EVERY_RUN = {
+    *("performance", "widest_interval", "other_point", "precision_recall", "calibrated"),
+    "try_other_hospital",
+}
 
 
 def test_no_rule_fires_for_every_run() -> None:

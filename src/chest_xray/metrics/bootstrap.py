@@ -170,7 +170,8 @@ def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
         estimate: Of the sample itself.
         resampled: For each method of resampling the same in each resample, shape (resamples,).
     """
-    return widest(*(interval(estimate, each).by(method) for method, each in resampled.items()))
+    found = widest(*(interval(estimate, each).by(method) for method, each in resampled.items()))
+    return UNKNOWN if found.value is None else found
 
 
 def widest(*intervals: Interval) -> Interval:

@@ -47,10 +47,11 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
     yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
 
 
-def describe_flips(flips: dict[str, Any]) -> Finding:
+def describe_flips(comparison: dict[str, Any]) -> Finding:
     """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
     bounds = ("value", "low", "high")
-    return Finding("flips_change", {run: _in_points(flips[run]["accuracy"], bounds) for run in RUNS})
+    changes = {run: _in_points(comparison["flips"][run]["accuracy"], bounds) for run in RUNS}
+    return Finding("flips_change", {**changes, "num_images": comparison["num_images"]})
 
 
 def describe_comparison(comparison: dict[str, Any]) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
     """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
         "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison["settings"])],
-        "in_numbers": [*list_differences(comparison), describe_flips(comparison["flips"])],
+        "in_numbers": [*list_differences(comparison), describe_flips(comparison)],
         "how_compared": list(describe_comparison(comparison)),
     }
 
