@@ -371,6 +371,7 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
             tolerated.append(Name(kind))
         else:
             change = {"change": in_points(_read_change(lost, "accuracy")), "p": lost["accuracy_p"]}
+            change |= {"num_images": int(lost["n"])}
             yield Finding("kind_loses", {**lost, **change, "kind": Name(kind), "worst": rows["accuracy"].min()})
     if tolerated:
         yield Finding("kinds_borne", {"kinds": tuple(tolerated)})
