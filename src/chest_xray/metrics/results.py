@@ -213,7 +213,7 @@ class Metrics(Result):
     validation: SubsetMetrics
     test: SubsetMetrics
     gap: Gap
-    dependence: Dependence
+    dependence: Dependence | None = None  # results of earlier versions have none
 
     @property
     def subsets(self) -> dict[str, SubsetMetrics]:

@@ -131,6 +131,8 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
 def describe_intervals(metrics: Metrics) -> Iterator[Finding]:
     """Compare the intervals of accuracy by what they allow for, and describe the runs of errors along file numbers."""
     dependence = metrics.dependence
+    if dependence is None:
+        return
     by_method = {str(each.method): each for each in dependence.intervals["accuracy"]}
     method = widest(*dependence.intervals["accuracy"]).method
     values = {"block_length": dependence.block_length, "method": Name(f"over_{method}")}
