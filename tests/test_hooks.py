@@ -25,7 +25,15 @@ MADE_BY_DATA_PROCESSING = (
 MADE_BY_MODELING = tuple(
     f"baseline.{name}"
     for name in (
-        *("model", "operating_point", "history", "corrupted_predictions", "corruption_metrics", "learning_curves"),
+        *(
+            "model",
+            "operating_point",
+            "history",
+            "corrupted_predictions",
+            "corruption_metrics",
+            "learning_curves",
+            "settings",
+        ),
     )
 )
 MADE_BY_EVALUATION = ("baseline.decisions", "baseline.evidence")

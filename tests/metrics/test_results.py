@@ -29,7 +29,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
     plain = dump(make_run_metrics(strata=[make_stratum("< 1")]))
     assert list(plain) == [
         *("schema_version", "run", "operating_point", "realistic_prevalence", "strata_cuts"),
-        *("validation", "test", "gap"),
+        *("validation", "test", "gap", "dependence"),
     ]
     assert list(plain["operating_point"]) == ["run", "rule", "points", "calibration"]
     assert list(plain["operating_point"]["points"]) == RULES
@@ -39,7 +39,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
             *("num_images", "num_groups", "prevalence", "loss", "auc", "pr_auc", "calibration"),
             *("sensitivity_by_aetiology", "strata"),
         ]
-        assert list(part["auc"]) == ["value", "low", "high", "n"]
+        assert list(part["auc"]) == ["value", "low", "high", "method", "n"]
         assert list(part["calibration"]) == [*CALIBRATION, *BESIDE]
         assert list(part["at_half"]) == DECISIONS
         assert {rule: list(each) for rule, each in part["points"].items()} == dict.fromkeys(RULES, DECISIONS)
@@ -49,7 +49,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
         ]
     gap = plain["gap"]
     assert list(gap) == ["rule", "at_half", "points", "auc", "pr_auc", "calibration"]
-    assert list(gap["auc"]) == ["value", "low", "high"]
+    assert list(gap["auc"]) == ["value", "low", "high", "method"]
     assert list(gap["calibration"]) == CALIBRATION
     assert list(gap["at_half"]) == RATES
     assert {rule: list(each) for rule, each in gap["points"].items()} == dict.fromkeys(RULES, RATES)
