@@ -92,6 +92,7 @@ def test_intervals_are_those_that_newcombe_published_for_wilsons_method(
         "value": part / total,
         "low": pytest.approx(low, abs=5e-5),
         "high": pytest.approx(high, abs=5e-5),
+        "method": "images",
         "n": total,
     }
 
@@ -102,7 +103,7 @@ def test_the_interval_of_a_share_mirrors_that_of_the_rest() -> None:
 
 
 def test_a_share_of_nothing_is_none() -> None:
-    assert proportion(0, 0).model_dump() == {"value": None, "low": None, "high": None, "n": 0}
+    assert proportion(0, 0).model_dump() == {"value": None, "low": None, "high": None, "method": None, "n": 0}
 
 
 def test_each_share_has_its_number_of_images() -> None:

@@ -190,7 +190,7 @@ def separate_passes(network: Model) -> tuple[Model, bool] | None:
     image = keras.Input(network.input_shape[1:])
     single = member(image)
     both = keras.layers.Average()([single, member(keras.ops.flip(image, axis=2))])
-    has_flips = any(type(each).__name__ == "Flip" for each in network.operations)
+    has_flips = any(type(each).__name__ == "Flip" for each in getattr(network, "operations", network.layers))
     return keras.Model(image, [single, both]), has_flips
 
 

@@ -241,8 +241,8 @@ def test_the_conclusions_are_under_their_headings_with_the_source() -> None:
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
-        *("## Performance", "## Predictive values", "## Calibration"),
-        *("## Errors", "## Validation and test", "## What to try next"),
+        *("## Performance", "## Does the network know more than the size of the image?", "## Predictive values"),
+        *("## Calibration", "## Errors", "## Validation and test", "## What to try next"),
     ]
     assert "On 5 test images of 5 patients the network has an accuracy of 60.0%" in page
 
