@@ -61,8 +61,9 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
 	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
 
+# As root, such as in a container, Jupyter wants --allow-root. LAB="--no-browser --port=8890": more options of Jupyter.
 lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session loaded (KEDRO_ENV=demo for the demo)
-	$(BIN)/kedro jupyter lab
+	$(BIN)/kedro jupyter lab --ServerApp.root_dir="$(CURDIR)/notebooks" $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 lock: .venv/installed  ## Resolve pyproject.toml into requirements.lock, for all platforms
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --all-extras \

@@ -22,6 +22,8 @@ ENVIRONMENT = "--env=test"
 DATA_PROCESSING = ("run", ENVIRONMENT, "--pipelines=data_processing")
 # Download has its own test.
 AFTER_DATA_PROCESSING = ("modeling", "evaluation", "augmentation", "report", "ensemble", "export", "prediction")
+DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
+PAGES_OF_RUNS = ("baseline/conclusions.md", "augmented/conclusions.md")
 RUNS = ("baseline", "augmented", "ensemble")
 MEMBERS = ("seed_2", "seed_3", "seed_4", "seed_5")  # of the ensemble, besides `augmented`
 # Nothing outside its pipeline reads them.
@@ -144,6 +146,26 @@ def test_each_pipeline_runs_alone_and_writes_every_output_of_the_catalog(
     for name, done in printed.items():
         assert done.returncode == 0, f"{name}: {done.stderr}"
     assert made_in(project) == declared_outputs(RUNS) | declared_of_members()
+
+
+def test_a_run_prints_one_short_line_a_node_and_an_epoch_and_then_its_results(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    project, printed = step_by_step
+    lines = [line for name in DEFAULT[1:] for line in printed[name].stderr.splitlines()]
+    start = r"[\d:]{8} INFO +"
+    of_nodes = re.compile(rf"{start}(?:\d+/\d+ [\w.]+, [\d.]+ s|\d+ nodes in \d+ s\.)")
+    of_epochs = re.compile(rf"{start}Epoch (\d)/2: accuracy .*, val_loss [\d.]+")
+    of_pages = re.compile(rf"{start}(?:Run with(?:out)? augmentation: accuracy .*|Report): (\S+)")
+    others = [line for line in lines if not of_nodes.fullmatch(line) and not of_epochs.fullmatch(line)]
+    found = map(of_pages.fullmatch, others)
+    opened = [each[1] if each else "" for each in found]
+    assert opened == [f"data/test/08_reporting/{each}" for each in (*PAGES_OF_RUNS, "report.html")]
+    assert all((project / path).is_file() for path in opened)
+    assert [match[1] for line in lines if (match := of_epochs.fullmatch(line))] == ["1", "2"] * 2
+    # The demo trains 20 epochs where the test trains 2, and prepares its images.
+    assert len(lines) + 2 * (20 - 2) + 10 <= 120
+    assert max(len(line) for line in lines if of_nodes.fullmatch(line)) < 80
 
 
 def test_in_memory_datasets_are_only_used_inside_their_pipeline() -> None:

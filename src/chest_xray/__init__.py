@@ -1,8 +1,7 @@
 """Pneumonia in paediatric chest radiographs: data, model, evidence, and what augmentation changed."""
 
-import os
+from chest_xray.core.quiet import silence_tensorflow
 
 __version__ = "0.1.0"
 
-# TensorFlow reads this when it is first imported; without it, every run opens with notices about the processor.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+silence_tensorflow()  # before anything imports it

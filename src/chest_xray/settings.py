@@ -6,9 +6,10 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
+from chest_xray.run_log import LogRun
 
 # Kedro calls the last first, so `RunLock` comes after `CheckInputs`.
-HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun())
+HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun(), LogRun())
 
 
 def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any]]:

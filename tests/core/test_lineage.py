@@ -128,3 +128,10 @@ def test_lineage_entries_are_plain_json(outputs: Outputs) -> None:
     entries = json.loads((outputs.folder / "lineage.json").read_text())
     assert set(entries) == {"pixels", "split", "model"}
     assert set(entries["split"]["made_from"]) == {"pixels", "params:seed"}
+
+
+def test_what_depends_on_a_replaced_output_is_stale_also_across_in_memory_datasets(outputs: Outputs) -> None:
+    assert Lineage(outputs.folder / "lineage.json").list_stale(["pixels"]) == []
+    outputs.save("pixels", "b", size=128)
+    assert Lineage(outputs.folder / "lineage.json").list_stale(["pixels"]) == ["split", "model"]
+    assert Lineage(outputs.folder / "lineage.json").list_stale(["split"]) == []

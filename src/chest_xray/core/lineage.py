@@ -5,7 +5,7 @@ node's inputs. Before a run starts, its inputs are compared with these entries.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from threading import Lock
@@ -88,6 +88,15 @@ class Lineage:
             for child, parent, digest in self._ancestry(name):
                 if parent in current and current[parent] != digest:
                     raise InputError(_describe_conflict(child, parent, makers[child]))
+
+    def list_stale(self, replaced: Collection[str]) -> list[str]:
+        """List the outputs that depend on an earlier version of an output in `replaced`."""
+        current = {name: self._entries[name].digest for name in replaced if name in self._entries}
+        return [
+            name
+            for name in self._entries
+            if any(current.get(parent, digest) != digest for _, parent, digest in self._ancestry(name))
+        ]
 
     def _ancestry(self, name: str) -> Iterator[tuple[str, str, str]]:
         """Yield each output that `name` depends on, itself first, with each of its inputs and their digest then."""

@@ -5,7 +5,6 @@ PNEUMONIA), `logit`, `probability` and `calibrated`, as the node `predict_test` 
 on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -41,7 +40,6 @@ from chest_xray.metrics.results import (
     SubsetMetrics,
 )
 
-logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 3  # of the JSON; 1 had no such key
 PLAIN_LOGIT = 0.0  # the usual threshold on a sigmoid, an output of 0.5
 HEADLINES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")  # at the chosen threshold; and the AUC
@@ -288,13 +286,3 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
             f"received {subset} images of one class alone (label: images {counts}); expected NORMAL and PNEUMONIA. Put "
             "the missing class into its folder, or change the split, and run data_processing again."
         )
-
-
-def log_metrics(test: SubsetMetrics) -> None:
-    """Log the metrics that readers look for first."""
-    point = test.at_chosen
-    logger.info(
-        "Test: %d images, threshold %.4g, accuracy %.3f, sensitivity %.3f, specificity %.3f, AUC %.3f",
-        *(test.num_images, point.threshold, point.accuracy.value, point.sensitivity.value),
-        *(point.specificity.value, test.auc.value),
-    )

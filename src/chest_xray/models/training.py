@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import math
+import sys
 import time
 import zipfile
 import zlib
@@ -203,6 +204,9 @@ class TrainingState:
         now = time.perf_counter()
         self.rows.append({name: float(value) for name, value in logs.items()} | {"seconds": now - self.start})
         self.start = now
+        if not sys.stderr.isatty():  # A terminal shows a progress bar.
+            values = ", ".join(f"{name} {value:.4f}" for name, value in logs.items())
+            logger.info("Epoch %d/%d: %s", epoch + 1, self.training.epochs, values)
         if self.best_epoch == epoch:
             self.best = self._weights()
         self.checkpoint.save(self.fingerprint, {**arrays, "best": self.best}, self.rows)
@@ -245,10 +249,8 @@ class TrainingState:
         table.insert(1, "steps", table["epoch"] * steps_per_epoch)
         table.insert(2, "seconds", table.pop("seconds").round(2))
         table["kept"] = table.index == kept
-        logger.info(
-            "Trained %d epochs in %.0f s; kept epoch %d: validation loss %.4f, accuracy %.4f",
-            *(len(table), table["seconds"].sum(), kept + 1, table["val_loss"][kept], table["val_accuracy"][kept]),
-        )
+        if is_best:
+            logger.info("Of %d epochs, epoch %d is kept.", len(table), kept + 1)
         return trained, table
 
     def _weights(self) -> list[Array]:

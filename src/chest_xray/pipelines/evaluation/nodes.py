@@ -6,7 +6,6 @@ predictions have a row per image, as `predict_test` returns them; `operating_poi
 `metadata_metrics` from `measure_metadata_baseline`, and `history` has one row per epoch, from `train_model`.
 """
 
-import logging
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
@@ -29,7 +28,6 @@ from chest_xray.metrics.summary import (
     SCHEMA_VERSION,
     Evaluation,
     describe_dependence,
-    log_metrics,
     measure,
     measure_gap,
     require_both_classes,
@@ -42,8 +40,6 @@ from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.tables import lay_out_metrics
-
-logger = logging.getLogger(__name__)
 
 
 def predict_test(
@@ -91,7 +87,6 @@ def compute_metrics(
         is_positive = (table["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
         strata = stratify(table, is_positive, cuts, evaluation.number_blocks, draws[subset])
         subsets[subset] = summarise(table, operating_point, measured[subset], strata)
-    log_metrics(subsets["test"])
     return Metrics(
         schema_version=SCHEMA_VERSION,
         run=operating_point.run,

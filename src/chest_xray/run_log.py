@@ -1,0 +1,83 @@
+"""What a run prints: a line for each node, the results with the paths to open, and what is out of date after it."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+
+from chest_xray.core.lineage import Lineage
+
+logger = logging.getLogger(__name__)
+QUICK = 0.5  # seconds; nodes that take less have no line
+PAGES = {"report": "Report", "predictions": "Predictions"}  # named at the end of a run that makes them
+NUM_NAMED = 8  # outputs out of date that are named
+
+
+class LogRun:
+    """Logs the nodes of a run and its results in place of Kedro, of which only warnings are shown."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Store the data folder."""
+        self._project = Path(context.project_path)
+        self._folder = self._project / str(context.config_loader["globals"]["data_dir"])
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Start counting."""
+        self._catalog, self._num_nodes, self._num_done = catalog, len(pipeline.nodes), 0
+        self._start, self._starts = monotonic(), dict[str, float]()
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Note when a node starts."""
+        self._starts[node.name] = monotonic()
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Log a node once its last output is saved; at the debug level if it was quick or saved nothing to disk."""
+        if dataset_name != node.outputs[-1]:
+            return
+        self._num_done += 1
+        seconds = monotonic() - self._starts[node.name]
+        in_memory = all(isinstance(self._catalog[name], MemoryDataset) for name in node.outputs)
+        level = logging.DEBUG if in_memory or seconds < QUICK else logging.INFO
+        logger.log(level, "%3d/%d %s, %.1f s", self._num_done, self._num_nodes, node.name, seconds)
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Log the results and where they are, and the outputs of other pipelines that are now out of date."""
+        logger.info("%d nodes in %.0f s.", self._num_nodes, monotonic() - self._start)
+        outputs = pipeline.all_outputs()
+        runs = {name.removesuffix(".conclusions") for name in outputs if name.endswith(".conclusions")}
+        for run in sorted(runs, key=lambda run: (run != "baseline", run)):
+            metrics = self._catalog.load(f"{run}.metrics")
+            accuracy, where = metrics.test.at_chosen.accuracy, self._locate(f"{run}.conclusions")
+            measured = (accuracy.value, accuracy.low, accuracy.high, metrics.test.num_images)
+            logger.info("Run %s: accuracy %.3f [%.3f, %.3f] on %d test images: %s", metrics.run, *measured, where)
+        for name in PAGES.keys() & outputs:
+            logger.info("%s: %s", PAGES[name], self._locate(name))
+        _warn_of_stale_outputs(Lineage(self._folder / "lineage.json").list_stale(outputs))
+
+    def _locate(self, name: str) -> str:
+        path = Path(self._catalog[name]._describe()["filepath"])
+        return str(path.relative_to(self._project) if path.is_relative_to(self._project) else path)
+
+
+def _warn_of_stale_outputs(stale: Sequence[str]) -> None:
+    from chest_xray.pipeline_registry import register_pipelines
+
+    made = {name: each.all_outputs() for name, each in register_pipelines().items() if name != "__default__"}
+    makers = [name for name, outputs in made.items() if outputs & set(stale)]
+    if makers:
+        rest = f" and {len(stale) - NUM_NAMED} more" if len(stale) > NUM_NAMED else ""
+        logger.warning(
+            "Out of date, since what they were made from has changed: %s%s. To update them: kedro run --pipelines=%s, "
+            "with the same --env and --params.",
+            *(", ".join(stale[:NUM_NAMED]), rest, ",".join(makers)),
+        )
