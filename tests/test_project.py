@@ -108,7 +108,25 @@ def test_the_docs_contain_paths() -> None:
     assert len(list_named_paths(ROOT / "docs/architecture.md")) > 20
 
 
-NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBERS = (
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+)
 LEDGER = yaml.safe_load((ROOT / "docs/test_ledger.yml").read_text(encoding="utf-8"))
 
 
