@@ -59,7 +59,10 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
 
 def test_the_difference_is_reported_in_points_beside_the_values_of_both() -> None:
     (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
-    assert found.values["difference"].model_dump() == {"value": 5.0, "low": 1.0, "high": 10.0, "n": 100}
+    assert found.values["difference"].model_dump() == {
+        **{"value": 5.0, "low": 1.0, "high": 10.0},
+        **{"method": None, "n": 100},
+    }
     assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
 
 

@@ -12,7 +12,7 @@ Draws = Mapping[Method, Array]  # for each method of resampling, the whole sampl
 
 RUNS = ("baseline", "augmented")
 PASSES = ("single", "flips")  # without and with flip test-time augmentation
-NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta")  # what the comparison is of, or sets alike
+NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  # compared elsewhere, or set alike
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show
 REFERENCE = "none"  # the arm that every other is compared with

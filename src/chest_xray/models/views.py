@@ -6,7 +6,6 @@ from pydantic import AfterValidator, Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, Model
-from chest_xray.images.view_examples import KINDS, SIDE, VIEWS, draw_views
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
 LARGEST = 3.0  # standard deviations, beyond which a grey value says no more
@@ -15,6 +14,8 @@ CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
 
 
 def _require_known_kinds(examples: dict[str, int]) -> dict[str, int]:
+    from chest_xray.images.view_examples import KINDS
+
     if unknown := sorted(set(examples) - set(KINDS)):
         raise ValueError(f"{', '.join(unknown)} is no kind of example; expected some of {', '.join(KINDS)}")
     return examples
@@ -40,6 +41,8 @@ def fit_view_classifier(radiographs: Array, options: ViewTraining) -> dict[str, 
     """
     import keras
     import numpy as np
+
+    from chest_xray.images.view_examples import VIEWS, draw_views
 
     keras.utils.set_random_seed(options.seed)
     rng = np.random.default_rng(options.seed)
@@ -67,6 +70,8 @@ def build_view_network(hidden: int) -> Model:
     """Build the untrained network, from standardised images to logits of `VIEWS`."""
     import keras
 
+    from chest_xray.images.view_examples import SIDE, VIEWS
+
     layers = [keras.layers.Input((SIDE, SIDE, 1))]
     for filters, side in CONVOLUTIONS:
         layers.append(keras.layers.Conv2D(filters, side, STRIDE, activation="relu"))
@@ -78,6 +83,8 @@ def compute_view_logits(pixels: Array, classifier: dict[str, Array]) -> Array:
     """Compute the logits of `VIEWS` for uint8 images (n, height, width): float32 (n, views), the same if mirrored."""
     import numpy as np
     from PIL import Image
+
+    from chest_xray.images.view_examples import SIDE
 
     small = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX) for image in pixels]
     images = _standardise(np.stack([np.asarray(image) for image in small]))
@@ -102,6 +109,8 @@ def score_views(logits: Array) -> Array:
 
 def name_view(logits: Array) -> str:
     """Name the likeliest of `VIEWS` but the first, given the logits of one image."""
+    from chest_xray.images.view_examples import VIEWS
+
     return VIEWS[1 + int(logits[1:].argmax())]
 
 

@@ -92,7 +92,7 @@ def list_cells(comparison: dict[str, Any]) -> DataFrame:
     import pandas as pd
 
     metrics = ("accuracy", "sensitivity", "specificity", "auc")
-    bounds = ("value", "low", "high", "n")
+    bounds = ("value", "low", "high")
     rows = [
         {"run": cell["run"], "passes": cell["passes"]}
         | {name: {bound: cell[name][bound] for bound in bounds} for name in metrics}
@@ -108,6 +108,12 @@ def join_intervals(table: DataFrame) -> DataFrame:
         bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
         joined = joined.assign(**{name: _join(table, bounds)}).drop(columns=[bounds["low"], bounds["high"]])
     return joined
+
+
+def omit_p_values(table: DataFrame) -> DataFrame:
+    """Return `join_intervals` without p-values, for the width of a page; the stored table has them."""
+    joined = join_intervals(table)
+    return joined[[name for name in joined if not str(name).endswith("_p")]]
 
 
 def _join(table: DataFrame, columns: dict[str, str]) -> Series:
@@ -152,10 +158,10 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "training": (FigureEntry("learning_curves"), TableEntry("cross_check", folded=True)),
     "subgroups": (TableEntry("metrics_table", list_strata, key="strata"),),
     "robustness": (
-        *(FigureEntry("robustness_figure"), TableEntry("robustness_table", join_intervals, folded=True)),
+        *(FigureEntry("robustness_figure"), TableEntry("robustness_table", omit_p_values, folded=True)),
         TableEntry("corruption_metrics", list_conditions, folded=True),
     ),
-    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", join_intervals)),
+    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", omit_p_values)),
     "maps": (FigureEntry("false_negatives"), FigureEntry("false_positives"), FigureEntry("typical_decisions")),
 }
 COMPARISON: tuple[Shown, ...] = (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from chest_xray.images.corruptions import list_corrupted_validation
@@ -77,7 +78,9 @@ def test_a_mean_of_several_networks_has_one_logit() -> None:
 
 
 def test_settings_are_recorded_as_plain_values() -> None:
-    found = record_settings(TINY_NETWORK, make_training(epochs=3), Preparation(width=16, height=16), make_run(seed=5))
+    preparation, history = Preparation(width=16, height=16), pd.DataFrame({"epoch": [1, 2]})
+    found = record_settings(history, TINY_NETWORK, make_training(epochs=3), preparation, make_run(seed=5))
+    assert found["trained"] == {"epochs": 2}
     assert found["training"]["epochs"] == 3
     assert found["run"]["seed"] == 5
     assert found["model"]["filters"] == [2, 4]

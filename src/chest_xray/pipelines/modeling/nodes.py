@@ -129,10 +129,17 @@ def train_model(
     return state.finish(training_sets.steps_per_epoch)
 
 
-def record_settings(model: Network, training: Training, preparation: Preparation, run: Run) -> dict[str, Any]:
-    """Return the settings that a network was trained with, for the comparison with another run."""
+def record_settings(
+    history: DataFrame, model: Network, training: Training, preparation: Preparation, run: Run
+) -> dict[str, Any]:
+    """Return the settings that a network was trained with, for the comparison with another run.
+
+    `history` is that of the training, so that the settings are stored with the network and not before it; `trained` has
+    the number of epochs that were run.
+    """
     groups = {"model": model, "training": training, "preparation": preparation, "run": run}
-    return {name: each.model_dump(mode="json") for name, each in groups.items()}
+    settings: dict[str, Any] = {name: each.model_dump(mode="json") for name, each in groups.items()}
+    return settings | {"trained": {"epochs": len(history)}}
 
 
 def choose_operating_point(

@@ -26,7 +26,7 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
         ),
         make_node(
             nodes.record_settings,
-            ["params:model", "params:training", "params:preparation", "params:run"],
+            ["history", "params:model", "params:training", "params:preparation", "params:run"],
             "settings",
         ),
         make_node(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
