@@ -46,10 +46,11 @@ def select_overall_metrics(metrics_table: DataFrame) -> DataFrame:
     `test` and `gap` are dicts of `value`, `low` and `high`; `note` is dropped if it is empty throughout.
     """
     table = _select_test(metrics_table)
-    table = table[table["stratum"] == "all"].fillna({"note": ""})
+    table = table[table["stratum"] == "all"]
     gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
+    note = table["note"].astype("str").fillna("")  # A column of a CSV file that is empty throughout is read as numbers.
     columns = ["metric", "point", "decides", "threshold", "test", "validation", "gap", "metadata_baseline", "note"]
-    shown = table.assign(gap=gap)[columns]
+    shown = table.assign(gap=gap, note=note)[columns]
     return shown if shown["note"].any() else shown.drop(columns="note")
 
 
