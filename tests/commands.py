@@ -163,6 +163,7 @@ class Server:
             door.bind(address)
             door.listen(64)
             environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+            environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # As the package sets it before TensorFlow is imported.
             self._process = subprocess.Popen(
                 [sys.executable, __file__, str(door.fileno())],
                 env=environment,
