@@ -42,8 +42,8 @@ lint: .venv/installed  ## Check style and types
 viz: .venv/installed  ## Show the pipeline graph in a browser (KEDRO_ENV=demo for the demo)
 	$(BIN)/kedro viz run
 
-# DATA_ROOT=DIR: location of the radiographs. KEDRO_ENV=demo: use the demo even if there are radiographs. RERUN=1: run every
-# pipeline again. NOTEBOOK_LANGUAGE=ru: in Russian, as xray_nn.ru. The page has no formulas, so it loads no scripts from other hosts.
+# DATA_ROOT=DIR: location of the radiographs. KEDRO_ENV=demo: use the demo even if there are radiographs. NOTEBOOK_LANGUAGE=ru: in
+# Russian, as xray_nn.ru. The page has no formulas, so it loads no scripts from other hosts.
 NOTEBOOK_LANGUAGE ?= en
 REPORT = xray_nn$(addprefix .,$(filter-out en,$(NOTEBOOK_LANGUAGE)))
 notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR if they are elsewhere), else on synthetic phantoms
@@ -51,12 +51,12 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 	elif [ -n "$(DATA_ROOT)" ] || [ -d data/01_raw/chest_xray/train ]; then env=local; \
 	else env=demo; echo "No data/01_raw/chest_xray/train and no DATA_ROOT: on SYNTHETIC phantoms (see data/README.md)."; fi; \
 	case $$env in base|local) folder=data/08_reporting ;; *) folder=data/$$env/08_reporting ;; esac; \
-	echo "Pipelines run where their outputs are missing, which takes as long as make run."; \
-	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_RERUN="$(RERUN)" \
-	CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" $(BIN)/jupyter nbconvert \
-		--log-level=ERROR --to notebook --execute --ExecutePreprocessor.record_timing=False \
-		--NotebookExporter.preprocessors=chest_xray.reporting.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
-		--output-dir $$folder --output $(REPORT) notebooks/xray_nn.ipynb && \
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --output-dir $$folder --output $(REPORT) \
+		--NotebookExporter.preprocessors=chest_xray.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
+		notebooks/xray_nn.ipynb && \
+	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" \
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		--NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor $$folder/$(REPORT).ipynb && \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
 	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
