@@ -88,7 +88,7 @@ class Trial:
         shutil.copytree(kept, self.data, symlinks=True)
 
     def note(self, kind: str, code: int, said: str, *, equal: bool) -> None:
-        """Judge one disturbance."""
+        """Record the outcome of one disturbance."""
         if code == 0:
             outcome = "equal" if equal else "FAILED: exit 0 with other results"
         elif "Traceback" in said:

@@ -1,4 +1,4 @@
-"""Tell whether scaled decoding leaks the size of a file into its prepared pixels.
+"""Measure whether scaled decoding leaks the size of a file into its prepared pixels.
 
     PYTHONPATH=src python benchmarks/leak.py FOLDER
 

@@ -291,7 +291,7 @@ NONE = Interval(value=None, low=None, high=None)
 def make_stratum(name: str, by: str = "aspect", **figures: Interval) -> Stratum:
     """A stratum in which nothing stands out, but for the figures that are given."""
     plain = {"sensitivity": sure(0.9), "specificity": sure(0.9), "auc": sure(0.9)}
-    counts = {"num_images": 50, "num_healthy": 20, "num_diseased": 30, "tn": 18, "fp": 2, "fn": 3, "tp": 27}
+    counts = {"num_images": 50, "num_normal": 20, "num_pneumonia": 30, "tn": 18, "fp": 2, "fn": 3, "tp": 27}
     bounds = {"by": by, "name": name, "low": None, "high": None}
     return Stratum.model_validate({**bounds, **counts, **counted({**plain, **figures}, 50)})
 
@@ -332,7 +332,7 @@ def make_metadata_metrics(
             within_width=within,
             within_score=within,
             conflict=Conflict(
-                num_healthy=8, num_diseased=12, accuracy=area, sensitivity=area, specificity=area, auc=area
+                num_normal=8, num_pneumonia=12, accuracy=area, sensitivity=area, specificity=area, auc=area
             ),
         ),
     )
@@ -345,7 +345,7 @@ def make_comparison(**differences: Interval) -> dict[str, Any]:
         change = differences.get(name, interval(-0.02, 0.0, 0.02)).by("blocks").model_dump()
         metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
     return {
-        **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "metrics": metrics},
+        **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"corrected": 5, "regressed": 1, "p": 14 / 64},
         "cells": [
             {"run": run, "passes": passes, **dict.fromkeys(metrics, sure(0.8).with_n(100).model_dump())}
@@ -371,7 +371,7 @@ def make_study(**differences: tuple[Interval, Interval]) -> dict[str, Any]:
         changes[name] = {**dict(patients.by("patients")), **spread, "both": over_both}
     pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
     return {
-        **{"num_images": 100, "num_healthy": 40, "num_diseased": 60, "num_groups": 80, "seeds": [1, 2, 3]},
+        **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "seeds": [1, 2, 3]},
         "steps": {"fewest": 80, "most": 80},
         "arms": {arm: dict.fromkeys(names, by_seed) for arm in ("none", "flip")},
         **{"differences": {"flip": changes}, "mcnemar": {"flip": pairs}},

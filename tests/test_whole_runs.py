@@ -293,8 +293,10 @@ def test_single_image_predictions_equal_those_of_the_evaluation(
     assert set(found.loc[~scored, "reason"]) <= set(VIEWS[1:])
     assert scored.sum() > 13
     np.testing.assert_allclose(found["probability"][scored], known["calibrated"][scored], rtol=1e-4)
-    called = (known["log_odds"] >= point["points"][point["rule"]]["log_odds"]).map({True: "PNEUMONIA", False: "NORMAL"})
-    assert found["decision"][scored].tolist() == called[scored].tolist()
+    expected = (known["log_odds"] >= point["points"][point["rule"]]["log_odds"]).map(
+        {True: "PNEUMONIA", False: "NORMAL"}
+    )
+    assert found["decision"][scored].tolist() == expected[scored].tolist()
     # A column that is empty throughout would be read as numbers.
     words = dict.fromkeys(("decision", "reason", "detail", "warnings"), "str")
     table = pd.read_csv(output / "predictions/all.csv", index_col="path", dtype=words)

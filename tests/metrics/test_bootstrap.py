@@ -53,7 +53,7 @@ def test_a_single_pair_in_the_right_order_is_an_auc_of_1() -> None:
 
 
 def test_average_precision_adds_up_what_each_score_gains_at_its_precision() -> None:
-    # Called from 0.9 down: 1 of 1 PNEUMONIA, then 1 of 2, at 0.7 two images at once, 2 of 4, and at 0.2 3 of 5.
+    # From 0.9 down: 1 of 1 is PNEUMONIA, then 1 of 2, at 0.7 two images at once, 2 of 4, and at 0.2 3 of 5.
     label, score = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.7, 0.2])
     by_hand = {
         (1, 1, 1, 1, 1): (1 + 2 / 4 + 3 / 5) / 3,

@@ -21,11 +21,11 @@ from chest_xray.metrics.subgroups import stratify
 from tests.builders import interval, make_predictions
 
 
-def make_numbered(num_healthy: int, num_diseased: int = 0) -> pd.DataFrame:
+def make_numbered(num_normal: int, num_pneumonia: int = 0) -> pd.DataFrame:
     """One image a patient, whose number is the row within the class, in a random order."""
-    table = make_predictions([0] * num_healthy + [1] * num_diseased, [0.2] * num_healthy + [0.8] * num_diseased)
-    names = [f"test/NORMAL/IM-{number:04d}-0001.jpeg" for number in range(num_healthy)]
-    names += [f"test/PNEUMONIA/person{number}_virus_{number}.jpeg" for number in range(num_diseased)]
+    table = make_predictions([0] * num_normal + [1] * num_pneumonia, [0.2] * num_normal + [0.8] * num_pneumonia)
+    names = [f"test/NORMAL/IM-{number:04d}-0001.jpeg" for number in range(num_normal)]
+    names += [f"test/PNEUMONIA/person{number}_virus_{number}.jpeg" for number in range(num_pneumonia)]
     return table.assign(path=names, group=names).sample(frac=1, random_state=1).reset_index(drop=True)
 
 
@@ -128,7 +128,7 @@ def test_runs_are_sought_along_the_numbers_of_each_series_among_first_images() -
     table = make_numbered(12, 12)
     numbers = table["path"].map(parse_series).str[1].to_numpy()
     is_healthy = (table["label"] == 0).to_numpy()
-    # Of the healthy the first six are wrong, of the diseased every other one.
+    # Of NORMAL the first six are wrong, of PNEUMONIA every other one.
     is_wrong = np.where(is_healthy, numbers < 6, numbers % 2 == 0)
     decision = np.where(is_wrong, 1 - table["label"], table["label"]).astype(bool)
     again = pd.concat([table, table], ignore_index=True)

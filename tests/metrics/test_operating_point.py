@@ -88,7 +88,7 @@ def test_the_lowest_threshold_with_enough_specificity(
 
 
 def make_conditions(**conditions: Sequence[float]) -> pd.DataFrame:
-    """Probabilities under each condition, of diseased images in the first half, and of healthy ones."""
+    """Probabilities under each condition, of PNEUMONIA images in the first half, and of NORMAL ones."""
     tables = [
         make_predictions(np.repeat([1, 0], len(each) // 2).tolist(), each).assign(kind=kind)
         for kind, each in conditions.items()
@@ -103,14 +103,14 @@ CONDITIONS = make_conditions(none=[0.6, 0.5, 0.2, 0.1], noise=[0.9, 0.8, 0.55, 0
 def test_the_balanced_point_has_the_best_worst_condition_and_not_the_best_mean() -> None:
     clear = [0.9, 0.9, 0.9, 0.9, 0.5, 0.1, 0.1, 0.1]
     table = make_conditions(none=clear, noise=clear, crop=[0.9, 0.9, 0.4, 0.4, 0.5, 0.1, 0.1, 0.1])
-    # At 0.9, all but two of 12 diseased are found, but half of those under crop are lost, and all healthy are cleared:
-    # 10/12 + 1. At 0.4, nobody is lost, and one of four healthy is called diseased in every condition: 1 + 9/12.
+    # At 0.9, all but two of 12 PNEUMONIA are found, but half of those under crop are lost, and all NORMAL are cleared:
+    # 10/12 + 1. At 0.4, nobody is lost, and one of four NORMAL is a false positive in every condition: 1 + 9/12.
     assert choose("balanced", table) == expect(0.4, (1, 0.75), (1, 0.75), reached=True)
     assert choose("balanced", table, min_counterpart=0.76)["reached"] is False
 
 
 def test_sensitivity_is_required_of_every_condition() -> None:
-    # All of the diseased are found under crop from 0.35 on; over all conditions, 5 of 6 would be found at 0.5.
+    # All PNEUMONIA are found under crop from 0.35 on; over all conditions, 5 of 6 would be found at 0.5.
     least = {"min_sensitivity": 0.8, "min_counterpart": 0.5}
     assert choose("sensitivity", CONDITIONS, **least) == expect(0.35, (1, 4 / 6), (1, 0.5), reached=True)
 
@@ -139,7 +139,7 @@ def test_the_point_of_specificity_may_find_nobody_and_says_so() -> None:
 
 @pytest.mark.parametrize(("num", "threshold"), [(1, 0.6), (2, 0.5)])
 def test_a_share_that_equals_the_requirement_satisfies_it(num: int, threshold: float) -> None:
-    # One of 20 diseased at 0.5, or two: 19 of 20 is 0.95, and 18 of 20 is not.
+    # One of 20 PNEUMONIA at 0.5, or two: 19 of 20 is 0.95, and 18 of 20 is not.
     table = make_predictions([1] * 20 + [0] * 20, [0.5] * num + [0.6] * (20 - num) + [0.1] * 20)
     assert choose("sensitivity", table, min_sensitivity=0.95)["threshold"] == pytest.approx(threshold)
     mirrored = make_predictions([0] * 20 + [1] * 20, [0.5] * num + [0.4] * (20 - num) + [0.9] * 20)
@@ -157,13 +157,15 @@ def test_equal_balance_is_decided_by_the_sum_and_then_by_the_height() -> None:
 
 
 @pytest.mark.parametrize("probabilities", [[1.0, 1.0, 1.0, 1.0], [1.0, 0.9, 0.2, 0.1]])
-def test_a_network_that_tells_nothing_or_the_wrong_way_round_reaches_nothing(probabilities: list[float]) -> None:
+def test_a_network_without_information_or_with_reversed_ranking_reaches_nothing(
+    probabilities: list[float],
+) -> None:
     points = choose_points(make_predictions([0, 0, 1, 1], probabilities), make_rule(min_counterpart=0.5))
     assert [point.reached for point in points.values()] == [False] * 3
 
 
-def test_images_of_one_score_are_called_alike() -> None:
-    # 0.6 is shared by a diseased and a healthy image: the threshold takes both or neither.
+def test_images_of_one_score_have_one_decision() -> None:
+    # 0.6 is shared by a PNEUMONIA and a NORMAL image: the threshold takes both or neither.
     found = choose("sensitivity", make_predictions([1, 1, 0, 0], [0.9, 0.6, 0.6, 0.1]), min_sensitivity=0.99)
     assert found == expect(0.6, (1, 0.5), (1, 0.5), reached=True)
 
@@ -191,12 +193,12 @@ def test_decisions_are_those_of_the_network_whatever_the_calibration(
     for rule, point in choose_points(scored, make_rule()).items():
         # Also where the probability of 40 and of 60 is 1 in floats.
         assert ((scored["log_odds"] >= point.log_odds) == (table["logit"].astype(float) >= raw[rule].log_odds)).all()
-        called = scored["log_odds"] >= point.log_odds
-        assert point.sensitivity == called[table["label"] == 1].mean()
-        assert point.specificity == pytest.approx(1 - called[table["label"] == 0].mean())
-        shares = [called[(table["label"] == 1) & (table["kind"] == kind)].mean() for kind in ("none", "noise")]
+        decision = scored["log_odds"] >= point.log_odds
+        assert point.sensitivity == decision[table["label"] == 1].mean()
+        assert point.specificity == pytest.approx(1 - decision[table["label"] == 0].mean())
+        shares = [decision[(table["label"] == 1) & (table["kind"] == kind)].mean() for kind in ("none", "noise")]
         assert point.worst_sensitivity == min(shares)
-        shares = [called[(table["label"] == 0) & (table["kind"] == kind)].mean() for kind in ("none", "noise")]
+        shares = [decision[(table["label"] == 0) & (table["kind"] == kind)].mean() for kind in ("none", "noise")]
         assert point.worst_specificity == pytest.approx(1 - max(shares))
 
 
@@ -326,12 +328,12 @@ def make_shifted() -> pd.DataFrame:
 
 
 def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
-    # Pooled: of 16 pairs, 0.7 (healthy) stands above 0.6 and 0.5; under noise alone above 0.5 of 4 pairs.
+    # Pooled: of 16 pairs, 0.7 (NORMAL) is above 0.6 and 0.5; under noise alone above 0.5 of 4 pairs.
     assert summarise_corruptions(make_shifted(), make_point(0.55), make_rule()) == {
         "num_images": 8,
         "auc": pytest.approx(14 / 16),
         "worst_auc": 0.75,  # One of two conditions is the worst quarter.
-        "specificity": 0.75,  # At 0.6, three of four diseased are found, and 0.7 alone is called wrongly.
+        "specificity": 0.75,  # At 0.6, three of four PNEUMONIA are found, and 0.7 alone is a false positive.
         "conditions": [
             {"kind": "none", "strength": 0.0, "auc": 1.0, "sensitivity": 1.0, "specificity": 1.0},
             {"kind": "noise", "strength": 0.1, "auc": 0.75, "sensitivity": 0.5, "specificity": 0.5},
@@ -339,7 +341,7 @@ def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
     }
 
 
-def test_a_score_at_the_threshold_counts_as_called_under_shift_too() -> None:
+def test_a_score_at_the_threshold_is_positive_on_corrupted_images_too() -> None:
     first, noise = summarise_corruptions(make_shifted(), make_point(0.7), make_rule())["conditions"]
     assert (first["sensitivity"], noise["sensitivity"], noise["specificity"]) == (0.5, 0.5, 0.5)
 

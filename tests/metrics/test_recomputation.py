@@ -70,9 +70,9 @@ def draw_naively(table: pd.DataFrame) -> list[list[int]]:
 
 
 def auc(table: pd.DataFrame, rows: Sequence[int], score: str = "log_odds") -> float:
-    healthy = [table[score][row] for row in rows if table["label"][row] == 0]
-    diseased = [table[score][row] for row in rows if table["label"][row] == 1]
-    won = [1.0 if high > low else 0.5 if high == low else 0.0 for high in diseased for low in healthy]
+    normal = [table[score][row] for row in rows if table["label"][row] == 0]
+    pneumonia = [table[score][row] for row in rows if table["label"][row] == 1]
+    won = [1.0 if high > low else 0.5 if high == low else 0.0 for high in pneumonia for low in normal]
     return sum(won) / len(won)
 
 

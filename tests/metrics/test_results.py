@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chest_xray.images.audit import AuditSummary
-from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics, Stratum
 from tests.builders import NONE, interval, make_metadata_metrics, make_run_metrics, make_stratum
 from tests.reporting.inputs import AUDIT
 
@@ -44,7 +44,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
         assert list(part["at_half"]) == DECISIONS
         assert {rule: list(each) for rule, each in part["points"].items()} == dict.fromkeys(RULES, DECISIONS)
         assert list(part["strata"][0]) == [
-            *("by", "name", "low", "high", "num_images", "num_healthy", "num_diseased", "tn", "fp", "fn", "tp"),
+            *("by", "name", "low", "high", "num_images", "num_normal", "num_pneumonia", "tn", "fp", "fn", "tp"),
             *("sensitivity", "specificity", "auc"),
         ]
     gap = plain["gap"]
@@ -71,6 +71,13 @@ def test_the_json_of_the_metadata_baseline_has_these_keys_in_this_order() -> Non
 )
 def test_what_is_written_is_read_back(result: Metrics | MetadataMetrics | AuditSummary) -> None:
     assert type(result).model_validate(dump(result)) == result
+
+
+def test_the_names_of_counts_in_version_3_are_read() -> None:
+    result = make_stratum("< 1")
+    plain = dump(result)
+    plain |= {"num_healthy": plain.pop("num_normal"), "num_diseased": plain.pop("num_pneumonia")}
+    assert Stratum.model_validate(plain) == result
 
 
 def test_the_audit_keeps_its_keys() -> None:

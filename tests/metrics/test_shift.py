@@ -1,4 +1,4 @@
-"""Batches are compared with the reference at their own prevalence, and too few images are called so."""
+"""Batches are compared with the reference at their own prevalence, and too few images give no verdict."""
 
 from typing import Any
 

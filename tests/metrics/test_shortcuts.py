@@ -59,7 +59,7 @@ def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, floa
     images = images.assign(log_odds=logit)
     is_wrong = ((images["width"] <= 1100) != (images["label"] == 1)).to_numpy()
     found = measure_shortcuts(images, score_metadata(images, images), is_wrong, 0.0, draw_resamples(images, 20, 1))
-    assert (found.conflict.num_healthy, found.conflict.num_diseased) == tuple(
+    assert (found.conflict.num_normal, found.conflict.num_pneumonia) == tuple(
         int((images.loc[is_wrong, "label"] == each).sum()) for each in (0, 1)
     )
     low, high = found.within_score.auc.low, found.within_score.auc.high
@@ -87,7 +87,7 @@ def test_a_network_that_sees_the_disease_ranks_well_within_strata() -> None:
 def test_the_score_of_the_metadata_uses_the_product_of_width_and_height() -> None:
     rng = np.random.default_rng(5)
     width, height = np.exp(rng.uniform(-1, 1, (2, 500)) + 7)
-    label = ((np.log(width) - 7) * (np.log(height) - 7) > 0).astype(int)  # neither tells anything alone
+    label = ((np.log(width) - 7) * (np.log(height) - 7) > 0).astype(int)  # neither is informative alone
     images = pd.DataFrame({"width": width, "height": height, "label": label})
     assert abs(roc_auc_score(label, width) - 0.5) < 0.1
     assert roc_auc_score(label, score_metadata(images, images)) > 0.9

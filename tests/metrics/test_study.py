@@ -16,7 +16,7 @@ SEED = make_evaluation(seed=1)
 RULE = OperatingPointRule(
     rule="balanced", min_sensitivity=0.9, min_specificity=0.9, min_counterpart=0.5, expected_prevalence=0.5
 )
-# Cut at 0.5, right on this many of 4 healthy and 4 diseased, and so many of 16 pairs in order:
+# Cut at 0.5, right on this many of 4 NORMAL and 4 PNEUMONIA, and so many of 16 pairs in order:
 POOR = [0.1, 0.2, 0.6, 0.7, 0.3, 0.5, 0.8, 0.9]  # 2, 3, 12
 FAIR = [0.1, 0.2, 0.4, 0.6, 0.3, 0.5, 0.8, 0.9]  # 3, 3, 13
 GOOD = [0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.8, 0.9]  # 4, 3, 16
@@ -34,7 +34,7 @@ def make_runs(**probabilities: list[float]) -> pd.DataFrame:
 HELPS = make_runs(none_1=POOR, none_2=FAIR, flip_1=GOOD, flip_2=GOOD)
 
 
-def test_an_image_is_called_diseased_at_the_runs_own_threshold() -> None:
+def test_decisions_are_made_at_the_runs_own_threshold() -> None:
     table = make_predictions([0, 1], [0.3, 0.7])
     found = decide_images(table, pd.DataFrame(), make_point(0.7), RULE, make_history([0.5], kept=1))
     assert found.columns.tolist() == [
@@ -81,7 +81,7 @@ def test_runs_that_were_tested_on_different_images_are_named() -> None:
 
 def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
     found = compare_arms(HELPS, SEED)
-    assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
+    assert [found[f"num_{each}"] for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
     assert found["seeds"] == [1, 2]
     assert found["arms"]["none"]["accuracy"]["by_seed"] == [5 / 8, 6 / 8]
     assert found["arms"]["none"]["accuracy"]["mean"] == 5.5 / 8

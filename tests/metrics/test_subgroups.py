@@ -12,13 +12,13 @@ from tests.builders import NONE, make_predictions
 
 
 def make_pictures() -> pd.DataFrame:
-    """Six images: two narrow, two of 1.2 and two of 1.5; called at 0.5."""
+    """Six images: two narrow, two of 1.2 and two of 1.5; decided at 0.5."""
     table = make_predictions([0, 1, 0, 1, 0, 0], [0.2, 0.8, 0.6, 0.3, 0.1, 0.7])
     table["aetiology"] = ["none", "viral", "none", "bacterial", "none", "none"]
     return table.assign(width=[10, 11, 12, 12, 15, 15], height=[10, 10, 10, 10, 10, 10])
 
 
-def judge(table: pd.DataFrame, cuts: dict[str, list[float]]) -> dict[str, Stratum]:
+def compute_strata(table: pd.DataFrame, cuts: dict[str, list[float]]) -> dict[str, Stratum]:
     strata = stratify(table, (table["probability"] >= 0.5).to_numpy(), cuts, 2, draw_resamples(table, 20, 1))
     return {f"{each.by} {each.name}": each for each in strata}
 
@@ -36,40 +36,40 @@ def test_cuts_of_the_aspect_are_given_and_those_of_the_size_are_quantiles_of_val
 
 
 def test_a_stratum_begins_at_its_lower_bound_and_ends_below_the_upper() -> None:
-    found = judge(make_pictures(), {"aspect": [1.2, 1.5]})
-    named = {name: (each.num_healthy, each.num_diseased) for name, each in found.items() if "aspect" in name}
+    found = compute_strata(make_pictures(), {"aspect": [1.2, 1.5]})
+    named = {name: (each.num_normal, each.num_pneumonia) for name, each in found.items() if "aspect" in name}
     assert named == {"aspect < 1.20": (1, 1), "aspect 1.20-1.50": (1, 1), "aspect ≥ 1.50": (2, 0)}
     bounds = [(each.low, each.high) for name, each in found.items() if "aspect" in name]
     assert bounds == [(None, 1.2), (1.2, 1.5), (1.5, None)]
 
 
 def test_every_image_belongs_to_one_stratum_of_each_kind() -> None:
-    found = judge(make_pictures(), {"aspect": [1.2, 1.5], "size": [11.0]})
+    found = compute_strata(make_pictures(), {"aspect": [1.2, 1.5], "size": [11.0]})
     for by in ("aspect", "size"):
         assert sum(each.num_images for name, each in found.items() if by in name) == 6
 
 
 def test_without_a_cut_there_is_one_stratum() -> None:
-    found = [each for each in judge(make_pictures(), {"size": []}).values() if each.by == "size"]
+    found = [each for each in compute_strata(make_pictures(), {"size": []}).values() if each.by == "size"]
     assert [each.num_images for each in found] == [6]
 
 
 def test_each_stratum_is_evaluated_by_its_own_images() -> None:
-    found = judge(make_pictures(), {"aspect": [1.2, 1.5]})["aspect 1.20-1.50"]
+    found = compute_strata(make_pictures(), {"aspect": [1.2, 1.5]})["aspect 1.20-1.50"]
     assert [found.tn, found.fp, found.fn, found.tp] == [0, 1, 1, 0]
     assert (found.sensitivity, found.specificity) == (proportion(0, 1), proportion(0, 1))
     assert (found.auc.value, found.auc.n) == (0, 2)
 
 
 def test_a_stratum_that_lacks_a_class_has_no_metric_of_it() -> None:
-    found = judge(make_pictures(), {"aspect": [1.2, 1.5]})["aspect ≥ 1.50"]
+    found = compute_strata(make_pictures(), {"aspect": [1.2, 1.5]})["aspect ≥ 1.50"]
     assert found.sensitivity == NONE.with_n(0)
     assert found.specificity == proportion(1, 2)
     assert found.auc == NONE.with_n(2)
 
 
 def test_a_stratum_of_one_image_or_none_is_listed() -> None:
-    found = judge(make_pictures(), {"aspect": [1.05, 1.15, 9.0]})
+    found = compute_strata(make_pictures(), {"aspect": [1.05, 1.15, 9.0]})
     assert (found["aspect 1.05-1.15"].num_images, found["aspect 1.05-1.15"].sensitivity.value) == (1, 1)
     assert found["aspect 1.05-1.15"].auc.value is None
     empty = found["aspect ≥ 9.00"]
@@ -77,11 +77,11 @@ def test_a_stratum_of_one_image_or_none_is_listed() -> None:
 
 
 def test_pneumonia_of_an_aetiology_is_ranked_against_all_normal_images() -> None:
-    found = judge(make_pictures(), {})
+    found = compute_strata(make_pictures(), {})
     assert set(found) == {"aetiology bacterial", "aetiology viral"}
     viral = found["aetiology viral"]
-    assert (viral.num_healthy, viral.num_diseased, viral.auc.n) == (4, 1, 5)
-    assert viral.auc.value == 1  # 0.8 is above all four healthy
+    assert (viral.num_normal, viral.num_pneumonia, viral.auc.n) == (4, 1, 5)
+    assert viral.auc.value == 1  # 0.8 is above all four NORMAL
     assert found["aetiology bacterial"].auc.value == 0.5  # 0.3 is above two of them
     assert (viral.sensitivity, viral.specificity) == (proportion(1, 1), proportion(0, 0))
 
@@ -90,7 +90,7 @@ def test_pneumonia_of_an_aetiology_is_ranked_against_all_normal_images() -> None
 def test_the_auc_has_an_interval_where_there_are_enough_images_of_both_classes(num: int) -> None:
     rng = np.random.default_rng(1)
     table = make_predictions([0] * 30 + [1] * num, rng.random(30 + num).tolist())
-    area = next(each for each in judge(table, {"size": []}).values() if each.by == "size").auc
+    area = next(each for each in compute_strata(table, {"size": []}).values() if each.by == "size").auc
     expected = bootstrap_auc(table, draw_resamples(table, 20, 1))
     without_bounds = expected.model_copy(update={"low": None, "high": None, "method": None})
     assert area == (expected if num == ENOUGH else without_bounds).with_n(30 + num)

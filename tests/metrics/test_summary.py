@@ -36,8 +36,8 @@ def make_table() -> pd.DataFrame:
 def describe(table: pd.DataFrame, point: OperatingPoint) -> SubsetMetrics:
     """The summary of one subset, as `compute_metrics` puts it together."""
     draws = draw_resamples(table, 20, 1)
-    called = (table["log_odds"] >= point.chosen.log_odds).to_numpy()
-    strata = stratify(table, called, {"aspect": [1.2]}, 4, draws)
+    decision = (table["log_odds"] >= point.chosen.log_odds).to_numpy()
+    strata = stratify(table, decision, {"aspect": [1.2]}, 4, draws)
     return summarise(table, point, measure(table, point, 0.2, draws), strata)
 
 
@@ -90,7 +90,7 @@ def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> No
     assert describe(make_table(), make_point(0.75)).calibration.brier_unmoved.value == pytest.approx(0.14525)
 
 
-def test_calibration_is_judged_the_same_whatever_prevalence_probabilities_were_made_for() -> None:
+def test_calibration_errors_are_the_same_whatever_prevalence_probabilities_were_made_for() -> None:
     found = []
     for prevalence in (0.5, 0.1, 0.9):
         point = make_point(0.75, expected_prevalence=prevalence)

@@ -49,7 +49,7 @@ def mean(values: Array, weight: Array) -> float:
 
 
 def right_of(label: Array, decision: Array, weight: Array, said: int) -> float:
-    """Share of those called so that are."""
+    """Share of those classified so that are."""
     return mean(label[decision == said] == said, weight[decision == said])
 
 

@@ -198,7 +198,7 @@ def test_grad_cam_does_not_change_the_network() -> None:
         16,
         16,
         2,
-    )  # Keras raises an error here for a layer that was called twice.
+    )  # Keras raises an error here for a layer that is applied twice.
     for weight, old in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, old)
 

@@ -16,7 +16,7 @@ from tests.builders import axes_of, make_pixels, make_run, make_split
 PREPARATION = Preparation(width=16, height=16)
 PIXELS = make_pixels(4)
 SPLIT = make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
-HEALTHY, DISEASED = PIXELS[1] / np.float32(255), PIXELS[2] / np.float32(255)  # the first of each class in train
+NORMAL, PNEUMONIA = PIXELS[1] / np.float32(255), PIXELS[2] / np.float32(255)  # the first of each class in train
 RUN = make_run(copies=1, horizontal_flip=True, brightness=0.5, noise=0.2)
 
 
@@ -36,7 +36,7 @@ def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_t
         *("PNEUMONIA: original", *["augmented copy"] * 5),
     ]
     shown = shown_in(figure)
-    for place, original in ((0, HEALTHY), (6, DISEASED)):
+    for place, original in ((0, NORMAL), (6, PNEUMONIA)):
         np.testing.assert_allclose(shown[place], original)
         for copy in shown[place + 1 : place + 6]:
             assert np.abs(copy - shown[place]).mean() > 0.01
@@ -47,7 +47,7 @@ def test_each_active_transform_is_beside_its_original_at_full_strength() -> None
     assert figure.get_supxlabel() == "Data: phantoms"
     transforms = ["horizontal flip\nmirrored", "brightness\n+0.50 of 1", "noise\ndeviation 0.200"]
     assert titles_of(figure) == ["NORMAL:\noriginal", *transforms, "PNEUMONIA:\noriginal", *transforms]
-    for original, shown in ((HEALTHY, shown_in(figure)[:4]), (DISEASED, shown_in(figure)[4:])):
+    for original, shown in ((NORMAL, shown_in(figure)[:4]), (PNEUMONIA, shown_in(figure)[4:])):
         np.testing.assert_allclose(shown[0], original)
         np.testing.assert_allclose(shown[1], original[:, ::-1], atol=1e-6)
         np.testing.assert_allclose(shown[2], np.minimum(original + 0.5, 1), atol=1e-6)
@@ -63,10 +63,10 @@ def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
         *(f"noise: deviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
     ]
     shown = shown_in(figure)
-    np.testing.assert_allclose(shown[0], DISEASED[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(shown[0], PNEUMONIA[:, ::-1], atol=1e-6)
     for place, added in enumerate((-0.5, -0.25, 0, 0.25, 0.5), start=5):
-        np.testing.assert_allclose(shown[place], np.clip(DISEASED + added, 0, 1), atol=1e-6)
-    strengths = [np.abs(picture - DISEASED).mean() for picture in shown[10:]]
+        np.testing.assert_allclose(shown[place], np.clip(PNEUMONIA + added, 0, 1), atol=1e-6)
+    strengths = [np.abs(picture - PNEUMONIA).mean() for picture in shown[10:]]
     assert strengths == sorted(strengths)
     assert strengths[0] < 1e-6
 
@@ -77,10 +77,10 @@ def test_collimation_is_described_by_the_shape_that_it_cuts_to() -> None:
     figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, "phantoms")
     shapes = ("1.00", "1.19", "1.41", "1.68", "2.00")
     assert titles_of(figure) == [f"collimation: cut to {shape} : 1" for shape in shapes]
-    np.testing.assert_allclose(shown_in(figure)[0], DISEASED, atol=1e-5)
+    np.testing.assert_allclose(shown_in(figure)[0], PNEUMONIA, atol=1e-5)
     widest = shown_in(draw_transforms(PIXELS, SPLIT, PREPARATION, run, "phantoms"))[3]
-    np.testing.assert_allclose(widest[-1], DISEASED[-1], atol=1e-5)  # cut at the top
-    np.testing.assert_allclose(widest[0], DISEASED[7:9].mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(widest[-1], PNEUMONIA[-1], atol=1e-5)  # cut at the top
+    np.testing.assert_allclose(widest[0], PNEUMONIA[7:9].mean(axis=0), atol=1e-5)
 
 
 def test_a_run_without_augmentation_has_its_originals_alone() -> None:
@@ -91,7 +91,7 @@ def test_a_run_without_augmentation_has_its_originals_alone() -> None:
     unaltered = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")
     assert titles_of(unaltered) == ["horizontal flip: unchanged"] * 5
     for picture in shown_in(unaltered):
-        np.testing.assert_allclose(picture, DISEASED, atol=1e-6)
+        np.testing.assert_allclose(picture, PNEUMONIA, atol=1e-6)
 
 
 def test_every_transform_has_a_unit() -> None:

@@ -48,7 +48,7 @@ def test_an_arm_can_be_better_and_worse() -> None:
         (WIDE, WIDE, "arm_difference_not_shown"),
     ],
 )
-def test_a_difference_is_called_what_the_interval_over_both_shows(patients: Any, both: Any, key: str) -> None:
+def test_a_difference_is_described_by_the_interval_over_both(patients: Any, both: Any, key: str) -> None:
     first = next(iter(list_arm_differences(make_study(accuracy=(patients, both)))))
     assert first.key == key
     assert first.values["metric"] == "accuracy"

@@ -373,10 +373,10 @@ def test_one_stratum_alone_is_held_against_none() -> None:
 
 
 def test_a_stratum_that_lacks_a_class_is_reported_with_what_it_has() -> None:
-    lacking = make_stratum("≥ 1", specificity=NONE, auc=NONE).model_copy(update={"num_healthy": 0})
+    lacking = make_stratum("≥ 1", specificity=NONE, auc=NONE).model_copy(update={"num_normal": 0})
     (found,) = [each for each in describe_errors(make_run_metrics(strata=[lacking])) if "strat" in each.key]
     assert found.key == "stratum_undefined"
-    assert (found.values["num_healthy"], found.values["num_diseased"]) == (0, 30)
+    assert (found.values["num_normal"], found.values["num_pneumonia"]) == (0, 30)
     assert found.values["lacking"] == ("specificity", "auc")
 
 

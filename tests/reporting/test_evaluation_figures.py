@@ -75,7 +75,7 @@ def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_sourc
     lines = [line for line in axes.lines if len(line.get_xydata()) > 2]
     for line, band, subset in zip(lines, axes.collections, ("validation", "test"), strict=False):
         check_curve(line, band, pick("roc", subset))
-    # Validation at 0.5, 0.35 and 0.25; test: one of two NORMAL called and two of three PNEUMONIA found, then all three.
+    # Validation at 0.5, 0.35 and 0.25; test: of two NORMAL one false positive, of three PNEUMONIA two found, then all.
     two_thirds = [[0.5, pytest.approx(2 / 3)]]
     assert points_of(axes) == [[[0, 0.5]], *[[[0.5, 1]]] * 3, two_thirds, two_thirds, *[[[0.5, 1]]] * 2]
 

@@ -27,7 +27,7 @@ def test_runs_are_stated_where_the_corrected_test_shows_them(p_values: tuple[flo
     assert describe(*p_values) == ["widest_interval", *keys]
 
 
-def test_errors_that_alternate_are_not_called_runs() -> None:
+def test_errors_that_alternate_are_not_described_as_runs() -> None:
     assert describe(0.001, num_runs=30) == ["widest_interval", "errors_in_no_runs"]
 
 

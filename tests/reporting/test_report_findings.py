@@ -81,7 +81,7 @@ def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
         (interval(0.8, 0.85, 0.9), interval(0.9, 0.95, 0.97), ("unsure", "weak_on_neither")),
     ],
 )
-def test_a_kind_of_error_is_called_a_weakness_where_the_intervals_do_not_meet(
+def test_a_kind_of_error_is_named_as_a_weakness_where_the_intervals_do_not_meet(
     sensitivity: Interval, specificity: Interval, expected: tuple[str, str]
 ) -> None:
     metrics = make_run_metrics(sensitivity=sensitivity, specificity=specificity)

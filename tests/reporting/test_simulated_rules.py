@@ -8,7 +8,7 @@ from chest_xray.metrics.results import Decisions
 from chest_xray.reporting.conclusions import classify_errors, describe_errors, suggest_next_steps
 from tests.builders import changed, make_run_metrics
 
-DISEASED, HEALTHY, NUM = 390, 234, 300  # as on test; and simulated splits
+PNEUMONIA, NORMAL, NUM = 390, 234, 300  # as on test; and simulated splits
 RARELY, SOMETIMES, MOSTLY = (0, 0.05), (0.1, 0.9), (0.9, 1)
 
 
@@ -17,9 +17,9 @@ def is_within(hits: list[bool], bounds: tuple[float, float]) -> bool:
 
 
 def simulate_decisions(sensitivity: float, specificity: float, rng: np.random.Generator) -> Decisions:
-    tp, tn = int(rng.binomial(DISEASED, sensitivity)), int(rng.binomial(HEALTHY, specificity))
-    rates = {"sensitivity": proportion(tp, DISEASED), "specificity": proportion(tn, HEALTHY)}
-    counts = {"tp": tp, "fn": DISEASED - tp, "tn": tn, "fp": HEALTHY - tn}
+    tp, tn = int(rng.binomial(PNEUMONIA, sensitivity)), int(rng.binomial(NORMAL, specificity))
+    rates = {"sensitivity": proportion(tp, PNEUMONIA), "specificity": proportion(tn, NORMAL)}
+    counts = {"tp": tp, "fn": PNEUMONIA - tp, "tn": tn, "fp": NORMAL - tn}
     return make_run_metrics().test.at_chosen.model_copy(update={**rates, **counts})
 
 

@@ -56,7 +56,7 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
     assert all((each.low, each.value, each.high) == (0, 0, 0) for _, each in header.difference)
 
 
-def test_a_rule_that_calls_what_is_large_is_turned_round() -> None:
+def test_a_rule_for_large_values_is_reversed() -> None:
     _, test = make_tables()
     metrics, _ = make_both()
     rule = make_metadata_baseline()

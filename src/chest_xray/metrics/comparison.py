@@ -23,7 +23,7 @@ def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> C
 
     Args:
         name: One of `METRICS`.
-        label: 0 or 1, 1 being diseased, shape (images,).
+        label: 0 (NORMAL) or 1 (PNEUMONIA), shape (images,).
         log_odds: Higher means more likely pneumonia, shape (images,); many large ones have the probability 1.
         decision: Whether an image is classified as PNEUMONIA, bool, shape (images,).
 

@@ -13,7 +13,7 @@ Rule = Literal["balanced", "sensitivity", "specificity"]
 NUM_CUTS = 2001  # thresholds that are tried: quantiles of the scores
 ROUNDING = 1e-9  # between equal shares of images
 SHORTEST = 1e-6  # Probabilities nearer to 0 or 1 are written with an exponent.
-LEAST_SLOPE = 1e-6  # A network that tells nothing, or the wrong way round, then says the prevalence of every image.
+LEAST_SLOPE = 1e-6  # A network without information, or with reversed ranking, returns the prevalence for all.
 
 
 class OperatingPointRule(Options):
@@ -146,9 +146,9 @@ def _measure_classes(label: Series, score: Series, cuts: Array) -> Array:
     """Return sensitivity and specificity at each threshold, of shape (2, thresholds)."""
     import numpy as np
 
-    diseased, healthy = (np.sort(score[label == each].to_numpy()) for each in (1, 0))
-    found = len(diseased) - np.searchsorted(diseased, cuts)
-    return np.stack([found / len(diseased), np.searchsorted(healthy, cuts) / len(healthy)])
+    pneumonia, normal = (np.sort(score[label == each].to_numpy()) for each in (1, 0))
+    found = len(pneumonia) - np.searchsorted(pneumonia, cuts)
+    return np.stack([found / len(pneumonia), np.searchsorted(normal, cuts) / len(normal)])
 
 
 def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule, Point]:

@@ -1,12 +1,18 @@
 """The metrics of a run as types. What each key of their JSON holds is described in docs/metrics.md."""
 
-from typing import Generic, Literal, Self, TypeVar
+from typing import Annotated, Generic, Literal, Self, TypeVar
+
+from pydantic import AliasChoices, Field
 
 from chest_xray.core.options import Result
 from chest_xray.metrics.operating_point import OperatingPoint, Rule
 
 # What an interval allows for: chance between images (Wilson), between patients, or between blocks of patients.
 Method = Literal["images", "patients", "blocks"]
+
+# With their names up to version 3 of metrics.json.
+NumNormal = Annotated[int, Field(validation_alias=AliasChoices("num_normal", "num_healthy"))]
+NumPneumonia = Annotated[int, Field(validation_alias=AliasChoices("num_pneumonia", "num_diseased"))]
 
 
 class Interval(Result):
@@ -149,8 +155,8 @@ class Stratum(Result):
     low: float | None
     high: float | None
     num_images: int
-    num_healthy: int
-    num_diseased: int
+    num_normal: NumNormal
+    num_pneumonia: NumPneumonia
     tn: int
     fp: int
     fn: int
@@ -246,8 +252,8 @@ class WithinStrata(Result):
 class Conflict(Result):
     """Decisions and ranking of the network on the test images that the metadata baseline misclassifies."""
 
-    num_healthy: int
-    num_diseased: int
+    num_normal: NumNormal
+    num_pneumonia: NumPneumonia
     accuracy: Estimate
     sensitivity: Estimate
     specificity: Estimate

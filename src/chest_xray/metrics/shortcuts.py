@@ -98,13 +98,13 @@ def measure_shortcuts(
         score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws).with_n(len(label)),
         within_width=within(test_predictions["width"].to_numpy(float)),
         within_score=within(metadata_score),
-        conflict=_judge_conflict(
+        conflict=_measure_conflict(
             test_predictions[is_wrong], threshold, {method: each[:, is_wrong] for method, each in draws.items()}
         ),
     )
 
 
-def _judge_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
+def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
     is_right = (log_odds >= threshold) == (label == 1)
     num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
@@ -114,8 +114,8 @@ def _judge_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, 
     if min(num_normal, num_pneumonia) < ENOUGH:
         area = area.model_copy(update={"low": None, "high": None, "method": None})
     return Conflict(
-        num_healthy=num_normal,
-        num_diseased=num_pneumonia,
+        num_normal=num_normal,
+        num_pneumonia=num_pneumonia,
         accuracy=proportion(int(is_right.sum()), len(label)),
         sensitivity=proportion(int(is_right[label == 1].sum()), num_pneumonia),
         specificity=proportion(int(is_right[label == 0].sum()), num_normal),

@@ -62,13 +62,13 @@ def stratify(
 
     Returns:
         Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
-        bounds of the AUC also where it has fewer than `ENOUGH` images of one. The diseased of an aetiology are ranked
-        against all healthy images, whose specificity is not that of an aetiology: it stays None. A stratum of a series
-        is of one class.
+        bounds of the AUC also where it has fewer than `ENOUGH` images of one. The images of an
+        aetiology are ranked against all NORMAL images, whose specificity is not that of an aetiology: it stays None. A
+        stratum of a series is of one class.
     """
     strata = [*_strata(predictions, cuts), *_number_strata(predictions, number_blocks)]
     return [
-        _judge(predictions[member], decision[member], range_, {name: each[:, member] for name, each in draws.items()})
+        _measure(predictions[member], decision[member], range_, {name: each[:, member] for name, each in draws.items()})
         for range_, member in strata
     ]
 
@@ -81,9 +81,9 @@ class _Range(NamedTuple):
 
 
 def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[_Range, Array]]:
-    healthy = (predictions["label"] == 0).to_numpy()
-    for name in sorted(predictions.loc[~healthy, "aetiology"].unique()):
-        member = healthy | (predictions["aetiology"] == name).to_numpy()
+    is_normal = (predictions["label"] == 0).to_numpy()
+    for name in sorted(predictions.loc[~is_normal, "aetiology"].unique()):
+        member = is_normal | (predictions["aetiology"] == name).to_numpy()
         yield _Range("aetiology", str(name)), member
     for by, inner in cuts.items():
         values = measure_shape(predictions, by)
@@ -116,22 +116,22 @@ def name_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
 
 
-def _judge(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
+def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
     import numpy as np
 
     label = images["label"].to_numpy()
     counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
-    healthy, diseased = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
-    area = bootstrap_auc(images, draws) if healthy and diseased else UNKNOWN
-    if min(healthy, diseased) < ENOUGH:
+    num_normal, num_pneumonia = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
+    area = bootstrap_auc(images, draws) if num_normal and num_pneumonia else UNKNOWN
+    if min(num_normal, num_pneumonia) < ENOUGH:
         area = Interval(value=area.value, low=None, high=None)
     return Stratum(
         **range_._asdict(),
         **counts,
         num_images=len(images),
-        num_healthy=healthy,
-        num_diseased=diseased,
-        sensitivity=proportion(counts["tp"], diseased),
-        specificity=proportion(counts["tn"], 0 if range_.by == "aetiology" else healthy),
+        num_normal=num_normal,
+        num_pneumonia=num_pneumonia,
+        sensitivity=proportion(counts["tp"], num_pneumonia),
+        specificity=proportion(counts["tn"], 0 if range_.by == "aetiology" else num_normal),
         auc=area.with_n(len(images)),
     )

@@ -40,7 +40,7 @@ from chest_xray.metrics.results import (
     SubsetMetrics,
 )
 
-SCHEMA_VERSION = 3  # of the JSON; 1 had no such key
+SCHEMA_VERSION = 4  # of the JSON; 1 had no such key
 PLAIN_LOGIT = 0.0  # the usual threshold on a sigmoid, an output of 0.5
 HEADLINES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")  # at the chosen threshold; and the AUC
 Resampled = Mapping[str, Mapping[Method, Array]]  # by metric and method, of the images themselves and of each resample
@@ -241,7 +241,7 @@ def _below(measured: Mapping[str, Measure], where: str) -> dict[str, Measure]:
 
 
 def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
-    """Return the probabilities that the same network gives at the prevalence of the images that it is judged on.
+    """Return the probabilities of the same network at the prevalence of the evaluated images.
 
     Probabilities are made for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they cannot hold,
     however good the network is. The difference of the log odds of both prevalences is added (Saerens et al. 2002).

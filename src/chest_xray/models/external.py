@@ -71,15 +71,15 @@ def evaluate_external_set(
     measured = _measure(answered, is_positive, contract.operating_point.calibration, evaluation)
     shares = dict(proportions(counts))
     right = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}
-    num_diseased = int(labelled["label"].sum())
-    totals = {"accuracy": len(labelled), "sensitivity": num_diseased, "specificity": len(labelled) - num_diseased}
+    num_pneumonia = int(labelled["label"].sum())
+    totals = {"accuracy": len(labelled), "sensitivity": num_pneumonia, "specificity": len(labelled) - num_pneumonia}
     refused = labelled[labelled["reason"].notna()]
     return ExternalEvaluation(
         title=title,
         delivery=summarise_delivery(predictions, contract, fingerprint),
         num_unlabelled=len(predictions) - len(labelled),
         num_patients=int(labelled["group"].nunique()),
-        prevalence=num_diseased / len(labelled),
+        prevalence=num_pneumonia / len(labelled),
         internal_prevalence=metrics.test.prevalence,
         counts=counts,
         answered={name: shares[name] if name in PROPORTIONS else measured[name] for name in list_internal(metrics)},

@@ -18,7 +18,7 @@ def draw_paired_differences(comparison: dict[str, Any], data_source: str) -> Fig
         axes.plot(change["value"], height, "D", color=BLUE)
         axes.text(1.02, height, f"{each['baseline']:.3f} → {each['augmented']:.3f}", **beside)
     axes.axvline(0, color=GREY, linestyle=":")
-    num = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
+    num = {"sensitivity": comparison["num_pneumonia"], "specificity": comparison["num_normal"]}
     names = [f"{name}: n = {num.get(name, comparison['num_images'])}" for name in reversed(comparison["metrics"])]
     axes.set_yticks(range(len(names)), [name.replace("auc", "AUC") for name in names])
     axes.margins(x=0.1, y=0.2)
@@ -31,7 +31,7 @@ def draw_arms(study: dict[str, Any], data_source: str) -> Figure:
     """Draw the difference of each arm from the arm `none`, one plot per metric, from `compare_arms`."""
     arms = list(reversed(study["differences"]))
     figure, axes = new_figure(data_source, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
-    counted = {"sensitivity": study["num_diseased"], "specificity": study["num_healthy"]}
+    counted = {"sensitivity": study["num_pneumonia"], "specificity": study["num_normal"]}
     for place, name in zip(axes, METRICS, strict=True):
         for height, arm in enumerate(arms):
             _draw_difference(place, height, study["differences"][arm][name])

@@ -33,7 +33,7 @@ def summarise_effect(metrics: dict[str, Any]) -> Finding:
 
 def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
     """Return each difference with its interval, and the number of images that the two runs classify differently."""
-    counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
+    counted = {"sensitivity": comparison["num_pneumonia"], "specificity": comparison["num_normal"]}
     keys = {1: "difference_better", -1: "difference_worse", 0: "difference_not_shown"}
     for name, each in comparison["metrics"].items():
         change = each["difference"]

@@ -109,7 +109,7 @@ def tabulate_arms(study: dict[str, Any]) -> DataFrame:
     """
     import pandas as pd
 
-    counted = {"sensitivity": study["num_diseased"], "specificity": study["num_healthy"]}
+    counted = {"sensitivity": study["num_pneumonia"], "specificity": study["num_normal"]}
     bounds = ["low", "high", "smallest"]
     rows = []
     for arm, metrics in study["arms"].items():

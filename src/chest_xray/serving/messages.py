@@ -102,7 +102,7 @@ class Renderer:
         if found.threshold not in [each.threshold for each in contract.operating_point.points.values()]:
             return None
         rates = {"alarms": found.specificity, "missed": found.sensitivity}
-        counts = {"num_healthy": found.specificity.n, "num_diseased": found.sensitivity.n}
+        counts = {"num_normal": found.specificity.n, "num_pneumonia": found.sensitivity.n}
         return self.messages["errors"].format(
             **{name: self._count_errors(each) for name, each in rates.items()}, **counts
         )

@@ -116,7 +116,7 @@ def test_runs_evaluated_on_different_images_are_refused() -> None:
 
 def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
     found = compare(make_pairs())
-    assert [found[f"num_{each}"] for each in ("images", "healthy", "diseased", "groups")] == [8, 4, 4, 8]
+    assert [found[f"num_{each}"] for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
     metrics = found["metrics"]
     plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
     # AUC: of 16 pairs the first has 0.3 above 2, 0.5 above 2, 0.8 and 0.9 above 4: 12; the second 3 + 4 + 4 + 4: 15.

@@ -175,7 +175,7 @@ def test_metrics_are_those_of_each_subset_at_the_threshold_of_validation() -> No
 
 def test_metrics_state_what_they_were_computed_with() -> None:
     _, _, metrics = make_metrics()
-    assert metrics.schema_version == 3
+    assert metrics.schema_version == 4
     assert metrics.realistic_prevalence == 0.2
     assert metrics.strata_cuts == {"aspect": [1.2, 1.5], "size": [16]}  # all images are 16 x 16
 

@@ -60,7 +60,7 @@ def compare_runs(
     """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
 
     Returns:
-        `num_images`, `num_healthy`, `num_diseased`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
+        `num_images`, `num_normal`, `num_pneumonia`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
         auc the value of each run without flip test-time augmentation, `difference` (augmented minus baseline, from
         `estimate_difference`) and `smallest`, the minimum detectable difference (80% power); `mcnemar` of the same
         decisions, see `compare_decisions`; `cells`: for each run and each of `PASSES` the metrics with intervals;
@@ -81,8 +81,8 @@ def compare_runs(
     label, *decisions = (paired_predictions[name].to_numpy() for name in names)
     return {
         "num_images": len(paired_predictions),
-        "num_healthy": int((paired_predictions["label"] == 0).sum()),
-        "num_diseased": int((paired_predictions["label"] == 1).sum()),
+        "num_normal": int((paired_predictions["label"] == 0).sum()),
+        "num_pneumonia": int((paired_predictions["label"] == 1).sum()),
         "num_groups": int(paired_predictions["group"].nunique()),
         "metrics": {
             name: {run: float(values[run, "single"][name]["patients"][0]) for run in RUNS}
@@ -129,7 +129,7 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
     """Return one row a metric: `n`, `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
     import pandas as pd
 
-    counted = {"sensitivity": comparison["num_diseased"], "specificity": comparison["num_healthy"]}
+    counted = {"sensitivity": comparison["num_pneumonia"], "specificity": comparison["num_normal"]}
     rows = [
         {"metric": name, "n": counted.get(name, comparison["num_images"])}
         | {run: each[run] for run in RUNS}

@@ -64,7 +64,7 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
     """Estimate by how much each arm differs from none, and by how much seeds differ.
 
     Returns:
-        `num_images`, `num_healthy`, `num_diseased`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: by arm
+        `num_images`, `num_normal`, `num_pneumonia`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: by arm
         and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: by other arm and metric
         `value` (mean over seeds), and the wider of what patients and blocks of them show: `low` and `high` (95%),
         `method`, `standard_error` and `smallest` (minimum detectable difference); `by_seed`, `deviation`; and `both`:
@@ -78,7 +78,7 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[s
     others = [arm for arm in runs if arm != REFERENCE]
     num_groups = int(sample["group"].nunique())
     return {
-        **{"num_images": len(label), "num_healthy": int((label == 0).sum()), "num_diseased": int((label == 1).sum())},
+        **{"num_images": len(label), "num_normal": int((label == 0).sum()), "num_pneumonia": int((label == 1).sum())},
         **{"num_groups": num_groups, "seeds": [int(seed) for seed in runs[REFERENCE]]},
         "steps": {"fewest": int(study_predictions["steps"].min()), "most": int(study_predictions["steps"].max())},
         "arms": {
