@@ -273,8 +273,10 @@ def _load_onnx(data: bytes, contract: Contract) -> Callable[[Array], Array]:
 
     remedy = "Write the folder again: `kedro ship --folder FOLDER`."
     onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Files are decoded at the same time.
     try:
-        session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # The errors of ONNX Runtime have no class in common.
         raise InputError(f"{NETWORK} cannot be loaded: {error}. Expected an undamaged ONNX file. {remedy}") from error
     entry = session.get_inputs()[0]
