@@ -175,7 +175,8 @@ def of_two_runs() -> Iterator[Finding]:
         yield from comparison_findings.describe_comparison({**alike, **counts, **stopped})
     yield comparison_findings.describe_flips(alike)
     differing = [{"name": "training.epochs", "first": 20, "second": 1}]
-    yield from comparison_findings.qualify_answer(differing)
+    for study in (None, {"num_seeds": 3, "fewest": 60, "most": 60, "value": 0.1, "low": 0.05, "high": 0.15}):
+        yield from comparison_findings.qualify_answer({"settings": differing, "study": study})
 
 
 def of_robustness() -> Iterator[Finding]:
