@@ -15,7 +15,6 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
@@ -116,7 +115,7 @@ class RunLock:
         self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
         self._parameters: dict[str, Any] = context.params  # plain values, before they become models
-        self._locks: list[FileLock] = []
+        self._locks: list[Any] = []
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -184,6 +183,8 @@ class RunLock:
             folders[:] = [each for each in folders if not each.startswith("01_") and each != UNPACKED]
 
     def _acquire(self, name: str) -> None:
+        from filelock import FileLock, Timeout
+
         lock, holder = FileLock(self._folder / name), self._folder / f"{name}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

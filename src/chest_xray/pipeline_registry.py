@@ -36,4 +36,4 @@ def register_pipelines() -> dict[str, Pipeline]:
         "prediction": prediction.create_pipeline("augmented"),
         "external": external.create_pipeline("augmented"),
     }
-    return {**pipelines, **on_request, "__default__": sum(pipelines.values(), Pipeline([]))}
+    return {**pipelines, **on_request, "__default__": Pipeline([*pipelines.values()])}

@@ -11,23 +11,23 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from chest_xray.core.files import replace_text
-from chest_xray.core.options import InputError
+from chest_xray.core.options import InputError, Result
 
 DIGEST_SIZE = 16  # bytes
 PRESENTATION = {"params:data_source", "params:language"}  # Only figures and pages depend on these.
 
 
-class Entry(BaseModel, frozen=True):
+class Entry(Result):
     """The digest of one output, and those of all that it was made from, by name."""
 
     digest: str
     made_from: dict[str, str]
 
 
-Entries = TypeAdapter(dict[str, Entry])
+Entries = TypeAdapter(dict[str, Entry], config=ConfigDict(defer_build=True))
 
 
 class Lineage:

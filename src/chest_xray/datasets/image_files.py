@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from filelock import FileLock
 from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
@@ -209,6 +208,8 @@ class NewImagesDataset(ReadOnlyDataset):
         return sorted(files)
 
     def _list_archive(self, archive: Path) -> list[ListedFile]:
+        from filelock import FileLock
+
         with archive.open("rb") as file:
             digest = file_digest(file, "sha256").hexdigest()[:32]
         folder = self._unpacked / digest

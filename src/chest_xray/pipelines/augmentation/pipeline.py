@@ -35,4 +35,4 @@ def create_pipeline() -> Pipeline:
         ]
         # One group in Kedro-Viz.
         comparison = Pipeline(parts, namespace="reporting", prefix_datasets_with_namespace=False)
-    return modeling.create_pipeline("augmented") + evaluation.create_pipeline("augmented") + comparison
+    return Pipeline([modeling.create_pipeline("augmented"), evaluation.create_pipeline("augmented"), comparison])

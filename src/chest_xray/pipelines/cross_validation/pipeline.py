@@ -20,7 +20,7 @@ def create_pipeline(folds: tuple[str, ...] = FOLDS) -> Pipeline:
             make_node(nodes.measure_recipe, predictions, "recipe_score"),
         ]
     )
-    return sum(map(_create_fold, folds), around)
+    return Pipeline([around, *map(_create_fold, folds)])
 
 
 def _create_fold(fold: str) -> Pipeline:
@@ -38,4 +38,4 @@ def _create_fold(fold: str) -> Pipeline:
             f"{fold}.checkpoint": f"{fold}.training_state",  # outlives the training, so that none is repeated
         },
     )
-    return corrupted + trained
+    return Pipeline([corrupted, trained])

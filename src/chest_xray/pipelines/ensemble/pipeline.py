@@ -22,8 +22,5 @@ def create_pipeline() -> Pipeline:
     # Robustness is checked for the ensemble alone.
     measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
-    return (
-        sum([*members, *measured], joined)
-        + modeling.create_operating_point("ensemble")
-        + evaluation.create_pipeline("ensemble", is_trained=False)
-    )
+    ensemble = [modeling.create_operating_point("ensemble"), evaluation.create_pipeline("ensemble", is_trained=False)]
+    return Pipeline([joined, *members, *measured, *ensemble])

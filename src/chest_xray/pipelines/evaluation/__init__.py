@@ -1,3 +1,4 @@
 """The evaluation pipeline."""
 
+from chest_xray.pipelines.evaluation.pipeline import create_decisions as create_decisions
 from chest_xray.pipelines.evaluation.pipeline import create_pipeline as create_pipeline

@@ -24,9 +24,6 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
                 "validation_predictions",
             ),
             make_node(
-                nodes.predict_test, ["model", "prepared_images", "image_split", "operating_point"], "test_predictions"
-            ),
-            make_node(
                 nodes.evaluate_with_keras,
                 ["model", "prepared_images", "image_split", "operating_point"],
                 "keras_evaluation",
@@ -53,11 +50,6 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
                 ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
             ),
             make_node(
-                nodes.decide_images,
-                ["test_predictions", "corrupted_predictions", "operating_point", "params:operating_point", "history"],
-                "decisions",
-            ),
-            make_node(
                 nodes.write_conclusions,
                 ["metrics", "history", "metadata_metrics", "params:data_source", "params:language"],
                 "conclusions",
@@ -65,7 +57,7 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
         ],
         namespace=run,
         inputs={"prepared_images", "image_split"},
-        parameters={"evaluation", "operating_point", "data_source", "language"},
+        parameters={"evaluation", "data_source", "language"},
     )
     shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
     gathered = Pipeline(
@@ -76,4 +68,19 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
         namespace=run,
         parameters={"run": run},
     )
-    return evaluated + robustness.create_pipeline(run) + gathered
+    return Pipeline([create_decisions(run), evaluated, robustness.create_pipeline(run), gathered])
+
+
+def create_decisions(run: str) -> Pipeline:
+    """Wire the scores and the decisions on the test images of one run."""
+    decided = [
+        make_node(
+            nodes.predict_test, ["model", "prepared_images", "image_split", "operating_point"], "test_predictions"
+        ),
+        make_node(
+            nodes.decide_images,
+            ["test_predictions", "corrupted_predictions", "operating_point", "params:operating_point", "history"],
+            "decisions",
+        ),
+    ]
+    return Pipeline(decided, namespace=run, inputs={"prepared_images", "image_split"}, parameters={"operating_point"})

@@ -42,7 +42,7 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
         inputs={"prepared_images", "image_split"},
         parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
     )
-    return training_of_run + create_operating_point(run, settings)
+    return Pipeline([training_of_run, create_operating_point(run, settings)])
 
 
 def create_operating_point(run: str, settings: str = "") -> Pipeline:

@@ -25,7 +25,7 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
         make_node(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
         make_node(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
     ]
-    return sum(map(_create_run, names), Pipeline(comparison))
+    return Pipeline([*comparison, *map(_create_run, names)])
 
 
 def _create_run(name: str) -> Pipeline:
@@ -34,5 +34,4 @@ def _create_run(name: str) -> Pipeline:
     # Only datasets named `checkpoint` are removed after training: a complete run is not trained again.
     trained = modeling.create_pipeline(run, f"study.runs.{name}")
     trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
-    tested = evaluation.create_pipeline(run).only_nodes_with_outputs(f"{run}.test_predictions", f"{run}.decisions")
-    return trained + tested
+    return Pipeline([trained, evaluation.create_decisions(run)])

@@ -17,7 +17,7 @@ MORE_DIGITS = 8  # A number closer to 0 or 1 than these show is written as 0 or 
 class Language(RootModel[str]):
     """The two-letter code of a language, validated when Kedro reads the parameters."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
