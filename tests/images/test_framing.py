@@ -50,6 +50,30 @@ def test_frames_around_one_another_and_padding_of_one_side_are_cut_off(phantom: 
         assert np.abs(prepare(image)[0] - prepare(phantom)[0]).mean() < 4
 
 
+@pytest.mark.parametrize(("side", "box"), [("left", (0.125, 0, 1, 1)), ("right", (0, 0, 0.875, 1))])
+def test_a_dark_strip_at_a_side_is_cut_off_only_where_radiographs_have_none_so_wide(
+    side: str, box: tuple[float, ...]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 175), dtype=np.uint8)
+
+    def add_strip(width: int, grey: int = 0) -> Image.Image:
+        pad = (width, 0) if side == "left" else (0, width)
+        return Image.fromarray(np.pad(noise, ((0, 0), pad), constant_values=grey))
+
+    assert find_content(add_strip(14), 4, 0.02) is None  # 7% of the width, as collimators leave
+    assert find_content(add_strip(25), 4, 0.02) == box
+    bright = find_content(add_strip(14, grey=90), 4, 0.02)
+    assert bright is not None
+    assert bright[2] - bright[0] == pytest.approx(175 / 189, abs=0.01)
+
+
+def test_narrow_dark_strips_are_cut_off_in_a_frame() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), dtype=np.uint8)
+    box = find_content(Image.fromarray(np.pad(noise, 10)), 4, 0.02)
+    assert box is not None
+    np.testing.assert_allclose(box, (1 / 22, 1 / 22, 21 / 22, 21 / 22), atol=0.005)
+
+
 def test_the_box_is_in_fractions_of_the_picture() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 100), dtype=np.uint8)
     image = Image.fromarray(np.pad(noise, ((20, 20), (50, 50))))

@@ -16,6 +16,7 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
     RLELossless,
@@ -212,6 +213,23 @@ def _bits() -> Iterator[Case]:
                     lambda d=dataset, h=how: write(compress(d, RLELossless) if h == "RLE" else d),
                     BASE,
                 )
+    wide = (_deep(14) << 2).astype(np.uint16)
+    yield Case(
+        "window for the cells", lambda: write(_dicom(wide, bits=14, HighBit=15, window=(32768, 65536))), "a window"
+    )
+    partly = np.round(_deep(12) * 0.9).astype(np.int16)  # Near one end of the range, and not at the other.
+    for name, cells, values in (
+        ("unsigned", partly, {"PixelRepresentation": 0}),
+        ("signed", partly - 2048, {}),
+        ("MONOCHROME1", 4095 - partly, {"PhotometricInterpretation": "MONOCHROME1", "PixelRepresentation": 0}),
+        ("signed MONOCHROME1", 2047 - partly, {"PhotometricInterpretation": "MONOCHROME1"}),
+        ("rescaled", partly, {"RescaleSlope": 2, "RescaleIntercept": -1024, "PixelRepresentation": 0}),
+    ):
+        yield Case(
+            f"no window, most of the range, {name}",
+            lambda c=cells, v=values: write(_dicom(c, window=None, **v)),
+            BASE * 0.9,
+        )
     low = (_deep(12).astype(np.int16) - 2048) & 0x0FFF
     yield Case("sign not repeated", lambda: write(_dicom(low.astype(np.int16), window=None)), BASE)
     yield Case("HighBit 15, values below", lambda: write(_dicom(HighBit=15)), "leave out; expected only those")
@@ -347,6 +365,12 @@ def _structures() -> Iterator[Case]:
             lambda s=syntax: _without_prefix(_in_syntax(s)),
             "DICOM without its prefix",
         )
+    bare = _without_prefix(_in_syntax(ExplicitVRBigEndian))
+    yield Case("data set alone, big-endian", lambda: bare, "DICOM without its prefix")
+    for uid in ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.110", "1.2.840.113619.5.2"):  # HTJ2K, JPEG XL, private
+        yield Case(
+            f"transfer syntax {uid}", lambda u=uid: _renamed(streams["JPEG2000Lossless"](), u), "transfer syntax"
+        )
     yield Case("prefix without preamble", lambda: write(_dicom())[128:], "DICOM without its prefix")
     yield Case("meta information alone", lambda: write(_dicom())[132:], "DICOM without its prefix")
     twice = np.concatenate([_deep(12), _deep(12)])
@@ -359,6 +383,18 @@ def _structures() -> Iterator[Case]:
         yield Case(
             f"RGB of 16 bits holds {bits}", lambda p=pixels, v=values: write(_dicom(p, bits=16, window=None, **v)), BASE
         )
+
+
+def _renamed(data: bytes, syntax: str) -> bytes:
+    dataset = dcmread(io.BytesIO(data))
+    dataset.file_meta.TransferSyntaxUID = HTJ2KLossless  # pydicom does not write all others.
+    return _replace(write(dataset), HTJ2KLossless.encode(), syntax.encode().ljust(len(HTJ2KLossless), b"\0"))
+
+
+def _lossless_jpeg() -> bytes:
+    """A JPEG of the kind SOF3, which is one in DICOM files alone."""
+    dataset = dcmread(io.BytesIO(transcode(write(make_dataset(BASE)), "JPEGLosslessProcess14_1")))
+    return next(generate_frames(dataset.PixelData, number_of_frames=1))
 
 
 def _replace(data: bytes, old: bytes, new: bytes) -> bytes:
@@ -640,7 +676,7 @@ def _jpegs() -> Iterator[Case]:
             yield Case(
                 f"JPEG, {kind}, and {len(extra)} bytes {extra[:2]!r}", lambda k=kind, e=extra: _jpeg(k) + e, shown
             )
-        for extra in (b"\x12\x34", b"\x12\x34\x56", b"\x01" * 8, bytes(500)):
+        for extra in (b"\x12\x34", b"\x12\x34\x56", b"\x11" * 7, b"\x01" * 8, bytes(500)):
             yield Case(
                 f"JPEG, {kind}, {len(extra)} bytes {extra[:2]!r} before its end",
                 lambda k=kind, e=extra: _jpeg(k)[:-2] + e + b"\xff\xd9",
@@ -705,6 +741,10 @@ def _other_kinds() -> Iterator[Case]:
         ("TIFF", lambda: encode(BASE, "TIFF"), "a TIFF image"),
         ("TIFF of 16 bits", lambda: encode(_deep(16), "TIFF"), "a TIFF image"),
         ("TIFF, big-endian", lambda: b"MM\0*" + bytes(200), "a TIFF image"),
+        ("TIFF of more than 4 GB", lambda: b"II+\0" + bytes(200), "a TIFF image"),
+        ("HEIC", lambda: b"\0\0\0\x18ftypheic" + bytes(200), "a HEIC or AVIF image"),
+        ("JPEG 2000 without a container", lambda: encode(BASE, "JPEG2000", no_jp2=True), "a JPEG 2000 image"),
+        ("lossless JPEG", _lossless_jpeg, "a lossless or hierarchical JPEG"),
         ("TIFF of two pages", lambda: encode(BASE, "TIFF", save_all=True, append_images=second), "a TIFF image"),
         ("GIF", lambda: encode(BASE, "GIF"), "a GIF image"),
         ("GIF, animated", lambda: encode(BASE, "GIF", save_all=True, append_images=second), "a GIF image"),

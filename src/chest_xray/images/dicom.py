@@ -31,6 +31,9 @@ RLE = "1.2.840.10008.1.2.5"
 EIGHT_BITS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # JPEG baseline and extended
 JPEG_2000_SYNTAXES = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
 LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
+JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
+NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
+SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPEG_LS)
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
 START_OF_TILE_PART = b"\xff\x90"  # SOT
@@ -165,6 +168,10 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
     if "TransferSyntaxUID" not in dataset.file_meta:
         raise UnsupportedDicomError("no TransferSyntaxUID, without which pixels cannot be decoded")
+    if (syntax := dataset.file_meta.TransferSyntaxUID) not in SYNTAXES:
+        raise UnsupportedDicomError(
+            f"the transfer syntax {syntax.name} ({syntax}); decompress the file to Explicit VR Little Endian"
+        )
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
         if len(dataset.PixelData) >= 2 * expected:

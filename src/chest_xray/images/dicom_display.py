@@ -10,8 +10,8 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
 OVERLAY_BIT = 0x0102  # element
 MAX_OFFSET = 0xFFFF
-# Shares of the range of the stored bits: an image that reaches below the one and above the other fills it.
-LEAST_LOW, LEAST_HIGH = 1 / 64, 3 / 4
+# Shares of the range of the stored bits: an image fills it that reaches so near to one end and to the other.
+NEAR_END, MAX_MARGIN = 1 / 64, 1 / 4
 
 
 class UnsupportedDicomError(ImageError):
@@ -84,6 +84,11 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
         )
     if stored == allocated:
         return pixels
+    if shift and "RescaleSlope" not in dataset and (window := _find_window(dataset)):
+        centre, width, _ = window
+        if width > 1.5 * 2**stored or centre > 2**stored:  # It may be meant for the cells.
+            detail = f"a window of centre {centre:g} and width {width:g} for pixels of BitsStored {stored}"
+            raise UnsupportedDicomError(f"{detail} below HighBit {high}; expected one within their range")
     cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
     values: Array = cells >> shift & (1 << stored) - 1
     rest = cells & (1 << allocated) - 1 != values << shift
@@ -137,10 +142,10 @@ def render_grey(stored: Array, dataset: Any) -> Array:
     if padding is not None and padding.all():
         raise UnsupportedDicomError("every pixel is padding; expected an image")
     with np.errstate(all="ignore"):
-        values = _apply_modality(stored, dataset)
+        values, ends = _apply_modality(stored, dataset)
         if not np.isfinite(values).all():
             raise UnsupportedDicomError("RescaleSlope and RescaleIntercept lead out of the range of numbers")
-        grey = _apply_voi(values, dataset, None if padding is None else ~padding)
+        grey = _apply_voi(values, ends, dataset, None if padding is None else ~padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey
     if padding is not None:
@@ -148,17 +153,20 @@ def render_grey(stored: Array, dataset: Any) -> Array:
     return np.asarray(grey, np.uint8)
 
 
-def _apply_modality(stored: Array, dataset: Any) -> Array:
-    """Apply the modality lookup table, or slope and intercept (C.11.1)."""
+def _apply_modality(stored: Array, dataset: Any) -> tuple[Array, tuple[float, float]]:
+    """Apply the modality lookup table, or slope and intercept (C.11.1); return the least and largest value possible."""
     if table := _find_table(dataset, "ModalityLUTSequence"):
-        return _look_up(stored, table)
+        return _look_up(stored, table), (0.0, 2.0**table.bits - 1)
     slope, intercept = read_number(dataset, "RescaleSlope", 1), read_number(dataset, "RescaleIntercept", 0)
     if slope == 0:
         raise UnsupportedDicomError("a RescaleSlope of 0, which makes all pixels equal")
-    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept
+    num = 2.0 ** int(read_number(dataset, "BitsStored"))
+    least = -num / 2 if stored.dtype.kind == "i" and read_number(dataset, "PixelRepresentation", 0) == 1 else 0.0
+    ends = sorted((least * slope + intercept, (least + num - 1) * slope + intercept))
+    return stored if (slope, intercept) == (1, 0) else stored * slope + intercept, (ends[0], ends[1])
 
 
-def _apply_voi(values: Array, dataset: Any, visible: Array | None) -> Array:
+def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: Array | None) -> Array:
     """Apply the lookup table, or else the window, or else neither (C.11.2); return uint8."""
     import numpy as np
 
@@ -171,9 +179,10 @@ def _apply_voi(values: Array, dataset: Any, visible: Array | None) -> Array:
     else:
         seen = values if visible is None else values[visible]
         low, high = float(seen.min()), float(seen.max())
-        top = 2.0 ** int(read_number(dataset, "BitsStored")) - 1
-        if low >= 0 and high <= top and (top == 255 or (low < LEAST_LOW * top and high > LEAST_HIGH * top)):
-            low, high = 0.0, top
+        below, above = ((each - ends[0]) / (ends[1] - ends[0]) for each in (low, high))
+        margins = sorted((below, 1 - above))
+        if margins[0] >= 0 and (dataset.BitsStored == 8 or (margins[0] < NEAR_END and margins[1] < MAX_MARGIN)):
+            low, high = ends
         shown = (values - low) / max(high - low, 1e-9)
     return np.rint(shown * 255).clip(0, 255).astype(np.uint8)
 

@@ -15,6 +15,7 @@ SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM, TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1,
 # SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC.
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = {0xC2, 0xCA}
+SEQUENTIAL = {0xC0, 0xC1, 0xC9}  # libjpeg-turbo writes beyond its memory where a lossless one (SOF3) is asked for grey
 RESTARTS = range(0xD0, 0xD8)
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by number of components
 MARKER = re.compile(rb"\xff+([^\x00\xff])")  # In compressed pixels 0xff is followed by 0.
@@ -98,6 +99,11 @@ def _find_frame(segments: list[Segment]) -> Segment:
     frames = [each for each in segments if each.marker in FRAMES]
     if len(frames) != 1 or len(frames[0].content) < 6:
         raise ImageError("undecodable", f"a JPEG with {len(frames)} complete frame headers; expected one")
+    if frames[0].marker not in SEQUENTIAL | PROGRESSIVE:
+        kind = f"frame header SOF{frames[0].marker - 0xC0}"
+        raise ImageError(
+            "unsupported image", f"a lossless or hierarchical JPEG ({kind}); expected baseline or progressive"
+        )
     return frames[0]
 
 
@@ -202,11 +208,13 @@ def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> An
 
 def _decode_repaired(data: bytes, segments: list[Segment], problem: str, how: tuple[str, tuple[int, int]]) -> Any:
     """Decode without what carries no pixels, after libjpeg has warned: all else must decode without a warning."""
-    for _ in range(2):
+    removed = 0
+    for _ in range(3):  # libjpeg does not count bytes that it has read ahead.
         end = read_scans(data, segments).end or len(data)
         extra = int(match[1]) if (match := EXTRA.search(problem)) else 0
         surplus = data[end - 2 - extra : end - 2]
-        if extra > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
+        removed += extra
+        if removed > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
             break
         kept = [_repair(each) for each in segments if not (each.marker in range(APP1, APP14) or each.marker == COM)]
         body = data[segments[-1].start + 4 + len(segments[-1].content) : end - 2 - extra]
@@ -214,7 +222,7 @@ def _decode_repaired(data: bytes, segments: list[Segment], problem: str, how: tu
         try:
             return _decode_strictly(data, *how)
         except ValueError as error:
-            if str(error) == problem:
+            if str(error) == problem and not extra:
                 break
             problem = str(error)
             segments = list(read_segments(io.BytesIO(data)))

@@ -16,9 +16,16 @@ from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 SIGNATURES = {  # of files that users mistake for radiographs; for messages
-    **{b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"GIF8": "a GIF image", b"BM": "a BMP image"},
+    **{b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"II+\0": "a TIFF image", b"MM\0+": "a TIFF image"},
+    **{b"GIF8": "a GIF image", b"BM": "a BMP image"},
     **{b"RIFF": "a WebP image, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
-    **{b"\0\0\0\x0cjP": "a JPEG 2000 image", b"%!PS": "PostScript (EPS)", b"%PDF": "a PDF document"},
+    **{bytes([0, 0, 0, size]) + b"ftyp": "a HEIC or AVIF image, or video" for size in range(0x14, 0x40, 4)},
+    **{
+        b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+        b"\0\0\0\x0cjP": "a JPEG 2000 image",
+        b"%!PS": "PostScript (EPS)",
+        b"%PDF": "a PDF document",
+    },
     **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
 }
 # Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
@@ -26,8 +33,8 @@ SIGNATURES = {  # of files that users mistake for radiographs; for messages
 MAX_SCANS = 100
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest image
 BLOCK = 1 << 20  # bytes
-# Of a data set without its prefix: the first element is of group 2 or 8, little endian, and names its type or length.
-BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)", re.DOTALL)
+# Of a data set without its prefix: the first element is of group 2 or 8, and names its type or length.
+BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)|\0[\x02\x08]\0.([A-Z]{2}|\0\0..)", re.DOTALL)
 Refusal = tuple[str, str]  # a reason for machines, and a sentence
 
 
