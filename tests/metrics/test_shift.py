@@ -115,3 +115,12 @@ def test_size_is_the_side_of_a_square_of_the_same_area() -> None:
     found = add_size(pd.DataFrame({"width": [400, 30], "height": [100, 30]}))
     assert found["size"].tolist() == [200, 30]
     assert found["aspect"].tolist() == [4, 1]
+
+
+def test_a_reference_of_before_is_compared_by_the_measures_that_it_has() -> None:
+    kept = [name for name in MEASURES if name not in ("brightness", "grey_deviation")]
+    old = make_reference().model_dump()
+    for part in ("normal", "pneumonia"):
+        old[part]["quantiles"] = {name: old[part]["quantiles"][name] for name in kept}
+    shift = compare_with_reference(batch(200, 200), Reference.model_validate(old))
+    assert [each.measure for each in shift.measures] == kept

@@ -12,8 +12,10 @@ def tabulate(*predictions: Prediction) -> DataFrame:
     return pd.DataFrame(predictions)
 
 
-READ = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
-UNLIKE = Prediction.refuse("not_frontal_chest", "an OOD score of 9", 9.0)._replace(sharpness=0.5, width=300, height=200)
+READ = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
+UNLIKE = Prediction.refuse("not_frontal_chest", "an OOD score of 9", 9.0)._replace(
+    brightness=90, grey_deviation=50, sharpness=0.5, width=300, height=200
+)
 EMPTY = Prediction.refuse("empty", "zero bytes")
 
 
@@ -26,7 +28,15 @@ def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_comp
     assert "children" in summary.intended_use
     assert summary.shift is not None
     num_images = {each.measure: each.num_images for each in summary.shift.measures}
-    assert num_images == {"probability": 3, "ood_score": 4, "sharpness": 4, "size": 4, "aspect": 4}
+    assert num_images == {
+        "probability": 3,
+        "ood_score": 4,
+        "brightness": 4,
+        "grey_deviation": 4,
+        "sharpness": 4,
+        "size": 4,
+        "aspect": 4,
+    }
 
 
 def test_without_an_image_or_a_reference_nothing_is_compared() -> None:

@@ -9,9 +9,11 @@ from chest_xray.models.external import ExternalEvaluation, evaluate_external_set
 from chest_xray.models.inference import Prediction
 from tests.builders import make_contract, make_evaluation, make_run_metrics
 
-SICK = Prediction(0.9, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+SICK = Prediction(0.9, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
 WELL = SICK._replace(probability=0.1, decision="NORMAL")
-REFUSED = Prediction.refuse("not_frontal_chest", "far")._replace(sharpness=0.5, width=300, height=200)
+REFUSED = Prediction.refuse("not_frontal_chest", "far")._replace(
+    brightness=90, grey_deviation=50, sharpness=0.5, width=300, height=200
+)
 
 
 def make_predictions() -> DataFrame:

@@ -200,7 +200,7 @@ def of_a_study() -> Iterator[Finding]:
 
 
 def of_a_delivery() -> Iterator[Finding]:
-    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
     contract = make_contract()
     unfit = contract.model_copy(update={"reference": make_reference(max_distance=0.05)})
     for each, num in ((Prediction.refuse("empty", ""), 1), (read, 1), (read, 90)):
@@ -214,7 +214,7 @@ def of_an_external_set() -> Iterator[Finding]:
     low, high = sure(0.5).with_n(20), sure(0.9).with_n(20)
     shares = dict.fromkeys(("accuracy", "sensitivity", "specificity", "auc"), low)
     delivery = summarise_delivery(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
-    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 0.5, 300, 200)
+    read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
     evaluation = ExternalEvaluation(
         **{"title": "site B", "delivery": delivery, "num_unlabelled": 1, "num_patients": 3},
         **{"prevalence": 0.5, "internal_prevalence": 0.6, "counts": {"tn": 1, "fp": 1, "fn": 1, "tp": 1}},

@@ -138,16 +138,16 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
     return np.full(len(images), preparation.width / preparation.height)
 
 
-def measure_sharpness(pixels: Array) -> Array:
-    """Measure the detail of prepared images: the deviation of their Laplacian over that of their grey values.
-
-    After the variance of the Laplacian (Pech-Pacheco et al. 2000), without its dependence on contrast.
+def measure_look(pixels: Array) -> dict[str, Array]:
+    """Measure what another device or another export changes in prepared images, whatever they show.
 
     Args:
         pixels: uint8 of shape (n, height, width).
 
     Returns:
-        float64 of shape (n,), 0 or more; 0 for a blank image, about 4.5 for noise.
+        float64 of shape (n,) each: `brightness` and `grey_deviation`, mean and standard deviation of grey values (0 to
+        255); and `sharpness`, the deviation of the Laplacian over that of grey values (after Pech-Pacheco et al. 2000),
+        0 for a blank image, about 4.5 for noise.
     """
     import numpy as np
 
@@ -155,7 +155,12 @@ def measure_sharpness(pixels: Array) -> Array:
     height, width = (np.diff(grey, n=2, axis=axis) for axis in (1, 2))
     laplacian = height[:, :, 1:-1] + width[:, 1:-1]
     deviation = grey.std(axis=(1, 2))
-    return np.divide(laplacian.std(axis=(1, 2)), deviation, out=np.zeros(len(grey)), where=deviation > 0)
+    sharpness = np.divide(laplacian.std(axis=(1, 2)), deviation, out=np.zeros(len(grey)), where=deviation > 0)
+    return {
+        "brightness": grey.mean(axis=(1, 2)).astype(float),
+        "grey_deviation": deviation.astype(float),
+        "sharpness": sharpness,
+    }
 
 
 def fingerprint_files(files: DataFrame, *options: Options) -> str:

@@ -16,7 +16,7 @@ from chest_xray.metrics.subgroups import measure_shape
 
 NUM_QUANTILES = 200  # of each class; the distance of Kolmogorov and Smirnov is then exact to a quarter of a percent
 SCORE = "probability"  # the prevalence is estimated from it
-MEASURES = (SCORE, "ood_score", "sharpness", "size", "aspect")
+MEASURES = (SCORE, "ood_score", "brightness", "grey_deviation", "sharpness", "size", "aspect")
 NUM_PREVALENCES = 101  # from 0 to 1 that are tried
 
 Verdict = Literal["alike", "different", "too_few"]
@@ -96,11 +96,12 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
 
     Args:
         values: One row per image, with each of `MEASURES`; values that are missing do not count.
-        reference: From `describe_reference`.
+        reference: From `describe_reference`; `brightness` and `grey_deviation` are left out if it lacks them.
     """
     import numpy as np
 
-    known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in MEASURES}
+    measured = [name for name in MEASURES if name in reference.normal.quantiles]
+    known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
     prevalence = estimate_prevalence(known[SCORE], reference) if len(known[SCORE]) else None
     mixed = _share_pneumonia(reference) if prevalence is None else prevalence
     min_images = _count_needed(reference, mixed)

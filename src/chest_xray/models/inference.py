@@ -17,7 +17,7 @@ from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
-from chest_xray.images.preprocessing import PreparedImage, measure_sharpness, prepare_file
+from chest_xray.images.preprocessing import PreparedImage, measure_look, prepare_file
 from chest_xray.metrics.calibration_error import LEAST
 from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
@@ -36,7 +36,8 @@ REFUSED = {  # a reason: what the image looks like
     "inverted": "it looks inverted; expected bones bright and air dark",
     "not_frontal_chest": "it does not look like a frontal chest radiograph",
 }
-MEASURED = ("ood_score", "sharpness", "width", "height")  # of every image that could be prepared
+LOOK = ("brightness", "grey_deviation", "sharpness")
+MEASURED = ("ood_score", *LOOK, "width", "height")  # of every image that could be prepared
 AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
@@ -90,7 +91,9 @@ class Prediction(NamedTuple):
     reason: str | None  # for programs, such as "not_an_image"; None if not refused
     detail: str  # the same in a sentence with the values received and expected; empty if not refused
     ood_score: float | None  # of `models.views.compute_ood_score`; None if the image could not be prepared
-    sharpness: float | None = None  # of `images.preprocessing.measure_sharpness`; None like the size, as `ood_score`
+    brightness: float | None = None  # of `images.preprocessing.measure_look`, as the next two; None as `ood_score`
+    grey_deviation: float | None = None
+    sharpness: float | None = None
     width: int | None = None  # of the upright original, in pixels, like the height
     height: int | None = None
     warnings: str = ""  # what an answer should not conceal: "trimmed", "turned", "adult", separated by spaces
@@ -206,9 +209,14 @@ class Predictor:
         log_odds = compute_log_odds(logits, point.calibration)
         is_positive = log_odds >= point.chosen.log_odds
         views = compute_view_logits(pixels, self._ood_detector)
-        columns = (expit(log_odds), is_positive, measure_sharpness(pixels), turns)
+        columns = (expit(log_odds), is_positive, turns)
         rows = zip(*(column.tolist() for column in columns), views, strict=True)
-        return [self._decide(*row) for row in rows]
+        look = measure_look(pixels)
+        looks = zip(*(column.tolist() for column in look.values()), strict=True)
+        return [
+            self._decide(*row)._replace(**dict(zip(look, each, strict=True)))
+            for row, each in zip(rows, looks, strict=True)
+        ]
 
     def _turn_upright(self, pixels: Array) -> tuple[Array, Array]:
         """Turn what lies or is upside down, if `turn_upright` asks for it; return the number of quarter turns, too."""
@@ -226,13 +234,13 @@ class Predictor:
         batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         return np.concatenate(batches).astype(float)
 
-    def _decide(self, probability: float, is_positive: bool, sharpness: float, turns: int, views: Array) -> Prediction:
+    def _decide(self, probability: float, is_positive: bool, turns: int, views: Array) -> Prediction:
         ood_score = float(score_views(views[None])[0])
         if ood_score > (limit := self.limits["max_ood_score"]):
             view = name_view(views)
             detail = f"an out-of-distribution score of {ood_score:.2f}; expected at most {limit:.2f}: {REFUSED[view]}"
-            return Prediction.refuse(view, detail, ood_score)._replace(sharpness=sharpness)
-        answer = Prediction(probability, self.contract.labels[is_positive], None, "", ood_score, sharpness)
+            return Prediction.refuse(view, detail, ood_score)
+        answer = Prediction(probability, self.contract.labels[is_positive], None, "", ood_score)
         return answer._replace(warnings=TURNED) if turns else answer
 
 
@@ -383,7 +391,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "detail": [printable(each.detail) for each in predictions],
         "warnings": [each.warnings for each in predictions],
     }
-    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", "sharpness")
+    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *LOOK)
     types = {**dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(("width", "height"), pa.int32())}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 

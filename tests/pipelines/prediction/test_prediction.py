@@ -23,7 +23,7 @@ from tests.dicom_files import make_dataset, write
 
 COLUMNS = [
     *("path", "probability", "decision", "model", "threshold", "expected_prevalence", "intended_use"),
-    *("ood_score", "sharpness", "width", "height", "reason", "detail", "warnings"),
+    *("ood_score", "brightness", "grey_deviation", "sharpness", "width", "height", "reason", "detail", "warnings"),
 ]
 
 

@@ -7,7 +7,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.kermany import CLASSES
-from chest_xray.images.preprocessing import Preparation, measure_sharpness
+from chest_xray.images.preprocessing import Preparation, measure_look
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.shift import Reference, ShiftRule, add_size, describe_reference
@@ -62,7 +62,7 @@ def measure_reference(
     values = add_size(image_split[rows]).assign(
         probability=validation_predictions["calibrated"].to_numpy(),
         ood_score=compute_ood_score(pixels, ood_detector),
-        sharpness=measure_sharpness(pixels),
+        **measure_look(pixels),
     )
     return describe_reference(values, shift_rule)
 
