@@ -15,8 +15,10 @@ from chest_xray.datasets import PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
-from chest_xray.metrics.operating_point import OperatingPoint, Rule, to_probability
+from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.operating_point import OperatingPoint, ReferralBand, Rule, to_probability
 from chest_xray.metrics.results import (
+    UNKNOWN,
     CalibrationErrors,
     Conflict,
     Decisions,
@@ -145,7 +147,7 @@ def make_training(**changes: Any) -> Training:
 def make_evaluation(**changes: Any) -> Evaluation:
     """Evaluation options, with defaults for what is not given."""
     plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
-    plain |= {"block_length": 20, "number_blocks": 4}
+    plain |= {"block_length": 20, "number_blocks": 4, "conformal_coverage": 0.9, "decision_prevalences": (0.1, 0.4)}
     return Evaluation.model_validate({**plain, **changes})
 
 
@@ -254,6 +256,41 @@ def _at_rules(chosen: Decisions) -> dict[str, Decisions]:
     """The decisions at each rule, of which "balanced" decides."""
     other = make_decisions({name: sure(0.9) for name in NAMES})
     return {**dict.fromkeys(get_args(Rule), other), "balanced": chosen}
+
+
+def with_band(point: OperatingPoint, half_width: float = 0.5) -> OperatingPoint:
+    """The same operating point with a referral band of this half width, in log odds."""
+    return point.model_copy(update={"band": ReferralBand(max_referred=0.5, half_width=half_width)})
+
+
+def make_abstention(
+    referred: float | None = 0.1,
+    errors_referred: float | None = 0.5,
+    reached: float = 0.95,
+    useful: tuple[float, float] | None = (0.1, 0.4),
+    area: float = 0.03,
+) -> Abstention:
+    """What abstention gains on 100 test images of which 10 are wrong; without `referred` there is no band."""
+
+    def share(value: float | None, num: int = 100) -> Estimate:
+        return UNKNOWN.with_n(0) if value is None else sure(value).with_n(num)
+
+    answered = None if referred == 1 else make_decisions({name: sure(0.95) for name in NAMES})
+    referral = {"referred": share(referred), "errors_referred": share(errors_referred, 10), "answered": answered}
+    conformal = {
+        **{"promised": 0.95, "normal_up_to": -1.0, "pneumonia_from": -2.0},
+        "reached": dict.fromkeys(("NORMAL", "PNEUMONIA"), share(reached, 50)),
+        "sizes": {"empty": share(0.02), "one": share(0.9), "both": share(0.08)},
+    }
+    return Abstention.model_validate(
+        {
+            "num_images": 100,
+            "risk_coverage": {"area": share(area), "by_chance": 0.1, "best": 0.01},
+            "referral": None if referred is None else referral,
+            "conformal": conformal,
+            "useful": [{"prevalence": 0.16, "by_probability": useful, "by_decision": useful}],
+        }
+    )
 
 
 def make_dependence(*p_values: float) -> Dependence:

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from chest_xray.metrics.abstention import compute_risk_coverage, measure_abstention, trace_net_benefit
+from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
 from chest_xray.metrics.comparison import estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.subgroups import stratify
-from tests.builders import make_predictions
+from tests.builders import make_evaluation, make_point, make_predictions, with_band
 
 NUM_RESAMPLES, LENGTH, SEED = 60, 4, 11
 
@@ -135,3 +137,115 @@ def test_the_auc_within_strata() -> None:
         resampled = [auc(table, [row for row in drawn if row in set(rows)]) for drawn in draw_naively(table)]
         if found.auc.method == "blocks":
             assert (found.auc.low, found.auc.high) == pytest.approx(bounds(resampled))
+
+
+def selective_accuracy(table: pd.DataFrame, rows: Sequence[int], least: float) -> tuple[int, int]:
+    """How many of the rows are answered and right, if those nearer to log odds of 0.3 than `least` are not answered."""
+    label, log_odds = table["label"].tolist(), table["log_odds"].tolist()
+    answered = [row for row in rows if abs(log_odds[row] - 0.3) >= least]
+    return len(answered), sum((log_odds[row] >= 0.3) == (label[row] == 1) for row in answered)
+
+
+def test_accuracy_by_coverage_and_the_area() -> None:
+    table = make_table()
+    coverage, accuracy_of = compute_risk_coverage(table, 0.3, draw_resamples(table, LENGTH, SEED)["blocks"])
+    distance = [abs(value - 0.3) for value in table["log_odds"].tolist()]
+    distances = sorted(set(distance), reverse=True)
+    assert coverage.shape == accuracy_of.shape == (1 + NUM_RESAMPLES, len(distances))
+    areas = []
+    for resample, rows in enumerate([list(range(len(table))), *draw_naively(table)]):
+        found = {least: selective_accuracy(table, rows, least) for least in distances}
+        expected = [(num / len(rows), right / num if num else np.nan) for num, right in found.values()]
+        np.testing.assert_allclose(np.stack([coverage[resample], accuracy_of[resample]], axis=1), expected)
+        areas.append(sum(1 - found[distance[row]][1] / found[distance[row]][0] for row in rows) / len(rows))
+    point = make_point(0.5, log_odds=0.3)
+    options = make_evaluation(seed=SEED, block_length=LENGTH)
+    result, curves = measure_abstention(table, table, point, options)
+    area = result.risk_coverage.area
+    assert area.value == pytest.approx(areas[0])
+    if area.method == "blocks":
+        assert (area.low, area.high) == pytest.approx(bounds(areas[1:]))
+    curve = curves[curves["curve"] == "risk_coverage"]
+    np.testing.assert_allclose(curve["value"], accuracy_of[0])
+    assert (curve["low"] <= curve["high"]).all()
+
+
+def test_the_referral_band_and_conformal_sets() -> None:
+    table, width = make_table(), 0.5
+    point = with_band(make_point(0.5, log_odds=0.3), width)
+    options = make_evaluation(seed=SEED, block_length=LENGTH, conformal_coverage=0.8)
+    found, _ = measure_abstention(table[::2], table, point, options)
+    rows = range(len(table))
+    num, right = selective_accuracy(table, rows, width)
+    referral, conformal = found.referral, found.conformal
+    assert referral is not None
+    assert referral.answered is not None
+    assert referral.referred.value == pytest.approx(1 - num / len(table))
+    assert referral.answered.accuracy.value == pytest.approx(right / num)
+    errors = len(table) - selective_accuracy(table, rows, 0)[1]
+    assert referral.errors_referred.value == pytest.approx(1 - (num - right) / errors)
+    assert referral.errors_referred.n == errors
+    sizes = [0, 0, 0]
+    inside = {0: [0, 0], 1: [0, 0]}
+    scores, labels = table["log_odds"].tolist(), table["label"].tolist()
+    for row in rows:
+        score, chosen = scores[row], []
+        for label, sign in ((0, 1), (1, -1)):
+            peers = [sign * scores[each] for each in rows[::2] if labels[each] == label]
+            # the share of images of this class that are at least as strange, the new one among them
+            p = (1 + sum(peer >= sign * score for peer in peers)) / (len(peers) + 1)
+            chosen += [label] if p > 0.2 + 1e-12 else []
+        sizes[len(chosen)] += 1
+        inside[labels[row]][0] += labels[row] in chosen
+        inside[labels[row]][1] += 1
+    assert [each.value for each in conformal.sizes.values()] == pytest.approx([each / len(table) for each in sizes])
+    assert [each.value for each in conformal.reached.values()] == pytest.approx(
+        [part / whole for part, whole in inside.values()]
+    )
+
+
+def test_net_benefit() -> None:
+    table = make_table()
+    draws = {"blocks": draw_resamples(table, LENGTH, SEED)["blocks"]}
+    point = make_point(0.5, log_odds=0.3, expected_prevalence=0.5)
+    curves = trace_net_benefit(table, point, make_evaluation(decision_prevalences=(0.25,)), draws)  # type: ignore[arg-type]
+
+    label, log_odds = table["label"].tolist(), table["log_odds"].tolist()
+
+    def is_treated(row: int, choice: float, *, by_probability: bool) -> bool:
+        odds = float(np.exp(log_odds[row])) / 3  # at a prevalence of 1 in 4 instead of 1 in 2
+        return bool(odds / (1 + odds) >= choice if by_probability else log_odds[row] >= 0.3)
+
+    def benefit(rows: Sequence[int], choice: float, *, by_probability: bool) -> float:
+        gained, num_sick = 0.0, sum(label[row] for row in rows)
+        for row in rows:
+            if not is_treated(row, choice, by_probability=by_probability):
+                continue
+            if label[row] == 1:
+                gained += 0.25 / num_sick
+            else:
+                gained -= 0.75 / (len(rows) - num_sick) * choice / (1 - choice)
+        return gained
+
+    def combine(choice: float, *, by_probability: bool) -> tuple[float, float]:
+        """Zou and Donner 2008: the distances of the bounds from the value add up as if they were legs of a triangle."""
+        sides = {"low": 0.0, "high": 0.0}
+        for each, worth in ((1, 0.25), (0, -0.75 * choice / (1 - choice))):
+            rows = [row for row in range(len(table)) if label[row] == each]
+            treated = sum(is_treated(row, choice, by_probability=by_probability) for row in rows)
+            share = proportion(treated, len(rows))
+            assert None not in (share.value, share.low, share.high)
+            for side, bound in (("low", share.low), ("high", share.high)):
+                into = side if worth > 0 else {"low": "high", "high": "low"}[side]
+                sides[into] += (worth * ((bound or 0) - share.known)) ** 2
+        value = benefit(range(len(table)), choice, by_probability=by_probability)
+        return value - sides["low"] ** 0.5, value + sides["high"] ** 0.5
+
+    resamples = draw_naively(table)
+    for row in curves[curves["x"].round(2).isin([0.1, 0.25, 0.6])].to_dict("records"):
+        by_probability = row["curve"] == "by_probability"
+        assert row["value"] == pytest.approx(benefit(range(len(table)), row["x"], by_probability=by_probability))
+        found = [benefit(rows, row["x"], by_probability=by_probability) for rows in resamples]
+        low, high = combine(row["x"], by_probability=by_probability)
+        expected = min(low, bounds(found)[0]), max(high, bounds(found)[1])
+        assert (row["low"], row["high"]) == pytest.approx(expected)

@@ -15,6 +15,7 @@ from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.builders import (
     TITLE,
     interval,
+    make_abstention,
     make_comparison,
     make_history,
     make_metadata_baseline,
@@ -109,6 +110,7 @@ TABLES: dict[str, Any] = {
         "steps": [{"shuffled": ["dense"], "num_maps": 60, "correlation": interval(0.05, 0.1, 0.15).model_dump()}],
     },
     "metrics_table": make_metrics_table(),
+    "abstention": make_abstention().model_dump(),
     "corruption_metrics": {
         "worst_auc": 0.8,
         "conditions": [{"kind": "blur", "strength": 1.5, "auc": 0.9, "sensitivity": 0.9, "specificity": 0.8}],

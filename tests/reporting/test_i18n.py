@@ -14,12 +14,14 @@ import pytest
 import yaml
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.metrics.shift import MEASURES, compare_with_reference
 from chest_xray.models.delivery import summarise_delivery
 from chest_xray.models.external import ExternalEvaluation
 from chest_xray.models.inference import Prediction
-from chest_xray.reporting import comparison_findings, conclusions
+from chest_xray.reporting import abstention_findings, comparison_findings, conclusions
+from chest_xray.reporting.abstention_findings import find_abstention
 from chest_xray.reporting.delivery_findings import describe_delivery, describe_shift
 from chest_xray.reporting.external_page import compare_with_internal
 from chest_xray.reporting.i18n import (
@@ -46,15 +48,18 @@ from tests.builders import (
     TINY_NETWORK,
     changed,
     interval,
+    make_abstention,
     make_comparison,
     make_contract,
     make_dependence,
     make_metadata_metrics,
+    make_point,
     make_reference,
     make_run_metrics,
     make_stratum,
     make_study,
     sure,
+    with_band,
 )
 from tests.reporting.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
 from tests.reporting.test_robustness_conclusions import make_map_sanity, make_occlusion_table, make_robustness_table
@@ -69,7 +74,7 @@ NOT_FINDINGS = {
     *("missing", "lungs_or_shape", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
-    *("study_title", "study_method", "robustness_title", "maps", "occlusion", "robustness"),
+    *("abstention", "study_title", "study_method", "robustness_title", "maps", "occlusion", "robustness"),
 }
 
 
@@ -188,6 +193,25 @@ def of_robustness() -> Iterator[Finding]:
     yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
 
 
+def of_abstention() -> Iterator[Finding]:
+    for referred, wrong in ((0.1, 0.1), (0.1, 0.6), (0.3, 0.6), (0.1, None), (None, None), (1.0, 1.0)):
+        for reached, useful in ((0.95, (0.1, 0.4)), (0.5, None)):
+            yield from of_abstention_in(make_abstention(referred, wrong, reached, useful))
+    for value in (0.5, 1.5, 3.0, 7.0, 20.0):
+        ratios = make_run_metrics(lr_positive=sure(value), lr_negative=sure(1 / (value + 0.2)))
+        yield from of_abstention_in(make_abstention(), ratios)
+    without_end = Interval(value=9, low=4, high=None).with_n(100).model_dump()
+    metrics = changed(make_run_metrics(), "test.points.balanced", lr_positive=without_end)
+    yield from of_abstention_in(make_abstention(), metrics)
+    yield from of_abstention_in(make_abstention(area=0.1))
+
+
+def of_abstention_in(abstention: Abstention, metrics: Metrics | None = None) -> Iterator[Finding]:
+    band = {"max_referred": 0.1, "half_width": 0.5}
+    metrics = changed(metrics or make_run_metrics(), "operating_point", band=band)
+    yield from find_abstention(abstention, metrics)["abstention"]
+
+
 def of_a_study() -> Iterator[Finding]:
     wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
     for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
@@ -203,6 +227,8 @@ def of_a_delivery() -> Iterator[Finding]:
     read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
     contract = make_contract()
     unfit = contract.model_copy(update={"reference": make_reference(max_distance=0.05)})
+    referring = make_contract(with_band(make_point(0.5)))
+    yield from describe_delivery(summarise_delivery(pd.DataFrame([read._replace(refer=True)]), referring, "0123"))
     for each, num in ((Prediction.refuse("empty", ""), 1), (read, 1), (read, 90)):
         yield from describe_delivery(summarise_delivery(pd.DataFrame([each] * num), contract, "0123"))
     yield from describe_delivery(summarise_delivery(pd.DataFrame([read._replace(width=1, height=1)]), unfit, "0123"))
@@ -237,6 +263,7 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
             of_two_runs,
             of_the_report,
             of_robustness,
+            of_abstention,
             of_a_study,
             of_a_delivery,
             of_an_external_set,
@@ -282,7 +309,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparison_findings])
+@pytest.mark.parametrize("module", [conclusions, comparison_findings, abstention_findings])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(ENGLISH)

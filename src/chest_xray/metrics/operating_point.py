@@ -1,4 +1,4 @@
-"""Operating points, calibration, and the score of a recipe, from predictions of corrupted validation images."""
+"""Operating points, the referral band, calibration, and the score of a recipe, from corrupted validation images."""
 
 import math
 from typing import Annotated, Literal, Self, get_args
@@ -17,13 +17,17 @@ LEAST_SLOPE = 1e-6  # A network without information, or with reversed ranking, r
 
 
 class OperatingPointRule(Options):
-    """Which rule decides, what the rules require, and the prevalence where the network is used; see `choose_points`."""
+    """Which rule decides, what the rules require, and the prevalence where the network is used; see `choose_points`.
+
+    `max_referred` is for `choose_band`; with None, nothing is referred.
+    """
 
     rule: Rule
     min_sensitivity: UnitInterval
     min_specificity: UnitInterval
     min_counterpart: UnitInterval
     expected_prevalence: UnitInterval
+    max_referred: UnitInterval | None = None
 
 
 class Calibration(Result):
@@ -59,16 +63,25 @@ class Point(Result):
         return self
 
 
+class ReferralBand(Result):
+    """Images nearer to the threshold than `half_width`, in calibrated log odds, are referred; see `choose_band`."""
+
+    max_referred: UnitInterval
+    half_width: Annotated[float, Field(ge=0)]
+
+
 class OperatingPoint(Result):
     """The thresholds, and how outputs of the network become probabilities.
 
-    `points` has one entry a rule, and `rule` names the one that decides. `run` is the title of the run.
+    `points` has one entry a rule, and `rule` names the one that decides. `run` is the title of the run. `band` lies
+    around the chosen threshold; None refers nothing, as networks do that were packaged before there was a band.
     """
 
     run: str
     rule: Rule
     points: dict[Rule, Point]
     calibration: Calibration
+    band: ReferralBand | None = None
 
     @model_validator(mode="after")
     def _require_point(self) -> Self:
@@ -80,6 +93,18 @@ class OperatingPoint(Result):
     def chosen(self) -> Point:
         """The point that decides."""
         return self.points[self.rule]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The calibrated probabilities between which images are referred; both the threshold without a band."""
+        half_width = self.band.half_width if self.band else 0.0
+        return to_probability(self.chosen.log_odds - half_width), to_probability(self.chosen.log_odds + half_width)
+
+    def find_referred(self, log_odds: Array | Series) -> Array:
+        """Return True for each image that a human should decide on, from its calibrated log odds, shape (images,)."""
+        import numpy as np
+
+        return np.abs(np.asarray(log_odds) - self.chosen.log_odds) < (self.band.half_width if self.band else 0)
 
 
 class RecipeScore(Result):
@@ -205,6 +230,27 @@ def _find_required(measured: Array, metric: str, least: float) -> int:
     if metric == "sensitivity":
         return int((sensitivity >= least).argmax())
     return int((specificity >= least).sum()) - 1
+
+
+def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -> ReferralBand:
+    """Choose the widest band around the threshold that refers at most a given share of the images to a human.
+
+    The parameter is a share of images, and not an accuracy of the others, for three reasons. A share is what a reader's
+    time limits, and it can be reached for every network. It is a quantile of a distance, which other images of the same
+    kind reproduce; the width at which an accuracy is first reached is picked among many, and so promises too much
+    (Geifman and El-Yaniv 2017 need a correction for that). And whether new images keep to it can be seen without
+    labels, where an accuracy on validation is silently lost on images of another kind. The accuracy that the answered
+    images reach is measured on test, by `chest_xray.metrics.abstention.measure_referral`.
+
+    Args:
+        predictions: `log_odds` of each corrupted validation image.
+        threshold: Calibrated log odds.
+        max_referred: In (0, 1).
+    """
+    import numpy as np
+
+    distance = np.sort(np.abs(predictions["log_odds"] - threshold))
+    return ReferralBand(max_referred=max_referred, half_width=float(distance[int(max_referred * len(distance))]))
 
 
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:

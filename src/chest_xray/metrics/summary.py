@@ -52,6 +52,8 @@ class Evaluation(Options):
 
     seed: Seed
     realistic_prevalence: UnitInterval
+    conformal_coverage: UnitInterval
+    decision_prevalences: tuple[UnitInterval, ...]
     aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
     size_quantiles: tuple[UnitInterval, ...]
     block_length: Annotated[int, Field(ge=1)]

@@ -16,10 +16,12 @@ from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
+from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule
 from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
+from chest_xray.reporting.tables import tabulate_abstention
 
 # What the rules and the model card read besides what is shown.
 RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions", "settings")
@@ -28,6 +30,7 @@ RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # c
 RUN_FOLDERS = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
     "robustness_figures": {"robustness_figure", "occlusion_figure"},
+    "abstention_figures": {"risk_coverage", "net_benefit"},
     "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
 }
 FOLDERS = {
@@ -156,6 +159,10 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "ranking": (FigureEntry("roc_curve"), FigureEntry("precision_recall")),
     "probabilities": (FigureEntry("reliability"),),
     "decisions": (FigureEntry("thresholds"), FigureEntry("scores")),
+    "abstention": (
+        *(FigureEntry("risk_coverage"), FigureEntry("net_benefit")),
+        TableEntry("abstention", tabulate_abstention, folded=True),
+    ),
     "training": (FigureEntry("learning_curves"), TableEntry("cross_check", folded=True)),
     "subgroups": (TableEntry("metrics_table", list_strata, key="strata"),),
     "robustness": (
@@ -185,7 +192,7 @@ PARAMETERS: dict[str, type[Options]] = {
     **{"training": Training, "augmented": Run},
 }
 RESULTS: dict[str, type[Result]] = {
-    **{"metrics": Metrics, "metadata_metrics": MetadataMetrics},
+    **{"metrics": Metrics, "metadata_metrics": MetadataMetrics, "abstention": Abstention},
     **{"operating_point": OperatingPoint, "audit": AuditSummary},
 }
 

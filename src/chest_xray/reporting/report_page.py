@@ -7,6 +7,7 @@ from typing import Any
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting import report_contents as contents
+from chest_xray.reporting.abstention_findings import find_abstention
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_messages, translate, translate_text
@@ -97,6 +98,7 @@ def _describe_run(name: str, run: Evidence, messages: Messages) -> Section:
     title = translate_text(run["metrics"].run, messages)
     concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
     found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    found |= find_abstention(run["abstention"], run["metrics"])
     parts = []
     for key in (*concluded, *contents.RUN_PARTS):
         blocks: list[Any] = [make_sentences(found[key], messages)] if found.get(key) else []

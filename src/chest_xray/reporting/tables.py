@@ -1,12 +1,14 @@
-"""Tables of the metrics of a run and of the arms of the study."""
+"""Tables of the metrics of a run, of abstention, and of the arms of the study."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
+from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.results import (
     UNKNOWN,
     Decisions,
+    Estimate,
     Gap,
     Interval,
     MetadataMetrics,
@@ -97,6 +99,32 @@ def _find_gap(gap: Gap, row: Row) -> Interval:
     place = gap.by_name[at] if at else gap if name in ("auc", "pr_auc") else gap.calibration
     found: Interval = getattr(place, name, UNKNOWN)
     return found
+
+
+def tabulate_abstention(abstention: Abstention) -> DataFrame:
+    """Tabulate what abstention gains on test, and what conformal sets reach.
+
+    Returns:
+        One row per metric: `metric`; `test`, a dict of `value`, `low`, `high` and `n`; and `expected`: what was
+        promised, or what images left out at random would give; None if there is no such value.
+    """
+    import pandas as pd
+
+    order, referral, conformal = abstention.risk_coverage, abstention.referral, abstention.conformal
+    rows: list[tuple[str, Estimate, float | None]] = [("risk_coverage_area", order.area, order.by_chance)]
+    if referral:
+        rows += [
+            ("referred", referral.referred, None),
+            ("errors_referred", referral.errors_referred, referral.referred.value),
+        ]
+    if referral and referral.answered:
+        by_chance = {"accuracy": 1 - order.by_chance}
+        for name in ("accuracy", "sensitivity", "specificity"):
+            rows.append((f"{name}_answered", getattr(referral.answered, name), by_chance.get(name)))
+    rows += [(f"reached_{name}", each, conformal.promised) for name, each in conformal.reached.items()]
+    rows += [(f"sets_{name}", each, None) for name, each in conformal.sizes.items()]
+    cells = [(name, each.model_dump(exclude={"method"}), expected) for name, each, expected in rows]
+    return pd.DataFrame(cells, columns=["metric", "test", "expected"], dtype=object)
 
 
 def tabulate_arms(study: dict[str, Any]) -> DataFrame:

@@ -9,6 +9,8 @@ predictions have a row per image, as `predict_test` returns them; `operating_poi
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.metrics import abstention as measured_abstention
+from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import PASSES
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
@@ -36,6 +38,7 @@ from chest_xray.metrics.summary import (
 from chest_xray.models.inference import AGREEMENT, add_decision_outputs, score_images
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.reporting import evaluation_figures as figures
+from chest_xray.reporting.abstention_figures import draw_net_benefit, draw_risk_coverage
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
@@ -98,6 +101,26 @@ def compute_metrics(
         gap=measure_gap(measured["validation"], measured["test"], operating_point),
         dependence=describe_dependence(test_predictions, operating_point, measured["test"], evaluation.block_length),
     )
+
+
+def measure_abstention(
+    validation_predictions: DataFrame,
+    test_predictions: DataFrame,
+    operating_point: OperatingPoint,
+    evaluation: Evaluation,
+) -> tuple[Abstention, DataFrame]:
+    """Measure referral, conformal sets and net benefit on test; see `chest_xray.metrics.abstention`."""
+    return measured_abstention.measure_abstention(validation_predictions, test_predictions, operating_point, evaluation)
+
+
+def draw_abstention(
+    abstention_curves: DataFrame, abstention: Abstention, metrics: Metrics, data_source: str
+) -> dict[str, Figure]:
+    """Draw the risk-coverage curve with the referral band, and decision curves, by name."""
+    return {
+        "risk_coverage": draw_risk_coverage(abstention_curves, abstention, metrics.run, data_source),
+        "net_benefit": draw_net_benefit(abstention_curves, metrics.run, data_source),
+    }
 
 
 def write_conclusions(

@@ -29,6 +29,16 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
                 "keras_evaluation",
             ),
             make_node(nodes.compute_metrics, [*predictions, "operating_point", "params:evaluation"], "metrics"),
+            make_node(
+                nodes.measure_abstention,
+                [*predictions, "operating_point", "params:evaluation"],
+                ["abstention", "abstention_curves"],
+            ),
+            make_node(
+                nodes.draw_abstention,
+                ["abstention_curves", "abstention", "metrics", "params:data_source"],
+                "abstention_figures",
+            ),
             make_node(nodes.cross_check, ["metrics", "keras_evaluation"], "cross_check"),
             make_node(
                 nodes.measure_metadata_baseline,

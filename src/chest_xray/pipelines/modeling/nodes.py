@@ -13,6 +13,7 @@ from chest_xray.metrics.operating_point import (
     OperatingPoint,
     OperatingPointRule,
     add_calibrated,
+    choose_band,
     choose_points,
     compute_log_odds,
     fit_calibration,
@@ -145,7 +146,9 @@ def record_settings(
 def choose_operating_point(
     corrupted_predictions: DataFrame, operating_point: OperatingPointRule, run: Run
 ) -> OperatingPoint:
-    """Calibrate and choose the operating point of each rule, on the corrupted validation images; see `choose_points`.
+    """Calibrate, and choose the operating point of each rule and the referral band, on corrupted validation images.
+
+    See `choose_points` and `choose_band`.
 
     Raises:
         InputError: The images are all of one class.
@@ -157,8 +160,9 @@ def choose_operating_point(
         )
     calibration = fit_calibration(corrupted_predictions, operating_point.expected_prevalence)
     table = corrupted_predictions.assign(log_odds=compute_log_odds(logit, calibration))
-    points = choose_points(table, operating_point)
-    return OperatingPoint(run=run.title, rule=operating_point.rule, points=points, calibration=calibration)
+    rule, points, share = operating_point.rule, choose_points(table, operating_point), operating_point.max_referred
+    band = None if share is None else choose_band(table, points[rule].log_odds, share)
+    return OperatingPoint(run=run.title, rule=rule, points=points, calibration=calibration, band=band)
 
 
 def summarise_corruptions(
@@ -177,7 +181,7 @@ def summarise_corruptions(
     for (kind, strength), part in table.groupby(["kind", "strength"], sort=False):
         is_positive = part["log_odds"] >= operating_point.chosen.log_odds
         measured = {
-            "auc": float(roc_auc_score(part["label"], part["probability"])),
+            "auc": float(roc_auc_score(part["label"], part["log_odds"])),
             "sensitivity": float(is_positive[part["label"] == 1].mean()),
             "specificity": float(1 - is_positive[part["label"] == 0].mean()),
         }
@@ -187,7 +191,7 @@ def summarise_corruptions(
     worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
     return {
         "num_images": len(corrupted_predictions),
-        "auc": float(roc_auc_score(corrupted_predictions["label"], corrupted_predictions["probability"])),
+        "auc": float(roc_auc_score(*scored)),
         "worst_auc": sum(worst) / len(worst),
         "specificity": float(1 - false_positive_rate[(sensitivity >= rule.min_sensitivity).argmax()]),
         "conditions": conditions,

@@ -1,0 +1,329 @@
+"""Abstention and use: which images are left to a human, and what the answers to the others are worth.
+
+In all functions `predictions` has `label` (1 is PNEUMONIA) and the calibrated `log_odds` of each image; `threshold` is
+on the same scale; and `weights` is how often each image counts, float64 of shape (resamples, images), the first row 1.
+"""
+
+import math
+from collections.abc import Mapping
+
+from chest_xray.core.options import Result, UnitInterval
+from chest_xray.core.types import Array, DataFrame
+from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
+from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.curves import NUM_PLACES
+from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.results import Decisions, Estimate, Method
+from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, widen
+
+ROUNDING = 1e-9
+NUM_CHOICES = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
+SIZES = ("empty", "one", "both")  # of a conformal set
+
+
+class RiskCoverage(Result):
+    """The area under the risk-coverage curve of test: the error rate among the images farthest from the threshold.
+
+    `area` is its mean over all numbers of answered images, 0 at best (Geifman, Uziel and El-Yaniv 2019). `by_chance` is
+    the expected area of a random order, which is the error rate; `best` that of an order with all errors at the end.
+    """
+
+    area: Estimate
+    by_chance: float
+    best: float
+
+
+class Referral(Result):
+    """The referral band on test: the shares `referred` of all images and of errors; and the other decisions, if any."""
+
+    referred: Estimate
+    errors_referred: Estimate
+    answered: Decisions | None
+
+
+class ConformalSets(Result):
+    """Conformal sets on test; see `fit_conformal`.
+
+    `normal_up_to` and `pneumonia_from` are log odds, None where the class is in every set for want of validation
+    images. `reached` is how many sets contain the class of their image, by class; `sizes` the shares of `SIZES`.
+    """
+
+    promised: UnitInterval
+    normal_up_to: float | None
+    pneumonia_from: float | None
+    reached: dict[str, Estimate]
+    sizes: dict[str, Estimate]
+
+
+class UsefulRange(Result):
+    """Between which threshold probabilities the whole 95% band of the net benefit lies above all and none treated.
+
+    `by_probability`: whoever is treated from that calibrated probability on; `by_decision`: whoever the operating point
+    classifies as PNEUMONIA. None if that is nowhere shown.
+    """
+
+    prevalence: UnitInterval
+    by_probability: tuple[float, float] | None
+    by_decision: tuple[float, float] | None
+
+
+class Abstention(Result):
+    """What `measure_abstention` found on test; `referral` is None without a band."""
+
+    num_images: int
+    risk_coverage: RiskCoverage
+    referral: Referral | None
+    conformal: ConformalSets
+    useful: list[UsefulRange]
+
+
+def measure_abstention(
+    validation: DataFrame, test: DataFrame, operating_point: OperatingPoint, options: Evaluation
+) -> tuple[Abstention, DataFrame]:
+    """Measure on test what abstention gains, and where the answers are of use.
+
+    Args:
+        validation: Of unaltered validation images, to which conformal sets are fitted.
+        test: Of test images, with `path` and `group` (the patient).
+        operating_point: Its chosen point decides, and its band refers.
+        options: Seed and block length of the bootstrap, `conformal_coverage` and `decision_prevalences`.
+
+    Returns:
+        The results, and the curves of `trace_risk_coverage` and `trace_net_benefit`.
+    """
+    import pandas as pd
+
+    draws, threshold = draw_resamples(test, options.block_length, options.seed), operating_point.chosen.log_odds
+    benefit = trace_net_benefit(test, operating_point, options, draws)
+    useful = [
+        UsefulRange(prevalence=prevalence, **{str(name): find_useful(part) for name, part in curves.groupby("curve")})
+        for prevalence, curves in benefit.groupby("prevalence")
+    ]
+    found = Abstention(
+        num_images=len(test),
+        risk_coverage=_measure_order(test, threshold, draws),
+        referral=measure_referral(test, operating_point, options.realistic_prevalence, draws),
+        conformal=measure_conformal(test, fit_conformal(validation, options.conformal_coverage), options, draws),
+        useful=useful,
+    )
+    return found, pd.concat([trace_risk_coverage(test, threshold, draws["patients"]), benefit], ignore_index=True)
+
+
+def compute_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> tuple[Array, Array]:
+    """Return the accuracy of the images that are farthest from the threshold (El-Yaniv and Wiener 2010).
+
+    Returns:
+        Coverage, the share of images that are answered, from few to all; and the accuracy among them, NaN where none
+        is; both of shape (resamples, distinct distances). Images at the same distance are answered together.
+    """
+    import numpy as np
+
+    log_odds = predictions["log_odds"].to_numpy()
+    distance = np.abs(log_odds - threshold)
+    order = np.argsort(-distance, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(distance[order]) != 0, True))
+    is_right = ((log_odds >= threshold) == predictions["label"].to_numpy())[order]
+    answered = np.cumsum(weights[:, order], axis=1)[:, ends]
+    right = np.cumsum(weights[:, order] * is_right, axis=1)[:, ends]
+    return answered / answered[:, -1:], divide_or_nan(right, answered)
+
+
+def _measure_order(test: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> RiskCoverage:
+    import numpy as np
+
+    areas = {}
+    for method, weights in draws.items():
+        coverage, accuracy = compute_risk_coverage(test, threshold, weights)
+        areas[method] = np.nansum(np.diff(coverage, axis=1, prepend=0) * (1 - accuracy), axis=1)
+    num = len(test)
+    num_errors = int(((test["log_odds"] >= threshold) != test["label"]).sum())
+    wrong = np.clip(np.arange(1, num + 1) - (num - num_errors), 0, None)
+    return RiskCoverage(
+        area=estimate(areas, num),
+        by_chance=num_errors / num,
+        best=float((wrong / np.arange(1, num + 1)).mean()),
+    )
+
+
+def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> DataFrame:
+    """Return the accuracy by coverage as a curve with its 95% band; see `chest_xray.metrics.curves`.
+
+    Returns:
+        One row per distinct distance from the threshold: `curve`, "risk_coverage"; `x`, the coverage; `value`, the
+        accuracy among the answered images; and `low` and `high`, the band; all in [0, 1].
+    """
+    import numpy as np
+    import pandas as pd
+
+    coverage, accuracy = compute_risk_coverage(predictions, threshold, weights)
+    places = np.linspace(0, 1, NUM_PLACES)
+    resampled = [
+        np.interp(places, x[~np.isnan(y)], y[~np.isnan(y)]) for x, y in zip(coverage[1:], accuracy[1:], strict=True)
+    ]
+    low, high = (np.interp(coverage[0], places, bound) for bound in np.percentile(resampled, [2.5, 97.5], axis=0))
+    return pd.DataFrame({"curve": "risk_coverage", "x": coverage[0], "value": accuracy[0], "low": low, "high": high})
+
+
+def measure_referral(
+    test: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Mapping[Method, Array]
+) -> Referral | None:
+    """Measure how many images the band refers, how many of the errors, and how good the other decisions are.
+
+    `prevalence` is for the predictive values; `draws` are from `draw_resamples`. None without a band.
+    """
+    if operating_point.band is None:
+        return None
+    label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
+    chosen, is_referred = operating_point.chosen, operating_point.find_referred(log_odds)
+    decision = log_odds >= chosen.log_odds
+    measured: dict[str, dict[Method, Array]] = {}
+    for method, weights in {} if is_referred.all() else draws.items():
+        counts = count_outcomes(label[~is_referred], decision[~is_referred], weights[:, ~is_referred])
+        for name, values in compute_rates(counts, prevalence).items():
+            measured.setdefault(name, {})[method] = values
+    cut = {"threshold": chosen.threshold, "log_odds": chosen.log_odds}
+    answered = describe_decisions(label[~is_referred], decision[~is_referred], cut, measured) if measured else None
+    return Referral(
+        referred=_estimate_share(is_referred, label >= 0, draws),
+        errors_referred=_estimate_share(is_referred, decision != label, draws),
+        answered=answered,
+    )
+
+
+def _estimate_share(is_counted: Array, is_member: Array, draws: Mapping[Method, Array]) -> Estimate:
+    """Return the share of the members that are counted, with the widest of its intervals."""
+    num = int(is_member.sum())
+    shares = {
+        method: divide_or_nan(weights @ (is_counted & is_member), weights @ is_member.astype(float))
+        for method, weights in draws.items()
+    }
+    return widen(estimate(shares, num), proportion(int((is_counted & is_member).sum()), num))
+
+
+def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]:
+    """Fit class-conditional (Mondrian) split conformal sets (Vovk 2013; Sadinle, Lei and Wasserman 2019).
+
+    The set of an image contains NORMAL up to one limit of the log odds and PNEUMONIA from another: the quantiles of
+    validation images of the class, of rank ceil((n + 1) coverage) from the safe side. If validation and new images of a
+    class are exchangeable, the set of a new one contains it with at least that probability, over both draws together.
+    Images of another hospital, or of the same patients, are not exchangeable: what is reached has to be measured.
+
+    Args:
+        validation: Images that were neither trained on nor used to fit anything but increasing functions of the logit.
+        coverage: In (0, 1), of each class.
+
+    Returns:
+        NORMAL up to and PNEUMONIA from, log odds; infinite where a class has too few images for the coverage.
+    """
+    import numpy as np
+
+    limits = []
+    for label, sign in ((0, 1), (1, -1)):
+        strangeness = np.sort(sign * validation["log_odds"][validation["label"] == label].to_numpy())
+        rank = math.ceil((len(strangeness) + 1) * coverage - ROUNDING)
+        limits.append(sign * (float(strangeness[rank - 1]) if rank <= len(strangeness) else math.inf))
+    return limits[0], limits[1]
+
+
+def measure_conformal(
+    test: DataFrame, limits: tuple[float, float], options: Evaluation, draws: Mapping[Method, Array]
+) -> ConformalSets:
+    """Measure the coverage that conformal sets reach in each class of test, and how large they are."""
+    import numpy as np
+
+    label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
+    contains = {CLASSES[0]: log_odds <= limits[0], CLASSES[1]: log_odds >= limits[1]}
+    size = np.sum(list(contains.values()), axis=0)
+    reached = {
+        name: _estimate_share(each, label == place, draws) for place, (name, each) in enumerate(contains.items())
+    }
+    normal_up_to, pneumonia_from = (each if math.isfinite(each) else None for each in limits)
+    return ConformalSets(
+        promised=options.conformal_coverage,
+        normal_up_to=normal_up_to,
+        pneumonia_from=pneumonia_from,
+        reached=reached,
+        sizes={name: _estimate_share(size == place, label >= 0, draws) for place, name in enumerate(SIZES)},
+    )
+
+
+def trace_net_benefit(
+    predictions: DataFrame, operating_point: OperatingPoint, options: Evaluation, draws: Mapping[Method, Array]
+) -> DataFrame:
+    """Return decision curves: the net benefit of treating whom the network calls sick (Vickers and Elkin 2006).
+
+    Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p), in sick children
+    treated per child. The threshold probability p is that from which one would treat: p / (1 - p) healthy children
+    treated in vain weigh as much as one sick child found. Sensitivity and specificity are taken to be those of these
+    images at every prevalence, and probabilities are moved to it (Saerens et al. 2002). What a treatment does, and what
+    is known of a child besides the image, is not in it.
+
+    Args:
+        predictions: Of both classes.
+        operating_point: Its calibration makes probabilities of the log odds, and its chosen point decides.
+        options: `decision_prevalences`.
+        draws: The weights of the resamples, for each method.
+
+    Returns:
+        One row per curve, prevalence and threshold probability: `curve`, "by_probability" or "by_decision" (see
+        `UsefulRange`); `prevalence`; `x`, the threshold probability; `value`; and `low` and `high`, a pointwise 95%
+        band. It holds the percentiles of each method and, as resamples of a share without errors show no uncertainty,
+        the interval of Zou and Donner (2008) from Wilson's for both shares.
+    """
+    import numpy as np
+    import pandas as pd
+    from scipy.special import logit
+
+    log_odds = predictions["log_odds"].to_numpy()[:, None]
+    choices = np.arange(1, NUM_CHOICES + 1) / (NUM_CHOICES + 1)
+    is_class = [predictions["label"].to_numpy()[:, None] == each for each in (0, 1)]
+    # Resamples without one of the classes are left out.
+    kept = [each[np.all([each @ member[:, 0] > 0 for member in is_class], axis=0)] for each in draws.values()]
+    tables = []
+    for prevalence in options.decision_prevalences:
+        shift = logit(prevalence) - logit(operating_point.calibration.expected_prevalence)
+        worth = np.stack([(prevalence - 1) * choices / (1 - choices), np.full(NUM_CHOICES, prevalence)])
+        thresholds = {"by_probability": logit(choices) - shift, "by_decision": operating_point.chosen.log_odds}
+        for name, cuts in thresholds.items():
+            is_treated = log_odds >= cuts
+            shares = np.stack([is_treated[each[:, 0]].mean(axis=0) for each in is_class])
+            bounds = [_combine(shares, worth, [int(each.sum()) for each in is_class])]
+            for weights in kept:
+                resampled = (weights @ (is_treated & each) / (weights @ each) for each in is_class)
+                benefit = sum(share * value for share, value in zip(resampled, worth, strict=True))
+                bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
+            band = {"low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
+            columns = {"x": choices, "value": (shares * worth).sum(axis=0), **band}
+            tables.append(pd.DataFrame({"curve": name, "prevalence": prevalence, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _combine(shares: Array, worth: Array, numbers: list[int]) -> tuple[Array, Array]:
+    """Return the 95% interval of a sum of shares, each times its worth, from Wilson's intervals of the shares."""
+    import numpy as np
+    from scipy.stats import norm
+
+    squared, num = norm.ppf(0.975) ** 2, np.array(numbers)[:, None]
+    middle = (shares + squared / (2 * num)) / (1 + squared / num)
+    half = np.sqrt(squared * (shares * (1 - shares) / num + squared / (4 * num**2))) / (1 + squared / num)
+    ends = worth * (middle - half - shares), worth * (middle + half - shares)
+    below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
+    benefit = (shares * worth).sum(axis=0)
+    return benefit - below, benefit + above
+
+
+def treat_all(choices: Array, prevalence: float) -> Array:
+    """Return the net benefit of treating everyone, at each threshold probability; that of treating no one is 0."""
+    return prevalence - (1 - prevalence) * choices / (1 - choices)
+
+
+def find_useful(curve: DataFrame) -> tuple[float, float] | None:
+    """Return the longest range of threshold probabilities in which a band lies above all and none treated, or None."""
+    import numpy as np
+
+    choices, prevalence = curve["x"].to_numpy(), float(curve["prevalence"].iloc[0])
+    is_useful = curve["low"].to_numpy() > np.maximum(treat_all(choices, prevalence), 0)
+    runs = np.split(np.arange(len(choices)), np.flatnonzero(np.diff(is_useful)) + 1)
+    longest = max(runs, key=lambda run: is_useful[run].sum())
+    return (float(choices[longest[0]]), float(choices[longest[-1]])) if is_useful[longest[0]] else None

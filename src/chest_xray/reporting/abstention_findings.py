@@ -1,0 +1,86 @@
+"""Rules for the sentences on abstention and use."""
+
+from collections.abc import Iterator
+
+from chest_xray.metrics.abstention import Abstention, ConformalSets
+from chest_xray.metrics.results import Metrics
+from chest_xray.reporting.conclusions import locate
+from chest_xray.reporting.i18n import Finding, Name
+
+# Jaeschke, Guyatt and Sackett 1994, JAMA 271:703: how far a likelihood ratio, or its inverse, shifts a probability.
+SHIFTS = ((10, "shift_large"), (5, "shift_moderate"), (2, "shift_small"), (1, "shift_minimal"))
+
+
+def find_abstention(abstention: Abstention, metrics: Metrics) -> dict[str, list[Finding]]:
+    """Return what the results of `measure_abstention` and the likelihood ratios show, below their heading."""
+    found = [
+        *_assess_order(abstention),
+        *_assess_referral(abstention, metrics),
+        *_assess_conformal(abstention.conformal),
+        *_describe_shifts(metrics),
+        *_assess_use(abstention),
+    ]
+    return {"abstention": found}
+
+
+def _assess_order(abstention: Abstention) -> Iterator[Finding]:
+    order = abstention.risk_coverage
+    if order.by_chance > 0:
+        key = "order_tells" if locate(order.area, order.by_chance) == "below" else "order_not_shown"
+        yield Finding(key, {**dict(order), "num_images": abstention.num_images})
+
+
+def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Finding]:
+    referral, band = abstention.referral, metrics.operating_point.band
+    if referral is None or band is None:
+        yield Finding("refer_off", {})
+        return
+    values = {**dict(referral), **dict(band), "whole": metrics.test.at_chosen.accuracy}
+    if referral.answered is None:
+        yield Finding("refer_all", values)
+        return
+    values |= {"accuracy": referral.answered.accuracy}
+    if referral.errors_referred.value is None:
+        yield Finding("refer_no_errors", values)
+    else:
+        is_shown = locate(referral.errors_referred, referral.referred.known) == "above"
+        yield Finding("refer_gains" if is_shown else "refer_not_shown", values)
+    if locate(referral.referred, band.max_referred) == "above":
+        yield Finding("refer_more", values)
+
+
+def _assess_conformal(conformal: ConformalSets) -> Iterator[Finding]:
+    yield Finding("conformal_sizes", {"promised": conformal.promised, **conformal.sizes})
+    for name, reached in conformal.reached.items():
+        key = "conformal_broken" if locate(reached, conformal.promised) == "below" else "conformal_holds"
+        yield Finding(key, {"label": name, "promised": conformal.promised, "reached": reached})
+
+
+def _describe_shifts(metrics: Metrics) -> Iterator[Finding]:
+    """Put the likelihood ratios into words, by the end of each interval that is nearest to 1."""
+    point, prevalence = metrics.test.at_chosen, metrics.realistic_prevalence
+    positive, negative = point.lr_positive, point.lr_negative
+    if positive.value is not None and positive.low is not None:
+        values = {"lr": positive, "prevalence": prevalence, "ppv": point.ppv_realistic}
+        key = "positive_shift" if positive.high is not None else "positive_shift_open"
+        yield _name_shift(key, positive.low, values)
+    if negative.value is not None and negative.low is not None and negative.high is not None:
+        values = {"lr": negative, "prevalence": prevalence, "npv": point.npv_realistic}
+        yield _name_shift("negative_shift", 1 / negative.high if negative.high else float("inf"), values)
+
+
+def _name_shift(key: str, least: float, values: dict[str, object]) -> Finding:
+    strength = next((name for bound, name in SHIFTS if least > bound), None)
+    if strength is None:
+        return Finding(f"{key.removesuffix('_open')}_not_shown", values)
+    return Finding(key, {**values, "strength": Name(strength)})
+
+
+def _assess_use(abstention: Abstention) -> Iterator[Finding]:
+    for each in abstention.useful:
+        values = {"prevalence": each.prevalence, "num_images": abstention.num_images}
+        if each.by_decision is None:
+            yield Finding("benefit_not_shown", values)
+        else:
+            yield Finding("benefit_shown", {**values, **dict(zip(("low", "high"), each.by_decision, strict=True))})
+    yield Finding("benefit_caveat", {})
