@@ -231,6 +231,26 @@ def test_the_table_has_a_row_a_file_and_the_use_of_the_network_below(
     assert done.exit_code == 1
 
 
+def test_a_network_with_a_band_refers_to_a_human_instead_of_naming_a_class(
+    shipped: Path, pictures: list[str], tmp_path: Path
+) -> None:
+    folder = copytree(shipped, tmp_path / "network")
+    contract = json.loads((folder / CONTRACT).read_text("utf-8"))
+    contract["operating_point"]["band"] = {"max_referred": 0.1, "half_width": 50.0}
+    (folder / CONTRACT).write_text(json.dumps(contract), "utf-8")
+    done = predict(pictures[:1], folder)
+    row = done.stdout.splitlines()[1]
+    (answer,) = Predictor.load(shipped).predict(pictures[:1])
+    assert row.split()[2] == "refer"
+    assert row.endswith(f"refer to a human: near the threshold, leans to {answer.decision}")
+    assert "1 of 1 files answered, 1 of them referred to a human." in done.stdout
+    assert done.exit_code == 0
+    told = json.loads(predict(pictures[:1], folder, "--json").stdout)
+    assert (told["refer"], told["decision"]) == (True, answer.decision)
+    assert "10% of corrupted validation" in invoke("info", f"--model={folder}").stdout
+    assert "packaged without a referral band" in invoke("info", f"--model={shipped}").stdout
+
+
 def test_a_refused_file_has_its_reason_in_json(shipped: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     done = predict([str(tmp_path / "empty.png"), str(tmp_path / "none.png")], shipped, "--json")

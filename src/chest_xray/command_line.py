@@ -13,7 +13,7 @@ from chest_xray import __version__
 from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
-from chest_xray.metrics.operating_point import name_probability
+from chest_xray.metrics.operating_point import OperatingPoint, name_probability
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.inference import Prediction, Predictor, Relaxation, predict_files, printable
 from chest_xray.models.shipping import KERAS, TRAINED, find_network, find_shipped, read_metrics
@@ -75,12 +75,15 @@ def predict(
     width = max(len(_visible(name)) for name in names)
     if not as_json:
         click.echo(f"{'path':<{width}}  probability  decision   ood_score")
-    num_refused = 0
+    num_refused = num_referred = 0
     for name, prediction in zip(names, _predict(predictor, files, max_megabytes), strict=True):
         num_refused += prediction.reason is not None
+        num_referred += bool(prediction.refer)
         click.echo(_to_json(name, prediction, predictor) if as_json else _to_row(name, prediction, width))
     if not as_json:
-        click.echo(f"\n{len(files) - num_refused} of {len(files)} files answered.\n{_describe_use(predictor)}")
+        referred = f", {num_referred} of them referred to a human" if predictor.contract.operating_point.band else ""
+        answered = f"{len(files) - num_refused} of {len(files)} files answered{referred}."
+        click.echo(f"\n{answered}\n{_describe_use(predictor)}")
     if overlay and not num_refused:
         click.echo(_draw_overlay(predictor, files[0].path, overlay), err=as_json)
     sys.exit(1 if num_refused else 0)
@@ -163,8 +166,10 @@ def _to_row(name: str, prediction: Prediction, width: int) -> str:
     score = f"{'-' if ood_score is None else f'{ood_score:.2f}':>9}"
     if prediction.probability is None:
         return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_visible(prediction.detail)}"
-    warnings = f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
-    return f"{start}  {name_probability(prediction.probability, 4):>11}  {prediction.decision:<9}  {score}{warnings}"
+    notes = f"  refer to a human: near the threshold, leans to {prediction.decision}" if prediction.refer else ""
+    notes += f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
+    answer = "refer" if prediction.refer else f"{prediction.decision}"
+    return f"{start}  {name_probability(prediction.probability, 4):>11}  {answer:<9}  {score}{notes}"
 
 
 def _visible(text: str) -> str:
@@ -215,6 +220,7 @@ def info(model: Path | None) -> None:
         "input": f"{preparation.width} x {preparation.height} px, {contract.input.channel} ({preparation.geometry})",
         "decision": f"{contract.labels[1]} from a probability of {name_probability(chosen.threshold)} ({point.rule}); "
         f"on corrupted validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
+        "refers": _describe_band(point),
         "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
         "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
         "validation; by the DICOM header other modalities, body parts, views, and adults; colour, blank, too small or "
@@ -225,6 +231,14 @@ def info(model: Path | None) -> None:
         "test": _describe_test(read_metrics(path)),
     }
     click.echo("\n".join(f"{name:<12}{text}" for name, text in rows.items()))
+
+
+def _describe_band(point: OperatingPoint) -> str:
+    if point.band is None:
+        return "nothing to a human; it was packaged without a referral band"
+    bounds = [name_probability(each) for each in point.bounds]
+    share = f"{point.band.max_referred:.0%} of corrupted validation"
+    return f"to a human between probabilities of {' and '.join(bounds)}, {share}"
 
 
 def _describe_test(metrics: Metrics | None) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 from chest_xray.core.types import DataFrame
 from chest_xray.models.delivery import summarise_delivery
 from chest_xray.models.inference import Prediction
-from tests.builders import make_contract
+from tests.builders import make_contract, make_point, with_band
 
 
 def tabulate(*predictions: Prediction) -> DataFrame:
@@ -37,6 +37,15 @@ def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_comp
         "size": 4,
         "aspect": 4,
     }
+
+
+def test_referred_images_are_counted_if_the_network_refers_any() -> None:
+    referred = READ._replace(refer=True)
+    table = tabulate(referred, referred, READ._replace(refer=False), EMPTY)
+    summary = summarise_delivery(table, make_contract(with_band(make_point(0.5))), "0123")
+    assert (summary.num_answered, summary.num_positive, summary.num_referred) == (3, 3, 2)
+    assert summarise_delivery(table, make_contract(), "0123").num_referred is None
+    assert summarise_delivery(tabulate(EMPTY), make_contract(with_band(make_point(0.5))), "0123").num_referred == 0
 
 
 def test_without_an_image_or_a_reference_nothing_is_compared() -> None:

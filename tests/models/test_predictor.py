@@ -1,5 +1,6 @@
 """Every file gets the output of the network, or the reason for its refusal."""
 
+import copy
 import io
 import json
 import math
@@ -23,7 +24,7 @@ from chest_xray.images.view_examples import VIEWS
 from chest_xray.models import inference
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from chest_xray.models.inference import Prediction, Predictor, Relaxation, score_shard
-from tests.builders import encode, make_packaged, make_pixels
+from tests.builders import encode, make_packaged, make_pixels, with_band
 from tests.dicom_files import compress, make_dataset, write
 
 
@@ -206,6 +207,20 @@ def test_the_decision_compares_the_calibrated_probability_with_the_threshold(tmp
     for answer in split:
         assert answer.probability is not None
         assert answer.decision == ("PNEUMONIA" if answer.probability >= middle else "NORMAL")
+
+
+def test_images_near_the_threshold_are_referred_if_the_contract_has_a_band(predictor: Predictor) -> None:
+    files = [encode(pixels) for pixels in make_pixels(12, 80, 60)]
+    plain = predictor.predict([*files, b""])
+    assert {each.refer for each in plain} == {None}  # as every network that was packaged before
+    distance = np.abs([logit(each.probability or 0) for each in plain[:12]])
+    half_width = float(np.median(distance))
+    referring = copy.copy(predictor)
+    point = with_band(predictor.contract.operating_point, half_width)
+    referring.contract = predictor.contract.model_copy(update={"operating_point": point})
+    found = referring.predict([*files, b""])
+    assert [each.refer for each in found] == [*(distance < half_width).tolist(), None]
+    assert [each._replace(refer=None) for each in found] == plain
 
 
 @pytest.mark.parametrize("bias", [-6.0, 6.0])

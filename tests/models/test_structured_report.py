@@ -62,6 +62,11 @@ def test_an_answer_has_its_numbers_and_what_they_assume() -> None:
     assert (evaluation.value.meaning, evaluation.value.scheme_designator) == ("Pneumonia", "SCT")
 
 
+def test_an_image_near_the_threshold_is_referred_beside_its_class() -> None:
+    group = read_group(build_report(make_image(), ANSWER._replace(refer=True), USE))
+    assert [each.value.meaning for each in group.get_qualitative_evaluations()] == ["Pneumonia", "Refer to a human"]
+
+
 def test_a_refusal_has_its_reason_and_no_probability() -> None:
     report = build_report(make_image(), REFUSAL, USE)
     group = read_group(report)

@@ -15,7 +15,16 @@ from chest_xray.serving.app import STATUS
 from chest_xray.serving.messages import Renderer, read_messages
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.samples import Samples
-from tests.builders import encode, interval, make_acceptance, make_contract, make_point, make_run_metrics, make_split
+from tests.builders import (
+    encode,
+    interval,
+    make_acceptance,
+    make_contract,
+    make_point,
+    make_run_metrics,
+    make_split,
+    with_band,
+)
 from tests.conftest import ROOT
 from tests.serving.fakes import BACKGROUND, CONTRACT
 
@@ -115,6 +124,27 @@ def test_an_answer_says_how_often_the_network_errs_on_test() -> None:
         "из 100 здоровых детей к больным отнесены 12 [9; 17], а из 100 детей с пневмонией пропущены 2 [0; 5]"
         in render("ru", **rates)
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "reason"),
+    [
+        ("en", "Too close to the threshold: refer to a human", "From 37.8% to 62.2%, the network does not decide"),
+        ("ru", "Слишком близко к порогу: нужно показать врачу", "При вероятности от 37,8% до 62,2% сеть не принимает"),
+    ],
+)
+def test_an_image_near_the_threshold_is_referred_to_a_human_instead_of_a_class(
+    language: str, heading: str, reason: str
+) -> None:
+    contract = make_contract(with_band(make_point(0.5)))
+    renderer, answer = Renderer(language, BACKGROUND), Prediction(0.6, "PNEUMONIA", None, "", 0.2)
+    page = renderer.render_result(answer._replace(refer=True), contract, NO_PICTURE)
+    assert re.findall("<h2.*?>(.*?)</h2>", page) == [heading]
+    assert reason in page
+    assert renderer.messages["decision_PNEUMONIA"] in page
+    assert heading not in renderer.render_result(answer._replace(refer=False), contract, NO_PICTURE)
+    assert renderer.messages["contract_band"] in renderer.render_about(contract, "abc")
+    assert renderer.messages["contract_band"] not in renderer.render_about(CONTRACT, "abc")
 
 
 def test_without_metrics_of_this_network_the_answer_has_the_rates_of_validation() -> None:

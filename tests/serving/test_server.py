@@ -58,7 +58,7 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     answer = send(client, encode(GREY))
     assert answer.status_code == 200
     assert answer.json() == {
-        **{"probability": pytest.approx(0.2), "decision": "NORMAL"},
+        **{"probability": pytest.approx(0.2), "decision": "NORMAL", "refer": None},
         **{"reason": None, "detail": "", "ood_score": 1.0, "warnings": ""},
         **USE,
     }
@@ -79,7 +79,7 @@ def test_a_refused_image_gets_a_reason(client: TestClient) -> None:
     answer = send(client, encode(0 * GREY))
     assert answer.status_code == 200
     assert answer.json() == {
-        **{"probability": None, "decision": None},
+        **{"probability": None, "decision": None, "refer": None},
         **{"reason": "unlike", "detail": "a black picture", "ood_score": 0.9, "warnings": ""},
         **USE,
     }

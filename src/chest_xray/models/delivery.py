@@ -9,8 +9,9 @@ from chest_xray.models.contract import Contract
 class DeliverySummary(Result):
     """What became of all files.
 
-    `refused` counts files by reason. `shift` compares the images that could be read with the validation images; None if
-    there is none, or if the network was packaged without a reference.
+    `num_referred` of the answered images are left to a human; None if the network has no referral band. `refused`
+    counts files by reason. `shift` compares the images that could be read with the validation images; None if there is
+    none, or if the network was packaged without a reference.
     """
 
     model: str
@@ -19,6 +20,7 @@ class DeliverySummary(Result):
     num_files: int
     num_answered: int
     num_positive: int
+    num_referred: int | None
     refused: dict[str, int]
     shift: Shift | None
 
@@ -41,6 +43,7 @@ def summarise_delivery(predictions: DataFrame, contract: Contract, fingerprint: 
         num_files=len(predictions),
         num_answered=int(predictions["decision"].notna().sum()),
         num_positive=int((predictions["decision"] == contract.labels[1]).sum()),
+        num_referred=int(predictions["refer"].eq(True).sum()) if contract.operating_point.band else None,
         refused={str(reason): int(num) for reason, num in predictions["reason"].dropna().value_counts().items()},
         shift=compare_with_reference(measured, reference) if reference and len(measured) else None,
     )

@@ -97,6 +97,7 @@ class Prediction(NamedTuple):
     width: int | None = None  # of the upright original, in pixels, like the height
     height: int | None = None
     warnings: str = ""  # what an answer should not conceal: "trimmed", "turned", "adult", separated by spaces
+    refer: bool | None = None  # whether a human should decide; None if refused, or if the network has no referral band
 
     @classmethod
     def refuse(cls, reason: str, detail: str, ood_score: float | None = None) -> Self:
@@ -202,14 +203,16 @@ class Predictor:
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
+        import numpy as np
         from scipy.special import expit
 
         pixels, turns = self._turn_upright(pixels)
         logits, point = self.compute_logits(pixels), self.contract.operating_point
         log_odds = compute_log_odds(logits, point.calibration)
         is_positive = log_odds >= point.chosen.log_odds
+        refer = point.find_referred(log_odds) if point.band else np.full(len(log_odds), None)
         views = compute_view_logits(pixels, self._ood_detector)
-        columns = (expit(log_odds), is_positive, turns)
+        columns = (expit(log_odds), is_positive, refer, turns)
         rows = zip(*(column.tolist() for column in columns), views, strict=True)
         look = measure_look(pixels)
         looks = zip(*(column.tolist() for column in look.values()), strict=True)
@@ -234,14 +237,16 @@ class Predictor:
         batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         return np.concatenate(batches).astype(float)
 
-    def _decide(self, probability: float, is_positive: bool, turns: int, views: Array) -> Prediction:
+    def _decide(
+        self, probability: float, is_positive: bool, refer: bool | None, turns: int, views: Array
+    ) -> Prediction:
         ood_score = float(score_views(views[None])[0])
         if ood_score > (limit := self.limits["max_ood_score"]):
             view = name_view(views)
             detail = f"an out-of-distribution score of {ood_score:.2f}; expected at most {limit:.2f}: {REFUSED[view]}"
             return Prediction.refuse(view, detail, ood_score)
         answer = Prediction(probability, self.contract.labels[is_positive], None, "", ood_score)
-        return answer._replace(warnings=TURNED) if turns else answer
+        return answer._replace(warnings=TURNED if turns else "", refer=refer)
 
 
 def _complete(prediction: Prediction, image: PreparedImage) -> Prediction:
@@ -385,6 +390,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "path": [printable(file.name) for file in files],
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
+        "refer": [each.refer for each in predictions],
         **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
         **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
         "reason": [each.reason for each in predictions],
@@ -392,7 +398,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "warnings": [each.warnings for each in predictions],
     }
     numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *LOOK)
-    types = {**dict.fromkeys(numbers, pa.float64()), **dict.fromkeys(("width", "height"), pa.int32())}
+    types = {**dict.fromkeys(numbers, pa.float64()), "width": pa.int32(), "height": pa.int32(), "refer": pa.bool_()}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
 

@@ -108,6 +108,7 @@ def _build_content(image: Any, prediction: Prediction, use: dict[str, Any]) -> A
     else:
         value, meaning = DECISIONS[prediction.decision]
         answer = sr.QualitativeEvaluation(code("Decision"), sr.CodedConcept(value, "SCT", meaning))
+    referral = [sr.QualitativeEvaluation(code("Referral"), code("Refer to a human"))] if prediction.refer else []
     device = sr.DeviceObserverIdentifyingAttributes(
         uid=generate_uid(entropy_srcs=[use["model"]]), name=NAME, manufacturer_name=NAME, model_name=use["model"]
     )
@@ -122,7 +123,7 @@ def _build_content(image: Any, prediction: Prediction, use: dict[str, Any]) -> A
             *measure("Prevalence that both assume", use["expected_prevalence"]),
             *measure("Out-of-distribution score", prediction.ood_score),
         ],
-        qualitative_evaluations=[answer],
+        qualitative_evaluations=[answer, *referral],
         source_images=[sr.SourceImageForMeasurementGroup(image.SOPClassUID, image.SOPInstanceUID)],
     )
     return sr.MeasurementReport(

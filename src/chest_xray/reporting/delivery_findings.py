@@ -8,8 +8,10 @@ from chest_xray.reporting.i18n import Finding, Name
 
 
 def describe_delivery(summary: DeliverySummary) -> Iterator[Finding]:
-    """Yield three findings: how many files are answered, why others are refused, and whether the batch looks alike."""
+    """Yield how many files are answered and referred, why others are refused, and whether the batch looks alike."""
     yield Finding("delivery_answered", {**dict(summary), "num_negative": summary.num_answered - summary.num_positive})
+    if summary.num_referred is not None:
+        yield Finding("delivery_referred", dict(summary))
     reasons = ", ".join(f"{reason}: {num}" for reason, num in summary.refused.items())
     values = {"num_refused": sum(summary.refused.values()), "reasons": reasons}
     yield Finding("delivery_refused" if reasons else "delivery_none_refused", values)

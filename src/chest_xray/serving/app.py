@@ -34,6 +34,10 @@ class Answer(BaseModel):
 
     probability: Annotated[float | None, Field(ge=0, le=1, description="of pneumonia, calibrated; null if refused")]
     decision: Annotated[Literal["NORMAL", "PNEUMONIA"] | None, Field(description="null if refused")]
+    refer: Annotated[
+        bool | None,
+        Field(description="whether a human should decide: the threshold is near; null if refused, or without a band"),
+    ]
     reason: Annotated[str | None, Field(description="why the image was refused, as a code; null otherwise")]
     detail: Annotated[str, Field(description="the reason as a sentence")]
     ood_score: Annotated[

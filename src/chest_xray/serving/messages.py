@@ -117,6 +117,7 @@ class Renderer:
         return {
             **{"point": point, "chosen": point.chosen},
             "threshold": self.format_percent(point.chosen.threshold),
+            "bounds": [self.format_percent(each) for each in point.bounds],
             "rule": self.messages[f"rule_{point.rule}"],
         }
 

@@ -22,7 +22,7 @@ from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
 
 COLUMNS = [
-    *("path", "probability", "decision", "model", "threshold", "expected_prevalence", "intended_use"),
+    *("path", "probability", "decision", "refer", "model", "threshold", "expected_prevalence", "intended_use"),
     *("ood_score", "brightness", "grey_deviation", "sharpness", "width", "height", "reason", "detail", "warnings"),
 ]
 

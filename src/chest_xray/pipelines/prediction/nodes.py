@@ -16,6 +16,7 @@ from chest_xray.images.decoding import DECODERS
 from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 from chest_xray.models.inference import (
     AS_PACKAGED,
+    Prediction,
     Relaxation,
     fingerprint_model,
     read_packaged_contract,
@@ -72,7 +73,7 @@ def predict_images(
 
 
 def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, language: Language) -> DeliverySummary:
-    """Summarise all files of the delivery, and log the summary in three lines."""
+    """Summarise all files of the delivery, and log the summary line by line."""
     contract, fingerprint = read_packaged_contract(packaged_keras), fingerprint_model(packaged_keras)
     summary = summarise_delivery(predictions, contract, fingerprint)
     messages = read_messages(language.root)
@@ -82,8 +83,9 @@ def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, languag
 
 
 def _digest(shard: list[ListedFile], fingerprint: str, prediction: Scoring) -> str:
-    """Digest what determines the rows: files by name, size and time, the checks, the network, and the libraries."""
-    digest = hashlib.sha256(f"{fingerprint} {prediction.max_megabytes} {prediction.input_checks!r}".encode())
+    """Digest what makes the rows: files by name, size and time, checks, columns, the network, and the libraries."""
+    settings = (prediction.max_megabytes, prediction.input_checks, Prediction._fields)
+    digest = hashlib.sha256(f"{fingerprint} {settings!r}".encode())
     digest.update(" ".join(version(name) for name in PACKAGES).encode())
     for file in shard:
         digest.update("\0".join(map(str, file)).encode("utf-8", "surrogateescape") + b"\n")
