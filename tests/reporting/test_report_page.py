@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from chest_xray.core.options import InputError
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, read_messages
@@ -100,6 +101,13 @@ def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(languag
     assert all(elements.values("img", "alt"))
     assert "{" not in text.replace('{"language": "en"}', "")  # nothing was left to be filled in
     assert "None" not in text
+
+
+def test_evidence_of_an_earlier_version_is_refused_and_not_shown_in_part() -> None:
+    older = make_run_evidence("baseline")
+    del older["abstention"], older["net_benefit"]
+    with pytest.raises(InputError, match=r"run baseline lacks net_benefit, abstention; .* Gather it again: `kedro run"):
+        write(baseline=older, augmented=make_run_evidence("augmented"))
 
 
 def test_the_page_asks_nobody_for_anything_and_holds_no_script() -> None:

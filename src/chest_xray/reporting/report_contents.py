@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from chest_xray.core.options import Options, Result
+from chest_xray.core.options import InputError, Options, Result
 from chest_xray.core.types import DataFrame, Series
 from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.images.corruptions import ValidationCorruptions
@@ -205,6 +205,20 @@ def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
     options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
     models: dict[str, type[Options] | type[Result]] = {**options, **RESULTS}
     return {name: models[name].model_validate(each) if name in models else each for name, each in evidence.items()}
+
+
+def require_shown(name: str, run: Mapping[str, Any]) -> None:
+    """Refuse the evidence of a run that lacks what the report shows.
+
+    Raises:
+        InputError: An earlier version gathered it.
+    """
+    shown = [each.name for part in RUN_PARTS.values() for each in part]
+    if missing := [each for each in dict.fromkeys(shown) if each not in run]:
+        raise InputError(
+            f"the evidence of the run {name} lacks {', '.join(missing)}; expected all that this version of the report "
+            "shows. Gather it again: `kedro run --pipelines=evaluation,augmentation`."
+        )
 
 
 def name_limits(report: Report) -> str:

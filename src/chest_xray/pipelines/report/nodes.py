@@ -30,8 +30,13 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
 
     Returns:
         HTML in one file, which loads nothing from elsewhere.
+
+    Raises:
+        InputError: The evidence of a run is of an earlier version.
     """
     read = contents.read_options
+    for name, run in runs.items():
+        contents.require_shown(name, run)
     return render_report(
         read(evidence), {name: read(run) for name, run in runs.items()}, report.synthetic, language.root
     )
