@@ -45,11 +45,12 @@ def show_first_kernel(model: Model, images: Array) -> Array:
 @pytest.mark.parametrize("explain", [show_edges, show_constant])
 def test_maps_that_do_not_depend_on_the_network_fail(explain: Any) -> None:
     found = compare_maps(make_network(), IMAGES, explain, make_sanity())
-    assert found["verdict"] == "does_not_depend"
-    for step in found["steps"]:
-        assert step["num_maps"] == 12
-        assert step["correlation"].pop("method") is None
-        assert step["correlation"] == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
+    assert found.verdict == "does_not_depend"
+    for step in found.steps:
+        assert step.num_maps == 12
+        assert step.correlation is not None
+        assert step.correlation.method is None
+        assert step.correlation.model_dump(exclude={"method"}) == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
 
 
 def test_maps_that_change_with_the_weights_pass() -> None:
@@ -59,14 +60,15 @@ def test_maps_that_change_with_the_weights_pass() -> None:
     # In whichever place the 1 ends up, it is not the first: shuffling the kernel once with this seed says so.
     seed = next(s for s in range(9) if np.random.default_rng(s).permutation([1, -1, -1, -1])[0] < 0)
     found = compare_maps(model, IMAGES, show_first_kernel, make_sanity(seed=seed))
-    assert found["verdict"] == "depends"
-    assert found["steps"][-1]["correlation"]["value"] == pytest.approx(-1.0)
+    assert found.verdict == "depends"
+    assert (last := found.steps[-1].correlation) is not None
+    assert last.value == pytest.approx(-1.0)
 
 
 def test_without_maps_the_check_is_inconclusive() -> None:
     found = compare_maps(make_network(), IMAGES, lambda _, images: 0 * images[..., 0], make_sanity())
-    assert found["verdict"] == "undecided"
-    assert (found["steps"][0]["num_maps"], found["steps"][0]["correlation"]) == (0, None)
+    assert found.verdict == "undecided"
+    assert (found.steps[0].num_maps, found.steps[0].correlation) == (0, None)
 
 
 def test_too_few_maps_are_inconclusive() -> None:
@@ -74,8 +76,8 @@ def test_too_few_maps_are_inconclusive() -> None:
         return np.where(np.arange(12)[:, None, None] < 2, show_edges(model, images), 0)
 
     found = compare_maps(make_network(), IMAGES, two_maps, make_sanity())
-    assert found["steps"][-1]["num_maps"] == 2
-    assert found["verdict"] == "undecided"
+    assert found.steps[-1].num_maps == 2
+    assert found.verdict == "undecided"
 
 
 def test_the_cascade_shuffles_layers_cumulatively_from_the_output_down() -> None:
@@ -106,9 +108,9 @@ def test_the_check_is_deterministic_and_does_not_change_the_network() -> None:
     split = make_split([0, 1] * 10, ["train"] * 5 + ["test"] * 15)
     first, again = (check_maps(model, pixels, split, make_sanity()) for _ in range(2))
     assert first == again
-    assert first["num_images"] == 12
-    assert len(first["steps"]) == 4
-    assert check_maps(model, pixels, split, make_sanity(num_images=99))["num_images"] == 15
+    assert first.num_images == 12
+    assert len(first.steps) == 4
+    assert check_maps(model, pixels, split, make_sanity(num_images=99)).num_images == 15
     np.testing.assert_array_equal(grad_cam(model, IMAGES), before)
 
 

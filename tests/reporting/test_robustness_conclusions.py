@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from chest_xray.models.gradcam import MapComparison
 from chest_xray.pipelines.robustness.nodes import write_robustness_conclusions
 from chest_xray.reporting.conclusions import assess_maps, assess_occlusion, assess_robustness
 from chest_xray.reporting.i18n import Language
@@ -12,9 +13,10 @@ from tests.builders import TITLE
 from tests.reporting.inputs import make_change
 
 
-def make_map_sanity(verdict: str = "depends", **last: Any) -> dict[str, Any]:
+def make_map_sanity(verdict: str = "depends", **last: Any) -> MapComparison:
     step = {"shuffled": ["dense"], "num_maps": 60, "correlation": {"value": 0.1, "low": 0.05, "high": 0.15}, **last}
-    return {"num_images": 64, "most_alike": 0.5, "verdict": verdict, "steps": [{**step, "num_maps": 1}, step]}
+    steps = [{**step, "num_maps": 1}, step]
+    return MapComparison.model_validate({"num_images": 64, "most_alike": 0.5, "verdict": verdict, "steps": steps})
 
 
 def figure(name: str, value: float) -> dict[str, float]:

@@ -6,13 +6,14 @@ image of 96 pixels the fifth pooling leaves 3 x 3 cells, each as large as half a
 
 from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options, Seed
+from chest_xray.core.options import InputError, Options, Result, Seed
 from chest_xray.core.types import Array, Model
 from chest_xray.metrics.bootstrap import interval, resample_weights
+from chest_xray.metrics.results import Interval
 from chest_xray.models.inference import BATCH_SIZE
 from chest_xray.models.network import without_sigmoid
 
@@ -129,9 +130,33 @@ class MapSanity(Options):
     seed: Seed
 
 
+class ShuffledMaps(Result):
+    """Maps with some layers shuffled: the layers shuffled last, and how alike the maps are to those before.
+
+    `num_maps` counts the images with a map before and after; `correlation` is the mean of their rank correlations (95%
+    interval by bootstrap), None without any.
+    """
+
+    shuffled: list[str]
+    num_maps: int
+    correlation: Interval | None
+
+
+class MapComparison(Result):
+    """Whether maps depend on the weights: "depends" if `correlation` with all layers shuffled is below `most_alike`.
+
+    "undecided" with fewer than `least_maps` maps.
+    """
+
+    num_images: int
+    steps: list[ShuffledMaps]
+    most_alike: float
+    verdict: Literal["depends", "does_not_depend", "undecided"]
+
+
 def compare_maps(
     model: Model, images: Array, explain: Callable[[Model, Array], Array], sanity: MapSanity
-) -> dict[str, Any]:
+) -> MapComparison:
     """Compare the maps of a network with those after shuffling its weights layer by layer, from the output.
 
     Args:
@@ -139,30 +164,26 @@ def compare_maps(
         images: float32 in [0, 1] of shape (n, height, width, 1).
         explain: Maps a network and images to maps of shape (n, height, width); zeros alone are no map.
         sanity: Seed, and the limits of the verdict.
-
-    Returns:
-        `num_images`; `steps`, each with `shuffled` (the layers shuffled last), `num_maps` (images with a map before and
-        after) and `correlation`, their mean rank correlation with its 95% interval (bootstrap), or None; `most_alike`;
-        and `verdict`: "depends" if the interval is below `most_alike` with all layers shuffled, else "does_not_depend",
-        or "undecided" with fewer than `least_maps` maps.
     """
     import numpy as np
 
     trained = explain(model, images)
-    steps: list[dict[str, Any]] = []
+    steps: list[ShuffledMaps] = []
     for names, shuffled in shuffle_downwards(model, sanity.seed):
         values, mean = rank_correlations(trained, explain(shuffled, images)), None
         if len(values):
             weights = resample_weights(np.arange(len(values)), sanity.seed)
-            mean = interval(values.mean(), weights @ values / len(values)).model_dump()
-        steps.append({"shuffled": names, "num_maps": len(values), "correlation": mean})
-    last = steps[-1]
-    depends = last["num_maps"] > 0 and last["correlation"]["high"] < sanity.most_alike
-    verdict = "depends" if depends else "does_not_depend"
-    return {
-        **{"num_images": len(images), "steps": steps, "most_alike": sanity.most_alike},
-        "verdict": verdict if last["num_maps"] >= sanity.least_maps else "undecided",
-    }
+            mean = interval(values.mean(), weights @ values / len(values))
+        steps.append(ShuffledMaps(shuffled=names, num_maps=len(values), correlation=mean))
+    return MapComparison(
+        num_images=len(images), steps=steps, most_alike=sanity.most_alike, verdict=_decide(steps[-1], sanity)
+    )
+
+
+def _decide(last: ShuffledMaps, sanity: MapSanity) -> Literal["depends", "does_not_depend", "undecided"]:
+    if last.num_maps < sanity.least_maps or last.correlation is None or last.correlation.high is None:
+        return "undecided"
+    return "depends" if last.correlation.high < sanity.most_alike else "does_not_depend"
 
 
 def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Model]]:

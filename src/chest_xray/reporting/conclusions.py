@@ -18,6 +18,7 @@ from chest_xray.metrics.results import (
     SubsetMetrics,
 )
 from chest_xray.metrics.subgroups import ENOUGH
+from chest_xray.models.gradcam import MapComparison
 from chest_xray.reporting.i18n import Finding, Name
 
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
@@ -345,9 +346,9 @@ def _has_lost(row: Any, name: str) -> bool:
     return bool(row[f"{name}_change"] < 0 and row[f"{name}_p"] < SIGNIFICANCE)
 
 
-def assess_maps(map_sanity: dict[str, Any]) -> Iterator[Finding]:
+def assess_maps(map_sanity: MapComparison) -> Iterator[Finding]:
     """Report whether the Grad-CAM maps passed the randomisation test."""
-    yield Finding(f"maps_{map_sanity['verdict']}", {**map_sanity, **map_sanity["steps"][-1]})
+    yield Finding(f"maps_{map_sanity.verdict}", {**dict(map_sanity), **dict(map_sanity.steps[-1])})
     yield Finding("maps_limits", {})
 
 
@@ -380,7 +381,7 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
 
 
 def find_robustness_conclusions(
-    map_sanity: dict[str, Any], occlusion_table: DataFrame, robustness_table: DataFrame
+    map_sanity: MapComparison, occlusion_table: DataFrame, robustness_table: DataFrame
 ) -> dict[str, list[Finding]]:
     """Return what the results of `check_maps`, `measure_occlusion` and `measure_robustness` show, by heading."""
     return {

@@ -19,6 +19,7 @@ from chest_xray.images.splitting import HoldOut
 from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule
 from chest_xray.metrics.results import MetadataMetrics, Metrics
+from chest_xray.models.gradcam import MapComparison
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 from chest_xray.reporting.tables import tabulate_abstention
@@ -193,7 +194,7 @@ PARAMETERS: dict[str, type[Options]] = {
 }
 RESULTS: dict[str, type[Result]] = {
     **{"metrics": Metrics, "metadata_metrics": MetadataMetrics, "abstention": Abstention},
-    **{"operating_point": OperatingPoint, "audit": AuditSummary},
+    **{"operating_point": OperatingPoint, "audit": AuditSummary, "map_sanity": MapComparison},
 }
 
 

@@ -16,7 +16,7 @@ from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
 from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam
+from chest_xray.models.gradcam import MapComparison, MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
 from chest_xray.reporting import robustness_figures as figures
 from chest_xray.reporting.conclusions import find_robustness_conclusions
@@ -97,7 +97,7 @@ def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame,
     return pages
 
 
-def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> dict[str, Any]:
+def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> MapComparison:
     """Compare the Grad-CAM maps of a sample of test images with those of shuffled weights; see `compare_maps`."""
     import numpy as np
 
@@ -181,7 +181,7 @@ def draw_checks(
 
 
 def write_robustness_conclusions(
-    map_sanity: dict[str, Any],
+    map_sanity: MapComparison,
     occlusion_table: DataFrame,
     robustness_table: DataFrame,
     data_source: str,
