@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from chest_xray.core.options import InputError
 from chest_xray.metrics.conditions import measure_conditions
-from chest_xray.metrics.dependence import holm
+from chest_xray.metrics.dependence import correct_by_holm
 from tests.builders import make_evaluation, make_point, make_predictions
 
 
@@ -53,7 +53,7 @@ def test_p_values_are_corrected_for_the_number_of_conditions() -> None:
     alone = measure(conditions)[1]["auc_p"]
     third = conditions["clean"].assign(logit=-conditions["clean"]["logit"])
     found = measure({**conditions, "reversed": third})
-    assert [found[1]["auc_p"], found[2]["auc_p"]] == pytest.approx(holm([alone, 0.0]), abs=2e-4)
+    assert [found[1]["auc_p"], found[2]["auc_p"]] == pytest.approx(correct_by_holm([alone, 0.0]), abs=2e-4)
     assert found[2]["auc_p"] == 0
     two = measure({**conditions, "again": conditions["noisy"]})
     assert two[1]["auc_p"] == pytest.approx(2 * alone, abs=2e-4)

@@ -15,7 +15,7 @@ from chest_xray.metrics.bootstrap import (
     resample_blocks,
     widest,
 )
-from chest_xray.metrics.dependence import count_runs, find_runs, holm
+from chest_xray.metrics.dependence import correct_by_holm, count_runs, find_runs
 from chest_xray.metrics.results import UNKNOWN, Method
 from chest_xray.metrics.subgroups import stratify
 from tests.builders import interval, make_predictions
@@ -146,9 +146,9 @@ def test_runs_are_sought_along_the_numbers_of_each_series_among_first_images() -
 
 
 def test_holms_correction_is_that_of_the_textbook() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
-    assert holm([]) == []
+    assert correct_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert correct_by_holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
+    assert correct_by_holm([]) == []
 
 
 def test_strata_of_a_series_are_blocks_of_consecutive_patients_of_one_class() -> None:

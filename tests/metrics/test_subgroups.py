@@ -7,7 +7,7 @@ import pytest
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
 from chest_xray.metrics.results import Stratum
-from chest_xray.metrics.subgroups import ENOUGH, choose_cuts, measure_shape, name_range, stratify
+from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES, choose_cuts, measure_shape, name_range, stratify
 from tests.builders import NONE, make_predictions
 
 
@@ -86,14 +86,14 @@ def test_pneumonia_of_an_aetiology_is_ranked_against_all_normal_images() -> None
     assert (viral.sensitivity, viral.specificity) == (proportion(1, 1), proportion(0, 0))
 
 
-@pytest.mark.parametrize("num", [ENOUGH - 1, ENOUGH])
+@pytest.mark.parametrize("num", [MIN_CLASS_IMAGES - 1, MIN_CLASS_IMAGES])
 def test_the_auc_has_an_interval_where_there_are_enough_images_of_both_classes(num: int) -> None:
     rng = np.random.default_rng(1)
     table = make_predictions([0] * 30 + [1] * num, rng.random(30 + num).tolist())
     area = next(each for each in compute_strata(table, {"size": []}).values() if each.by == "size").auc
     expected = bootstrap_auc(table, draw_resamples(table, 20, 1))
     without_bounds = expected.model_copy(update={"low": None, "high": None, "method": None})
-    assert area == (expected if num == ENOUGH else without_bounds).with_n(30 + num)
+    assert area == (expected if num == MIN_CLASS_IMAGES else without_bounds).with_n(30 + num)
 
 
 def test_ranges_are_named_in_signs() -> None:

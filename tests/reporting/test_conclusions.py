@@ -93,17 +93,17 @@ def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float
 @pytest.mark.parametrize(
     ("difference", "key"),
     [
-        (interval(0.001, 0.02, 0.04), "better_than_header"),
-        (interval(0.0, 0.02, 0.04), "not_better_than_header"),
-        (interval(-0.04, -0.02, 0.0), "not_better_than_header"),
-        (interval(-0.04, -0.02, -0.001), "worse_than_header"),
+        (interval(0.001, 0.02, 0.04), "better_than_baseline"),
+        (interval(0.0, 0.02, 0.04), "not_better_than_baseline"),
+        (interval(-0.04, -0.02, 0.0), "not_better_than_baseline"),
+        (interval(-0.04, -0.02, -0.001), "worse_than_baseline"),
     ],
 )
 def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, key: str) -> None:
     metadata_metrics = make_metadata_metrics(difference)
-    (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "header" in each.key]
+    (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "baseline" in each.key]
     assert found.key == key
-    assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
+    assert (found.values["feature"], found.values["baseline"].value) == ("width", 0.8)
     assert found.values["difference"] == scale(difference).with_n(100)
 
 

@@ -34,7 +34,7 @@ def test_the_required_accuracy_is_reached_by_the_whole_interval_by_the_value_or_
 ) -> None:
     found = verdicts(make_run_metrics(accuracy=accuracy))
     assert found["asked"] == (tone, f"asked_{tone}")
-    assert found["header"] == ("good", "header_good")
+    assert found["baseline"] == ("good", "baseline_good")
     assert found["whole"] == (tone, f"verdict_{tone}")
 
 
@@ -52,24 +52,24 @@ def test_the_rule_on_the_file_is_beaten_by_the_whole_interval_of_the_difference_
     difference: Interval, tone: str
 ) -> None:
     found = verdicts(make_run_metrics(), make_metadata_metrics(difference))
-    assert found["header"] == (tone, f"header_{tone}")
+    assert found["baseline"] == (tone, f"baseline_{tone}")
     assert found["asked"] == ("good", "asked_good")
     assert found["whole"] == (tone, f"verdict_{tone}")
 
 
 def test_the_difference_is_reported_in_points_beside_the_values_of_both() -> None:
-    (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "header"]
+    (found,) = [each.finding for each in assess_run(make_run_metrics(), BEATEN) if each.topic == "baseline"]
     assert found.values["difference"].model_dump() == {
         **{"value": 5.0, "low": 1.0, "high": 10.0},
         **{"method": None, "n": 100},
     }
-    assert (found.values["feature"], found.values["header"].value) == ("width", 0.8)
+    assert (found.values["feature"], found.values["baseline"].value) == ("width", 0.8)
 
 
 def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
     unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
     found = verdicts(unsure, make_metadata_metrics(interval(-0.1, -0.05, -0.01)))
-    assert (found["asked"][0], found["header"][0], found["whole"][0]) == ("unsure", "bad", "bad")
+    assert (found["asked"][0], found["baseline"][0], found["whole"][0]) == ("unsure", "bad", "bad")
 
 
 @pytest.mark.parametrize(
@@ -114,17 +114,17 @@ def describe_header(sensitivity: float, specificity: float) -> Finding:
     evidence = make_evidence(metadata_baseline=make_rules(specificity))
     for rule in evidence["metadata_baseline"].values():
         rule["test"]["sensitivity"] = sensitivity
-    (found,) = [each for each in describe_data(read_options(evidence)) if "header" in each.key]
+    (found,) = [each for each in describe_data(read_options(evidence)) if "baseline" in each.key]
     return found
 
 
 @pytest.mark.parametrize(
     ("sensitivity", "specificity", "key"),
     [
-        (0.7, 0.5, "audit_header_nothing"),  # accuracy 0.62, and above the larger class: p = 0.06
-        (0.7, 0.525, "audit_header"),  # p = 0.03
-        (0.3, 0.475, "audit_header_nothing"),  # as far from chance, the wrong way round
-        (1.0, 0.0, "audit_header_nothing"),  # every image is positive
+        (0.7, 0.5, "audit_baseline_nothing"),  # accuracy 0.62, and above the larger class: p = 0.06
+        (0.7, 0.525, "audit_baseline"),  # p = 0.03
+        (0.3, 0.475, "audit_baseline_nothing"),  # as far from chance, the wrong way round
+        (1.0, 0.0, "audit_baseline_nothing"),  # every image is positive
     ],
 )
 def test_the_file_separates_the_classes_where_fishers_test_shows_it(

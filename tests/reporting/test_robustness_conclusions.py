@@ -56,9 +56,9 @@ def test_the_verdict_on_the_maps_is_reported_with_the_last_step(verdict: str) ->
 @pytest.mark.parametrize(
     ("border", "centre", "keys"),
     [
-        (0.53, 0.9, ["border_tells", "centre_worse"]),
-        (0.51, 0.945, ["border_silent", "centre_alike"]),
-        (0.49, 0.945, ["border_silent", "centre_alike"]),
+        (0.53, 0.9, ["border_informative", "centre_worse"]),
+        (0.51, 0.945, ["border_uninformative", "centre_alike"]),
+        (0.49, 0.945, ["border_uninformative", "centre_alike"]),
         (0.47, 0.99, ["border_reversed", "centre_alike"]),
     ],
 )
@@ -69,7 +69,7 @@ def test_findings_on_occlusion_depend_on_intervals(border: float, centre: float,
 def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() -> None:
     table = make_robustness_table(blur=[0.895, 0.85, 0.87], noise=[0.9, 0.895], crop=[0.8, 0.5])
     found = list(assess_robustness(table))
-    assert [each.key for each in found] == ["unaltered", "kind_loses", "kind_loses", "kinds_borne"]
+    assert [each.key for each in found] == ["unaltered", "kind_loses", "kind_loses", "kinds_tolerated"]
     told = [{name: each.values[name] for name in ("kind", "strength", "accuracy", "worst")} for each in found[1:3]]
     assert told == [
         {"kind": "blur", "strength": 2.0, "accuracy": 0.85, "worst": 0.85},

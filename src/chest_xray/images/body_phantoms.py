@@ -86,11 +86,11 @@ def _build_ribs(rng: Random, sign: int, wide: float, deep: float) -> Iterator[El
             yield Ellipsoid(centre, (0.1, 0.06, 0.022), density, sign * 0.25)
 
 
-def _frontal_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_frontal_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
     return _build_chest(rng), rng.uniform(-0.12, 0.12)
 
 
-def _lateral_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_lateral_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
     """Turn the chest by 60 to 120 degrees to either side."""
     return _build_chest(rng), rng.choice([-1, 1]) * rng.uniform(1.05, 2.1)
 
@@ -106,7 +106,7 @@ def _build_long_bone(rng: Random, at: Point, length: float, flesh: float, tilt: 
         yield Ellipsoid((x, at[1], z), (shaft * 1.7, shaft * 1.7, shaft * 1.3), BONE, tilt)
 
 
-def _limb(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_limb(rng: Random) -> tuple[list[Ellipsoid], float]:
     """Build one or two bones side by side, or two that meet in a joint."""
     tilt, flesh = rng.uniform(-1.6, 1.6), rng.uniform(0.15, 0.45)
     kind, bend = rng.integers(3), rng.uniform(-0.8, 0.8)
@@ -124,7 +124,7 @@ def _limb(rng: Random) -> tuple[list[Ellipsoid], float]:
     return joint, 0.0
 
 
-def _hand(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_hand(rng: Random) -> tuple[list[Ellipsoid], float]:
     """Build a hand or foot: five rays of four bones from a palm, its wrist, and often the other one beside it."""
     turn, size = rng.uniform(-3.2, 3.2), rng.uniform(0.6, 1.1)
     spread, thin = rng.uniform(0.05, 0.3), rng.uniform(0.035, 0.07)
@@ -163,7 +163,7 @@ def _scale(part: Ellipsoid, by: float) -> Ellipsoid:
     return part._replace(centre=(x * by, y * by, z * by), radii=(a * by, b, c * by))
 
 
-def _abdomen(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_abdomen(rng: Random) -> tuple[list[Ellipsoid], float]:
     """Build an abdomen with lumbar spine, iliac wings, hips and bowel gas."""
     wide = rng.uniform(0.7, 1.0)
     body = [Ellipsoid((0, 0, 0), (wide, 0.5, 2.5), SOFT)]
@@ -178,7 +178,7 @@ def _abdomen(rng: Random) -> tuple[list[Ellipsoid], float]:
     return body, rng.uniform(-0.2, 0.2)
 
 
-def _skull(rng: Random) -> tuple[list[Ellipsoid], float]:
+def _build_skull(rng: Random) -> tuple[list[Ellipsoid], float]:
     """Build a skull with orbits, face and neck, from the front or the side."""
     a, b, c = rng.uniform(0.5, 0.65), rng.uniform(0.6, 0.8), rng.uniform(0.6, 0.75)
     thick = rng.uniform(0.04, 0.08)
@@ -194,6 +194,6 @@ def _skull(rng: Random) -> tuple[list[Ellipsoid], float]:
 
 
 PARTS: dict[str, Callable[[Random], tuple[list[Ellipsoid], float]]] = {
-    **{"chest": _frontal_chest, "lateral chest": _lateral_chest, "limb": _limb},
-    **{"hand": _hand, "abdomen": _abdomen, "skull": _skull},
+    **{"chest": _build_frontal_chest, "lateral chest": _build_lateral_chest, "limb": _build_limb},
+    **{"hand": _build_hand, "abdomen": _build_abdomen, "skull": _build_skull},
 }

@@ -42,7 +42,7 @@ def draw_views(radiographs: Array, num_examples: dict[str, int], num_phantoms: i
         source, view, build = KINDS[kind]
         images = sources[source]
         for index in rng.integers(len(images), size=number):
-            examples.append(_acquire(build(images[index], rng), rng))
+            examples.append(_vary_acquisition(build(images[index], rng), rng))
             labels.append(VIEWS.index(view))
     order = rng.permutation(len(examples))
     return np.stack(examples)[order], np.array(labels)[order]
@@ -86,7 +86,7 @@ def _turn_upside_down(image: Array, rng: Random) -> Array:
     return _pose(image, rng)[::-1]
 
 
-def _lay(image: Array, rng: Random) -> Array:
+def _lay_on_side(image: Array, rng: Random) -> Array:
     return np.rot90(_pose(image, rng), int(rng.choice([1, 3])))
 
 
@@ -123,7 +123,7 @@ def _shuffle(image: Array, rng: Random) -> Array:
     return np.vstack([np.hstack([a, b]), np.hstack([c, d])])
 
 
-def _narrow(image: Array, rng: Random) -> Array:
+def _imitate_lateral(image: Array, rng: Random) -> Array:
     """Rebuild a chest as in a lateral view, on a dark ground: one lung, both on one another, or one much narrower."""
     width, height, left = rng.uniform(0.4, 0.58), rng.uniform(0.85, 1.1), rng.uniform(0.0, 0.12)
     kind = rng.integers(3)
@@ -150,7 +150,7 @@ def _move_middle(image: Array, rng: Random) -> Array:
     return np.asarray(np.clip(moved + rng.uniform(0, 120) * band, 0, 255), np.uint8)
 
 
-def _overlay(image: Array, rng: Random) -> Array:
+def _overlay_turned(image: Array, rng: Random) -> Array:
     """Lay a chest over itself after a quarter turn: dense and dark places, but no chest."""
     posed = _pose(image, rng).astype(np.float32)
     return ((posed + np.rot90(posed, int(rng.choice([1, 3])))) / 2).astype(np.uint8)
@@ -167,7 +167,7 @@ def _pose_other(image: Array, rng: Random) -> Array:
     return _turn_any_way(posed, rng) if rng.random() < 0.3 else posed[:, :: rng.choice([-1, 1])]
 
 
-def _picture(_: Array, rng: Random) -> Array:
+def _draw_no_radiograph(_: Array, rng: Random) -> Array:
     """Draw what is no radiograph: fractal noise, and a few shapes on a gradient or on it."""
     side, picture = 2 * SIDE, np.zeros((2 * SIDE, 2 * SIDE))
     decay = rng.uniform(0.4, 1.2)
@@ -186,13 +186,13 @@ def _picture(_: Array, rng: Random) -> Array:
     return np.asarray(drawn)
 
 
-def _acquire(image: Array, rng: Random) -> Array:
+def _vary_acquisition(image: Array, rng: Random) -> Array:
     """Vary exposure, window, sharpness, grain, shading, markers and the rest of a frame, then reduce to SIDE."""
     picture = Image.fromarray(image)
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2.5)))
     if rng.random() < 0.5:
-        _mark(picture, rng)
+        _burn_in_marks(picture, rng)
     grey = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
     low, high = np.quantile(grey, [rng.uniform(0, 0.08), 1 - rng.uniform(0, 0.08)])
     grey = np.clip((grey - low) / max(high - low, 0.05), 0, 1) ** np.exp(rng.normal(0, 0.35))
@@ -202,11 +202,11 @@ def _acquire(image: Array, rng: Random) -> Array:
     if rng.random() < 0.4:
         grey = grey + rng.normal(0, rng.uniform(0, 0.05), grey.shape)
     if rng.random() < 0.25:
-        _frame(grey, rng)
+        _add_frame(grey, rng)
     return (255 * np.clip(grey, 0, 1)).astype(np.uint8)
 
 
-def _mark(picture: Image.Image, rng: Random) -> None:
+def _burn_in_marks(picture: Image.Image, rng: Random) -> None:
     """Burn in letters, tubes or tags."""
     pen, side = ImageDraw.Draw(picture), picture.size[0]
     for _ in range(rng.integers(1, 4)):
@@ -218,7 +218,7 @@ def _mark(picture: Image.Image, rng: Random) -> None:
             pen.line([(x, y), tuple(rng.integers(0, side, 2).tolist())], fill=grey, width=1)
 
 
-def _frame(grey: Array, rng: Random) -> None:
+def _add_frame(grey: Array, rng: Random) -> None:
     """Leave what trimming leaves of a border or a collimator, on one to four sides."""
     level = rng.choice([0, 0, 1, rng.random()])
     for turned in (grey, grey[::-1], grey.T, grey.T[::-1]):
@@ -229,16 +229,16 @@ def _frame(grey: Array, rng: Random) -> None:
 KINDS: dict[str, tuple[str, str, Build]] = {  # the images that an example is built from, its view, and how
     "frontal": ("radiographs", "frontal", _pose),
     "upside down": ("radiographs", "upside_down", _turn_upside_down),
-    "lying": ("radiographs", "lying", _lay),
+    "lying": ("radiographs", "lying", _lay_on_side),
     "cropped": ("radiographs", "cropped", _crop),
     "inverted": ("radiographs", "inverted", _invert),
     "shuffled": ("radiographs", "not_frontal_chest", _shuffle),
-    "half": ("radiographs", "not_frontal_chest", _narrow),
-    "overlaid": ("radiographs", "not_frontal_chest", _overlay),
-    "picture": ("radiographs", "not_frontal_chest", _picture),
+    "half": ("radiographs", "not_frontal_chest", _imitate_lateral),
+    "overlaid": ("radiographs", "not_frontal_chest", _overlay_turned),
+    "picture": ("radiographs", "not_frontal_chest", _draw_no_radiograph),
     "chest phantom": ("chests", "frontal", _pose),
     "chest phantom upside down": ("chests", "upside_down", _turn_upside_down),
-    "chest phantom lying": ("chests", "lying", _lay),
+    "chest phantom lying": ("chests", "lying", _lay_on_side),
     "chest phantom inverted": ("chests", "inverted", _invert),
     "lateral phantom": ("laterals", "not_frontal_chest", _pose_other),
     "other phantom": ("others", "not_frontal_chest", _pose_other),

@@ -9,7 +9,7 @@ from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import NUM_RESAMPLES
 
 NUM_BINS = 15
-LEAST = 1e-7  # No probability is taken to be nearer to 0 or 1, so that no single error makes the loss infinite.
+MIN_PROBABILITY = 1e-7  # of any outcome, so that no single error makes the loss infinite
 NUM_STEPS = 200  # of Newton's method; five are enough for most
 CLOSE = 1e-11  # where no log odds move by more than this, it has converged
 
@@ -24,7 +24,7 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
     import numpy as np
     from scipy.special import logit, xlogy
 
-    held = np.clip(probability, LEAST, 1 - LEAST)
+    held = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     losses = -(xlogy(label, held) + xlogy(1 - label, 1 - held))
     total = weights.sum(axis=1)
     slope, intercept = recalibrate(label, logit(held), weights)

@@ -14,7 +14,7 @@ RUNS = ("baseline", "augmented")
 PASSES = ("single", "flips")  # without and with flip test-time augmentation
 NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  # compared elsewhere, or set alike
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
-POWER, CONFIDENCE = 0.8, 0.95  # of the smallest difference that a test could show
+POWER, CONFIDENCE = 0.8, 0.95  # of the minimum detectable difference
 REFERENCE = "none"  # the arm that every other is compared with
 WHOLE = "everything"  # the arm that has the augmentation of the run `augmented`
 
@@ -81,8 +81,7 @@ def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, An
 
     Returns:
         `corrected`: images that the first gets wrong and the second right; `regressed`: the other way round; `p`,
-            two-sided
-        and exact (McNemar 1947), that such a split is chance.
+        two-sided and exact (McNemar 1947), that such a split is chance.
     """
     from scipy.stats import binomtest
 

@@ -7,7 +7,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import METRICS, estimate_difference, resample_metrics, subtract
-from chest_xray.metrics.dependence import holm
+from chest_xray.metrics.dependence import correct_by_holm
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import Interval
 from chest_xray.metrics.summary import Evaluation, count_decisions, estimate, widen
@@ -58,7 +58,7 @@ def measure_conditions(
         rows.append(row)
     for name in COMPARED:
         changes = [estimate_difference(subtract(each[name], values[0][name])) for each in values[1:]]
-        corrected = holm([each["p"] for each in changes])
+        corrected = correct_by_holm([each["p"] for each in changes])
         for row, change, p in zip(rows[1:], changes, corrected, strict=True):
             row |= {f"{name}_change": change["value"], f"{name}_p": p}
             row |= {f"{name}_change_{bound}": change[bound] for bound in ("low", "high")}

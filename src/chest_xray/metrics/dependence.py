@@ -18,7 +18,8 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
         decision: True where an image is classified as PNEUMONIA, shape (images,).
 
     Returns:
-        One test for each class and series of at least `2 * LEAST_BLOCKS` patients, with p-values corrected by `holm`.
+        One test for each class and series of at least `2 * LEAST_BLOCKS` patients, with p-values corrected by
+        `correct_by_holm`.
     """
     table = number_images(predictions).drop_duplicates(["label", "series", "group"])
     table = table.assign(is_error=(decision != predictions["label"].to_numpy())[table["row"]])
@@ -27,7 +28,7 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
         for (_, series), errors in table.groupby(["label", "series"])["is_error"]
         if len(errors) >= 2 * LEAST_BLOCKS
     ]
-    corrected = holm([each["p"] for _, each in found])
+    corrected = correct_by_holm([each["p"] for _, each in found])
     return [RunsTest(series=name, **each, p_holm=p) for (name, each), p in zip(found, corrected, strict=True)]
 
 
@@ -64,7 +65,7 @@ def _count_orders(runs: int, first: int, second: int) -> int:
     return 2 * split(first, half) * split(second, half)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def correct_by_holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values corrected for their number (Holm 1979): the chance of one or more false findings is kept.
 
     Args:

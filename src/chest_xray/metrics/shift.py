@@ -5,6 +5,7 @@ compared with that mixture of NORMAL and PNEUMONIA validation images which fits 
 Latinne and Decaestecker 2002; Lipton, Wang and Smola 2018), and only what remains counts as a shift.
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -188,8 +189,6 @@ def _count_effective(reference: Reference, prevalence: float) -> float:
 
 def _count_needed(reference: Reference, prevalence: float) -> int | None:
     """Return the number of images from which a distance of `max_distance` is beyond chance."""
-    import math
-
     from scipy.special import kolmogi
 
     both = (float(kolmogi(reference.rule.significance)) / reference.rule.max_distance) ** 2

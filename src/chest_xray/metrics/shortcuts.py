@@ -9,7 +9,7 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc, weighted_auc
 from chest_xray.metrics.results import UNKNOWN, Conflict, Estimate, Method, Shortcuts, WithinStrata
-from chest_xray.metrics.subgroups import ENOUGH
+from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES
 from chest_xray.metrics.summary import estimate
 
 NUM_STRATA = 5
@@ -111,7 +111,7 @@ def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method
     area: Estimate = UNKNOWN.with_n(len(label))
     if num_normal and num_pneumonia:
         area = bootstrap_auc(images, draws).with_n(len(label))
-    if min(num_normal, num_pneumonia) < ENOUGH:
+    if min(num_normal, num_pneumonia) < MIN_CLASS_IMAGES:
         area = area.model_copy(update={"low": None, "high": None, "method": None})
     return Conflict(
         num_normal=num_normal,

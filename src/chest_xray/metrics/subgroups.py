@@ -8,7 +8,7 @@ from chest_xray.metrics.binary import count_outcomes, proportion
 from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, number_images
 from chest_xray.metrics.results import UNKNOWN, Interval, Method, Stratum
 
-ENOUGH = 10  # images of a class; resampling fewer makes intervals of the AUC that are too narrow, down to a point
+MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals of the AUC that are too narrow, down to a point
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
@@ -62,9 +62,9 @@ def stratify(
 
     Returns:
         Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
-        bounds of the AUC also where it has fewer than `ENOUGH` images of one. The images of an
-        aetiology are ranked against all NORMAL images, whose specificity is not that of an aetiology: it stays None. A
-        stratum of a series is of one class.
+        bounds of the AUC also where it has fewer than `MIN_CLASS_IMAGES` images of one. The images of an aetiology are
+        ranked against all NORMAL images, whose specificity is not that of an aetiology: it stays None. A stratum of a
+        series is of one class.
     """
     strata = [*_strata(predictions, cuts), *_number_strata(predictions, number_blocks)]
     return [
@@ -123,7 +123,7 @@ def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[
     counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
     num_normal, num_pneumonia = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
     area = bootstrap_auc(images, draws) if num_normal and num_pneumonia else UNKNOWN
-    if min(num_normal, num_pneumonia) < ENOUGH:
+    if min(num_normal, num_pneumonia) < MIN_CLASS_IMAGES:
         area = Interval(value=area.value, low=None, high=None)
     return Stratum(
         **range_._asdict(),

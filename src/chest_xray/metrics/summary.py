@@ -14,7 +14,12 @@ from chest_xray.core.options import InputError, Options, Seed, UnitInterval
 from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
 from chest_xray.metrics.bootstrap import find_widest, weighted_auc, weighted_average_precision, widest
-from chest_xray.metrics.calibration_error import LEAST, calibration_errors, error_by_chance, score_probabilities
+from chest_xray.metrics.calibration_error import (
+    MIN_PROBABILITY,
+    calibration_errors,
+    error_by_chance,
+    score_probabilities,
+)
 from chest_xray.metrics.comparison import subtract
 from chest_xray.metrics.dependence import find_runs
 from chest_xray.metrics.operating_point import (
@@ -128,11 +133,12 @@ def summarise(
         ece_by_chance=error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
         shift_of_prevalence=_shift_of_prevalence(label.mean(), operating_point.calibration),
     )
+    clipped = probability.astype("float32").clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return SubsetMetrics(
         num_images=len(label),
         num_groups=int(predictions["group"].nunique()),
         prevalence=float(label.mean()),
-        loss=float(log_loss(label, probability.astype("float32").clip(LEAST, 1 - LEAST).astype(float))),
+        loss=float(log_loss(label, clipped.astype(float))),
         auc=estimate(measured["auc"], len(label)),
         pr_auc=estimate(measured["pr_auc"], len(label)),
         calibration=calibration,

@@ -18,7 +18,7 @@ from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Model, Tensor
 from chest_xray.images.preprocessing import PreparedImage, measure_look, prepare_file
-from chest_xray.metrics.calibration_error import LEAST
+from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
@@ -38,7 +38,7 @@ REFUSED = {  # a reason: what the image looks like
 }
 LOOK = ("brightness", "grey_deviation", "sharpness")
 MEASURED = ("ood_score", *LOOK, "width", "height")  # of every image that could be prepared
-AGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
+MAX_DISAGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
 def score_images(
@@ -450,4 +450,4 @@ def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
     """Binary cross-entropy of the probability; unclipped, Keras would use the logit behind it."""
     import keras
 
-    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, LEAST, 1 - LEAST))
+    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY))

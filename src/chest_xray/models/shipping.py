@@ -11,7 +11,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
-from chest_xray.models.inference import AGREEMENT, Predictor
+from chest_xray.models.inference import MAX_DISAGREEMENT, Predictor
 from chest_xray.models.network import without_sigmoid
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
@@ -131,10 +131,10 @@ def _check_agreement(packaged: bytes, folder: Path) -> None:
     temperature = by_keras.contract.operating_point.calibration.temperature
     # The steepest slope of a sigmoid is 1/4.
     difference = float(abs(_score_noise(by_keras) - _score_noise(by_onnx)).max()) / temperature / 4
-    if difference > AGREEMENT:
+    if difference > MAX_DISAGREEMENT:
         raise InputError(
             f"probabilities of the ONNX network differ by up to {difference:.1g} from those of Keras; expected at most "
-            f"{AGREEMENT:g}. Export the network again: `kedro run --pipelines=export`."
+            f"{MAX_DISAGREEMENT:g}. Export the network again: `kedro run --pipelines=export`."
         )
 
 

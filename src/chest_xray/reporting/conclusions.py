@@ -17,12 +17,12 @@ from chest_xray.metrics.results import (
     Stratum,
     SubsetMetrics,
 )
-from chest_xray.metrics.subgroups import ENOUGH
+from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES
 from chest_xray.models.gradcam import MapComparison
 from chest_xray.reporting.i18n import Finding, Name
 
 STRATUM_METRICS = ("sensitivity", "specificity", "auc")
-BAR = 0.80  # test accuracy that the assignment requires
+REQUIRED_ACCURACY = 0.80  # test accuracy that the assignment requires
 SIGNIFICANCE = 0.05  # of p-values
 SHAPE_PROPERTIES = ("aspect", "size")  # image properties that define strata
 UNALTERED = "none"  # the corruption that changes nothing
@@ -69,7 +69,7 @@ def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, S
 
 def _list_comparable_strata(metrics: Metrics, by: str, name: str) -> list[Stratum]:
     strata = (each for each in metrics.test.strata if each.by == by)
-    return [each for each in strata if _pick(each, name).low is not None and _pick(each, name).n >= ENOUGH]
+    return [each for each in strata if _pick(each, name).low is not None and _pick(each, name).n >= MIN_CLASS_IMAGES]
 
 
 def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
@@ -93,14 +93,14 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     test, point = metrics.test, metrics.test.at_chosen
     accuracy = point.accuracy
     yield Finding("performance", {**dict(test), **dict(point)})
-    key = "above_bar_unsure" if accuracy.known > BAR else "below_bar"
-    yield Finding("above_bar" if locate(accuracy, BAR) == "above" else key, {"bar": BAR})
+    key = "above_bar_unsure" if accuracy.known > REQUIRED_ACCURACY else "below_bar"
+    yield Finding("above_bar" if locate(accuracy, REQUIRED_ACCURACY) == "above" else key, {"bar": REQUIRED_ACCURACY})
     majority = max(test.prevalence, 1 - test.prevalence)
     key = "above_majority" if locate(accuracy, majority) == "above" else "not_above_majority"
     yield Finding(key, {"majority": majority})
     difference = metadata_metrics.difference.accuracy
-    keys = {"above": "better_than_header", "around": "not_better_than_header", "below": "worse_than_header"}
-    values = {"feature": Name(metadata_metrics.feature), "header": metadata_metrics.at_rule.accuracy}
+    keys = {"above": "better_than_baseline", "around": "not_better_than_baseline", "below": "worse_than_baseline"}
+    values = {"feature": Name(metadata_metrics.feature), "baseline": metadata_metrics.at_rule.accuracy}
     yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
     for rule, other in test.points.items():
         if rule != test.rule:
@@ -355,7 +355,7 @@ def assess_maps(map_sanity: MapComparison) -> Iterator[Finding]:
 def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
-    keys = {"above": "border_tells", "around": "border_silent", "below": "border_reversed"}
+    keys = {"above": "border_informative", "around": "border_uninformative", "below": "border_reversed"}
     yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
     key = "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
@@ -377,7 +377,7 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
             change |= {"num_images": int(lost["n"])}
             yield Finding("kind_loses", {**lost, **change, "kind": Name(kind), "worst": rows["accuracy"].min()})
     if tolerated:
-        yield Finding("kinds_borne", {"kinds": tuple(tolerated)})
+        yield Finding("kinds_tolerated", {"kinds": tuple(tolerated)})
 
 
 def find_robustness_conclusions(

@@ -10,7 +10,14 @@ from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.metadata_baseline import BASELINE
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.models.network import Network
-from chest_xray.reporting.conclusions import BAR, SIGNIFICANCE, classify_errors, in_points, is_lower_on_test, locate
+from chest_xray.reporting.conclusions import (
+    REQUIRED_ACCURACY,
+    SIGNIFICANCE,
+    classify_errors,
+    in_points,
+    is_lower_on_test,
+    locate,
+)
 from chest_xray.reporting.i18n import Finding, Name
 from chest_xray.reporting.report_contents import Report
 
@@ -31,18 +38,19 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     The network is compared with the metadata baseline by the interval of their difference on the same images.
     """
     accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
-    asked = _rate(accuracy, BAR) if accuracy.known > BAR else "bad"  # the requirement is on the value itself
-    header = _rate(difference, 0)
-    tone: Tone = "bad" if "bad" in (asked, header) else "unsure" if "unsure" in (asked, header) else "good"
+    is_reached = accuracy.known > REQUIRED_ACCURACY  # The requirement is on the value itself.
+    asked = _rate(accuracy, REQUIRED_ACCURACY) if is_reached else "bad"
+    baseline = _rate(difference, 0)
+    tone: Tone = "bad" if "bad" in (asked, baseline) else "unsure" if "unsure" in (asked, baseline) else "good"
     values = {
-        "header": metadata_metrics.at_rule.accuracy,
+        "baseline": metadata_metrics.at_rule.accuracy,
         "feature": Name(metadata_metrics.feature),
         "difference": in_points(difference),
     }
     return [
         Verdict("whole", tone, Finding(f"verdict_{tone}", {})),
-        Verdict("asked", asked, Finding(f"asked_{asked}", {"accuracy": accuracy, "bar": BAR})),
-        Verdict("header", header, Finding(f"header_{header}", values)),
+        Verdict("asked", asked, Finding(f"asked_{asked}", {"accuracy": accuracy, "bar": REQUIRED_ACCURACY})),
+        Verdict("baseline", baseline, Finding(f"baseline_{baseline}", values)),
         *_list_weaknesses(metrics),
     ]
 
@@ -139,9 +147,9 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     scores = rules[BASELINE]["test"]
     p = _test_separation(scores, classes)
     key = (
-        "audit_header"
+        "audit_baseline"
         if p < SIGNIFICANCE and scores["sensitivity"] + scores["specificity"] > 1
-        else "audit_header_nothing"
+        else "audit_baseline_nothing"
     )
     yield Finding(key, {"feature": Name(BASELINE), "majority": majority, "p": p, **scores})
     if audit.published.scale is not None and not audit.published.as_published:

@@ -35,7 +35,7 @@ from chest_xray.metrics.summary import (
     require_both_classes,
     summarise,
 )
-from chest_xray.models.inference import AGREEMENT, add_decision_outputs, score_images
+from chest_xray.models.inference import MAX_DISAGREEMENT, add_decision_outputs, score_images
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.abstention_figures import draw_net_benefit, draw_risk_coverage
@@ -202,12 +202,12 @@ def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame
             rows.append((keras_name, at, keras_evaluation[at][keras_name], measured.value or 0.0))
     table = pd.DataFrame(rows, columns=["metric", "at", "keras", "scikit_learn"])
     table["difference"] = (table["keras"] - table["scikit_learn"]).round(9)
-    apart = table[table["difference"].abs() > AGREEMENT]
+    apart = table[table["difference"].abs() > MAX_DISAGREEMENT]
     if len(apart):
         raise ValueError(
             f"Keras and scikit-learn disagree on the same test images:\n{apart.to_string(index=False)}\n"
-            f"expected differences below {AGREEMENT}. Run modeling and evaluation again, so that model and predictions "
-            "belong together."
+            f"expected differences below {MAX_DISAGREEMENT}. Run modeling and evaluation again, so that model and "
+            "predictions belong together."
         )
     return table
 

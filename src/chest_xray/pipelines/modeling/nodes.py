@@ -172,7 +172,8 @@ def summarise_corruptions(
 
     Returns:
         `num_images` (over all conditions), pooled `auc`, `worst_auc` (the mean over the worst quarter of conditions),
-        and `conditions`: `kind`, `strength`, `auc`, and `sensitivity` and `specificity` at the point that decides.
+        `specificity` at the highest threshold with a pooled sensitivity of `min_sensitivity`, and `conditions`: `kind`,
+        `strength`, `auc`, and `sensitivity` and `specificity` at the point that decides.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
