@@ -32,6 +32,9 @@ NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0, "label": N
 LIMITS = make_acceptance().model_dump()
 JUDGED = ("too_small", "extreme_aspect", "colour", "blank", *VIEWS[1:], "view", "body_part", "modality", "adult")
 
+PROBLEMS = ("foreign_host", "forbidden", "busy", "invalid_request", "bad_request", "not_found", "method_not_allowed")
+PROBLEMS += ("request_timeout", "internal_error")
+
 
 def fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
@@ -47,7 +50,7 @@ def test_both_languages_have_the_same_messages_with_the_same_placeholders() -> N
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-@pytest.mark.parametrize("reason", [*STATUS, *JUDGED])
+@pytest.mark.parametrize("reason", [*STATUS, *JUDGED, *PROBLEMS])
 def test_every_refusal_has_its_own_message(reason: str, language: str) -> None:
     messages = read_messages(language)
     assert messages[f"reason_{reason}"] != messages["reason_other"]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from chest_xray.models.inference import Predictor
+from chest_xray.models.inference import Predictor, Relaxation
 from chest_xray.serving.app import create_app
 from chest_xray.serving.service import Decoders, Service, start_decoders
 from tests.builders import encode, make_pixels
@@ -59,7 +59,7 @@ def test_an_image_gets_probability_and_decision(client: TestClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         **{"probability": pytest.approx(0.2), "decision": "NORMAL", "refer": None},
-        **{"reason": None, "detail": "", "ood_score": 1.0, "warnings": ""},
+        **{"reason": None, "detail": "", "message": "", "ood_score": 1.0, "warnings": ""},
         **USE,
     }
     assert send(client, encode(4 * GREY)).json()["decision"] == "PNEUMONIA"
@@ -81,8 +81,62 @@ def test_a_refused_image_gets_a_reason(client: TestClient) -> None:
     assert answer.json() == {
         **{"probability": None, "decision": None, "refer": None},
         **{"reason": "unlike", "detail": "a black picture", "ood_score": 0.9, "warnings": ""},
+        "message": "The image was read, but the network gives no answer for it.",
         **USE,
     }
+
+
+LANGUAGES: list[tuple[str, dict[str, str], bool]] = [
+    ("", {}, False),
+    ("", {"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.8"}, True),
+    ("", {"Accept-Language": "de, en;q=0.5, ru;q=0.7"}, True),
+    ("", {"Accept-Language": "ru;q=0.1,en"}, False),
+    ("", {"Accept-Language": "ru;q=high"}, False),
+    ("?language=ru", {"Accept-Language": "en"}, True),
+    ("?language=xx", {}, False),
+]
+
+
+@pytest.mark.parametrize(("query", "headers", "is_russian"), LANGUAGES)
+def test_every_refusal_has_a_sentence_in_the_language_asked_for(
+    query: str, headers: dict[str, str], is_russian: bool, client: TestClient
+) -> None:
+    image, text = ("image.png", encode(0 * GREY)), ("a.txt", b"no picture")
+    answers = [
+        client.post(f"/predict{query}", files={"file": image}, headers=headers),
+        client.post(f"/predict{query}", files={"file": text}, headers=headers),
+        client.post(f"/predict{query}", headers=headers),
+        client.post(f"/predict{query}", files=[("file", image), ("file", image)], headers=headers),
+        client.post(f"/predict{query}", files={"file": image}, headers={**headers, "Origin": "http://evil.example"}),
+        client.post(f"/predict{query}", content=bytes(2_000_000), headers=headers),
+        client.get(f"/predict{query}", headers=headers),
+        client.get(f"/nothing{query}", headers=headers),
+        client.get(f"/model{query}", headers={**headers, "Host": "evil.example"}),
+    ]
+    other = client.post(f"/predict/batch{query}", files=[("files", text)], headers=headers).json()["answers"]
+    for found in [*(answer.json() for answer in answers), *other]:
+        assert found["reason"]
+        assert bool(re.search("[а-яё]", found["message"])) == is_russian, found
+        assert not re.search("[а-яё]", found["detail"])
+    messages = {answer.json()["message"] for answer in answers}
+    assert len(messages) == 8  # The third and the fourth are malformed in one way.
+
+
+def test_an_image_is_turned_on_request(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Relaxation] = []
+
+    def relax(self: Fake, relaxation: Relaxation) -> Fake:
+        asked.append(relaxation)
+        return self
+
+    monkeypatch.setattr(Fake, "relax", relax, raising=False)
+    files = {"file": ("image.png", encode(GREY))}
+    turned = client.post("/predict?turn_upright=true", files=files)
+    assert (turned.status_code, asked) == (200, [Relaxation(turn_upright=True)])
+    assert client.post("/predict", files=files).json() == turned.json()
+    client.post("/predict/batch?turn_upright=true", files=[("files", files["file"])] * 2)
+    assert len(asked) == 3
+    assert client.post("/predict?turn_upright=maybe", files=files).json()["reason"] == "invalid_request"
 
 
 def bomb() -> bytes:

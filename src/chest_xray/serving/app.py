@@ -4,7 +4,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, FastAPI, File, HTTPException, Request, UploadFile
+from fastapi import Depends, FastAPI, File, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
@@ -18,6 +18,7 @@ from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.serving.docs_page import add_docs
 from chest_xray.serving.guard import HEADERS, Guard
+from chest_xray.serving.messages import choose_language, describe_reason
 from chest_xray.serving.options import Serving
 from chest_xray.serving.service import Service
 
@@ -39,7 +40,8 @@ class Answer(BaseModel):
         Field(description="whether a human should decide: the threshold is near; null if refused, or without a band"),
     ]
     reason: Annotated[str | None, Field(description="why the image was refused, as a code; null otherwise")]
-    detail: Annotated[str, Field(description="the reason as a sentence")]
+    detail: Annotated[str, Field(description="the reason with the values received and expected, in English")]
+    message: Annotated[str, Field(description="the reason as a sentence in the language asked for; empty if none")]
     ood_score: Annotated[
         float | None,
         Field(ge=0, le=1, description="probability that this is no upright frontal chest; null if not prepared"),
@@ -65,7 +67,8 @@ class Problem(BaseModel):
     """Why a request was not answered."""
 
     reason: Annotated[str, Field(description="as a code")]
-    detail: Annotated[str, Field(description="as a sentence")]
+    detail: Annotated[str, Field(description="with the values received and expected, in English")]
+    message: Annotated[str, Field(description="as a sentence in the language asked for")]
 
 
 class Health(BaseModel):
@@ -87,7 +90,16 @@ def _get_service(request: Request) -> Service:
     return service
 
 
+def _get_language(
+    request: Request,
+    language: Annotated[str | None, Query(description="of `message`: en or ru; else that of Accept-Language")] = None,  # noqa: ARG001
+) -> str:
+    return choose_language(request, _get_service(request).options.language)
+
+
 CurrentService = Annotated[Service, Depends(_get_service)]
+Language = Annotated[str, Depends(_get_language)]
+TurnUpright = Annotated[bool, Query(description="turn an image that lies or is upside down, instead of refusing it")]
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "The request is not a multipart form, or names another host."},
     403: {"model": Problem, "description": "The request comes from a page of another site."},
@@ -101,7 +113,9 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 NOT_READY = {"model": Health, "description": "The network is loading, or failed to load."}
 
 
-async def predict(file: UploadFile, service: CurrentService, request: Request) -> Answer:
+async def predict(
+    file: UploadFile, service: CurrentService, request: Request, language: Language, turn_upright: TurnUpright = False
+) -> Answer:
     """Classify one image: JPEG, PNG or DICOM, recognised by its content, not by its name or declared type.
 
     An image that was read and then refused, for example because it is unlike radiographs, is answered with status 200,
@@ -111,10 +125,10 @@ async def predict(file: UploadFile, service: CurrentService, request: Request) -
     if num_files > 1:
         detail = f"Received {num_files} fields `file`; expected one. Send several to /predict/batch, each as `files`."
         raise HTTPException(422, {"reason": "invalid_request", "detail": detail})
-    prediction = await service.predict(await file.read())
+    prediction = await service.predict(await file.read(), turn_upright)
     if status := STATUS.get(prediction.reason or ""):
         raise HTTPException(status, {"reason": prediction.reason, "detail": prediction.detail})
-    return _to_answer(prediction, await service.predictor())
+    return _to_answer(prediction, await service.predictor(), language)
 
 
 async def health(service: CurrentService) -> JSONResponse:
@@ -156,13 +170,16 @@ def create_app(service: Service, options: Serving) -> FastAPI:
 
     @app.post("/predict/batch", responses=PROBLEMS)
     async def predict_batch(
-        files: Annotated[list[UploadFile], File(min_length=1, max_length=options.max_files)], service: CurrentService
+        files: Annotated[list[UploadFile], File(min_length=1, max_length=options.max_files)],
+        service: CurrentService,
+        language: Language,
+        turn_upright: TurnUpright = False,
     ) -> Answers:
         """Classify several images independently: one that cannot be read has a `reason` and no decision."""
         data, predictor = [await file.read() for file in files], await service.predictor()
-        predictions = await asyncio.gather(*map(service.predict, data))
+        predictions = await asyncio.gather(*(service.predict(each, turn_upright) for each in data))
         return Answers(
-            answers=[_to_answer(each, predictor) for each in predictions],
+            answers=[_to_answer(each, predictor, language) for each in predictions],
             delivery=summarise_delivery(_tabulate(predictions), predictor.contract, predictor.fingerprint),
         )
 
@@ -173,8 +190,9 @@ def create_app(service: Service, options: Serving) -> FastAPI:
     return app
 
 
-def _to_answer(prediction: Prediction, predictor: Predictor) -> Answer:
-    return Answer.model_validate({**prediction._asdict(), **predictor.describe_use()})
+def _to_answer(prediction: Prediction, predictor: Predictor, language: str) -> Answer:
+    message = describe_reason(prediction.reason, language)
+    return Answer.model_validate({**prediction._asdict(), **predictor.describe_use(), "message": message})
 
 
 def _tabulate(predictions: list[Prediction]) -> DataFrame:
@@ -183,21 +201,26 @@ def _tabulate(predictions: list[Prediction]) -> DataFrame:
     return pd.DataFrame(predictions, columns=Prediction._fields)
 
 
-async def _format_problem(_request: Request, error: AnyHTTPException) -> JSONResponse:
+def _describe(request: Request, reason: str, detail: str) -> dict[str, str]:
+    language = choose_language(request, _get_service(request).options.language)
+    return {"reason": reason, "detail": detail, "message": describe_reason(reason, language)}
+
+
+async def _format_problem(request: Request, error: AnyHTTPException) -> JSONResponse:
     problem: Any = error.detail
     if not isinstance(problem, dict):
         phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         reason = "too_large" if error.status_code == 413 else phrase  # Python 3.13 changed the phrase of 413.
         problem = {"reason": reason, "detail": str(error.detail)}
-    return JSONResponse(problem, error.status_code, error.headers)
+    return JSONResponse(_describe(request, **problem), error.status_code, error.headers)
 
 
-async def _format_failure(_request: Request, _error: Exception) -> JSONResponse:
+async def _format_failure(request: Request, _error: Exception) -> JSONResponse:
     """Answer an error of the server, which is logged and not shown."""
     detail = "The server failed on this request; its log has the error. Try again, or report the file."
-    return JSONResponse({"reason": "internal_error", "detail": detail}, 500, HEADERS)
+    return JSONResponse(_describe(request, "internal_error", detail), 500, HEADERS)
 
 
-async def _format_validation_error(_request: Request, error: RequestValidationError) -> JSONResponse:
+async def _format_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
     found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return JSONResponse({"reason": "invalid_request", "detail": f"{found}. Send a multipart form."}, 422)
+    return JSONResponse(_describe(request, "invalid_request", f"{found}. Send a multipart form."), 422)

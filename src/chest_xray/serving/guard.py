@@ -6,10 +6,12 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from chest_xray.serving.messages import choose_language, describe_reason
 from chest_xray.serving.options import LOOPBACK, Serving
 
 RETRY_AFTER = 1  # seconds
@@ -61,18 +63,22 @@ class Guard:
                 f"Received the host {headers.get('host')!r}; this server answers to {expected}, unless it is started "
             )
             detail += "with another --host."
-            return JSONResponse({"reason": "foreign_host", "detail": detail}, 400, {"Connection": "close"})
+            return self._refuse(scope, "foreign_host", detail, 400, {"Connection": "close"})
         if scope["method"] == "POST" and _is_cross_site(headers):
             detail = f"Request from a page of {headers.get('origin', 'another site')}; expected one of this server."
-            return JSONResponse({"reason": "forbidden", "detail": detail}, 403, {"Connection": "close"})
+            return self._refuse(scope, "forbidden", detail, 403, {"Connection": "close"})
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._options.max_upload_bytes:
             detail = f"Received {length} bytes; at most {self._options.max_upload_bytes} in one request."
-            return JSONResponse({"reason": "too_large", "detail": detail}, 413, {"Connection": "close"})
+            return self._refuse(scope, "too_large", detail, 413, {"Connection": "close"})
         if scope["method"] == "POST" and self._room == 0:
             detail = f"Too many requests at once. Try again in {RETRY_AFTER} s or later."
-            return JSONResponse({"reason": "busy", "detail": detail}, 503, {"Retry-After": str(RETRY_AFTER)})
+            return self._refuse(scope, "busy", detail, 503, {"Retry-After": str(RETRY_AFTER)})
         return None
+
+    def _refuse(self, scope: Scope, reason: str, detail: str, status: int, headers: dict[str, str]) -> JSONResponse:
+        message = describe_reason(reason, choose_language(Request(scope), self._options.language))
+        return JSONResponse({"reason": reason, "detail": detail, "message": message}, status, headers)
 
 
 def _is_local(host: str) -> bool:

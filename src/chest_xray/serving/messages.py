@@ -2,10 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
 from importlib import resources
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import jinja2
+from starlette.requests import Request
 
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
@@ -14,6 +18,7 @@ from chest_xray.serving.pictures import HEAT
 from chest_xray.serving.samples import Samples
 
 PACKAGE = "chest_xray.serving"
+LANGUAGES = ("en", "ru")
 NEAREST = 1e-7  # Probabilities nearer to 0 or 1 are shown as below or above this.
 
 
@@ -70,7 +75,7 @@ class Renderer:
                 "errors": self._describe_errors(contract),
             }
         else:
-            values["reason"] = self.messages.get(f"reason_{prediction.reason}", self.messages["reason_other"])
+            values["reason"] = describe_reason(prediction.reason, self.language)
         return self._render("result.html", **values)
 
     def render_about(self, contract: Contract, fingerprint: str) -> str:
@@ -128,6 +133,26 @@ def read_style() -> str:
     return style.replace("HEAT_COLOURS", ", ".join(HEAT))
 
 
+def choose_language(request: Request, default: str) -> str:
+    """Return the language that a request asks for by `?language=` or by `Accept-Language`, else the default."""
+    asked = [request.query_params.get("language", "")]
+    ranked = []
+    for each in request.headers.get("accept-language", "").split(","):
+        name, _, quality = each.partition(";q=")
+        with suppress(ValueError):
+            ranked.append((-float(quality or 1), name))
+    asked += [name for _, name in sorted(ranked, key=itemgetter(0))]
+    known = (name.strip().lower()[:2] for name in asked)
+    return next((name for name in known if name in LANGUAGES), default)
+
+
+def describe_reason(reason: str | None, language: str) -> str:
+    """Return a refusal or a problem of a request in a sentence; an empty one for None."""
+    messages = read_messages(language)
+    return messages.get(f"reason_{reason}", messages["reason_other"]) if reason else ""
+
+
+@lru_cache
 def read_messages(language: str) -> dict[str, str]:
     """Return the messages of the page in a language by key."""
     import yaml

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, Response
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.models.inference import TURNED, Prediction
-from chest_xray.serving.messages import PACKAGE, Background, Renderer
+from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
 from chest_xray.serving.pictures import draw_heat, show_picture
 from chest_xray.serving.samples import Label, Samples
 from chest_xray.serving.service import Service
@@ -19,7 +19,6 @@ from chest_xray.serving.service import Service
 logger = logging.getLogger(__name__)
 
 Explain = Callable[[Array], Array]
-LANGUAGES = ("en", "ru")
 
 
 def add_page(app: FastAPI, service: Service, explain: Explain, background: Background) -> None:

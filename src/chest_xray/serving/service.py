@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from chest_xray.images.preprocessing import PreparedImage, estimate_work, prepare_file
-from chest_xray.models.inference import Prediction, Predictor, Prepared
+from chest_xray.models.inference import Prediction, Predictor, Prepared, Relaxation
 from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
 
@@ -94,10 +94,15 @@ class Service:
         """Return the network, once it is loaded."""
         return await asyncio.shield(self._loaded)
 
-    async def predict(self, data: bytes) -> Prediction:
-        """Return the prediction for the bytes of a file."""
+    async def predict(self, data: bytes, turn_upright: bool = False) -> Prediction:
+        """Return the prediction for the bytes of a file; `turn_upright` turns it first, if it has to be turned."""
         image = await self.read(data)
-        return image if isinstance(image, Prediction) else await self.score(image)
+        if isinstance(image, Prediction):
+            return image
+        if turn_upright:
+            turning = (await self.predictor()).relax(Relaxation(turn_upright=True))
+            return (await self.compute(turning.predict_prepared, [image]))[0]
+        return await self.score(image)
 
     async def read(self, data: bytes) -> Prepared:
         """Return the bytes of a file as a prepared image, or the refusal."""
