@@ -24,7 +24,7 @@ Verdict = Literal["alike", "different", "too_few"]
 
 
 class ShiftRule(Options):
-    """When a batch counts as different: a distance of at least `max_distance` that chance makes in `significance`."""
+    """A batch differs by a distance of at least `max_distance`, which chance makes in any measure in `significance`."""
 
     max_distance: UnitInterval
     significance: UnitInterval
@@ -134,7 +134,7 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
     distance = _measure_distance(values, name, reference, prevalence)
     p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _count_effective(reference, prevalence))))
     below = [_cumulate(_quantiles(name, reference), values, prevalence, side) for side in ("left", "right")]
-    if distance >= rule.max_distance and p < rule.significance:
+    if distance >= rule.max_distance and p < _correct(reference):
         verdict: Verdict = "different"
     else:
         needed = _count_needed(reference, prevalence)
@@ -187,10 +187,15 @@ def _count_effective(reference: Reference, prevalence: float) -> float:
     return 1 / ((1 - prevalence) ** 2 / reference.normal.num_images + prevalence**2 / reference.pneumonia.num_images)
 
 
+def _correct(reference: Reference) -> float:
+    """Return the significance of one measure, by Bonferroni, at which all of them together have that of the rule."""
+    return reference.rule.significance / len(reference.normal.quantiles)
+
+
 def _count_needed(reference: Reference, prevalence: float) -> int | None:
     """Return the number of images from which a distance of `max_distance` is beyond chance."""
     from scipy.special import kolmogi
 
-    both = (float(kolmogi(reference.rule.significance)) / reference.rule.max_distance) ** 2
+    both = (float(kolmogi(_correct(reference))) / reference.rule.max_distance) ** 2
     rest = 1 / both - 1 / _count_effective(reference, prevalence)
     return math.ceil(1 / rest) if rest > 0 else None
