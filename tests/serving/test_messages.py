@@ -32,8 +32,10 @@ NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0, "label": N
 LIMITS = make_acceptance().model_dump()
 JUDGED = ("too_small", "extreme_aspect", "colour", "blank", *VIEWS[1:], "view", "body_part", "modality", "adult")
 
-PROBLEMS = ("foreign_host", "forbidden", "busy", "invalid_request", "bad_request", "not_found", "method_not_allowed")
-PROBLEMS += ("request_timeout", "internal_error")
+PROBLEMS = (
+    *("foreign_host", "forbidden", "busy", "invalid_request", "bad_request", "not_found", "method_not_allowed"),
+    *("request_timeout", "internal_error"),
+)
 
 
 def fields(text: str) -> set[str]:
