@@ -57,7 +57,8 @@ MODULES = {
     "metrics/operating_point": "metrics/test_operating_point.py pipelines/cross_validation",
     "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",
     "models/augmentation": "models/test_augmentation.py",
-    "models/inference": "models/test_inference.py models/test_predictor.py pipelines/evaluation pipelines/prediction",
+    "models/inference": "models/test_inference.py models/test_predictor.py",
+    "models/delivery": "models/test_delivery.py models/test_predictor.py pipelines/prediction",
 }
 # In the place of an operator the one most like a slip, not all eleven; none for `|`, an operator of types too. Numbers,
 # and/or, not, True/False, loops, exceptions and decorators are changed as Cosmic Ray has it.

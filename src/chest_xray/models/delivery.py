@@ -1,9 +1,117 @@
-"""A delivery of new images as a whole: how many are answered, why others are refused, and whether it looks familiar."""
+"""A delivery of new files: their predictions, shard by shard, and what became of it as a whole."""
 
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from chest_xray.core.arrays import NUM_THREADS
+from chest_xray.core.files import ListedFile
 from chest_xray.core.options import Result
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.shift import Shift, add_size, compare_with_reference
 from chest_xray.models.contract import Contract
+from chest_xray.models.inference import (
+    AS_PACKAGED,
+    BATCH_SIZE,
+    LOOK,
+    MEASURED,
+    Prediction,
+    Predictor,
+    Prepared,
+    Relaxation,
+)
+
+Shards = dict[str, list[ListedFile]]
+Table = Any  # of pyarrow
+
+
+def score_locally(
+    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation
+) -> Iterator[tuple[str, Table]]:
+    """Yield the key and the table of each shard; see `score_shard`."""
+    for key, files in shards.items():
+        yield key, score_shard(files, packaged, max_megabytes, relaxation)
+
+
+def score_on_cluster(
+    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation, address: str
+) -> Iterator[tuple[str, Table]]:
+    """Yield what `score_locally` does, computed by the workers of a Dask cluster, which see the same paths.
+
+    Dask moves the shards of a lost worker to others.
+
+    Raises:
+        ImportError: `distributed` is not installed (the extra `cluster`).
+    """
+    from distributed import Client, as_completed
+
+    with Client(address) as client:
+        network = client.scatter(packaged, broadcast=True)
+        futures = {
+            client.submit(score_shard, files, network, max_megabytes, relaxation): key for key, files in shards.items()
+        }
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+            future.release()
+
+
+def score_shard(
+    files: list[ListedFile], packaged: bytes, max_megabytes: float, relaxation: Relaxation = AS_PACKAGED
+) -> Table:
+    """Return one row per file, in order, with the columns of the node `predict_images`; see `predict_files`."""
+    predictor = _load(packaged).relax(relaxation)
+    return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor)
+
+
+def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabytes: float) -> list[Prediction]:
+    """Return one prediction for each file, in order.
+
+    Files are decoded in threads; those above `max_megabytes` are refused unread.
+    """
+
+    def read(file: ListedFile) -> Prepared:
+        if file.problem:
+            return Prediction.refuse("unreadable", file.problem)
+        if file.size > max_megabytes * 1e6:
+            detail = f"{file.size / 1e6:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
+            return Prediction.refuse("too_large", detail)
+        return predictor.read(file.path)
+
+    with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
+        warnings.simplefilter("ignore")  # Of Pillow and pydicom; what matters becomes a reason.
+        prepared = pool.map(read, files)
+        batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
+        return [each for batch in batches for each in predictor.predict_prepared(batch)]
+
+
+_load = lru_cache(maxsize=1)(Predictor.load)
+
+
+def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor: Predictor) -> Table:
+    import pyarrow as pa
+
+    columns = {
+        "path": [printable(file.name) for file in files],
+        "probability": [each.probability for each in predictions],
+        "decision": [each.decision for each in predictions],
+        "refer": [each.refer for each in predictions],
+        **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
+        **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
+        "reason": [each.reason for each in predictions],
+        "detail": [printable(each.detail) for each in predictions],
+        "warnings": [each.warnings for each in predictions],
+    }
+    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *LOOK)
+    types = {**dict.fromkeys(numbers, pa.float64()), "width": pa.int32(), "height": pa.int32(), "refer": pa.bool_()}
+    return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
+
+
+def printable(text: str) -> str:
+    """Escape the bytes of a name that is no valid UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class DeliverySummary(Result):

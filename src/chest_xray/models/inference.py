@@ -3,22 +3,15 @@
 import hashlib
 import io
 import tempfile
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from copy import copy
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from chest_xray.core.arrays import NUM_THREADS
-from chest_xray.core.files import ListedFile
 from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, DataFrame, Model, Tensor
+from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.images.preprocessing import PreparedImage, measure_look, prepare_file
-from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
@@ -26,8 +19,6 @@ from chest_xray.models.network import separate_passes, without_sigmoid
 from chest_xray.models.views import compute_view_logits, find_upright, name_view, score_views
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
-Shards = dict[str, list[ListedFile]]
-Table = Any  # of pyarrow
 TURNED = "turned"  # a warning
 REFUSED = {  # a reason: what the image looks like
     "upside_down": "it looks upside down; turn it, or have it turned (turn_upright)",
@@ -319,135 +310,3 @@ def _load_keras(data: bytes) -> Callable[[Array], Array]:
         lambda pixels: network(scale(pixels), training=False)[:, 0], input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )
     return lambda pixels: np.asarray(call(pixels))
-
-
-def score_locally(
-    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation
-) -> Iterator[tuple[str, Table]]:
-    """Yield the key and the table of each shard; see `score_shard`."""
-    for key, files in shards.items():
-        yield key, score_shard(files, packaged, max_megabytes, relaxation)
-
-
-def score_on_cluster(
-    shards: Shards, packaged: bytes, max_megabytes: float, relaxation: Relaxation, address: str
-) -> Iterator[tuple[str, Table]]:
-    """Yield what `score_locally` does, computed by the workers of a Dask cluster, which see the same paths.
-
-    Dask moves the shards of a lost worker to others.
-
-    Raises:
-        ImportError: `distributed` is not installed (the extra `cluster`).
-    """
-    from distributed import Client, as_completed
-
-    with Client(address) as client:
-        network = client.scatter(packaged, broadcast=True)
-        futures = {
-            client.submit(score_shard, files, network, max_megabytes, relaxation): key for key, files in shards.items()
-        }
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-            future.release()
-
-
-def score_shard(
-    files: list[ListedFile], packaged: bytes, max_megabytes: float, relaxation: Relaxation = AS_PACKAGED
-) -> Table:
-    """Return one row per file, in order, with the columns of the node `predict_images`; see `predict_files`."""
-    predictor = _load(packaged).relax(relaxation)
-    return _tabulate(files, predict_files(predictor, files, max_megabytes), predictor)
-
-
-def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabytes: float) -> list[Prediction]:
-    """Return one prediction for each file, in order.
-
-    Files are decoded in threads; those above `max_megabytes` are refused unread.
-    """
-
-    def read(file: ListedFile) -> Prepared:
-        if file.problem:
-            return Prediction.refuse("unreadable", file.problem)
-        if file.size > max_megabytes * 1e6:
-            detail = f"{file.size / 1e6:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
-            return Prediction.refuse("too_large", detail)
-        return predictor.read(file.path)
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(NUM_THREADS) as pool:
-        warnings.simplefilter("ignore")  # Of Pillow and pydicom; what matters becomes a reason.
-        prepared = pool.map(read, files)
-        batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
-        return [each for batch in batches for each in predictor.predict_prepared(batch)]
-
-
-_load = lru_cache(maxsize=1)(Predictor.load)
-
-
-def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor: Predictor) -> Table:
-    import pyarrow as pa
-
-    columns = {
-        "path": [printable(file.name) for file in files],
-        "probability": [each.probability for each in predictions],
-        "decision": [each.decision for each in predictions],
-        "refer": [each.refer for each in predictions],
-        **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
-        **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
-        "reason": [each.reason for each in predictions],
-        "detail": [printable(each.detail) for each in predictions],
-        "warnings": [each.warnings for each in predictions],
-    }
-    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *LOOK)
-    types = {**dict.fromkeys(numbers, pa.float64()), "width": pa.int32(), "height": pa.int32(), "refer": pa.bool_()}
-    return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
-
-
-def printable(text: str) -> str:
-    """Escape the bytes of a name that is no valid UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
-    """Return the network with one output more a threshold (a logit): above one half where the decision is PNEUMONIA.
-
-    Logits are compared, as near 1 many probabilities are equal in float32.
-    """
-    import keras
-
-    def activate(name: str, values: Any) -> Any:
-        return keras.layers.Activation("sigmoid", name=name)(values)
-
-    network = without_sigmoid(model)
-    logits = network.outputs[0]
-    outputs = {"probability": activate("probability", logits)}
-    outputs |= {at: activate(at, logits - _compute_boundary(threshold)) for at, threshold in thresholds.items()}
-    extended = keras.Model(network.inputs, outputs)
-    extended.compile(
-        loss={"probability": _loss},
-        metrics={
-            at: [
-                keras.metrics.BinaryAccuracy("accuracy"),
-                keras.metrics.Precision(name="precision"),
-                keras.metrics.Recall(name="recall"),
-            ]
-            for at in thresholds
-        },
-    )
-    return extended
-
-
-def _compute_boundary(threshold: float) -> float:
-    """Return a logit two float32 steps below the threshold: Keras' metrics count outputs above one half.
-
-    Two, as `evaluate` and `predict` differ in the last bit.
-    """
-    import numpy as np
-
-    return float(threshold - 2 * np.spacing(np.float32(max(abs(threshold), 1))))
-
-
-def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
-    """Binary cross-entropy of the probability; unclipped, Keras would use the logit behind it."""
-    import keras
-
-    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY))

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Model
+from chest_xray.core.types import Model, Tensor
+from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 
 Precision = Literal["auto", "float32", "mixed_bfloat16"]
 Backbone = Literal["MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"]
@@ -201,3 +202,49 @@ def choose_precision() -> Precision:
     info = Path("/proc/cpuinfo")
     flags = info.read_text(encoding="utf-8").split() if info.is_file() else []
     return "mixed_bfloat16" if {"avx512_bf16", "amx_bf16"} & set(flags) else "float32"
+
+
+def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
+    """Return the network with one output more a threshold (a logit): above one half where the decision is PNEUMONIA.
+
+    Logits are compared, as near 1 many probabilities are equal in float32.
+    """
+    import keras
+
+    def activate(name: str, values: Any) -> Any:
+        return keras.layers.Activation("sigmoid", name=name)(values)
+
+    network = without_sigmoid(model)
+    logits = network.outputs[0]
+    outputs = {"probability": activate("probability", logits)}
+    outputs |= {at: activate(at, logits - _compute_boundary(threshold)) for at, threshold in thresholds.items()}
+    extended = keras.Model(network.inputs, outputs)
+    extended.compile(
+        loss={"probability": _loss},
+        metrics={
+            at: [
+                keras.metrics.BinaryAccuracy("accuracy"),
+                keras.metrics.Precision(name="precision"),
+                keras.metrics.Recall(name="recall"),
+            ]
+            for at in thresholds
+        },
+    )
+    return extended
+
+
+def _compute_boundary(threshold: float) -> float:
+    """Return a logit two float32 steps below the threshold: Keras' metrics count outputs above one half.
+
+    Two, as `evaluate` and `predict` differ in the last bit.
+    """
+    import numpy as np
+
+    return float(threshold - 2 * np.spacing(np.float32(max(abs(threshold), 1))))
+
+
+def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Binary cross-entropy of the probability; unclipped, Keras would use the logit behind it."""
+    import keras
+
+    return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY))

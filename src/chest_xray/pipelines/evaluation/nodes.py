@@ -35,8 +35,9 @@ from chest_xray.metrics.summary import (
     require_both_classes,
     summarise,
 )
-from chest_xray.models.inference import MAX_DISAGREEMENT, add_decision_outputs, score_images
+from chest_xray.models.inference import MAX_DISAGREEMENT, score_images
 from chest_xray.models.input_pipeline import image_batches
+from chest_xray.models.network import add_decision_outputs
 from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.abstention_figures import draw_net_benefit, draw_risk_coverage
 from chest_xray.reporting.conclusions import find_conclusions

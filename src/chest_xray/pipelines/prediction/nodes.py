@@ -13,15 +13,13 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
-from chest_xray.models.delivery import DeliverySummary, summarise_delivery
+from chest_xray.models.delivery import DeliverySummary, score_locally, score_on_cluster, summarise_delivery
 from chest_xray.models.inference import (
     AS_PACKAGED,
     Prediction,
     Relaxation,
     fingerprint_model,
     read_packaged_contract,
-    score_locally,
-    score_on_cluster,
 )
 from chest_xray.reporting.delivery_findings import describe_delivery
 from chest_xray.reporting.i18n import Language, read_messages, translate
