@@ -41,6 +41,21 @@ def choose(rule: str, table: pd.DataFrame, **least: float) -> dict[str, Any]:
     return points[rule].model_dump(exclude={"log_odds"})  # type: ignore[index]
 
 
+def test_a_band_is_chosen_around_the_point_that_decides_unless_it_is_switched_off() -> None:
+    table = make_predictions([1, 0] * 40, np.linspace(0.02, 0.98, 80).tolist()).assign(kind="none", strength=0.0)
+    rule = make_rule("sensitivity")
+    assert choose_operating_point(table, rule, make_run()).band is None
+    found = choose_operating_point(table, rule.model_copy(update={"max_referred": 0.25}), make_run())
+    assert found.band is not None
+    log_odds = compute_log_odds(table["logit"], found.calibration)
+    assert found.find_referred(log_odds).sum() in (19, 20)
+    low, high = found.bounds
+    is_between = (expit(log_odds) > low) & (expit(log_odds) < high)
+    assert (is_between == found.find_referred(log_odds)).all()
+    older = OperatingPoint.model_validate(found.model_dump(exclude={"band"}))
+    assert not older.find_referred(log_odds).any()
+
+
 def expect(threshold: float, whole: tuple[float, float], worst: tuple[float, float], *, reached: bool) -> Any:
     """A point with sensitivity and specificity over all conditions, and in the worst condition for each."""
     names = ("sensitivity", "specificity")

@@ -24,7 +24,7 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, data
         axes,
         curve,
         color=ORANGE,
-        label=f"test: n = {abstention.num_images}, those nearest to the threshold left out first",
+        label=f"test: n = {abstention.num_images}",
     )
     axes.axhline(
         1 - order.by_chance, color=GREY, linestyle=":", label=f"all answered: accuracy {1 - order.by_chance:.3f}"
@@ -35,7 +35,7 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, data
             answered, 1, color=BLUE, alpha=0.12, linewidth=0, label=f"referral band: {1 - answered:.1%} of test"
         )
     axes.fill_between([], [], color=GREY, alpha=0.18, label="pointwise 95% band over patients")
-    label_axes(axes, "", ("share of images answered", "accuracy among them"))
+    label_axes(axes, "", ("share of images answered, the farthest from the threshold", "accuracy among them"))
     axes.set(xlim=UNIT)
     head_figure(figure, f"Accuracy by coverage, {run}")
     return figure
