@@ -42,7 +42,7 @@ from chest_xray.models.shipping import (
 )
 from chest_xray.serving.starting import read_folder
 from tests.builders import changed, encode, interval, make_contract, make_packaged, make_predictions, make_run_metrics
-from tests.conftest import ROOT, copy_project, run_kedro
+from tests.conftest import ROOT, copy_project, run_kedro, without_paths
 from tests.dicom_files import make_dataset, write
 from tests.serving.commands import started
 
@@ -58,6 +58,7 @@ finally:
     print("heavy:", [name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 """
 PATIENCE = 120  # seconds
+DEMO = [("demo", "en/sample/PNEUMONIA", "The label"), ("demo", "ru/sample/PNEUMONIA", "Разметка")]
 
 
 SHIPPED_HERE = "src/chest_xray/shipped"
@@ -180,22 +181,47 @@ def test_the_module_is_the_same_command(installed: Path, pictures: list[str]) ->
     assert "3 of 3 files answered." in out
 
 
-@pytest.mark.parametrize(("command", "path"), [("serve", "model"), ("demo", "en/")])
-def test_a_wheel_serves_its_network(command: str, path: str, installed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "request_of", "shown"), [("serve", "model", "contract"), *DEMO])
+def test_a_wheel_serves_its_network_without_tensorflow_and_kedro(
+    command: str, request_of: str, shown: str, installed: Path, tmp_path: Path
+) -> None:
     options = ["--no-browser"] if command == "demo" else []
     log = tmp_path / "log"
     with (
         log.open("w") as file,
-        start_installed(installed, "-m", "chest_xray", command, "--port=0", *options, stderr=file) as process,
+        start_installed(installed, "-c", RUN, command, "--port=0", *options, stderr=file) as process,
     ):
         try:
             url = wait_for_url(process, log)
-            with urlopen(f"{url}/{path}", timeout=PATIENCE) as answer:
-                assert answer.status == 200
+            data = b"" if command == "demo" else None
+            with urlopen(f"{url}/{request_of}", data, timeout=PATIENCE) as answer:
+                assert shown in answer.read().decode()
         finally:
             process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
     assert "Traceback" not in log.read_text()
+    assert "heavy: []" in log.read_text()
+
+
+def test_a_server_in_a_project_uses_the_network_that_was_trained_there(
+    project_without_runs: Path, tmp_path: Path
+) -> None:
+    make_packaged(project_without_runs / TRAINED, calibration_bias=1.0)
+    log = tmp_path / "log"
+    command = [sys.executable, "-m", "chest_xray", "serve", "--port=0"]
+    environment = without_paths() | {"PYTHONPATH": str(project_without_runs / "src")}
+    with (
+        log.open("w") as file,
+        subprocess.Popen(command, cwd=project_without_runs, env=environment, stderr=file, text=True) as process,
+    ):
+        try:
+            with urlopen(f"{wait_for_url(process, log)}/model", timeout=PATIENCE) as answer:
+                fingerprint = json.load(answer)["fingerprint"]
+        finally:
+            process.kill()
+            (project_without_runs / TRAINED).rename(tmp_path / "trained.keras")
+    assert str(TRAINED) in re.sub(r"\s+", "", log.read_text())
+    assert fingerprint == Predictor.load(tmp_path / "trained.keras").fingerprint
 
 
 def wait_for_url(process: "subprocess.Popen[str]", log: Path) -> str:
@@ -336,10 +362,10 @@ def test_info_of_a_network_without_metrics_is_reported(shipped: Path) -> None:
 
 def test_options_change_the_parameters_of_the_server(shipped: Path) -> None:
     changes = {"port": 8123, "host": None, "language": "ru"}
-    project = read_folder(shipped, shipped, changes)
+    project = read_folder(shipped, changes)
     assert (project.options.port, project.options.host, project.options.language) == (8123, "127.0.0.1", "ru")
-    with pytest.raises(InputError, match=r"packaged\.keras lacks project\.json or .*`kedro ship --folder FOLDER`"):
-        read_folder(shipped / KERAS, shipped, changes)
+    with pytest.raises(InputError, match=r"packaged\.keras lacks project\.json; .*`kedro ship --folder FOLDER`"):
+        read_folder(shipped / KERAS, changes)
 
 
 def test_the_pipeline_predicts_with_the_shipped_network_where_there_is_no_other(
@@ -363,8 +389,8 @@ def test_kedro_serve_answers_with_the_shipped_network_where_there_is_no_other(
     with started("serve", project_without_runs, tmp_path) as server:
         with urlopen(f"{server.url}/model", timeout=PATIENCE) as answer:
             fingerprint = json.load(answer)["fingerprint"]
-        assert "packaged.keras of this package" in re.sub(r"\s+", " ", server.log.read_text())
-    assert fingerprint == Predictor.load(shipped / KERAS).fingerprint
+        assert "of this package, since this environment has none" in re.sub(r"\s+", " ", server.log.read_text())
+    assert fingerprint == Predictor.load(shipped).fingerprint
 
 
 def damage(shipped: Path, folder: Path, name: str, data: bytes) -> Path:

@@ -17,11 +17,12 @@ from chest_xray.metrics.operating_point import OperatingPoint, name_probability
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.delivery import predict_files, printable
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
-from chest_xray.models.shipping import KERAS, TRAINED, find_network, find_shipped, read_metrics
+from chest_xray.models.shipping import TRAINED, find_network, find_shipped, read_metrics
 from chest_xray.serving.options import address_options, page_options
 
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+PROJECT = Path("pyproject.toml")  # of the project around `TRAINED`
 CHUNK = 1024  # files, after which answers are printed
-PALE = 1.0  # log odds; where covering changes less, colours stay pale
 TESTED = ("accuracy", "sensitivity", "specificity")
 
 
@@ -137,9 +138,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
     Raises:
         InputError: The target cannot be written.
     """
-    import numpy as np
-
-    from chest_xray.images.occlusion import locate_evidence
+    from chest_xray.images.occlusion import locate_evidence, scale_evidence
     from chest_xray.serving.pictures import draw_picture, encode_png, lay_over
 
     picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits)
@@ -147,14 +146,14 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
     if picture is None or isinstance(image, Prediction):
         raise InputError(f"{path} was answered, but cannot be read again; expected an unchanged file. Run again.")
     falls = locate_evidence(predictor.compute_logits, image.pixels)
-    strongest = float(falls.max())
     try:
-        target.write_bytes(encode_png(lay_over(picture, np.clip(falls / max(strongest, PALE), 0, 1))))
+        target.write_bytes(encode_png(lay_over(picture, scale_evidence(falls))))
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror}. Name another file with --overlay.") from error
+    most = max(float(falls.max()), 0)
     return (
         f"{target}: coloured where covering a part of the picture lowers the log odds of pneumonia, at most by "
-        f"{max(strongest, 0):.1f}.\nIt shows where, not why; a plausible map does not prove that the answer is right."
+        f"{most:.1f}.\nIt shows where, not why; a plausible map does not prove that the answer is right."
     )
 
 
@@ -254,27 +253,32 @@ def _describe_test(metrics: Metrics | None) -> str:
 
 @cli.command()
 @address_options
-@model_option("Folder of `kedro ship`")
+@model_option("Folder of `kedro ship`", f", or ./{TRAINED} where it exists")
 def serve(model: Path | None, **options: Any) -> None:
     """Classify images over HTTP, as `kedro serve` does; the interface is described at /openapi.json."""
-    folder = model or find_shipped()
-    _start(folder, folder, options, with_page=False)
+    _start(model, options, None, with_page=False)
 
 
 @cli.command()
 @address_options
-@model_option("Folder of `kedro ship`")
+@model_option("Folder of `kedro ship`", f", or ./{TRAINED} where it exists")
 @page_options
-def demo(model: Path | None, browser: bool, **options: Any) -> None:
-    """Open a page on this machine for images of your own, as `kedro demo` does; needs TensorFlow for its maps."""
-    folder = model or find_shipped()
-    _start(folder, folder / KERAS, options, with_page=True, browser=browser)
+@click.option("--data-root", type=FOLDER, help="Offer radiographs of DIR/test/NORMAL and DIR/test/PNEUMONIA to try.")
+def demo(model: Path | None, browser: bool, data_root: Path | None, **options: Any) -> None:
+    """Open a page on this machine for images of your own, as `kedro demo` does."""
+    _start(model, options, data_root, with_page=True, browser=browser)
 
 
-def _start(folder: Path, network: Path, options: dict[str, Any], with_page: bool, browser: bool = False) -> None:
+def _start(
+    model: Path | None, options: dict[str, Any], data_root: Path | None, with_page: bool, browser: bool = False
+) -> None:
     import logging
 
-    from chest_xray.serving.starting import read_folder, start
+    from chest_xray.serving.starting import read_folder, read_here, start
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    start(read_folder(folder, network, options), with_page=with_page, browser=browser)
+    if model is None and find_network() == TRAINED and PROJECT.is_file():
+        project = read_here(options, data_root)
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        project = read_folder(model or find_shipped(), options, data_root)
+    start(project, with_page=with_page, browser=browser)

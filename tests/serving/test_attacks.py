@@ -54,7 +54,7 @@ def running(**changes: Any) -> Iterator[Site]:
     with start_decoders(options) as decoders:
         service = Service(Fake, options, no_failure, decoders)
         app = create_app(service, options)
-        add_page(app, service, lambda pixels: np.zeros(pixels.shape, np.float32), BACKGROUND)
+        add_page(app, service, BACKGROUND)
         with serving(app, options) as url, urlopen(f"{url}/model") as answer:
             assert answer.status == 200
             yield Site(url, app, int(url.rsplit(":", 1)[1]))

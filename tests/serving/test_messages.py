@@ -201,7 +201,18 @@ def test_samples_are_validation_images_that_exist(tmp_path: Path) -> None:
     assert Samples.of_validation(split) == Samples("none")
 
 
-@pytest.mark.parametrize(("kind", "num_buttons"), [("phantoms", 2), ("validation", 2), ("none", 0)])
+def test_samples_of_a_folder_of_test_need_both_labels_and_skip_junk(tmp_path: Path) -> None:
+    for name in ("NORMAL/a.png", "NORMAL/.DS_Store", "PNEUMONIA/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(name.encode())
+    samples = Samples.of_test(str(tmp_path))
+    assert samples.kind == "test"
+    assert (samples.draw("NORMAL"), samples.draw("PNEUMONIA")) == (b"NORMAL/a.png", b"PNEUMONIA/b.png")
+    (tmp_path / "PNEUMONIA/b.png").unlink()
+    assert Samples.of_test(str(tmp_path)) == Samples.of_test(None) == Samples("none")
+
+
+@pytest.mark.parametrize(("kind", "num_buttons"), [("phantoms", 2), ("validation", 2), ("test", 2), ("none", 0)])
 def test_the_page_offers_samples_where_there_are_some(kind: Any, num_buttons: int) -> None:
     page = Renderer("en", BACKGROUND._replace(samples=Samples(kind))).render_page(["en"])
     assert page.count("data-sample=") == num_buttons

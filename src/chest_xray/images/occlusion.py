@@ -8,6 +8,7 @@ from chest_xray.core.options import Options, UnitInterval
 from chest_xray.core.types import Array
 
 WINDOWS_A_SIDE = 6  # of `locate_evidence`: a window is a sixth of each side, about a third of a lung
+PALE = 1.0  # log odds; where covering changes less, evidence stays pale
 
 
 class Occlusion(Options):
@@ -79,6 +80,13 @@ def locate_evidence(compute_logits: Callable[[Array], Array], pixels: Array) -> 
     whole, *others = compute_logits(np.concatenate([pixels[None], covered]))
     falls = whole - np.array(others)
     return (np.tensordot(falls, hidden, 1) / hidden.sum(axis=0)).astype(np.float32)
+
+
+def scale_evidence(falls: Array) -> Array:
+    """Scale the falls of `locate_evidence` to [0, 1]: 1 is the largest of this image, or `PALE` if that is more."""
+    import numpy as np
+
+    return np.clip(falls / max(float(falls.max()), PALE), 0, 1)
 
 
 def _windows(side: int) -> Array:

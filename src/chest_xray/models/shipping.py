@@ -15,7 +15,7 @@ from chest_xray.models.inference import MAX_DISAGREEMENT, Predictor
 from chest_xray.models.network import without_sigmoid
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
-KERAS = "packaged.keras"  # the same network for `chest-xray serve` and `chest-xray demo`, whose maps need gradients
+KERAS = "packaged.keras"  # the same network for the pipelines `prediction` and `external`
 TRAINED = Path("data/06_models/augmented/packaged.keras")  # where `export` writes it, in the folder of a project
 METRICS = "metrics.json"  # see docs/metrics.md
 SCORES = "test_scores.csv"  # path, label, logit and calibrated probability of each test image
@@ -176,9 +176,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: The folder was not written by `kedro ship`.
     """
-    if not (folder / PROJECT).is_file() or not (folder / KERAS).is_file():
+    if not (folder / PROJECT).is_file():
         raise InputError(
-            f"{folder} lacks {PROJECT} or {KERAS}; expected a folder that `kedro ship --folder FOLDER` wrote. Write it "
+            f"{folder} lacks {PROJECT}; expected a folder that `kedro ship --folder FOLDER` wrote. Write it "
             "again, or start the server in the project: `kedro serve`."
         )
     return json.loads((folder / PROJECT).read_text("utf-8"))

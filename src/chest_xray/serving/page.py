@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from importlib import resources
 
 from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
 from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.images.occlusion import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
 from chest_xray.serving.pictures import draw_heat, show_picture
@@ -18,14 +17,11 @@ from chest_xray.serving.service import Service
 
 logger = logging.getLogger(__name__)
 
-Explain = Callable[[Array], Array]
 
-
-def add_page(app: FastAPI, service: Service, explain: Explain, background: Background) -> None:
+def add_page(app: FastAPI, service: Service, background: Background) -> None:
     """Add the page to the server, at one address a language.
 
-    It receives the bytes of files or the label of a sample, never paths or addresses, and returns HTML. `explain` maps
-    a prepared image to its evidence, float32 in [0, 1], both of shape (height, width).
+    It receives the bytes of files or the label of a sample, never paths or addresses, and returns HTML.
     """
     app.state.home = f"/{service.options.language}/"
     script = resources.files(PACKAGE).joinpath("page.js").read_text(encoding="utf-8")
@@ -41,11 +37,11 @@ def add_page(app: FastAPI, service: Service, explain: Explain, background: Backg
 
     app.include_router(router)
     for language in LANGUAGES:
-        page_router = _build_router(service, explain, Renderer(language, background), background.samples)
+        page_router = _build_router(service, Renderer(language, background), background.samples)
         app.include_router(page_router, prefix=f"/{language}", include_in_schema=False)
 
 
-def _build_router(service: Service, explain: Explain, renderer: Renderer, samples: Samples) -> APIRouter:
+def _build_router(service: Service, renderer: Renderer, samples: Samples) -> APIRouter:
     router, page = APIRouter(), renderer.render_page(LANGUAGES)
 
     @router.get("/")
@@ -54,14 +50,14 @@ def _build_router(service: Service, explain: Explain, renderer: Renderer, sample
 
     @router.post("/answer")
     async def answer_file(file: UploadFile) -> HTMLResponse:
-        return await _answer(await file.read(), service, explain, renderer)
+        return await _answer(await file.read(), service, renderer)
 
     @router.post("/sample/{label}")
     async def answer_sample(label: Label) -> HTMLResponse:
         if samples.kind == "none":
             raise HTTPException(404, "this network has no samples")
         data = await asyncio.to_thread(samples.draw, label)
-        return await _answer(data, service, explain, renderer, label)
+        return await _answer(data, service, renderer, label)
 
     @router.get("/about")
     async def describe_network() -> HTMLResponse:
@@ -71,13 +67,11 @@ def _build_router(service: Service, explain: Explain, renderer: Renderer, sample
     return router
 
 
-async def _answer(
-    data: bytes, service: Service, explain: Explain, renderer: Renderer, label: Label | None = None
-) -> HTMLResponse:
+async def _answer(data: bytes, service: Service, renderer: Renderer, label: Label | None = None) -> HTMLResponse:
     """Return the answer as HTML, with the label of a sample; an internal error is logged and not shown."""
     try:
         contract = (await service.predictor()).contract
-        shown, (prediction, heat) = await asyncio.gather(_show(data, service), _predict(data, service, explain))
+        shown, (prediction, heat) = await asyncio.gather(_show(data, service), _predict(data, service))
         url, width, height = shown or (None, 0, 0)
         shown_parts = {"picture": url, "heat": heat, "width": width, "height": height, "label": label}
         return HTMLResponse(renderer.render_result(prediction, contract, shown_parts))
@@ -95,7 +89,7 @@ async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
         return None
 
 
-async def _predict(data: bytes, service: Service, explain: Explain) -> tuple[Prediction, str | None]:
+async def _predict(data: bytes, service: Service) -> tuple[Prediction, str | None]:
     """Return the prediction, and the overlay unless the image was refused."""
     image = await service.read(data)
     if isinstance(image, Prediction):
@@ -103,4 +97,6 @@ async def _predict(data: bytes, service: Service, explain: Explain) -> tuple[Pre
     prediction = await service.score(image)
     if prediction.decision is None or TURNED in prediction.warnings:  # The picture is shown as it was uploaded.
         return prediction, None
-    return prediction, draw_heat(await service.compute(explain, image.pixels))
+    compute_logits = (await service.predictor()).compute_logits
+    falls = await service.compute(locate_evidence, compute_logits, image.pixels)
+    return prediction, draw_heat(scale_evidence(falls))

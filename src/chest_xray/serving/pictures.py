@@ -2,8 +2,6 @@
 
 import base64
 import io
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from chest_xray.core.types import Array
@@ -57,35 +55,6 @@ def draw_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, flo
         return np.asarray(fit_grey(content.image, size, geometry))
     except Exception:  # The image is only for orientation; the answer states why the file was refused.
         return None
-
-
-class Explainer:
-    """Computes Grad-CAM maps of a packaged network, given its `.keras` file or the bytes of it."""
-
-    def __init__(self, source: bytes | Path):
-        self._source = source
-
-    def load(self) -> None:
-        """Load the network and explain an empty image, because the first call takes seconds."""
-        import keras
-        import numpy as np
-
-        with tempfile.NamedTemporaryFile(suffix=".keras") as file:
-            file.write(self._source if isinstance(self._source, bytes) else self._source.read_bytes())
-            file.flush()
-            self._network = keras.saving.load_model(file.name, safe_mode=True)
-        self.explain(np.zeros(self._network.input_shape[1:3], np.uint8))
-
-    def explain(self, pixels: Array) -> Array:
-        """Return the evidence for pneumonia in a prepared image, as `chest_xray.models.gradcam.grad_cam` computes it.
-
-        Pixels are uint8, evidence is float32 in [0, 1], both of shape (height, width).
-        """
-        import numpy as np
-
-        from chest_xray.models.gradcam import grad_cam
-
-        return grad_cam(self._network, pixels[None, ..., None].astype(np.float32) / 255)[0]
 
 
 def draw_heat(evidence: Array) -> str | None:

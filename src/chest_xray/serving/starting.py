@@ -10,6 +10,7 @@ import threading
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from chest_xray.serving.samples import Samples
 
 logger = logging.getLogger(__name__)
 
-SPLIT = "image_split"
+SPLIT, TEST = "image_split", "test_images"
 NETWORK, METRICS, PREDICTIONS = "augmented.packaged_keras", "augmented.metrics", "augmented.test_predictions"
 SECONDS_TO_STOP = 2  # for requests in progress
 
@@ -30,7 +31,7 @@ class Project(NamedTuple):
     """What the server needs of the project."""
 
     options: Serving
-    network: bytes | Path  # what `Predictor.load` takes; for the page a `.keras` file
+    network: bytes | Path  # what `Predictor.load` takes
     background: Background
 
 
@@ -49,9 +50,9 @@ def read_environment(env: str | None, params: dict[str, Any]) -> Project:
         context = session.load_context()
         options = Serving.model_validate(context.params["serving"])
         if shipping.has_shipped() and not context.catalog.exists(NETWORK):
-            network = shipping.SHIPPED / shipping.KERAS
-            logger.info("Network: %s of this package, since this environment has none of its own.", network)
-            return Project(options, network, _describe_folder(network.parent))
+            logger.info("Network: %s of this package, since this environment has none of its own.", shipping.SHIPPED)
+            data = None if context.params["report"].synthetic else context.catalog.get(TEST)._describe()["filepath"]
+            return Project(options, shipping.SHIPPED, _describe_folder(shipping.SHIPPED, data))
         packaged = load_network(context.catalog, env)
         logger.info("Network: %s", context.catalog[NETWORK]._describe()["filepath"])
         return Project(options, packaged, _describe_environment(context))
@@ -68,21 +69,33 @@ def _describe_environment(context: Any) -> Background:
     return Background(params["data_source"], metrics, samples)
 
 
-def _describe_folder(folder: Path) -> Background:
+def _describe_folder(folder: Path, test_images: str | None) -> Background:
     settings = shipping.read_settings(folder)
-    samples = Samples("phantoms" if settings.get("synthetic") else "none")
+    samples = Samples("phantoms") if settings.get("synthetic") else Samples.of_test(test_images)
     return Background(settings["data_source"], shipping.read_metrics(folder), samples)
 
 
-def read_folder(folder: Path, network: Path, changes: dict[str, Any]) -> Project:
+def read_folder(folder: Path, changes: dict[str, Any], data_root: Path | None = None) -> Project:
     """Read the settings in a folder of `kedro ship`, with changes to `serving` where these are not None.
+
+    `data_root` has the folder `test`, whose images the page offers as samples.
 
     Raises:
         InputError: The folder was not written by `kedro ship`, or a setting is invalid.
     """
     settings = shipping.read_settings(folder)
     options = settings["serving"] | {key: value for key, value in changes.items() if value is not None}
-    return Project(Serving.model_validate(options), network, _describe_folder(folder))
+    background = _describe_folder(folder, None if data_root is None else str(data_root / "test"))
+    return Project(Serving.model_validate(options), folder, background)
+
+
+def read_here(changes: dict[str, Any], data_root: Path | None) -> Project:
+    """Read the project in the current folder, with the arguments of `read_folder`."""
+    from kedro.framework.startup import bootstrap_project
+
+    bootstrap_project(Path.cwd())
+    serving = {key: value for key, value in changes.items() if value is not None}
+    return read_environment(None, {"serving": serving} | ({"data_root": str(data_root)} if data_root else {}))
 
 
 def load_network(catalog: Any, env: str | None) -> bytes:
@@ -181,7 +194,6 @@ def _run(project: Project, with_page: bool, listener: socket.socket) -> None:
 
     from chest_xray.models.inference import Predictor
     from chest_xray.serving.app import create_app
-    from chest_xray.serving.pictures import Explainer
     from chest_xray.serving.service import Service, start_decoders
 
     failures: list[Exception] = []
@@ -190,20 +202,13 @@ def _run(project: Project, with_page: bool, listener: socket.socket) -> None:
         failures.append(error)
         server.should_exit = True
 
-    explainer = Explainer(project.network)
-
-    def load() -> Predictor:
-        if with_page:
-            explainer.load()
-        return Predictor.load(project.network)
-
     with start_decoders(project.options) as decoders:
-        service = Service(load, project.options, stop, decoders)
+        service = Service(partial(Predictor.load, project.network), project.options, stop, decoders)
         app = create_app(service, project.options)
         if with_page:
             from chest_xray.serving.page import add_page
 
-            add_page(app, service, explainer.explain, project.background)
+            add_page(app, service, project.background)
         server = uvicorn.Server(configure(app, project.options))
         with suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
