@@ -266,6 +266,14 @@ def test_committed_report_has_the_output_of_a_run_on_phantoms() -> None:
     assert "`demo`" in told(cells[0])
 
 
+def test_committed_report_reaches_what_the_assignment_requires_at_the_chosen_threshold() -> None:
+    notebook = read(REPORT)
+    for name in ("table", "evaluate-again"):
+        chosen = read_tables(notebook, name)["test"]
+        for column in ("accuracy", "precision", "recall (sensitivity)"):
+            assert float(chosen[column].split(" ")[0]) > 0.8, (name, column)
+
+
 def test_committed_report_is_small_and_contains_no_local_path() -> None:
     assert REPORT.stat().st_size < LARGEST
     notebook = read(REPORT)
