@@ -153,11 +153,11 @@ def read_messages(language: str) -> dict[str, str]:
 
 def draw(language: str, results: dict[str, Any]) -> Any:
     """Draw the ROC curves on test, and accuracy on validation beside test."""
-    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PURPLE, label_axes, new_figure
+    from chest_xray.reporting.style import BLUE, GREY, ORANGE, PURPLE, Labels, label_axes, new_figure
 
     messages, rows = read_messages(language), results["rows"]
     colours = {"width": GREY, "textbook": PURPLE, "baseline": ORANGE, "augmented": BLUE}
-    figure, (roc, accuracy) = new_figure(messages["source"], columns=2, width=9.5, height=3.7)
+    figure, (roc, accuracy) = new_figure(Labels(messages["source"], language), columns=2, width=9.5, height=3.7)
     for run, points in results["roc"].items():
         roc.plot(*zip(*points, strict=True), color=colours[run], linewidth=1.5)
     for position, row in enumerate(reversed(ROWS)):

@@ -1,5 +1,7 @@
 """A headless browser that records the console and the requests of its pages."""
 
+import base64
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +12,7 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+A4_HEIGHT = 29.7 / 2.54 * 72  # points
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -44,6 +47,15 @@ def open_browser(profile: Path) -> Iterator[Chrome]:
         yield chrome
     finally:
         chrome.quit()
+
+
+def count_sheets(browser: Chrome) -> int:
+    """Print the page that is open to PDF, and return the number of its sheets, all of which are A4."""
+    wanted = {"printBackground": True, "preferCSSPageSize": True}
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", wanted)["data"])
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+    assert all(float(height) == pytest.approx(A4_HEIGHT, abs=1) for _, height in boxes)
+    return len(boxes)
 
 
 def read_log(browser: Chrome, kind: str) -> list[dict[str, Any]]:

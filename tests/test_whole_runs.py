@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard
 from markupsafe import escape
 
 from chest_xray.images.view_examples import VIEWS
+from tests.browser import count_sheets, open_browser
 from tests.conftest import ROOT, copy_project, run_kedro, start_kedro
 
 ENVIRONMENT = "--env=test"
@@ -209,13 +210,29 @@ def test_the_report_is_a_single_moderate_file_that_states_its_data_are_synthetic
     assert accuracy == round(metrics["test"]["points"]["balanced"]["accuracy"]["value"], 4)
 
 
-def test_pages_are_written_in_the_configured_language(
+def test_what_is_not_folded_in_the_report_fits_few_screens_and_sheets(
+    step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]], tmp_path: Path
+) -> None:
+    folder = step_by_step[0] / "data/test/08_reporting"
+    with open_browser(tmp_path) as browser:
+        screen = {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        for name in ("report.html", "report.ru.html"):
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+            browser.get((folder / name).resolve().as_uri())
+            assert browser.execute_script("return document.documentElement.scrollHeight") <= 12 * 900
+            assert count_sheets(browser) <= 15
+
+
+def test_the_report_is_written_in_both_languages_and_the_card_in_the_configured_one(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]], project: Path
 ) -> None:
     shutil.copytree(step_by_step[0] / "data", project / "data")
     done = run_kedro(project, "run", ENVIRONMENT, "--pipelines=report", "--params=language=ru")
     assert done.returncode == 0, done.stderr
-    page = (project / "data/test/08_reporting/report.html").read_text(encoding="utf-8")
+    folder = project / "data/test/08_reporting"
+    assert '<html lang="en">' in (folder / "report.html").read_text(encoding="utf-8")
+    assert "СИНТЕТИЧЕСКИЕ ДАННЫЕ" in (folder / "model_card.md").read_text(encoding="utf-8")
+    page = (folder / "report.ru.html").read_text(encoding="utf-8")
     assert '<html lang="ru">' in page
     assert "СИНТЕТИЧЕСКИЕ ДАННЫЕ" in page
     heads = set(re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page))

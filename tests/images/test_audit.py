@@ -8,6 +8,7 @@ import pytest
 from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.pipelines.data_processing.nodes import audit_images, count_classes, tabulate_headers
 from chest_xray.reporting.data_figures import draw_headers
+from chest_xray.reporting.style import Labels
 
 IMAGES = pd.DataFrame(
     [
@@ -89,7 +90,7 @@ def test_the_header_table_has_a_row_a_feature_split_and_class() -> None:
 
 
 def test_the_figure_has_a_plot_a_feature_and_names_its_data() -> None:
-    figure: Any = draw_headers(IMAGES, "phantoms")
-    assert [axes.get_title() for axes in figure.axes] == ["width", "height", "aspect", "bytes"]
+    figure: Any = draw_headers(IMAGES, Labels("phantoms"))
+    assert [axes.get_title() for axes in figure.axes] == ["width", "height", "width over height", "bytes"]
     assert len(figure.axes[0].lines) == 4
     assert figure.get_supxlabel() == "Data: phantoms"

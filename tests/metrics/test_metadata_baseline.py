@@ -11,6 +11,7 @@ from chest_xray.core.types import DataFrame
 from chest_xray.images.kermany import PUBLISHED
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting.data_figures import draw_metadata_baseline
+from chest_xray.reporting.style import Labels
 
 
 def build_index(train: list[tuple[int, int]], test: list[tuple[int, int]]) -> DataFrame:
@@ -79,7 +80,7 @@ def test_doubling_every_size_doubles_the_threshold_and_keeps_the_scores() -> Non
 
 def test_the_figure_has_a_curve_a_feature_and_names_its_data() -> None:
     index = build_index(TRAIN, TEST)
-    figure: Any = draw_metadata_baseline(index, fit_rules(index), "phantoms")
+    figure: Any = draw_metadata_baseline(index, fit_rules(index), Labels("phantoms"))
     *labels, chance, threshold = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (chance, threshold) == ("chance", "threshold fitted on train")
     assert labels == ["width: AUC 0.833", "height: AUC 0.500", "aspect: AUC 0.833"]

@@ -11,6 +11,8 @@ from PIL import Image
 from chest_xray.core.types import DataFrame
 from chest_xray.images.index import FEATURES
 from chest_xray.reporting import report_contents as contents
+from chest_xray.reporting.i18n import languages
+from chest_xray.reporting.robustness_figures import GROUPS
 from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.builders import (
     TITLE,
@@ -47,6 +49,28 @@ def make_png(width: int = 320, height: int = 200) -> bytes:
     file = io.BytesIO()
     Image.new("RGB", (width, height), "grey").save(file, "PNG")
     return file.getvalue()
+
+
+def make_figures(width: int = 902, height: int = 480) -> dict[str, bytes]:
+    """A picture of one grey in every language."""
+    return dict.fromkeys(languages(), make_png(width, height))
+
+
+def make_gallery(num: int = 3) -> dict[str, Any]:
+    """Pictures of as many images of each kind of decision, each of another grey."""
+    rows = [
+        {"run": TITLE, "decision": decision, "of": 7, "name": f"{HOSTILE}{rank}", "aetiology": "none"}
+        | {"probability": 0.25, "threshold": 0.5, "width": 200, "height": 150}
+        for decision in GROUPS
+        for rank in range(num)
+    ]
+    pictures: dict[str, bytes] = {}
+    for row in range(len(rows)):
+        for shift, kind in enumerate(("plain", "overlay")):
+            file = io.BytesIO()
+            Image.new("L", (200, 150), 2 * row + shift).save(file, "WEBP", lossless=True)
+            pictures[f"{kind}_{row}"] = file.getvalue()
+    return {"cases": pd.DataFrame(rows), **pictures}
 
 
 def make_metrics_table() -> DataFrame:
@@ -173,7 +197,7 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
     """What belongs to no single run; parameters as plain values, as Kedro gives them where no node asks for options."""
     parameters = read_parameters()
     shown = {
-        shown.name: make_png() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
+        shown.name: make_figures() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
         for shown in (*contents.COMPARISON, *contents.DATA)
     }
     return {
@@ -188,11 +212,12 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
 def make_run_evidence(run: str = "augmented", **changes: Any) -> dict[str, Any]:
     """What the page shows of one run."""
     shown = {
-        shown.name: make_png() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
+        shown.name: make_figures() if isinstance(shown, contents.FigureEntry) else TABLES.get(shown.name)
         for part in contents.RUN_PARTS.values()
         for shown in part
     }
-    shown["map_sanity"] = TABLES["map_sanity"]
+    shown["roc_curve"] = make_figures(484, 550)
+    shown["map_sanity"], shown[contents.GALLERY] = TABLES["map_sanity"], make_gallery()
     return {
         **shown,
         "metadata_metrics": make_metadata_metrics(),

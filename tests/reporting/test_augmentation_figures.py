@@ -1,18 +1,21 @@
 """The figures of augmentation: which images are side by side, at which strength, and their titles."""
 
 import numpy as np
+import pytest
 
 from chest_xray.core.types import Array, Figure
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.reporting.augmentation_figures import (
-    STRENGTHS,
     draw_augmented_examples,
     draw_transform_ranges,
     draw_transforms,
 )
+from chest_xray.reporting.i18n import languages, read_messages
+from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, make_pixels, make_run, make_split
 
+LABELS = Labels("phantoms")
 PREPARATION = Preparation(width=16, height=16)
 PIXELS = make_pixels(4)
 SPLIT = make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
@@ -29,7 +32,7 @@ def shown_in(figure: Figure) -> list[Array]:
 
 
 def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_the_source() -> None:
-    figure = draw_augmented_examples(PIXELS, SPLIT, PREPARATION, make_run(copies=1, brightness=0.5), "phantoms")
+    figure = draw_augmented_examples(PIXELS, SPLIT, PREPARATION, make_run(copies=1, brightness=0.5), LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert titles_of(figure) == [
         *("NORMAL: original", *["augmented copy"] * 5),
@@ -43,9 +46,9 @@ def test_the_examples_show_an_original_of_each_class_beside_altered_copies_and_t
 
 
 def test_each_active_transform_is_beside_its_original_at_full_strength() -> None:
-    figure = draw_transforms(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
+    figure = draw_transforms(PIXELS, SPLIT, PREPARATION, RUN, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
-    transforms = ["horizontal flip\nmirrored", "brightness\n+0.50 of 1", "noise\ndeviation 0.200"]
+    transforms = ["horizontal flip:\nmirrored", "brightness:\n+0.50 of 1", "noise:\ndeviation 0.200"]
     assert titles_of(figure) == ["NORMAL:\noriginal", *transforms, "PNEUMONIA:\noriginal", *transforms]
     for original, shown in ((NORMAL, shown_in(figure)[:4]), (PNEUMONIA, shown_in(figure)[4:])):
         np.testing.assert_allclose(shown[0], original)
@@ -56,11 +59,11 @@ def test_each_active_transform_is_beside_its_original_at_full_strength() -> None
 
 
 def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
-    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, RUN, "phantoms")
+    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, RUN, LABELS)
     assert titles_of(figure) == [
-        *("horizontal flip: mirrored", "horizontal flip: mirrored", *["horizontal flip: unchanged"] * 3),
-        *(f"brightness: {added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
-        *(f"noise: deviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
+        *("horizontal flip:\nmirrored", "horizontal flip:\nmirrored", *["horizontal flip:\nunchanged"] * 3),
+        *(f"brightness:\n{added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
+        *(f"noise:\ndeviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
     ]
     shown = shown_in(figure)
     np.testing.assert_allclose(shown[0], PNEUMONIA[:, ::-1], atol=1e-6)
@@ -74,25 +77,28 @@ def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
 def test_collimation_is_described_by_the_shape_that_it_cuts_to() -> None:
     # The original shows a square: of that half the height is left at the widest, and all of it at the other end.
     run = make_run(copies=1, collimation=2.0)
-    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, "phantoms")
+    figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, run, LABELS)
     shapes = ("1.00", "1.19", "1.41", "1.68", "2.00")
-    assert titles_of(figure) == [f"collimation: cut to {shape} : 1" for shape in shapes]
+    assert titles_of(figure) == [f"collimation:\ncut to {shape} : 1" for shape in shapes]
     np.testing.assert_allclose(shown_in(figure)[0], PNEUMONIA, atol=1e-5)
-    widest = shown_in(draw_transforms(PIXELS, SPLIT, PREPARATION, run, "phantoms"))[3]
+    widest = shown_in(draw_transforms(PIXELS, SPLIT, PREPARATION, run, LABELS))[3]
     np.testing.assert_allclose(widest[-1], PNEUMONIA[-1], atol=1e-5)  # cut at the top
     np.testing.assert_allclose(widest[0], PNEUMONIA[7:9].mean(axis=0), atol=1e-5)
 
 
 def test_a_run_without_augmentation_has_its_originals_alone() -> None:
-    assert titles_of(draw_transforms(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")) == [
+    assert titles_of(draw_transforms(PIXELS, SPLIT, PREPARATION, make_run(), LABELS)) == [
         "NORMAL:\noriginal",
         "PNEUMONIA:\noriginal",
     ]
-    unaltered = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, make_run(), "phantoms")
-    assert titles_of(unaltered) == ["horizontal flip: unchanged"] * 5
+    unaltered = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, make_run(), LABELS)
+    assert titles_of(unaltered) == ["horizontal flip:\nunchanged"] * 5
     for picture in shown_in(unaltered):
         np.testing.assert_allclose(picture, PNEUMONIA, atol=1e-6)
 
 
-def test_every_transform_has_a_unit() -> None:
-    assert set(STRENGTHS) == set(Augmentation.model_fields) - {"copies"}
+@pytest.mark.parametrize("language", languages())
+def test_every_transform_has_a_name_and_a_unit(language: str) -> None:
+    labels = read_messages(language)["labels"]
+    for name in set(Augmentation.model_fields) - {"copies"}:
+        assert {f"transform_{name}", f"strength_of_{name}"} <= set(labels)

@@ -10,6 +10,7 @@ from chest_xray.pipelines.study.nodes import write_study
 from chest_xray.reporting.comparison_figures import draw_arms
 from chest_xray.reporting.comparison_findings import describe_study, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, interval, make_study
 
 WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
@@ -89,10 +90,10 @@ def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
 
 
 def test_the_figure_shows_both_intervals_and_every_seed() -> None:
-    figure = draw_arms(make_study(accuracy=(ABOVE, WIDE)), "phantoms")
+    figure = draw_arms(make_study(accuracy=(ABOVE, WIDE)), Labels("phantoms"))
     assert figure.get_supxlabel() == "Data: phantoms"
     titles = [axes.get_title() for axes in axes_of(figure)]
-    assert titles == ["accuracy (n = 100)", "sensitivity (n = 60)", "specificity (n = 40)", "AUC (n = 100)"]
+    assert titles == ["accuracy: n = 100", "sensitivity: n = 60", "specificity: n = 40", "AUC: n = 100"]
     both, patients, mean, seeds, no_change = axes_of(figure)[0].lines
     np.testing.assert_allclose(both.get_xydata(), [[-20, 0], [20, 0]])
     np.testing.assert_allclose(patients.get_xydata(), [[1, 0], [10, 0]])

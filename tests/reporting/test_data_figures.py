@@ -7,14 +7,17 @@ import pytest
 
 from chest_xray.images.decoding import read_pixels
 from chest_xray.reporting.data_figures import draw_example_radiographs
+from chest_xray.reporting.style import Labels
 from tests.builders import axes_of
 from tests.image_folders import draw_image_folders, process
+
+LABELS = Labels("phantoms")
 
 
 def test_a_row_shows_two_train_images_of_a_class_in_their_own_proportions(tmp_path: Path) -> None:
     draw_image_folders(tmp_path / "chest_xray")
     index, _, _ = process(tmp_path / "chest_xray")
-    figure = draw_example_radiographs(index, "phantoms")
+    figure = draw_example_radiographs(index, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert [axes.get_title() for axes in axes_of(figure)] == [
         *("NORMAL\nIM-0001, 48 x 40 px", "NORMAL\nIM-0002, 48 x 40 px"),
@@ -30,6 +33,6 @@ def test_one_patient_alone_leaves_a_place_empty(tmp_path: Path, group: str) -> N
     draw_image_folders(tmp_path / "chest_xray")
     index, _, _ = process(tmp_path / "chest_xray")
     alone = index[(index["group"] == group) | (index["label"] != index.loc[index["group"] == group, "label"].iloc[0])]
-    places = axes_of(draw_example_radiographs(alone, "phantoms"))
+    places = axes_of(draw_example_radiographs(alone, LABELS))
     assert sorted(len(axes.images) for axes in places) == [0, 1, 1, 1]
     assert not any(axes.axison for axes in places)

@@ -19,8 +19,10 @@ from chest_xray.reporting.evaluation_figures import (
     draw_thresholds,
     tabulate_bins,
 )
-from tests.builders import TITLE, axes_of, changed, make_evaluation, make_point, make_predictions
+from chest_xray.reporting.style import Labels
+from tests.builders import TITLE, axes_of, changed, make_evaluation, make_point, make_predictions, sure
 
+LABELS = Labels("phantoms")
 VALIDATION = make_predictions([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 SHIFTED = pd.concat([VALIDATION, VALIDATION.assign(logit=VALIDATION["logit"] + 1)], ignore_index=True)
@@ -62,26 +64,35 @@ def check_curve(line: Any, band: Any, curve: pd.DataFrame) -> None:
 
 
 def test_the_roc_figure_shows_both_curves_their_bands_their_points_and_the_source(metrics: Metrics) -> None:
-    figure = draw_roc_curve(CURVES, metrics, "phantoms")
+    figure = draw_roc_curve(CURVES, metrics, LABELS)
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == f"ROC curve, {TITLE}"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("1 - specificity", "sensitivity")
-    legend = texts_of(axes.get_legend())
+    (head,) = figure.legends
+    legend = texts_of(head)
     for name, num, shown in (("validation", 4, "0.750"), ("test", 5, "0.667")):
         auc = metrics.subsets[name].auc
-        assert f"{name}: n = {num}, AUC {shown} ({auc.low:.3f} to {auc.high:.3f})" in legend
-    assert legend[2:] == ["chance", *THRESHOLDS, "pointwise 95% band over patients"]
+        assert f"{name}: AUC {shown} ({auc.low:.3f} to {auc.high:.3f}), n = {num}" in legend
+    assert legend[2:] == [*THRESHOLDS[:2], "pointwise 95% band over patients"]
     lines = [line for line in axes.lines if len(line.get_xydata()) > 2]
     for line, band, subset in zip(lines, axes.collections, ("validation", "test"), strict=False):
         check_curve(line, band, pick("roc", subset))
-    # Validation at 0.5, 0.35 and 0.25; test: of two NORMAL one false positive, of three PNEUMONIA two found, then all.
-    two_thirds = [[0.5, pytest.approx(2 / 3)]]
-    assert points_of(axes) == [[[0, 0.5]], *[[[0.5, 1]]] * 3, two_thirds, two_thirds, *[[[0.5, 1]]] * 2]
+    # At 0.5 and 0.35; test: of two NORMAL one false positive, of three PNEUMONIA two found.
+    marked = [[[0, 0.5]], [[0.5, 1]], *[[[0.5, pytest.approx(2 / 3)]]] * 2]
+    assert points_of(axes) == marked
+    (corner,) = axes.child_axes
+    assert points_of(corner) == marked
+    assert (corner.get_xlim(), corner.get_ylim()) == ((-0.02, 1), (0, 1.02))  # the chosen point is farther than 0.5
+    perfect = changed(
+        metrics, "test.points.balanced", sensitivity=sure(0.97).with_n(3), specificity=sure(0.85).with_n(2)
+    )
+    (corner,) = axes_of(draw_roc_curve(CURVES, perfect, LABELS))[0].child_axes
+    assert corner.get_xlim()[1] == 0.2
 
 
 def test_the_precision_figure_shows_curves_bands_points_and_prevalences(metrics: Metrics) -> None:
-    figure = draw_precision_recall(CURVES, metrics, "phantoms")
+    figure = draw_precision_recall(CURVES, metrics, LABELS)
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert axes.get_title() == f"Precision and recall, {TITLE}"
@@ -102,13 +113,13 @@ def test_the_precision_figure_shows_curves_bands_points_and_prevalences(metrics:
 
 def test_no_point_is_marked_without_positive_decisions(metrics: Metrics) -> None:
     metrics = changed(metrics, "test.at_half.precision", value=None)
-    (axes,) = axes_of(draw_precision_recall(CURVES, metrics, "phantoms"))
+    (axes,) = axes_of(draw_precision_recall(CURVES, metrics, LABELS))
     assert len(points_of(axes)) == 7
 
 
 def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source(metrics: Metrics) -> None:
     metrics = changed(metrics, "test.points.balanced", tn=7, fp=3, fn=2, tp=8)
-    figure = draw_confusion_matrices(metrics, "phantoms")
+    figure = draw_confusion_matrices(metrics, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     assert figure.get_suptitle() == f"Test, {TITLE}"
     plain, chosen, sensitive, specific = axes_of(figure)
@@ -140,7 +151,7 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
 ) -> None:
     # Moved from a prevalence of 0.5 to 0.6, these are 0.1, 0.5, 0.5, 0.9 and 0.9.
     table = TEST.assign(log_odds=logit([0.1, 0.5, 0.5, 0.9, 0.9]) - np.log(1.5))
-    figure = draw_reliability(table, metrics, "phantoms")
+    figure = draw_reliability(table, metrics, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
     assert head.get_title().get_text() == f"Reliability on test, {TITLE}: n = 5, prevalence 60.0%, calibrated for 50%"
@@ -165,7 +176,7 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
 def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(metrics: Metrics) -> None:
     test = make_predictions([0, 0, 0, 1, 1, 1], [0.1, 0.2, 0.7, 0.3, 0.6, 0.9])
     test = test.assign(aetiology=["none", "none", "none", "bacterial", "bacterial", "viral"])
-    figure = draw_scores(VALIDATION, test, metrics, "phantoms")
+    figure = draw_scores(VALIDATION, test, metrics, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
     assert head.get_title().get_text() == f"Scores by kind of image, {TITLE}; shares are at the chosen threshold"
@@ -173,8 +184,11 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     places = axes_of(figure)
     assert [axes.get_title() for axes in places] == [
         *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 3, 66.7% cleared"),
-        *("validation, bacterial pneumonia: n = 2, 100.0% found", "test, bacterial pneumonia: n = 2, 50.0% found"),
-        *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% found"),
+        *(
+            "validation, bacterial pneumonia: n = 2, 100.0% detected",
+            "test, bacterial pneumonia: n = 2, 50.0% detected",
+        ),
+        *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% detected"),
     ]
     for axes in places:
         assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
@@ -188,7 +202,7 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
 
 
 def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_evaluated(metrics: Metrics) -> None:
-    figure = draw_thresholds(CURVES, metrics, "phantoms")
+    figure = draw_thresholds(CURVES, metrics, LABELS)
     assert figure.get_supxlabel() == "Data: phantoms"
     (head,) = figure.legends
     assert TITLE in head.get_title().get_text()
@@ -209,9 +223,9 @@ def draw_all(table: pd.DataFrame, threshold: float) -> list[Figure]:
     metrics = compute_metrics(table, table, make_point(threshold), SEED)
     curves = compute_curves(table, table, table, make_point(threshold), SEED)
     return [
-        *(draw(curves, metrics, "phantoms") for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
-        *(draw_reliability(table, metrics, "phantoms"), draw_scores(table, table, metrics, "phantoms")),
-        draw_confusion_matrices(metrics, "phantoms"),
+        *(draw(curves, metrics, LABELS) for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
+        *(draw_reliability(table, metrics, LABELS), draw_scores(table, table, metrics, LABELS)),
+        draw_confusion_matrices(metrics, LABELS),
     ]
 
 

@@ -12,7 +12,9 @@ from chest_xray.reporting.external_page import (
     tabulate_refusals,
     tabulate_shift,
 )
+from chest_xray.reporting.i18n import languages
 from chest_xray.reporting.report_contents import Report
+from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, encode, make_pixels
 from tests.models.test_external import evaluate, make_predictions
 from tests.reporting.inputs import make_evidence
@@ -36,7 +38,7 @@ def test_the_page_has_the_metrics_in_the_language_and_loads_nothing(
     language: str, sentence: str, evaluation: ExternalEvaluation
 ) -> None:
     report = Report(synthetic=False, data_licence="", num_test_looks=None)
-    page = render_external(evaluation, encode(make_pixels(1)[0]), RECORD, report, language)
+    page = render_external(evaluation, dict.fromkeys(languages(), encode(make_pixels(1)[0])), RECORD, report, language)
     assert sentence in " ".join(page.split())
     assert "site B" in page
     assert not re.findall(r"(?:src|href)=\"(?!#|data:)", page)
@@ -56,7 +58,7 @@ def test_tables_have_every_metric_measure_and_reason(evaluation: ExternalEvaluat
 def test_the_figure_counts_answered_images_alone_and_marks_the_frozen_threshold(
     evaluation: ExternalEvaluation,
 ) -> None:
-    left, right = axes_of(draw_external(make_predictions(), evaluation))
+    left, right = axes_of(draw_external(make_predictions(), evaluation, Labels("site B")))
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["NORMAL: n = 7", "PNEUMONIA: n = 5"]
     (point,) = (line for line in right.lines if line.get_label() == "frozen threshold")
     assert (point.get_xdata()[0], point.get_ydata()[0]) == pytest.approx((1 / 7, 4 / 5))

@@ -1,16 +1,19 @@
 """All false negatives, the worst false positives and typical decisions are shown, each under its own map."""
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from chest_xray.models.gradcam import grad_cam
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.network import build_network
 from chest_xray.pipelines.robustness.nodes import Gallery, draw_gallery, select_cases
-from chest_xray.reporting.robustness_figures import LEGEND
-from tests.builders import TINY_NETWORK, TITLE, axes_of, make_pixels, make_point, make_predictions, make_split
+from chest_xray.reporting.robustness_figures import SIDE, draw_pair
+from tests.builders import TINY_NETWORK, TITLE, make_pixels, make_point, make_predictions, make_split
 
 # At 0.5: two misses, three alarms, three found, three cleared.
 LABELS = [1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
@@ -51,34 +54,41 @@ def test_more_misses_than_are_drawn_are_counted() -> None:
     assert misses[["probability", "of"]].to_numpy().tolist() == [[0.1, 2]]
 
 
-def test_each_case_is_drawn_once_under_its_map_with_name_score_and_aetiology() -> None:
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A light and a dark picture, twice as wide as high."""
+    paths = [tmp_path / "PNEUMONIA/light.x.png", tmp_path / "NORMAL/dark.png"]
+    for path, grey in zip(paths, (200, 40), strict=True):
+        path.parent.mkdir()
+        Image.new("L", (60, 30), grey).save(path)
+    return paths
+
+
+def decode(picture: bytes) -> Any:
+    with Image.open(io.BytesIO(picture)) as image:
+        return np.asarray(image.convert("RGB"), float)
+
+
+def test_each_case_is_shown_plain_and_below_its_map_in_its_own_proportions(files: list[Path]) -> None:
     model, pixels = build_network((16, 16), TINY_NETWORK), make_pixels(13, 16, 16)
-    pages = draw_gallery(model, pixels, make_cases(), "phantoms")
-    misses, alarms, typical = pages.values()
-    assert list(pages) == ["false_negatives", "false_positives", "typical_decisions"]
-    assert [page.get_supxlabel() for page in pages.values()] == ["Data: phantoms"] * 3
-    shown = [place for place in axes_of(misses) if place.images]
-    assert [place.get_title() for place in shown] == ["001\nscore 0.100, bacterial", "000\nscore 0.400, bacterial"]
-    picture, heat = shown[0].images
-    np.testing.assert_array_equal(picture.get_array(), pixels[3])
-    expected = grad_cam(model, pixels[[3]].astype(np.float32)[..., None] / 255)[0]
-    np.testing.assert_allclose(heat.get_array(), expected, atol=1e-5)
-    assert heat.get_alpha().max() < 0.6  # The picture shows through everywhere.
-    assert not heat.get_alpha()[expected == 0].any()
-    title = f"{TITLE}, threshold 0.500\nFalse negatives: 2 of 2, lowest score first\n{LEGEND}"
-    assert misses.get_suptitle() == title
-    assert "False positives: 2 of 3, highest score first" in alarms.get_suptitle()
-    assert "True positives: 1 of 3, nearest to their median score\nTrue negatives: 1 of 3" in typical.get_suptitle()
+    cases = make_cases().iloc[[0, 2]].assign(path=[str(path) for path in files], width=60, height=30)
+    drawn = draw_gallery(model, pixels, cases, Preparation(width=16, height=16))
+    assert drawn["cases"]["name"].tolist() == ["light.x", "dark"]
+    assert not {"path", "row"} & set(drawn["cases"])
+    for row, grey in enumerate((200, 40)):
+        plain, overlay = (decode(drawn[f"{kind}_{row}"]) for kind in ("plain", "overlay"))
+        assert plain.shape == overlay.shape == (SIDE // 2, SIDE, 3)
+        np.testing.assert_allclose(plain, grey, atol=3)
 
 
-@pytest.mark.parametrize(("num", "rows"), [(0, 1), (5, 1), (6, 2), (23, 5)])
-def test_a_page_has_as_many_rows_as_it_takes(num: int, rows: int) -> None:
-    split = make_split([1] * 30, "test")
-    table = make_predictions([1] * 30, [0.1] * num + [0.9] * (30 - num))
-    options = Gallery(max_false_negatives=100, num_false_positives=1, num_typical=1)
-    cases = select_cases(table, split, make_point(0.5), options)
-    pages = draw_gallery(build_network((16, 16), TINY_NETWORK), make_pixels(30, 16, 16), cases, "phantoms")
-    misses = pages["false_negatives"]
-    assert len(axes_of(misses)) == 5 * rows
-    assert sum(bool(place.images) for place in axes_of(misses)) == num
-    assert ("False negatives: none" in misses.get_suptitle()) == (num == 0)
+def test_a_map_colours_where_there_is_evidence_and_nothing_else(files: list[Path]) -> None:
+    evidence = np.zeros((16, 16), np.float32)
+    evidence[:, 8:] = 1
+    case: dict[Any, Any] = {"path": str(files[1]), "width": 60, "height": 30}
+    plain, overlay = map(decode, draw_pair(case, evidence, Preparation(width=16, height=16)))
+    np.testing.assert_allclose(overlay[:, : SIDE // 3], plain[:, : SIDE // 3], atol=6)
+    right = overlay[:, -SIDE // 3 :].mean(axis=(0, 1))
+    assert right[0] > right[2] + 20  # yellow
+    for geometry in ("crop", "pad"):  # which the network sees as a square
+        square = draw_pair(case, evidence, Preparation(width=16, height=16, geometry=geometry))
+        assert decode(square[0]).shape == (SIDE, SIDE, 3)

@@ -9,11 +9,23 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from chest_xray.metrics.results import Estimate
 from chest_xray.reporting import report_contents as layouts
 from chest_xray.reporting.i18n import read_messages
-from chest_xray.reporting.report_blocks import EMPTY, LARGE, format_cell, make_figure, make_table
+from chest_xray.reporting.report_blocks import (
+    EMPTY,
+    LARGE,
+    format_cell,
+    format_tile,
+    make_confusion_matrix,
+    make_examples,
+    make_figure,
+    make_table,
+)
+from chest_xray.reporting.report_blocks import make_gallery as make_gallery_block
 from chest_xray.reporting.report_page import read_page_messages
-from tests.reporting.inputs import TABLES, make_metrics_table, make_png
+from tests.builders import changed, make_run_metrics
+from tests.reporting.inputs import TABLES, make_gallery, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_messages("en"), read_messages("ru")
 
@@ -119,3 +131,31 @@ def test_a_large_image_is_packed_again_at_the_same_size_and_nearly_the_same_grey
     assert (head, picture.size) == ("data:image/webp", (700, 700))
     assert len(figure.source) < len(file.getvalue()) * 4 / 3
     assert np.abs(np.asarray(picture.convert("L"), float) - grey).mean() < 6
+
+
+def test_a_confusion_matrix_has_counts_and_shares_of_each_class_by_decision() -> None:
+    point = changed(make_run_metrics(), "test.at_half", tn=7, fp=3, fn=1, tp=4).test.at_half
+    table = make_confusion_matrix(point, ENGLISH)
+    assert table.rows == [["NORMAL", "7 (70.0%)", "3 (30.0%)"], ["PNEUMONIA", "1 (20.0%)", "4 (80.0%)"]]
+    assert table.heads[1:] == ["decision NORMAL", "decision PNEUMONIA"]
+    assert make_confusion_matrix(point, RUSSIAN).rows[0][1] == "7 (70,0%)"
+
+
+def test_a_tile_has_a_share_in_percent_with_interval_and_n() -> None:
+    measured = Estimate(value=0.912, low=0.85, high=None, n=40)
+    assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {EMPTY}, n = 40")
+    assert format_tile("auc", measured, RUSSIAN) == ("0,912", f"от 0,850 до {EMPTY}, n = 40")
+
+
+def test_a_gallery_counts_its_cases_and_folds_all_but_the_first() -> None:
+    gallery = make_gallery(num=3)
+    made = make_gallery_block(gallery, "typical_decisions", ("true_positive", "true_negative"), 1, ENGLISH)
+    assert "Detected: 7; shown are 3, nearest to their median score. Cleared: 7;" in made.caption
+    assert (len(made.cases), made.num_open) == (6, 1)
+    assert [len(case.sources) for case in made.cases] == [2] * 6
+    assert (made.cases[0].width, made.cases[0].height) == (200, 150)
+    assert made.cases[0].caption.startswith("PNEUMONIA, probability 0.250, ")
+    assert made.cases[3].caption.startswith("NORMAL, ")
+    examples = make_examples(gallery, 2, RUSSIAN)
+    assert [case.caption.split(",")[0] for case in examples.cases] == ["NORMAL", "NORMAL", "PNEUMONIA", "PNEUMONIA"]
+    assert [len(case.sources) for case in examples.cases] == [1] * 4

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import fisher_exact
 
-from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.i18n import Finding
 from chest_xray.reporting.report_contents import Report, read_options
@@ -163,9 +162,12 @@ def test_looks_at_test_are_counted_and_widen_the_interval_of_accuracy() -> None:
     (found,) = describe_test_looks(metrics, report)
     assert found.key == "test_looks"
     assert (found.values["looks"], found.values["confidence"]) == (5, pytest.approx(0.99))
-    assert found.values["accuracy"] == proportion(90, 100, 0.99)
-    # Wilson 1927 at z = 2.5758: (0.9 + z^2 / 200 - z sqrt(0.0009 + z^2 / 40000)) / (1 + z^2 / 100).
-    assert found.values["accuracy"].low == pytest.approx(0.79625, abs=1e-4)
+    given, widened = metrics.test.at_chosen.accuracy, found.values["accuracy"]
+    # Normal quantiles of 0.995 and 0.975: 2.5758 / 1.9600 = 1.3142.
+    assert widened.known - widened.low == pytest.approx(1.3142 * (given.known - given.low), rel=1e-3)
+    assert widened.high == pytest.approx(min(1, given.known + 1.3142 * (given.high - given.known)), rel=1e-3)
+    (once,) = describe_test_looks(metrics, report.model_copy(update={"num_test_looks": 1}))
+    assert (once.values["accuracy"].low, once.values["accuracy"].high) == pytest.approx((given.low, given.high))
 
 
 @pytest.mark.parametrize(("synthetic", "looks"), [(True, 5), (False, None)])

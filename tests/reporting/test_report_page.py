@@ -11,7 +11,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.i18n import Language, read_messages
+from chest_xray.reporting.i18n import languages, read_messages
 from tests.builders import NONE, changed, interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
@@ -53,7 +53,7 @@ def write(
     language: str = "en", report: contents.Report = REAL, evidence: dict[str, Any] | None = None, **runs: Any
 ) -> str:
     runs = runs or {run: make_run_evidence(run) for run in ("baseline", "augmented")}
-    return write_report(evidence or make_evidence(), report, Language.model_validate(language), **runs)
+    return write_report(evidence or make_evidence(), report, **runs)[languages().index(language)]
 
 
 def test_gathering_opens_folders_of_figures_and_writes_options_as_plain_values() -> None:
@@ -69,7 +69,7 @@ def test_every_part_is_there_in_order_and_every_link_leads_to_one(language: str)
     page = Elements(write(language))
     anchors = [anchor for anchor in page.values("section", "id") if anchor and "-" not in anchor]
     assert anchors == [
-        *("summary", "baseline", "augmented", "augmentation", "data", "protocol", "environment", "limits", "glossary")
+        *("summary", "augmentation", "augmented", "data", "protocol", "limits", "baseline", "environment", "glossary")
     ]
     identities = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert [name for name, times in Counter(identities).items() if times > 1] == []
@@ -90,14 +90,15 @@ def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(languag
         *(each for part in contents.RUN_PARTS.values() for each in part),
     ]
     for shown in everything:
-        kind = "figures" if isinstance(shown, contents.FigureEntry) else "tables"
-        said = messages[kind][shown.name if isinstance(shown, contents.FigureEntry) else shown.key or shown.name]
+        kind = "tables" if isinstance(shown, contents.TableEntry) else "figures"
+        said = messages[kind][shown.key or shown.name if isinstance(shown, contents.TableEntry) else shown.name]
         assert (said["caption"] if kind == "figures" else said) in text
-    num_pictures = sum(isinstance(shown, contents.FigureEntry) for shown in (*contents.COMPARISON, *contents.DATA))
-    num_pictures += 2 * sum(
+    num_figures = sum(isinstance(shown, contents.FigureEntry) for shown in (*contents.COMPARISON, *contents.DATA))
+    num_figures += 2 * sum(
         isinstance(each, contents.FigureEntry) for part in contents.RUN_PARTS.values() for each in part
     )
-    assert len(elements.values("img", "src")) == num_pictures
+    num_pictures = 4 + 2 * 4 * 3 * 2  # the summary's; of both runs, the kinds of decisions, images of each, in pairs
+    assert len(elements.values("img", "src")) == num_figures + num_pictures
     assert all(elements.values("img", "alt"))
     assert "{" not in text.replace('{"language": "en"}', "")  # nothing was left to be filled in
     assert "None" not in text

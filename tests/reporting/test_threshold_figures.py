@@ -10,15 +10,17 @@ from scipy.special import logit
 
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.reporting.evaluation_figures import draw_threshold_explorer, tabulate_thresholds
+from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, make_evaluation, make_point, make_predictions
 
+LABELS = Labels("phantoms")
 TEST = make_predictions([0, 0, 1, 1, 1], [0.2, 0.7, 0.3, 0.6, 0.9])
 
 
 @pytest.fixture
 def figure() -> Any:
     metrics = compute_metrics(TEST, TEST, make_point(0.35), make_evaluation(seed=1))
-    return draw_threshold_explorer(TEST, metrics, "phantoms")
+    return draw_threshold_explorer(TEST, metrics, LABELS)
 
 
 def test_every_threshold_has_its_four_counts() -> None:

@@ -16,6 +16,7 @@ from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
 from chest_xray.models.training import Checkpoint
 
+UNNAMED = "en"  # the language that the names of files do not state
 # Kedro-Viz chooses the view of a preview by these names.
 HTMLPreview = NewType("HTMLPreview", str)
 ImagePreview = NewType("ImagePreview", str)
@@ -42,37 +43,49 @@ class MarkdownDataset(FileDataset):
 
 
 class FigureDataset(FileDataset):
-    """Saves a matplotlib figure as PNG and loads the PNG, which kedro-datasets' `MatplotlibDataset` cannot."""
+    """A matplotlib figure in each language, as PNG, which kedro-datasets' `MatplotlibDataset` cannot load.
 
-    def load(self) -> bytes:
-        """Return the PNG file."""
-        return Path(self._local()).read_bytes()
+    English is at the path itself, such as `roc_curve.png`, and every other language beside it: `roc_curve.ru.png`.
+    """
 
-    def save(self, data: Figure) -> None:
-        """Draw the figure at its own resolution and write it whole or not at all."""
-        _draw(data, self._filepath)
+    def load(self) -> dict[str, bytes]:
+        """Return the PNG files by language."""
+        filesystem, path = fsspec.core.url_to_fs(self._filepath)
+        others = filesystem.glob(f"{path.removesuffix('.png')}.??.png")
+        found = {UNNAMED: path} | {other.rsplit(".", 2)[1]: other for other in others}
+        return {language: filesystem.cat_file(each) for language, each in found.items()}
+
+    def save(self, data: dict[str, Figure]) -> None:
+        """Draw each figure at its own resolution and write it whole or not at all."""
+        for language, figure in data.items():
+            _draw(figure, _place(self._filepath, language))
 
     def preview(self) -> ImagePreview:
-        """Return the PNG in base64."""
-        return ImagePreview(base64.b64encode(self.load()).decode("ascii"))
+        """Return the English PNG in base64."""
+        return ImagePreview(base64.b64encode(Path(self._local()).read_bytes()).decode("ascii"))
 
 
 class FigureFolderDataset(FileDataset):
-    """Saves figures by name, each to a PNG file; other PNG files in the folder are removed."""
+    """Figures by name, each in each language as in `FigureDataset`; other PNG files in the folder are removed."""
 
-    def load(self) -> dict[str, bytes]:
-        """Return the PNG files by name."""
+    def load(self) -> dict[str, dict[str, bytes]]:
+        """Return the PNG files by name and language."""
         filesystem, folder = fsspec.core.url_to_fs(self._filepath)
-        return {Path(path).stem: filesystem.cat_file(path) for path in sorted(filesystem.glob(f"{folder}/*.png"))}
+        names = sorted({Path(path).name.split(".")[0] for path in filesystem.glob(f"{folder}/*.png")})
+        return {name: FigureDataset(filepath=f"{self._filepath}/{name}.png").load() for name in names}
 
-    def save(self, data: dict[str, Figure]) -> None:
+    def save(self, data: dict[str, dict[str, Figure]]) -> None:
         """Draw each figure as `FigureDataset` does."""
-        for name, figure in data.items():
-            _draw(figure, f"{self._filepath}/{name}.png")
+        for name, figures in data.items():
+            FigureDataset(filepath=f"{self._filepath}/{name}.png").save(figures)
         filesystem, folder = fsspec.core.url_to_fs(self._filepath)
         for path in filesystem.glob(f"{folder}/*.png"):
-            if Path(path).stem not in data:
+            if Path(path).name.split(".")[0] not in data:
                 filesystem.rm_file(path)
+
+
+def _place(path: str, language: str) -> str:
+    return path if language == UNNAMED else f"{path.removesuffix('.png')}.{language}.png"
 
 
 def _draw(figure: Any, filepath: str) -> None:
@@ -86,7 +99,7 @@ def _draw(figure: Any, filepath: str) -> None:
 
 
 class EvidenceDataset(FileDataset):
-    """A dict of tables (pandas), figures (PNG, bytes) and plain values, as JSON.
+    """A dict of tables (pandas), pictures (bytes), plain values, and dicts that hold tables or pictures, as JSON.
 
     Missing values of tables are loaded as pandas infers them.
     """
@@ -107,7 +120,9 @@ def _encode(value: Any) -> tuple[str, Any]:
     import pandas as pd
 
     if isinstance(value, bytes):
-        return "png", base64.b64encode(value).decode("ascii")
+        return "bytes", base64.b64encode(value).decode("ascii")
+    if isinstance(value, dict) and any(isinstance(each, bytes | pd.DataFrame) for each in value.values()):
+        return "dict", {name: _encode(each) for name, each in value.items()}
     if isinstance(value, pd.DataFrame):
         rows = value.astype(object).where(value.notna(), None).to_numpy().tolist()
         return "table", {"columns": list(value.columns), "rows": rows}
@@ -117,8 +132,10 @@ def _encode(value: Any) -> tuple[str, Any]:
 def _decode(kind: str, value: Any) -> Any:
     import pandas as pd
 
-    if kind == "png":
+    if kind == "bytes":
         return base64.b64decode(value)
+    if kind == "dict":
+        return {name: _decode(*each) for name, each in value.items()}
     return pd.DataFrame(value["rows"], columns=value["columns"]) if kind == "table" else value
 
 

@@ -63,7 +63,8 @@ def measure_conditions(
             row |= {f"{name}_change": change["value"], f"{name}_p": p}
             row |= {f"{name}_change_{bound}": change[bound] for bound in ("low", "high")}
     columns = [f"{name}_{part}" for name in COMPARED for part in ("change", "change_low", "change_high", "p")]
-    table = pd.DataFrame(rows, columns=[*rows[0], *columns]).round(4)
+    table = pd.DataFrame(rows, columns=[*rows[0], *columns])
+    table = table.round({str(name): 4 for name in table if not str(name).endswith("_p")})  # a rounded p would be 0
     return table.assign(threshold=point.threshold)
 
 

@@ -12,6 +12,11 @@ def find_side(interval: dict[str, float]) -> int:
     return int(interval["low"] > 0) - int(interval["high"] < 0)
 
 
+def is_none(difference: dict[str, float]) -> bool:
+    """Check whether two networks do not differ in any resample, so that an interval would say nothing."""
+    return difference["low"] == difference["high"] == 0
+
+
 def _in_points(difference: dict[str, float], keys: tuple[str, ...]) -> dict[str, float]:
     return {key: 100 * difference[key] for key in keys}
 
@@ -40,18 +45,20 @@ def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
         values = {run: each[run] for run in RUNS} | _in_points(change, ("value", "low", "high"))
         values |= {"method": name_method(change["method"]), "smallest": 100 * each["smallest"]}
         num = counted.get(name, comparison["num_images"])
-        yield Finding(keys[find_side(change)], {"metric": Name(name), "n": num, **values})
+        key = "difference_none" if is_none(change) else keys[find_side(change)]
+        yield Finding(key, {"metric": Name(name), "n": num, **values})
     mcnemar = comparison["mcnemar"]
     disagree = mcnemar["corrected"] + mcnemar["regressed"]
     key = "mcnemar" if disagree else "same_decisions"
     yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
 
 
-def describe_flips(comparison: dict[str, Any]) -> Finding:
+def describe_flips(comparison: dict[str, Any]) -> Iterator[Finding]:
     """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
-    bounds = ("value", "low", "high")
-    changes = {run: _in_points(comparison["flips"][run]["accuracy"], bounds) for run in RUNS}
-    return Finding("flips_change", {**changes, "num_images": comparison["num_images"]})
+    for run in RUNS:
+        change = comparison["flips"][run]["accuracy"]
+        values = {**_in_points(change, ("value", "low", "high")), "num_images": comparison["num_images"]}
+        yield Finding(f"flips_{'alike' if is_none(change) else 'change'}_{run}", values)
 
 
 def describe_comparison(comparison: dict[str, Any]) -> Iterator[Finding]:
@@ -90,7 +97,7 @@ def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
     """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
         "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison)],
-        "in_numbers": [*list_differences(comparison), describe_flips(comparison)],
+        "in_numbers": [*list_differences(comparison), *describe_flips(comparison)],
         "how_compared": list(describe_comparison(comparison)),
     }
 

@@ -359,7 +359,7 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
     key = "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
-    yield Finding(key, {**auc, "change": _read_change(centre, "auc")})
+    yield Finding(key, {**auc, "change": _read_change(centre, "auc"), "p": centre["auc_p"]})
 
 
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Figures of the data: example radiographs, file properties, and the metadata baseline.
 
-In all of them `image_index` has one row per image, and `data_source` is printed below the plots.
+In all of them `image_index` has one row per image, and `labels` are those of a language.
 """
 
 from itertools import product
@@ -16,6 +16,7 @@ from chest_xray.reporting.style import (
     GREY,
     ORANGE,
     PAGE_WIDTH,
+    Labels,
     add_legend,
     head_figure,
     label_axes,
@@ -24,9 +25,9 @@ from chest_xray.reporting.style import (
 )
 
 
-def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure:
+def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
     """Draw two train images of each class, of median width and from two patients, in their own proportions."""
-    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=7)
+    figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=7)
     for place in axes.flat:
         place.set_axis_off()  # where a class has a single patient
     for label, name in enumerate(CLASSES):
@@ -36,42 +37,46 @@ def draw_example_radiographs(image_index: DataFrame, data_source: str) -> Figure
         for place, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
             scale = min(1.0, 480 / row["width"])
             pixels = read_pixels(row["path"], round(row["width"] * scale), round(row["height"] * scale))
-            title = name if row["aetiology"] in ("none", "unknown") else f"{name} ({row['aetiology']})"
-            show_image(place, pixels, f"{title}\n{row['group']}, {row['width']} x {row['height']} px")
+            title = name if row["aetiology"] in ("none", "unknown") else f"{name} ({labels.word(row['aetiology'])})"
+            size = labels("size_of_image", group=row["group"], width=row["width"], height=row["height"])
+            show_image(place, pixels, f"{title}\n{size}")
     return figure
 
 
-def draw_headers(image_index: DataFrame, data_source: str) -> Figure:
+def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
     """Draw the cumulative distributions of width, height, aspect and file size, by split and class."""
     import numpy as np
 
-    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
+    figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
     for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
             values = np.sort(read_feature(select_class(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
-            place.plot(values, np.linspace(0, 1, len(values)), label=f"{split} {name}: n = {len(values):,}", **style)
+            shown = labels("subset", subset=f"{labels.word(split)} {name}", num=len(values))
+            place.plot(values, np.linspace(0, 1, len(values)), label=shown, **style)
         place.locator_params(axis="x", nbins=6)  # keeps long numbers apart
-        label_axes(place, feature, [unit, "cumulative share of images"])
-    head_figure(figure, "Properties of the image files by split and class")
+        label_axes(place, labels.word(feature), [labels.word(unit), labels("cumulative_share")])
+    head_figure(figure, labels("headers_title"))
     return figure
 
 
-def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str) -> Figure:
+def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], labels: Labels) -> Figure:
     """Draw the ROC curve of each feature on test, and the threshold that `fit_metadata_baseline` chose on train."""
-    figure, axes = new_figure(data_source, width=6.4, height=6.2)
+    figure, axes = new_figure(labels, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]
-    labels = test["label"].to_numpy()
+    truth = test["label"].to_numpy()
     for feature, rule in metadata_baseline.items():
-        sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), labels)
+        sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), truth)
         scores = rule["test"]
-        (line,) = axes.plot(1 - specificity, sensitivity, label=f"{feature}: AUC {scores['auc']:.3f}")
+        (line,) = axes.plot(
+            1 - specificity, sensitivity, label=labels("feature_auc", feature=labels.word(feature), **scores)
+        )
         look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
         axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", **look)
-    axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
-    axes.plot([], [], "o", color=GREY, label="threshold fitted on train")
+    axes.plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
+    axes.plot([], [], "o", color=GREY, label=labels("fitted_threshold"))
     axes.set_aspect("equal")
     add_legend(axes, loc="lower right")
-    title = f"Metadata baseline: n = {len(test)} test images"
-    label_axes(axes, title, ["1 - specificity", "sensitivity"])
+    title = labels("metadata_title", num=len(test))
+    label_axes(axes, title, [labels("false_positive_rate"), labels("sensitivity")])
     return figure

@@ -1,9 +1,10 @@
 """Figures of a training run and its evaluation.
 
 In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have a row per image
-with `label`, `probability`, `log_odds`, `calibrated` and `aetiology`; `data_source` is printed below the plots.
+with `label`, `probability`, `log_odds`, `calibrated` and `aetiology`; `labels` are those of a language.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure
@@ -11,7 +12,7 @@ from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
 from chest_xray.metrics.operating_point import name_probability
-from chest_xray.metrics.results import AT_HALF, Metrics
+from chest_xray.metrics.results import AT_HALF, Metrics, SubsetMetrics
 from chest_xray.metrics.summary import move_to_prevalence
 from chest_xray.reporting.style import (
     BLUE,
@@ -20,17 +21,18 @@ from chest_xray.reporting.style import (
     ORANGE,
     PAGE_WIDTH,
     PURPLE,
+    Labels,
     add_legend,
     head_figure,
     label_axes,
+    localise_ticks,
     new_figure,
 )
 
 MARKERS = {"at_half": "o", "balanced": "D", "sensitivity": "s", "specificity": "^"}
 LINES = {"at_half": ":", "balanced": "-", "sensitivity": "--", "specificity": "-."}
-LOG_ODDS_AXIS = "calibrated log odds of pneumonia (0 is 0.5, 7 is 0.999)"
 NUM_SCORE_BINS = 40
-KINDS = {"none": "healthy", "bacterial": "bacterial pneumonia", "viral": "viral pneumonia", "unknown": "pneumonia"}
+KINDS = ("none", "bacterial", "viral", "unknown")
 HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
 HOVER = (
     "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
@@ -40,41 +42,63 @@ HOVER = (
 MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
 SYMBOLS = {"at_half": "circle", "balanced": "diamond", "sensitivity": "square", "specificity": "triangle-up"}
 DASHES = {"at_half": "dot", "balanced": "solid", "sensitivity": "dash", "specificity": "dashdot"}
+CORNERS = (0.1, 0.2, 0.3, 0.5)  # sides of the enlarged part of a ROC plot
 UNIT = (-0.02, 1.02)  # limits of an axis for values in [0, 1]
 
 
-def draw_roc_curve(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
-    """Draw the ROC curves of validation and test with 95% bands and their thresholds."""
-    figure, axes = new_figure(data_source, width=6.4, height=6.2)
+def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
+    """Draw the ROC curves of validation and test with 95% bands, and the upper left corner enlarged.
+
+    Marked are the threshold that decides, and an uncalibrated output of 0.5.
+    """
+    figure, axes = new_figure(labels, width=4.4, height=5)
+    shown = (AT_HALF, metrics.test.rule)
+    corner = axes.inset_axes((0.36, 0.1, 0.62, 0.62))
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
         part, auc = metrics.subsets[name], metrics.subsets[name].auc
-        label = f"{name}: n = {part.num_images}, AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
-        plot_band(axes, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
-        for at, point in part.by_name.items():
-            _mark(axes, at, colour, 1 - point.specificity.known, point.sensitivity.known)
-    axes.plot([0, 1], [0, 1], ":", color=GREY, label="chance")
-    _explain_markers(axes, metrics)
-    label_axes(axes, f"ROC curve, {metrics.run}", ("1 - specificity", "sensitivity"))
+        label = labels("curve_of_subset", subset=labels.word(name), auc=auc, num_images=part.num_images)
+        for place in (axes, corner):
+            plot_band(place, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
+            for at in shown:
+                point = part.by_name[at]
+                _mark(place, at, colour, 1 - point.specificity.known, point.sensitivity.known)
+    axes.plot([0, 1], [0, 1], ":", color=GREY)
+    _explain_markers(axes, metrics, labels, shown)
+    label_axes(axes, labels("roc_title", run=metrics.run), (labels("false_positive_rate"), labels("sensitivity")))
     axes.set(xlim=UNIT, ylim=UNIT, aspect="equal")
-    add_legend(axes, loc="lower right")
+    side = _find_corner(metrics.test)
+    corner.set(xlim=(-side / 50, side), ylim=(1 - side, 1 + side / 50))
+    corner.tick_params(labelsize=8)
+    if labels.mark != ".":
+        localise_ticks(corner, labels)
+    corner.set_title(labels("enlarged"), fontsize=8)
+    axes.indicate_inset_zoom(corner, edgecolor=GREY)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", fontsize=8, frameon=False)
     return figure
 
 
-def draw_precision_recall(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
+def _find_corner(test: SubsetMetrics) -> float:
+    """Return the side of the upper left square of the ROC plot that contains the chosen operating point of test."""
+    furthest = max(1 - each.known for each in (test.at_chosen.sensitivity, test.at_chosen.specificity))
+    return next((side for side in CORNERS if furthest < 0.95 * side), 1.0)
+
+
+def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw the precision-recall curves of validation and test with 95% bands, thresholds and prevalence."""
-    figure, axes = new_figure(data_source, width=6.4, height=6.2)
+    figure, axes = new_figure(labels, width=6.4, height=6.2)
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
         part, curve = metrics.subsets[name], curves.query("curve == 'precision_recall' and subset == @name")
         area = (curve["x"].diff() * curve["value"]).sum()
-        label = f"{name}: n = {part.num_images}, average precision {area:.3f}"
+        subset = labels.word(name)
+        label = labels("precision_of_subset", subset=subset, num=part.num_images, area=float(area))
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
-        base = f"{name}: prevalence {part.prevalence:.3f}, the precision of chance"
+        base = labels("precision_by_chance", subset=subset, prevalence=part.prevalence)
         axes.axhline(part.prevalence, color=colour, linestyle=dashes, label=base)
         for at, point in part.by_name.items():
             if point.precision.value is not None:
                 _mark(axes, at, colour, point.sensitivity.known, point.precision.value)
-    _explain_markers(axes, metrics)
-    label_axes(axes, f"Precision and recall, {metrics.run}", ("recall (sensitivity)", "precision (PPV)"))
+    _explain_markers(axes, metrics, labels, tuple(metrics.test.by_name))
+    label_axes(axes, labels("precision_title", run=metrics.run), (labels("recall"), labels("precision")))
     axes.set(xlim=UNIT, ylim=UNIT)
     add_legend(axes, loc="lower left")
     return figure
@@ -90,31 +114,32 @@ def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
     axes.plot(x, y, MARKERS[at], color=colour, markeredgecolor="white", markersize=8, zorder=3)
 
 
-def _explain_markers(axes: Any, metrics: Metrics) -> None:
-    for at in metrics.test.by_name:
-        axes.plot([], [], MARKERS[at], color=GREY, label=_name_threshold(metrics, at))
-    axes.fill_between([], [], color=GREY, alpha=0.18, label="pointwise 95% band over patients")
+def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, shown: Iterable[str]) -> None:
+    for at in shown:
+        axes.plot([], [], MARKERS[at], color=GREY, label=_name_threshold(metrics, at, labels))
+    axes.fill_between([], [], color=GREY, alpha=0.18, label=labels("band"))
 
 
-def _name_threshold(metrics: Metrics, at: str) -> str:
-    meaning = "uncalibrated 0.5" if at == AT_HALF else f"{at}, decides" if at == metrics.test.rule else at
-    return f"threshold {name_probability(metrics.test.by_name[at].threshold)} ({meaning})"
+def _name_threshold(metrics: Metrics, at: str, labels: Labels) -> str:
+    key = "threshold_decides" if at == metrics.test.rule else "threshold"
+    threshold = name_probability(metrics.test.by_name[at].threshold).replace(".", labels.mark)
+    return labels(key, threshold=threshold, point=labels.word(at))
 
 
-def mark_thresholds(axes: Any, metrics: Metrics) -> None:
+def mark_thresholds(axes: Any, metrics: Metrics, labels: Labels) -> None:
     """Draw a vertical line at each threshold, on an axis of log odds."""
     for at, point in metrics.test.by_name.items():
-        label = _name_threshold(metrics, at)
+        label = _name_threshold(metrics, at, labels)
         axes.axvline(point.log_odds, color="black", linestyle=LINES[at], linewidth=1.2, label=label)
 
 
-def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
+def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
     """Draw the confusion matrices of test at each threshold, with shares of each class."""
     import numpy as np
 
     points = metrics.test.by_name
-    figure, axes = new_figure(data_source, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
-    figure.suptitle(f"Test, {metrics.run}", fontsize=11)
+    figure, axes = new_figure(labels, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
+    figure.suptitle(labels("confusion_title", run=metrics.run), fontsize=11)
     correct = np.eye(2, dtype=bool)
     for place, (at, point) in zip(axes, points.items(), strict=True):
         counts = np.array([[point.tn, point.fp], [point.fn, point.tp]])
@@ -123,49 +148,56 @@ def draw_confusion_matrices(metrics: Metrics, data_source: str) -> Figure:
             masked = np.ma.array(shares, mask=~cells)
             place.imshow(masked, cmap=colours, vmin=0, vmax=1.6)  # light enough for black text
         for (row, column), count in np.ndenumerate(counts):
-            place.text(column, row, f"{count}\n{shares[row, column]:.1%}", ha="center", va="center", fontsize=11)
+            place.text(
+                column,
+                row,
+                f"{count}\n{labels.number(shares[row, column], '.1%')}",
+                ha="center",
+                va="center",
+                fontsize=11,
+            )
         place.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
         place.set_yticklabels(CLASSES, rotation=90, va="center")
         place.spines[:].set_visible(False)
         place.grid(visible=False)
         place.tick_params(length=0)
-        name = _name_threshold(metrics, at).replace(" (", "\n(")
-        title = f"{name}\nn = {counts.sum()}, accuracy {point.accuracy.value:.3f}"
-        place.set_title(title, fontsize=9.5)
-        place.set_xlabel("decision", fontsize=9.5)
-    axes[0].set_ylabel("true class", fontsize=9.5)
+        name = _name_threshold(metrics, at, labels).replace(" (", "\n(")
+        accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=point.accuracy.known)
+        place.set_title(f"{name}\n{accuracy}", fontsize=9.5)
+        place.set_xlabel(labels("decision"), fontsize=9.5)
+    axes[0].set_ylabel(labels("true_class"), fontsize=9.5)
     return figure
 
 
-def draw_reliability(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Figure:
+def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw reliability diagrams of test: uncalibrated, and calibrated and moved to the prevalence of test.
 
     Each has the share of PNEUMONIA in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
     below it the number of images in each bin.
     """
     layout = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
-    figure, axes = new_figure(data_source, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
+    figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
     prevalence, calibration = metrics.test.prevalence, metrics.operating_point.calibration
     moved = move_to_prevalence(test_predictions, calibration)
     scales = {
-        "uncalibrated": (test_predictions["probability"].to_numpy(), ORANGE),
-        f"calibrated, moved to {prevalence:.1%}": (moved, BLUE),
+        labels("uncalibrated"): (test_predictions["probability"].to_numpy(), ORANGE),
+        labels("moved", prevalence=prevalence): (moved, BLUE),
     }
     for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):
         error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
         above.vlines(bins["predicted"], bins["low"], bins["high"], color=colour, alpha=0.6)
-        named = f"{title}: ECE {error:.3f} in {NUM_BINS} bins"
+        named = labels("calibration_error", scale=title, error=float(error), num=NUM_BINS)
         above.plot(bins["predicted"], bins["value"], "o", color=colour, label=named)
-        above.plot([0, 1], [0, 1], ":", color=GREY, label="perfect calibration")
+        above.plot([0, 1], [0, 1], ":", color=GREY, label=labels("perfect"))
         above.set_title(title, fontsize=10)
         above.set(xlim=UNIT, ylim=UNIT)
         below.bar(bins["middle"], bins["images"], width=1 / NUM_BINS, color=colour, alpha=0.6, edgecolor="white")
-        below.set_xlabel("predicted probability of pneumonia", fontsize=9.5)
-    axes[0, 0].set_ylabel("observed share of PNEUMONIA", fontsize=9.5)
-    axes[1, 0].set_ylabel("images", fontsize=9.5)
-    shares = f"prevalence {prevalence:.1%}, calibrated for {calibration.expected_prevalence:.0%}"
-    head_figure(figure, f"Reliability on test, {metrics.run}: n = {len(test_predictions)}, {shares}")
+        below.set_xlabel(labels("predicted_probability"), fontsize=9.5)
+    axes[0, 0].set_ylabel(labels("observed_share"), fontsize=9.5)
+    axes[1, 0].set_ylabel(labels("images"), fontsize=9.5)
+    values = {"num": len(test_predictions), "prevalence": prevalence, "expected": calibration.expected_prevalence}
+    head_figure(figure, labels("reliability_title", run=metrics.run, **values))
     return figure
 
 
@@ -192,7 +224,7 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
 
 
 def draw_scores(
-    validation_predictions: DataFrame, test_predictions: DataFrame, metrics: Metrics, data_source: str
+    validation_predictions: DataFrame, test_predictions: DataFrame, metrics: Metrics, labels: Labels
 ) -> Figure:
     """Draw histograms of the scores, one row per aetiology, validation beside test, with the thresholds."""
     import numpy as np
@@ -200,7 +232,7 @@ def draw_scores(
     tables = {"validation": validation_predictions, "test": test_predictions}
     kinds = [each for each in KINDS if any((table["aetiology"] == each).any() for table in tables.values())]
     layout = {"sharex": True, "sharey": "row", "squeeze": False}
-    figure, axes = new_figure(data_source, columns=2, rows=len(kinds), width=PAGE_WIDTH, height=5.8, **layout)
+    figure, axes = new_figure(labels, columns=2, rows=len(kinds), width=PAGE_WIDTH, height=5.8, **layout)
     log_odds = np.concatenate([table["log_odds"] for table in tables.values()])
     edges = np.linspace(log_odds.min() - 0.5, log_odds.max() + 0.5, NUM_SCORE_BINS + 1)
     colours = dict(zip(KINDS, (BLUE, ORANGE, PURPLE, GREEN), strict=True))
@@ -209,34 +241,34 @@ def draw_scores(
             chosen = table[table["aetiology"] == kind]
             shares = np.histogram(chosen["log_odds"], edges)[0] / max(len(chosen), 1)
             place.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
-            mark_thresholds(place, metrics)
-            title = f"{subset}, {KINDS[kind]}: n = {len(chosen)}"
-            if len(chosen):
-                positive = float((chosen["log_odds"] >= metrics.operating_point.chosen.log_odds).mean())
-                title += f", {1 - positive:.1%} cleared" if kind == "none" else f", {positive:.1%} found"
-            place.set_title(title, fontsize=9.5)
-        place.set_xlabel(LOG_ODDS_AXIS, fontsize=9.5)
-    figure.supylabel("share of the images of that kind", fontsize=9.5)
-    head_figure(figure, f"Scores by kind of image, {metrics.run}; shares are at the chosen threshold")
+            mark_thresholds(place, metrics, labels)
+            is_positive = chosen["log_odds"] >= metrics.operating_point.chosen.log_odds
+            is_right = ~is_positive if kind == "none" else is_positive
+            key = ("cleared" if kind == "none" else "detected") if len(chosen) else "no_share"
+            values = {"subset": labels.word(subset), "kind": labels(f"kind_{kind}"), "num": len(chosen)}
+            place.set_title(labels(key, **values, share=float(is_right.mean())), fontsize=9.5)
+        place.set_xlabel(labels("log_odds"), fontsize=9.5)
+    figure.supylabel(labels("share_of_kind"), fontsize=9.5)
+    head_figure(figure, labels("scores_title", run=metrics.run))
     return figure
 
 
-def draw_thresholds(curves: DataFrame, metrics: Metrics, data_source: str) -> Figure:
+def draw_thresholds(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
-    figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
-    titles = {"corrupted": "corrupted validation, where it is chosen", "test": "test, where it is evaluated"}
-    for place, (subset, title) in zip(axes, titles.items(), strict=True):
+    figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
+    for place, subset in zip(axes, ("corrupted", "test"), strict=True):
         part = curves[curves["subset"] == subset]
         sensitivity, specificity = (part[part["curve"] == name] for name in ("sensitivity", "specificity"))
-        plot_band(place, sensitivity, color=ORANGE, label="sensitivity")
-        plot_band(place, specificity, color=BLUE, label="specificity")
+        plot_band(place, sensitivity, color=ORANGE, label=labels("sensitivity"))
+        plot_band(place, specificity, color=BLUE, label=labels("specificity"))
         mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
-        place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label="mean of both (balanced accuracy)")
-        mark_thresholds(place, metrics)
-        label_axes(place, f"{title}: n = {part['num_images'].iloc[0]:,}", (LOG_ODDS_AXIS, ""))
-    axes[0].set_ylabel("share of the class classified correctly", fontsize=9.5)
+        place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label=labels("mean_of_both"))
+        mark_thresholds(place, metrics, labels)
+        title = labels(f"thresholds_on_{subset}", num=int(part["num_images"].iloc[0]))
+        label_axes(place, title, (labels("log_odds"), ""))
+    axes[0].set_ylabel(labels("share_right"), fontsize=9.5)
     axes[0].set_ylim(UNIT)
-    head_figure(figure, f"Sensitivity and specificity by threshold, {metrics.run} (with 95% bands over patients)")
+    head_figure(figure, labels("thresholds_title", run=metrics.run))
     return figure
 
 
@@ -265,7 +297,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     return table.assign(fn=num_pneumonia - table["tp"], tn=num_normal - table["fp"])
 
 
-def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_source: str) -> Any:
+def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, labels: Labels) -> Any:
     """Draw the ROC curve, sensitivity and specificity of test as an interactive plotly figure.
 
     Hovering shows the threshold with its sensitivity, specificity and the four counts.
@@ -287,16 +319,16 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
             "customdata": [[name_probability(point.threshold), sensitivity, specificity, *counts]],
-            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(metrics, at)},
+            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(metrics, at, labels)},
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
         dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
         figure.add_vline(x=point.log_odds, line=dash, opacity=1, row=1, col=2)
-    title = f"Thresholds on test, {metrics.run}: n = {metrics.test.num_images}<br><sup>Data: {data_source}</sup>"
+    title = f"Thresholds on test, {metrics.run}: n = {metrics.test.num_images}<br><sup>Data: {labels.data_source}</sup>"
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
     figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)
-    figure.update_xaxes(title=LOG_ODDS_AXIS, row=1, col=2)
+    figure.update_xaxes(title=labels("log_odds"), row=1, col=2)
     figure.update_xaxes(title_font_size=12)
     figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
     figure.update_yaxes(title="sensitivity", row=1, col=1)
@@ -304,20 +336,19 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_
     return figure
 
 
-def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, data_source: str) -> Figure:
+def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str, labels: Labels) -> Figure:
     """Draw loss and accuracy of train and validation by epoch, from `train_model`, and the epoch that was kept."""
-    figure, axes = new_figure(data_source, columns=2, width=PAGE_WIDTH, height=3.9)
+    figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])
     num = image_split["subset"].value_counts()
     for place, name in zip(axes, ("loss", "accuracy"), strict=True):
-        place.axvline(kept, color=GREY, linestyle=":", label=f"kept: epoch {kept}")
+        place.axvline(kept, color=GREY, linestyle=":", label=labels("kept_epoch", epoch=kept))
         for key, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
-            label = f"{subset}: n = {num[subset]:,}"
+            label = labels("subset", subset=labels.word(subset), num=int(num[subset]))
             place.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
         place.xaxis.get_major_locator().set_params(integer=True)
-        label_axes(place, f"{name.capitalize()} by epoch", ("epoch", name))
-    axes[0].set_ylabel("binary cross-entropy", fontsize=9.5)
+        label_axes(place, labels(f"{name}_by_epoch"), (labels("epoch"), labels(f"{name}_axis")))
     axes[0].set_ylim(0, 1.05 * history[["loss", "val_loss"]].max().max())
     axes[1].set_ylim(min(0.6, history[["accuracy", "val_accuracy"]].min().min() - 0.02), 1.005)
-    head_figure(figure, f"Training {title}")
+    head_figure(figure, labels("training_title", run=title))
     return figure

@@ -12,7 +12,7 @@ from chest_xray.reporting.i18n import Finding, Name, translate_text
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
 from chest_xray.reporting.report_contents import Report
 from chest_xray.reporting.report_page import read_page_messages, render_page, tabulate_record
-from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, add_legend, label_axes, new_figure
+from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, Labels, add_legend, label_axes, new_figure
 
 COMPARED = ("accuracy", "sensitivity", "specificity", "auc")
 NUM_BINS = 20
@@ -42,37 +42,37 @@ def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
         yield Finding("external_refusals", dict(evaluation.refused_as_errors))
 
 
-def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation) -> Figure:
+def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation, labels: Labels) -> Figure:
     """Draw the probabilities of the answered images of each class, and the ROC curve."""
     import numpy as np
     from sklearn.metrics import roc_curve
 
     answered = predictions[predictions["decision"].notna() & predictions["label"].notna()]
     label, probability = answered["label"].astype(int), answered["probability"]
-    figure, axes = new_figure(evaluation.title, columns=2, width=PAGE_WIDTH, height=4)
+    figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=4)
     for each, colour in enumerate((BLUE, ORANGE)):
         chosen = probability[label == each]
-        name = f"{CLASSES[each]}: n = {len(chosen)}"
+        name = labels("subset", subset=CLASSES[each], num=len(chosen))
         axes[0].hist(chosen, np.linspace(0, 1, NUM_BINS + 1), color=colour, alpha=0.55, label=name)
-    label_axes(axes[0], "Answered images", ("calibrated probability of pneumonia", "images"))
+    label_axes(axes[0], labels("answered"), (labels("calibrated_probability"), labels("images")))
     add_legend(axes[0])
     auc = evaluation.answered["auc"]
     specificity, sensitivity = evaluation.answered["specificity"], evaluation.answered["sensitivity"]
     false, true, _ = roc_curve(label, probability)
-    interval = "" if auc.low is None else f" ({auc.low:.3f} to {auc.high:.3f})"
-    axes[1].plot(false, true, color=ORANGE, label=f"AUC {auc.value:.3f}{interval}")
-    axes[1].plot(1 - specificity.known, sensitivity.known, "o", color=ORANGE, label="frozen threshold")
+    key = "auc_alone" if auc.low is None else "auc_with_interval"
+    axes[1].plot(false, true, color=ORANGE, label=labels(key, auc=auc))
+    axes[1].plot(1 - specificity.known, sensitivity.known, "o", color=ORANGE, label=labels("frozen_threshold"))
     at = (1 - evaluation.internal["specificity"].known, evaluation.internal["sensitivity"].known)
-    axes[1].plot(*at, "s", color=BLUE, label="the same on the internal test")
-    axes[1].plot([0, 1], [0, 1], ":", color=GREY, label="chance")
-    label_axes(axes[1], "ROC curve", ("1 - specificity", "sensitivity"))
+    axes[1].plot(*at, "s", color=BLUE, label=labels("on_internal_test"))
+    axes[1].plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
+    label_axes(axes[1], labels("roc"), (labels("false_positive_rate"), labels("sensitivity")))
     axes[1].set(aspect="equal")
     add_legend(axes[1], loc="lower right", fontsize=8)
     return figure
 
 
 def render_external(
-    evaluation: ExternalEvaluation, figure: bytes, run_record: dict[str, Any], report: Report, language: str
+    evaluation: ExternalEvaluation, figure: dict[str, bytes], run_record: dict[str, Any], report: Report, language: str
 ) -> str:
     """Return the page as one HTML file."""
     messages = read_page_messages(language)
@@ -88,7 +88,7 @@ def render_external(
         "beside_internal": [
             make_sentences(compare_with_internal(evaluation), texts),
             *table(tabulate_external(evaluation), "external"),
-            make_figure(figure, "external", "", texts),
+            make_figure(figure[language], "external", "", texts),
         ],
         "shift": table(tabulate_shift(evaluation), "shift") if shift else [],
         "refusals": table(tabulate_refusals(evaluation), "refusals"),

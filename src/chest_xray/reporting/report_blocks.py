@@ -3,10 +3,12 @@
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from chest_xray.core.types import DataFrame
+from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.results import Decisions, Estimate
 from chest_xray.reporting.i18n import Finding, format_number, translate
 
 MAX_ROWS = 100
@@ -38,23 +40,59 @@ class Table(NamedTuple):
     numbers: list[bool]
     hidden_rows: int = 0
     folded: bool = False
+    look: str = ""  # a class of the style sheet
     kind: str = "table"
 
 
 class Listing(NamedTuple):
-    """A list: of sentences; of verdicts, each with topic, tone and sentence; or of terms with their meanings."""
+    """A list of sentences; of verdicts (topic, tone, sentence); of terms (with meaning); or of tiles (value, text)."""
 
     items: list[Any]
-    kind: Literal["sentences", "verdicts", "terms"] = "sentences"
+    kind: Literal["sentences", "verdicts", "terms", "tiles"] = "sentences"
+
+
+class Case(NamedTuple):
+    """Pictures of one image as data URLs of equal size in pixels: the image, and itself below its Grad-CAM map."""
+
+    caption: str
+    sources: list[str]
+    width: int
+    height: int
+
+
+class Gallery(NamedTuple):
+    """Cases with a title and a caption; those after the first `num_open` are folded."""
+
+    title: str
+    caption: str
+    cases: list[Case]
+    num_open: int
+    look: str = "pairs"  # a class of the style sheet
+    kind: str = "gallery"
+
+
+class Row(NamedTuple):
+    """Blocks side by side, one below the other where there is no room."""
+
+    blocks: list[Any]
+    kind: str = "row"
+
+
+class Column(NamedTuple):
+    """Blocks one below the other, as one block of a row."""
+
+    blocks: list[Any]
+    kind: str = "column"
 
 
 class Section(NamedTuple):
-    """A part of the page with a heading and a link target."""
+    """A part of the page with a heading and a link target; `folded` collapses all below the heading at first."""
 
     anchor: str
     title: str
     blocks: list[Any]
     sections: list[Any] = []  # noqa: RUF012  # of Section; nothing appends to it
+    folded: bool = False
 
 
 def make_figure(png: bytes, name: str, run: str, messages: Mapping[str, Any], *, folded: bool = False) -> Figure:
@@ -68,9 +106,47 @@ def make_figure(png: bytes, name: str, run: str, messages: Mapping[str, Any], *,
             packed = io.BytesIO()
             picture.convert("RGB").save(packed, "WEBP", quality=QUALITY, method=6)
             kind, png = "webp", min(packed.getvalue(), png, key=len)
-    source = f"data:image/{kind};base64,{base64.b64encode(png).decode('ascii')}"
+    source = _to_data_url(png, kind)
     title = f"{texts['title']}: {run}" if run else texts["title"]
     return Figure(title, texts["caption"], texts["alt"], source, *size, folded)
+
+
+def _to_data_url(picture: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
+
+
+def make_gallery(
+    gallery: Mapping[str, Any], name: str, decisions: Sequence[str], num_open: int, messages: Mapping[str, Any]
+) -> Gallery:
+    """Build the pairs of pictures of some decisions; `gallery` is from the node `draw_gallery`."""
+    table, counted, cases = gallery["cases"], [], []
+    for decision in decisions:
+        rows = table[table["decision"] == decision]
+        key = decision if len(rows) else f"no_{decision}"
+        counted.append(messages["gallery"][key].format(shown=len(rows), of=rows["of"].max()))
+        cases += [_make_case(gallery, row, ("plain", "overlay"), messages) for row in rows.index]
+    texts = messages["figures"][name]
+    return Gallery(texts["title"], " ".join([texts["caption"], *counted]), cases, num_open)
+
+
+def make_examples(gallery: Mapping[str, Any], num: int, messages: Mapping[str, Any]) -> Gallery:
+    """Build the plain pictures of the first `num` correctly classified images of each class."""
+    table = gallery["cases"]
+    rows = [row for kind in ("true_negative", "true_positive") for row in table.index[table["decision"] == kind][:num]]
+    cases = [_make_case(gallery, row, ("plain",), messages) for row in rows]
+    return Gallery("", messages["gallery"]["examples"], cases, len(cases), look="examples")
+
+
+def _make_case(gallery: Mapping[str, Any], row: int, kinds: Sequence[str], messages: Mapping[str, Any]) -> Case:
+    from PIL import Image
+
+    case, pictures = gallery["cases"].loc[row], [gallery[f"{kind}_{row}"] for kind in kinds]
+    with Image.open(io.BytesIO(pictures[0])) as picture:
+        size = picture.size
+    label = CLASSES[case["decision"] in ("true_positive", "false_negative")]
+    values = {"class": label, "probability": case["probability"], "name": case["name"]}
+    caption = translate(Finding("case", values), messages | messages["gallery"])
+    return Case(caption, [_to_data_url(each, "webp") for each in pictures], *size)
 
 
 def make_table(frame: DataFrame, name: str, run: str, messages: Mapping[str, Any], *, folded: bool = False) -> Table:
@@ -85,6 +161,28 @@ def make_table(frame: DataFrame, name: str, run: str, messages: Mapping[str, Any
     numbers = [not any(isinstance(record[column], str) for record in shown) for column in frame.columns]
     label = f"{caption} ({run})" if run else caption
     return Table(caption, label, heads, rows, numbers, max(0, len(frame) - MAX_ROWS), folded)
+
+
+def make_confusion_matrix(point: Decisions, messages: Mapping[str, Any]) -> Table:
+    """Build the table of decisions by true class, with the share of each class."""
+    texts, rows = messages["confusion"], []
+    for name, right, wrong in ((CLASSES[0], point.tn, point.fp), (CLASSES[1], point.tp, point.fn)):
+        num = max(right + wrong, 1)
+        cells = [f"{count} ({format_number(count / num, '.1%', messages)})" for count in (right, wrong)]
+        rows.append([name, *(cells if name == CLASSES[0] else reversed(cells))])
+    heads = [texts["class"], *(texts["decided"].format(name) for name in CLASSES)]
+    caption = texts["caption"].format(format_number(point.threshold, ".3f", messages))
+    return Table(caption, caption, heads, rows, [False, True, True], look="confusion")
+
+
+def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
+    """Return a metric of a tile as text, a share in percent, and its interval with n."""
+    form = ".3f" if name == "auc" else ".1%"
+    value, *bounds = (
+        EMPTY if each is None else format_number(each, form, messages)
+        for each in (measured.value, measured.low, measured.high)
+    )
+    return value, messages["tile"].format(*bounds, measured.n)
 
 
 def format_cell(value: Any, messages: Mapping[str, Any]) -> str:

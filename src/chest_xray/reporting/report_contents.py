@@ -27,12 +27,12 @@ from chest_xray.reporting.tables import tabulate_abstention
 # What the rules and the model card read besides what is shown.
 RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions", "settings")
 RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
+GALLERY = "gallery"  # the dataset of all pictures of cases
 # Datasets that hold several figures; every other figure is a dataset of its own.
 RUN_FOLDERS = {
     "figures": {"precision_recall", "reliability", "thresholds", "scores"},
     "robustness_figures": {"robustness_figure", "occlusion_figure"},
     "abstention_figures": {"risk_coverage", "net_benefit"},
-    "gallery_figures": {"false_negatives", "false_positives", "typical_decisions"},
 }
 FOLDERS = {
     "augmentation_figures": {"transforms", "transform_ranges"},
@@ -153,37 +153,57 @@ class TableEntry(NamedTuple):
     key: str = ""
 
 
-Shown = FigureEntry | TableEntry
+class GalleryEntry(NamedTuple):
+    """Pictures of a gallery: those of `decisions` in `gallery`, of which the first `num_open` are not folded."""
+
+    name: str
+    decisions: tuple[str, ...]
+    num_open: int
+
+
+Shown = FigureEntry | TableEntry | GalleryEntry
 # Of each run, by heading; where rules yield findings for a heading, these come first.
 RUN_PARTS: dict[str, tuple[Shown, ...]] = {
-    "figures": (TableEntry("metrics_table", select_overall_metrics, folded=True), FigureEntry("confusion_matrices")),
-    "ranking": (FigureEntry("roc_curve"), FigureEntry("precision_recall")),
-    "probabilities": (FigureEntry("reliability"),),
-    "decisions": (FigureEntry("thresholds"), FigureEntry("scores")),
-    "abstention": (
-        *(FigureEntry("risk_coverage"), FigureEntry("net_benefit")),
-        TableEntry("abstention", tabulate_abstention, folded=True),
+    "how_well": (
+        *(FigureEntry("roc_curve"), TableEntry("metrics_table", select_overall_metrics, folded=True)),
+        *(FigureEntry("confusion_matrices", folded=True), FigureEntry("precision_recall", folded=True)),
     ),
-    "training": (FigureEntry("learning_curves"), TableEntry("cross_check", folded=True)),
-    "subgroups": (TableEntry("metrics_table", list_strata, key="strata"),),
+    "where_it_fails": (TableEntry("metrics_table", list_strata, key="strata", folded=True),),
+    "maps": (
+        GalleryEntry("false_negatives", ("false_negative",), 2),
+        GalleryEntry("false_positives", ("false_positive",), 2),
+        GalleryEntry("typical_decisions", ("true_positive", "true_negative"), 0),
+    ),
+    "lungs_or_shape": (),
+    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", omit_p_values, folded=True)),
     "robustness": (
         *(FigureEntry("robustness_figure"), TableEntry("robustness_table", omit_p_values, folded=True)),
         TableEntry("corruption_metrics", list_conditions, folded=True),
     ),
-    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", omit_p_values)),
-    "maps": (FigureEntry("false_negatives"), FigureEntry("false_positives"), FigureEntry("typical_decisions")),
+    "what_an_answer_is_worth": (),
+    "what_a_probability_is_worth": (FigureEntry("reliability", folded=True),),
+    "validation_and_test": (FigureEntry("thresholds", folded=True), FigureEntry("scores", folded=True)),
+    "abstention": (
+        *(FigureEntry("risk_coverage"), FigureEntry("net_benefit")),
+        TableEntry("abstention", tabulate_abstention, folded=True),
+    ),
+    "what_to_try": (),
+    "training": (FigureEntry("learning_curves"), TableEntry("cross_check")),
 }
+SUMMARY_FIGURE = "roc_curve"  # of the last run: in the summary instead of its part
+FOLDED = {"abstention", "training", "environment", "glossary"}  # headings of what is folded, besides earlier runs
 COMPARISON: tuple[Shown, ...] = (
-    *(FigureEntry("comparison_figure"), TableEntry("comparison_table")),
-    TableEntry("comparison", list_cells, key="comparison_cells"),
-    *(FigureEntry("augmented_examples"), FigureEntry("transforms"), FigureEntry("transform_ranges", folded=True)),
+    *(FigureEntry("comparison_figure"), TableEntry("comparison_table", folded=True)),
+    TableEntry("comparison", list_cells, key="comparison_cells", folded=True),
+    *(FigureEntry("augmented_examples", folded=True), FigureEntry("transforms", folded=True)),
+    FigureEntry("transform_ranges", folded=True),
 )
 DATA: tuple[Shown, ...] = (
-    TableEntry("class_counts"),
-    FigureEntry("example_radiographs"),
-    FigureEntry("header_figure"),
+    TableEntry("class_counts", folded=True),
+    FigureEntry("example_radiographs", folded=True),
+    FigureEntry("header_figure", folded=True),
     TableEntry("metadata_baseline", list_metadata_baselines),
-    FigureEntry("metadata_baseline_figure"),
+    FigureEntry("metadata_baseline_figure", folded=True),
     TableEntry("header_table", folded=True),
     TableEntry("quarantine", folded=True),
 )
@@ -214,7 +234,7 @@ def require_shown(name: str, run: Mapping[str, Any]) -> None:
     Raises:
         InputError: An earlier version gathered it.
     """
-    shown = [each.name for part in RUN_PARTS.values() for each in part]
+    shown = [GALLERY if isinstance(each, GalleryEntry) else each.name for part in RUN_PARTS.values() for each in part]
     if missing := [each for each in dict.fromkeys(shown) if each not in run]:
         raise InputError(
             f"the evidence of the run {name} lacks {', '.join(missing)}; expected all that this version of the report "
@@ -249,15 +269,16 @@ def list_comparison_datasets() -> list[str]:
 
 def _list_stored(shown: Iterable[Shown], folders: Mapping[str, set[str]]) -> Iterator[str]:
     for each in shown:
-        yield next((folder for folder, held in folders.items() if each.name in held), each.name)
+        is_gallery = isinstance(each, GalleryEntry)
+        yield GALLERY if is_gallery else next((name for name, held in folders.items() if each.name in held), each.name)
 
 
 def gather(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the evidence of a run, of the data or of the comparison, as `EvidenceDataset` stores it.
 
     Args:
-        found: Datasets and parameters by name: tables, texts, figures as PNG (bytes), plain values, options, results,
-            figures of Plotly, and the folders of figures in `FOLDERS` and `RUN_FOLDERS` (PNG by name).
+        found: Datasets and parameters by name: tables, texts, figures as PNG by language, plain values, options,
+            results, figures of Plotly, and the folders of figures in `FOLDERS` and `RUN_FOLDERS`, by name.
 
     Returns:
         The same by name, with options, results and figures of Plotly as plain values; each figure of a folder under

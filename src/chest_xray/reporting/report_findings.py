@@ -6,7 +6,6 @@ from typing import Any, Literal, NamedTuple
 
 from chest_xray.images.audit import AuditSummary
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.metadata_baseline import BASELINE
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.models.network import Network
@@ -119,14 +118,21 @@ def describe_network(options: Network) -> Iterator[Finding]:
 def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:
     """Describe how often the test split was looked at, with an interval of accuracy for as many results at once.
 
-    The interval has a confidence of 1 - 0.05 / looks (Bonferroni), and does not undo what a look prompted. Phantoms
-    have no such history, and an installed package has no ledger.
+    The interval is the widest 95% interval of accuracy. Its sides are multiplied by the ratio of normal quantiles that
+    raises its confidence to 1 - 0.05 / looks (Bonferroni). It does not undo what a look prompted. Phantoms have no such
+    history, and an installed package has no ledger.
     """
+    from scipy.stats import norm
+
     if report.synthetic or report.num_test_looks is None:
         yield Finding("protocol_test", {})
         return
-    point, confidence = metrics.test.at_chosen, 1 - 0.05 / report.num_test_looks
-    accuracy = proportion(point.tn + point.tp, metrics.test.num_images, confidence)
+    accuracy, confidence = metrics.test.at_chosen.accuracy, 1 - 0.05 / report.num_test_looks
+    factor = float(norm.isf(0.025 / report.num_test_looks) / norm.isf(0.025))
+    if accuracy.low is not None and accuracy.high is not None:
+        low = max(0.0, accuracy.known - factor * (accuracy.known - accuracy.low))
+        high = min(1.0, accuracy.known + factor * (accuracy.high - accuracy.known))
+        accuracy = accuracy.model_copy(update={"low": low, "high": high})
     yield Finding("test_looks", {"looks": report.num_test_looks, "confidence": confidence, "accuracy": accuracy})
 
 

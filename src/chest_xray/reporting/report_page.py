@@ -1,6 +1,7 @@
 """The report page: its sections, in order, and the tables that only it has."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,19 @@ from chest_xray.reporting.abstention_findings import find_abstention
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_messages, translate, translate_text
-from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
+from chest_xray.reporting.report_blocks import (
+    Column,
+    Listing,
+    Row,
+    Section,
+    format_tile,
+    make_confusion_matrix,
+    make_examples,
+    make_figure,
+    make_gallery,
+    make_sentences,
+    make_table,
+)
 from chest_xray.reporting.report_findings import (
     assess_augmentation,
     assess_run,
@@ -22,6 +35,8 @@ from chest_xray.reporting.report_findings import (
 
 Evidence = Mapping[str, Any]
 Messages = Mapping[str, Any]
+TILES = ("accuracy", "sensitivity", "specificity", "auc")
+NUM_EXAMPLES = 2  # pictures of each class in the summary
 ON_TEST = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
 
 
@@ -53,9 +68,17 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["mark_code"] = mark_code
     return templates.get_template("report.html.j2").render(
         sections=sections, language=language, messages=messages["page"], synthetic=synthetic, **about
     )
+
+
+def mark_code(sentence: str) -> Any:
+    """Escape a sentence for HTML, with what is between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], messages: Messages) -> list[Section]:
@@ -77,42 +100,61 @@ def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], messages: M
         Section(key.replace("_", "-"), messages["sections"][key], [Listing(list(messages[name].values()))])
         for key, name in limits.items()
     ]
-    return [
-        Section("summary", messages["sections"]["summary"], _summarise(compared["answer"][0], runs, messages)),
-        *(_describe_run(name, run, messages) for name, run in runs.items()),
-        *(
-            Section(key, messages["sections"][key], each, parts if key == "limits" else [])
-            for key, each in blocks.items()
-        ),
-    ]
+    sections = {
+        key: Section(key, messages["sections"][key], each, parts if key == "limits" else [], key in contents.FOLDED)
+        for key, each in blocks.items()
+    } | {name: _describe_run(name, run, messages, is_last=name == list(runs)[-1]) for name, run in runs.items()}
+    *earlier, last = runs
+    order = ("augmentation", last, "data", "protocol", "limits", *earlier, "environment", "glossary")
+    summary = _summarise(compared["answer"][0], runs, messages)
+    return [Section("summary", messages["sections"]["summary"], summary), *(sections[key] for key in order)]
 
 
 def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) -> list[Any]:
+    """Return what is seen first: verdict, main metrics, ROC curve and confusion matrix; then the reasons."""
     last = list(runs.values())[-1]
     verdicts = [*assess_run(last["metrics"], last["metadata_metrics"]), assess_augmentation(answer)]
     items = [(messages["topics"][each.topic], each.tone, translate(each.finding, messages)) for each in verdicts]
-    return [Listing(items, "verdicts"), make_table(summarise_runs(runs, messages), "summary", "", messages)]
+    metrics: Metrics = last["metrics"]
+    run = translate_text(metrics.run, messages)
+    measured = {name: getattr(metrics.test.at_chosen, name) for name in TILES[:-1]} | {"auc": metrics.test.auc}
+    tiles = [(messages["cells"][name], *format_tile(name, each, messages)) for name, each in measured.items()]
+    figure = make_figure(last[contents.SUMMARY_FIGURE][messages["language"]], contents.SUMMARY_FIGURE, run, messages)
+    pictures = make_examples(last[contents.GALLERY], NUM_EXAMPLES, messages)
+    return [
+        *(Listing(items[:1], "verdicts"), Listing(tiles, "tiles")),
+        Row([figure, Column([make_confusion_matrix(metrics.test.at_chosen, messages), pictures])]),
+        Listing(items[1:], "verdicts"),
+        make_table(summarise_runs(runs, messages), "summary", "", messages, folded=True),
+    ]
 
 
-def _describe_run(name: str, run: Evidence, messages: Messages) -> Section:
+def _describe_run(name: str, run: Evidence, messages: Messages, *, is_last: bool) -> Section:
     title = translate_text(run["metrics"].run, messages)
-    concluded = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
-    found = concluded | find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    found = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
+    found |= find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
     found |= find_abstention(run["abstention"], run["metrics"])
     parts = []
-    for key in (*concluded, *contents.RUN_PARTS):
+    for key in dict.fromkeys((*contents.RUN_PARTS, *found)):
+        shown = [
+            each for each in contents.RUN_PARTS.get(key, ()) if not (is_last and each.name == contents.SUMMARY_FIGURE)
+        ]
         blocks: list[Any] = [make_sentences(found[key], messages)] if found.get(key) else []
-        blocks += _show(contents.RUN_PARTS.get(key, ()), run, title, messages)
+        blocks += _show(shown, run, title, messages)
         if blocks:
-            parts.append(Section(f"{name}-{key}", messages["sections"].get(key) or messages[key], blocks))
-    return Section(name, messages["sections"]["run"].format(run=title), [], parts)
+            heading = messages["sections"].get(key) or messages[key]
+            parts.append(Section(f"{name}-{key}", heading, blocks, [], key in contents.FOLDED))
+    return Section(name, messages["sections"]["run"].format(run=title), [], parts, not is_last)
 
 
 def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, messages: Messages) -> list[Any]:
     blocks: list[Any] = []
     for shown in part:
         if isinstance(shown, contents.FigureEntry):
-            blocks.append(make_figure(evidence[shown.name], shown.name, run, messages, folded=shown.folded))
+            png = evidence[shown.name][messages["language"]]
+            blocks.append(make_figure(png, shown.name, run, messages, folded=shown.folded))
+        elif isinstance(shown, contents.GalleryEntry):
+            blocks.append(make_gallery(evidence[contents.GALLERY], *shown, messages))
         elif len(frame := shown.lay_out(evidence[shown.name])):
             blocks.append(make_table(frame, shown.key or shown.name, run, messages, folded=shown.folded))
     return blocks
@@ -187,4 +229,4 @@ def read_page_messages(language: str) -> dict[str, Any]:
     """Return the texts of a language; its `cells` also translate the reasons for missing metrics."""
     messages, english = read_messages(language), read_messages("en")
     reasons = {reason: messages["missing"][name] for name, reason in english["missing"].items()}
-    return messages | {"cells": messages["cells"] | reasons}
+    return messages | {"language": language, "cells": messages["cells"] | reasons}

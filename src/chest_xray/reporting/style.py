@@ -1,22 +1,60 @@
-"""The common style of all figures, each of which shows the source of its data."""
+"""The common style of all figures, each of which shows the source of its data, and their labels in each language."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chest_xray.core.types import Array, Figure
+from chest_xray.reporting.i18n import (
+    ENGLISH,
+    Finding,
+    format_number,
+    languages,
+    read_messages,
+    translate,
+    translate_text,
+)
 
 # Okabe and Ito 2008: distinguishable by colour-blind readers. Grey is for everything that is not data.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959"
+CHARACTERS = 15  # of the data source that fit in an inch
+WIDE = 36  # characters from which labels of a legend do not fit in three columns
 PAGE_WIDTH = 8.2  # inches: the width of the report, 900 pixels, where text is not scaled down
 
 
+class Labels:
+    """Writes the labels of figures in one language."""
+
+    def __init__(self, data_source: str, language: str = ENGLISH):
+        self._messages = read_messages(language)
+        self.data_source = translate_text(data_source, self._messages)
+        self.mark: str = self._messages["decimal_mark"]
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """Return the text below `labels`; values are inserted as `chest_xray.reporting.i18n.translate` does."""
+        return translate(Finding(key, values), self._messages | self._messages["labels"])
+
+    def word(self, name: str) -> str:
+        """Return the translation of a word that tables use, too, such as "train"."""
+        return str(self._messages["cells"].get(name, name))
+
+    def number(self, value: float, form: str) -> str:
+        """Return a number in Python's format `form`, with the decimal mark of the language."""
+        return format_number(value, form, self._messages)
+
+
+def draw_in_languages(draw: Callable[[Labels], Figure], data_source: str) -> dict[str, Figure]:
+    """Return what `draw` draws with the labels of each language, by language."""
+    return {language: draw(Labels(data_source, language)) for language in languages()}
+
+
 def new_figure(
-    data_source: str, *, columns: int = 1, rows: int = 1, width: float = 7, height: float = 5, **grid: Any
+    labels: Labels, *, columns: int = 1, rows: int = 1, width: float = 7, height: float = 5, **grid: Any
 ) -> tuple[Figure, Any]:
     """Create a figure outside of pyplot's global state.
 
     Args:
-        data_source: Printed below the plots.
+        labels: Of the language; its data source is printed below the plots.
         columns: Number of plots side by side.
         rows: Number of plots one below the other.
         width: In inches, at 110 pixels an inch; `PAGE_WIDTH` fills a report.
@@ -37,8 +75,17 @@ def new_figure(
         place.tick_params(labelsize=9, color=GREY)
         place.grid(color="0.92", linewidth=0.8)
         place.set_axisbelow(True)
-    figure.supxlabel(f"Data: {data_source}", fontsize=8, color=GREY)
+        if labels.mark != ".":
+            localise_ticks(place, labels)
+    source = textwrap.fill(labels("data", source=labels.data_source), int(CHARACTERS * width))
+    figure.supxlabel(source, fontsize=8, color=GREY)
     return figure, axes
+
+
+def localise_ticks(axes: Any, labels: Labels) -> None:
+    """Write the numbers at the ticks with the decimal mark of the language."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: labels.number(float(f"{value:.6g}"), ".10g"))
 
 
 def show_image(axes: Any, pixels: Array, title: str) -> None:
@@ -67,5 +114,10 @@ def head_figure(figure: Figure, title: str) -> None:
     for place in figure.axes:
         for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
-    look = {"ncols": 2 if len(named) == 4 else 3, "frameon": False, "title_fontsize": 11, "fontsize": 9}
+    look = {
+        "ncols": 2 if len(named) == 4 or max(map(len, named)) > WIDE else 3,
+        "frameon": False,
+        "title_fontsize": 11,
+        "fontsize": 9,
+    }
     figure.legend(list(named.values()), list(named), title=title, loc="outside upper center", **look)

@@ -24,6 +24,7 @@ from chest_xray.reporting.comparison_findings import (
 )
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.report_contents import list_cells
+from chest_xray.reporting.style import Labels
 from tests.builders import (
     axes_of,
     interval,
@@ -334,11 +335,11 @@ def test_the_page_states_answer_numbers_and_data_source() -> None:
 
 
 def test_the_comparison_figure_shows_differences_with_intervals_and_the_data_source() -> None:
-    figure = draw_paired_differences(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), "phantoms")
+    figure = draw_paired_differences(make_comparison(accuracy=interval(-0.02, 0.05, 0.1)), Labels("phantoms"))
     (axes,) = axes_of(figure)
     assert figure.get_supxlabel() == "Data: phantoms"
-    assert axes.get_title() == "Augmented minus baseline on 100 test images"
-    assert axes.get_xlabel() == "points (hundredths), with 95% interval"
+    assert axes.get_title() == "With minus without augmentation, on the same 100 test images"
+    assert axes.get_xlabel() == "percentage points, with 95% interval"
     names = ["AUC: n = 100", "specificity: n = 40", "sensitivity: n = 60", "accuracy: n = 100"]
     assert [label.get_text() for label in axes.get_yticklabels()] == names
     *_, accuracy, estimate, no_change = axes.lines

@@ -7,7 +7,9 @@ import pytest
 from chest_xray.images.corruptions import Robustness
 from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
 from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
-from chest_xray.reporting.robustness_figures import AXIS, draw_robustness
+from chest_xray.reporting.i18n import languages, read_messages
+from chest_xray.reporting.robustness_figures import draw_robustness
+from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader
 
@@ -68,24 +70,28 @@ def test_the_interval_of_the_auc_is_the_wider_of_those_over_patients_and_blocks(
     assert (row["auc"], row["auc_low"], row["auc_high"]) == pytest.approx(bounds, abs=1e-4)
 
 
-def test_the_figure_has_one_panel_per_kind_with_the_uncorrupted_value_as_a_line() -> None:
-    figure = draw_robustness(make_table(), "phantoms")
+def test_the_figure_has_one_panel_per_kind_with_paired_changes_in_points_and_their_intervals() -> None:
+    table = make_table()
+    figure = draw_robustness(table, Labels("phantoms"))
     assert figure.get_supxlabel() == "Data: phantoms"
     panels = [place for place in axes_of(figure) if place.get_visible()]
-    assert [place.get_title() for place in panels] == ["blur", "jpeg"]
-    assert [place.get_xlabel() for place in panels] == [AXIS["blur"], AXIS["jpeg"]]
+    assert [place.get_title() for place in panels] == ["blur", "JPEG"]
+    assert [place.get_xlabel() for place in panels] == ["standard deviation, px of 256", "quality"]
     assert [text.get_text() for text in panels[0].get_xticklabels()] == ["1", "3"]
-    lines = {str(line.get_label()): line.get_ydata() for line in panels[0].lines}
-    assert list(lines["accuracy, unaltered"]) == [1.0, 1.0]
-    curves = [container.lines[0].get_ydata().tolist() for container in panels[0].containers]
-    assert curves == [[0.8, 0.0], [0.8333, 0.0]]
+    blurred = table[table["kind"] == "blur"]
+    for container, name in zip(panels[0].containers, ("accuracy", "auc"), strict=True):
+        value, _, (interval,) = container.lines
+        assert value.get_ydata().tolist() == pytest.approx((100 * blurred[f"{name}_change"]).tolist())
+        ends = [segment[:, 1].tolist() for segment in interval.get_segments()]
+        bounds = 100 * blurred[[f"{name}_change_low", f"{name}_change_high"]].to_numpy()
+        np.testing.assert_allclose(ends, bounds, atol=1e-9)
     (legend,) = figure.legends
-    assert legend.get_title().get_text() == f"Corrupted test images, {TITLE}: n = 5 each, 95% intervals"
-    told = {text.get_text() for text in legend.get_texts()}
-    assert told == {"accuracy at 0.500", "AUC", "accuracy, unaltered", "AUC, unaltered"}
+    title = f"Corrupted minus unaltered, the same test images, {TITLE}: n = 5, paired 95% intervals"
+    assert legend.get_title().get_text() == title
+    assert [text.get_text() for text in legend.get_texts()] == ["accuracy (unaltered 1.000)", "AUC (unaltered 1.000)"]
 
 
-def test_every_kind_of_corruption_has_a_label_for_its_strength() -> None:
-    from chest_xray.images.corruptions import Robustness
-
-    assert set(AXIS) == set(Robustness.model_fields) - {"seed"}
+@pytest.mark.parametrize("language", languages())
+def test_every_kind_of_corruption_has_a_label_for_its_strength(language: str) -> None:
+    labels = read_messages(language)["labels"]
+    assert {f"strength_{kind}" for kind in set(Robustness.model_fields) - {"seed"}} <= set(labels)

@@ -6,6 +6,7 @@ import pandas as pd
 from chest_xray.core.types import Array
 from chest_xray.pipelines.robustness.nodes import measure_occlusion, predict_occluded
 from chest_xray.reporting.robustness_figures import draw_occlusion
+from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.images.test_occlusion import make_occlusion
 from tests.pipelines.evaluation.test_nodes import make_grey_reader
@@ -42,10 +43,12 @@ def test_each_view_is_evaluated_at_the_threshold_and_by_auc() -> None:
     assert table["accuracy"].tolist() == [1.0, 0.3333, 0.6667]
     assert table["auc"].tolist() == [1.0, 0.5, 0.5]  # all equal; one pair correct and one wrong
     assert set(table["run"]) == {TITLE}
-    figure = draw_occlusion(make_pictures()[:3], table, "phantoms")
+    figure = draw_occlusion(make_pictures()[:3], table, Labels("phantoms"))
     assert figure.get_supxlabel() == "Data: phantoms"
-    assert figure.get_suptitle() == f"Covered test images, {TITLE}: n = 3; AUC 0.5 is chance"
+    assert figure.get_suptitle() == (
+        f"Covered test images, {TITLE}: n = 3; AUC 0.5 is chance; differences are paired, with 95% intervals"
+    )
     titles = [place.get_title().splitlines() for place in axes_of(figure)]
     assert [lines[0] for lines in titles] == ["whole image", "border alone", "centre alone"]
-    assert titles[1][1].startswith("AUC 0.500 (")
-    assert titles[2][2] == "accuracy 0.667"
+    low, high = (f"{table[f'auc_change_{bound}'][1]:+.3f}" for bound in ("low", "high"))
+    assert titles[1][1:] == ["AUC 0.500, a difference of", f"-0.500 ({low} to {high})"]

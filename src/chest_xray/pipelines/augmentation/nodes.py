@@ -1,5 +1,7 @@
 """All nodes of augmentation: compare two runs that differ in it alone, image by image on the same test split."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chest_xray.core.options import InputError
@@ -26,6 +28,7 @@ from chest_xray.reporting.comparison_figures import draw_paired_differences
 from chest_xray.reporting.comparison_findings import find_comparison
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.style import draw_in_languages
 
 
 def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[str, Any]) -> DataFrame:
@@ -150,19 +153,22 @@ def write_comparison(comparison: dict[str, Any], data_source: str, language: Lan
     return render("comparison_title", find_comparison(comparison), {"data_source": data_source}, language.root)
 
 
-def draw_comparison(comparison: dict[str, Any], data_source: str) -> Figure:
-    """Draw the paired differences."""
-    return draw_paired_differences(comparison, data_source)
+def draw_comparison(comparison: dict[str, Any], data_source: str) -> dict[str, Figure]:
+    """Draw the paired differences, in each language."""
+    return draw_in_languages(partial(draw_paired_differences, comparison), data_source)
 
 
 def draw_augmentation(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, augmented: Run, data_source: str
-) -> tuple[Figure, dict[str, Figure]]:
-    """Draw originals beside their copies; and by name each transform alone, and the ends of its range."""
-    shown = (prepared_images, image_split, preparation, augmented, data_source)
-    return figures.draw_augmented_examples(*shown), {
-        "transforms": figures.draw_transforms(*shown),
-        "transform_ranges": figures.draw_transform_ranges(*shown),
+) -> tuple[dict[str, Figure], dict[str, dict[str, Figure]]]:
+    """Draw originals beside their copies; and by name each transform alone, and its range; each in each language."""
+
+    def draw(function: Callable[..., Figure]) -> dict[str, Figure]:
+        return draw_in_languages(partial(function, prepared_images, image_split, preparation, augmented), data_source)
+
+    return draw(figures.draw_augmented_examples), {
+        "transforms": draw(figures.draw_transforms),
+        "transform_ranges": draw(figures.draw_transform_ranges),
     }
 
 

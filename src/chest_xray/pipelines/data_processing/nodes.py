@@ -5,6 +5,7 @@ one for each row of `readable_images`, `image_index` and `image_split`. `stored_
 """
 
 import logging
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -29,6 +30,7 @@ from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_rules
 from chest_xray.reporting import data_figures as figures
 from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.style import draw_in_languages
 
 logger = logging.getLogger(__name__)
 
@@ -274,11 +276,12 @@ def audit_images(
 
 def draw_data(
     image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str
-) -> tuple[Figure, dict[str, Figure]]:
-    """Draw two radiographs of each class; and by name the distributions of headers, and the metadata baseline."""
-    return figures.draw_example_radiographs(image_index, data_source), {
-        "header_figure": figures.draw_headers(image_index, data_source),
-        "metadata_baseline_figure": figures.draw_metadata_baseline(image_index, metadata_baseline, data_source),
+) -> tuple[dict[str, Figure], dict[str, dict[str, Figure]]]:
+    """Draw two radiographs of each class; and by name headers and the metadata baseline; each in each language."""
+    baseline = partial(figures.draw_metadata_baseline, image_index, metadata_baseline)
+    return draw_in_languages(partial(figures.draw_example_radiographs, image_index), data_source), {
+        "header_figure": draw_in_languages(partial(figures.draw_headers, image_index), data_source),
+        "metadata_baseline_figure": draw_in_languages(baseline, data_source),
     }
 
 

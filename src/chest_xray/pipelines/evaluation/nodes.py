@@ -6,6 +6,8 @@ predictions have a row per image, as `predict_test` returns them; `operating_poi
 `metadata_metrics` from `measure_metadata_baseline`, and `history` has one row per epoch, from `train_model`.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model
@@ -43,6 +45,7 @@ from chest_xray.reporting.abstention_figures import draw_net_benefit, draw_risk_
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.style import Labels, draw_in_languages
 from chest_xray.reporting.tables import lay_out_metrics
 
 
@@ -116,12 +119,13 @@ def measure_abstention(
 
 def draw_abstention(
     abstention_curves: DataFrame, abstention: Abstention, metrics: Metrics, data_source: str
-) -> dict[str, Figure]:
-    """Draw the risk-coverage curve with the referral band, and decision curves, by name."""
-    return {
-        "risk_coverage": draw_risk_coverage(abstention_curves, abstention, metrics.run, data_source),
-        "net_benefit": draw_net_benefit(abstention_curves, metrics.run, data_source),
+) -> dict[str, dict[str, Figure]]:
+    """Draw the risk-coverage curve with the referral band, and decision curves, by name and language."""
+    draw = {
+        "risk_coverage": partial(draw_risk_coverage, abstention_curves, abstention, metrics.run),
+        "net_benefit": partial(draw_net_benefit, abstention_curves, metrics.run),
     }
+    return {name: draw_in_languages(each, data_source) for name, each in draw.items()}
 
 
 def write_conclusions(
@@ -224,22 +228,27 @@ def draw_figures(
     test_predictions: DataFrame,
     metrics: Metrics,
     data_source: str,
-) -> tuple[Figure, Figure, dict[str, Figure], Any]:
+) -> tuple[dict[str, Figure], dict[str, Figure], dict[str, dict[str, Figure]], Any]:
     """Draw all figures of an evaluation; `curves` is from `compute_curves`, and each figure states its data source.
 
     Returns:
-        The ROC curve; the confusion matrices; all others by name; and the threshold explorer, a figure of Plotly.
+        The ROC curve and the confusion matrices in each language; all others by name and language; and the threshold
+        explorer, a figure of Plotly in English.
     """
+
+    def draw(function: Callable[..., Figure], *data: Any) -> dict[str, Figure]:
+        return draw_in_languages(partial(function, *data, metrics), data_source)
+
     return (
-        figures.draw_roc_curve(curves, metrics, data_source),
-        figures.draw_confusion_matrices(metrics, data_source),
+        draw(figures.draw_roc_curve, curves),
+        draw(figures.draw_confusion_matrices),
         {
-            "precision_recall": figures.draw_precision_recall(curves, metrics, data_source),
-            "thresholds": figures.draw_thresholds(curves, metrics, data_source),
-            "reliability": figures.draw_reliability(test_predictions, metrics, data_source),
-            "scores": figures.draw_scores(validation_predictions, test_predictions, metrics, data_source),
+            "precision_recall": draw(figures.draw_precision_recall, curves),
+            "thresholds": draw(figures.draw_thresholds, curves),
+            "reliability": draw(figures.draw_reliability, test_predictions),
+            "scores": draw(figures.draw_scores, validation_predictions, test_predictions),
         },
-        figures.draw_threshold_explorer(test_predictions, metrics, data_source),
+        figures.draw_threshold_explorer(test_predictions, metrics, Labels(data_source)),
     )
 
 

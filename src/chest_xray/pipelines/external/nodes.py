@@ -1,5 +1,6 @@
 """All nodes of the external evaluation: predict labelled images, evaluate them, and write the page."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -15,6 +16,7 @@ from chest_xray.models.inference import fingerprint_model, read_packaged_contrac
 from chest_xray.reporting.external_page import draw_external, render_external
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.report_contents import Report
+from chest_xray.reporting.style import draw_in_languages
 
 
 class External(Options):
@@ -43,14 +45,16 @@ def evaluate_external(
     return evaluate_external_set(external_predictions, external.title, packaged, metrics, evaluation)
 
 
-def draw_external_figure(external_predictions: DataFrame, external_evaluation: ExternalEvaluation) -> Figure:
-    """Draw the probabilities by class, and the ROC curve."""
-    return draw_external(external_predictions, external_evaluation)
+def draw_external_figure(external_predictions: DataFrame, external_evaluation: ExternalEvaluation) -> dict[str, Figure]:
+    """Draw the probabilities by class, and the ROC curve, in each language."""
+    return draw_in_languages(
+        partial(draw_external, external_predictions, external_evaluation), external_evaluation.title
+    )
 
 
 def write_external_page(
     external_evaluation: ExternalEvaluation,
-    external_figure: bytes,
+    external_figure: dict[str, bytes],
     external_run_record: dict[str, Any],
     report: Report,
     language: Language,

@@ -3,6 +3,7 @@
 `prepared_images` is uint8 of shape (images, height, width), one for each row of `image_split`.
 """
 
+from functools import partial
 from typing import Any
 
 from chest_xray.core.options import InputError
@@ -32,6 +33,7 @@ from chest_xray.models.training import (
     make_validation_batches,
 )
 from chest_xray.reporting.evaluation_figures import plot_learning_curves
+from chest_xray.reporting.style import draw_in_languages
 
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
@@ -199,6 +201,6 @@ def summarise_corruptions(
     }
 
 
-def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> Figure:
-    """Draw loss and accuracy by epoch."""
-    return plot_learning_curves(history, image_split, run.title, data_source)
+def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> dict[str, Figure]:
+    """Draw loss and accuracy by epoch, in each language."""
+    return draw_in_languages(partial(plot_learning_curves, history, image_split, run.title), data_source)

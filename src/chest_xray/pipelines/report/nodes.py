@@ -1,9 +1,9 @@
-"""All nodes of report: the page and the model card, from the outputs of all other pipelines."""
+"""All nodes of report: the page in every language and the model card, from the outputs of all other pipelines."""
 
 from typing import Any
 
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.i18n import Language, languages
 from chest_xray.reporting.model_card import write_card
 from chest_xray.reporting.report_page import read_page_messages, render_report
 
@@ -19,17 +19,16 @@ def join_evidence(data_evidence: dict[str, Any], comparison_evidence: dict[str, 
     return {**data_evidence, **comparison_evidence, **others}
 
 
-def write_report(evidence: dict[str, Any], report: contents.Report, language: Language, **runs: dict[str, Any]) -> str:
-    """Write the page.
+def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict[str, Any]) -> list[str]:
+    """Write the page in each language.
 
     Args:
         evidence: What belongs to no single run.
         report: Whether the data are synthetic.
-        language: Of the page.
         **runs: The evidence of each run; the verdict is on the last one.
 
     Returns:
-        HTML in one file, which loads nothing from elsewhere.
+        Of each of `chest_xray.reporting.i18n.languages`, HTML in one file, which loads nothing from elsewhere.
 
     Raises:
         InputError: The evidence of a run is of an earlier version.
@@ -37,9 +36,8 @@ def write_report(evidence: dict[str, Any], report: contents.Report, language: La
     read = contents.read_options
     for name, run in runs.items():
         contents.require_shown(name, run)
-    return render_report(
-        read(evidence), {name: read(run) for name, run in runs.items()}, report.synthetic, language.root
-    )
+    evidence, read_runs = read(evidence), {name: read(run) for name, run in runs.items()}
+    return [render_report(evidence, read_runs, report.synthetic, language) for language in languages()]
 
 
 def write_model_card(evidence: dict[str, Any], run: dict[str, Any], language: Language) -> str:

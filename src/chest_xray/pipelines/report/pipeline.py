@@ -1,4 +1,4 @@
-"""From what all other pipelines left to one page and a model card."""
+"""From what all other pipelines left to a page in every language and a model card."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines.report import nodes
 from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
+from chest_xray.reporting.i18n import ENGLISH, languages
 
 
 def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
@@ -27,8 +28,8 @@ def _list_nodes(runs: Sequence[str]) -> list[Node]:
         make_node(nodes.join_evidence, {**stored, **options}, "evidence"),
         make_node(
             nodes.write_report,
-            {"evidence": "evidence", "report": "params:report", "language": "params:language", **evidence},
-            "report",
+            {"evidence": "evidence", "report": "params:report", **evidence},
+            ["report" if each == ENGLISH else f"report_{each}" for each in languages()],
         ),
         make_node(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
     ]

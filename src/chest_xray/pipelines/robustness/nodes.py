@@ -5,6 +5,7 @@ arms, letters in a corner, or the crop. `prepared_images` is uint8 of shape (ima
 `image_split`.
 """
 
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import Robustness, list_corrupted_test
 from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.summary import Evaluation
@@ -21,6 +23,7 @@ from chest_xray.models.inference import score_images
 from chest_xray.reporting import robustness_figures as figures
 from chest_xray.reporting.conclusions import find_robustness_conclusions
 from chest_xray.reporting.i18n import Language, render
+from chest_xray.reporting.style import draw_in_languages
 
 
 class Gallery(Options):
@@ -46,7 +49,7 @@ def select_cases(
         One row per image, grouped by `decision` ("false_negative", "false_positive", "true_positive", "true_negative"):
         false negatives from the lowest score, false positives from the highest, and the correct decisions nearest to
         their median logit. Also `run` (its title), `of` (the number of such decisions), `path`, `aetiology`,
-        `probability` and `threshold`, both calibrated, and `row` of the prepared images, from 0.
+        `probability` and `threshold`, both calibrated, `width` and `height` (pixels), and `row` of the prepared images.
     """
     import numpy as np
     import pandas as pd
@@ -65,7 +68,7 @@ def select_cases(
         ),
     )
     chosen = [_choose(table[table["decision"] == decision], decision, gallery) for decision in figures.GROUPS]
-    columns = ["run", "decision", "of", "path", "aetiology", "probability", "threshold", "row"]
+    columns = ["run", "decision", "of", "path", "aetiology", "probability", "threshold", "width", "height", "row"]
     return pd.concat(chosen, ignore_index=True)[columns]
 
 
@@ -79,22 +82,24 @@ def _choose(group: DataFrame, decision: str, gallery: Gallery) -> DataFrame:
     return group.loc[distance.sort_values(kind="stable").index].head(gallery.num_typical)
 
 
-def draw_gallery(model: Model, prepared_images: Array, gallery_cases: DataFrame, data_source: str) -> dict[str, Figure]:
-    """Draw Grad-CAM maps over the cases, by name: false negatives, false positives, typical (correct) decisions."""
+def draw_gallery(
+    model: Model, prepared_images: Array, gallery_cases: DataFrame, preparation: Preparation
+) -> dict[str, Any]:
+    """Draw each case plain and below its Grad-CAM map.
+
+    Returns:
+        `cases`, the table without the paths of files, whose names stay; and `plain_{row}` and `overlay_{row}` of each
+        of its rows, from 0: pictures as from `chest_xray.reporting.robustness_figures.draw_pair`.
+    """
     import numpy as np
 
     pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
     maps = grad_cam(model, pixels.astype(np.float32)[..., None] / 255)
-    pages = {}
-    for name, decisions in (
-        ("false_negatives", ["false_negative"]),
-        ("false_positives", ["false_positive"]),
-        ("typical_decisions", ["true_positive", "true_negative"]),
-    ):
-        shown = gallery_cases["decision"].isin(decisions).to_numpy()
-        title = "\n".join([figures.describe_cases(gallery_cases, decisions), figures.LEGEND])
-        pages[name] = figures.draw_cases(gallery_cases[shown], pixels[shown], maps[shown], title, data_source)
-    return pages
+    names = gallery_cases["path"].str.rsplit("/", n=1).str[-1].str.rsplit(".", n=1).str[0]
+    drawn: dict[str, Any] = {"cases": gallery_cases.drop(columns=["path", "row"]).assign(name=names)}
+    for row, (case, evidence) in enumerate(zip(gallery_cases.to_dict("records"), maps, strict=True)):
+        drawn[f"plain_{row}"], drawn[f"overlay_{row}"] = figures.draw_pair(case, evidence, preparation)
+    return drawn
 
 
 def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> MapComparison:
@@ -172,12 +177,13 @@ def measure_robustness(
 
 def draw_checks(
     occluded_examples: Array, occlusion_table: DataFrame, robustness_table: DataFrame, data_source: str
-) -> dict[str, Figure]:
-    """Draw the results on occluded and on corrupted test images, by name."""
-    return {
-        "occlusion_figure": figures.draw_occlusion(occluded_examples, occlusion_table, data_source),
-        "robustness_figure": figures.draw_robustness(robustness_table, data_source),
+) -> dict[str, dict[str, Figure]]:
+    """Draw the results on occluded and on corrupted test images, by name and language."""
+    draw = {
+        "occlusion_figure": partial(figures.draw_occlusion, occluded_examples, occlusion_table),
+        "robustness_figure": partial(figures.draw_robustness, robustness_table),
     }
+    return {name: draw_in_languages(each, data_source) for name, each in draw.items()}
 
 
 def write_robustness_conclusions(

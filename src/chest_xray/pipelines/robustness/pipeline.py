@@ -14,9 +14,7 @@ def create_pipeline(run: str) -> Pipeline:
             ["test_predictions", "image_split", "operating_point", "params:gallery"],
             "gallery_cases",
         ),
-        make_node(
-            nodes.draw_gallery, ["model", "prepared_images", "gallery_cases", "params:data_source"], "gallery_figures"
-        ),
+        make_node(nodes.draw_gallery, ["model", "prepared_images", "gallery_cases", "params:preparation"], "gallery"),
         make_node(nodes.check_maps, ["model", "prepared_images", "image_split", "params:map_sanity"], "map_sanity"),
         make_node(
             nodes.predict_occluded,
@@ -53,5 +51,8 @@ def create_pipeline(run: str) -> Pipeline:
         checks,
         namespace=run,
         inputs={"prepared_images", "image_split", "corrupted_test_images"},
-        parameters={"evaluation", "data_source", "language", "gallery", "map_sanity", "occlusion", "robustness"},
+        parameters={
+            *("evaluation", "data_source", "language", "preparation"),
+            *("gallery", "map_sanity", "occlusion", "robustness"),
+        },
     )

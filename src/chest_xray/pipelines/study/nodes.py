@@ -1,5 +1,6 @@
 """All nodes of the study: decisions of every run, and the arms compared."""
 
+from functools import partial
 from typing import Any
 
 from chest_xray.core.options import InputError
@@ -19,6 +20,7 @@ from chest_xray.metrics.summary import Evaluation
 from chest_xray.reporting import comparison_findings as findings
 from chest_xray.reporting.comparison_figures import draw_arms
 from chest_xray.reporting.i18n import Language, render
+from chest_xray.reporting.style import draw_in_languages
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 
 
@@ -100,6 +102,6 @@ def tabulate_study(study: dict[str, Any]) -> tuple[DataFrame, DataFrame]:
     return tabulate_arms(study), tabulate_runs(study)
 
 
-def draw_study(study: dict[str, Any], data_source: str) -> Figure:
-    """Draw the difference of each arm."""
-    return draw_arms(study, data_source)
+def draw_study(study: dict[str, Any], data_source: str) -> dict[str, Figure]:
+    """Draw the difference of each arm, in each language."""
+    return draw_in_languages(partial(draw_arms, study), data_source)

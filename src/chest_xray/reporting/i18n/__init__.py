@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 
 from chest_xray.core.options import InputError
 
+ENGLISH = "en"
 MORE_DIGITS = 8  # A number closer to 0 or 1 than these show is written as 0 or 1.
 
 
