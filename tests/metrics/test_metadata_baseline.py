@@ -83,5 +83,5 @@ def test_the_figure_has_a_curve_a_feature_and_names_its_data() -> None:
     figure: Any = draw_metadata_baseline(index, fit_rules(index), Labels("phantoms"))
     *labels, chance, threshold = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (chance, threshold) == ("chance", "threshold fitted on train")
-    assert labels == ["width: AUC 0.833", "height: AUC 0.500", "aspect: AUC 0.833"]
+    assert labels == ["width: AUC 0.833", "height: AUC 0.500", "width over height: AUC 0.833"]
     assert figure.get_supxlabel() == "Data: phantoms"
