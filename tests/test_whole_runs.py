@@ -100,15 +100,17 @@ def declared_of_members() -> set[str]:
 def made_in(project: Path) -> set[str]:
     """Every file below the data folder, but for the raw images; what is stored as a folder counts as one.
 
-    A file in such a folder that has an entry of its own in the catalog counts as itself.
+    A file in such a folder that has an entry of its own in the catalog counts as itself. A figure or a page in Russian
+    belongs to the one in English beside it.
     """
     in_folders = ("FigureFolderDataset", "ShardedTableDataset")
     folders = {place(entry) for entry in read_catalog().values() if entry["type"].endswith(in_folders)}
     entries = {place(entry) for entry in read_catalog().values()} - folders
-    files = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
+    found = [path.relative_to(project).as_posix() for path in (project / "data").rglob("*") if path.is_file()]
+    files = {re.sub(r"\.ru(?=\.(png|html)$)", "", name) for name in found}
     patterns = [re.compile(re.escape(each).replace(r"\{run\}", "[^/]+") + "(?=/)") for each in folders]
     names = {
-        name if name in entries else next((found[0] for each in patterns if (found := each.match(name))), name)
+        name if name in entries else next((match[0] for each in patterns if (match := each.match(name))), name)
         for name in files
     }
     locks = (".run.lock", ".run.lock.json", ".prediction.lock", ".prediction.lock.json")

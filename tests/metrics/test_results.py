@@ -31,7 +31,7 @@ def test_the_json_of_metrics_has_these_keys_in_this_order() -> None:
         *("schema_version", "run", "operating_point", "realistic_prevalence", "strata_cuts"),
         *("validation", "test", "gap", "dependence"),
     ]
-    assert list(plain["operating_point"]) == ["run", "rule", "points", "calibration"]
+    assert list(plain["operating_point"]) == ["run", "rule", "points", "calibration", "band"]
     assert list(plain["operating_point"]["points"]) == RULES
     for part in (plain["validation"], plain["test"]):
         assert list(part) == [

@@ -29,7 +29,7 @@ def _list_nodes(runs: Sequence[str]) -> list[Node]:
         make_node(
             nodes.write_report,
             {"evidence": "evidence", "report": "params:report", **evidence},
-            ["report" if each == ENGLISH else f"report_{each}" for each in languages()],
+            ["report" if each == ENGLISH else f"reporting.report_{each}" for each in languages()],
         ),
         make_node(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
     ]
