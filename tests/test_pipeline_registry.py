@@ -50,9 +50,9 @@ def test_a_pipeline_reads_only_parameters_and_outputs_of_earlier_pipelines(name:
     pipelines = wire_pipelines()
     order = list(pipelines)
     before: Pipeline = sum((pipelines[each] for each in order[: order.index(name)]), Pipeline([]))
-    # A checkpoint dataset always exists; a hook writes the run record; split and patient tables and the study are
-    # optional, and new images come from the user.
-    optional = ("run_record", "own_tables", "new_images", "labelled_images", ".stored_study")
+    # A checkpoint dataset always exists; a hook writes the run record; split and patient tables are optional,
+    # and new images come from the user.
+    optional = ("run_record", "own_tables", "new_images", "labelled_images")
     always_there = (".checkpoint", ".training_state", "_arrays", "_shards", *optional)
     inputs = {
         each for each in pipelines[name].inputs() if not each.startswith("params:") and not each.endswith(always_there)

@@ -9,14 +9,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.datasets.whole import (
-    CSVDataset,
-    JSONDataset,
-    ParquetDataset,
-    ResultDataset,
-    StoredJSONDataset,
-    TextDataset,
-)
+from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
 from chest_xray.datasets.whole_plotly import PlotlyDataset
 from tests import commands
 from tests.builders import make_point
@@ -58,14 +51,6 @@ def test_a_failed_save_keeps_the_old_file(
         dataset.save(data)
     assert (tmp_path / "new/file").read_bytes() == before
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["file"]
-
-
-def test_what_no_run_has_stored_loads_as_none(tmp_path: Path) -> None:
-    path = str(tmp_path / "study.json")
-    assert StoredJSONDataset(filepath=path).exists()  # A run without it may start.
-    assert StoredJSONDataset(filepath=path).load() is None
-    JSONDataset(filepath=path).save({"a": 1})
-    assert StoredJSONDataset(filepath=path).load() == {"a": 1}
 
 
 def test_files_are_also_written_to_an_in_memory_filesystem() -> None:

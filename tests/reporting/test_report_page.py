@@ -11,7 +11,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.i18n import languages, read_messages
+from chest_xray.reporting.i18n import read_messages
 from tests.builders import NONE, changed, interval, make_metadata_metrics, make_run_metrics, sure
 from tests.reporting.inputs import HOSTILE, RECORD, TABLES, make_evidence, make_run_evidence
 
@@ -53,7 +53,7 @@ def write(
     language: str = "en", report: contents.Report = REAL, evidence: dict[str, Any] | None = None, **runs: Any
 ) -> str:
     runs = runs or {run: make_run_evidence(run) for run in ("baseline", "augmented")}
-    return write_report(evidence or make_evidence(), report, **runs)[languages().index(language)]
+    return write_report(evidence or make_evidence(), report, **runs)[language]
 
 
 def test_gathering_opens_folders_of_figures_and_writes_options_as_plain_values() -> None:

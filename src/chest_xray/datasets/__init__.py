@@ -17,3 +17,4 @@ from chest_xray.datasets.single_file import FigureFolderDataset as FigureFolderD
 from chest_xray.datasets.single_file import KerasModelDataset as KerasModelDataset
 from chest_xray.datasets.single_file import MarkdownDataset as MarkdownDataset
 from chest_xray.datasets.single_file import PackagedModelDataset as PackagedModelDataset
+from chest_xray.datasets.single_file import PageDataset as PageDataset

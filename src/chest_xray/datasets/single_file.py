@@ -42,6 +42,21 @@ class MarkdownDataset(FileDataset):
         return HTMLPreview(MarkdownIt("commonmark", {"html": False}).enable("table").render(self.load()))
 
 
+class PageDataset(FileDataset):
+    """A page in each language, as HTML in UTF-8, at paths as in `FigureDataset`."""
+
+    def load(self) -> dict[str, str]:
+        """Return the pages by language."""
+        filesystem, _ = fsspec.core.url_to_fs(self._filepath)
+        return {language: filesystem.read_text(path, encoding="utf-8") for language, path in _find(self._filepath)}
+
+    def save(self, data: dict[str, str]) -> None:
+        """Write each page whole or not at all."""
+        for language, text in data.items():
+            with atomic_path(_place(self._filepath, language)) as path:
+                path.write_text(text, encoding="utf-8")
+
+
 class FigureDataset(FileDataset):
     """A matplotlib figure in each language, as PNG, which kedro-datasets' `MatplotlibDataset` cannot load.
 
@@ -50,10 +65,8 @@ class FigureDataset(FileDataset):
 
     def load(self) -> dict[str, bytes]:
         """Return the PNG files by language."""
-        filesystem, path = fsspec.core.url_to_fs(self._filepath)
-        others = filesystem.glob(f"{path.removesuffix('.png')}.??.png")
-        found = {UNNAMED: path} | {other.rsplit(".", 2)[1]: other for other in others}
-        return {language: filesystem.cat_file(each) for language, each in found.items()}
+        filesystem, _ = fsspec.core.url_to_fs(self._filepath)
+        return {language: filesystem.cat_file(path) for language, path in _find(self._filepath)}
 
     def save(self, data: dict[str, Figure]) -> None:
         """Draw each figure at its own resolution and write it whole or not at all."""
@@ -85,7 +98,15 @@ class FigureFolderDataset(FileDataset):
 
 
 def _place(path: str, language: str) -> str:
-    return path if language == UNNAMED else f"{path.removesuffix('.png')}.{language}.png"
+    start, _, suffix = path.rpartition(".")
+    return path if language == UNNAMED else f"{start}.{language}.{suffix}"
+
+
+def _find(filepath: str) -> list[tuple[str, str]]:
+    """Return each language with the path of its file."""
+    filesystem, path = fsspec.core.url_to_fs(filepath)
+    start, _, suffix = path.rpartition(".")
+    return [(UNNAMED, path), *((each.rsplit(".", 2)[1], each) for each in filesystem.glob(f"{start}.??.{suffix}"))]
 
 
 def _draw(figure: Any, filepath: str) -> None:

@@ -49,17 +49,6 @@ class JSONDataset(WholeFile, json.JSONDataset):
     plain = json.JSONDataset
 
 
-class StoredJSONDataset(JSONDataset):
-    """What an earlier run wrote into a JSON file, for nodes that can do without; None if there is no file."""
-
-    def load(self) -> Any:
-        """Return plain values, or None."""
-        return json.JSONDataset.load(self) if json.JSONDataset._exists(self) else None
-
-    def _exists(self) -> bool:
-        return True
-
-
 class ResultDataset(JSONDataset):
     """A typed result in a JSON file, checked when it is read.
 

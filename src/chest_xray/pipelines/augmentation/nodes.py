@@ -17,7 +17,6 @@ from chest_xray.metrics.comparison import (
     estimate_difference,
     list_differing_settings,
     resample_metrics,
-    select_same_comparison,
     subtract,
 )
 from chest_xray.metrics.results import Method
@@ -60,7 +59,6 @@ def compare_runs(
     baseline_evidence: dict[str, Any],
     augmented_evidence: dict[str, Any],
     evaluation: Evaluation,
-    stored_study: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
 
@@ -70,8 +68,7 @@ def compare_runs(
         `estimate_difference`) and `smallest`, the minimum detectable difference (80% power); `mcnemar` of the same
         decisions, see `compare_decisions`; `cells`: for each run and each of `PASSES` the metrics with intervals;
         `flips`: for each run by how much flips change each metric; `settings`, see `list_differing_settings`;
-        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set;
-        `study`, see `select_same_comparison`.
+        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set.
     """
     draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
     values = {
@@ -114,7 +111,6 @@ def compare_runs(
             for short, name in (("steps", "steps"), ("kept", "kept_steps"))
         },
         "stopped_early": [run for run in RUNS if len(evidence[run]["history"]) < settings[run]["training"]["epochs"]],
-        "study": select_same_comparison(stored_study),
     }
 
 

@@ -19,7 +19,7 @@ def join_evidence(data_evidence: dict[str, Any], comparison_evidence: dict[str, 
     return {**data_evidence, **comparison_evidence, **others}
 
 
-def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict[str, Any]) -> list[str]:
+def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict[str, Any]) -> dict[str, str]:
     """Write the page in each language.
 
     Args:
@@ -28,7 +28,7 @@ def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict
         **runs: The evidence of each run; the verdict is on the last one.
 
     Returns:
-        Of each of `chest_xray.reporting.i18n.languages`, HTML in one file, which loads nothing from elsewhere.
+        By language, HTML in one file, which loads nothing from elsewhere.
 
     Raises:
         InputError: The evidence of a run is of an earlier version.
@@ -37,7 +37,7 @@ def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict
     for name, run in runs.items():
         contents.require_shown(name, run)
     evidence, read_runs = read(evidence), {name: read(run) for name, run in runs.items()}
-    return [render_report(evidence, read_runs, report.synthetic, language) for language in languages()]
+    return {language: render_report(evidence, read_runs, report.synthetic, language) for language in languages()}
 
 
 def write_model_card(evidence: dict[str, Any], run: dict[str, Any], language: Language) -> str:

@@ -8,7 +8,6 @@ from chest_xray.metrics.comparison import RUNS
 from chest_xray.pipelines.report import nodes
 from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.i18n import ENGLISH, languages
 
 
 def create_pipeline(runs: Sequence[str] = RUNS) -> Pipeline:
@@ -29,7 +28,7 @@ def _list_nodes(runs: Sequence[str]) -> list[Node]:
         make_node(
             nodes.write_report,
             {"evidence": "evidence", "report": "params:report", **evidence},
-            ["report" if each == ENGLISH else f"reporting.report_{each}" for each in languages()],
+            "report",
         ),
         make_node(nodes.write_model_card, ["evidence", evidence[runs[-1]], "params:language"], "model_card"),
     ]
