@@ -40,7 +40,7 @@ def test_every_language_has_its_own_file_beside_the_english_one(dataset: FigureD
 
 
 def test_a_folder_holds_figures_by_name_and_language_and_no_others(tmp_path: Path) -> None:
-    folder = FigureFolderDataset(filepath=str(tmp_path / "folder"))
+    folder = FigureFolderDataset(filepath=str(tmp_path / "folder [1]"))
     figures = {language: Figure(figsize=(1, 1), dpi=20) for language in ("en", "ru")}
     folder.save({"old": figures, "roc": figures})
     folder.save({"roc": figures, "roc_curve": figures})
@@ -48,7 +48,7 @@ def test_a_folder_holds_figures_by_name_and_language_and_no_others(tmp_path: Pat
         "roc": ["en", "ru"],
         "roc_curve": ["en", "ru"],
     }
-    assert {path.name.split(".")[0] for path in (tmp_path / "folder").iterdir()} == {"roc", "roc_curve"}
+    assert {path.name.split(".")[0] for path in (tmp_path / "folder [1]").iterdir()} == {"roc", "roc_curve"}
 
 
 def test_the_preview_is_an_image_for_kedro_viz(dataset: FigureDataset) -> None:

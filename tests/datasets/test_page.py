@@ -8,12 +8,12 @@ from chest_xray.datasets import PageDataset
 
 
 def test_every_language_has_its_own_file_beside_the_english_one(tmp_path: Path) -> None:
-    dataset = PageDataset(filepath=str(tmp_path / "new" / "report.html"))
+    dataset = PageDataset(filepath=str(tmp_path / "new [1]" / "report.html"))  # brackets are a pattern to glob
     assert not dataset.exists()
     dataset.save({"en": "lungs", "ru": "лёгкие"})
     assert dataset.exists()
-    assert {path.name for path in (tmp_path / "new").iterdir()} == {"report.html", "report.ru.html"}
-    assert (tmp_path / "new" / "report.ru.html").read_bytes() == "лёгкие".encode()
+    assert {path.name for path in (tmp_path / "new [1]").iterdir()} == {"report.html", "report.ru.html"}
+    assert (tmp_path / "new [1]" / "report.ru.html").read_bytes() == "лёгкие".encode()
     assert dataset.load() == {"en": "lungs", "ru": "лёгкие"}
 
 

@@ -1,6 +1,7 @@
 """Datasets of single files that kedro-datasets lacks; heavy libraries are imported on loading and saving."""
 
 import base64
+import glob
 import io
 import json
 import zipfile
@@ -83,18 +84,21 @@ class FigureFolderDataset(FileDataset):
 
     def load(self) -> dict[str, dict[str, bytes]]:
         """Return the PNG files by name and language."""
-        filesystem, folder = fsspec.core.url_to_fs(self._filepath)
-        names = sorted({Path(path).name.split(".")[0] for path in filesystem.glob(f"{folder}/*.png")})
+        names = sorted({Path(path).name.split(".")[0] for path in self._list()})
         return {name: FigureDataset(filepath=f"{self._filepath}/{name}.png").load() for name in names}
 
     def save(self, data: dict[str, dict[str, Figure]]) -> None:
         """Draw each figure as `FigureDataset` does."""
         for name, figures in data.items():
             FigureDataset(filepath=f"{self._filepath}/{name}.png").save(figures)
-        filesystem, folder = fsspec.core.url_to_fs(self._filepath)
-        for path in filesystem.glob(f"{folder}/*.png"):
+        filesystem, _ = fsspec.core.url_to_fs(self._filepath)
+        for path in self._list():
             if Path(path).name.split(".")[0] not in data:
                 filesystem.rm_file(path)
+
+    def _list(self) -> list[str]:
+        filesystem, folder = fsspec.core.url_to_fs(self._filepath)
+        return list(filesystem.glob(f"{glob.escape(folder)}/*.png"))
 
 
 def _place(path: str, language: str) -> str:
@@ -106,7 +110,8 @@ def _find(filepath: str) -> list[tuple[str, str]]:
     """Return each language with the path of its file."""
     filesystem, path = fsspec.core.url_to_fs(filepath)
     start, _, suffix = path.rpartition(".")
-    return [(UNNAMED, path), *((each.rsplit(".", 2)[1], each) for each in filesystem.glob(f"{start}.??.{suffix}"))]
+    others = filesystem.glob(f"{glob.escape(start)}.??.{suffix}")
+    return [(UNNAMED, path), *((each.rsplit(".", 2)[1], each) for each in others)]
 
 
 def _draw(figure: Any, filepath: str) -> None:

@@ -10,7 +10,8 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
 OVERLAY_BIT = 0x0102  # element
 MAX_OFFSET = 0xFFFF
-# Shares of the range of the stored bits: an image fills it that reaches so near to one end and to the other.
+# Fractions of the range of the stored bits. An image fills the range if its values come within the first of one end
+# and within the second of the other.
 NEAR_END, MAX_MARGIN = 1 / 64, 1 / 4
 
 

@@ -251,13 +251,13 @@ def measure_conformal(
 def trace_net_benefit(
     predictions: DataFrame, operating_point: OperatingPoint, options: Evaluation, draws: Mapping[Method, Array]
 ) -> DataFrame:
-    """Return decision curves: the net benefit of treating whom the network calls sick (Vickers and Elkin 2006).
+    """Return decision curves: the net benefit of treating those whom the network selects (Vickers and Elkin 2006).
 
-    Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p), in sick children
-    treated per child. The threshold probability p is that from which one would treat: p / (1 - p) healthy children
-    treated in vain weigh as much as one sick child found. Sensitivity and specificity are taken to be those of these
-    images at every prevalence, and probabilities are moved to it (Saerens et al. 2002). What a treatment does, and what
-    is known of a child besides the image, is not in it.
+    Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p): correctly treated
+    children per child, less a penalty. The threshold probability p is that from which one would treat: (1 - p) / p
+    healthy children treated in vain cancel one correctly treated child. Sensitivity and specificity are taken to be
+    those of these images at every prevalence, and probabilities are moved to it (Saerens et al. 2002). What a treatment
+    does, and what is known of a child besides the image, is not in it.
 
     Args:
         predictions: Of both classes.

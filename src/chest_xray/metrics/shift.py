@@ -24,7 +24,10 @@ Verdict = Literal["alike", "different", "too_few"]
 
 
 class ShiftRule(Options):
-    """A batch differs by a distance of at least `max_distance`, which chance makes in any measure in `significance`."""
+    """When a batch counts as different: in some measure, by a distance of at least `max_distance` beyond chance.
+
+    Of batches that do not differ, at most the share `significance` counts as different, over all measures together.
+    """
 
     max_distance: UnitInterval
     significance: UnitInterval

@@ -26,7 +26,7 @@ def find_abstention(abstention: Abstention, metrics: Metrics) -> dict[str, list[
 def _assess_order(abstention: Abstention) -> Iterator[Finding]:
     order = abstention.risk_coverage
     if order.by_chance > 0:
-        key = "order_tells" if locate(order.area, order.by_chance) == "below" else "order_not_shown"
+        key = "order_informative" if locate(order.area, order.by_chance) == "below" else "order_not_shown"
         yield Finding(key, {**dict(order), "num_images": abstention.num_images})
 
 
