@@ -38,7 +38,7 @@ from chest_xray.metrics.shift import MEASURES, Reference, ShiftRule, describe_re
 from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.contract import Contract, FittedInputChecks
-from chest_xray.models.network import Network, build_network
+from chest_xray.models.network import Network, ScoringPrecision, build_network, with_precision
 from chest_xray.models.training import Run, Training
 from chest_xray.models.views import build_view_network, read_weights
 from chest_xray.pipelines.export.nodes import measure_input_checks, write_contract
@@ -430,6 +430,7 @@ def make_packaged(
     threshold: float = 0.5,
     max_ood_score: float = 1,
     calibration_bias: float = 0.0,
+    precision: ScoringPrecision = "float32",
 ) -> Path:
     """Write a packaged network with random weights, as `kedro run --pipelines=export` does, and return its path."""
     import keras
@@ -445,7 +446,7 @@ def make_packaged(
         measure_input_checks(pixels, split, ood_detector, limits),
         make_reference(),
     )
-    model = build_network((height, width), TINY_NETWORK)
+    model = with_precision(build_network((height, width), TINY_NETWORK), precision)
     PackagedModelDataset(filepath=str(path)).save(PackagedModel(model, contract, ood_detector))
     return path
 

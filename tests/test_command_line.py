@@ -434,6 +434,13 @@ def test_a_network_that_differs_from_keras_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_that_scores_in_bfloat16_is_not_shipped(tmp_path: Path) -> None:
+    packaged = make_packaged(tmp_path / "packaged.keras", precision="mixed_bfloat16").read_bytes()
+    with pytest.raises(InputError, match=r"computes in bfloat16; expected float32, as ONNX does"):
+        write_folder(packaged, tmp_path / "folder", {"data_source": ""}, None, {})
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
 def test_a_network_of_phantoms_is_not_put_into_the_wheel_by_default(empty_project: Path) -> None:
     done = run_kedro(empty_project, "ship", "--env=test")
     assert done.returncode != 0

@@ -13,7 +13,7 @@ from chest_xray.core.types import Array
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
 from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.models.contract import read_contract
-from chest_xray.models.network import build_network, join_networks, without_sigmoid
+from chest_xray.models.network import build_network, join_networks, with_precision, without_sigmoid
 from tests.builders import TINY_NETWORK, make_contract, make_pixels
 
 CONTRACT = make_contract()
@@ -68,6 +68,18 @@ def test_onnx_gives_the_keras_output_and_contains_the_contract(model: keras.Mode
     (found,) = session.run(None, {given.name: IMAGES})
     np.testing.assert_allclose(found, answers(model), atol=1e-4)
     assert read_contract(session.get_modelmeta().custom_metadata_map["contract"], "a") == CONTRACT
+
+
+@pytest.mark.parametrize("name", ["packaged.onnx", "packaged.tflite"])
+def test_no_float32_file_is_written_of_a_network_in_another_precision(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / name).write_bytes(b"of an earlier network")
+    halved = with_precision(build_network((16, 16), TINY_NETWORK), "mixed_bfloat16")
+    joined = join_networks([halved], flip_tta=True)
+    PackagedModelDataset(filepath=str(tmp_path / name)).save(PackagedModel(joined, CONTRACT, {"mean": np.arange(3)}))
+    assert not (tmp_path / name).exists()
+    assert f"{name} is not written" in caplog.text
 
 
 def test_litert_gives_the_keras_output(model: keras.Model, tmp_path: Path) -> None:

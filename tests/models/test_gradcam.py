@@ -130,7 +130,10 @@ def test_a_batch_gives_the_same_maps_as_single_images() -> None:
 
 def test_maps_do_not_depend_on_the_precision_of_the_network() -> None:
     model, images = build_network((16, 16), TINY_NETWORK), make_images(4, 16)
-    np.testing.assert_array_equal(grad_cam(with_precision(model, "mixed_bfloat16"), images), grad_cam(model, images))
+    halved = with_precision(model, "mixed_bfloat16")
+    np.testing.assert_array_equal(grad_cam(halved, images), grad_cam(model, images))
+    joined, expected = (join_networks([each], flip_tta=True) for each in (halved, model))
+    np.testing.assert_array_equal(grad_cam(joined, images), grad_cam(expected, images))
 
 
 def test_an_ensemble_is_explained_as_one_network_with_all_channels(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import base64
 import glob
 import io
 import json
+import logging
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple, NewType
@@ -15,7 +16,10 @@ from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Array, Figure, Model
 from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
+from chest_xray.models.network import is_float32
 from chest_xray.models.training import Checkpoint
+
+logger = logging.getLogger(__name__)
 
 UNNAMED = "en"  # the language that the names of files do not state
 # Kedro-Viz chooses the view of a preview by these names.
@@ -212,7 +216,8 @@ class PackagedModelDataset(FileDataset):
     """Exports a network with Keras' converters, to the format of the suffix; loads the bytes.
 
     The formats: `.keras` (inside: `contract.json`, `ood_detector.npz`), `.onnx` (contract in the metadata under
-    "contract") and `.tflite` (LiteRT; no contract inside).
+    "contract") and `.tflite` (LiteRT; no contract inside). The last two compute in float32: of a network in another
+    precision, which they would not answer for, none is written.
     """
 
     suffixes = (".keras", ".onnx", ".tflite")
@@ -229,6 +234,10 @@ class PackagedModelDataset(FileDataset):
         """
         import numpy as np
 
+        if not self._filepath.endswith(".keras") and not is_float32(data.model):
+            Path(self._filepath).unlink(missing_ok=True)
+            logger.warning("%s is not written: it would compute in float32, and the network does not.", self._filepath)
+            return
         data.model(np.zeros((1, *data.model.input_shape[1:]), np.float32))  # The converters need one call.
         with atomic_path(self._filepath) as path:
             try:

@@ -9,7 +9,8 @@ from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Model, Tensor
 from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 
-Precision = Literal["auto", "float32", "mixed_bfloat16"]
+ScoringPrecision = Literal["float32", "mixed_bfloat16"]
+Precision = Literal["auto"] | ScoringPrecision
 Backbone = Literal["MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny"]
 
 
@@ -133,6 +134,13 @@ def with_precision(network: Model, precision: Precision) -> Model:
     """
     policy = choose_precision() if precision == "auto" else precision
     return _copy(network, lambda layer: {"dtype": "float32" if layer is network.layers[-1] else policy})
+
+
+def is_float32(network: Model) -> bool:
+    """Check whether every layer, also of networks inside, computes in float32."""
+    return all(
+        is_float32(each) if hasattr(each, "layers") else each.compute_dtype == "float32" for each in network.layers
+    )
 
 
 def without_sigmoid(network: Model) -> Model:

@@ -12,7 +12,7 @@ from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
 from chest_xray.models.inference import MAX_DISAGREEMENT, Predictor
-from chest_xray.models.network import without_sigmoid
+from chest_xray.models.network import is_float32, without_sigmoid
 
 SHIPPED = Path(__file__).parents[1] / "shipped"
 KERAS = "packaged.keras"  # the same network for the pipelines `prediction` and `external`
@@ -121,6 +121,11 @@ def _convert(source: Path, target: Path) -> None:
     import numpy as np
 
     network = without_sigmoid(keras.saving.load_model(source, safe_mode=True))
+    if not is_float32(network):
+        raise InputError(
+            f"{source.name} computes in bfloat16; expected float32, as ONNX does, or its answers would be others. Set "
+            "scoring_precision of the run to float32, and run modeling, evaluation and export again."
+        )
     network(np.zeros((1, *network.input_shape[1:]), np.float32))  # The converter needs one call.
     network.export(str(target), format="onnx", verbose=False)
 

@@ -20,7 +20,7 @@ from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Dataset, Model
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches
-from chest_xray.models.network import Precision, with_precision
+from chest_xray.models.network import Precision, ScoringPrecision, with_precision
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ class Run(Options):
     title: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
-    flip_tta: bool = False  # flip test-time augmentation; see `add_flip_tta`
+    flip_tta: bool = False  # flip test-time augmentation; see `prepare_scoring`
+    scoring_precision: ScoringPrecision = "float32"  # the same
 
 
 class Training(Options):

@@ -10,11 +10,11 @@ import pytest
 from chest_xray.images.corruptions import list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.inference import score_images
-from chest_xray.models.network import join_networks, without_sigmoid
+from chest_xray.models.network import is_float32, join_networks, without_sigmoid
 from chest_xray.pipelines.modeling.nodes import (
-    add_flip_tta,
     build_model,
     predict_corrupted_validation,
+    prepare_scoring,
     record_settings,
 )
 from tests.builders import TINY_NETWORK, make_pixels, make_run, make_split, make_training
@@ -44,18 +44,33 @@ def test_every_image_is_scored_under_every_condition_and_the_condition_is_record
 
 def test_flip_tta_averages_the_logits_of_an_image_and_its_mirror_image() -> None:
     model, images = make_model(), make_pixels(3)[..., None].astype(np.float32) / 255
-    asked = add_flip_tta(model, make_run().model_copy(update={"flip_tta": True}))
+    asked = prepare_scoring(model, make_run().model_copy(update={"flip_tta": True}))
     logit, mirrored = (without_sigmoid(model)(each).numpy() for each in (images, images[:, :, ::-1]))
     assert np.abs(logit - mirrored).min() > 1e-3
     np.testing.assert_allclose(without_sigmoid(asked)(images), (logit + mirrored) / 2, rtol=1e-5)
     np.testing.assert_allclose(asked(images), asked(images[:, :, ::-1]), rtol=1e-6)
-    assert add_flip_tta(model, make_run()) is model
+    assert prepare_scoring(model, make_run()) is model
+
+
+@pytest.mark.parametrize("flip_tta", [False, True])
+def test_a_network_scores_in_bfloat16_if_the_run_asks_for_it(tmp_path: Path, flip_tta: bool) -> None:
+    model, pixels, split = make_model(), make_pixels(4), make_split([0, 1, 0, 1], "test")
+    options = {"flip_tta": flip_tta, "scoring_precision": "mixed_bfloat16"}
+    asked = prepare_scoring(model, make_run().model_copy(update=options))
+    assert is_float32(model)
+    assert not is_float32(asked)
+    plain = prepare_scoring(model, make_run().model_copy(update={"flip_tta": flip_tta}))
+    expected, found = (score_images(each, pixels, split, "test")["logit"] for each in (plain, asked))
+    assert 0 < np.abs(found - expected).max() < 0.05
+    asked.save(tmp_path / "asked.keras")
+    loaded = keras.saving.load_model(tmp_path / "asked.keras")
+    np.testing.assert_array_equal(score_images(loaded, pixels, split, "test")["logit"], found)
 
 
 @pytest.mark.parametrize("flip_tta", [False, True])
 def test_predictions_hold_the_logits_without_and_with_flips(tmp_path: Path, flip_tta: bool) -> None:
     model = make_model(1)
-    asked = add_flip_tta(model, make_run().model_copy(update={"flip_tta": flip_tta}))
+    asked = prepare_scoring(model, make_run().model_copy(update={"flip_tta": flip_tta}))
     asked.save(tmp_path / "asked.keras")
     split, pixels = make_split([0, 1, 1], "test"), make_pixels(3)
     found = score_images(keras.saving.load_model(tmp_path / "asked.keras"), pixels, split, "test", both_passes=True)
@@ -88,7 +103,7 @@ def test_settings_are_recorded_as_plain_values() -> None:
 
 def test_a_network_with_flip_tta_can_be_saved_and_added_to_an_ensemble(tmp_path: Path) -> None:
     images = make_pixels(3)[..., None].astype(np.float32) / 255
-    asked = [add_flip_tta(make_model(seed), make_run().model_copy(update={"flip_tta": True})) for seed in (1, 2)]
+    asked = [prepare_scoring(make_model(seed), make_run().model_copy(update={"flip_tta": True})) for seed in (1, 2)]
     joined = join_networks(asked)
     joined.save(tmp_path / "joined.keras")
     again = keras.saving.load_model(tmp_path / "joined.keras", safe_mode=True)

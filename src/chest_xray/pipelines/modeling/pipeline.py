@@ -29,7 +29,7 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
             ["history", "params:model", "params:training", "params:preparation", "params:run"],
             "settings",
         ),
-        make_node(nodes.add_flip_tta, ["trained_model", "params:run"], "model"),
+        make_node(nodes.prepare_scoring, ["trained_model", "params:run"], "model"),
         make_node(
             nodes.draw_learning_curves,
             ["history", "image_split", "params:run", "params:data_source"],
