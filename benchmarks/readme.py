@@ -106,10 +106,12 @@ def render(page: str, language: str, results: dict[str, Any]) -> str:
 
 def _write_summary(language: str, results: dict[str, Any]) -> str:
     rows, change = results["rows"], results["difference"]["accuracy"]
+    specificity = rows["augmented"]["specificity"]
     values = {
         **{f"{row}_{key}": _percent(rows[row][key], language) for row in ROWS for key in rows[row] if key != "pixels"},
         "change": _percent(change, language, "+.1f"),
-        "one_in": round(1 / (1 - rows["augmented"]["specificity"]["value"])),
+        "false_alarms": round((1 - specificity["value"]) * specificity["n"]),
+        "test_NORMAL": specificity["n"],
         "looks": len(yaml.safe_load((ROOT / "docs/test_ledger.yml").read_text("utf-8"))["looks"]),
     }
     return _wrap(read_messages(language)["summary"].format(**values))
