@@ -147,7 +147,7 @@ def make_training(**changes: Any) -> Training:
 def make_evaluation(**changes: Any) -> Evaluation:
     """Evaluation options, with defaults for what is not given."""
     plain = {"seed": 1, "realistic_prevalence": 0.2, "aspect_cuts": (1.2, 1.5), "size_quantiles": (0.5,)}
-    plain |= {"block_length": 20, "number_blocks": 4, "conformal_coverage": 0.9, "decision_prevalences": (0.1, 0.4)}
+    plain |= {"block_length": 20, "num_series_blocks": 4, "conformal_coverage": 0.9, "decision_prevalences": (0.1, 0.4)}
     return Evaluation.model_validate({**plain, **changes})
 
 

@@ -188,7 +188,7 @@ def test_a_gap_is_how_much_larger_a_metric_is_on_test() -> None:
         ("aspect_cuts", ((0.1,), (1.2, 1.5)), ((0,), (1.2, -0.5))),
         ("size_quantiles", ((0.5,), (0.1, 0.9)), ((0,), (0.5, 1))),
         ("block_length", (1, 50), (0, 1.5)),
-        ("number_blocks", (1, 4), (0,)),
+        ("num_series_blocks", (1, 4), (0,)),
     ],
 )
 def test_an_option_takes_what_lies_within_its_limits(name: str, allowed: Any, refused: Any) -> None:

@@ -12,10 +12,10 @@ from chest_xray.reporting.conclusions import (
     assess_shortcuts,
     compare_validation_and_test,
     describe_errors,
+    find_side,
     find_weaker_aetiology,
     is_above,
     is_lower_on_test,
-    locate,
     suggest_next_steps,
 )
 from tests.builders import NONE, changed, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
@@ -54,7 +54,7 @@ def scale(measured: Interval) -> Interval:
     ],
 )
 def test_an_interval_lies_on_a_side_of_a_mark_or_around_it(figure: Interval, side: str | None) -> None:
-    assert locate(figure, 0.5) == side
+    assert find_side(figure, 0.5) == side
 
 
 @pytest.mark.parametrize(

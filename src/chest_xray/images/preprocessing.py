@@ -45,7 +45,8 @@ def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[
     Args:
         source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
         preparation: `width`, `height` and `geometry`, as in `Preparation`.
-        limits: As in `validation.InputChecks`; borders stay and DICOM headers are believed where theirs are left out.
+        limits: As in `validation.InputChecks`. Without `min_border` no border is trimmed, and without `max_age` DICOM
+            headers are not checked.
 
     Returns:
         The prepared image or the refusal.

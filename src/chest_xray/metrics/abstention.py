@@ -18,7 +18,7 @@ from chest_xray.metrics.results import Decisions, Estimate, Method
 from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, widen
 
 ROUNDING = 1e-9
-NUM_CHOICES = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
+NUM_GRID = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
 SIZES = ("empty", "one", "both")  # of a conformal set
 
 
@@ -57,7 +57,7 @@ class ConformalSets(Result):
 
 
 class UsefulRange(Result):
-    """Between which threshold probabilities the whole 95% band of the net benefit lies above all and none treated.
+    """The threshold probabilities for which the 95% band of net benefit lies above both treat-all and treat-none.
 
     `by_probability`: whoever is treated from that calibrated probability on; `by_decision`: whoever the operating point
     classifies as PNEUMONIA. None if that is nowhere shown.
@@ -220,9 +220,9 @@ def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]
 
     limits = []
     for label, sign in ((0, 1), (1, -1)):
-        strangeness = np.sort(sign * validation["log_odds"][validation["label"] == label].to_numpy())
-        rank = math.ceil((len(strangeness) + 1) * coverage - ROUNDING)
-        limits.append(sign * (float(strangeness[rank - 1]) if rank <= len(strangeness) else math.inf))
+        nonconformity = np.sort(sign * validation["log_odds"][validation["label"] == label].to_numpy())
+        rank = math.ceil((len(nonconformity) + 1) * coverage - ROUNDING)
+        limits.append(sign * (float(nonconformity[rank - 1]) if rank <= len(nonconformity) else math.inf))
     return limits[0], limits[1]
 
 
@@ -276,54 +276,67 @@ def trace_net_benefit(
     from scipy.special import logit
 
     log_odds = predictions["log_odds"].to_numpy()[:, None]
-    choices = np.arange(1, NUM_CHOICES + 1) / (NUM_CHOICES + 1)
+    grid = np.arange(1, NUM_GRID + 1) / (NUM_GRID + 1)
     is_class = [predictions["label"].to_numpy()[:, None] == each for each in (0, 1)]
     # Resamples without one of the classes are left out.
     kept = [each[np.all([each @ member[:, 0] > 0 for member in is_class], axis=0)] for each in draws.values()]
     tables = []
     for prevalence in options.decision_prevalences:
         shift = logit(prevalence) - logit(operating_point.calibration.expected_prevalence)
-        worth = np.stack([(prevalence - 1) * choices / (1 - choices), np.full(NUM_CHOICES, prevalence)])
-        thresholds = {"by_probability": logit(choices) - shift, "by_decision": operating_point.chosen.log_odds}
+        factors = np.stack([(prevalence - 1) * grid / (1 - grid), np.full(NUM_GRID, prevalence)])
+        thresholds = {"by_probability": logit(grid) - shift, "by_decision": operating_point.chosen.log_odds}
         for name, cuts in thresholds.items():
-            is_treated = log_odds >= cuts
-            shares = np.stack([is_treated[each[:, 0]].mean(axis=0) for each in is_class])
-            bounds = [_combine(shares, worth, [int(each.sum()) for each in is_class])]
-            for weights in kept:
-                resampled = (weights @ (is_treated & each) / (weights @ each) for each in is_class)
-                benefit = sum(share * value for share, value in zip(resampled, worth, strict=True))
-                bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
-            band = {"low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
-            columns = {"x": choices, "value": (shares * worth).sum(axis=0), **band}
-            tables.append(pd.DataFrame({"curve": name, "prevalence": prevalence, **columns}))
+            columns = _trace_benefit(log_odds >= cuts, is_class, factors, kept)
+            tables.append(pd.DataFrame({"curve": name, "prevalence": prevalence, "x": grid, **columns}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _combine(shares: Array, worth: Array, numbers: list[int]) -> tuple[Array, Array]:
-    """Return the 95% interval of a sum of shares, each times its worth, from Wilson's intervals of the shares."""
+def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, draws: list[Array]) -> dict[str, Array]:
+    """Return `value`, `low` and `high` of the net benefit: the sum of the share treated of each class times a factor.
+
+    Args:
+        is_treated: bool of shape (images, places), or (images, 1) if it does not depend on the place.
+        is_class: Who is of each class, bool of shape (images, 1) each.
+        factors: Of each class at each place, shape (classes, places).
+        draws: Weights of the resamples of each method, each with all classes.
+    """
+    import numpy as np
+
+    shares = np.stack([is_treated[each[:, 0]].mean(axis=0) for each in is_class])
+    bounds = [_join_wilson_intervals(shares, factors, [int(each.sum()) for each in is_class])]
+    for weights in draws:
+        resampled = (weights @ (is_treated & each) / (weights @ each) for each in is_class)
+        benefit = sum(share * factor for share, factor in zip(resampled, factors, strict=True))
+        bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
+    band = {"low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
+    return {"value": (shares * factors).sum(axis=0), **band}
+
+
+def _join_wilson_intervals(shares: Array, factors: Array, numbers: list[int]) -> tuple[Array, Array]:
+    """Return the 95% interval of a sum of shares times factors (Zou and Donner 2008), from Wilson's of each share."""
     import numpy as np
     from scipy.stats import norm
 
     squared, num = norm.ppf(0.975) ** 2, np.array(numbers)[:, None]
     middle = (shares + squared / (2 * num)) / (1 + squared / num)
     half = np.sqrt(squared * (shares * (1 - shares) / num + squared / (4 * num**2))) / (1 + squared / num)
-    ends = worth * (middle - half - shares), worth * (middle + half - shares)
+    ends = factors * (middle - half - shares), factors * (middle + half - shares)
     below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
-    benefit = (shares * worth).sum(axis=0)
+    benefit = (shares * factors).sum(axis=0)
     return benefit - below, benefit + above
 
 
-def treat_all(choices: Array, prevalence: float) -> Array:
+def treat_all(probabilities: Array, prevalence: float) -> Array:
     """Return the net benefit of treating everyone, at each threshold probability; that of treating no one is 0."""
-    return prevalence - (1 - prevalence) * choices / (1 - choices)
+    return prevalence - (1 - prevalence) * probabilities / (1 - probabilities)
 
 
 def find_useful(curve: DataFrame) -> tuple[float, float] | None:
-    """Return the longest range of threshold probabilities in which a band lies above all and none treated, or None."""
+    """Return the longest range of threshold probabilities in which a band lies above treat-all and treat-none."""
     import numpy as np
 
-    choices, prevalence = curve["x"].to_numpy(), float(curve["prevalence"].iloc[0])
-    is_useful = curve["low"].to_numpy() > np.maximum(treat_all(choices, prevalence), 0)
-    runs = np.split(np.arange(len(choices)), np.flatnonzero(np.diff(is_useful)) + 1)
+    grid, prevalence = curve["x"].to_numpy(), float(curve["prevalence"].iloc[0])
+    is_useful = curve["low"].to_numpy() > np.maximum(treat_all(grid, prevalence), 0)
+    runs = np.split(np.arange(len(grid)), np.flatnonzero(np.diff(is_useful)) + 1)
     longest = max(runs, key=lambda run: is_useful[run].sum())
-    return (float(choices[longest[0]]), float(choices[longest[-1]])) if is_useful[longest[0]] else None
+    return (float(grid[longest[0]]), float(grid[longest[-1]])) if is_useful[longest[0]] else None

@@ -63,7 +63,7 @@ def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
 
 def _list_series(predictions: DataFrame) -> Iterator[tuple[str, list[Array]]]:
     """Yield each series, "" for all short ones of a class, with the rows of each of its patients in order."""
-    for label, table in number_images(predictions).groupby("label"):
+    for label, table in sort_by_file_number(predictions).groupby("label"):
         short = []
         for series, images in table.groupby("series"):
             patients = [rows.to_numpy() for _, rows in images.groupby("group", sort=False)["row"]]
@@ -75,7 +75,7 @@ def _list_series(predictions: DataFrame) -> Iterator[tuple[str, list[Array]]]:
             yield "", short
 
 
-def number_images(predictions: DataFrame) -> DataFrame:
+def sort_by_file_number(predictions: DataFrame) -> DataFrame:
     """Return the images in the order of their file numbers, class by class and series by series.
 
     Returns:

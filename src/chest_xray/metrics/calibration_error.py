@@ -57,7 +57,7 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
 
 
 def error_by_chance(probability: Array) -> float:
-    """Return the calibration error that probabilities which hold exactly stay below 19 times of 20.
+    """Return the 95th percentile of the calibration error of perfectly calibrated probabilities.
 
     Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
     images there are. Each image is drawn for itself, as if no two were of one patient.
@@ -83,7 +83,7 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
     positive, negative = (weights[:, label == each].sum(axis=1) > 0 for each in (1, 0))
     both = positive & negative
     slope, intercept = (np.full(len(weights), np.nan) for _ in range(2))
-    limit = _limit(label, logit, weights)
+    limit = _slope_at_separation(label, logit, weights)
     fits = both & (limit == 0)
     slope[both & np.isinf(limit)] = limit[both & np.isinf(limit)]
     slope[fits] = _newton(label, logit, weights[fits], free=True)[1]
@@ -91,7 +91,7 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
     return slope, intercept
 
 
-def _limit(label: Array, logit: Array, weights: Array) -> Array:
+def _slope_at_separation(label: Array, logit: Array, weights: Array) -> Array:
     """The limit of the slope: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
     import numpy as np
 
@@ -118,9 +118,9 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     for _ in range(NUM_STEPS):
         chance = expit(intercept[:, None] + slope[:, None] * logit)
         expected = weights * chance
-        short = observed[0] - expected.sum(axis=1), observed[1] - expected @ logit
-        spread = expected * (1 - chance)
-        step = _solve(short, spread, logit) if free else (short[0] / spread.sum(axis=1), 0.0 * slope)
+        gradient = observed[0] - expected.sum(axis=1), observed[1] - expected @ logit
+        variance = expected * (1 - chance)
+        step = _solve(gradient, variance, logit) if free else (gradient[0] / variance.sum(axis=1), 0.0 * slope)
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
         if np.nan_to_num(moved).max(initial=0) < CLOSE:
             break
@@ -129,11 +129,11 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     return intercept, slope
 
 
-def _solve(gradient: tuple[Array, Array], spread: Array, logit: Array) -> tuple[Array, Array]:
-    """Newton's step: the inverse of the curvature (2 x 2) times the gradient, NaN where the curvature is singular."""
-    flat, tilt, steep = spread.sum(axis=1), spread @ logit, spread @ logit**2
-    determinant = flat * steep - tilt**2
+def _solve(gradient: tuple[Array, Array], variance: Array, logit: Array) -> tuple[Array, Array]:
+    """Newton's step: the inverse of the Hessian (2 x 2) times the gradient, NaN where the Hessian is singular."""
+    h00, h01, h11 = variance.sum(axis=1), variance @ logit, variance @ logit**2
+    determinant = h00 * h11 - h01**2
     return (
-        divide_or_nan(steep * gradient[0] - tilt * gradient[1], determinant),
-        divide_or_nan(flat * gradient[1] - tilt * gradient[0], determinant),
+        divide_or_nan(h11 * gradient[0] - h01 * gradient[1], determinant),
+        divide_or_nan(h00 * gradient[1] - h01 * gradient[0], determinant),
     )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.bootstrap import LEAST_BLOCKS, number_images
+from chest_xray.metrics.bootstrap import LEAST_BLOCKS, sort_by_file_number
 from chest_xray.metrics.results import RunsTest
 
 
@@ -21,7 +21,7 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
         One test for each class and series of at least `2 * LEAST_BLOCKS` patients, with p-values corrected by
         `correct_by_holm`.
     """
-    table = number_images(predictions).drop_duplicates(["label", "series", "group"])
+    table = sort_by_file_number(predictions).drop_duplicates(["label", "series", "group"])
     table = table.assign(is_error=(decision != predictions["label"].to_numpy())[table["row"]])
     found = [
         (str(series), count_runs(errors.to_numpy()))

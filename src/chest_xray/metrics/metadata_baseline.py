@@ -82,7 +82,7 @@ def measure_rule(
 def fit_rules(image_index: DataFrame) -> dict[str, Any]:
     """Fit the best threshold on width, height and aspect on train alone, and score each on test.
 
-    The files give as much away before they are decoded. The number of bytes is a feature only of files that are as
+    These features are known without decoding a pixel. The number of bytes is a feature only of files that are as
     published: of others it shows how they were encoded anew.
 
     Args:
@@ -148,7 +148,7 @@ def evaluate_rules(
         auc=estimate(of_rule["auc"], num),
         pr_auc=estimate(of_rule["pr_auc"], num),
         at_rule=describe_decisions(label, is_positive, cut, rates),
-        strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.number_blocks, draws),
+        strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.num_series_blocks, draws),
         difference=Difference(
             **{name: estimate(subtract(of_network[name], of_rule[name]), num) for name in Difference.model_fields}
         ),

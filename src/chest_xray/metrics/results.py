@@ -65,7 +65,7 @@ class Shares(Result, Generic[Measured]):
 
 
 class Rates(Shares[Measured], Generic[Measured]):
-    """All metrics of decisions; see `chest_xray.metrics.binary.rate`."""
+    """All metrics of decisions; see `chest_xray.metrics.binary.compute_rates`."""
 
     balanced_accuracy: Measured
     ppv_realistic: Measured

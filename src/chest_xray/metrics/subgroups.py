@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count_outcomes, proportion
-from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, number_images
+from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, sort_by_file_number
 from chest_xray.metrics.results import UNKNOWN, Interval, Method, Stratum
 
 MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals of the AUC that are too narrow, down to a point
@@ -48,7 +48,7 @@ def stratify(
     predictions: DataFrame,
     decision: Array,
     cuts: dict[str, list[float]],
-    number_blocks: int,
+    num_series_blocks: int,
     draws: Mapping[Method, Array],
 ) -> list[Stratum]:
     """Compute the metrics of each stratum.
@@ -57,7 +57,7 @@ def stratify(
         predictions: `path`, `label`, `log_odds`, `group`, `aetiology`, `width` and `height` of each image.
         decision: True where an image is classified as PNEUMONIA, shape (images,).
         cuts: From `choose_cuts`.
-        number_blocks: Strata of consecutive file numbers in each series of a class.
+        num_series_blocks: Strata of consecutive file numbers in each series of a class.
         draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for the intervals of the AUC.
 
     Returns:
@@ -66,7 +66,7 @@ def stratify(
         ranked against all NORMAL images, whose specificity is not that of an aetiology: it stays None. A stratum of a
         series is of one class.
     """
-    strata = [*_strata(predictions, cuts), *_number_strata(predictions, number_blocks)]
+    strata = [*_strata(predictions, cuts), *_number_strata(predictions, num_series_blocks)]
     return [
         _measure(predictions[member], decision[member], range_, {name: each[:, member] for name, each in draws.items()})
         for range_, member in strata
@@ -92,15 +92,15 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
             yield _Range("aspect" if by == "aspect" else "size", name_range(low, high, by), low, high), member
 
 
-def _number_strata(predictions: DataFrame, number_blocks: int) -> Iterator[tuple[_Range, Array]]:
+def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
     """Cut each series of a class with enough patients into blocks of as many consecutive patients."""
     import numpy as np
 
-    for (_, series), images in number_images(predictions).groupby(["label", "series"]):
+    for (_, series), images in sort_by_file_number(predictions).groupby(["label", "series"]):
         patients = images["group"].unique()
         if len(patients) < 2 * LEAST_BLOCKS:
             continue
-        for block in np.array_split(patients, number_blocks):
+        for block in np.array_split(patients, num_series_blocks):
             chosen = images[images["group"].isin(block)]
             member = np.zeros(len(predictions), bool)
             member[chosen["row"]] = True

@@ -62,7 +62,7 @@ class Evaluation(Options):
     aspect_cuts: tuple[Annotated[float, Field(gt=0)], ...]
     size_quantiles: tuple[UnitInterval, ...]
     block_length: Annotated[int, Field(ge=1)]
-    number_blocks: Annotated[int, Field(ge=1)]
+    num_series_blocks: Annotated[int, Field(ge=1)]
 
 
 def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from chest_xray.metrics.abstention import Abstention, ConformalSets
 from chest_xray.metrics.results import Metrics
-from chest_xray.reporting.conclusions import locate
+from chest_xray.reporting.conclusions import find_side
 from chest_xray.reporting.i18n import Finding, Name
 
 # Jaeschke, Guyatt and Sackett 1994, JAMA 271:703: how far a likelihood ratio, or its inverse, shifts a probability.
@@ -26,7 +26,7 @@ def find_abstention(abstention: Abstention, metrics: Metrics) -> dict[str, list[
 def _assess_order(abstention: Abstention) -> Iterator[Finding]:
     order = abstention.risk_coverage
     if order.by_chance > 0:
-        key = "order_informative" if locate(order.area, order.by_chance) == "below" else "order_not_shown"
+        key = "order_informative" if find_side(order.area, order.by_chance) == "below" else "order_not_shown"
         yield Finding(key, {**dict(order), "num_images": abstention.num_images})
 
 
@@ -43,16 +43,16 @@ def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Findi
     if referral.errors_referred.value is None:
         yield Finding("refer_no_errors", values)
     else:
-        is_shown = locate(referral.errors_referred, referral.referred.known) == "above"
+        is_shown = find_side(referral.errors_referred, referral.referred.known) == "above"
         yield Finding("refer_gains" if is_shown else "refer_not_shown", values)
-    if locate(referral.referred, band.max_referred) == "above":
+    if find_side(referral.referred, band.max_referred) == "above":
         yield Finding("refer_more", values)
 
 
 def _assess_conformal(conformal: ConformalSets) -> Iterator[Finding]:
     yield Finding("conformal_sizes", {"promised": conformal.promised, **conformal.sizes})
     for name, reached in conformal.reached.items():
-        key = "conformal_broken" if locate(reached, conformal.promised) == "below" else "conformal_holds"
+        key = "conformal_broken" if find_side(reached, conformal.promised) == "below" else "conformal_holds"
         yield Finding(key, {"label": name, "promised": conformal.promised, "reached": reached})
 
 

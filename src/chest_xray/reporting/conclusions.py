@@ -34,7 +34,7 @@ def is_above(first: Interval, second: Interval) -> bool:
     return first.low is not None and second.high is not None and first.low > second.high
 
 
-def locate(measured: Interval, reference: float) -> str | None:
+def find_side(measured: Interval, reference: float) -> str | None:
     """Return where an interval lies: "above", "below" or "around" a reference value; None without a value."""
     if measured.value is None:
         return None
@@ -54,7 +54,7 @@ def find_weaker_aetiology(metrics: Metrics) -> str | None:
 
 def is_lower_on_test(metrics: Metrics, name: str) -> bool:
     """Check whether a metric at the chosen threshold is shown to be lower on test than on validation."""
-    return locate(getattr(metrics.gap.at_chosen, name), 0) == "below"
+    return find_side(getattr(metrics.gap.at_chosen, name), 0) == "below"
 
 
 def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, Stratum]]:
@@ -94,14 +94,14 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     accuracy = point.accuracy
     yield Finding("performance", {**dict(test), **dict(point)})
     key = "above_bar_unsure" if accuracy.known > REQUIRED_ACCURACY else "below_bar"
-    yield Finding("above_bar" if locate(accuracy, REQUIRED_ACCURACY) == "above" else key, {"bar": REQUIRED_ACCURACY})
+    yield Finding("above_bar" if find_side(accuracy, REQUIRED_ACCURACY) == "above" else key, {"bar": REQUIRED_ACCURACY})
     majority = max(test.prevalence, 1 - test.prevalence)
-    key = "above_majority" if locate(accuracy, majority) == "above" else "not_above_majority"
+    key = "above_majority" if find_side(accuracy, majority) == "above" else "not_above_majority"
     yield Finding(key, {"majority": majority})
     difference = metadata_metrics.difference.accuracy
     keys = {"above": "better_than_baseline", "around": "not_better_than_baseline", "below": "worse_than_baseline"}
     values = {"feature": Name(metadata_metrics.feature), "baseline": metadata_metrics.at_rule.accuracy}
-    yield Finding(keys[locate(difference, 0) or "around"], {**values, "difference": in_points(difference)})
+    yield Finding(keys[find_side(difference, 0) or "around"], {**values, "difference": in_points(difference)})
     for rule, other in test.points.items():
         if rule != test.rule:
             yield Finding("other_point", {**dict(other), "rule": Name(rule)})
@@ -120,11 +120,11 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
     """Report how the network ranks images of similar metadata, and decides on those that the baseline gets wrong."""
     shortcuts = metadata_metrics.shortcuts
     for by, within in (("width", shortcuts.within_width), ("metadata_score", shortcuts.within_score)):
-        if side := locate(within.auc, CHANCE):
+        if side := find_side(within.auc, CHANCE):
             keys = {"above": "within_ranks", "around": "within_not_shown", "below": "within_reversed"}
             yield Finding(keys[side], {**dict(within), "by": Name(by), "whole": metrics.test.auc})
     conflict = shortcuts.conflict
-    if side := locate(conflict.accuracy, CHANCE):
+    if side := find_side(conflict.accuracy, CHANCE):
         keys = {"above": "conflict_mostly_right", "around": "conflict_undecided", "below": "conflict_mostly_wrong"}
         yield Finding(keys[side], {**dict(conflict), "feature": Name(metadata_metrics.feature)})
 
@@ -153,7 +153,7 @@ def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
     ppv, npv = _bound_predictive_values(point, prevalence)
     if ppv.value is not None:
         yield Finding("ppv_elsewhere", {"prevalence": prevalence, "ppv": ppv})
-    if side := locate(npv, 1 - prevalence):
+    if side := find_side(npv, 1 - prevalence):
         key = "npv_elsewhere_informs" if side == "above" else "npv_elsewhere_not_shown"
         yield Finding(key, {"prevalence": prevalence, "npv": npv, "healthy": 1 - prevalence})
 
@@ -188,10 +188,10 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
         yield Finding("error_beyond_chance" if is_beyond else "error_within_chance", found)
     if None in (slope.low, slope.high) and slope.value is not None:
         yield Finding("slope_open", found)
-    elif side := locate(slope, 1):
+    elif side := find_side(slope, 1):
         keys = {"above": "slope_too_timid", "around": "slope_holds", "below": "slope_too_extreme"}
         yield Finding(keys[side], found)
-    if side := locate(calibration.intercept, 0):
+    if side := find_side(calibration.intercept, 0):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
         yield Finding(keys[side], found)
 
@@ -266,7 +266,7 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
         return {**both, "gap": in_points(getattr(metrics.gap.at_chosen, name))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
-    yield Finding(keys[locate(metrics.gap.at_chosen.balanced_accuracy, 0) or "around"], compare("balanced_accuracy"))
+    yield Finding(keys[find_side(metrics.gap.at_chosen.balanced_accuracy, 0) or "around"], compare("balanced_accuracy"))
     for name in ("specificity", "sensitivity"):
         if is_lower_on_test(metrics, name):
             yield Finding(f"{name}_gap", compare(name))
@@ -284,7 +284,7 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
         yield Finding("try_specificity", dict(point))
     if is_above(point.specificity, point.sensitivity):
         yield Finding("try_sensitivity", dict(point))
-    if {locate(gap.sensitivity, 0), locate(gap.specificity, 0)} == {"above", "below"}:
+    if {find_side(gap.sensitivity, 0), find_side(gap.specificity, 0)} == {"above", "below"}:
         pair = {name: in_points(getattr(gap, name)) for name in ("sensitivity", "specificity")}
         yield Finding("try_threshold", {**pair, "num_images": test.num_images})
     yield from _suggest_recalibration(metrics)
@@ -298,7 +298,7 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
             yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
     validation = proportion(round(training["validation_accuracy"] * num), num)
-    if locate(validation, training["train_accuracy"]) == "below":
+    if find_side(validation, training["train_accuracy"]) == "below":
         yield Finding("try_regularisation", {"train": training["train_accuracy"], "validation": validation})
     yield Finding("try_other_hospital", {})
 
@@ -306,9 +306,9 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
 def _suggest_recalibration(metrics: Metrics) -> Iterator[Finding]:
     calibration = metrics.test.calibration
     slope, intercept = calibration.slope, calibration.intercept
-    if None not in (slope.low, slope.high) and locate(slope, 1) in {"above", "below"}:
+    if None not in (slope.low, slope.high) and find_side(slope, 1) in {"above", "below"}:
         yield Finding("try_recalibration", dict(calibration))
-    if locate(intercept, 0) in {"above", "below"}:
+    if find_side(intercept, 0) in {"above", "below"}:
         yield Finding("try_bias", dict(calibration))
 
 
@@ -356,7 +356,7 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
     auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
     keys = {"above": "border_informative", "around": "border_uninformative", "below": "border_reversed"}
-    yield Finding(keys[locate(auc["border"], CHANCE) or "around"], auc)
+    yield Finding(keys[find_side(auc["border"], CHANCE) or "around"], auc)
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
     key = "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
     yield Finding(key, {**auc, "change": _read_change(centre, "auc"), "p": centre["auc_p"]})

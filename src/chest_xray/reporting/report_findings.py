@@ -13,9 +13,9 @@ from chest_xray.reporting.conclusions import (
     REQUIRED_ACCURACY,
     SIGNIFICANCE,
     classify_errors,
+    find_side,
     in_points,
     is_lower_on_test,
-    locate,
 )
 from chest_xray.reporting.i18n import Finding, Name
 from chest_xray.reporting.report_contents import Report
@@ -57,7 +57,7 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
 def _rate(measured: Interval, reference: float) -> Tone:
     """Return "good" if the interval is above a reference value, "bad" if it is below, and otherwise "unsure"."""
     tones: dict[str | None, Tone] = {"above": "good", "below": "bad"}
-    return tones.get(locate(measured, reference), "unsure")
+    return tones.get(find_side(measured, reference), "unsure")
 
 
 def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:

@@ -74,7 +74,7 @@ def compute_metrics(
     operating_point: OperatingPoint,
     evaluation: Evaluation,
 ) -> Metrics:
-    """Return all metrics of validation and test, computed from the predictions by scikit-learn and scipy.
+    """Return all metrics of validation and test, computed from the predictions; see docs/metrics.md.
 
     Raises:
         InputError: A subset is of one class alone, or a probability is not a number.
@@ -92,7 +92,7 @@ def compute_metrics(
     subsets = {}
     for subset, table in tables.items():
         is_positive = (table["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
-        strata = stratify(table, is_positive, cuts, evaluation.number_blocks, draws[subset])
+        strata = stratify(table, is_positive, cuts, evaluation.num_series_blocks, draws[subset])
         subsets[subset] = summarise(table, operating_point, measured[subset], strata)
     return Metrics(
         schema_version=SCHEMA_VERSION,

@@ -75,20 +75,18 @@ def translate(finding: Finding, messages: Mapping[str, Any]) -> str:
     Raises:
         KeyError: The sentence, a name or a value is missing.
     """
-    names = messages["names"]
-    values = {
-        key: names[value]
-        if isinstance(value, Name)
-        else ", ".join(names[name] for name in value)
-        if isinstance(value, tuple)
-        else value.model_dump()
-        if isinstance(value, BaseModel)
-        else translate_text(value, messages)
-        if isinstance(value, str)
-        else value
-        for key, value in finding.values.items()
-    }
+    values = {key: _translate_value(value, messages) for key, value in finding.values.items()}
     return _LocalFormatter(messages).vformat(messages[finding.key], (), values)
+
+
+def _translate_value(value: Any, messages: Mapping[str, Any]) -> Any:
+    if isinstance(value, Name):
+        return messages["names"][value]
+    if isinstance(value, tuple):
+        return ", ".join(messages["names"][name] for name in value)
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return translate_text(value, messages) if isinstance(value, str) else value
 
 
 def translate_text(text: str, messages: Mapping[str, Any]) -> str:
