@@ -390,7 +390,7 @@ def make_comparison(**differences: Interval) -> dict[str, Any]:
             for passes in ("single", "flips")
         ],
         "flips": {run: {"accuracy": interval(-0.01, 0.01, 0.03).model_dump()} for run in ("baseline", "augmented")},
-        **{"settings": [], "stopped_early": []},
+        **{"settings": [], "stopped_early": [], "study": None},
         "steps": {"baseline_steps": 20, "baseline_kept": 20, "augmented_steps": 20, "augmented_kept": 20},
     }
 

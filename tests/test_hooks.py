@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.runner import ParallelRunner
 from kedro_datasets.json import JSONDataset
 
+from chest_xray.core.lineage import Lineage
 from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
@@ -270,6 +272,43 @@ def test_the_run_record_is_written_only_when_it_is_read() -> None:
     record = catalog.load("run_record")
     assert (record["session"], record["environment"], record["pipelines"]) == ("now", "test", ["report"])
     assert 0 <= record["seconds"] < 60
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "quoted"),
+    [
+        ("seed", 1, True),
+        ("seed", 2, False),  # of baseline.evidence
+        ("learning_rate", 0.2, False),  # of the study
+        ("study", {"arms": {"none": {}, "everything": {"tilt": 9}}}, False),
+        ("baseline", {"augmentation": {"tilt": 8}}, False),
+    ],
+)
+def test_the_record_holds_the_study_only_if_it_was_made_with_the_parameters_of_the_compared_runs(
+    tmp_path: Path, name: str, value: Any, quoted: bool
+) -> None:
+    catalog = DataCatalog({"run_record": MemoryDataset(), "study": MemoryDataset({"seeds": [1, 2]})})
+    parameters = {
+        **{"learning_rate": 0.1, "seed": 1, "baseline": {}, "augmented": {"augmentation": {"tilt": 8}}},
+        "study": {"arms": {"none": {}, "everything": {"tilt": 8}}},
+    }
+    lineage = Lineage(tmp_path / "lineage.json")
+    for each, parameter in {
+        "study": "learning_rate",
+        "baseline.evidence": "seed",
+        "augmented.evidence": "seed",
+    }.items():
+        (tmp_path / each).write_text(each)
+        lineage.record(each, tmp_path / each, [(f"params:{parameter}", parameters[parameter])])
+    hook = RecordRun()
+    loader = {"globals": {"data_dir": str(tmp_path)}}
+    hook.after_context_created(
+        SimpleNamespace(project_path="/", config_loader=loader, params=parameters | {name: value})
+    )
+    params = {"run_id": "now", "env": "test", "runtime_params": {}, "pipeline_names": ["report"], "project_path": "/no"}
+    hook.before_pipeline_run(run_params=params, catalog=catalog)
+    hook.before_dataset_loaded("run_record")
+    assert catalog.load("run_record")["study"] == ({"seeds": [1, 2]} if quoted else None)
 
 
 class Weights:

@@ -34,6 +34,7 @@ OF_PREDICTION = {PREDICTIONS, "delivery_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 TEST_OPENINGS = "test_openings"
 RUN_RECORDS = {"run_record", "external_run_record"}
+STUDY = "study"
 NO_RESULTS = {"checkpoint", *RUN_RECORDS, *OF_PREDICTION}  # change during a run, or have a lock of their own
 # The catalog reads them; no node does.
 CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "split_table"}
@@ -103,18 +104,30 @@ def _load_plain(catalog: DataCatalog, name: str) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-class RunLock:
+class ProjectHook:
+    """A hook that knows the data folder and the parameters."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Store them."""
+        self._project = Path(context.project_path)
+        self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
+        self._parameters: dict[str, Any] = context.params  # plain values, before they become models
+
+    def _parameter(self, name: str) -> Any:
+        value: Any = self._parameters
+        for key in name.removeprefix("params:").split(".") if name != "parameters" else ():
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+
+class RunLock(ProjectHook):
     """Lets one run at a time write into a data folder, and refuses to read outputs of different origin.
 
     Runs that write only predictions have a lock of their own, and run beside others.
     """
 
-    @hook_impl
-    def after_context_created(self, context: Any) -> None:
-        """Store the data folder and the parameters."""
-        self._project = Path(context.project_path)
-        self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
-        self._parameters: dict[str, Any] = context.params  # plain values, before they become models
+    def __init__(self) -> None:
         self._locks: list[Any] = []
 
     @hook_impl
@@ -209,12 +222,6 @@ class RunLock:
             ) from error
         self._locks.append(lock)
 
-    def _parameter(self, name: str) -> Any:
-        value: Any = self._parameters
-        for key in name.removeprefix("params:").split(".") if name != "parameters" else ():
-            value = value.get(key) if isinstance(value, dict) else None
-        return value
-
     def _path_of(self, name: str) -> Path | None:
         """Return the path of an output on a local disk; None for outputs elsewhere, and for no results."""
         if name not in self._catalog or name.rsplit(".", 1)[-1] in NO_RESULTS:
@@ -241,7 +248,7 @@ class RemoveCheckpoints:
                     self.catalog.load(name).clear()
 
 
-class RecordRun:
+class RecordRun(ProjectHook):
     """Saves the record of a run just before a node reads it, and records each time that test is scored."""
 
     @hook_impl
@@ -254,7 +261,7 @@ class RecordRun:
     def before_dataset_loaded(self, dataset_name: str) -> None:
         """Save the record, with the seconds up to now."""
         if dataset_name in RUN_RECORDS:
-            self.catalog.save(dataset_name, self._describe())
+            self.catalog.save(dataset_name, self._describe() | {STUDY: self._find_study()})
 
     @hook_impl
     def after_node_run(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
@@ -267,6 +274,26 @@ class RecordRun:
                 with self._lock:  # The ThreadRunner may score several runs at once.
                     known = self.catalog.load(TEST_OPENINGS) if self.catalog.exists(TEST_OPENINGS) else []
                     self.catalog.save(TEST_OPENINGS, [*known, {**opening, "record": self._describe()}])
+
+    def _find_study(self) -> Any:
+        """Return the study, if it was made from the present data and parameters, as the runs that are compared."""
+        from chest_xray.metrics.comparison import REFERENCE, RUNS, WHOLE
+
+        if STUDY not in self.catalog or not self.catalog.exists(STUDY):
+            return None
+        lineage = Lineage(self._folder / "lineage.json")
+        augmentations = [
+            [self._parameter(name) or {} for name in names]
+            for names in ([f"{run}.augmentation" for run in RUNS], [f"study.arms.{arm}" for arm in (REFERENCE, WHOLE)])
+        ]
+        compared = (STUDY, *(f"{run}.evidence" for run in RUNS))
+        if augmentations[0] == augmentations[1] and all(lineage.is_current(n, self._parameter) for n in compared):
+            return self.catalog.load(STUDY)
+        logger.warning(
+            "The comparison does not quote the study, which was made from other data or with other parameters than the "
+            "runs that are compared. To compare several seeds, run `kedro run` and `kedro run --pipelines=study` again."
+        )
+        return None
 
     def _describe(self) -> dict[str, Any]:
         return describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)

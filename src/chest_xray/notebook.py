@@ -171,7 +171,7 @@ class Project:
 
         pairs = nodes.pair_decisions(baseline.evidence, augmented.evidence)
         settings = self.load("params:evaluation")
-        comparison = nodes.compare_runs(pairs, baseline.evidence, augmented.evidence, settings)
+        comparison = nodes.compare_runs(pairs, baseline.evidence, augmented.evidence, settings, {"study": None})
         self._show_page("comparison_title", find_comparison(comparison))
         columns = ["baseline", "augmented", "difference", "low", "high"]
         table: DataFrame = nodes.tabulate_comparison(comparison).set_index("metric")[columns].round(3)

@@ -135,3 +135,20 @@ def test_what_depends_on_a_replaced_output_is_stale_also_across_in_memory_datase
     outputs.save("pixels", "b", size=128)
     assert Lineage(outputs.folder / "lineage.json").list_stale(["pixels"]) == ["split", "model"]
     assert Lineage(outputs.folder / "lineage.json").list_stale(["split"]) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "pixels", "is_current"),
+    [
+        ({}, "a", True),
+        ({"params:seed": 2}, "a", False),
+        ({}, "b", False),  # of which no split was made
+    ],
+)
+def test_an_output_is_current_if_all_it_was_made_from_is(
+    outputs: Outputs, parameters: dict[str, Any], pixels: str, is_current: bool
+) -> None:
+    outputs.save("pixels", pixels, size=128)
+    values = {"params:size": 128, "params:seed": 1} | parameters
+    assert outputs.lineage.is_current("model", values.__getitem__) == is_current
+    assert not outputs.lineage.is_current("unknown", values.__getitem__)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.comparison import select_same_comparison
 from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.pipelines.study.nodes import compare_arms, join_runs
@@ -98,6 +99,16 @@ def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
         assert differences[name]["by_seed"] == pytest.approx(by_seed)
         assert differences[name]["value"] == pytest.approx(np.mean(by_seed))
         assert differences[name]["deviation"] == pytest.approx(np.std(by_seed, ddof=1))
+
+
+def test_a_comparison_of_two_runs_quotes_the_study_of_the_same_augmentation() -> None:
+    study = compare_arms(HELPS.replace({"arm": {"flip": "everything"}}), SEED)
+    change = study["differences"]["everything"]["accuracy"]
+    assert select_same_comparison(study) == {
+        **{"num_seeds": 2, **study["steps"], "value": change["value"]},
+        **{bound: change["both"][bound] for bound in ("low", "high")},
+    }
+    assert select_same_comparison(None) is None
 
 
 def test_both_arms_are_evaluated_on_the_same_resamples() -> None:

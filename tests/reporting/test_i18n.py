@@ -185,7 +185,8 @@ def of_two_runs() -> Iterator[Finding]:
     flips = {run: {"accuracy": {"value": 0.0, "low": 0.0, "high": 0.0}} for run in ("baseline", "augmented")}
     yield from comparison_findings.describe_flips({**same, "flips": flips})
     differing = [{"name": "training.epochs", "first": 20, "second": 1}]
-    yield from comparison_findings.qualify_answer(differing)
+    for study in (None, {"num_seeds": 3, "value": 0.1, "low": 0.05, "high": 0.15}):
+        yield from comparison_findings.qualify_answer({"settings": differing, "study": study})
 
 
 def of_robustness() -> Iterator[Finding]:

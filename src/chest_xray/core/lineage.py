@@ -5,7 +5,7 @@ node's inputs. Before a run starts, its inputs are compared with these entries.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from hashlib import blake2b, file_digest
 from pathlib import Path
 from threading import Lock
@@ -97,6 +97,16 @@ class Lineage:
             for name in self._entries
             if any(current.get(parent, digest) != digest for _, parent, digest in self._ancestry(name))
         ]
+
+    def is_current(self, name: str, read_parameter: Callable[[str], Any]) -> bool:
+        """Check whether all that an output was made from is as it is now; False for an output without an entry.
+
+        `read_parameter` returns the present value of a parameter.
+        """
+        return name in self._entries and all(
+            digest == (digest_value(read_parameter(parent)) if is_parameter(parent) else self._entries[parent].digest)
+            for _, parent, digest in self._ancestry(name)
+        )
 
     def _ancestry(self, name: str) -> Iterator[tuple[str, str, str]]:
         """Yield each output that `name` depends on, itself first, with each of its inputs and their digest then."""

@@ -16,6 +16,7 @@ NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  #
 METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the minimum detectable difference
 REFERENCE = "none"  # the arm that every other is compared with
+WHOLE = "everything"  # the arm that has the augmentation of the run `augmented`
 
 
 def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
@@ -222,6 +223,20 @@ def estimate_over_seeds(paired: Draws, num_groups: int) -> dict[str, Any]:
     found, by_seed = estimate_difference(paired), next(iter(paired.values()))[:, 0]
     spread = {name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"}
     return {**found, **spread, "both": interval_over_both(by_seed, found["standard_error"], num_groups)}
+
+
+def select_same_comparison(study: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Select what a study (`compare_arms`) found by the comparison that is made of two runs, but over several seeds.
+
+    Returns:
+        `num_seeds`, the range of optimizer steps of its runs (`fewest`, `most`), and for accuracy, from
+        `estimate_over_seeds`, `value`, and `low` and `high` over patients and seeds; None without a study.
+    """
+    if study is None:
+        return None
+    found = study["differences"][WHOLE]["accuracy"]
+    both = {bound: found["both"][bound] for bound in ("low", "high")}
+    return {"num_seeds": len(study["seeds"]), **study["steps"], "value": found["value"], **both}
 
 
 def count_disagreements(

@@ -79,19 +79,24 @@ def name_method(method: str) -> Name:
     return Name(f"over_{method}")
 
 
-def qualify_answer(settings: list[dict[str, Any]]) -> Iterator[Finding]:
-    """Return what limits the answer: settings that differ besides augmentation, and a single seed."""
+def qualify_answer(comparison: dict[str, Any]) -> Iterator[Finding]:
+    """Return what limits the answer: settings that differ besides augmentation, and one seed; what a study adds."""
+    settings, study = comparison["settings"], comparison["study"]
     if settings:
         listed = "; ".join(f"{each['name']}: {each['first']} / {each['second']}" for each in settings)
         yield Finding("settings_differ", {"settings": listed})
-    if not any(each["name"] == "run.seed" for each in settings):
+    if any(each["name"] == "run.seed" for each in settings):
+        return
+    if study is None:
         yield Finding("one_seed", {})
+    else:
+        yield Finding("one_seed_and_study", {**study, **_in_points(study, ("value", "low", "high"))})
 
 
 def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
     """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
-        "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison["settings"])],
+        "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison)],
         "in_numbers": [*list_differences(comparison), *describe_flips(comparison)],
         "how_compared": list(describe_comparison(comparison)),
     }

@@ -17,6 +17,7 @@ from chest_xray.metrics.comparison import (
     estimate_difference,
     list_differing_settings,
     resample_metrics,
+    select_same_comparison,
     subtract,
 )
 from chest_xray.metrics.results import Method
@@ -59,8 +60,11 @@ def compare_runs(
     baseline_evidence: dict[str, Any],
     augmented_evidence: dict[str, Any],
     evaluation: Evaluation,
+    run_record: dict[str, Any],
 ) -> dict[str, Any]:
     """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
+
+    `run_record` holds the `study` of several seeds, or None; see `chest_xray.hooks.RecordRun`.
 
     Returns:
         `num_images`, `num_normal`, `num_pneumonia`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
@@ -68,7 +72,8 @@ def compare_runs(
         `estimate_difference`) and `smallest`, the minimum detectable difference (80% power); `mcnemar` of the same
         decisions, see `compare_decisions`; `cells`: for each run and each of `PASSES` the metrics with intervals;
         `flips`: for each run by how much flips change each metric; `settings`, see `list_differing_settings`;
-        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set.
+        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set;
+        `study`, see `select_same_comparison`.
     """
     draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
     values = {
@@ -111,6 +116,7 @@ def compare_runs(
             for short, name in (("steps", "steps"), ("kept", "kept_steps"))
         },
         "stopped_early": [run for run in RUNS if len(evidence[run]["history"]) < settings[run]["training"]["epochs"]],
+        "study": select_same_comparison(run_record["study"]),
     }
 
 

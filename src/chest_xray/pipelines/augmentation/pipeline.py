@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
             make_node(nodes.pair_decisions, [f"{run}.evidence" for run in RUNS], "paired_predictions"),
             make_node(
                 nodes.compare_runs,
-                ["paired_predictions", *(f"{run}.evidence" for run in RUNS), "params:evaluation"],
+                ["paired_predictions", *(f"{run}.evidence" for run in RUNS), "params:evaluation", "run_record"],
                 "comparison",
             ),
             make_node(nodes.tabulate_comparison, "comparison", "comparison_table"),
