@@ -19,7 +19,7 @@ from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.pipeline_registry import register_pipelines
-from tests.builders import TITLE, make_point
+from tests.builders import TITLE, make_point, make_run
 
 MADE_BY_DATA_PROCESSING = (
     *("prepared_images", "image_split", "corrupted_validation_images", "corrupted_test_images", "data_evidence"),
@@ -280,8 +280,8 @@ def test_the_run_record_is_written_only_when_it_is_read() -> None:
         ("seed", 1, True),
         ("seed", 2, False),  # of baseline.evidence
         ("learning_rate", 0.2, False),  # of the study
-        ("study", {"arms": {"none": {}, "everything": {"tilt": 9}}}, False),
-        ("baseline", {"augmentation": {"tilt": 8}}, False),
+        ("augmented", make_run(copies=1, tilt=9), False),
+        ("baseline", make_run(copies=1, tilt=8), False),
     ],
 )
 def test_the_record_holds_the_study_only_if_it_was_made_with_the_parameters_of_the_compared_runs(
@@ -289,8 +289,8 @@ def test_the_record_holds_the_study_only_if_it_was_made_with_the_parameters_of_t
 ) -> None:
     catalog = DataCatalog({"run_record": MemoryDataset(), "study": MemoryDataset({"seeds": [1, 2]})})
     parameters = {
-        **{"learning_rate": 0.1, "seed": 1, "baseline": {}, "augmented": {"augmentation": {"tilt": 8}}},
-        "study": {"arms": {"none": {}, "everything": {"tilt": 8}}},
+        **{"learning_rate": 0.1, "seed": 1, "baseline": make_run(), "augmented": make_run(copies=1, tilt=8)},
+        "study": {"seeds": [1, 2], "runs": {"none_1": make_run(), "everything_1": make_run(copies=1, tilt=8)}},
     }
     lineage = Lineage(tmp_path / "lineage.json")
     for each, parameter in {

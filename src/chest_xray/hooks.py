@@ -112,12 +112,12 @@ class ProjectHook:
         """Store them."""
         self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
-        self._parameters: dict[str, Any] = context.params  # plain values, before they become models
+        self._parameters: dict[str, Any] = context.params  # models, where nodes take them as such
 
     def _parameter(self, name: str) -> Any:
         value: Any = self._parameters
         for key in name.removeprefix("params:").split(".") if name != "parameters" else ():
-            value = value.get(key) if isinstance(value, dict) else None
+            value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
         return value
 
 
@@ -282,10 +282,8 @@ class RecordRun(ProjectHook):
         if STUDY not in self.catalog or not self.catalog.exists(STUDY):
             return None
         lineage = Lineage(self._folder / "lineage.json")
-        augmentations = [
-            [self._parameter(name) or {} for name in names]
-            for names in ([f"{run}.augmentation" for run in RUNS], [f"study.arms.{arm}" for arm in (REFERENCE, WHOLE)])
-        ]
+        arms = [f"study.runs.{arm}_{self._parameter('study.seeds')[0]}" for arm in (REFERENCE, WHOLE)]
+        augmentations = [[self._parameter(f"{name}.augmentation") for name in names] for names in (RUNS, arms)]
         compared = (STUDY, *(f"{run}.evidence" for run in RUNS))
         if augmentations[0] == augmentations[1] and all(lineage.is_current(n, self._parameter) for n in compared):
             return self.catalog.load(STUDY)

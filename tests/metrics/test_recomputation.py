@@ -139,6 +139,51 @@ def test_the_auc_within_strata() -> None:
             assert (found.auc.low, found.auc.high) == pytest.approx(bounds(resampled))
 
 
+def share_right(table: pd.DataFrame, rows: Sequence[int], label: int) -> float:
+    right = [table["decision"][row] == (label == 1) for row in rows if table["label"][row] == label]
+    return sum(right) / len(right)
+
+
+def list_members(table: pd.DataFrame) -> dict[tuple[str, int], list[int]]:
+    """Rows of the strata of one class, by the name of the stratum and the class."""
+    number = [int(re.findall(r"\d+", path.split("/")[-1])[0]) for path in table["path"]]
+    first = [path.startswith("test/NORMAL/IM-") for path in table["path"]]
+    halves: dict[tuple[str, int], list[int]] = {
+        ("IM 0-11", 0): [row for row in range(len(table)) if first[row] and number[row] <= 11],
+        ("IM 12-23", 0): [row for row in range(len(table)) if first[row] and number[row] > 11],
+    }
+    for label in (0, 1):
+        of_class = [row for row in range(len(table)) if table["label"][row] == label]
+        halves["< 1.50", label] = [row for row in of_class if table["width"][row] < 15]
+        halves["≥ 1.50", label] = [row for row in of_class if table["width"][row] >= 15]
+    return halves
+
+
+def test_the_widest_interval_of_a_share_within_strata() -> None:
+    table = make_table()
+    draws = draw_resamples(table, LENGTH, SEED)
+    strata = stratify(table, table["decision"].to_numpy(), {"aspect": [1.5]}, 2, draws)
+    times = {"blocks": draw_naively(table)}
+    times["patients"] = [np.repeat(range(len(table)), each.astype(int)).tolist() for each in draws["patients"][1:]]
+    methods = set()
+    for (name, label), rows in list_members(table).items():
+        (stratum,) = [each for each in strata if each.name == name]
+        found = stratum.sensitivity if label else stratum.specificity
+        value, z = share_right(table, rows, label), 1.959964
+        reach = z * (value * (1 - value) / len(rows) + z**2 / (4 * len(rows) ** 2)) ** 0.5
+        expected = {
+            "images": tuple((value + z**2 / (2 * len(rows)) + way) / (1 + z**2 / len(rows)) for way in (-reach, reach))
+        }
+        for method, resamples in times.items():
+            inside = [[row for row in drawn if row in set(rows)] for drawn in resamples]
+            expected[method] = bounds([share_right(table, drawn, label) for drawn in inside if drawn])
+        widest = max(expected, key=lambda method: expected[method][1] - expected[method][0])
+        assert (found.method, found.n) == (widest, len(rows))
+        assert (found.low, found.high) == pytest.approx(expected[widest], abs=1e-6)
+        methods.add(widest)
+    assert methods > {"images"}
+
+
 def selective_accuracy(table: pd.DataFrame, rows: Sequence[int], least: float) -> tuple[int, int]:
     """How many of the rows are answered and right, if those nearer to log odds of 0.3 than `least` are not answered."""
     label, log_odds = table["label"].tolist(), table["log_odds"].tolist()

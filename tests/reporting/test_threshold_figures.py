@@ -1,6 +1,7 @@
 """The threshold explorer shows at each threshold what counting by hand gives."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def figure() -> Any:
 
 def test_every_threshold_has_its_four_counts() -> None:
     table = tabulate_thresholds(TEST)
-    assert table["threshold"].tolist() == ["above every score", "0.900", "0.700", "0.600", "0.300", "0.200"]
+    assert table["threshold"].tolist() == ["", "0.900", "0.700", "0.600", "0.300", "0.200"]
     assert table[["tp", "fn", "tn", "fp"]].to_numpy().tolist() == [
         *([0, 3, 2, 0], [1, 2, 2, 0], [1, 2, 1, 1], [2, 1, 1, 1], [3, 0, 1, 1], [3, 0, 0, 2])
     ]
@@ -50,6 +51,7 @@ def test_the_explorer_draws_the_three_curves_and_shows_the_counts_of_each_thresh
     assert (list(roc.x), list(roc.y)) == ((1 - table["specificity"]).tolist(), table["sensitivity"].tolist())
     for line in (sensitivity, specificity):
         assert (list(line.x), list(line.y)) == (table["log_odds"].tolist(), table[line.name].tolist())
+    table.loc[0, "threshold"] = "above every score"
     told = table[["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]].to_numpy(object).tolist()
     for line in (roc, sensitivity, specificity):
         assert [list(each) for each in line.customdata] == told
@@ -65,6 +67,21 @@ def test_the_explorer_draws_the_three_curves_and_shows_the_counts_of_each_thresh
 
 def test_the_explorer_names_run_number_of_images_and_source(figure: Any) -> None:
     assert figure.layout.title.text == f"Thresholds on test, {TITLE}: n = 5<br><sup>Data: phantoms</sup>"
+
+
+def test_the_explorer_speaks_russian() -> None:
+    metrics = compute_metrics(TEST, TEST, make_point(0.35), make_evaluation(seed=1))
+    shown = draw_threshold_explorer(TEST, metrics, Labels("phantoms", "ru")).to_dict()
+    names = [each["name"] for each in shown["data"]]
+    assert names[:4] == ["ROC-кривая", "чувствительность", "специфичность", "порог 0,500 (точка: 0,5 без калибровки)"]
+    assert shown["layout"]["title"]["text"].startswith("Пороги на тесте")
+    assert shown["layout"]["separators"] == ", "
+    hover = shown["data"][0]["hovertemplate"]
+    assert "порог %{customdata[0]}<br>чувствительность %{customdata[1]:.3f}, специфичность" in hover
+    assert "найдено %{customdata[3]}, пропущено %{customdata[4]}<br>NORMAL: распознано %{customdata[5]}" in hover
+    assert [each[0] for each in shown["data"][0]["customdata"]][:2] == ["выше всех оценок", "0,900"]
+    axes = [shown["layout"][name]["title"]["text"] for name in ("xaxis", "yaxis", "xaxis2", "yaxis2")]
+    assert not [each for each in axes if re.search("[a-z]", each)]
 
 
 def test_the_explorer_is_stored_as_plain_numbers_that_any_viewer_reads(figure: Any, tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ A network that has learned nothing but the size of the image ranks no better tha
 from collections.abc import Mapping
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.binary import divide_or_nan, proportion
+from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import bootstrap_auc, weighted_auc
 from chest_xray.metrics.results import UNKNOWN, Conflict, Estimate, Method, Shortcuts, WithinStrata
-from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES
-from chest_xray.metrics.summary import estimate, widen
+from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES, estimate_share
+from chest_xray.metrics.summary import estimate
 
 NUM_STRATA = 5
 
@@ -108,15 +108,6 @@ def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
     is_right = (log_odds >= threshold) == (label == 1)
 
-    def share(member: Array) -> Estimate:
-        """Return the share of correct decisions on some images, with the widest interval; of few, with Wilson's."""
-        num = int(member.sum())
-        wilson = proportion(int(is_right[member].sum()), num)
-        if num < MIN_CLASS_IMAGES:
-            return wilson
-        shares = {name: divide_or_nan(each @ (is_right & member), each @ member) for name, each in draws.items()}
-        return widen(estimate(shares, num), wilson)
-
     num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
     area: Estimate = UNKNOWN.with_n(len(label))
     if num_normal and num_pneumonia:
@@ -126,8 +117,8 @@ def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method
     return Conflict(
         num_normal=num_normal,
         num_pneumonia=num_pneumonia,
-        accuracy=share(label >= 0),
-        sensitivity=share(label == 1),
-        specificity=share(label == 0),
+        accuracy=estimate_share(is_right, label >= 0, draws),
+        sensitivity=estimate_share(is_right, label == 1, draws),
+        specificity=estimate_share(is_right, label == 0, draws),
         auc=area,
     )

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.binary import count_outcomes, proportion
+from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, sort_by_file_number
-from chest_xray.metrics.results import UNKNOWN, Interval, Method, Stratum
+from chest_xray.metrics.results import UNKNOWN, Estimate, Interval, Method, Stratum
+from chest_xray.metrics.summary import estimate, widen
 
-MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals of the AUC that are too narrow, down to a point
+MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals that are too narrow, down to a point
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
@@ -58,7 +59,7 @@ def stratify(
         decision: True where an image is classified as PNEUMONIA, shape (images,).
         cuts: From `choose_cuts`.
         num_series_blocks: Strata of consecutive file numbers in each series of a class.
-        draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for the intervals of the AUC.
+        draws: From `chest_xray.metrics.bootstrap.draw_resamples`.
 
     Returns:
         Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
@@ -116,10 +117,30 @@ def name_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
 
 
+def estimate_share(is_right: Array, member: Array, draws: Mapping[Method, Array]) -> Estimate:
+    """Return the share of correct decisions on some images, with the widest 95% interval.
+
+    Args:
+        is_right: Whether a decision is correct, bool, shape (images,).
+        member: The images that count, bool, shape (images,).
+        draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for these images.
+
+    Returns:
+        In [0, 1], or None if no image counts; of fewer than `MIN_CLASS_IMAGES`, with Wilson's interval.
+    """
+    num = int(member.sum())
+    wilson = proportion(int(is_right[member].sum()), num)
+    if num < MIN_CLASS_IMAGES:
+        return wilson
+    shares = {name: divide_or_nan(each @ (is_right & member), each @ member) for name, each in draws.items()}
+    return widen(estimate(shares, num), wilson)
+
+
 def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
     import numpy as np
 
     label = images["label"].to_numpy()
+    is_right = decision == (label == 1)
     counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
     num_normal, num_pneumonia = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
     area = bootstrap_auc(images, draws) if num_normal and num_pneumonia else UNKNOWN
@@ -131,7 +152,7 @@ def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[
         num_images=len(images),
         num_normal=num_normal,
         num_pneumonia=num_pneumonia,
-        sensitivity=proportion(counts["tp"], num_pneumonia),
-        specificity=proportion(counts["tn"], 0 if range_.by == "aetiology" else num_normal),
+        sensitivity=estimate_share(is_right, label == 1, draws),
+        specificity=estimate_share(is_right, (label == 0) & (range_.by != "aetiology"), draws),
         auc=area.with_n(len(images)),
     )

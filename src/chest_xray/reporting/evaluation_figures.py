@@ -34,11 +34,8 @@ LINES = {"at_half": ":", "balanced": "-", "sensitivity": "--", "specificity": "-
 NUM_SCORE_BINS = 40
 KINDS = ("none", "bacterial", "viral", "unknown")
 HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
-HOVER = (
-    "threshold %{customdata[0]}<br>sensitivity %{customdata[1]:.3f}, specificity %{customdata[2]:.3f}<br>"
-    "pneumonia: %{customdata[3]} found, %{customdata[4]} missed<br>"
-    "healthy: %{customdata[5]} cleared, %{customdata[6]} classified as PNEUMONIA<extra></extra>"
-)
+# What Plotly replaces by these columns.
+HOVER = {name: f"%{{customdata[{i}]{':.3f' if 0 < i < 3 else ''}}}" for i, name in enumerate(HOVER_COLUMNS)}
 MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
 SYMBOLS = {"at_half": "circle", "balanced": "diamond", "sensitivity": "square", "specificity": "triangle-up"}
 DASHES = {"at_half": "dot", "balanced": "solid", "sensitivity": "dash", "specificity": "dashdot"}
@@ -122,8 +119,12 @@ def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, shown: Iterabl
 
 def _name_threshold(metrics: Metrics, at: str, labels: Labels) -> str:
     key = "threshold_decides" if at == metrics.test.rule else "threshold"
-    threshold = name_probability(metrics.test.by_name[at].threshold).replace(".", labels.mark)
+    threshold = _name_probability(metrics.test.by_name[at].threshold, labels)
     return labels(key, threshold=threshold, point=labels.word(at))
+
+
+def _name_probability(probability: float, labels: Labels) -> str:
+    return name_probability(probability).replace(".", labels.mark)
 
 
 def mark_thresholds(axes: Any, metrics: Metrics, labels: Labels) -> None:
@@ -279,7 +280,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
         predictions: `label` and `log_odds` of each image; both classes occur.
 
     Returns:
-        One row per threshold, from above the highest score to the lowest score: `threshold` as text; `log_odds`;
+        One row per threshold, from above the highest score ("") to the lowest score: `threshold` as text; `log_odds`;
         `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
     import pandas as pd
@@ -292,7 +293,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     table = pd.DataFrame({"sensitivity": sensitivity, "specificity": 1 - false_positive_rate})
     table["tp"] = (sensitivity * num_pneumonia).round().astype(int)
     table["fp"] = (false_positive_rate * num_normal).round().astype(int)
-    table["threshold"] = ["above every score", *map(name_probability, expit(cuts[1:]).tolist())]
+    table["threshold"] = ["", *map(name_probability, expit(cuts[1:]).tolist())]
     table["log_odds"] = [cuts[1] + 0.5, *cuts[1:]]
     return table.assign(fn=num_pneumonia - table["tp"], tn=num_normal - table["fp"])
 
@@ -306,33 +307,37 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
 
     figure = make_subplots(cols=2, horizontal_spacing=0.12)
     table = tabulate_thresholds(test_predictions)
-    hover = {"customdata": table[HOVER_COLUMNS].to_numpy(object).tolist(), "hovertemplate": HOVER, "mode": "lines"}
-    curves = {"ROC curve": (GREEN, (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
+    table["threshold"] = [labels("above_every_score"), *table["threshold"][1:].str.replace(".", labels.mark)]
+    template = f"{labels('explorer_hover', **HOVER)}<extra></extra>"
+    hover = {"customdata": table[HOVER_COLUMNS].to_numpy(object).tolist(), "hovertemplate": template, "mode": "lines"}
+    curves = {"roc": (GREEN, (1 - table["specificity"]).tolist(), table["sensitivity"].tolist())}
     for name, colour in (("sensitivity", ORANGE), ("specificity", BLUE)):
         curves[name] = (colour, table["log_odds"].tolist(), table[name].tolist())
     for name, (colour, x, y) in curves.items():
-        line = {"color": colour, "shape": "linear" if name == "ROC curve" else "hv"}
-        figure.add_scatter(x=x, y=y, name=name, line=line, **hover, row=1, col=1 if name == "ROC curve" else 2)
+        line = {"color": colour, "shape": "linear" if name == "roc" else "hv"}
+        figure.add_scatter(x=x, y=y, name=labels(name), line=line, **hover, row=1, col=1 if name == "roc" else 2)
     for at, point in metrics.test.by_name.items():
         sensitivity, specificity = point.sensitivity.known, point.specificity.known
         counts = (point.tp, point.fn, point.tn, point.fp)
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
-            "customdata": [[name_probability(point.threshold), sensitivity, specificity, *counts]],
-            **{"mode": "markers", "hovertemplate": HOVER, "name": _name_threshold(metrics, at, labels)},
+            "customdata": [[_name_probability(point.threshold, labels), sensitivity, specificity, *counts]],
+            **{"mode": "markers", "hovertemplate": template, "name": _name_threshold(metrics, at, labels)},
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
         dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
         figure.add_vline(x=point.log_odds, line=dash, opacity=1, row=1, col=2)
-    title = f"Thresholds on test, {metrics.run}: n = {metrics.test.num_images}<br><sup>Data: {labels.data_source}</sup>"
+    title = labels("explorer_title", run=metrics.run, num=metrics.test.num_images)
+    title = f"{title}<br><sup>{labels('data', source=labels.data_source)}</sup>"
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
+    figure.update_layout(separators=f"{labels.mark} ")
     figure.update_layout(legend={"orientation": "h", "y": -0.2}, margin={"t": 80, "r": 20})
-    figure.update_xaxes(title="1 - specificity", range=UNIT, row=1, col=1)
+    figure.update_xaxes(title=labels("false_positive_rate"), range=UNIT, row=1, col=1)
     figure.update_xaxes(title=labels("log_odds"), row=1, col=2)
     figure.update_xaxes(title_font_size=12)
     figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
-    figure.update_yaxes(title="sensitivity", row=1, col=1)
-    figure.update_yaxes(title="share of the class classified correctly", row=1, col=2)
+    figure.update_yaxes(title=labels("sensitivity"), row=1, col=1)
+    figure.update_yaxes(title=labels("share_right"), row=1, col=2)
     return figure
 
 

@@ -228,12 +228,11 @@ def draw_figures(
     test_predictions: DataFrame,
     metrics: Metrics,
     data_source: str,
-) -> tuple[dict[str, Figure], dict[str, Figure], dict[str, dict[str, Figure]], Any]:
+) -> tuple[dict[str, Figure], dict[str, Figure], dict[str, dict[str, Figure]]]:
     """Draw all figures of an evaluation; `curves` is from `compute_curves`, and each figure states its data source.
 
     Returns:
-        The ROC curve and the confusion matrices in each language; all others by name and language; and the threshold
-        explorer, a figure of Plotly in English.
+        The ROC curve and the confusion matrices in each language, and all others by name and language.
     """
 
     def draw(function: Callable[..., Figure], *data: Any) -> dict[str, Figure]:
@@ -248,8 +247,12 @@ def draw_figures(
             "reliability": draw(figures.draw_reliability, test_predictions),
             "scores": draw(figures.draw_scores, validation_predictions, test_predictions),
         },
-        figures.draw_threshold_explorer(test_predictions, metrics, Labels(data_source)),
     )
+
+
+def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, data_source: str, language: Language) -> Any:
+    """Draw the interactive figure of thresholds; see `chest_xray.reporting.evaluation_figures`."""
+    return figures.draw_threshold_explorer(test_predictions, metrics, Labels(data_source, language.root))
 
 
 def decide_images(

@@ -57,7 +57,12 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
             make_node(
                 nodes.draw_figures,
                 ["curves", *predictions, "metrics", "params:data_source"],
-                ["roc_curve", "confusion_matrices", "figures", "threshold_explorer"],
+                ["roc_curve", "confusion_matrices", "figures"],
+            ),
+            make_node(
+                nodes.draw_threshold_explorer,
+                ["test_predictions", "metrics", "params:data_source", "params:language"],
+                "threshold_explorer",
             ),
             make_node(
                 nodes.write_conclusions,
