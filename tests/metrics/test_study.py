@@ -108,6 +108,7 @@ def test_a_comparison_of_two_runs_quotes_the_study_of_the_same_augmentation() ->
         **{"num_seeds": 2, **study["steps"], "value": change["value"]},
         **{bound: change["both"][bound] for bound in ("low", "high")},
     }
+    assert select_same_comparison(compare_arms(HELPS, SEED)) is None  # It has no such arm.
     assert select_same_comparison(None) is None
 
 

@@ -230,9 +230,9 @@ def select_same_comparison(study: dict[str, Any] | None) -> dict[str, Any] | Non
 
     Returns:
         `num_seeds`, the range of optimizer steps of its runs (`fewest`, `most`), and for accuracy, from
-        `estimate_over_seeds`, `value`, and `low` and `high` over patients and seeds; None without a study.
+        `estimate_over_seeds`, `value`, and `low` and `high` over patients and seeds; None without such a study.
     """
-    if study is None:
+    if study is None or WHOLE not in study["differences"]:
         return None
     found = study["differences"][WHOLE]["accuracy"]
     both = {bound: found["both"][bound] for bound in ("low", "high")}
