@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from chest_xray.core.types import Array
+from chest_xray.images.decoding import decode_upright
 from chest_xray.images.framing import decode_content, find_content
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.preprocessing import PreparedImage, prepare_file
@@ -50,21 +51,43 @@ def test_frames_around_one_another_and_padding_of_one_side_are_cut_off(phantom: 
         assert np.abs(prepare(image)[0] - prepare(phantom)[0]).mean() < 4
 
 
-@pytest.mark.parametrize(("side", "box"), [("left", (0.125, 0, 1, 1)), ("right", (0, 0, 0.875, 1))])
-def test_a_dark_strip_at_a_side_is_cut_off_only_where_radiographs_have_none_so_wide(
-    side: str, box: tuple[float, ...]
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (200, 175), dtype=np.uint8)
+def add_strip(width: int, grey: int = 0, fade: int = 0, size: tuple[int, int] = (200, 175)) -> Array:
+    """Noise with a uniform strip at the left, into which it fades over a number of columns."""
+    noise = np.random.default_rng(0).integers(0, 256, size)
+    noise[:, :fade] = grey + (noise[:, :fade] - grey) * np.arange(fade) / max(fade, 1)
+    return np.pad(noise, ((0, 0), (width, 0)), constant_values=grey).astype(np.uint8)
 
-    def add_strip(width: int, grey: int = 0) -> Image.Image:
-        pad = (width, 0) if side == "left" else (0, width)
-        return Image.fromarray(np.pad(noise, ((0, 0), pad), constant_values=grey))
 
-    assert find_content(add_strip(14), 4, 0.02) is None  # 7% of the width, as collimators leave
-    assert find_content(add_strip(25), 4, 0.02) == box
-    bright = find_content(add_strip(14, grey=90), 4, 0.02)
-    assert bright is not None
-    assert bright[2] - bright[0] == pytest.approx(175 / 189, abs=0.01)
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_dark_strip_at_a_side_stays_where_it_is_as_narrow_as_in_radiographs_and_fades(side: str) -> None:
+    def find(strip: Array) -> tuple[float, ...] | None:
+        box = find_content(Image.fromarray(strip if side == "left" else strip[:, ::-1]), 4, 0.02)
+        return box if side == "left" or box is None else (1 - box[2], box[1], 1 - box[0], box[3])
+
+    assert find(add_strip(12, fade=25)) is None
+    assert find(add_strip(25)) == (0.125, 0, 1, 1)
+    for trimmed in (add_strip(25, fade=25), add_strip(12, grey=90, fade=25), add_strip(12)):
+        box = find(trimmed)
+        assert box is not None
+        assert box[2] - box[0] == pytest.approx(175 / trimmed.shape[1], abs=0.015)
+
+
+def test_beside_a_strip_that_ends_abruptly_a_fading_one_is_cut_off_too() -> None:
+    image = np.pad(add_strip(12, fade=25), ((0, 0), (0, 12)))
+    assert find_content(Image.fromarray(image), 4, 0.02) == pytest.approx((13 / 199, 0, 187 / 199, 1), abs=0.01)
+    image[:, -12:-1] = image[:, [-13]]  # A strip of one column is no border.
+    assert find_content(Image.fromarray(image), 4, 0.02) is None
+    wide = np.pad(add_strip(12, fade=25), ((0, 0), (0, 25)))  # Radiographs have none so wide; the other may be theirs.
+    assert find_content(Image.fromarray(wide), 4, 0.02) == (0, 0, 187 / 212, 1)
+
+
+def test_a_strip_that_ends_abruptly_at_a_small_scale_alone_stays() -> None:
+    data = encode(add_strip(50, fade=40, size=(800, 750)), "JPEG", quality=95)
+    small = decode_upright(data, (96, 96), "stretch")
+    assert find_content(small, 4, 0.02) is not None
+    content = decode_content(data, (96, 96), "stretch", LIMITS)
+    assert not content.is_trimmed
+    np.testing.assert_array_equal(np.asarray(content.image), np.asarray(small))
 
 
 def test_narrow_dark_strips_are_cut_off_in_a_frame() -> None:
