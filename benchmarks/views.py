@@ -61,9 +61,11 @@ def fit(data: Path, folder: Path) -> None:
     (folder / CONTRACT).write_text(json.dumps(contract, indent=2))
 
 
-def add_border(share: float, grey: int) -> Callable[[Image.Image], Image.Image]:
-    """Return a function that adds a border of a fraction of each side."""
-    return lambda image: ImageOps.expand(image, (round(share * image.width), round(share * image.height)), fill=grey)
+def add_border(share: float, grey: int, *, is_frame: bool = True) -> Callable[[Image.Image], Image.Image]:
+    """Return a function that adds a border of a fraction of each side, or of the left and right alone."""
+    return lambda image: ImageOps.expand(
+        image, (round(share * image.width), is_frame * round(share * image.height)), fill=grey
+    )
 
 
 def crop(share: float) -> Callable[[Image.Image], Image.Image]:
@@ -95,6 +97,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
         for share in (0.05, 0.1, 0.2)
         for grey in (0, 255, 90)
     },
+    **{f"black {share:.1%} at left and right": add_border(share, 0, is_frame=False) for share in (0.05, 0.075, 0.09)},
     "padded to a square": lambda image: ImageOps.pad(image, (max(image.size),) * 2),
 }
 
