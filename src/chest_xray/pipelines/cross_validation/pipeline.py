@@ -30,12 +30,6 @@ def _create_fold(fold: str) -> Pipeline:
         namespace=fold,
         parameters={"validation_corruptions", "preparation"},
     )
-    trained = Pipeline(
-        modeling.create_pipeline(fold, "cross_validation.run").to_outputs(f"{fold}.corrupted_predictions"),
-        inputs={
-            "image_split": f"{fold}.image_split",
-            "corrupted_validation_images": f"{fold}.corrupted_validation_images",
-            f"{fold}.checkpoint": f"{fold}.training_state",  # outlives the training, so that none is repeated
-        },
-    )
-    return Pipeline([corrupted, trained])
+    trained = modeling.create_pipeline(fold, "cross_validation.run", keeps_checkpoint=True)
+    own = {name: f"{fold}.{name}" for name in ("image_split", "corrupted_validation_images")}
+    return Pipeline([corrupted, Pipeline(trained.to_outputs(f"{fold}.corrupted_predictions"), inputs=own)])

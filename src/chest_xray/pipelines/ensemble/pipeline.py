@@ -19,8 +19,7 @@ def create_pipeline() -> Pipeline:
             make_node(nodes.tabulate_members, {run: f"{run}.metrics" for run in MEMBERS}, "members_table"),
         ]
     )
-    # Robustness is checked for the ensemble alone.
-    measured = [evaluation.create_pipeline(run).to_outputs(f"{run}.metrics_table") for run in OTHER_SEEDS]
+    measured = [evaluation.create_metrics(run) for run in OTHER_SEEDS]
     members = [modeling.create_pipeline(run) for run in OTHER_SEEDS]
     ensemble = [modeling.create_operating_point("ensemble"), evaluation.create_pipeline("ensemble", is_trained=False)]
     return Pipeline([joined, *members, *measured, *ensemble])

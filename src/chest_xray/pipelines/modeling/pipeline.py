@@ -1,18 +1,48 @@
 """From prepared images to a trained network and its operating point, once for each run."""
 
-from kedro.pipeline import Pipeline
+from functools import cache
+
+from kedro.pipeline import Node, Pipeline
 
 from chest_xray.pipelines.modeling import nodes
 from chest_xray.pipelines.wiring import make_node
 
+INPUTS = ("prepared_images", "image_split", "corrupted_validation_images")
+PARAMETERS = ("model", "training", "preparation", "data_source", "operating_point", "validation_corruptions")
 
-def create_pipeline(run: str, settings: str = "") -> Pipeline:
+
+def create_pipeline(run: str, settings: str = "", *, keeps_checkpoint: bool = False) -> Pipeline:
     """Wire training and the choice of the operating point for one run.
 
-    `params:{settings}` holds its seed and augmentation, `params:{run}` by default.
+    Args:
+        run: Its name.
+        settings: `params:{settings}` holds its seed and augmentation, `params:{run}` by default.
+        keeps_checkpoint: Whether its checkpoint outlives the training, so that a complete run is not trained again.
     """
-    settings = settings or run
-    parts = [
+    # Only datasets named `checkpoint` are removed after training.
+    checkpoint = f"{run}.training_state" if keeps_checkpoint else f"{run}.checkpoint"
+    return Pipeline(
+        [*_wire_training(), *_wire_operating_point()],
+        namespace=run,
+        inputs={name: name for name in INPUTS} | {"checkpoint": checkpoint},
+        parameters={name: name for name in PARAMETERS} | {"run": settings or run},
+    )
+
+
+def create_operating_point(run: str) -> Pipeline:
+    """Wire what follows `{run}.model`: its scores under corruption and its operating point."""
+    return Pipeline(
+        _wire_operating_point(),
+        namespace=run,
+        inputs={"corrupted_validation_images", "image_split"},
+        parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": run},
+    )
+
+
+# The nodes of a run without its namespace. The study copies them for each of its runs.
+@cache
+def _wire_training() -> tuple[Node, ...]:
+    return (
         make_node(nodes.build_model, ["prepared_images", "params:model", "params:run"], "untrained_model"),
         make_node(
             nodes.build_training_sets,
@@ -35,19 +65,12 @@ def create_pipeline(run: str, settings: str = "") -> Pipeline:
             ["history", "image_split", "params:run", "params:data_source"],
             "learning_curves",
         ),
-    ]
-    training_of_run = Pipeline(
-        parts,
-        namespace=run,
-        inputs={"prepared_images", "image_split"},
-        parameters={name: name for name in ("model", "training", "preparation", "data_source")} | {"run": settings},
     )
-    return Pipeline([training_of_run, create_operating_point(run, settings)])
 
 
-def create_operating_point(run: str, settings: str = "") -> Pipeline:
-    """Wire what follows `{run}.model`: its scores under corruption and its operating point; see `create_pipeline`."""
-    parts = [
+@cache
+def _wire_operating_point() -> tuple[Node, ...]:
+    return (
         make_node(
             nodes.predict_corrupted_validation,
             ["model", "corrupted_validation_images", "image_split", "params:validation_corruptions"],
@@ -63,10 +86,4 @@ def create_operating_point(run: str, settings: str = "") -> Pipeline:
             ["corrupted_predictions", "operating_point", "params:operating_point"],
             "corruption_metrics",
         ),
-    ]
-    return Pipeline(
-        parts,
-        namespace=run,
-        inputs={"corrupted_validation_images", "image_split"},
-        parameters={name: name for name in ("operating_point", "validation_corruptions")} | {"run": settings or run},
     )

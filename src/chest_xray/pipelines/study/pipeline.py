@@ -25,13 +25,9 @@ def create_pipeline(arms: tuple[str, ...] = ARMS, seeds: tuple[int, ...] = SEEDS
         make_node(nodes.draw_study, ["study", "params:data_source"], "study_figure"),
         make_node(nodes.write_study, ["study", "params:data_source", "params:language"], "study_conclusions"),
     ]
-    return Pipeline([*comparison, *map(_create_run, names)])
-
-
-def _create_run(name: str) -> Pipeline:
-    """Wire one training and its test predictions."""
-    run = f"study_{name}"
-    # Only datasets named `checkpoint` are removed after training: a complete run is not trained again.
-    trained = modeling.create_pipeline(run, f"study.runs.{name}")
-    trained = Pipeline(trained, inputs={f"{run}.checkpoint": f"{run}.training_state"})
-    return Pipeline([trained, evaluation.create_decisions(run)])
+    runs = [f"study_{name}" for name in names]
+    trained = [
+        modeling.create_pipeline(run, f"study.runs.{name}", keeps_checkpoint=True)
+        for run, name in zip(runs, names, strict=True)
+    ]
+    return Pipeline([*comparison, *trained, *map(evaluation.create_decisions, runs)])
