@@ -12,7 +12,6 @@ from scipy.special import logit
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.abstention import Abstention
@@ -37,7 +36,7 @@ from chest_xray.metrics.results import (
 from chest_xray.metrics.shift import MEASURES, Reference, ShiftRule, describe_reference
 from chest_xray.metrics.summary import SCHEMA_VERSION, Evaluation
 from chest_xray.models.augmentation import Augmentation
-from chest_xray.models.contract import Contract, FittedInputChecks
+from chest_xray.models.contract import Contract, FittedInputChecks, PackagedModel
 from chest_xray.models.network import Network, ScoringPrecision, build_network, with_precision
 from chest_xray.models.training import Run, Training
 from chest_xray.models.views import build_view_network, read_weights

@@ -11,8 +11,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import KerasModelDataset, PackagedModelDataset
-from chest_xray.datasets.single_file import PackagedModel
-from chest_xray.models.contract import read_contract
+from chest_xray.models.contract import PackagedModel, read_contract
 from chest_xray.models.network import build_network, join_networks, with_precision, without_sigmoid
 from tests.builders import TINY_NETWORK, make_contract, make_pixels
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 from kedro.io import DatasetError
 
+from chest_xray.core.files import Shard, ShardOrder
 from chest_xray.datasets import FinishedShardsDataset, ShardedTableDataset
-from chest_xray.datasets.sharded_table import Shard, ShardOrder
 
 SCHEMA = [("key", pa.string()), ("reason", pa.string())]
 

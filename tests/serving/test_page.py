@@ -19,9 +19,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.phantoms import draw_phantom
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, read_contract
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, PackagedModel, read_contract
 from tests.browser import open_browser, read_log
 from tests.builders import encode, make_packaged, make_run_metrics
 from tests.conftest import copy_project

@@ -89,3 +89,16 @@ class ListedFile(NamedTuple):
     size: int  # bytes
     modified: str  # time of the last change; empty where unknown
     problem: str  # why it cannot be opened; empty for most
+
+
+class Shard(NamedTuple):
+    """Some rows of a table that is stored shard by shard."""
+
+    key: str  # hexadecimal digest of all that decides the rows
+    rows: Any  # a table of pyarrow, of the same schema for all shards
+
+
+class ShardOrder(NamedTuple):
+    """The keys of all shards, in the order of the table; saved last."""
+
+    keys: list[str]

@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from numpy import ndarray
     from numpy.random import Generator
     from pandas import DataFrame, Series
+    from PIL.Image import Image
     from tensorflow import Tensor
     from tensorflow.data import Dataset
 
     Array = ndarray[Any, Any]
 else:
-    Array = DataFrame = Dataset = Figure = Generator = Model = Series = Tensor = Any
+    Array = DataFrame = Dataset = Figure = Generator = Image = Model = Series = Tensor = Any
 
-__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Generator", "Model", "Series", "Tensor"]
+__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Generator", "Image", "Model", "Series", "Tensor"]

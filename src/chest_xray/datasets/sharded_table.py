@@ -3,26 +3,13 @@
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from chest_xray.core.files import atomic_path, replace_text
+from chest_xray.core.files import Shard, ShardOrder, atomic_path, replace_text
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.bases import LocalDataset, ReadOnlyDataset
 
 logger = logging.getLogger(__name__)
-
-
-class Shard(NamedTuple):
-    """Some rows of the table."""
-
-    key: str  # hexadecimal digest of all that decides the rows
-    rows: Any  # a table of pyarrow, of the same schema for all shards
-
-
-class ShardOrder(NamedTuple):
-    """The keys of all shards, in the order of the table; saved last."""
-
-    keys: list[str]
 
 
 class ShardedTableDataset(LocalDataset):

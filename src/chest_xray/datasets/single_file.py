@@ -7,15 +7,15 @@ import json
 import logging
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple, NewType
+from typing import Any, NewType
 
 import fsspec
 from kedro.io import DatasetError
 
 from chest_xray.core.files import atomic_path
-from chest_xray.core.types import Array, Figure, Model
+from chest_xray.core.types import Figure, Model
 from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
-from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, Contract
+from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, PackagedModel
 from chest_xray.models.network import is_float32
 from chest_xray.models.training import Checkpoint
 
@@ -204,14 +204,6 @@ class KerasModelDataset(FileDataset):
         return JSONPreview(json.dumps({"weights": model.count_params(), "layers": layers}))
 
 
-class PackagedModel(NamedTuple):
-    """A network, its contract (plain data), and the arrays of its OOD detector."""
-
-    model: Model
-    contract: Contract
-    ood_detector: dict[str, Array]
-
-
 class PackagedModelDataset(FileDataset):
     """Exports a network with Keras' converters, to the format of the suffix; loads the bytes.
 
@@ -256,7 +248,7 @@ def _write_keras(data: PackagedModel, path: Path) -> None:
 
     data.model.save(path)
     arrays = io.BytesIO()
-    np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
+    np.savez(arrays, **data.ood_detector)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CONTRACT, data.contract.model_dump_json(indent=2))
         archive.writestr(OOD_DETECTOR, arrays.getvalue())

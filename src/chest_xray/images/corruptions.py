@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated
 
-from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.arrays import StoredArray, compute_rows
@@ -92,8 +91,9 @@ def _to_grey_values(image: Array) -> Array:
 def fit(image: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Convert grey values in [0, 1] of shape (height, width) to uint8 of `size` (width, height), as `decode_grey`."""
     import numpy as np
+    from PIL.Image import fromarray
 
-    return np.asarray(fit_grey(Image.fromarray(_to_grey_values(image)), size, geometry))
+    return np.asarray(fit_grey(fromarray(_to_grey_values(image)), size, geometry))
 
 
 def read_working_image(path: str) -> Array:

@@ -4,11 +4,9 @@ import io
 from math import ceil
 from typing import Any, Literal
 
-from PIL import Image, ImageOps
-
 from chest_xray.core.files import open_file
 from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg, png
 from chest_xray.images.header import QUARTER_TURNS, Header, ImageError
 
@@ -16,10 +14,9 @@ Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
 NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
 CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
-TURNS = {  # What turns a stored image upright, by its Exif orientation.
-    **{2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM},
-    **{5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270},
-    **{7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90},
+TURNS = {  # What of Pillow turns a stored image upright, by its Exif orientation.
+    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM"},
+    **{5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
 }
 
 
@@ -60,14 +57,16 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
     return np.asarray(fit_grey(decode_upright(data, size, geometry), size, geometry))
 
 
-def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "stretch") -> Image.Image:
+def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "stretch") -> Image:
     """Decode a file to grey as `decode_grey` does, at the scale that it chooses, without fitting it to the size."""
+    from PIL.Image import Transpose
+
     header = read_image_header(io.BytesIO(data))
     if data.startswith(jpeg.SIGNATURE):
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
     else:
         image = _flatten(png.decode(data))
-    return image.transpose(TURNS[header.orientation]) if header.orientation != 1 else image
+    return image.transpose(Transpose[TURNS[header.orientation]]) if header.orientation != 1 else image
 
 
 def read_image_header(file: Any) -> Header:
@@ -85,21 +84,22 @@ def read_image_header(file: Any) -> Header:
     raise ImageError(NOT_AN_IMAGE, f"begins with {start!r}; expected JPEG, PNG or DICOM")
 
 
-def decode_colours(data: bytes) -> Image.Image:
+def decode_colours(data: bytes) -> Image:
     """Decode a JPEG or PNG to red, green and blue; a JPEG at a small scale, where a tint shows as well."""
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.decode(data, "RGB", CHROMA_SIZE)
     return png.decode(data).convert("RGB")
 
 
-def _flatten(image: Image.Image) -> Image.Image:
+def _flatten(image: Image) -> Image:
     """Reduce an image to 8-bit grey, black where it is transparent."""
     import numpy as np
+    from PIL.Image import alpha_composite, fromarray, new
 
     if image.mode == "I;16":
-        return Image.fromarray(png.keep_upper_bits(np.asarray(image)))
+        return fromarray(png.keep_upper_bits(np.asarray(image)))
     if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+        image = alpha_composite(new("RGBA", image.size, (0, 0, 0, 255)), image)
     return image.convert("L")
 
 
@@ -113,10 +113,13 @@ def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tupl
     return least[::-1] if header.orientation in QUARTER_TURNS else least
 
 
-def fit_grey(image: Image.Image, size: tuple[int, int], geometry: Geometry) -> Image.Image:
+def fit_grey(image: Image, size: tuple[int, int], geometry: Geometry) -> Image:
     """Resize a grey image to `size` (width, height); for `geometry` see `decode_grey`."""
+    from PIL import ImageOps
+    from PIL.Image import Resampling
+
     if geometry == "crop":
-        return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+        return ImageOps.fit(image, size, Resampling.BILINEAR)
     if geometry == "pad":
-        return ImageOps.pad(image, size, Image.Resampling.BILINEAR, color=0)
-    return image.resize(size, Image.Resampling.BILINEAR)
+        return ImageOps.pad(image, size, Resampling.BILINEAR, color=0)
+    return image.resize(size, Resampling.BILINEAR)

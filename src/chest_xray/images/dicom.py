@@ -5,9 +5,7 @@ import struct
 import zlib
 from typing import Any
 
-from PIL import Image
-
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
 from chest_xray.images.dicom_display import UnsupportedDicomError, read_number, render_grey, unpack_stored
 from chest_xray.images.header import ImageError
@@ -44,7 +42,7 @@ def is_dicom(data: bytes) -> bool:
     return data[128:PREFIX_END] == b"DICM"
 
 
-def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
+def read_dicom(data: bytes, max_megapixels: float) -> Image:
     """Decode the only frame of a DICOM file, as `dicom_display.render_grey` shows it.
 
     Returns:
@@ -55,6 +53,8 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
         ImageError: The file or its compressed image is cut off or damaged.
         Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
+    from PIL.Image import fromarray
+
     _refuse_bomb(data, max_megapixels)
     dataset = _parse(data)
     _refuse_unsupported(dataset, max_megapixels)
@@ -64,8 +64,8 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image.Image:
     syntax = dataset.file_meta.TransferSyntaxUID
     stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
     if dataset.PhotometricInterpretation in COLOUR:
-        return Image.fromarray(keep_upper_bits(stored))
-    return Image.fromarray(render_grey(stored, dataset))
+        return fromarray(keep_upper_bits(stored))
+    return fromarray(render_grey(stored, dataset))
 
 
 def _decode_pixels(dataset: Any) -> Array:

@@ -3,9 +3,7 @@
 from math import ceil, floor
 from typing import NamedTuple
 
-from PIL import Image
-
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 from chest_xray.images.decoding import Geometry, decode_upright
 
 SIDE = 256  # pixels of the longer side at which strips are looked for; grain and JPEG artefacts average out
@@ -24,7 +22,7 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 class Content(NamedTuple):
     """A grey picture without its border, and where it was in the whole."""
 
-    image: Image.Image
+    image: Image
     box: Box
 
     @property
@@ -38,7 +36,7 @@ class Content(NamedTuple):
         return self.box[2] - self.box[0], self.box[3] - self.box[1]
 
 
-def find_content(image: Image.Image, tolerance: float, min_border: float) -> Box | None:
+def find_content(image: Image, tolerance: float, min_border: float) -> Box | None:
     """Find what an added border leaves of a picture.
 
     A line belongs to a border if its grey values deviate by at most `tolerance` (standard deviation, of 255). Dark
@@ -54,9 +52,10 @@ def find_content(image: Image.Image, tolerance: float, min_border: float) -> Box
         The box of the content; None if there is no border, or nothing else.
     """
     import numpy as np
+    from PIL.Image import Resampling
 
     factor = min(1, SIDE / max(image.size))
-    small = image.resize((ceil(image.width * factor), ceil(image.height * factor)), Image.Resampling.BOX)
+    small = image.resize((ceil(image.width * factor), ceil(image.height * factor)), Resampling.BOX)
     pixels = np.asarray(small, np.float32)
     height, width = pixels.shape
     left, top, right, bottom = 0, 0, width, height
@@ -100,7 +99,7 @@ class _Strip(NamedTuple):
         return bool((around[1:] - around[:-1]).max() >= MIN_STEP)
 
 
-def trim(image: Image.Image, limits: dict[str, float]) -> Content:
+def trim(image: Image, limits: dict[str, float]) -> Content:
     """Cut the border off a grey picture, if `limits` has `border_tolerance` and `min_border` of `find_content`."""
     if "min_border" not in limits:
         return Content(image, WHOLE)

@@ -6,8 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from PIL import Image
-
+from chest_xray.core.types import Image
 from chest_xray.images.header import Header, ImageError, read_orientation
 
 SIGNATURE = b"\xff\xd8\xff"
@@ -172,7 +171,7 @@ def _note_scan(content: bytes, progressive: bool, missing: dict[int, list[int | 
             missing[content[at]][first : last + 1] = [bits] * (last + 1 - first)
 
 
-def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.Image:
+def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
     """Decode at the smallest scale (1, 7/8 ... 1/8) that is not below a size.
 
     Args:
@@ -183,6 +182,8 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.
     Raises:
         ImageError: The compressed pixels are damaged or incomplete.
     """
+    from PIL.Image import fromarray
+
     segments = list(read_segments(io.BytesIO(data)))
     frame = _find_frame(segments)
     components = frame.content[5]
@@ -194,10 +195,10 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image.
     except ValueError as error:
         pixels = _decode_repaired(data, segments, str(error), (colours, min_size))
     if colours == "GRAY":
-        return Image.fromarray(pixels[..., 0])
+        return fromarray(pixels[..., 0])
     if colours == "CMYK":  # Adobe's inks are stored inverted, and others do as Adobe does.
-        return Image.fromarray(255 - pixels, "CMYK").convert(mode)
-    return Image.fromarray(pixels)
+        return fromarray(255 - pixels, "CMYK").convert(mode)
+    return fromarray(pixels)
 
 
 def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> Any:

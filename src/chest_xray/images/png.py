@@ -6,10 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile
-
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 from chest_xray.images.header import Header, ImageError, read_orientation
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -131,7 +128,7 @@ def _require_checksum(file: Any, chunk: Chunk) -> None:
         raise ImageError("undecodable", f"a damaged PNG: the checksum of its chunk {chunk.kind.decode()} is wrong")
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes) -> Image:
     """Decode to 8 bits per sample, or to mode "I;16".
 
     Of colours with 16 bits the eight uppermost in use are kept. Where the file has transparency, the mode is "RGBA", or
@@ -169,9 +166,10 @@ def _require_all_rows(packed: bytes, layout: Layout) -> None:
         raise ImageError("truncated", f"a PNG with {size:,} of {layout.num_bytes:,} bytes of rows")
 
 
-def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image.Image:
+def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image:
     """Decode a file of the chunks that carry pixels, whatever others there were."""
     import numpy as np
+    from PIL.PngImagePlugin import PngImageFile
 
     parts = [(b"IHDR", struct.pack(">IIBBBBB", *layout)), (b"IDAT", packed), (b"IEND", b"")]
     if layout.colour == PALETTE:
@@ -191,9 +189,10 @@ def _checksum(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
-def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image.Image, Array | None]:
+def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image, Array | None]:
     """Decode grey with opacity, or colours, of 16 bits per sample, which Pillow reduces to their upper byte."""
     import numpy as np
+    from PIL.Image import fromarray
 
     if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.
         halves = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
@@ -213,7 +212,7 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
     elif transparent:
         opaque = ~(colours == np.array(_unpack(transparent, 3))).all(axis=-1) * np.uint8(255)
     reduced = keep_upper_bits(colours)
-    return Image.fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opaque
+    return fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opaque
 
 
 def keep_upper_bits(values: Array) -> Array:
@@ -229,7 +228,7 @@ def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
     return struct.unpack(f">{number}H", transparent)
 
 
-def _find_opaque(image: Image.Image, layout: Layout, transparent: bytes) -> Array | None:
+def _find_opaque(image: Image, layout: Layout, transparent: bytes) -> Array | None:
     """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
     import numpy as np
 
@@ -246,8 +245,9 @@ def _find_opaque(image: Image.Image, layout: Layout, transparent: bytes) -> Arra
     return None  # The standard forbids it beside a channel of opacity.
 
 
-def _apply_transparency(image: Image.Image, opaque: Array | None) -> Image.Image:
+def _apply_transparency(image: Image, opaque: Array | None) -> Image:
     import numpy as np
+    from PIL.Image import fromarray
 
     if opaque is None and image.mode in ("LA", "RGBA"):
         opaque = np.asarray(image.getchannel("A"))
@@ -256,7 +256,7 @@ def _apply_transparency(image: Image.Image, opaque: Array | None) -> Image.Image
     if int(opaque.max()) < HALF:
         raise ImageError("blank", "a transparent image: no pixel is more opaque than transparent")
     if image.mode == "I;16":
-        return Image.fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
+        return fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
     image = image.convert("RGBA")
-    image.putalpha(Image.fromarray(opaque))
+    image.putalpha(fromarray(opaque))
     return image

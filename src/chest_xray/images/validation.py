@@ -3,12 +3,11 @@
 import re
 from typing import Annotated, Any
 
-from PIL import Image
 from pydantic import Field
 
 from chest_xray.core.files import open_file
 from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
 from chest_xray.images.dicom import PREFIX_END, is_dicom
 from chest_xray.images.header import ImageError
@@ -145,7 +144,7 @@ def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | N
     return None
 
 
-def check_colour(image: Image.Image, limits: dict[str, float]) -> Refusal | None:
+def check_colour(image: Image, limits: dict[str, float]) -> Refusal | None:
     """Refuse an image whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
     import numpy as np
 

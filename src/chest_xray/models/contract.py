@@ -1,11 +1,12 @@
 """The contract of a packaged network: its input, its output, and the limits of its use."""
 
 import reprlib
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationError
 
 from chest_xray.core.options import InputError, Result
+from chest_xray.core.types import Array, Model
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
@@ -84,3 +85,11 @@ def read_contract(text: bytes | str, name: str) -> Contract:
             f"the contract inside {name} is invalid ({found}). Package the network again: "
             "`kedro run --pipelines=export`."
         ) from error
+
+
+class PackagedModel(NamedTuple):
+    """A network, its contract (plain data), and the arrays of its OOD detector."""
+
+    model: Model
+    contract: Contract
+    ood_detector: dict[str, Array]

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from chest_xray.core.files import Shard, ShardOrder
 from chest_xray.core.options import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
-from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.models.delivery import score_shard
 from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
 from tests import commands

@@ -5,14 +5,13 @@ from importlib.metadata import version
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
-from chest_xray.datasets.single_file import PackagedModel
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, measure_look
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.shift import Reference, ShiftRule, add_size, describe_reference
 from chest_xray.metrics.summary import require_both_classes
-from chest_xray.models.contract import Contract, FittedInputChecks, ModelInput, ModelOutput, TrainingData
+from chest_xray.models.contract import Contract, FittedInputChecks, ModelInput, ModelOutput, PackagedModel, TrainingData
 from chest_xray.models.views import ViewTraining, compute_ood_score, fit_view_classifier
 
 PACKAGES = ("chest-xray", "keras", "numpy", "pillow")

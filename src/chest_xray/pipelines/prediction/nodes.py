@@ -8,10 +8,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chest_xray.core.files import ListedFile
+from chest_xray.core.files import ListedFile, Shard, ShardOrder
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame
-from chest_xray.datasets.sharded_table import Shard, ShardOrder
 from chest_xray.images.decoding import DECODERS
 from chest_xray.models.delivery import DeliverySummary, score_locally, score_on_cluster, summarise_delivery
 from chest_xray.models.inference import (
