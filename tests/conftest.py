@@ -4,10 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kedro.framework.project import pipelines
 
 from tests import commands
 
@@ -76,3 +78,11 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path) -> Path:
     """A copy of the project for one test alone."""
     return copy_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def registered_pipelines() -> Iterator[None]:
+    """The pipelines of the project in `kedro.framework.project.pipelines`, as in a run."""
+    pipelines.configure("chest_xray.pipeline_registry")
+    yield
+    pipelines.configure()

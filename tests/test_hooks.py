@@ -44,12 +44,7 @@ MADE_BY_AUGMENTATION = tuple(
 )
 
 wire_pipelines = functools.cache(register_pipelines)  # No test changes them.
-
-
-@pytest.fixture(autouse=True)
-def pipelines_wired_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the hooks from wiring them again for each test."""
-    monkeypatch.setattr("chest_xray.pipeline_registry.register_pipelines", wire_pipelines)
+pytestmark = pytest.mark.usefixtures("registered_pipelines")
 
 
 def check(pipeline: str, existing: tuple[str, ...] = (), **parameters: Any) -> None:

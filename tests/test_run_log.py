@@ -14,6 +14,8 @@ from kedro_datasets.json import JSONDataset
 from chest_xray.core.lineage import Lineage
 from chest_xray.run_log import NUM_NAMED, LogRun
 
+pytestmark = pytest.mark.usefixtures("registered_pipelines")
+
 
 def describe(source: Any) -> Any:
     return source

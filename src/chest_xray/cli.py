@@ -96,11 +96,10 @@ def ship(env: str | None, folder: Path | None) -> None:
 def _require_one_origin(context: Any) -> None:
     """Refuse a network and metrics that were made from different trainings, as a run does for its inputs."""
     from chest_xray.core.lineage import Lineage
-    from chest_xray.pipeline_registry import register_pipelines
+    from chest_xray.hooks import list_pipelines
     from chest_xray.serving.starting import METRICS, NETWORK, PREDICTIONS
 
-    pipelines = {name: each for name, each in register_pipelines().items() if name != "__default__"}
-    makers = {output: name for name, each in pipelines.items() for output in each.all_outputs()}
+    makers = {output: name for name, each in list_pipelines().items() for output in each.all_outputs()}
     paths = {name: Path(context.catalog.get(name)._describe()["filepath"]) for name in (NETWORK, METRICS, PREDICTIONS)}
     data = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
     read = {name: path for name, path in paths.items() if path.exists()}

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
@@ -57,17 +58,14 @@ class CheckInputs:
                 work under the runner.
         """
         _prepare_for_runner(str(run_params.get("runner")))
-        from chest_xray.pipeline_registry import register_pipelines
-
-        pipelines = register_pipelines()
-        everything = sum(pipelines.values(), Pipeline([]))
-        _refuse_unknown_parameters(run_params["runtime_params"], everything)
+        _refuse_unknown_parameters(run_params["runtime_params"])
         _use_shipped_network(pipeline, catalog)
         _warn_of_settings(pipeline, catalog)
-        missing = {name for name in pipeline.inputs() & everything.all_outputs() if not catalog.exists(name)}
+        made = set().union(*(each.all_outputs() for each in pipelines.values()))
+        missing = {name for name in pipeline.inputs() & made if not catalog.exists(name)}
         if missing:
-            _refuse_internal(missing, pipelines, catalog)
-            makers = _list_makers(missing, pipelines, catalog)
+            _refuse_internal(missing, catalog)
+            makers = _list_makers(missing, catalog)
             commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
             raise InputError(
                 f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
@@ -137,8 +135,6 @@ class RunLock(ProjectHook):
         Raises:
             InputError: Another run writes into the folder; or see `Lineage.require_one_origin`.
         """
-        from chest_xray.pipeline_registry import register_pipelines
-
         self.after_pipeline_run()
         self._catalog, self._lineage = catalog, None
         outputs = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()}
@@ -150,8 +146,7 @@ class RunLock(ProjectHook):
                 self._acquire(PREDICTIONS_LOCK)
             self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")
-            pipelines = register_pipelines()
-            makers = {output: name for name, each in _named(pipelines).items() for output in each.all_outputs()}
+            makers = {output: name for name, each in list_pipelines().items() for output in each.all_outputs()}
             read = {name: path for name in pipeline.inputs() & set(makers) if (path := self._path_of(name))}
             preparing = {name for name in pipelines["data_processing"].inputs() if is_parameter(name)}
             parameters = {name: self._parameter(name) for name in preparing - PRESENTATION}
@@ -320,13 +315,14 @@ def _use_shipped_network(pipeline: Pipeline, catalog: DataCatalog) -> None:
             catalog[METRICS] = MemoryDataset(read_metrics(SHIPPED), copy_mode="assign")
 
 
-def _named(pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:
+def list_pipelines() -> dict[str, Pipeline]:
+    """Return the pipelines of the project by name, without the one that joins several."""
     return {name: each for name, each in pipelines.items() if name != "__default__"}
 
 
-def _refuse_internal(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> None:
+def _refuse_internal(missing: set[str], catalog: DataCatalog) -> None:
     """Refuse a start in the middle of a pipeline (`--from-nodes`) without what earlier nodes of it pass on."""
-    named = _named(pipelines)
+    named = list_pipelines()
     crossing = set().union(*(each.inputs() for each in named.values()))
     nodes = {output: node for each in named.values() for node in each.nodes for output in node.outputs}
     internal, makers = missing - crossing, dict[str, Node]()
@@ -346,9 +342,9 @@ def _refuse_internal(missing: set[str], pipelines: dict[str, Pipeline], catalog:
         )
 
 
-def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: DataCatalog) -> list[str]:
+def _list_makers(missing: set[str], catalog: DataCatalog) -> list[str]:
     """List the pipelines that make what is missing, and what those miss in turn, in the order of the registry."""
-    named = _named(pipelines)
+    named = list_pipelines()
     outputs = set().union(*(each.all_outputs() for each in named.values()))
     makers: set[str] = set()
     while found := {name for name, each in named.items() if each.all_outputs() & missing} - makers:
@@ -358,9 +354,9 @@ def _list_makers(missing: set[str], pipelines: dict[str, Pipeline], catalog: Dat
     return [name for name in named if name in makers]
 
 
-def _refuse_unknown_parameters(given: dict[str, Any], pipeline: Pipeline) -> None:
-    known = {name.removeprefix("params:") for name in pipeline.inputs() if name.startswith("params:")}
-    known |= CATALOG_PARAMETERS
+def _refuse_unknown_parameters(given: dict[str, Any]) -> None:
+    read = set().union(*(each.inputs() for each in pipelines.values()))
+    known = {name.removeprefix("params:") for name in read if name.startswith("params:")} | CATALOG_PARAMETERS
     for name in _dotted(given):
         if not any(f"{name}.".startswith(f"{each}.") for each in known):
             close = difflib.get_close_matches(name, known, n=1)

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
@@ -70,9 +71,7 @@ class LogRun:
 
 
 def _warn_of_stale_outputs(stale: Sequence[str]) -> None:
-    from chest_xray.pipeline_registry import register_pipelines
-
-    made = {name: each.all_outputs() for name, each in register_pipelines().items() if name != "__default__"}
+    made = {name: each.all_outputs() for name, each in pipelines.items() if name != "__default__"}
     makers = [name for name, outputs in made.items() if outputs & set(stale)]
     if makers:
         rest = f" and {len(stale) - NUM_NAMED} more" if len(stale) > NUM_NAMED else ""

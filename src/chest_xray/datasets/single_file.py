@@ -248,7 +248,7 @@ def _write_keras(data: PackagedModel, path: Path) -> None:
 
     data.model.save(path)
     arrays = io.BytesIO()
-    np.savez(arrays, **data.ood_detector)
+    np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(CONTRACT, data.contract.model_dump_json(indent=2))
         archive.writestr(OOD_DETECTOR, arrays.getvalue())
