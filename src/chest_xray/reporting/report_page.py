@@ -229,4 +229,4 @@ def read_page_messages(language: str) -> dict[str, Any]:
     """Return the texts of a language; its `cells` also translate the reasons for missing metrics."""
     messages, english = read_messages(language), read_messages("en")
     reasons = {reason: messages["missing"][name] for name, reason in english["missing"].items()}
-    return messages | {"language": language, "cells": messages["cells"] | reasons}
+    return {**messages, "language": language, "cells": messages["cells"] | reasons}
