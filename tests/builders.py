@@ -94,7 +94,7 @@ def make_predictions(
     """Build a table like that of `predict_test` from labels and probabilities, which also serve as calibrated."""
     given = np.array(probabilities, float)
     log_odds = logit(np.clip(given, 1e-6, 1 - 1e-6))
-    columns = {"logit": log_odds, "probability": given, "log_odds": log_odds, "calibrated": given}
+    columns = {"logit": log_odds, "sigmoid": given, "log_odds": log_odds, "probability": given}
     table = make_split(labels, "test").assign(**columns, kind="none", strength=0.0)
     return table if groups is None else table.assign(group=list(groups))
 

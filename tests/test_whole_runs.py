@@ -311,7 +311,7 @@ def test_single_image_predictions_equal_those_of_the_evaluation(
     scored = found["reason"].isna()
     assert set(found.loc[~scored, "reason"]) <= set(VIEWS[1:])
     assert scored.sum() > 13
-    np.testing.assert_allclose(found["probability"][scored], known["calibrated"][scored], rtol=1e-4)
+    np.testing.assert_allclose(found["probability"][scored], known["probability"][scored], rtol=1e-4)
     expected = (known["log_odds"] >= point["points"][point["rule"]]["log_odds"]).map(
         {True: "PNEUMONIA", False: "NORMAL"}
     )

@@ -237,7 +237,7 @@ def test_all_points_are_computed_whichever_decides(rule: str) -> None:
     assert found.calibration == fit_calibration(CONDITIONS, 0.5)
     scored = add_calibrated(CONDITIONS, found)
     assert found.points == choose_points(scored, make_rule(rule))
-    np.testing.assert_allclose(scored["calibrated"], expit(scored["log_odds"]))
+    np.testing.assert_allclose(scored["probability"], expit(scored["log_odds"]))
 
 
 def test_images_of_one_class_alone_are_refused() -> None:
@@ -329,7 +329,7 @@ def test_logits_become_probabilities_at_the_expected_prevalence(
 def test_the_expected_prevalence_moves_probabilities_with_their_thresholds_and_not_decisions() -> None:
     points = [choose_operating_point(ALTERNATING, make_rule(prevalence=each), make_run()) for each in (0.1, 0.9)]
     rare, common = (add_calibrated(ALTERNATING, each) for each in points)
-    assert (rare["calibrated"] < common["calibrated"]).all()
+    assert (rare["probability"] < common["probability"]).all()
     for rule, point in points[0].points.items():
         assert point.threshold < points[1].points[rule].threshold
         decided = rare["log_odds"] >= point.log_odds, common["log_odds"] >= points[1].points[rule].log_odds

@@ -53,7 +53,7 @@ def test_each_kind_of_pass_is_decided_at_a_threshold_of_its_own() -> None:
     # The classes are separated from 2 and from 8 on.
     assert found["decision_single"].tolist() == [False, True]
     assert found["decision_flips"].tolist() == [True, False]
-    assert found["log_odds_flips"].tolist() == [8, 6]
+    assert found["logit_flips"].tolist() == [8, 6]
     assert found["decision"].tolist() == [False, True]
 
 

@@ -77,7 +77,7 @@ def test_a_threshold_is_on_the_calibrated_scale_also_that_of_an_uncalibrated_out
 
 
 def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
-    table = make_table().assign(calibrated=[0.5] * 10, log_odds=[0.0] * 10)
+    table = make_table().assign(probability=[0.5] * 10, log_odds=[0.0] * 10)
     found = describe(table, make_point(0.75)).calibration
     assert found.brier_unmoved.value == pytest.approx(0.25)
     assert found.ece_unmoved.value == pytest.approx(0.1)  # one half was promised, and six of ten came true
@@ -150,7 +150,7 @@ def test_one_class_alone_is_refused(labels: list[int], counted: str) -> None:
         require_both_classes(make_predictions(labels, [0.5] * len(labels)), "test")
 
 
-@pytest.mark.parametrize("column", ["log_odds", "calibrated"])
+@pytest.mark.parametrize("column", ["log_odds", "probability"])
 def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
     table = make_predictions([0, 1], [0.2, 0.8]).assign(**{column: [math.nan, 0.8]})
     told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"

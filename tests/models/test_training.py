@@ -59,7 +59,7 @@ def test_training_reduces_the_loss_and_reports_each_epoch(
     assert (history["seconds"] > 0).all()
     assert history["kept"].tolist() == (history["val_loss"] == history["val_loss"].min()).tolist()
     table = score_images(trained, *make_images_and_split(), "validation")
-    assert ((table["probability"] >= 0.5) == (table["label"] == 1)).all()
+    assert ((table["sigmoid"] >= 0.5) == (table["label"] == 1)).all()
 
 
 def test_training_twice_with_one_seed_gives_the_same_history_and_predictions(checkpoint: Checkpoint) -> None:
@@ -71,7 +71,7 @@ def test_training_twice_with_one_seed_gives_the_same_history_and_predictions(che
     pd.testing.assert_frame_equal(first[1].drop(columns="seconds"), second[1].drop(columns="seconds"))
     tables = [score_images(trained, *images, "validation") for trained, _ in (first, second, other)]
     pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
-    assert (tables[0]["probability"] != tables[2]["probability"]).all()
+    assert (tables[0]["sigmoid"] != tables[2]["sigmoid"]).all()
 
 
 def validation_loss(model: keras.Model, sets: TrainingSets) -> float:
@@ -226,6 +226,6 @@ def test_augmentation_is_inactive_after_training(checkpoint: Checkpoint, monkeyp
     pixels, split = make_images_and_split()
     table = score_images(trained, pixels, split, "validation")
     plainly = trained.predict(pixels[len(TRAIN) :, ..., None] / np.float32(255), verbose=0)[:, 0]
-    np.testing.assert_allclose(table["probability"], plainly, atol=1e-6)
+    np.testing.assert_allclose(table["sigmoid"], plainly, atol=1e-6)
     with pytest.raises(Exception, match="a test image was altered"):  # as training does
         next(iter(make_sets(augmentation=COPIES).train.dataset()))

@@ -130,13 +130,13 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
     """Score a recipe by metrics that depend on the threshold as well as on the ranking.
 
     Args:
-        predictions: `label`, `probability`, `kind`, `strength` and `fold` of each image and condition.
+        predictions: `label`, `sigmoid`, `kind`, `strength` and `fold` of each image and condition.
     """
     import numpy as np
     from sklearn.metrics import roc_auc_score
 
     table = predictions.assign(condition=predictions["kind"] + " " + predictions["strength"].astype(str))
-    cuts = np.unique(np.quantile(table["probability"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
+    cuts = np.unique(np.quantile(table["sigmoid"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
     balanced = {
         by: {str(name): _balance(part, cuts) for name, part in table.groupby(by, sort=False)}
         for by in ("condition", "fold")
@@ -145,7 +145,7 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
     at_best = {by: {name: float(each[best]) for name, each in found.items()} for by, found in balanced.items()}
 
     def auc_of(part: DataFrame) -> float:
-        return float(np.mean([roc_auc_score(each["label"], each["probability"]) for _, each in part.groupby("fold")]))
+        return float(np.mean([roc_auc_score(each["label"], each["sigmoid"]) for _, each in part.groupby("fold")]))
 
     auc = {str(name): auc_of(part) for name, part in table.groupby("condition", sort=False)}
     return RecipeScore(
@@ -163,7 +163,7 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
 
 def _balance(part: DataFrame, cuts: Array) -> Array:
     """Return the balanced accuracy at each threshold, of shape (thresholds,)."""
-    balanced: Array = _measure_classes(part["label"], part["probability"], cuts).mean(axis=0)
+    balanced: Array = _measure_classes(part["label"], part["sigmoid"], cuts).mean(axis=0)
     return balanced
 
 
@@ -334,8 +334,8 @@ def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> D
         operating_point: Its `calibration`.
 
     Returns:
-        A new table with the columns `log_odds`, see `compute_log_odds`, and `calibrated`, in [0, 1], both float64.
+        A new table with the columns `log_odds`, see `compute_log_odds`, and `probability`, in [0, 1], both float64.
     """
     calibration = operating_point.calibration
     logit = predictions["logit"]
-    return predictions.assign(log_odds=compute_log_odds(logit, calibration), calibrated=calibrate(logit, calibration))
+    return predictions.assign(log_odds=compute_log_odds(logit, calibration), probability=calibrate(logit, calibration))

@@ -88,15 +88,15 @@ def measure(
         By dotted name and method, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
         `score_probabilities`), `balanced.f1` and so on for each of `list_thresholds` (see `compute_rates`).
     """
-    label, log_odds, calibrated = (predictions[name].to_numpy() for name in ("label", "log_odds", "calibrated"))
+    label, log_odds, probability = (predictions[name].to_numpy() for name in ("label", "log_odds", "probability"))
     moved = move_to_prevalence(predictions, operating_point.calibration)
     measured: dict[str, dict[Method, Array]] = {}
     for method, weights in draws.items():
         found = measure_ranking(label, log_odds, weights)
         for name, values in score_probabilities(label, moved, weights).items():
             found[f"calibration.{name}"] = values
-        found["unmoved.brier_unmoved"] = weights @ (calibrated - label) ** 2 / weights.sum(axis=1)
-        found["unmoved.ece_unmoved"] = calibration_errors(label, calibrated, weights)
+        found["unmoved.brier_unmoved"] = weights @ (probability - label) ** 2 / weights.sum(axis=1)
+        found["unmoved.ece_unmoved"] = calibration_errors(label, probability, weights)
         for at, threshold in list_thresholds(operating_point).items():
             counts = count_outcomes(label, log_odds >= threshold, weights)
             found |= {f"{at}.{name}": values for name, values in compute_rates(counts, prevalence).items()}
@@ -119,7 +119,7 @@ def summarise(
     """
     from sklearn.metrics import log_loss
 
-    label, probability = predictions["label"].to_numpy(), predictions["probability"].to_numpy()
+    label, sigmoid = predictions["label"].to_numpy(), predictions["sigmoid"].to_numpy()
     points: dict[Any, Decisions] = {}
     for at, log_odds in list_thresholds(operating_point).items():
         cut = {"threshold": to_probability(log_odds), "log_odds": log_odds}
@@ -133,7 +133,7 @@ def summarise(
         ece_by_chance=error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
         shift_of_prevalence=_shift_of_prevalence(label.mean(), operating_point.calibration),
     )
-    clipped = probability.astype("float32").clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    clipped = sigmoid.astype("float32").clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return SubsetMetrics(
         num_images=len(label),
         num_groups=int(predictions["group"].nunique()),
@@ -281,7 +281,7 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
     Raises:
         InputError: The images are all of one class, or a probability is not a number.
     """
-    for name in ("log_odds", "calibrated"):
+    for name in ("log_odds", "probability"):
         missing = int(predictions[name].isna().sum())
         if missing:
             raise InputError(

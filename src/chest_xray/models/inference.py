@@ -45,8 +45,8 @@ def score_images(
         both_passes: Whether to add the logits without and with flip test-time augmentation.
 
     Returns:
-        The rows of the subset, in their order, with `logit` (float32) and its sigmoid, `probability` (float64, as
-        float32 would round large ones to 1); and with `both_passes` `logit_single` and `logit_flips`, one of which is
+        The rows of the subset, in their order, with `logit` (float32) and its `sigmoid` (float64, as float32 would
+        round large ones to 1); and with `both_passes` `logit_single` and `logit_flips`, one of which is
         `logit`, unless the model is a mean of several networks.
     """
     import numpy as np
@@ -61,7 +61,7 @@ def score_images(
         table, logits = table.assign(logit_single=single, logit_flips=flips), flips if has_flips else single
     else:
         logits = without_sigmoid(model).predict(batches, verbose=0)[:, 0]
-    return table.assign(logit=logits, probability=expit(logits.astype(float)))
+    return table.assign(logit=logits, sigmoid=expit(logits.astype(float)))
 
 
 class Relaxation(Options):

@@ -55,7 +55,7 @@ def find_network() -> Path:
 
 
 class Results(NamedTuple):
-    """The evaluation of a network: metrics, and `path`, `label`, `logit` and `calibrated` of each test image."""
+    """Metrics of a network, and `path`, `label`, `logit` and calibrated `probability` of each test image."""
 
     metrics: Metrics
     test_predictions: DataFrame
@@ -110,7 +110,7 @@ def _tabulate_scores(results: Results) -> DataFrame:
             "`kedro run --pipelines=augmentation`."
         )
     paths = ["/".join(Path(path).parts[-3:]) for path in table["path"]]  # without where they were on this machine
-    scores = table[["label", "logit", "calibrated"]].rename(columns={"calibrated": "probability"})
+    scores = table[["label", "logit", "probability"]].copy()
     scores.insert(0, "path", paths)
     return scores
 

@@ -182,7 +182,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
     prevalence, calibration = metrics.test.prevalence, metrics.operating_point.calibration
     moved = move_to_prevalence(test_predictions, calibration)
     scales = {
-        labels("uncalibrated"): (test_predictions["probability"].to_numpy(), ORANGE),
+        labels("uncalibrated"): (test_predictions["sigmoid"].to_numpy(), ORANGE),
         labels("moved", prevalence=prevalence): (moved, BLUE),
     }
     for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):

@@ -61,8 +61,8 @@ def decide(table: pd.DataFrame, point: OperatingPoint, history: pd.DataFrame) ->
     log_odds = table["log_odds"]
     is_positive = log_odds >= point.chosen.log_odds
     return table[["path", "group", "aetiology", "label", "probability"]].assign(
-        **{"log_odds_single": log_odds, "decision_single": is_positive},
-        **{"log_odds_flips": table["label"], "decision_flips": table["label"] == 1},
+        **{"logit_single": log_odds, "decision_single": is_positive},
+        **{"logit_flips": table["label"], "decision_flips": table["label"] == 1},
         **{"steps": history["steps"].max(), "kept_steps": history.loc[history["kept"], "steps"].iloc[0]},
     )
 
@@ -89,14 +89,14 @@ def make_pairs() -> pd.DataFrame:
 def test_each_image_has_one_row_with_the_predictions_of_both_runs() -> None:
     first, second = make_predictions([0, 1], [0.3, 0.7]), make_predictions([0, 1], [0.4, 0.6])
     pairs = pair_predictions(first, second, make_point(0.3), make_point(0.65))
-    names = ("log_odds_single", "decision_single", "log_odds_flips", "decision_flips", "steps", "kept_steps")
+    names = ("logit_single", "decision_single", "logit_flips", "decision_flips", "steps", "kept_steps")
     assert pairs.columns.tolist() == [
         *("path", "group", "aetiology", "label"),
         *(f"{name}_{run}" for run in ("baseline", "augmented") for name in names),
     ]
     assert pairs["decision_single_baseline"].tolist() == [True, True]  # at the threshold or above, each run at its own
     assert pairs["decision_single_augmented"].tolist() == [False, False]
-    np.testing.assert_array_equal(pairs["log_odds_single_augmented"], second["log_odds"])
+    np.testing.assert_array_equal(pairs["logit_single_augmented"], second["log_odds"])
 
 
 def test_pairing_does_not_change_its_inputs() -> None:

@@ -64,7 +64,7 @@ def test_test_predictions_are_of_the_test_images_alone() -> None:
     assert table["label"].tolist() == LABELS
     assert set(table["subset"]) == {"test"}
     greys = np.arange(50, 250, 25) / 255
-    np.testing.assert_allclose(table["probability"], 1 / (1 + np.exp(-4 * (greys - 0.5))), rtol=1e-5)
+    np.testing.assert_allclose(table["sigmoid"], 1 / (1 + np.exp(-4 * (greys - 0.5))), rtol=1e-5)
 
 
 def test_predictions_are_calibrated_by_the_operating_point() -> None:
@@ -73,9 +73,9 @@ def test_predictions_are_calibrated_by_the_operating_point() -> None:
         table = predict(make_grey_reader(4, 0.5), make_graded_pixels(), SPLIT, point)
         assert set(table["subset"]) == {subset}
         odds = 3 * np.exp(table["logit"].to_numpy(float) / 2)
-        np.testing.assert_allclose(table["calibrated"], odds / (1 + odds), rtol=1e-6)
-        assert table["calibrated"].dtype == np.float64
-        assert (table["calibrated"] != table["probability"]).all()
+        np.testing.assert_allclose(table["probability"], odds / (1 + odds), rtol=1e-6)
+        assert table["probability"].dtype == np.float64
+        assert (table["probability"] != table["sigmoid"]).all()
 
 
 def test_keras_measures_at_one_half_and_at_the_chosen_threshold() -> None:
@@ -115,7 +115,7 @@ def test_keras_and_scikit_learn_agree_where_a_probability_is_wrong_and_as_good_a
     # At this slope the logits run from -304 to 284, so that the probabilities are 0 and 1 but for one.
     model = make_grey_reader(1000, 0.5)
     computed, by_keras = measure(model, 0.5)
-    probability = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5))["probability"]
+    probability = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5))["sigmoid"]
     assert ((probability < 1e-30) | (probability == 1)).sum() == 7
     assert cross_check(computed, by_keras)["difference"].abs().max() < 1e-4
     # Two of eight are wrong, each at a cost of -log(1e-7) = 16.1.

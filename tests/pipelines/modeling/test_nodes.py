@@ -39,7 +39,7 @@ def test_every_image_is_scored_under_every_condition_and_the_condition_is_record
     found = predict_corrupted_validation(model, pixels, split, corruptions)
     assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])
     probability = model(pixels[..., None].astype(np.float32) / 255).numpy()[:, 0]
-    np.testing.assert_allclose(found["probability"], probability, rtol=1e-5)
+    np.testing.assert_allclose(found["sigmoid"], probability, rtol=1e-5)
 
 
 def test_flip_tta_averages_the_logits_of_an_image_and_its_mirror_image() -> None:

@@ -36,7 +36,7 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
 
     Returns:
         `path`, `group`, `aetiology`, `label`; and for each run `steps_{run}` and `kept_steps_{run}`, and for each of
-        `PASSES` `log_odds_{passes}_{run}` and `decision_{passes}_{run}` (True: PNEUMONIA).
+        `PASSES` `logit_{passes}_{run}` and `decision_{passes}_{run}` (True: PNEUMONIA).
 
     Raises:
         InputError: The two runs were tested on different images.
@@ -48,7 +48,7 @@ def pair_decisions(baseline_evidence: dict[str, Any], augmented_evidence: dict[s
             "expected the same in the same order. Run `kedro run` again, so that both use the present data."
         )
     pairs = first[["path", "group", "aetiology", "label"]].copy()
-    names = [f"{kind}_{passes}" for passes in PASSES for kind in ("log_odds", "decision")]
+    names = [f"{kind}_{passes}" for passes in PASSES for kind in ("logit", "decision")]
     for run, table in zip(RUNS, (first, second), strict=True):
         for name in (*names, "steps", "kept_steps"):
             pairs[f"{name}_{run}"] = table[name].to_numpy()
@@ -121,7 +121,7 @@ def compare_runs(
 
 
 def _select_cell(pairs: DataFrame, run: str, passes: str) -> DataFrame:
-    return pairs.rename(columns={f"{kind}_{passes}_{run}": kind for kind in ("log_odds", "decision")})
+    return pairs.rename(columns={f"logit_{passes}_{run}": "log_odds", f"decision_{passes}_{run}": "decision"})
 
 
 def _describe_cell(cell: DataFrame, measured: dict[str, dict[Method, Array]]) -> dict[str, Any]:

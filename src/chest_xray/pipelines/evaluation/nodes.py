@@ -55,7 +55,7 @@ def predict_test(
     """Score the test images, and calibrate the scores by the operating point.
 
     Returns:
-        The table of `score_images` with the columns `log_odds` (calibrated) and `calibrated`: the probability of
+        The table of `score_images` with the columns `log_odds` (calibrated) and `probability`: that of
         pneumonia at the expected prevalence, in [0, 1], both float64.
     """
     return add_calibrated(score_images(model, prepared_images, image_split, "test", both_passes=True), operating_point)
@@ -274,7 +274,7 @@ def decide_images(
     Returns:
         `path`, `group`, `aetiology`, `label`, `log_odds`, `probability`, `decision` (True: PNEUMONIA), and how many
         steps the optimiser took: `steps` in all, `kept_steps` up to the epoch whose weights are the network's. Where
-        predictions have them, also for each of `PASSES` `log_odds_{passes}`, uncalibrated, and `decision_{passes}`, at
+        predictions have them, also for each of `PASSES` `logit_{passes}`, uncalibrated, and `decision_{passes}`, at
         the threshold that the rule chooses for them.
     """
     decisions = test_predictions[["path", "group", "aetiology", "label", "log_odds", "probability"]].assign(
@@ -287,7 +287,7 @@ def decide_images(
             scored = corrupted_predictions.assign(log_odds=corrupted_predictions[name].astype(float))
             logits = test_predictions[name].astype(float)
             point = choose_points(scored, rule)[operating_point.rule]
-            decisions[f"log_odds_{passes}"], decisions[f"decision_{passes}"] = logits, logits >= point.log_odds
+            decisions[f"logit_{passes}"], decisions[f"decision_{passes}"] = logits, logits >= point.log_odds
     return decisions
 
 

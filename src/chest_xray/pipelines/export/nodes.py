@@ -59,7 +59,7 @@ def measure_reference(
     pixels = prepared_images[rows]
     require_both_classes(validation_predictions, "validation")
     values = add_size(image_split[rows]).assign(
-        probability=validation_predictions["calibrated"].to_numpy(),
+        probability=validation_predictions["probability"].to_numpy(),
         ood_score=compute_ood_score(pixels, ood_detector),
         **measure_look(pixels),
     )

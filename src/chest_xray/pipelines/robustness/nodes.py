@@ -60,7 +60,6 @@ def select_cases(
         row=np.flatnonzero(image_split["subset"] == "test"),
         run=operating_point.run,
         threshold=point.threshold,
-        probability=test_predictions["calibrated"],
         decision=np.where(
             test_predictions["label"] == 1,
             np.where(is_positive, "true_positive", "false_negative"),
