@@ -8,8 +8,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.run_log import LogRun
 
-# Kedro calls the last first, so `RunLock` comes after `CheckInputs`.
-HOOKS = (RunLock(), CheckInputs(), RemoveCheckpoints(), RecordRun(), LogRun())
+# Kedro calls the last first: `CheckInputs` before all others, and `RunLock` after them.
+HOOKS = (RunLock(), RemoveCheckpoints(), RecordRun(), LogRun(), CheckInputs())
 
 
 def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any]]:
