@@ -106,6 +106,14 @@ def test_sensitivity_by_aetiology_is_that_of_the_strata() -> None:
     assert {name: each.value for name, each in found.items()} == {"bacterial": 0.75, "viral": 0.0}
 
 
+def test_balanced_accuracy_without_an_error_keeps_the_uncertainty_of_both_shares() -> None:
+    table = make_predictions([0] * 8 + [1] * 12, [0.1] * 8 + [0.9] * 12)
+    found = describe(table, make_point(0.5)).at_chosen.balanced_accuracy
+    # Wilson's lower bound of n in n is n / (n + z^2), with z^2 = 3.841459.
+    low = 1 - math.hypot(3.841459 / (8 + 3.841459), 3.841459 / (12 + 3.841459)) / 2
+    assert (found.value, found.low, found.high, found.method) == (1, pytest.approx(low), 1, "images")
+
+
 def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
     point = describe(make_table(), make_point(0.75)).at_half
     # tn 3, fp 1, fn 1, tp 5, of 10.

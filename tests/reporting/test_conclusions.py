@@ -251,6 +251,11 @@ def test_the_intercept_says_whether_probabilities_are_too_high_or_too_low(interc
     assert ("try_bias" in keys(suggest_next_steps(metrics, FINE))) == (key != "level_holds")
 
 
+def test_nothing_is_concluded_from_an_intercept_where_the_classes_are_separated() -> None:
+    found = told_of_calibration(intercept=interval(-4.5, -3.2, -2.4), slope=NONE)
+    assert not [each for each in found if each.startswith("level")]
+
+
 def test_nothing_is_said_of_an_intercept_that_there_is_not() -> None:
     assert not [each for each in told_of_calibration(intercept=NONE) if each.startswith("level")]
 

@@ -401,6 +401,11 @@ def test_thousands_are_apart_in_the_way_of_the_language() -> None:
         (-0.04, "+.1f", "-0.04"),
         (-0.96, "+.1f", "-1.0"),
         (1e-17, "+.1f", "+0.0"),
+        (-1e-17, ".3f", "0.000"),
+        (-0.0, ".3f", "0.000"),
+        (1e-12, ".3f", "< 0.001"),
+        (1 - 1e-12, ".3f", "> 0.999"),
+        (1 - 1e-12, ".1%", "> 99.9%"),
     ],
 )
 def test_no_number_is_rounded_to_a_certainty(value: float, form: str, text: str) -> None:

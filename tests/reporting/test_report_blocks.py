@@ -141,6 +141,12 @@ def test_a_confusion_matrix_has_counts_and_shares_of_each_class_by_decision() ->
     assert make_confusion_matrix(point, RUSSIAN).rows[0][1] == "7 (70,0%)"
 
 
+def test_an_interval_without_width_is_not_shown_as_one() -> None:
+    sure_of_it = Interval(value=1.0, low=1.0, high=1.0)
+    assert format_tile("auc", sure_of_it.with_n(200), ENGLISH) == ("1.000", "no interval: no resample differs, n = 200")
+    assert format_cell({**dict(sure_of_it), "n": 200}, ENGLISH) == "1.000, n = 200"
+
+
 def test_a_tile_has_a_share_in_percent_with_interval_and_n() -> None:
     measured = Estimate(value=0.912, low=0.85, high=None, n=40)
     assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {EMPTY}, n = 40")

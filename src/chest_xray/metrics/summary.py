@@ -5,6 +5,7 @@ PNEUMONIA), `logit`, `probability` and `calibrated`, as the node `predict_test` 
 on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -31,6 +32,7 @@ from chest_xray.metrics.operating_point import (
 )
 from chest_xray.metrics.results import (
     AT_HALF,
+    UNKNOWN,
     CalibrationErrors,
     CalibrationMetrics,
     CountedDecisions,
@@ -176,8 +178,21 @@ def describe_decisions(
         measured: From `compute_rates`, of the images themselves and then of resamples.
     """
     counted = dict(_count(label, decision, cut))
+    counted["balanced_accuracy"] = _average(counted["sensitivity"], counted["specificity"])
     rates = {name: estimate(each, len(label)) for name, each in measured.items()}
     return Decisions(**counted | {name: widen(each, counted.get(name, each)) for name, each in rates.items()})
+
+
+def _average(first: Estimate, second: Estimate) -> Estimate:
+    """Return the mean of two independent shares, with the interval of Zou and Donner (2008) from Wilson's of both."""
+    num = first.n + second.n
+    if first.value is None or second.value is None:
+        return UNKNOWN.with_n(num)
+    value = (first.value + second.value) / 2
+    below, above = (
+        math.hypot(*(getattr(each, bound) - each.known for each in (first, second))) / 2 for bound in ("low", "high")
+    )
+    return Estimate(value=value, low=value - below, high=value + above, method="images", n=num)
 
 
 def widen(bootstrapped: Estimate, wilson: Estimate) -> Estimate:
@@ -212,6 +227,8 @@ def describe_dependence(
     for name in (*(f"{operating_point.rule}.{each}" for each in HEADLINES), "auc"):
         short = name.rpartition(".")[2]
         wilson = [getattr(counted, short)] if short in PROPORTIONS else []
+        if short == "balanced_accuracy":
+            wilson = [_average(counted.sensitivity, counted.specificity)]
         num = wilson[0].n if wilson else len(predictions)
         intervals[short] = [*wilson, *(estimate({method: each}, num) for method, each in measured[name].items())]
     is_positive = (predictions["log_odds"] >= operating_point.chosen.log_odds).to_numpy()

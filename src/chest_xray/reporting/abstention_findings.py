@@ -64,9 +64,9 @@ def _describe_shifts(metrics: Metrics) -> Iterator[Finding]:
         values = {"lr": positive, "prevalence": prevalence, "ppv": point.ppv_realistic}
         key = "positive_shift" if positive.high is not None else "positive_shift_open"
         yield _name_shift(key, positive.low, values)
-    if negative.value is not None and negative.low is not None and negative.high is not None:
+    if negative.value is not None and negative.low is not None and negative.high:  # 0 where no resample has an error
         values = {"lr": negative, "prevalence": prevalence, "npv": point.npv_realistic}
-        yield _name_shift("negative_shift", 1 / negative.high if negative.high else float("inf"), values)
+        yield _name_shift("negative_shift", 1 / negative.high, values)
 
 
 def _name_shift(key: str, least: float, values: dict[str, object]) -> Finding:

@@ -110,7 +110,8 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
             key = "holds_in_every_condition" if chosen.reached else "fails_in_some_condition"
             yield Finding(key, {**dict(chosen), "rule": Name(rule)})
     yield Finding("ranking" if test.auc.known < 1 else "ranking_separated", {"auc": test.auc})
-    yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
+    if test.auc.known < 1:
+        yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
     measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
     if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
         yield Finding("undefined", {"missing": tuple(map(Name, missing))})
@@ -191,7 +192,8 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     elif side := find_side(slope, 1):
         keys = {"above": "slope_too_timid", "around": "slope_holds", "below": "slope_too_extreme"}
         yield Finding(keys[side], found)
-    if side := find_side(calibration.intercept, 0):
+    # Where the classes are separated, the intercept rests on no error; there is no slope then.
+    if slope.value is not None and (side := find_side(calibration.intercept, 0)):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
         yield Finding(keys[side], found)
 
@@ -308,7 +310,7 @@ def _suggest_recalibration(metrics: Metrics) -> Iterator[Finding]:
     slope, intercept = calibration.slope, calibration.intercept
     if None not in (slope.low, slope.high) and find_side(slope, 1) in {"above", "below"}:
         yield Finding("try_recalibration", dict(calibration))
-    if find_side(intercept, 0) in {"above", "below"}:
+    if slope.value is not None and find_side(intercept, 0) in {"above", "below"}:
         yield Finding("try_bias", dict(calibration))
 
 

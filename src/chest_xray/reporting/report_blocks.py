@@ -178,6 +178,8 @@ def make_confusion_matrix(point: Decisions, messages: Mapping[str, Any]) -> Tabl
 def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
     """Return a metric of a tile as text, a share in percent, and its interval with n."""
     form = ".3f" if name == "auc" else ".1%"
+    if measured.value is not None and measured.low == measured.high:
+        return format_number(measured.value, form, messages), messages["tile_without_interval"].format(measured.n)
     value, *bounds = (
         EMPTY if each is None else format_number(each, form, messages)
         for each in (measured.value, measured.low, measured.high)
@@ -186,10 +188,11 @@ def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> t
 
 
 def format_cell(value: Any, messages: Mapping[str, Any]) -> str:
-    """Return a cell as text: a number, a value with interval and n, a dash if missing, or a translated word."""
+    """Return a cell as text: a number, a value with interval (of some width) and n, a dash if missing, or a word."""
     if isinstance(value, dict):
         text, low, high = (format_cell(value.get(name), messages) for name in ("value", "low", "high"))
-        text += f" [{low}{EMPTY}{high}]" if EMPTY not in (low, high) else ""
+        has_width = value.get("low") != value.get("high")  # Resamples that all agree show no uncertainty.
+        text += f" [{low}{EMPTY}{high}]" if has_width and EMPTY not in (low, high) else ""
         return text + (f", n = {value['n']:.0f}" if value.get("n") is not None else "")
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return EMPTY

@@ -144,7 +144,7 @@ def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
         | {run: each[run] for run in RUNS}
         | {"difference": each["difference"]["value"]}
         | {bound: each["difference"][bound] for bound in ("low", "high")}
-        | {"smallest": each["smallest"]}
+        | {"smallest": each["smallest"] or None}  # none where no resample differs
         for name, each in comparison["metrics"].items()
     ]
     return pd.DataFrame(rows).round(4)

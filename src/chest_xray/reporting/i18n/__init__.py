@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from chest_xray.core.options import InputError
 
 ENGLISH = "en"
-MORE_DIGITS = 8  # A number closer to 0 or 1 than these show is written as 0 or 1.
+MORE_DIGITS = 8  # A probability closer to 0 or 1 than these show is written as a bound; other numbers as 0.
 
 
 class Language(RootModel[str]):
@@ -116,11 +116,15 @@ def _write(value: float, form: str) -> str:
     text = format(value, form)
     parts = re.fullmatch(r"(.*\.)(\d+)([f%])", form)
     if parts is None or value == 0:
-        return text
+        return text.replace("-", "") if value == 0 else text
     before, digits, kind = parts.groups()
     limits = {0.0, 100.0 if kind == "%" else 1.0} if 0 < value < 1 else {0.0}
     longer = (format(value, f"{before}{int(digits) + more}{kind}") for more in range(MORE_DIGITS + 1))
-    return next((each for each in longer if float(each.rstrip("%")) not in limits), text)
+    written = next((each for each in longer if float(each.rstrip("%")) not in limits), None)
+    if written is None and 0 < value < 1 and "+" not in before:
+        step = 10 ** -(int(digits) + (2 if kind == "%" else 0))
+        return f"< {format(step, form)}" if value < step else f"> {format(1 - step, form)}"
+    return written or format(0.0, form)
 
 
 def languages() -> list[str]:
