@@ -111,7 +111,7 @@ def test_balanced_accuracy_without_an_error_keeps_the_uncertainty_of_both_shares
     found = describe(table, make_point(0.5)).at_chosen.balanced_accuracy
     # Wilson's lower bound of n in n is n / (n + z^2), with z^2 = 3.841459.
     low = 1 - math.hypot(3.841459 / (8 + 3.841459), 3.841459 / (12 + 3.841459)) / 2
-    assert (found.value, found.low, found.high, found.method) == (1, pytest.approx(low), 1, "images")
+    assert found.model_dump() == {"value": 1, "low": pytest.approx(low), "high": 1, "method": "images", "n": 20}
 
 
 def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:

@@ -24,7 +24,7 @@ from chest_xray.reporting.report_blocks import (
 )
 from chest_xray.reporting.report_blocks import make_gallery as make_gallery_block
 from chest_xray.reporting.report_page import read_page_messages
-from tests.builders import changed, make_run_metrics
+from tests.builders import changed, interval, make_run_metrics
 from tests.reporting.inputs import TABLES, make_gallery, make_metrics_table, make_png
 
 ENGLISH, RUSSIAN = read_messages("en"), read_messages("ru")
@@ -142,7 +142,7 @@ def test_a_confusion_matrix_has_counts_and_shares_of_each_class_by_decision() ->
 
 
 def test_an_interval_without_width_is_not_shown_as_one() -> None:
-    sure_of_it = Interval(value=1.0, low=1.0, high=1.0)
+    sure_of_it = interval(1.0, 1.0, 1.0)
     assert format_tile("auc", sure_of_it.with_n(200), ENGLISH) == ("1.000", "no interval: no resample differs, n = 200")
     assert format_cell({**dict(sure_of_it), "n": 200}, ENGLISH) == "1.000, n = 200"
 

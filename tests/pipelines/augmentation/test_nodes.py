@@ -348,5 +348,5 @@ def test_the_comparison_figure_shows_differences_with_intervals_and_the_data_sou
     assert accuracy.get_xydata().tolist() == [[-2, 3], [10, 3]]
     assert estimate.get_xydata().tolist() == [[5, 3]]
     assert no_change.get_xdata() == [0, 0]
-    assert axes.texts[0].get_text() == "baseline → augmented"
+    assert axes.texts[0].get_text() == "without augmentation → with augmentation"
     assert axes.texts[-1].get_text() == "0.800 → 0.850"
