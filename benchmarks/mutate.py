@@ -58,7 +58,7 @@ MODULES = {
     "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",
     "models/augmentation": "models/test_augmentation.py",
     "models/inference": "models/test_inference.py models/test_predictor.py",
-    "models/delivery": "models/test_delivery.py models/test_predictor.py pipelines/prediction",
+    "models/batch": "models/test_batch.py models/test_predictor.py pipelines/prediction",
 }
 # In the place of an operator the one most like a slip, not all eleven; none for `|`, an operator of types too. Numbers,
 # and/or, not, True/False, loops, exceptions and decorators are changed as Cosmic Ray has it.

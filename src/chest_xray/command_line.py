@@ -15,7 +15,7 @@ from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.operating_point import OperatingPoint, name_probability
 from chest_xray.metrics.results import Metrics
-from chest_xray.models.delivery import predict_files, printable
+from chest_xray.models.batch import predict_files, printable
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
 from chest_xray.models.shipping import TRAINED, find_network, find_shipped, read_metrics
 from chest_xray.serving.options import address_options, page_options

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
-OF_PREDICTION = {PREDICTIONS, "delivery_summary"}
+OF_PREDICTION = {PREDICTIONS, "batch_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 TEST_OPENINGS = "test_openings"
 RUN_RECORDS = {"run_record", "external_run_record"}

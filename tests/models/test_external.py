@@ -47,7 +47,7 @@ def test_metrics_are_on_answered_images_and_refusals_are_errors_beside_them() ->
     assert found.refused_by_class == {"not_frontal_chest": {"NORMAL": 1, "PNEUMONIA": 1}}
     assert (found.num_images, found.num_unlabelled, found.num_patients) == (14, 1, 7)
     assert found.prevalence == 6 / 14
-    assert found.delivery.num_files == 15
+    assert found.batch.num_files == 15
 
 
 def test_the_same_metrics_stand_beside_it_from_the_internal_test() -> None:

@@ -22,8 +22,8 @@ from chest_xray.core.options import InputError
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.view_examples import VIEWS
 from chest_xray.models import inference
+from chest_xray.models.batch import score_shard
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
-from chest_xray.models.delivery import score_shard
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
 from tests.builders import encode, make_packaged, make_pixels, with_band
 from tests.dicom_files import compress, make_dataset, write

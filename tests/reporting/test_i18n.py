@@ -17,12 +17,12 @@ from chest_xray.core.options import InputError
 from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.metrics.shift import MEASURES, compare_with_reference
-from chest_xray.models.delivery import summarise_delivery
+from chest_xray.models.batch import summarise_batch
 from chest_xray.models.external import ExternalEvaluation
 from chest_xray.models.inference import Prediction
 from chest_xray.reporting import abstention_findings, comparison_findings, conclusions
 from chest_xray.reporting.abstention_findings import find_abstention
-from chest_xray.reporting.delivery_findings import describe_delivery, describe_shift
+from chest_xray.reporting.batch_findings import describe_batch, describe_shift
 from chest_xray.reporting.external_page import compare_with_internal
 from chest_xray.reporting.i18n import (
     Finding,
@@ -228,15 +228,15 @@ def of_a_study() -> Iterator[Finding]:
     yield from comparison_findings.describe_study(study)
 
 
-def of_a_delivery() -> Iterator[Finding]:
+def of_a_batch() -> Iterator[Finding]:
     read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
     contract = make_contract()
     unfit = contract.model_copy(update={"reference": make_reference(max_distance=0.05)})
     referring = make_contract(with_band(make_point(0.5)))
-    yield from describe_delivery(summarise_delivery(pd.DataFrame([read._replace(refer=True)]), referring, "0123"))
+    yield from describe_batch(summarise_batch(pd.DataFrame([read._replace(refer=True)]), referring, "0123"))
     for each, num in ((Prediction.refuse("empty", ""), 1), (read, 1), (read, 90)):
-        yield from describe_delivery(summarise_delivery(pd.DataFrame([each] * num), contract, "0123"))
-    yield from describe_delivery(summarise_delivery(pd.DataFrame([read._replace(width=1, height=1)]), unfit, "0123"))
+        yield from describe_batch(summarise_batch(pd.DataFrame([each] * num), contract, "0123"))
+    yield from describe_batch(summarise_batch(pd.DataFrame([read._replace(width=1, height=1)]), unfit, "0123"))
     alike = pd.DataFrame(dict.fromkeys(MEASURES, (np.arange(200) + 0.5) / 100))
     yield describe_shift(compare_with_reference(alike, make_reference()))
 
@@ -244,18 +244,18 @@ def of_a_delivery() -> Iterator[Finding]:
 def of_an_external_set() -> Iterator[Finding]:
     low, high = sure(0.5).with_n(20), sure(0.9).with_n(20)
     shares = dict.fromkeys(("accuracy", "sensitivity", "specificity", "auc"), low)
-    delivery = summarise_delivery(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
+    batch = summarise_batch(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
     read = Prediction(0.75, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
     evaluation = ExternalEvaluation(
-        **{"title": "site B", "delivery": delivery, "num_unlabelled": 1, "num_patients": 3},
+        **{"title": "site B", "batch": batch, "num_unlabelled": 1, "num_patients": 3},
         **{"prevalence": 0.5, "internal_prevalence": 0.6, "counts": {"tn": 1, "fp": 1, "fn": 1, "tp": 1}},
         **{"answered": shares, "refused_as_errors": shares, "internal": shares},
         refused_by_class={"empty": {"NORMAL": 1, "PNEUMONIA": 0}},
     )
     yield from compare_with_internal(evaluation)
-    compared = summarise_delivery(pd.DataFrame([read]), make_contract(), "0123")
+    compared = summarise_batch(pd.DataFrame([read]), make_contract(), "0123")
     for change in ({"answered": dict.fromkeys(shares, high)}, {"internal": dict.fromkeys(shares, high)}):
-        yield from compare_with_internal(evaluation.model_copy(update={"delivery": compared, **change}))
+        yield from compare_with_internal(evaluation.model_copy(update={"batch": compared, **change}))
 
 
 @pytest.mark.parametrize("language", languages())
@@ -270,7 +270,7 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
             of_robustness,
             of_abstention,
             of_a_study,
-            of_a_delivery,
+            of_a_batch,
             of_an_external_set,
         )
         for each in made()
@@ -493,7 +493,7 @@ def test_text_of_the_user_is_no_markup() -> None:
 
 
 def test_the_intended_use_in_the_contract_is_translated() -> None:
-    summary = summarise_delivery(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
+    summary = summarise_batch(pd.DataFrame([Prediction.refuse("empty", "")]), make_contract(), "0123")
     assert summary.intended_use in ENGLISH["given"]
-    (answered, *_) = describe_delivery(summary)
+    (answered, *_) = describe_batch(summary)
     assert "children" not in translate(answered, read_messages("ru"))

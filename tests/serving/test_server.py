@@ -252,7 +252,7 @@ def test_the_documentation_lists_every_operation_and_loads_only_its_own_style_sh
 
 def test_a_batch_is_summarised(client: TestClient) -> None:
     files = [("files", (name, encode(data))) for name, data in (("a", GREY), ("b", 4 * GREY), ("c", 0 * GREY))]
-    found = client.post("/predict/batch", files=files).json()["delivery"]
+    found = client.post("/predict/batch", files=files).json()["batch"]
     assert (found["num_files"], found["num_answered"], found["num_positive"]) == (3, 2, 1)
     assert found["refused"] == {"unlike": 1}
 

@@ -2,7 +2,6 @@
 
 from chest_xray.datasets.array import ArrayDataset as ArrayDataset
 from chest_xray.datasets.array import StoredArraysDataset as StoredArraysDataset
-from chest_xray.datasets.folder import FolderDataset as FolderDataset
 from chest_xray.datasets.image_files import ImageFolderDataset as ImageFolderDataset
 from chest_xray.datasets.image_files import NewImagesDataset as NewImagesDataset
 from chest_xray.datasets.image_files import PhantomFolderDataset as PhantomFolderDataset
@@ -14,6 +13,7 @@ from chest_xray.datasets.single_file import CheckpointDataset as CheckpointDatas
 from chest_xray.datasets.single_file import EvidenceDataset as EvidenceDataset
 from chest_xray.datasets.single_file import FigureDataset as FigureDataset
 from chest_xray.datasets.single_file import FigureFolderDataset as FigureFolderDataset
+from chest_xray.datasets.single_file import FolderDataset as FolderDataset
 from chest_xray.datasets.single_file import KerasModelDataset as KerasModelDataset
 from chest_xray.datasets.single_file import MarkdownDataset as MarkdownDataset
 from chest_xray.datasets.single_file import PackagedModelDataset as PackagedModelDataset

@@ -1,4 +1,4 @@
-"""Datasets of single files that kedro-datasets lacks; heavy libraries are imported on loading and saving."""
+"""Single files, and folders that a node fills; heavy libraries are imported on loading and saving."""
 
 import base64
 import glob
@@ -14,7 +14,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Figure, Model
-from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
+from chest_xray.datasets.bases import FileDataset, LocalDataset, ReadOnlyDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, PackagedModel
 from chest_xray.models.network import is_float32
 from chest_xray.models.training import Checkpoint
@@ -178,6 +178,23 @@ class CheckpointDataset(FileDataset, ReadOnlyDataset):
 
     def _exists(self) -> bool:
         return True
+
+
+class FolderDataset(LocalDataset, ReadOnlyDataset):
+    """Loads the path of a local folder, whether or not it exists; the node itself writes into it."""
+
+    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None):
+        super().__init__(filepath=path, metadata=metadata)
+
+    def load(self) -> Path:
+        """Return the path of the folder."""
+        return self._path
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": self._filepath}  # `filepath` would have RunLock digest every image.
 
 
 class KerasModelDataset(FileDataset):

@@ -8,8 +8,8 @@ from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.operating_point import Calibration
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.metrics.summary import Evaluation, estimate, measure_ranking, move_to_prevalence
+from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
-from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 
 OF_DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "mcc")
 OF_SCORES = ("auc", "pr_auc")
@@ -25,7 +25,7 @@ class ExternalEvaluation(Result):
     """
 
     title: str
-    delivery: DeliverySummary
+    batch: BatchSummary
     num_unlabelled: int
     num_patients: int
     prevalence: float
@@ -76,7 +76,7 @@ def evaluate_external_set(
     refused = labelled[labelled["reason"].notna()]
     return ExternalEvaluation(
         title=title,
-        delivery=summarise_delivery(predictions, contract, fingerprint),
+        batch=summarise_batch(predictions, contract, fingerprint),
         num_unlabelled=len(predictions) - len(labelled),
         num_patients=int(labelled["group"].nunique()),
         prevalence=num_pneumonia / len(labelled),

@@ -6,8 +6,8 @@ from typing import Any
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.models.external import ExternalEvaluation
+from chest_xray.reporting.batch_findings import describe_batch
 from chest_xray.reporting.conclusions import is_above
-from chest_xray.reporting.delivery_findings import describe_delivery
 from chest_xray.reporting.i18n import Finding, Name, translate_text
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
 from chest_xray.reporting.report_contents import Report
@@ -20,7 +20,7 @@ NUM_BINS = 20
 
 def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
     """Say of the main metrics whether the external set is shown to differ from the internal test, and of prevalence."""
-    shift = evaluation.delivery.shift
+    shift = evaluation.batch.shift
     numbers = {"num_images": evaluation.num_images, "num_answered": sum(evaluation.counts.values())}
     yield Finding("external_set", {**dict(evaluation), **numbers})
     yield Finding(
@@ -28,7 +28,7 @@ def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
         {
             **{"prevalence": evaluation.prevalence, "internal": evaluation.internal_prevalence},
             "estimated": shift.prevalence if shift else None,
-            "expected": evaluation.delivery.expected_prevalence,
+            "expected": evaluation.batch.expected_prevalence,
         },
     )
     for name in COMPARED:
@@ -78,13 +78,13 @@ def render_external(
     messages = read_page_messages(language)
     page = {**messages["page"], "title": messages["external"]["title"]}
     texts = messages | {"page": page}
-    shift = evaluation.delivery.shift
+    shift = evaluation.batch.shift
 
     def table(frame: DataFrame, name: str) -> list[Any]:
         return [make_table(frame, name, "", texts)] if len(frame) else []
 
     blocks = {
-        "summary": [make_sentences(describe_delivery(evaluation.delivery), texts)],
+        "summary": [make_sentences(describe_batch(evaluation.batch), texts)],
         "beside_internal": [
             make_sentences(compare_with_internal(evaluation), texts),
             *table(tabulate_external(evaluation), "external"),
@@ -122,7 +122,7 @@ def tabulate_shift(evaluation: ExternalEvaluation) -> DataFrame:
     """Tabulate the measures of the shift."""
     import pandas as pd
 
-    shift = evaluation.delivery.shift
+    shift = evaluation.batch.shift
     return pd.DataFrame([each.model_dump() for each in shift.measures] if shift else [])
 
 

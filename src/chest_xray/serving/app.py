@@ -13,8 +13,8 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from chest_xray import __version__
 from chest_xray.core.types import DataFrame
+from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
-from chest_xray.models.delivery import DeliverySummary, summarise_delivery
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.serving.docs_page import add_docs
 from chest_xray.serving.guard import HEADERS, Guard
@@ -58,9 +58,7 @@ class Answers(BaseModel):
     """One answer per file, in the order of the files, and a summary of all of them."""
 
     answers: Annotated[list[Answer], Field(description="as of /predict")]
-    delivery: Annotated[
-        DeliverySummary, Field(description="counts, refusals by reason, and whether the batch is unusual")
-    ]
+    batch: Annotated[BatchSummary, Field(description="counts, refusals by reason, and whether the batch is unusual")]
 
 
 class Problem(BaseModel):
@@ -180,7 +178,7 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         predictions = await asyncio.gather(*(service.predict(each, turn_upright) for each in data))
         return Answers(
             answers=[_to_answer(each, predictor, language) for each in predictions],
-            delivery=summarise_delivery(_tabulate(predictions), predictor.contract, predictor.fingerprint),
+            batch=summarise_batch(_tabulate(predictions), predictor.contract, predictor.fingerprint),
         )
 
     add_docs(app)

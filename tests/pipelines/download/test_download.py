@@ -11,7 +11,7 @@ from kedro.runner import SequentialRunner
 
 from chest_xray.core.options import InputError
 from chest_xray.datasets import FolderDataset
-from chest_xray.datasets.whole import JSONDataset
+from chest_xray.datasets.atomic import JSONDataset
 from chest_xray.pipelines.download import create_pipeline
 from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, download_archive, locate_archive
 from tests.http_server import Served, serve

@@ -15,7 +15,7 @@ import pytest
 from chest_xray.core.files import Shard, ShardOrder
 from chest_xray.core.options import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
-from chest_xray.models.delivery import score_shard
+from chest_xray.models.batch import score_shard
 from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
 from tests import commands
 from tests.builders import encode, make_packaged, make_pixels
@@ -121,15 +121,15 @@ def test_an_unknown_engine_stops_the_run(engine: str) -> None:
 SLOW_RUN = """
 import sys, time
 from pathlib import Path
-from chest_xray.models import delivery
+from chest_xray.models import batch
 from tests.pipelines.prediction.test_prediction import predict
-score = delivery.score_shard
+score = batch.score_shard
 def slowly(*given):
     table = score(*given)
     print(len(given[0]), flush=True)
     time.sleep(1)
     return table
-delivery.score_shard = slowly
+batch.score_shard = slowly
 predict(*map(Path, sys.argv[1:]))
 """
 
@@ -154,7 +154,7 @@ def test_a_killed_run_resumes_with_the_unfinished_shards(
         scored.append(files)
         return score_shard(files, *others)
 
-    monkeypatch.setattr("chest_xray.models.delivery.score_shard", count)
+    monkeypatch.setattr("chest_xray.models.batch.score_shard", count)
     table = predict(images, packaged, tmp_path / "killed")
     assert len(scored) == 4 - done
     pd.testing.assert_frame_equal(table, predict(images, packaged, tmp_path / "undisturbed"))
@@ -169,7 +169,7 @@ def test_a_cluster_that_loses_a_worker_returns_the_same_rows(
     from distributed import LocalCluster
 
     # Else every worker would import TensorFlow for itself.
-    multiprocessing.set_forkserver_preload(["distributed", "tensorflow", "keras", "chest_xray.models.delivery"])
+    multiprocessing.set_forkserver_preload(["distributed", "tensorflow", "keras", "chest_xray.models.batch"])
     monkeypatch.setattr("distributed.utils._forkserver_preload_set", True)
     with (
         dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}),

@@ -5,9 +5,8 @@ import warnings
 from kedro.pipeline import Pipeline
 
 from chest_xray.metrics.comparison import RUNS
-from chest_xray.pipelines import evaluation, modeling
+from chest_xray.pipelines import evaluation, make_node, modeling
 from chest_xray.pipelines.augmentation import nodes
-from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting.report_contents import list_comparison_datasets
 
 

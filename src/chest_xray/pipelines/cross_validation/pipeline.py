@@ -2,10 +2,9 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import modeling
+from chest_xray.pipelines import make_node, modeling
 from chest_xray.pipelines.cross_validation import nodes
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
-from chest_xray.pipelines.wiring import make_node
 
 FOLDS = tuple(f"fold_{number}" for number in range(1, 6))  # `cross_validation.num_folds` of them
 

@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Pipeline
 
+from chest_xray.pipelines import make_node
 from chest_xray.pipelines.data_processing import nodes
-from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
 
 

@@ -2,9 +2,8 @@
 
 from kedro.pipeline import Pipeline
 
-from chest_xray.pipelines import evaluation, modeling
+from chest_xray.pipelines import evaluation, make_node, modeling
 from chest_xray.pipelines.ensemble import nodes
-from chest_xray.pipelines.wiring import make_node
 
 OTHER_SEEDS = ("seed_2", "seed_3", "seed_4", "seed_5")  # runs of their own, in conf/base/parameters_ensemble.yml
 MEMBERS = ("augmented", *OTHER_SEEDS)

@@ -4,9 +4,8 @@ from functools import cache
 
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.pipelines import robustness
+from chest_xray.pipelines import make_node, robustness
 from chest_xray.pipelines.evaluation import nodes
-from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
 
 SCORED = ["model", "prepared_images", "image_split", "operating_point"]

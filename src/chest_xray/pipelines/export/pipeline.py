@@ -2,8 +2,8 @@
 
 from kedro.pipeline import Pipeline
 
+from chest_xray.pipelines import make_node
 from chest_xray.pipelines.export import nodes
-from chest_xray.pipelines.wiring import make_node
 
 
 def create_pipeline(run: str) -> Pipeline:

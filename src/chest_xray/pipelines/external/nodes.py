@@ -10,7 +10,7 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.metrics.results import Metrics
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.models.delivery import score_shard
+from chest_xray.models.batch import score_shard
 from chest_xray.models.external import ExternalEvaluation, evaluate_external_set
 from chest_xray.models.inference import fingerprint_model, read_packaged_contract
 from chest_xray.reporting.external_page import draw_external, render_external
@@ -27,7 +27,7 @@ class External(Options):
 
 
 def predict_external(labelled_images: DataFrame, packaged_keras: bytes, external: External) -> DataFrame:
-    """Return the labelled files with their predictions; see `chest_xray.models.delivery.score_shard`."""
+    """Return the labelled files with their predictions; see `chest_xray.models.batch.score_shard`."""
     files = [ListedFile(*row) for row in labelled_images[list(ListedFile._fields)].itertuples(index=False)]
     table = score_shard(files, packaged_keras, external.max_megabytes).to_pandas()
     return table.assign(**{name: labelled_images[name].to_numpy() for name in ("label", "group")})

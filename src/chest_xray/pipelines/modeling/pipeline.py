@@ -4,8 +4,8 @@ from functools import cache
 
 from kedro.pipeline import Node, Pipeline
 
+from chest_xray.pipelines import make_node
 from chest_xray.pipelines.modeling import nodes
-from chest_xray.pipelines.wiring import make_node
 
 INPUTS = ("prepared_images", "image_split", "corrupted_validation_images")
 PARAMETERS = ("model", "training", "preparation", "data_source", "operating_point", "validation_corruptions")

@@ -1,4 +1,4 @@
-"""All nodes of prediction: score new images shard by shard, and summarise the delivery."""
+"""All nodes of prediction: score new images shard by shard, and summarise the batch."""
 
 import hashlib
 import logging
@@ -12,7 +12,7 @@ from chest_xray.core.files import ListedFile, Shard, ShardOrder
 from chest_xray.core.options import Options
 from chest_xray.core.types import DataFrame
 from chest_xray.images.decoding import DECODERS
-from chest_xray.models.delivery import DeliverySummary, score_locally, score_on_cluster, summarise_delivery
+from chest_xray.models.batch import BatchSummary, score_locally, score_on_cluster, summarise_batch
 from chest_xray.models.inference import (
     AS_PACKAGED,
     Prediction,
@@ -20,7 +20,7 @@ from chest_xray.models.inference import (
     fingerprint_model,
     read_packaged_contract,
 )
-from chest_xray.reporting.delivery_findings import describe_delivery
+from chest_xray.reporting.batch_findings import describe_batch
 from chest_xray.reporting.i18n import Language, read_messages, translate
 
 logger = logging.getLogger(__name__)
@@ -69,12 +69,12 @@ def predict_images(
     yield ShardOrder(keys)
 
 
-def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, language: Language) -> DeliverySummary:
-    """Summarise all files of the delivery, and log the summary line by line."""
+def summarise_predictions(predictions: DataFrame, packaged_keras: bytes, language: Language) -> BatchSummary:
+    """Summarise all files of the batch, and log the summary line by line."""
     contract, fingerprint = read_packaged_contract(packaged_keras), fingerprint_model(packaged_keras)
-    summary = summarise_delivery(predictions, contract, fingerprint)
+    summary = summarise_batch(predictions, contract, fingerprint)
     messages = read_messages(language.root)
-    for finding in describe_delivery(summary):
+    for finding in describe_batch(summary):
         logger.info(translate(finding, messages))
     return summary
 

@@ -1,9 +1,9 @@
-"""From new images and a packaged network to one row per file, and a summary of the delivery."""
+"""From new images and a packaged network to one row per file, and a summary of the batch."""
 
 from kedro.pipeline import Pipeline
 
+from chest_xray.pipelines import make_node
 from chest_xray.pipelines.prediction import nodes
-from chest_xray.pipelines.wiring import make_node
 
 
 def create_pipeline(run: str) -> Pipeline:
@@ -13,10 +13,10 @@ def create_pipeline(run: str) -> Pipeline:
     return Pipeline(
         [
             make_node(nodes.predict_images, inputs, "predictions"),
-            make_node(nodes.summarise_predictions, summary_inputs, "delivery_summary"),
+            make_node(nodes.summarise_predictions, summary_inputs, "batch_summary"),
         ],
         namespace=run,
         inputs={"new_images", "finished_shards"},
-        outputs={"predictions", "delivery_summary"},
+        outputs={"predictions", "batch_summary"},
         parameters={"prediction", "language"},
     )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.metrics.comparison import RUNS
+from chest_xray.pipelines import make_node
 from chest_xray.pipelines.report import nodes
-from chest_xray.pipelines.wiring import make_node
 from chest_xray.reporting import report_contents as contents
 
 

@@ -3,9 +3,8 @@
 from kedro.pipeline import Pipeline
 
 from chest_xray.metrics.comparison import REFERENCE
-from chest_xray.pipelines import evaluation, modeling
+from chest_xray.pipelines import evaluation, make_node, modeling
 from chest_xray.pipelines.study import nodes
-from chest_xray.pipelines.wiring import make_node
 
 # As in conf/base/parameters_study.yml. Every arm and seed is a run of its own, `study_{arm}_{seed}`.
 ARMS = (REFERENCE, "flip", "zoom", "tilt", "flip_zoom_tilt", "collimation", "everything")

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.datasets.whole import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
-from chest_xray.datasets.whole_plotly import PlotlyDataset
+from chest_xray.datasets.atomic import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
+from chest_xray.datasets.atomic_plotly import PlotlyDataset
 from tests import commands
 from tests.builders import make_point
 
@@ -62,7 +62,7 @@ def test_files_are_also_written_to_an_in_memory_filesystem() -> None:
 
 FILL = """
 import resource, signal, sys
-from chest_xray.datasets.whole import CSVDataset
+from chest_xray.datasets.atomic import CSVDataset
 import pandas as pd
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

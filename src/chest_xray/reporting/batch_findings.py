@@ -1,20 +1,20 @@
-"""Rules for the sentences on a delivery."""
+"""Rules for the sentences on a batch."""
 
 from collections.abc import Iterator
 
 from chest_xray.metrics.shift import Shift
-from chest_xray.models.delivery import DeliverySummary
+from chest_xray.models.batch import BatchSummary
 from chest_xray.reporting.i18n import Finding, Name
 
 
-def describe_delivery(summary: DeliverySummary) -> Iterator[Finding]:
+def describe_batch(summary: BatchSummary) -> Iterator[Finding]:
     """Yield how many files are answered and referred, why others are refused, and whether the batch looks alike."""
-    yield Finding("delivery_answered", {**dict(summary), "num_negative": summary.num_answered - summary.num_positive})
+    yield Finding("batch_answered", {**dict(summary), "num_negative": summary.num_answered - summary.num_positive})
     if summary.num_referred is not None:
-        yield Finding("delivery_referred", dict(summary))
+        yield Finding("batch_referred", dict(summary))
     reasons = ", ".join(f"{reason}: {num}" for reason, num in summary.refused.items())
     values = {"num_refused": sum(summary.refused.values()), "reasons": reasons}
-    yield Finding("delivery_refused" if reasons else "delivery_none_refused", values)
+    yield Finding("batch_refused" if reasons else "batch_none_refused", values)
     yield Finding("shift_unknown", {}) if summary.shift is None else describe_shift(summary.shift)
 
 

@@ -2,10 +2,10 @@
 
 from kedro_datasets import plotly
 
-from chest_xray.datasets.whole import WholeFile
+from chest_xray.datasets.atomic import AtomicDataset
 
 
-class PlotlyDataset(WholeFile, plotly.JSONDataset):
+class PlotlyDataset(AtomicDataset, plotly.JSONDataset):
     """A Plotly figure in a JSON file."""
 
     plain = plotly.JSONDataset

@@ -1,9 +1,9 @@
-"""A delivery is counted whole, and compared with the validation images by those that could be read."""
+"""A batch is counted whole, and compared with the validation images by those that could be read."""
 
 import pandas as pd
 
 from chest_xray.core.types import DataFrame
-from chest_xray.models.delivery import summarise_delivery
+from chest_xray.models.batch import summarise_batch
 from chest_xray.models.inference import Prediction
 from tests.builders import make_contract, make_point, with_band
 
@@ -21,7 +21,7 @@ EMPTY = Prediction.refuse("empty", "zero bytes")
 
 def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_compared() -> None:
     normal = READ._replace(decision="NORMAL", probability=0.2)
-    summary = summarise_delivery(tabulate(READ, READ, normal, UNLIKE, EMPTY, EMPTY), make_contract(), "0123")
+    summary = summarise_batch(tabulate(READ, READ, normal, UNLIKE, EMPTY, EMPTY), make_contract(), "0123")
     assert (summary.num_files, summary.num_answered, summary.num_positive) == (6, 3, 2)
     assert summary.refused == {"empty": 2, "not_frontal_chest": 1}
     assert (summary.model, summary.expected_prevalence) == ("0123", 0.5)
@@ -42,13 +42,13 @@ def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_comp
 def test_referred_images_are_counted_if_the_network_refers_any() -> None:
     referred = READ._replace(refer=True)
     table = tabulate(referred, referred, READ._replace(refer=False), EMPTY)
-    summary = summarise_delivery(table, make_contract(with_band(make_point(0.5))), "0123")
+    summary = summarise_batch(table, make_contract(with_band(make_point(0.5))), "0123")
     assert (summary.num_answered, summary.num_positive, summary.num_referred) == (3, 3, 2)
-    assert summarise_delivery(table, make_contract(), "0123").num_referred is None
-    assert summarise_delivery(tabulate(EMPTY), make_contract(with_band(make_point(0.5))), "0123").num_referred == 0
+    assert summarise_batch(table, make_contract(), "0123").num_referred is None
+    assert summarise_batch(tabulate(EMPTY), make_contract(with_band(make_point(0.5))), "0123").num_referred == 0
 
 
 def test_without_an_image_or_a_reference_nothing_is_compared() -> None:
-    assert summarise_delivery(tabulate(EMPTY), make_contract(), "0123").shift is None
+    assert summarise_batch(tabulate(EMPTY), make_contract(), "0123").shift is None
     older = make_contract().model_copy(update={"reference": None})
-    assert summarise_delivery(tabulate(READ), older, "0123").shift is None
+    assert summarise_batch(tabulate(READ), older, "0123").shift is None

@@ -1,4 +1,4 @@
-"""A delivery of new files: their predictions, shard by shard, and what became of it as a whole."""
+"""A batch of new files: their predictions, shard by shard, and what became of it as a whole."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class DeliverySummary(Result):
+class BatchSummary(Result):
     """What became of all files.
 
     `num_referred` of the answered images are left to a human; None if the network has no referral band. `refused`
@@ -133,8 +133,8 @@ class DeliverySummary(Result):
     shift: Shift | None
 
 
-def summarise_delivery(predictions: DataFrame, contract: Contract, fingerprint: str) -> DeliverySummary:
-    """Summarise the predictions of a delivery.
+def summarise_batch(predictions: DataFrame, contract: Contract, fingerprint: str) -> BatchSummary:
+    """Summarise the predictions of a batch.
 
     Args:
         predictions: One row per file, with the columns of `chest_xray.models.inference.Prediction`.
@@ -144,7 +144,7 @@ def summarise_delivery(predictions: DataFrame, contract: Contract, fingerprint: 
     is_read = predictions["sharpness"].notna()
     reference = contract.reference
     measured = add_size(predictions[is_read])
-    return DeliverySummary(
+    return BatchSummary(
         model=fingerprint,
         intended_use=contract.intended_use,
         expected_prevalence=contract.operating_point.calibration.expected_prevalence,

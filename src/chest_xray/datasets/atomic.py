@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from chest_xray.core.files import atomic_path
 
 
-class WholeFile(AbstractDataset[Any, Any]):
+class AtomicDataset(AbstractDataset[Any, Any]):
     """Saves with a plain dataset beside the file, and then replaces it; loads and previews as the plain one."""
 
     plain: ClassVar[Callable[..., AbstractDataset[Any, Any]]]
@@ -31,19 +31,19 @@ class WholeFile(AbstractDataset[Any, Any]):
         self.release()  # the cached state of the old file
 
 
-class CSVDataset(WholeFile, pandas.CSVDataset):
+class CSVDataset(AtomicDataset, pandas.CSVDataset):
     """A table in a CSV file."""
 
     plain = pandas.CSVDataset
 
 
-class ParquetDataset(WholeFile, pandas.ParquetDataset):
+class ParquetDataset(AtomicDataset, pandas.ParquetDataset):
     """A table in a Parquet file."""
 
     plain = pandas.ParquetDataset
 
 
-class JSONDataset(WholeFile, json.JSONDataset):
+class JSONDataset(AtomicDataset, json.JSONDataset):
     """Plain values in a JSON file."""
 
     plain = json.JSONDataset
@@ -88,7 +88,7 @@ class ResultDataset(JSONDataset):
         return self.plain(filepath=self._address, **self._arguments).preview()
 
 
-class TextDataset(WholeFile, text.TextDataset):
+class TextDataset(AtomicDataset, text.TextDataset):
     """A text."""
 
     plain = text.TextDataset
