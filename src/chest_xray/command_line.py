@@ -139,7 +139,8 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
         InputError: The target cannot be written.
     """
     from chest_xray.images.occlusion import locate_evidence, scale_evidence
-    from chest_xray.serving.pictures import draw_picture, encode_png, lay_over
+    from chest_xray.models.gradcam import lay_over
+    from chest_xray.serving.pictures import draw_picture, encode_png
 
     picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits)
     image = predictor.read(path)

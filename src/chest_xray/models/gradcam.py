@@ -18,6 +18,8 @@ from chest_xray.models.inference import BATCH_SIZE
 from chest_xray.models.network import without_sigmoid
 
 LEAST_CELLS = 5  # of the shorter side of the explained layer
+# From weak to strong, distinguishable by colour-blind readers and from grey: matplotlib's plasma without its dark end.
+HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
 def grad_cam(model: Model, images: Array) -> Array:
@@ -231,3 +233,31 @@ def rank_correlations(first: Array, second: Array) -> Array:
     together, product = (centred[0] * centred[1]).sum(axis=1), norms[0] * norms[1]
     correlation = np.divide(together, product, out=np.zeros(len(product)), where=product > 0)
     return np.where((norms[0] == 0) & (norms[1] == 0), 1.0, correlation)
+
+
+def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
+    """Colour evidence in [0, 1], brighter and more opaque where stronger.
+
+    Returns:
+        uint8 of shape (height, width, 4) for a `size` (width, height): red, green, blue and opacity.
+    """
+    import numpy as np
+    from PIL import Image, ImageColor
+
+    colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
+    steps = np.linspace(0, 1, len(HEAT))
+    channels = [np.interp(evidence, steps, colours[:, channel]) for channel in range(3)]
+    layers = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
+    return np.asarray(Image.fromarray(layers, "RGBA").resize(size, Image.Resampling.BICUBIC))
+
+
+def lay_over(picture: Array, evidence: Array) -> Array:
+    """Return a grey picture, uint8 (height, width), below half-transparent evidence in [0, 1]: uint8, with opacity."""
+    import numpy as np
+    from PIL import Image
+
+    heat = colour_evidence(evidence, (picture.shape[1], picture.shape[0]))
+    heat = heat // (1, 1, 1, 2)  # half as opaque, as the page of `kedro demo` shows it at first
+    return np.asarray(
+        Image.alpha_composite(Image.fromarray(picture).convert("RGBA"), Image.fromarray(heat.astype(np.uint8)))
+    )

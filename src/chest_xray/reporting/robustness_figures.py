@@ -7,6 +7,7 @@ from typing import Any
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.preprocessing import Preparation
+from chest_xray.models.gradcam import lay_over
 from chest_xray.reporting.conclusions import UNALTERED
 from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, Labels, label_axes, new_figure, show_image
 
@@ -14,7 +15,6 @@ NUM_COLUMNS = 4  # panels in a row
 GROUPS = ("false_negative", "false_positive", "true_positive", "true_negative")  # of the gallery, in this order
 SIDE = 384  # pixels of the longer side of a picture of the gallery
 QUALITY = 80  # of WebP, at most 100
-OPACITY = 0.55  # of the strongest evidence
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels: Labels) -> Figure:
@@ -79,22 +79,16 @@ def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Prepar
     Returns:
         Two pictures of equal size as WebP.
     """
-    import numpy as np
-    from matplotlib import colormaps
-    from PIL import Image
-
     whole = preparation.geometry == "stretch"
     sides = [(case if whole else preparation.model_dump())[name] for name in ("width", "height")]
     width, height = (max(1, round(SIDE * side / max(sides))) for side in sides)
     grey = read_pixels(case["path"], width, height, preparation.geometry)
-    heat = np.asarray(Image.fromarray(evidence.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC))
-    heat = heat.clip(0, 1)[..., None]
-    below, above = grey[..., None].astype(float), 255 * colormaps["inferno"](heat[..., 0])[..., :3]
-    mixed = below + OPACITY * heat * (above - below)
-    return _encode(Image.fromarray(grey)), _encode(Image.fromarray(mixed.round().astype(np.uint8)))
+    return _encode(grey), _encode(lay_over(grey, evidence))
 
 
-def _encode(picture: Any) -> bytes:
+def _encode(pixels: Array) -> bytes:
+    from PIL import Image
+
     buffer = io.BytesIO()
-    picture.save(buffer, "WEBP", quality=QUALITY)
+    Image.fromarray(pixels).convert("RGB").save(buffer, "WEBP", quality=QUALITY)
     return buffer.getvalue()

@@ -13,8 +13,8 @@ from starlette.requests import Request
 
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
+from chest_xray.models.gradcam import HEAT
 from chest_xray.models.inference import Prediction
-from chest_xray.serving.pictures import HEAT
 from chest_xray.serving.samples import Samples
 
 PACKAGE = "chest_xray.serving"

@@ -11,8 +11,6 @@ from chest_xray.images.framing import decode_content, trim
 from chest_xray.images.validation import describe_image
 
 SIDE = 512  # pixels of the longer side on the page
-# From weak to strong, distinguishable by colour-blind readers and from grey: matplotlib's plasma without its dark end.
-HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
 
 def show_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> tuple[str, int, int] | None:
@@ -59,35 +57,9 @@ def draw_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, flo
 
 def draw_heat(evidence: Array) -> str | None:
     """Return what `colour_evidence` draws as a data URL; None if there is no evidence."""
+    from chest_xray.models.gradcam import colour_evidence  # Not for the processes that decode.
+
     return to_data_url(colour_evidence(evidence, (SIDE // 2, SIDE // 2))) if evidence.any() else None
-
-
-def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
-    """Colour evidence in [0, 1], brighter and more opaque where stronger.
-
-    Returns:
-        uint8 of shape (height, width, 4) for a `size` (width, height): red, green, blue and opacity.
-    """
-    import numpy as np
-    from PIL import Image, ImageColor
-
-    colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
-    steps = np.linspace(0, 1, len(HEAT))
-    channels = [np.interp(evidence, steps, colours[:, channel]) for channel in range(3)]
-    layers = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
-    return np.asarray(Image.fromarray(layers, "RGBA").resize(size, Image.Resampling.BICUBIC))
-
-
-def lay_over(picture: Array, evidence: Array) -> Array:
-    """Return a grey picture, uint8 (height, width), below coloured evidence in [0, 1]: uint8 (height, width, 4)."""
-    import numpy as np
-    from PIL import Image
-
-    heat = colour_evidence(evidence, (picture.shape[1], picture.shape[0]))
-    heat = heat // (1, 1, 1, 2)  # half as opaque, as the page shows it at first
-    return np.asarray(
-        Image.alpha_composite(Image.fromarray(picture).convert("RGBA"), Image.fromarray(heat.astype(np.uint8)))
-    )
 
 
 def encode_png(pixels: Array) -> bytes:
