@@ -141,6 +141,8 @@ def test_what_the_network_knows_beyond_the_metadata_is_compared_with_chance(
 
 def test_nothing_is_said_of_strata_without_pairs_and_of_no_conflicting_image() -> None:
     assert not list(assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=NONE)))
+    separated = assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=interval(1.0, 1.0, 1.0)))
+    assert not [each for each in separated if each.key.startswith("within")]
 
 
 def test_predictive_values_elsewhere_are_conditional_and_have_no_verdict() -> None:

@@ -121,7 +121,8 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
     """Report how the network ranks images of similar metadata, and decides on those that the baseline gets wrong."""
     shortcuts = metadata_metrics.shortcuts
     for by, within in (("width", shortcuts.within_width), ("metadata_score", shortcuts.within_score)):
-        if side := find_side(within.auc, CHANCE):
+        has_width = within.auc.low != within.auc.high  # Where all resamples are separated, it shows nothing.
+        if has_width and (side := find_side(within.auc, CHANCE)):
             keys = {"above": "within_ranks", "around": "within_not_shown", "below": "within_reversed"}
             yield Finding(keys[side], {**dict(within), "by": Name(by), "whole": metrics.test.auc})
     conflict = shortcuts.conflict
