@@ -34,7 +34,8 @@ PREDICTIONS = "predictions"
 OF_PREDICTION = {PREDICTIONS, "batch_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 TEST_OPENINGS = "test_openings"
-RUN_RECORDS = {"run_record", "external_run_record"}
+COMPARED_RECORD = "run_record"  # read by the comparison of two runs, too
+RUN_RECORDS = {COMPARED_RECORD, "external_run_record"}
 STUDY = "study"
 NO_RESULTS = {"checkpoint", *RUN_RECORDS, *OF_PREDICTION}  # change during a run, or have a lock of their own
 # The catalog reads them; no node does.
@@ -254,9 +255,10 @@ class RecordRun(ProjectHook):
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
-        """Save the record, with the seconds up to now."""
+        """Save the record, with the seconds up to now; for the comparison of two runs, with a study that repeats it."""
         if dataset_name in RUN_RECORDS:
-            self.catalog.save(dataset_name, self._describe() | {STUDY: self._find_study()})
+            study = {STUDY: self._find_study()} if dataset_name == COMPARED_RECORD else {}
+            self.catalog.save(dataset_name, self._describe() | study)
 
     @hook_impl
     def after_node_run(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:

@@ -7,11 +7,11 @@ from time import monotonic
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.core.lineage import Lineage
+from chest_xray.hooks import list_pipelines
 
 logger = logging.getLogger(__name__)
 QUICK = 0.5  # seconds; nodes that take less have no line
@@ -71,7 +71,7 @@ class LogRun:
 
 
 def _warn_of_stale_outputs(stale: Sequence[str]) -> None:
-    made = {name: each.all_outputs() for name, each in pipelines.items() if name != "__default__"}
+    made = {name: each.all_outputs() for name, each in list_pipelines().items()}
     makers = [name for name, outputs in made.items() if outputs & set(stale)]
     if makers:
         rest = f" and {len(stale) - NUM_NAMED} more" if len(stale) > NUM_NAMED else ""

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from chest_xray.core.options import Result, UnitInterval
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.curves import NUM_PLACES
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Decisions, Estimate, Method
-from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, widen
+from chest_xray.metrics.subgroups import estimate_share
+from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate
 
 ROUNDING = 1e-9
 NUM_GRID = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
@@ -185,20 +186,10 @@ def measure_referral(
     cut = {"threshold": chosen.threshold, "log_odds": chosen.log_odds}
     answered = describe_decisions(label[~is_referred], decision[~is_referred], cut, measured) if measured else None
     return Referral(
-        referred=_estimate_share(is_referred, label >= 0, draws),
-        errors_referred=_estimate_share(is_referred, decision != label, draws),
+        referred=estimate_share(is_referred, label >= 0, draws),
+        errors_referred=estimate_share(is_referred, decision != label, draws),
         answered=answered,
     )
-
-
-def _estimate_share(is_counted: Array, is_member: Array, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the share of the members that are counted, with the widest of its intervals."""
-    num = int(is_member.sum())
-    shares = {
-        method: divide_or_nan(weights @ (is_counted & is_member), weights @ is_member.astype(float))
-        for method, weights in draws.items()
-    }
-    return widen(estimate(shares, num), proportion(int((is_counted & is_member).sum()), num))
 
 
 def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]:
@@ -235,16 +226,14 @@ def measure_conformal(
     label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
     contains = {CLASSES[0]: log_odds <= limits[0], CLASSES[1]: log_odds >= limits[1]}
     size = np.sum(list(contains.values()), axis=0)
-    reached = {
-        name: _estimate_share(each, label == place, draws) for place, (name, each) in enumerate(contains.items())
-    }
+    reached = {name: estimate_share(each, label == place, draws) for place, (name, each) in enumerate(contains.items())}
     normal_up_to, pneumonia_from = (each if math.isfinite(each) else None for each in limits)
     return ConformalSets(
         promised=options.conformal_coverage,
         normal_up_to=normal_up_to,
         pneumonia_from=pneumonia_from,
         reached=reached,
-        sizes={name: _estimate_share(size == place, label >= 0, draws) for place, name in enumerate(SIZES)},
+        sizes={name: estimate_share(size == place, label >= 0, draws) for place, name in enumerate(SIZES)},
     )
 
 
@@ -332,7 +321,7 @@ def treat_all(probabilities: Array, prevalence: float) -> Array:
 
 
 def find_useful(curve: DataFrame) -> tuple[float, float] | None:
-    """Return the longest range of threshold probabilities in which a band lies above treat-all and treat-none."""
+    """Return the longest range of threshold probabilities whose band lies above treat-all and treat-none, or None."""
     import numpy as np
 
     grid, prevalence = curve["x"].to_numpy(), float(curve["prevalence"].iloc[0])

@@ -117,22 +117,22 @@ def name_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
 
 
-def estimate_share(is_right: Array, member: Array, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the share of correct decisions on some images, with the widest 95% interval.
+def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Array]) -> Estimate:
+    """Return the share of some images that are counted, such as correct decisions, with the widest 95% interval.
 
     Args:
-        is_right: Whether a decision is correct, bool, shape (images,).
-        member: The images that count, bool, shape (images,).
+        is_counted: bool, shape (images,).
+        member: Among which images, bool, shape (images,).
         draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for these images.
 
     Returns:
-        In [0, 1], or None if no image counts; of fewer than `MIN_CLASS_IMAGES`, with Wilson's interval.
+        In [0, 1], or None if there is no such image; of fewer than `MIN_CLASS_IMAGES`, with Wilson's interval.
     """
     num = int(member.sum())
-    wilson = proportion(int(is_right[member].sum()), num)
+    wilson = proportion(int(is_counted[member].sum()), num)
     if num < MIN_CLASS_IMAGES:
         return wilson
-    shares = {name: divide_or_nan(each @ (is_right & member), each @ member) for name, each in draws.items()}
+    shares = {name: divide_or_nan(each @ (is_counted & member), each @ member) for name, each in draws.items()}
     return widen(estimate(shares, num), wilson)
 
 

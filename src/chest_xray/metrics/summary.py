@@ -1,8 +1,8 @@
 """How well predictions agree with labels, at thresholds and over all of them, with 95% intervals.
 
 The types are in `chest_xray.metrics.results`. In all functions `predictions` has one row per image, with `label` (1 is
-PNEUMONIA), `logit`, `probability` and `calibrated`, as the node `predict_test` returns it; `operating_point` was chosen
-on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
+PNEUMONIA), `logit`, `sigmoid`, `log_odds` and `probability`, as the node `predict_test` returns it; `operating_point`
+was chosen on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
 """
 
 import math

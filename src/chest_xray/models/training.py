@@ -72,7 +72,7 @@ class Run(Options):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     augmentation: Augmentation
     flip_tta: bool = False  # flip test-time augmentation; see `prepare_scoring`
-    scoring_precision: ScoringPrecision = "float32"  # the same
+    scoring_precision: ScoringPrecision = "float32"  # see `prepare_scoring`
 
 
 class Training(Options):

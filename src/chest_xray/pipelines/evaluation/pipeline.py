@@ -80,8 +80,9 @@ def create_decisions(run: str) -> Pipeline:
 
 def create_metrics(run: str) -> Pipeline:
     """Wire the scores and the metrics of one run, without its figures and its robustness."""
+    predict_test, _ = _wire_decisions()
     return Pipeline(
-        [_wire_decisions()[0], *_wire_metrics()],
+        [predict_test, *_wire_metrics()],
         namespace=run,
         inputs={"prepared_images", "image_split"},
         parameters={"evaluation"},

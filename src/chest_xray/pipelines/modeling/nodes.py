@@ -49,8 +49,8 @@ def prepare_scoring(trained_model: Model, run: Run) -> Model:
     """Return the network as the run scores, and as it is evaluated and packaged.
 
     With `flip_tta` (flip test-time augmentation) it gives the mean logit of each image and its mirror image, of use
-    after training on flipped copies alone. With `scoring_precision` "mixed_bfloat16" it takes half the time where the
-    processor has instructions for it, and logits change by a few hundredths.
+    after training on flipped copies alone. With `scoring_precision` "mixed_bfloat16" it is faster where the processor
+    has instructions for it, and logits change by a few hundredths.
     """
     is_changed = run.scoring_precision != "float32"
     network = with_precision(trained_model, run.scoring_precision) if is_changed else trained_model
