@@ -412,6 +412,11 @@ def test_validation_is_held_against_test(gap: Interval, key: str) -> None:
     assert is_lower_on_test(metrics, "balanced_accuracy") == (key == "validation_flatters")
 
 
+def test_nothing_is_concluded_from_a_gap_in_which_no_resample_differs() -> None:
+    metrics = make_run_metrics(gap={"balanced_accuracy": interval(0.0, 0.0, 0.0)})
+    assert list(compare_validation_and_test(metrics)) == []
+
+
 def test_accuracy_alone_does_not_show_a_gap_because_it_follows_the_prevalence() -> None:
     metrics = make_run_metrics(gap={"accuracy": interval(-0.1, -0.05, -0.001)})
     assert keys(compare_validation_and_test(metrics)) == ["validation_agrees"]

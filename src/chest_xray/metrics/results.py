@@ -34,6 +34,11 @@ class Interval(Result):
             raise ValueError("received a metric without a value; expected one. Check `value` for None first.")
         return self.value
 
+    @property
+    def is_point(self) -> bool:
+        """Whether the interval has no width, since no resample differs: it shows no uncertainty, and nothing else."""
+        return self.value is not None and self.low == self.high
+
     def with_n(self, num_images: int) -> "Estimate":
         """Return the same with the number of images that it rests on."""
         return Estimate(value=self.value, low=self.low, high=self.high, method=self.method, n=num_images)

@@ -121,8 +121,7 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
     """Report how the network ranks images of similar metadata, and decides on those that the baseline gets wrong."""
     shortcuts = metadata_metrics.shortcuts
     for by, within in (("width", shortcuts.within_width), ("metadata_score", shortcuts.within_score)):
-        has_width = within.auc.low != within.auc.high  # Where all resamples are separated, it shows nothing.
-        if has_width and (side := find_side(within.auc, CHANCE)):
+        if not within.auc.is_point and (side := find_side(within.auc, CHANCE)):
             keys = {"above": "within_ranks", "around": "within_not_shown", "below": "within_reversed"}
             yield Finding(keys[side], {**dict(within), "by": Name(by), "whole": metrics.test.auc})
     conflict = shortcuts.conflict
@@ -269,7 +268,9 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
         return {**both, "gap": in_points(getattr(metrics.gap.at_chosen, name))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
-    yield Finding(keys[find_side(metrics.gap.at_chosen.balanced_accuracy, 0) or "around"], compare("balanced_accuracy"))
+    gap = metrics.gap.at_chosen.balanced_accuracy
+    if not gap.is_point:
+        yield Finding(keys[find_side(gap, 0) or "around"], compare("balanced_accuracy"))
     for name in ("specificity", "sensitivity"):
         if is_lower_on_test(metrics, name):
             yield Finding(f"{name}_gap", compare(name))

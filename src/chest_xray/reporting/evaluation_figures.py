@@ -53,7 +53,7 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
     corner = axes.inset_axes((0.36, 0.1, 0.62, 0.62))
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
         part, auc = metrics.subsets[name], metrics.subsets[name].auc
-        key = "curve_of_subset_without_interval" if auc.low == auc.high else "curve_of_subset"
+        key = "curve_of_subset_without_interval" if auc.is_point else "curve_of_subset"
         label = labels(key, subset=labels.word(name), auc=auc, num_images=part.num_images)
         for place in (axes, corner):
             plot_band(place, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
