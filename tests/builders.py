@@ -15,6 +15,17 @@ from chest_xray.datasets import PackagedModelDataset
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.comparison import (
+    METRICS,
+    PASSES,
+    RUNS,
+    ArmDifference,
+    ComparedMetric,
+    Comparison,
+    MetricName,
+    PairedDifference,
+    Study,
+)
 from chest_xray.metrics.operating_point import OperatingPoint, ReferralBand, Rule, to_probability
 from chest_xray.metrics.results import (
     UNKNOWN,
@@ -374,44 +385,51 @@ def make_metadata_metrics(
     )
 
 
-def make_comparison(**differences: Interval) -> dict[str, Any]:
-    """A comparison of two runs on 100 images that shows no difference, but for the differences that are given."""
-    metrics = {}
-    for name in ("accuracy", "sensitivity", "specificity", "auc"):
-        change = differences.get(name, interval(-0.02, 0.0, 0.02)).by("blocks").model_dump()
-        metrics[name] = {"baseline": 0.8, "augmented": 0.8 + change["value"], "difference": change, "smallest": 0.03}
-    return {
+def make_difference(measured: Interval, detectable: float = 0.03) -> PairedDifference:
+    """A paired difference with this interval."""
+    rest = {"intervals": {}, "standard_error": 0.011, "detectable": detectable, "p": 0.5}
+    return PairedDifference(**dict(measured), **rest)
+
+
+def make_comparison(*, changes: Mapping[str, Any] | None = None, **differences: Interval) -> Comparison:
+    """A comparison of two runs on 100 images that shows no difference, but for the differences and fields given."""
+    metrics: dict[MetricName, ComparedMetric] = {}
+    for name in METRICS:
+        change = make_difference(differences.get(name, interval(-0.02, 0.0, 0.02)).by("blocks"))
+        metrics[name] = ComparedMetric(baseline=0.8, augmented=0.8 + change.value, difference=change)
+    fields: dict[str, Any] = {
         **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "metrics": metrics},
         "mcnemar": {"corrected": 5, "regressed": 1, "p": 14 / 64},
         "cells": [
-            {"run": run, "passes": passes, **dict.fromkeys(metrics, sure(0.8).with_n(100).model_dump())}
-            for run in ("baseline", "augmented")
-            for passes in ("single", "flips")
+            {"run": run, "passes": passes, **dict.fromkeys(metrics, sure(0.8).with_n(100))}
+            for run in RUNS
+            for passes in PASSES
         ],
-        "flips": {run: {"accuracy": interval(-0.01, 0.01, 0.03).model_dump()} for run in ("baseline", "augmented")},
+        "flips": {run: {"accuracy": make_difference(interval(-0.01, 0.01, 0.03))} for run in RUNS},
         **{"settings": [], "stopped_early": [], "study": None},
         "steps": {"baseline_steps": 20, "baseline_kept": 20, "augmented_steps": 20, "augmented_kept": 20},
     }
+    return Comparison.model_validate(fields | dict(changes or {}))
 
 
-def make_study(**differences: tuple[Interval, Interval]) -> dict[str, Any]:
+def make_study(*, changes: Mapping[str, Any] | None = None, **differences: tuple[Interval, Interval]) -> Study:
     """A study of `flip` over three seeds that shows nothing, but for intervals over patients, and over both, given."""
     plain = (interval(-0.02, 0.0, 0.02), interval(-0.04, 0.0, 0.04))
-    names = ("accuracy", "sensitivity", "specificity", "auc")
     by_seed = {"by_seed": [0.7, 0.8, 0.9], "mean": 0.8, "deviation": 0.1}
-    changes = {}
-    for name in names:
+    of_flip = {}
+    for name in METRICS:
         patients, both = differences.get(name, plain)
-        over_both = {"low": both.low, "high": both.high, "smallest": 0.06}
-        spread = {"standard_error": 0.011, "smallest": 0.03, "by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02}
-        changes[name] = {**dict(patients.by("patients")), **spread, "both": over_both}
+        over_both = {"low": both.low, "high": both.high, "detectable": 0.06}
+        spread = {"by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02, "both": over_both}
+        of_flip[name] = ArmDifference(**dict(make_difference(patients.by("patients"))), **spread)
     pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
-    return {
+    fields: dict[str, Any] = {
         **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "seeds": [1, 2, 3]},
         "steps": {"fewest": 80, "most": 80},
-        "arms": {arm: dict.fromkeys(names, by_seed) for arm in ("none", "flip")},
-        **{"differences": {"flip": changes}, "mcnemar": {"flip": pairs}},
+        "arms": {arm: dict.fromkeys(METRICS, by_seed) for arm in ("none", "flip")},
+        **{"differences": {"flip": of_flip}, "mcnemar": {"flip": pairs}},
     }
+    return Study.model_validate(fields | dict(changes or {}))
 
 
 def make_reference(max_distance: float = 0.25) -> Reference:

@@ -19,7 +19,7 @@ from chest_xray.core.options import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
 from chest_xray.pipeline_registry import register_pipelines
-from tests.builders import TITLE, make_point, make_run
+from tests.builders import TITLE, make_point, make_run, make_study
 
 MADE_BY_DATA_PROCESSING = (
     *("prepared_images", "image_split", "corrupted_validation_images", "corrupted_test_images", "data_evidence"),
@@ -282,7 +282,7 @@ def test_the_run_record_is_written_only_when_it_is_read() -> None:
 def test_the_record_holds_the_study_only_if_it_was_made_with_the_parameters_of_the_compared_runs(
     tmp_path: Path, name: str, value: Any, quoted: bool
 ) -> None:
-    catalog = DataCatalog({"run_record": MemoryDataset(), "study": MemoryDataset({"seeds": [1, 2]})})
+    catalog = DataCatalog({"run_record": MemoryDataset(), "study": MemoryDataset(make_study())})
     parameters = {
         **{"learning_rate": 0.1, "seed": 1, "baseline": make_run(), "augmented": make_run(copies=1, tilt=8)},
         "study": {"seeds": [1, 2], "runs": {"none_1": make_run(), "everything_1": make_run(copies=1, tilt=8)}},
@@ -303,7 +303,7 @@ def test_the_record_holds_the_study_only_if_it_was_made_with_the_parameters_of_t
     params = {"run_id": "now", "env": "test", "runtime_params": {}, "pipeline_names": ["report"], "project_path": "/no"}
     hook.before_pipeline_run(run_params=params, catalog=catalog)
     hook.before_dataset_loaded("run_record")
-    assert catalog.load("run_record")["study"] == ({"seeds": [1, 2]} if quoted else None)
+    assert catalog.load("run_record")["study"] == (make_study().model_dump() if quoted else None)
 
 
 class Weights:

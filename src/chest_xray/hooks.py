@@ -6,7 +6,6 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from pydantic import BaseModel
 
 from chest_xray.core.files import PART
 from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
-from chest_xray.core.options import InputError
+from chest_xray.core.options import InputError, flatten
 from chest_xray.core.provenance import describe_opening, describe_run
 
 logger = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def _warn_of_settings(pipeline: Pipeline, catalog: DataCatalog) -> None:
         logger.warning(
             "The run %s has %s = %s, and %s would have %s: the comparison would not be of augmentation alone. Use the "
             "same value, or train both runs again.",
-            *(baseline, each["name"], each["first"], augmented, each["second"]),
+            *(baseline, each.name, each.first, augmented, each.second),
         )
 
 
@@ -272,9 +271,9 @@ class RecordRun(ProjectHook):
                     known = self.catalog.load(TEST_OPENINGS) if self.catalog.exists(TEST_OPENINGS) else []
                     self.catalog.save(TEST_OPENINGS, [*known, {**opening, "record": self._describe()}])
 
-    def _find_study(self) -> Any:
+    def _find_study(self) -> dict[str, Any] | None:
         """Return the study, if it was made from the present data and parameters, as the runs that are compared."""
-        from chest_xray.metrics.comparison import REFERENCE, RUNS, WHOLE
+        from chest_xray.metrics.comparison import REFERENCE, RUNS, WHOLE, Study
 
         if STUDY not in self.catalog or not self.catalog.exists(STUDY):
             return None
@@ -283,7 +282,8 @@ class RecordRun(ProjectHook):
         augmentations = [[self._parameter(f"{name}.augmentation") for name in names] for names in (RUNS, arms)]
         compared = (STUDY, *(f"{run}.evidence" for run in RUNS))
         if augmentations[0] == augmentations[1] and all(lineage.is_current(n, self._parameter) for n in compared):
-            return self.catalog.load(STUDY)
+            study: Study = self.catalog.load(STUDY)
+            return study.model_dump(mode="json")
         logger.warning(
             "The comparison does not quote the study, which was made from other data or with other parameters than the "
             "runs that are compared. To compare several seeds, run `kedro run` and `kedro run --pipelines=study` again."
@@ -359,21 +359,13 @@ def _list_makers(missing: set[str], catalog: DataCatalog) -> list[str]:
 def _refuse_unknown_parameters(given: dict[str, Any]) -> None:
     read = set().union(*(each.inputs() for each in pipelines.values()))
     known = {name.removeprefix("params:") for name in read if name.startswith("params:")} | CATALOG_PARAMETERS
-    for name in _dotted(given):
+    for name, _ in flatten(given):
         if not any(f"{name}.".startswith(f"{each}.") for each in known):
             close = difflib.get_close_matches(name, known, n=1)
             raise InputError(
                 f"received the parameter {name!r}, which nothing reads; expected one of {', '.join(sorted(known))}."
                 + (f" Did you mean {close[0]!r}?" if close else "")
             )
-
-
-def _dotted(given: dict[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in given.items():
-        if isinstance(value, dict) and value:
-            yield from _dotted(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def _brief(excepthook: Any) -> Any:

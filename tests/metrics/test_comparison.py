@@ -8,6 +8,8 @@ import pytest
 from scipy import stats
 
 from chest_xray.metrics.comparison import (
+    Disagreement,
+    IntervalOverBoth,
     compare_decisions,
     estimate_over_seeds,
     interval_over_both,
@@ -45,12 +47,13 @@ def test_a_metric_of_nothing_is_no_number(name: str) -> None:
 
 def test_disagreement_is_counted_by_who_is_right() -> None:
     second = np.array([True, False, False, True, True])  # breaks the first and third, mends the second and fifth
-    assert compare_decisions(LABEL, DECISION, second) == {"corrected": 2, "regressed": 2, "p": 1.0}
-    assert compare_decisions(LABEL, DECISION, LABEL == 1) == {"corrected": 2, "regressed": 0, "p": pytest.approx(0.5)}
+    assert compare_decisions(LABEL, DECISION, second) == Disagreement(corrected=2, regressed=2, p=1.0)
+    found = compare_decisions(LABEL, DECISION, LABEL == 1)
+    assert found.model_dump() == {"corrected": 2, "regressed": 0, "p": pytest.approx(0.5)}
 
 
 def test_networks_that_decide_alike_differ_by_chance() -> None:
-    assert compare_decisions(LABEL, DECISION, DECISION) == {"corrected": 0, "regressed": 0, "p": 1.0}
+    assert compare_decisions(LABEL, DECISION, DECISION) == Disagreement(corrected=0, regressed=0, p=1.0)
 
 
 def test_the_minimum_detectable_difference_is_shown_by_four_tests_in_five() -> None:
@@ -67,34 +70,34 @@ def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
     by_seed = np.array([0.02, 0.05, 0.08])
     found = interval_over_both(by_seed, 0.0, 400)
     theirs = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
-    assert (found["low"], found["high"]) == pytest.approx((theirs.low, theirs.high))
-    assert found["smallest"] == pytest.approx(minimum_detectable_difference(0.03 / math.sqrt(3), 2))
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
+    assert found.detectable == pytest.approx(minimum_detectable_difference(0.03 / math.sqrt(3), 2))
 
 
 def test_where_patients_decide_the_interval_is_that_of_the_bootstrap() -> None:
     found = interval_over_both(np.array([0.05, 0.05]), 0.01, 10_001)
-    assert (found["low"], found["high"]) == pytest.approx((0.05 - 0.0196, 0.05 + 0.0196), abs=1e-5)
-    assert found["smallest"] == pytest.approx(0.02802, abs=1e-5)
+    assert (found.low, found.high) == pytest.approx((0.05 - 0.0196, 0.05 + 0.0196), abs=1e-5)
+    assert found.detectable == pytest.approx(0.02802, abs=1e-5)
 
 
 def test_of_three_patients_the_interval_is_that_of_two_degrees_of_freedom() -> None:
     found = interval_over_both(np.array([0.05, 0.05]), 0.01, 3)  # 4.302653: Student's table at 2
-    assert (found["low"], found["high"]) == pytest.approx((0.05 - 0.04302653, 0.05 + 0.04302653))
+    assert (found.low, found.high) == pytest.approx((0.05 - 0.04302653, 0.05 + 0.04302653))
 
 
 def test_an_interval_ends_where_differences_do() -> None:
     found = interval_over_both(np.array([-0.9, 0.9]), 0.0, 400)  # a standard error of 0.9 over two seeds
-    assert (found["low"], found["high"]) == (-1, 1)
+    assert (found.low, found.high) == (-1, 1)
 
 
 def test_a_difference_is_that_of_the_images_and_its_spread_that_of_every_resample() -> None:
     # Averaged over two seeds: 0.4 of the images themselves, and 0.1, 0.2 and 0.3 in three resamples.
     found = estimate_over_seeds({"patients": np.array([[0.5, 0.0, 0.1, 0.2], [0.3, 0.2, 0.3, 0.4]])}, 400)
-    assert found["value"] == pytest.approx(0.4)
-    assert (found["low"], found["high"]) == pytest.approx((0.105, 0.295))  # a fortieth of the way from either end
-    assert found["standard_error"] == pytest.approx(0.1 * math.sqrt(2 / 3))
-    assert found["by_seed"] == [0.5, 0.3]
-    assert found["deviation"] == pytest.approx(0.1 * math.sqrt(2))
+    assert found.value == pytest.approx(0.4)
+    assert (found.low, found.high) == pytest.approx((0.105, 0.295))  # a fortieth of the way from either end
+    assert found.standard_error == pytest.approx(0.1 * math.sqrt(2 / 3))
+    assert found.by_seed == [0.5, 0.3]
+    assert found.deviation == pytest.approx(0.1 * math.sqrt(2))
 
 
 def test_arms_and_seeds_keep_the_order_in_which_they_were_run() -> None:
@@ -110,7 +113,7 @@ def test_variances_over_patients_and_seeds_are_added() -> None:
     # = 2.08222 degrees of freedom.
     found = interval_over_both(np.array([0.02, 0.08]), 0.02, 101)
     reach = stats.t.ppf(0.975, 2.08222) * math.sqrt(0.0013)
-    assert (found["low"], found["high"]) == pytest.approx((0.05 - reach, 0.05 + reach), abs=1e-5)
+    assert (found.low, found.high) == pytest.approx((0.05 - reach, 0.05 + reach), abs=1e-5)
 
 
 def test_the_interval_over_both_covers_the_truth_as_often_as_stated() -> None:
@@ -119,9 +122,9 @@ def test_the_interval_over_both_covers_the_truth_as_often_as_stated() -> None:
     for _ in range(2000):
         by_seed = truth + rng.normal(0, over_patients) + rng.normal(0, over_seeds, num_seeds)
         found = interval_over_both(by_seed, over_patients, 400)
-        covered.append(found["low"] <= truth <= found["high"])
+        covered.append(found.low <= truth <= found.high)
     assert 0.93 < np.mean(covered) < 0.99
 
 
 def test_runs_that_never_differ_have_an_interval_of_nothing() -> None:
-    assert interval_over_both(np.zeros(3), 0.0, 10) == {"low": 0, "high": 0, "smallest": 0}
+    assert interval_over_both(np.zeros(3), 0.0, 10) == IntervalOverBoth(low=0, high=0, detectable=0)

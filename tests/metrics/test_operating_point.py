@@ -344,7 +344,7 @@ def make_shifted() -> pd.DataFrame:
 
 def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
     # Pooled: of 16 pairs, 0.7 (NORMAL) is above 0.6 and 0.5; under noise alone above 0.5 of 4 pairs.
-    assert summarise_corruptions(make_shifted(), make_point(0.55), make_rule()) == {
+    assert summarise_corruptions(make_shifted(), make_point(0.55), make_rule()).model_dump() == {
         "num_images": 8,
         "auc": pytest.approx(14 / 16),
         "worst_auc": 0.75,  # One of two conditions is the worst quarter.
@@ -357,8 +357,8 @@ def test_shift_is_summarised_over_all_conditions_and_for_each() -> None:
 
 
 def test_a_score_at_the_threshold_is_positive_on_corrupted_images_too() -> None:
-    first, noise = summarise_corruptions(make_shifted(), make_point(0.7), make_rule())["conditions"]
-    assert (first["sensitivity"], noise["sensitivity"], noise["specificity"]) == (0.5, 0.5, 0.5)
+    first, noise = summarise_corruptions(make_shifted(), make_point(0.7), make_rule()).conditions
+    assert (first.sensitivity, noise.sensitivity, noise.specificity) == (0.5, 0.5, 0.5)
 
 
 @pytest.mark.parametrize(

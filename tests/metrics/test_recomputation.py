@@ -10,7 +10,7 @@ import pytest
 from chest_xray.metrics.abstention import compute_risk_coverage, measure_abstention, trace_net_benefit
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
-from chest_xray.metrics.comparison import estimate_difference, resample_metrics, subtract
+from chest_xray.metrics.comparison import MetricName, estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.subgroups import stratify
 from tests.builders import make_evaluation, make_point, make_predictions, with_band
 
@@ -108,17 +108,17 @@ def test_intervals_over_blocks() -> None:
 
 
 @pytest.mark.parametrize(("name", "measure"), [("auc", auc), ("accuracy", accuracy)])
-def test_paired_differences(name: str, measure: Callable[[pd.DataFrame, Sequence[int]], float]) -> None:
+def test_paired_differences(name: MetricName, measure: Callable[[pd.DataFrame, Sequence[int]], float]) -> None:
     first = make_table()
     shifted = first["log_odds"] + np.random.default_rng(8).normal(0, 0.7, len(first))
     second = first.assign(logit=shifted, decision=shifted >= 0)
     draws = draw_resamples(first, LENGTH, SEED)
     values = [resample_metrics(table, draws)[name] for table in (first, second)]
     found = estimate_difference(subtract(values[1], values[0]))
-    assert found["value"] == pytest.approx(measure(second, range(len(first))) - measure(first, range(len(first))))
+    assert found.value == pytest.approx(measure(second, range(len(first))) - measure(first, range(len(first))))
     by_hand = [measure(second, rows) - measure(first, rows) for rows in draw_naively(first)]
-    blocks = found["intervals"]["blocks"]
-    assert (blocks["low"], blocks["high"]) == pytest.approx(bounds(by_hand))
+    blocks = found.intervals["blocks"]
+    assert (blocks.low, blocks.high) == pytest.approx(bounds(by_hand))
 
 
 def test_the_auc_within_strata() -> None:

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.metrics.comparison import select_same_comparison
+from chest_xray.metrics.comparison import (
+    IntervalOverBoth,
+    MetricName,
+    RepeatedComparison,
+    SeedDisagreement,
+    StepRange,
+    select_same_comparison,
+)
 from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.pipelines.evaluation.nodes import decide_images
 from chest_xray.pipelines.study.nodes import compare_arms, join_runs
@@ -42,7 +49,7 @@ def test_decisions_are_made_at_the_runs_own_threshold() -> None:
         *("path", "group", "aetiology", "label", "log_odds", "probability", "decision", "steps", "kept_steps")
     ]
     assert found["decision"].tolist() == [False, True]
-    assert found["steps"].tolist() == [10, 10]
+    assert found.steps.tolist() == [10, 10]
 
 
 def test_each_kind_of_pass_is_decided_at_a_threshold_of_its_own() -> None:
@@ -82,51 +89,50 @@ def test_runs_that_were_tested_on_different_images_are_named() -> None:
 
 def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
     found = compare_arms(HELPS, SEED)
-    assert [found[f"num_{each}"] for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
-    assert found["seeds"] == [1, 2]
-    assert found["arms"]["none"]["accuracy"]["by_seed"] == [5 / 8, 6 / 8]
-    assert found["arms"]["none"]["accuracy"]["mean"] == 5.5 / 8
-    assert found["arms"]["none"]["accuracy"]["deviation"] == pytest.approx(np.std([5 / 8, 6 / 8], ddof=1))
-    differences = found["differences"]["flip"]
-    assert set(found["differences"]) == {"flip"}
-    expected: dict[str, list[float]] = {
+    assert [getattr(found, f"num_{each}") for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
+    assert found.seeds == [1, 2]
+    assert found.arms["none"]["accuracy"].by_seed == [5 / 8, 6 / 8]
+    assert found.arms["none"]["accuracy"].mean == 5.5 / 8
+    assert found.arms["none"]["accuracy"].deviation == pytest.approx(np.std([5 / 8, 6 / 8], ddof=1))
+    differences = found.differences["flip"]
+    assert set(found.differences) == {"flip"}
+    expected: dict[MetricName, list[float]] = {
         "accuracy": [2 / 8, 1 / 8],
         "sensitivity": [0, 0],
         "specificity": [2 / 4, 1 / 4],
         "auc": [4 / 16, 3 / 16],
     }
     for name, by_seed in expected.items():
-        assert differences[name]["by_seed"] == pytest.approx(by_seed)
-        assert differences[name]["value"] == pytest.approx(np.mean(by_seed))
-        assert differences[name]["deviation"] == pytest.approx(np.std(by_seed, ddof=1))
+        assert differences[name].by_seed == pytest.approx(by_seed)
+        assert differences[name].value == pytest.approx(np.mean(by_seed))
+        assert differences[name].deviation == pytest.approx(np.std(by_seed, ddof=1))
 
 
 def test_a_comparison_of_two_runs_quotes_the_study_of_the_same_augmentation() -> None:
     study = compare_arms(HELPS.replace({"arm": {"flip": "everything"}}), SEED)
-    change = study["differences"]["everything"]["accuracy"]
-    assert select_same_comparison(study) == {
-        **{"num_seeds": 2, **study["steps"], "value": change["value"]},
-        **{bound: change["both"][bound] for bound in ("low", "high")},
-    }
+    change = study.differences["everything"]["accuracy"]
+    assert select_same_comparison(study) == RepeatedComparison(
+        num_seeds=2, fewest=20, most=20, value=change.value, low=change.both.low, high=change.both.high
+    )
     assert select_same_comparison(compare_arms(HELPS, SEED)) is None  # It has no such arm.
     assert select_same_comparison(None) is None
 
 
 def test_both_arms_are_evaluated_on_the_same_resamples() -> None:
     # The arm never breaks a decision, so no resample of patients may show a loss.
-    change = compare_arms(HELPS, SEED)["differences"]["flip"]
-    assert change["accuracy"]["low"] >= 0
-    nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0, "smallest": 0, "p": 1, "deviation": 0}
-    assert {name: change["sensitivity"][name] for name in nothing} == nothing
-    assert change["sensitivity"]["both"] == {"low": 0, "high": 0, "smallest": 0}
+    change = compare_arms(HELPS, SEED).differences["flip"]
+    assert change["accuracy"].low >= 0
+    nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0, "detectable": 0, "p": 1, "deviation": 0}
+    assert change["sensitivity"].model_dump(include=set(nothing)) == nothing
+    assert change["sensitivity"].both == IntervalOverBoth(low=0, high=0, detectable=0)
 
 
 def test_the_interval_over_patients_is_that_of_the_differences_averaged_over_seeds() -> None:
     # Accuracy: images 3 and 4 gain 1 and 1/2 of the seeds. Drawn 0 to 8 times of 8, each counts for 1/8.
-    change = compare_arms(HELPS, SEED)["differences"]["flip"]["accuracy"]
+    change = compare_arms(HELPS, SEED).differences["flip"]["accuracy"]
     per_image = np.array([0, 0, 0.5, 1, 0, 0, 0, 0])  # the third is right in FAIR already
-    assert change["standard_error"] == pytest.approx(per_image.std() / np.sqrt(8), rel=0.05)
-    assert change["smallest"] == pytest.approx(2.8016 * change["standard_error"], rel=1e-4)
+    assert change.standard_error == pytest.approx(per_image.std() / np.sqrt(8), rel=0.05)
+    assert change.detectable == pytest.approx(2.8016 * change.standard_error, rel=1e-4)
 
 
 def test_seeds_that_disagree_widen_the_interval_over_both_and_not_that_over_patients() -> None:
@@ -134,33 +140,33 @@ def test_seeds_that_disagree_widen_the_interval_over_both_and_not_that_over_pati
     shaky = make_runs(none_1=POOR, none_2=GOOD, flip_1=GOOD, flip_2=GOOD)
     widths = []
     for runs in (steady, shaky):
-        change = compare_arms(runs, SEED)["differences"]["flip"]["accuracy"]
-        assert change["value"] == pytest.approx(1 / 8)
-        widths.append((change["high"] - change["low"], change["both"]["high"] - change["both"]["low"]))
+        change = compare_arms(runs, SEED).differences["flip"]["accuracy"]
+        assert change.value == pytest.approx(1 / 8)
+        widths.append((change.high - change.low, change.both.high - change.both.low))
     assert widths[0][0] == pytest.approx(widths[1][0], abs=0.1)
     assert widths[1][1] > 2.5 * widths[0][1]
 
 
 def test_the_order_of_images_and_a_copy_of_every_patient_change_what_they_should() -> None:
-    once = compare_arms(HELPS, SEED)["differences"]["flip"]
+    once = compare_arms(HELPS, SEED).differences["flip"]
     doubled = compare_arms(pd.concat([HELPS, HELPS], ignore_index=True), SEED)
-    assert (doubled["num_images"], doubled["num_groups"]) == (16, 8)
-    for name, each in doubled["differences"]["flip"].items():
-        assert each["standard_error"] == pytest.approx(once[name]["standard_error"])
+    assert (doubled.num_images, doubled.num_groups) == (16, 8)
+    for name, each in doubled.differences["flip"].items():
+        assert each.standard_error == pytest.approx(once[name].standard_error)
 
 
 def test_mcnemars_test_pairs_runs_of_one_seed() -> None:
-    found = compare_arms(HELPS, SEED)["mcnemar"]["flip"]
+    found = compare_arms(HELPS, SEED).mcnemar["flip"]
     assert found == [
-        {"seed": 1, "corrected": 2, "regressed": 0, "p": 0.5},
-        {"seed": 2, "corrected": 1, "regressed": 0, "p": 1.0},
+        SeedDisagreement(seed=1, corrected=2, regressed=0, p=0.5),
+        SeedDisagreement(seed=2, corrected=1, regressed=0, p=1.0),
     ]
 
 
 def test_fewest_and_most_steps_are_kept() -> None:
     tables = {name: decide(POOR) for name in ("none_1", "none_2", "flip_1")}
     found = compare_arms(join_runs(**tables, flip_2=decide(POOR, steps=12)), SEED)
-    assert found["steps"] == {"fewest": 20, "most": 24}
+    assert found.steps == StepRange(fewest=20, most=24)
 
 
 def test_the_table_has_a_row_an_arm_and_metric_and_nothing_is_compared_with_itself() -> None:
@@ -170,8 +176,8 @@ def test_the_table_has_a_row_an_arm_and_metric_and_nothing_is_compared_with_itse
         *(["flip", "accuracy", 8], ["flip", "sensitivity", 4], ["flip", "specificity", 4], ["flip", "auc", 8]),
     ]
     assert table.columns[3:].tolist() == [
-        *("mean", "deviation", "difference", "low", "high", "smallest", "difference_deviation"),
-        *("low_both", "high_both", "smallest_both"),
+        *("mean", "deviation", "difference", "low", "high", "detectable", "difference_deviation"),
+        *("low_both", "high_both", "detectable_both"),
     ]
     assert table.iloc[:4, 5:].isna().all(axis=None)
     assert table.iloc[4, 5] == 0.1875

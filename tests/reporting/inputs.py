@@ -136,7 +136,7 @@ TABLES: dict[str, Any] = {
     "metrics_table": make_metrics_table(),
     "abstention": make_abstention().model_dump(),
     "corruption_metrics": {
-        "worst_auc": 0.8,
+        **{"num_images": 100, "auc": 0.9, "worst_auc": 0.8, "specificity": 0.8},
         "conditions": [{"kind": "blur", "strength": 1.5, "auc": 0.9, "sensitivity": 0.9, "specificity": 0.8}],
     },
     "cross_check": pd.DataFrame(
@@ -204,7 +204,8 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
         **shown,
         **{f"params_{name}": parameters[name] for name in contents.PARAMETERS},
         **{"params_data_source": parameters["data_source"], "run_record": RECORD, "metadata_baseline": make_rules()},
-        **{"audit": AUDIT, "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)), "own_split": pd.DataFrame()},
+        **{"audit": AUDIT, "own_split": pd.DataFrame()},
+        "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)).model_dump(mode="json"),
         **changes,
     }
 

@@ -17,7 +17,7 @@ WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interv
 
 
 def findings(**metrics: tuple[Interval, Interval]) -> list[tuple[str, dict[str, Any]]]:
-    return [(key, dict(values)) for key, values in summarise_arms(make_study(**metrics))]
+    return [(key, dict(values)) for key, values in summarise_arms(make_study(changes=None, **metrics))]
 
 
 def test_an_arm_none_of_whose_intervals_leaves_0_out_is_not_shown_to_differ() -> None:
@@ -71,8 +71,8 @@ def test_equal_and_unequal_training_are_distinguished_and_the_number_of_differen
     keys = [finding.key for finding in describe_study(study)]
     assert keys == ["study_equal_steps", "study_over_patients", "study_over_both", "study_many"]
     assert list(describe_study(study))[-1].values == {"num": 4}
-    study["steps"]["most"] += 1
-    assert next(iter(describe_study(study))) == ("study_unequal_steps", {"fewest": 80, "most": 81})
+    unequal = make_study(changes={"steps": {"fewest": 80, "most": 81}})
+    assert next(iter(describe_study(unequal))) == ("study_unequal_steps", {"fewest": 80, "most": 81})
 
 
 def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:

@@ -15,6 +15,7 @@ import yaml
 
 from chest_xray.core.options import InputError
 from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.comparison import METRICS
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.metrics.shift import MEASURES, compare_with_reference
 from chest_xray.models.batch import summarise_batch
@@ -52,6 +53,7 @@ from tests.builders import (
     make_comparison,
     make_contract,
     make_dependence,
+    make_difference,
     make_metadata_metrics,
     make_point,
     make_reference,
@@ -169,24 +171,25 @@ def of_two_runs() -> Iterator[Finding]:
         *(make_comparison(), make_comparison(auc=better), make_comparison(auc=worse)),
         make_comparison(auc=better, accuracy=worse),
     ):
-        yield comparison_findings.summarise_effect(comparison["metrics"])
+        yield comparison_findings.summarise_effect(comparison.metrics)
         yield from comparison_findings.list_differences(comparison)
-    alike = make_comparison()
-    alike["mcnemar"] = {"corrected": 0, "regressed": 0, "p": 1.0}
-    yield from comparison_findings.list_differences(alike)
+    alike = {"mcnemar": {"corrected": 0, "regressed": 0, "p": 1.0}}
+    yield from comparison_findings.list_differences(make_comparison(changes=alike))
     for steps in (80, 60):
         names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")
         stopped = {"stopped_early": ["baseline", "augmented"]}
         counts = {"steps": dict(zip(names, (80, steps, 70, 50), strict=True))}
-        yield from comparison_findings.describe_comparison({**alike, **counts, **stopped})
-    yield from comparison_findings.describe_flips(alike)
-    same = make_comparison(**dict.fromkeys(("accuracy", "sensitivity", "specificity", "auc"), interval(0.0, 0.0, 0.0)))
+        yield from comparison_findings.describe_comparison(make_comparison(changes=counts | stopped))
+    yield from comparison_findings.describe_flips(make_comparison())
+    nothing = interval(0.0, 0.0, 0.0)
+    flips = {run: {"accuracy": make_difference(nothing)} for run in ("baseline", "augmented")}
+    same = make_comparison(changes={"flips": flips}, **dict.fromkeys(METRICS, nothing))
     yield from comparison_findings.list_differences(same)
-    flips = {run: {"accuracy": {"value": 0.0, "low": 0.0, "high": 0.0}} for run in ("baseline", "augmented")}
-    yield from comparison_findings.describe_flips({**same, "flips": flips})
+    yield from comparison_findings.describe_flips(same)
     differing = [{"name": "training.epochs", "first": 20, "second": 1}]
-    for study in (None, {"num_seeds": 3, "value": 0.1, "low": 0.05, "high": 0.15}):
-        yield from comparison_findings.qualify_answer({"settings": differing, "study": study})
+    study = {"num_seeds": 3, "fewest": 60, "most": 60, "value": 0.1, "low": 0.05, "high": 0.15}
+    for quoted in (None, study):
+        yield from comparison_findings.qualify_answer(make_comparison(changes={"settings": differing, "study": quoted}))
 
 
 def of_robustness() -> Iterator[Finding]:
@@ -224,8 +227,7 @@ def of_a_study() -> Iterator[Finding]:
         yield from comparison_findings.summarise_arms(study)
         yield from comparison_findings.list_arm_differences(study)
         yield from comparison_findings.describe_study(study)
-    study["steps"]["most"] += 1
-    yield from comparison_findings.describe_study(study)
+    yield from comparison_findings.describe_study(make_study(changes={"steps": {"fewest": 80, "most": 81}}))
 
 
 def of_a_batch() -> Iterator[Finding]:

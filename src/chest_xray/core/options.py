@@ -3,6 +3,7 @@
 Their validators are compiled at first use (`defer_build`), which spares commands that use none 0.1 s.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +14,15 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 class InputError(ValueError):
     """A mistake in data, parameters or order of commands that the user can correct; shown without a traceback."""
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested settings, and each empty group, with a name such as "training.epochs"."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 class Result(BaseModel):

@@ -291,28 +291,26 @@ def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, dra
     """
     import numpy as np
 
-    shares = np.stack([is_treated[each[:, 0]].mean(axis=0) for each in is_class])
-    bounds = [_join_wilson_intervals(shares, factors, [int(each.sum()) for each in is_class])]
+    counts = [[is_treated[each[:, 0]].sum(axis=0), int(each.sum())] for each in is_class]
+    value, *wilson = _join_wilson_intervals([[proportion(int(n), num) for n in row] for row, num in counts], factors)
+    bounds = [wilson]
     for weights in draws:
         resampled = (weights @ (is_treated & each) / (weights @ each) for each in is_class)
         benefit = sum(share * factor for share, factor in zip(resampled, factors, strict=True))
         bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
-    band = {"low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
-    return {"value": (shares * factors).sum(axis=0), **band}
+    return {"value": value, "low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
 
 
-def _join_wilson_intervals(shares: Array, factors: Array, numbers: list[int]) -> tuple[Array, Array]:
-    """Return the 95% interval of a sum of shares times factors (Zou and Donner 2008), from Wilson's of each share."""
+def _join_wilson_intervals(shares: list[list[Estimate]], factors: Array) -> tuple[Array, Array, Array]:
+    """Return the sum over classes of shares times factors, and its 95% interval (Zou and Donner 2008)."""
     import numpy as np
-    from scipy.stats import norm
 
-    squared, num = norm.ppf(0.975) ** 2, np.array(numbers)[:, None]
-    middle = (shares + squared / (2 * num)) / (1 + squared / num)
-    half = np.sqrt(squared * (shares * (1 - shares) / num + squared / (4 * num**2))) / (1 + squared / num)
-    ends = factors * (middle - half - shares), factors * (middle + half - shares)
+    found = np.array([[(each.value, each.low, each.high) for each in row] for row in shares], float)
+    value, low, high = np.moveaxis(found, -1, 0)
+    ends = factors * (low - value), factors * (high - value)
     below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
-    benefit = (shares * factors).sum(axis=0)
-    return benefit - below, benefit + above
+    benefit = (value * factors).sum(axis=0)
+    return benefit, benefit - below, benefit + above
 
 
 def treat_all(probabilities: Array, prevalence: float) -> Array:

@@ -1,5 +1,7 @@
 """Metrics of decisions at one threshold, computed from confusion counts, for many weightings of the images at once."""
 
+from functools import cache
+
 from chest_xray.core.types import Array
 from chest_xray.metrics.results import UNKNOWN, Estimate, Shares
 
@@ -76,6 +78,7 @@ def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array
     return np.where((whole == 0) & (part > 0), np.inf, quotient) if infinite else quotient
 
 
+@cache  # A decision curve asks for the same counts at many thresholds.
 def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
     """Return a share with Wilson's interval (Wilson 1927).
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import parse_series
+from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.results import UNKNOWN, Interval, Method
 
 NUM_RESAMPLES = 2000
@@ -113,7 +114,7 @@ def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
     up_to = np.searchsorted(score, score[positive], side="right")
     right = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
     pairs = weights[:, positive].sum(axis=1) * negatives[:, -1]
-    return np.divide(right, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+    return divide_or_nan(right, pairs)
 
 
 def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
@@ -139,7 +140,7 @@ def weighted_average_precision(label: Array, score: Array, weights: Array) -> Ar
     right = np.cumsum(weights * label, axis=1)[:, ends]
     precision = np.divide(right, positive, out=np.zeros(positive.shape), where=positive > 0)
     gained = (np.diff(right, axis=1, prepend=0) * precision).sum(axis=1)
-    return np.divide(gained, right[:, -1], out=np.full(len(right), np.nan), where=right[:, -1] > 0)
+    return divide_or_nan(gained, right[:, -1])
 
 
 def interval(estimate: float, resampled: Array) -> Interval:

@@ -1,22 +1,183 @@
 """Networks on the same test images: paired differences over patients and seeds, and disagreement."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import AliasChoices, Field
+
+from chest_xray.core.options import Result, flatten
 from chest_xray.core.types import Array, DataFrame
+from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import find_widest, interval, weighted_auc
-from chest_xray.metrics.results import Method
+from chest_xray.metrics.results import Estimate, Interval, Method
 
 Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample
+MetricName = Literal["accuracy", "sensitivity", "specificity", "auc"]
+RunName = Literal["baseline", "augmented"]
+Passes = Literal["single", "flips"]  # without and with flip test-time augmentation
+Resampled = dict[MetricName, dict[Method, Array]]
 
-RUNS = ("baseline", "augmented")
-PASSES = ("single", "flips")  # without and with flip test-time augmentation
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
+RUNS: tuple[RunName, ...] = get_args(RunName)
+PASSES: tuple[Passes, ...] = get_args(Passes)
 NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  # compared elsewhere, or set alike
-METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 POWER, CONFIDENCE = 0.8, 0.95  # of the minimum detectable difference
 REFERENCE = "none"  # the arm that every other is compared with
 WHOLE = "everything"  # the arm that has the augmentation of the run `augmented`
+
+# The minimum detectable difference, with its name in earlier versions.
+Detectable = Annotated[float, Field(validation_alias=AliasChoices("detectable", "smallest"))]
+
+
+class Bounds(Result):
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+
+class IntervalOverBoth(Bounds):
+    """The interval of a difference over patients and seeds; see `interval_over_both`."""
+
+    detectable: Detectable
+
+
+class PairedDifference(Interval):
+    """The mean of paired differences of a metric, with the widest of its 95% intervals; see `estimate_difference`."""
+
+    value: float
+    low: float
+    high: float
+    intervals: dict[Method, Bounds]
+    standard_error: float
+    detectable: Detectable
+    p: float
+
+
+class Disagreement(Result):
+    """How many decisions of one network another corrects and how many it gets wrong, with McNemar's test."""
+
+    corrected: int
+    regressed: int
+    p: float
+
+
+class DifferingSetting(Result):
+    """A setting such as "training.epochs" with its value in each run; None: it has none."""
+
+    name: str
+    first: Any
+    second: Any
+
+
+class ComparedImages(Result):
+    """How many test images networks are compared on; `num_groups` are patients."""
+
+    num_images: int
+    num_normal: int
+    num_pneumonia: int
+    num_groups: int
+
+    def count(self, metric: MetricName) -> int:
+        """Return the number of images that a metric is computed from."""
+        return {"sensitivity": self.num_pneumonia, "specificity": self.num_normal}.get(metric, self.num_images)
+
+
+class ComparedMetric(Result):
+    """A metric of both runs without flip test-time augmentation; the difference is augmented minus baseline."""
+
+    baseline: float
+    augmented: float
+    difference: PairedDifference
+
+
+class Cell(Result):
+    """The metrics of a run with one kind of passes."""
+
+    run: RunName
+    passes: Passes
+    accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    auc: Estimate
+
+
+class OptimizerSteps(Result):
+    """Steps of the optimizer in each run, and up to the weights that were kept."""
+
+    baseline_steps: int
+    baseline_kept: int
+    augmented_steps: int
+    augmented_kept: int
+
+
+class RepeatedComparison(Bounds):
+    """The difference in accuracy that a study found over several seeds; the interval is over patients and seeds.
+
+    `fewest` and `most` are the optimizer steps of its runs.
+    """
+
+    num_seeds: int
+    fewest: int
+    most: int
+    value: float
+
+
+class Comparison(ComparedImages):
+    """What augmentation in training changes, and what flip test-time augmentation does in each run.
+
+    `mcnemar` is of the decisions without flips, `flips` the change by flips within each run, `stopped_early` the runs
+    that took fewer epochs than were set, and `study` what a study of the same augmentation found.
+    """
+
+    metrics: dict[MetricName, ComparedMetric]
+    mcnemar: Disagreement
+    cells: list[Cell]
+    flips: dict[RunName, dict[MetricName, PairedDifference]]
+    settings: list[DifferingSetting]
+    steps: OptimizerSteps
+    stopped_early: list[RunName]
+    study: RepeatedComparison | None
+
+
+class SeedSummary(Result):
+    """A metric of one arm; the standard deviation is over seeds."""
+
+    by_seed: list[float]
+    mean: float
+    deviation: float
+
+
+class ArmDifference(PairedDifference):
+    """An arm minus `REFERENCE`, as the mean over paired seeds; the intervals besides `both` are over patients alone."""
+
+    by_seed: list[float]
+    deviation: float
+    both: IntervalOverBoth
+
+
+class SeedDisagreement(Disagreement):
+    """Disagreement of an arm with `REFERENCE` of the same seed."""
+
+    seed: int
+
+
+class StepRange(Result):
+    """Optimizer steps of the runs of a study."""
+
+    fewest: int
+    most: int
+
+
+class Study(ComparedImages):
+    """Arms of augmentation over the same seeds; differences and McNemar's tests are of each arm but `REFERENCE`."""
+
+    seeds: list[int]
+    steps: StepRange
+    arms: dict[str, dict[MetricName, SeedSummary]]
+    differences: dict[str, dict[MetricName, ArmDifference]]
+    mcnemar: dict[str, list[SeedDisagreement]]
 
 
 def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
@@ -35,43 +196,32 @@ def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> C
         return lambda weights: weighted_auc(label, log_odds, weights)
     right = (decision == label).astype(float)
     counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
-    return lambda weights: _share(weights @ (right * counted), weights @ counted)
+    return lambda weights: divide_or_nan(weights @ (right * counted), weights @ counted)
 
 
-def _share(part: Array, whole: Array) -> Array:
-    """Part / whole, NaN where a resample has nothing to count."""
-    import numpy as np
-
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
-
-
-def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[dict[str, Any]]:
+def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferingSetting]:
     """Return each setting besides augmentation and flips in which two runs differ.
 
     Args:
         first: From `record_settings`.
         second: The same of the other run.
-
-    Returns:
-        `name`, such as "training.epochs", and the value in either run, `first` and `second` (None: it has none).
     """
-    values = [dict(_flatten(each)) for each in (first, second)]
+    values = [{name: value for name, value in flatten(each) if value != {}} for each in (first, second)]
     return [
-        {"name": name, "first": values[0].get(name), "second": values[1].get(name)}
+        DifferingSetting(name=name, first=values[0].get(name), second=values[1].get(name))
         for name in dict.fromkeys([*values[0], *values[1]])
         if not name.startswith(NOT_COMPARED) and values[0].get(name) != values[1].get(name)
     ]
 
 
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
+def count_images(table: DataFrame) -> dict[str, int]:
+    """Return the fields of `ComparedImages` for a table of `label` and `group`, one row an image."""
+    num_pneumonia = int((table["label"] == 1).sum())
+    counts = {"num_images": len(table), "num_normal": len(table) - num_pneumonia, "num_pneumonia": num_pneumonia}
+    return counts | {"num_groups": int(table["group"].nunique())}
 
 
-def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, Any]:
+def compare_decisions(label: Array, first: Array, second: Array) -> Disagreement:
     """Count the images on which two networks disagree.
 
     Args:
@@ -88,7 +238,7 @@ def compare_decisions(label: Array, first: Array, second: Array) -> dict[str, An
     first_right, second_right = first == (label == 1), second == (label == 1)
     corrected, regressed = int((second_right & ~first_right).sum()), int((first_right & ~second_right).sum())
     p = binomtest(corrected, corrected + regressed).pvalue if corrected + regressed else 1.0
-    return {"corrected": corrected, "regressed": regressed, "p": float(p)}
+    return Disagreement(corrected=corrected, regressed=regressed, p=float(p))
 
 
 def minimum_detectable_difference(standard_error: float, freedom: float = math.inf) -> float:
@@ -107,7 +257,7 @@ def minimum_detectable_difference(standard_error: float, freedom: float = math.i
     return float((t.ppf((1 + CONFIDENCE) / 2, freedom) + t.ppf(POWER, freedom)) * standard_error)
 
 
-def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -> dict[str, float]:
+def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -> IntervalOverBoth:
     """Return an interval of the mean difference that covers other patients and other seeds.
 
     The variance is that over patients plus that of a mean over seeds, and the t distribution has the degrees of freedom
@@ -121,7 +271,7 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
         num_groups: Patients.
 
     Returns:
-        `low`, `high` in [-1, 1], and `smallest`: see `minimum_detectable_difference`.
+        Within [-1, 1].
     """
     import numpy as np
     from scipy.stats import t
@@ -133,8 +283,8 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     freedom = total**2 / parts if parts else math.inf
     reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
     mean = float(np.mean(by_seed))
-    smallest = minimum_detectable_difference(math.sqrt(total), freedom)
-    return {"low": max(mean - reach, -1.0), "high": min(mean + reach, 1.0), "smallest": smallest}
+    detectable = minimum_detectable_difference(math.sqrt(total), freedom)
+    return IntervalOverBoth(low=max(mean - reach, -1.0), high=min(mean + reach, 1.0), detectable=detectable)
 
 
 def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, DataFrame]]:
@@ -145,7 +295,7 @@ def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, D
     return runs
 
 
-def resample_metrics(table: DataFrame, draws: Draws) -> dict[str, dict[Method, Array]]:
+def resample_metrics(table: DataFrame, draws: Draws) -> Resampled:
     """Compute each of `METRICS` for each method of resampling.
 
     Args:
@@ -165,7 +315,7 @@ def subtract(first: Draws, second: Draws) -> dict[Method, Array]:
     return {method: each - second[method] for method, each in first.items()}
 
 
-def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[str, dict[str, dict[Method, Array]]]:
+def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[str, Resampled]:
     """Return `resample_metrics` of every arm, of shape (seeds, 1 + resamples)."""
     import numpy as np
 
@@ -176,23 +326,23 @@ def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[s
     }
 
 
-def summarise_seeds(by_seed: Array) -> dict[str, Any]:
+def summarise_seeds(by_seed: Array) -> SeedSummary:
     """Return mean and standard deviation over seeds, and the values themselves."""
     import numpy as np
 
-    return {"by_seed": by_seed.tolist(), "mean": float(by_seed.mean()), "deviation": float(np.std(by_seed, ddof=1))}
+    deviation = float(np.std(by_seed, ddof=1))
+    return SeedSummary(by_seed=by_seed.tolist(), mean=float(by_seed.mean()), deviation=deviation)
 
 
-def estimate_difference(paired: Draws) -> dict[str, Any]:
+def estimate_difference(paired: Draws) -> PairedDifference:
     """Estimate the mean of paired differences of a metric.
 
     Args:
         paired: Of shape (seeds, 1 + resamples) or (1 + resamples,): of the whole test set, then of each resample.
 
     Returns:
-        `value`; `low`, `high` and `method` of the widest 95% interval; `intervals`, that of each method; the largest
-        `standard_error`, and with it `smallest` (see `minimum_detectable_difference`) and `p`, two-sided, that there
-        is no difference (Wald's test).
+        The widest 95% interval, and that of each method; the largest standard error, and with it the
+        `minimum_detectable_difference` and `p`, two-sided, that there is no difference (Wald's test).
     """
     import numpy as np
     from scipy.stats import norm
@@ -201,50 +351,39 @@ def estimate_difference(paired: Draws) -> dict[str, Any]:
     value = float(next(iter(averaged.values()))[0])
     resampled = {method: each[1:] for method, each in averaged.items()}
     error = max(float(np.nanstd(each)) for each in resampled.values())
-    return {
-        **find_widest(value, resampled).model_dump(),
-        "intervals": {method: _bounds(value, each) for method, each in resampled.items()},
-        "standard_error": error,
-        "smallest": minimum_detectable_difference(error),
-        "p": float(2 * norm.sf(abs(value) / error)) if error else float(value == 0),
-    }
+    return PairedDifference(
+        **dict(find_widest(value, resampled)),
+        intervals={
+            method: Bounds.model_validate(interval(value, each), from_attributes=True)
+            for method, each in resampled.items()
+        },
+        standard_error=error,
+        detectable=minimum_detectable_difference(error),
+        p=float(2 * norm.sf(abs(value) / error)) if error else float(value == 0),
+    )
 
 
-def _bounds(value: float, resampled: Array) -> dict[str, float | None]:
-    return interval(value, resampled).model_dump(include={"low", "high"})
-
-
-def estimate_over_seeds(paired: Draws, num_groups: int) -> dict[str, Any]:
-    """Estimate paired differences as `estimate_difference` does, and over seeds too.
-
-    Returns:
-        Besides, `by_seed` and `deviation`, and `both`: see `interval_over_both`.
-    """
+def estimate_over_seeds(paired: Draws, num_groups: int) -> ArmDifference:
+    """Estimate paired differences as `estimate_difference` does, and over seeds too."""
     found, by_seed = estimate_difference(paired), next(iter(paired.values()))[:, 0]
-    spread = {name: each for name, each in summarise_seeds(by_seed).items() if name != "mean"}
-    return {**found, **spread, "both": interval_over_both(by_seed, found["standard_error"], num_groups)}
+    spread = summarise_seeds(by_seed).model_dump(exclude={"mean"})
+    return ArmDifference(**dict(found), **spread, both=interval_over_both(by_seed, found.standard_error, num_groups))
 
 
-def select_same_comparison(study: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Select what a study (`compare_arms`) found by the comparison that is made of two runs, but over several seeds.
-
-    Returns:
-        `num_seeds`, the range of optimizer steps of its runs (`fewest`, `most`), and for accuracy, from
-        `estimate_over_seeds`, `value`, and `low` and `high` over patients and seeds; None without such a study.
-    """
-    if study is None or WHOLE not in study["differences"]:
+def select_same_comparison(study: Study | None) -> RepeatedComparison | None:
+    """Select what a study found by the comparison that is made of two runs, if it made that comparison."""
+    if study is None or WHOLE not in study.differences:
         return None
-    found = study["differences"][WHOLE]["accuracy"]
-    both = {bound: found["both"][bound] for bound in ("low", "high")}
-    return {"num_seeds": len(study["seeds"]), **study["steps"], "value": found["value"], **both}
+    found = study.differences[WHOLE]["accuracy"]
+    return RepeatedComparison(
+        **{"num_seeds": len(study.seeds), **dict(study.steps)},
+        **{"value": found.value, "low": found.both.low, "high": found.both.high},
+    )
 
 
 def count_disagreements(
-    label: Array, without: dict[int, DataFrame], given: dict[int, DataFrame]
-) -> list[dict[str, Any]]:
+    label: Array, reference: dict[int, DataFrame], arm: dict[int, DataFrame]
+) -> list[SeedDisagreement]:
     """Count the images on which two arms disagree, for each seed, with McNemar's test."""
-    return [
-        {"seed": int(seed)}
-        | compare_decisions(label, without[seed]["decision"].to_numpy(), given[seed]["decision"].to_numpy())
-        for seed in without
-    ]
+    decisions = {seed: (reference[seed]["decision"].to_numpy(), arm[seed]["decision"].to_numpy()) for seed in reference}
+    return [SeedDisagreement(seed=seed, **dict(compare_decisions(label, *each))) for seed, each in decisions.items()]

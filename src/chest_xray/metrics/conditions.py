@@ -6,13 +6,13 @@ from typing import Any
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.bootstrap import draw_resamples
-from chest_xray.metrics.comparison import METRICS, estimate_difference, resample_metrics, subtract
+from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.dependence import correct_by_holm
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import Interval
 from chest_xray.metrics.summary import Evaluation, count_decisions, estimate, widen
 
-COMPARED = ("accuracy", "auc")  # of which the differences are tested
+COMPARED: tuple[MetricName, ...] = ("accuracy", "auc")  # of which the differences are tested
 
 
 def measure_conditions(
@@ -58,10 +58,10 @@ def measure_conditions(
         rows.append(row)
     for name in COMPARED:
         changes = [estimate_difference(subtract(each[name], values[0][name])) for each in values[1:]]
-        corrected = correct_by_holm([each["p"] for each in changes])
+        corrected = correct_by_holm([each.p for each in changes])
         for row, change, p in zip(rows[1:], changes, corrected, strict=True):
-            row |= {f"{name}_change": change["value"], f"{name}_p": p}
-            row |= {f"{name}_change_{bound}": change[bound] for bound in ("low", "high")}
+            row |= {f"{name}_change": change.value, f"{name}_p": p}
+            row |= {f"{name}_change_low": change.low, f"{name}_change_high": change.high}
     columns = [f"{name}_{part}" for name in COMPARED for part in ("change", "change_low", "change_high", "p")]
     table = pd.DataFrame(rows, columns=[*rows[0], *columns])
     table = table.round({str(name): 4 for name in table if not str(name).endswith("_p")})  # a rounded p would be 0

@@ -1,6 +1,8 @@
 """Operating points, the referral band, calibration, and the score of a recipe, from corrupted validation images."""
 
 import math
+import statistics
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -153,12 +155,18 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
         threshold=float(cuts[best]),
         worst_condition=min(at_best["condition"].values()),
         worst_fold=min(at_best["fold"].values()),
-        worst_auc=float(np.mean(sorted(auc.values())[: -(-len(auc) // 4)])),
+        worst_auc=average_worst_quarter(auc.values()),
         auc=auc_of(table),
         balanced_accuracy_by_condition=at_best["condition"],
         balanced_accuracy_by_fold=at_best["fold"],
         auc_by_condition=auc,
     )
+
+
+def average_worst_quarter(areas: Iterable[float]) -> float:
+    """Return the mean of the lowest quarter of AUCs, rounded up to a whole number of them."""
+    ordered = sorted(areas)
+    return statistics.fmean(ordered[: -(-len(ordered) // 4)])
 
 
 def _balance(part: DataFrame, cuts: Array) -> Array:

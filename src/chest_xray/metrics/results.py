@@ -232,6 +232,30 @@ class Metrics(Result):
         return {"validation": self.validation, "test": self.test}
 
 
+class ConditionMetrics(Result):
+    """Metrics of validation under one corruption; sensitivity and specificity are at the point that decides."""
+
+    kind: str
+    strength: float
+    auc: float
+    sensitivity: float
+    specificity: float
+
+
+class CorruptionMetrics(Result):
+    """The metrics on corrupted validation by which recipes are ranked, pooled over all conditions, and those of each.
+
+    `worst_auc` is the mean over the worst quarter of conditions; `specificity` is at the highest threshold that has
+    the sensitivity that the rule requires.
+    """
+
+    num_images: int
+    auc: float
+    worst_auc: float
+    specificity: float
+    conditions: list[ConditionMetrics]
+
+
 class Difference(Result):
     """The network minus the metadata baseline on the same images."""
 

@@ -1,33 +1,43 @@
 """Rules that decide which conclusions a comparison supports: of two runs, and of the arms of the study."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from chest_xray.metrics.comparison import REFERENCE, RUNS
+from chest_xray.metrics.comparison import (
+    REFERENCE,
+    RUNS,
+    Bounds,
+    ComparedMetric,
+    Comparison,
+    MetricName,
+    PairedDifference,
+    RepeatedComparison,
+    Study,
+)
 from chest_xray.reporting.i18n import Finding, Name
 
 
-def find_side(interval: dict[str, float]) -> int:
+def find_side(interval: PairedDifference | Bounds) -> int:
     """Return 1 for an interval above 0, -1 for one below, 0 for one that includes 0."""
-    return int(interval["low"] > 0) - int(interval["high"] < 0)
+    return int(interval.low > 0) - int(interval.high < 0)
 
 
-def is_none(difference: dict[str, float]) -> bool:
+def is_none(difference: PairedDifference) -> bool:
     """Check whether two networks do not differ in any resample, so that an interval would say nothing."""
-    return difference["low"] == difference["high"] == 0
+    return difference.low == difference.high == 0
 
 
-def _in_points(difference: dict[str, float], keys: tuple[str, ...]) -> dict[str, float]:
-    return {key: 100 * difference[key] for key in keys}
+def _in_points(found: PairedDifference | RepeatedComparison) -> dict[str, float]:
+    return {"value": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
 
 
-def _select(sides: dict[str, int], side: int) -> tuple[Name, ...]:
+def _select(sides: Mapping[MetricName, int], side: int) -> tuple[Name, ...]:
     return tuple(Name(name) for name, each in sides.items() if each == side)
 
 
-def summarise_effect(metrics: dict[str, Any]) -> Finding:
+def summarise_effect(metrics: Mapping[MetricName, ComparedMetric]) -> Finding:
     """Return the metrics that augmentation is shown to improve and to worsen."""
-    sides = {name: find_side(each["difference"]) for name, each in metrics.items()}
+    sides = {name: find_side(each.difference) for name, each in metrics.items()}
     better, worse = _select(sides, 1), _select(sides, -1)
     if better and worse:
         return Finding("augmentation_mixed", {"better": better, "worse": worse})
@@ -36,78 +46,78 @@ def summarise_effect(metrics: dict[str, Any]) -> Finding:
     return Finding("augmentation_hurts", {"worse": worse}) if worse else Finding("no_difference_shown", {})
 
 
-def list_differences(comparison: dict[str, Any]) -> Iterator[Finding]:
+def list_differences(comparison: Comparison) -> Iterator[Finding]:
     """Return each difference with its interval, and the number of images that the two runs classify differently."""
-    counted = {"sensitivity": comparison["num_pneumonia"], "specificity": comparison["num_normal"]}
     keys = {1: "difference_better", -1: "difference_worse", 0: "difference_not_shown"}
-    for name, each in comparison["metrics"].items():
-        change = each["difference"]
-        values = {run: each[run] for run in RUNS} | _in_points(change, ("value", "low", "high"))
-        values |= {"method": name_method(change["method"]), "smallest": 100 * each["smallest"]}
-        num = counted.get(name, comparison["num_images"])
-        key = "difference_none" if is_none(change) else keys[find_side(change)]
-        yield Finding(key, {"metric": Name(name), "n": num, **values})
-    mcnemar = comparison["mcnemar"]
-    disagree = mcnemar["corrected"] + mcnemar["regressed"]
-    key = "mcnemar" if disagree else "same_decisions"
-    yield Finding(key, {**mcnemar, "disagree": disagree, "num_images": comparison["num_images"]})
+    for name, each in comparison.metrics.items():
+        change = each.difference
+        values = {"metric": Name(name), "n": comparison.count(name), **_describe_change(change)}
+        values |= {"baseline": each.baseline, "augmented": each.augmented}
+        yield Finding("difference_none" if is_none(change) else keys[find_side(change)], values)
+    mcnemar = comparison.mcnemar
+    disagree = mcnemar.corrected + mcnemar.regressed
+    values = {**dict(mcnemar), "disagree": disagree, "num_images": comparison.num_images}
+    yield Finding("mcnemar" if disagree else "same_decisions", values)
 
 
-def describe_flips(comparison: dict[str, Any]) -> Iterator[Finding]:
+def _describe_change(change: PairedDifference) -> dict[str, Any]:
+    return {
+        **_in_points(change),
+        "detectable": 100 * change.detectable,
+        "method": Name(f"over_{change.method}"),  # the key of the words for what an interval covers
+    }
+
+
+def describe_flips(comparison: Comparison) -> Iterator[Finding]:
     """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
     for run in RUNS:
-        change = comparison["flips"][run]["accuracy"]
-        values = {**_in_points(change, ("value", "low", "high")), "num_images": comparison["num_images"]}
+        change = comparison.flips[run]["accuracy"]
+        values = {**_in_points(change), "num_images": comparison.num_images}
         yield Finding(f"flips_{'alike' if is_none(change) else 'change'}_{run}", values)
 
 
-def describe_comparison(comparison: dict[str, Any]) -> Iterator[Finding]:
+def describe_comparison(comparison: Comparison) -> Iterator[Finding]:
     """Describe what the headline compares, and whether both runs were trained equally long."""
     yield Finding("compared_without_flips", {})
-    yield Finding("compared_uncorrected", {"num": len(comparison["metrics"])})
-    steps = comparison["steps"]
-    if steps["baseline_steps"] == steps["augmented_steps"]:
-        yield Finding("equal_steps", {"steps": steps["baseline_steps"]})
+    yield Finding("compared_uncorrected", {"num": len(comparison.metrics)})
+    steps = comparison.steps
+    if steps.baseline_steps == steps.augmented_steps:
+        yield Finding("equal_steps", {"steps": steps.baseline_steps})
     else:
-        yield Finding("unequal_steps", steps)
-    for run in comparison["stopped_early"]:
+        yield Finding("unequal_steps", dict(steps))
+    for run in comparison.stopped_early:
         yield Finding(f"stopped_early_{run}", {})
 
 
-def name_method(method: str) -> Name:
-    """Return the key of the words for what an interval covers."""
-    return Name(f"over_{method}")
-
-
-def qualify_answer(comparison: dict[str, Any]) -> Iterator[Finding]:
+def qualify_answer(comparison: Comparison) -> Iterator[Finding]:
     """Return what limits the answer: settings that differ besides augmentation, and one seed; what a study adds."""
-    settings, study = comparison["settings"], comparison["study"]
+    settings, study = comparison.settings, comparison.study
     if settings:
-        listed = "; ".join(f"{each['name']}: {each['first']} / {each['second']}" for each in settings)
+        listed = "; ".join(f"{each.name}: {each.first} / {each.second}" for each in settings)
         yield Finding("settings_differ", {"settings": listed})
-    if any(each["name"] == "run.seed" for each in settings):
+    if any(each.name == "run.seed" for each in settings):
         return
     if study is None:
         yield Finding("one_seed", {})
     else:
-        yield Finding("one_seed_and_study", {**study, **_in_points(study, ("value", "low", "high"))})
+        yield Finding("one_seed_and_study", {**dict(study), **_in_points(study)})
 
 
-def find_comparison(comparison: dict[str, Any]) -> dict[str, list[Finding]]:
+def find_comparison(comparison: Comparison) -> dict[str, list[Finding]]:
     """Return what the output of `compare_runs` supports, by the key of a heading."""
     return {
-        "answer": [summarise_effect(comparison["metrics"]), *qualify_answer(comparison)],
+        "answer": [summarise_effect(comparison.metrics), *qualify_answer(comparison)],
         "in_numbers": [*list_differences(comparison), *describe_flips(comparison)],
         "how_compared": list(describe_comparison(comparison)),
     }
 
 
-def summarise_arms(study: dict[str, Any]) -> Iterator[Finding]:
+def summarise_arms(study: Study) -> Iterator[Finding]:
     """Return what is shown of each arm: for other patients and seeds, or for these seeds alone."""
-    for arm, metrics in study["differences"].items():
-        whole = {name: find_side(each["both"]) for name, each in metrics.items()}
+    for arm, metrics in study.differences.items():
+        whole = {name: find_side(each.both) for name, each in metrics.items()}
         part = {name: find_side(each) for name, each in metrics.items() if not whole[name]}
-        for suffix, sides, num in (("", whole, {}), ("_these_seeds", part, {"num_seeds": len(study["seeds"])})):
+        for suffix, sides, num in (("", whole, {}), ("_these_seeds", part, {"num_seeds": len(study.seeds)})):
             for key, side in (("better", 1), ("worse", -1)):
                 if names := _select(sides, side):
                     yield Finding(f"arm_{key}{suffix}", {"arm": arm, key: names, **num})
@@ -115,31 +125,35 @@ def summarise_arms(study: dict[str, Any]) -> Iterator[Finding]:
             yield Finding("arm_not_shown", {"arm": arm})
 
 
-def list_arm_differences(study: dict[str, Any]) -> Iterator[Finding]:
+def list_arm_differences(study: Study) -> Iterator[Finding]:
     """Return each difference with both intervals and its spread over seeds, and McNemar's test of each pair of runs."""
     keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: "arm_difference_not_shown"}
-    for arm, metrics in study["differences"].items():
+    for arm, metrics in study.differences.items():
         for name, each in metrics.items():
+            both = each.both
             values = {
-                **_in_points(each, ("value", "low", "high", "deviation", "smallest")),
-                "method": name_method(each["method"]),
-                "both": _in_points(each["both"], tuple(each["both"])),
-                "seed": {"least": 100 * min(each["by_seed"]), "most": 100 * max(each["by_seed"])},
-                "without": study["arms"][REFERENCE][name]["mean"],
-                "given": study["arms"][arm][name]["mean"],
+                **_describe_change(each),
+                "deviation": 100 * each.deviation,
+                "both": {"low": 100 * both.low, "high": 100 * both.high, "detectable": 100 * both.detectable},
+                "seed": {"least": 100 * min(each.by_seed), "most": 100 * max(each.by_seed)},
+                "reference": study.arms[REFERENCE][name].mean,
+                "mean": study.arms[arm][name].mean,
             }
-            yield Finding(keys[find_side(each["both"])], {"arm": arm, "metric": Name(name), **values})
-        pairs = study["mcnemar"][arm]
-        total = {key: sum(pair[key] for pair in pairs) for key in ("corrected", "regressed")}
-        p = {"least": min(pair["p"] for pair in pairs), "most": max(pair["p"] for pair in pairs)}
-        yield Finding("arm_mcnemar", {"arm": arm, "num_pairs": len(pairs), **total, "p": p})
+            yield Finding(keys[find_side(both)], {"arm": arm, "metric": Name(name), **values})
+        pairs = study.mcnemar[arm]
+        p = [pair.p for pair in pairs]
+        values = {
+            **{"arm": arm, "num_pairs": len(pairs), "p": {"least": min(p), "most": max(p)}},
+            **{"corrected": sum(pair.corrected for pair in pairs), "regressed": sum(pair.regressed for pair in pairs)},
+        }
+        yield Finding("arm_mcnemar", values)
 
 
-def describe_study(study: dict[str, Any]) -> Iterator[Finding]:
+def describe_study(study: Study) -> Iterator[Finding]:
     """Describe whether all runs were trained equally long, what the intervals cover, and how many there are."""
-    steps = study["steps"]
-    yield Finding("study_equal_steps" if steps["fewest"] == steps["most"] else "study_unequal_steps", steps)
-    counts = {"num_images": study["num_images"], "num_groups": study["num_groups"], "num_seeds": len(study["seeds"])}
+    steps = study.steps
+    yield Finding("study_equal_steps" if steps.fewest == steps.most else "study_unequal_steps", dict(steps))
+    counts = {"num_images": study.num_images, "num_groups": study.num_groups, "num_seeds": len(study.seeds)}
     yield Finding("study_over_patients", counts)
     yield Finding("study_over_both", counts)
-    yield Finding("study_many", {"num": sum(len(metrics) for metrics in study["differences"].values())})
+    yield Finding("study_many", {"num": sum(len(metrics) for metrics in study.differences.values())})

@@ -17,8 +17,9 @@ from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.splitting import HoldOut
 from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.comparison import METRICS, Comparison
 from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule
-from chest_xray.metrics.results import MetadataMetrics, Metrics
+from chest_xray.metrics.results import CorruptionMetrics, MetadataMetrics, Metrics
 from chest_xray.models.gradcam import MapComparison
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
@@ -73,11 +74,11 @@ def _select_test(metrics_table: DataFrame) -> DataFrame:
     return table.assign(test=measured, **words)
 
 
-def list_conditions(corruption_metrics: dict[str, Any]) -> DataFrame:
+def list_conditions(corruption_metrics: CorruptionMetrics) -> DataFrame:
     """Lay out the metrics of corrupted validation, one row per condition."""
     import pandas as pd
 
-    return pd.DataFrame(corruption_metrics["conditions"])
+    return pd.DataFrame(each.model_dump() for each in corruption_metrics.conditions)
 
 
 def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
@@ -92,18 +93,12 @@ def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
     return pd.DataFrame(rows)
 
 
-def list_cells(comparison: dict[str, Any]) -> DataFrame:
+def list_cells(comparison: Comparison) -> DataFrame:
     """Lay out the metrics of both runs without and with flip test-time augmentation, one row a run and kind of pass."""
     import pandas as pd
 
-    metrics = ("accuracy", "sensitivity", "specificity", "auc")
-    bounds = ("value", "low", "high")
-    rows = [
-        {"run": cell["run"], "passes": cell["passes"]}
-        | {name: {bound: cell[name][bound] for bound in bounds} for name in metrics}
-        for cell in comparison["cells"]
-    ]
-    return pd.DataFrame(rows)
+    hidden: dict[str, set[str]] = {name: {"method", "n"} for name in METRICS}
+    return pd.DataFrame(cell.model_dump(exclude=hidden) for cell in comparison.cells)
 
 
 def join_intervals(table: DataFrame) -> DataFrame:
@@ -214,6 +209,7 @@ PARAMETERS: dict[str, type[Options]] = {
 }
 RESULTS: dict[str, type[Result]] = {
     **{"metrics": Metrics, "metadata_metrics": MetadataMetrics, "abstention": Abstention},
+    **{"corruption_metrics": CorruptionMetrics, "comparison": Comparison},
     **{"operating_point": OperatingPoint, "audit": AuditSummary, "map_sanity": MapComparison},
 }
 

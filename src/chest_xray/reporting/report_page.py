@@ -181,7 +181,7 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
         measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
         columns[translate_text(metrics.run, messages)] = [
             *map(keep_bounds, measured),
-            run["corruption_metrics"]["worst_auc"],
+            run["corruption_metrics"].worst_auc,
         ]
     baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
     measured = [*(getattr(baseline.at_rule, name) for name in ON_TEST), baseline.auc]

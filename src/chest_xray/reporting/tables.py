@@ -5,6 +5,7 @@ from typing import Any
 
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.comparison import Study
 from chest_xray.metrics.results import (
     UNKNOWN,
     Decisions,
@@ -127,34 +128,33 @@ def tabulate_abstention(abstention: Abstention) -> DataFrame:
     return pd.DataFrame(cells, columns=["metric", "test", "expected"], dtype=object)
 
 
-def tabulate_arms(study: dict[str, Any]) -> DataFrame:
+def tabulate_arms(study: Study) -> DataFrame:
     """Tabulate the result of `compare_arms`, one row per arm and metric.
 
     Returns:
         `arm`, `metric`, `n` (images), `mean` and `deviation` over seeds; and of the difference from the arm `none`:
-        `difference`, `low`, `high`, `smallest` (over patients), `difference_deviation` (over seeds), `low_both`,
-        `high_both`, `smallest_both` (over patients and seeds). `smallest` is the minimum detectable difference.
+        `difference`, `low`, `high`, `detectable` (over patients), `difference_deviation` (over seeds), `low_both`,
+        `high_both`, `detectable_both` (over patients and seeds). `detectable` is the minimum detectable difference.
     """
     import pandas as pd
 
-    counted = {"sensitivity": study["num_pneumonia"], "specificity": study["num_normal"]}
-    bounds = ["low", "high", "smallest"]
+    bounds = ["low", "high", "detectable"]
     rows = []
-    for arm, metrics in study["arms"].items():
+    for arm, metrics in study.arms.items():
         for name, each in metrics.items():
-            row = {"arm": arm, "metric": name, "n": counted.get(name, study["num_images"])}
-            row |= {key: each[key] for key in ("mean", "deviation")}
-            if change := study["differences"].get(arm, {}).get(name):
-                row |= {"difference": change["value"], "difference_deviation": change["deviation"]}
-                row |= {key: change[key] for key in bounds}
-                row |= {f"{key}_both": value for key, value in change["both"].items()}
+            row: Row = {"arm": arm, "metric": name, "n": study.count(name), "mean": each.mean}
+            row["deviation"] = each.deviation
+            if change := study.differences.get(arm, {}).get(name):
+                row |= {"difference": change.value, "difference_deviation": change.deviation}
+                row |= change.model_dump(include=set(bounds))
+                row |= {f"{key}_both": value for key, value in change.both}
             rows.append(row)
     both = [f"{key}_both" for key in bounds]
     columns = ["arm", "metric", "n", "mean", "deviation", "difference", *bounds, "difference_deviation", *both]
     return pd.DataFrame(rows, columns=columns).round(4)
 
 
-def tabulate_runs(study: dict[str, Any]) -> DataFrame:
+def tabulate_runs(study: Study) -> DataFrame:
     """Tabulate the runs in the result of `compare_arms`, one row per arm, seed and metric.
 
     Returns:
@@ -164,13 +164,13 @@ def tabulate_runs(study: dict[str, Any]) -> DataFrame:
     import pandas as pd
 
     rows = []
-    for arm, metrics in study["arms"].items():
+    for arm, metrics in study.arms.items():
         for name, each in metrics.items():
-            for place, seed in enumerate(study["seeds"]):
-                row = {"arm": arm, "seed": seed, "metric": name, "value": round(each["by_seed"][place], 4)}
-                if arm in study["differences"]:
-                    row |= {"difference": round(study["differences"][arm][name]["by_seed"][place], 4)}
-                    row |= study["mcnemar"][arm][place] if name == "accuracy" else {}
+            for place, seed in enumerate(study.seeds):
+                row: Row = {"arm": arm, "seed": seed, "metric": name, "value": round(each.by_seed[place], 4)}
+                if arm in study.differences:
+                    row["difference"] = round(study.differences[arm][name].by_seed[place], 4)
+                    row |= dict(study.mcnemar[arm][place]) if name == "accuracy" else {}
                 rows.append(row)
     table = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value", "difference", "corrected", "regressed", "p"])
     return table.astype({"corrected": "Int64", "regressed": "Int64"})

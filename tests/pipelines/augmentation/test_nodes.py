@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.options import InputError
-from chest_xray.metrics.comparison import list_differing_settings
+from chest_xray.metrics.comparison import Comparison, DifferingSetting, Disagreement, Study, list_differing_settings
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Interval
 from chest_xray.pipelines.augmentation.nodes import (
@@ -34,6 +34,7 @@ from tests.builders import (
     make_point,
     make_predictions,
     make_run,
+    make_study,
     make_training,
 )
 
@@ -75,11 +76,11 @@ def make_settings(**training: Any) -> dict[str, Any]:
     return {"run": run, "training": make_training(**{"epochs": 3, **training}).model_dump(mode="json")}
 
 
-def compare(pairs: pd.DataFrame, study: dict[str, Any] | None = None, **training: Any) -> dict[str, Any]:
+def compare(pairs: pd.DataFrame, study: Study | None = None, **training: Any) -> Comparison:
     """Compare, with histories of three and two of three epochs; `training` is of the augmented run alone."""
     first: dict[str, Any] = {"history": HISTORIES[0], "settings": make_settings()}
     second: dict[str, Any] = {"history": HISTORIES[1], "settings": make_settings(**training)}
-    return compare_runs(pairs, first, second, make_evaluation(), {"study": study})
+    return compare_runs(pairs, first, second, make_evaluation(), {"study": study and study.model_dump(mode="json")})
 
 
 def make_pairs() -> pd.DataFrame:
@@ -107,11 +108,8 @@ def test_pairing_does_not_change_its_inputs() -> None:
 
 
 def test_one_seed_is_stated_beside_what_a_study_found_over_several() -> None:
-    difference = {"value": 0.08, "both": {"low": 0.05, "high": 0.11, "smallest": 0.04}}
-    study = {
-        **{"seeds": [1, 2, 3], "steps": {"fewest": 60, "most": 60}},
-        "differences": {"everything": {"accuracy": difference}},
-    }
+    study = make_study(accuracy=(interval(0.06, 0.08, 0.1), interval(0.05, 0.08, 0.11)))
+    study = study.model_copy(update={"differences": {"everything": study.differences["flip"]}})
     alone, beside = (
         " ".join(write_comparison(compare(make_pairs(), each), "phantoms", Language("en")).split())
         for each in (None, study)
@@ -133,9 +131,9 @@ def test_runs_evaluated_on_different_images_are_refused() -> None:
 
 def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
     found = compare(make_pairs())
-    assert [found[f"num_{each}"] for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
-    metrics = found["metrics"]
-    plain = {name: (each["baseline"], each["augmented"], each["difference"]["value"]) for name, each in metrics.items()}
+    assert [getattr(found, f"num_{each}") for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
+    metrics = found.metrics
+    plain = {name: (each.baseline, each.augmented, each.difference.value) for name, each in metrics.items()}
     # AUC: of 16 pairs the first has 0.3 above 2, 0.5 above 2, 0.8 and 0.9 above 4: 12; the second 3 + 4 + 4 + 4: 15.
     assert plain == {
         "accuracy": (5 / 8, 6 / 8, 1 / 8),
@@ -146,39 +144,39 @@ def test_comparison_has_metrics_of_both_runs_and_their_differences() -> None:
 
 
 def test_the_interval_of_a_difference_is_from_resamples_shared_by_both_runs() -> None:
-    difference = compare(make_pairs())["metrics"]["sensitivity"]["difference"]
+    difference = compare(make_pairs()).metrics["sensitivity"].difference
     # One of four PNEUMONIA images is lost. No resample can gain, as it could if the runs were resampled separately.
-    assert difference["high"] == 0
-    assert -1 <= difference["low"] < -0.5
+    assert difference.high == 0
+    assert -1 <= difference.low < -0.5
 
 
 def test_runs_that_agree_on_every_image_have_zero_differences() -> None:
     pairs = pair_predictions(make_predictions(LABELS, FIRST), make_predictions(LABELS, FIRST), HALF, HALF)
     found = compare(pairs)
     nothing = {"value": 0, "low": 0, "high": 0, "standard_error": 0, "p": 1}
-    for each in found["metrics"].values():
-        assert {name: each["difference"][name] for name in nothing} == nothing
-    assert found["mcnemar"] == {"corrected": 0, "regressed": 0, "p": 1.0}
+    for each in found.metrics.values():
+        assert each.difference.model_dump(include=set(nothing)) == nothing
+    assert found.mcnemar == Disagreement(corrected=0, regressed=0, p=1.0)
 
 
 def test_swapping_the_runs_changes_the_sign_of_the_differences() -> None:
-    there = compare(make_pairs())["metrics"]
+    there = compare(make_pairs()).metrics
     pairs = pair_predictions(make_predictions(LABELS, SECOND), make_predictions(LABELS, FIRST), HALF, HALF)
-    back = compare(pairs)["metrics"]
+    back = compare(pairs).metrics
     for name, each in there.items():
-        turned = {"value": -back[name]["difference"]["value"], "low": -back[name]["difference"]["high"]}
-        assert each["difference"]["value"] == turned["value"]
-        assert each["difference"]["low"] == pytest.approx(turned["low"])
+        turned = {"value": -back[name].difference.value, "low": -back[name].difference.high}
+        assert each.difference.value == turned["value"]
+        assert each.difference.low == pytest.approx(turned["low"])
 
 
 def test_all_images_of_a_patient_are_resampled_together() -> None:
     pairs = make_pairs()
-    once = compare(pairs)["metrics"]
+    once = compare(pairs).metrics
     fourfold = compare(pd.concat([pairs] * 4, ignore_index=True))
-    assert (fourfold["num_images"], fourfold["num_groups"]) == (32, 8)
-    for name, each in fourfold["metrics"].items():
-        patients = each["difference"]["intervals"]["patients"]
-        assert patients == pytest.approx(once[name]["difference"]["intervals"]["patients"])
+    assert (fourfold.num_images, fourfold.num_groups) == (32, 8)
+    for name, each in fourfold.metrics.items():
+        patients = each.difference.intervals["patients"].model_dump()
+        assert patients == pytest.approx(once[name].difference.intervals["patients"].model_dump())
 
 
 def mcnemar(corrected: int, regressed: int) -> float:
@@ -187,9 +185,9 @@ def mcnemar(corrected: int, regressed: int) -> float:
     first = [0.9] * corrected + [0.1] * regressed + [0.9]
     second = [0.1] * corrected + [0.9] * regressed + [0.9]
     pairs = pair_predictions(make_predictions(labels, first), make_predictions(labels, second), HALF, HALF)
-    found = compare(pairs)["mcnemar"]
-    assert (found["corrected"], found["regressed"]) == (corrected, regressed)
-    return float(found["p"])
+    found = compare(pairs).mcnemar
+    assert (found.corrected, found.regressed) == (corrected, regressed)
+    return found.p
 
 
 def test_mcnemars_exact_test_uses_the_images_on_which_the_runs_disagree() -> None:
@@ -202,7 +200,7 @@ def test_mcnemars_exact_test_uses_the_images_on_which_the_runs_disagree() -> Non
 
 def test_the_table_has_a_row_for_each_metric() -> None:
     table = tabulate_comparison(make_comparison(accuracy=interval(-0.01234, 0.05, 0.1)))
-    assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high", "smallest"]
+    assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high", "detectable"]
     assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
     assert table.iloc[0].tolist() == ["accuracy", 100, 0.8, 0.85, 0.05, -0.0123, 0.1, 0.03]
     assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity uses PNEUMONIA images, specificity NORMAL images
@@ -214,20 +212,20 @@ TOUCHING = (interval(0.0, 0.05, 0.1), interval(-0.1, -0.05, 0.0))
 
 def test_an_interval_that_includes_0_shows_no_difference() -> None:
     for same in (interval(-0.1, 0.0, 0.1), *TOUCHING):
-        assert summarise_effect(make_comparison(accuracy=same)["metrics"]) == ("no_difference_shown", {})
+        assert summarise_effect(make_comparison(accuracy=same).metrics) == ("no_difference_shown", {})
 
 
 def test_an_interval_above_0_is_an_improvement_and_one_below_0_a_deterioration() -> None:
-    found = summarise_effect(make_comparison(accuracy=BETTER)["metrics"])
+    found = summarise_effect(make_comparison(accuracy=BETTER).metrics)
     assert found == ("augmentation_helps", {"better": ("accuracy",)})
-    found = summarise_effect(make_comparison(accuracy=BETTER, auc=BETTER)["metrics"])
+    found = summarise_effect(make_comparison(accuracy=BETTER, auc=BETTER).metrics)
     assert found == ("augmentation_helps", {"better": ("accuracy", "auc")})
-    found = summarise_effect(make_comparison(specificity=WORSE)["metrics"])
+    found = summarise_effect(make_comparison(specificity=WORSE).metrics)
     assert found == ("augmentation_hurts", {"worse": ("specificity",)})
 
 
 def test_improvement_and_deterioration_together_are_reported_as_both() -> None:
-    found = summarise_effect(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE)["metrics"])
+    found = summarise_effect(make_comparison(specificity=BETTER, auc=BETTER, sensitivity=WORSE).metrics)
     assert found == ("augmentation_mixed", {"better": ("specificity", "auc"), "worse": ("sensitivity",)})
 
 
@@ -256,9 +254,8 @@ def test_disagreement_is_reported_where_there_is_any() -> None:
         (0, 1, "mcnemar"),
         (3, 2, "mcnemar"),
     ):
-        comparison = make_comparison()
-        comparison["mcnemar"] = {"corrected": corrected, "regressed": regressed, "p": 0.5}
-        last = list(list_differences(comparison))[-1]
+        mcnemar = {"corrected": corrected, "regressed": regressed, "p": 0.5}
+        last = list(list_differences(make_comparison(changes={"mcnemar": mcnemar})))[-1]
         assert last.key == key
         assert last.values["disagree"] == corrected + regressed
 
@@ -272,57 +269,55 @@ def make_steps(baseline: int, augmented: int) -> dict[str, int]:
 
 def test_equal_and_unequal_training_are_reported_differently() -> None:
     for augmented, key in ((80, "equal_steps"), (79, "unequal_steps"), (81, "unequal_steps")):
-        comparison = {**make_comparison(), "steps": make_steps(80, augmented)}
+        comparison = make_comparison(changes={"steps": make_steps(80, augmented)})
         assert [each.key for each in describe_comparison(comparison)][2:] == [key]
 
 
 def test_early_stopping_is_reported_where_epochs_are_missing_and_not_where_fewer_were_set() -> None:
-    assert compare(make_pairs())["stopped_early"] == ["augmented"]
+    assert compare(make_pairs()).stopped_early == ["augmented"]
     found = compare(make_pairs(), epochs=2)
-    assert found["stopped_early"] == []
+    assert found.stopped_early == []
     assert "stopped_early_augmented" not in [each.key for each in describe_comparison(found)]
     assert "stopped_early_augmented" in [each.key for each in describe_comparison(compare(make_pairs()))]
 
 
 def test_settings_that_differ_qualify_the_answer() -> None:
     found = compare(make_pairs(), epochs=1, batch_size=16)
-    assert found["settings"] == [
-        {"name": "training.epochs", "first": 3, "second": 1},
-        {"name": "training.batch_size", "first": 8, "second": 16},
+    assert found.settings == [
+        DifferingSetting(name="training.epochs", first=3, second=1),
+        DifferingSetting(name="training.batch_size", first=8, second=16),
     ]
     page = write_comparison(found, "phantoms", Language("en"))
     assert "(without / with: training.epochs: 3 / 1; training.batch_size: 8 / 16)" in page.partition("## In numbers")[0]
     assert "One seed was compared" in page.partition("## In numbers")[0]
-    assert compare(make_pairs())["settings"] == []
+    assert compare(make_pairs()).settings == []
 
 
 def test_augmentation_itself_is_no_setting_that_differs_but_the_seed_is() -> None:
     first, second = make_run(seed=1), make_run(seed=2, copies=3, zoom=0.2)
     runs = [{"run": each.model_dump(mode="json")} for each in (first, second)]
-    assert list_differing_settings(*runs) == [{"name": "run.seed", "first": 1, "second": 2}]
+    assert list_differing_settings(*runs) == [DifferingSetting(name="run.seed", first=1, second=2)]
     assert list_differing_settings({"model": {"filters": [4]}}, {"model": {}}) == [
-        {"name": "model.filters", "first": [4], "second": None}
+        DifferingSetting(name="model.filters", first=[4], second=None)
     ]
 
 
 def test_training_and_flips_have_a_cell_each_and_the_headline_is_without_flips() -> None:
     found = compare(make_pairs())
-    cells = {(each["run"], each["passes"]): each for each in found["cells"]}
-    assert {name: each["accuracy"]["value"] for name, each in cells.items()} == {
+    cells = {(each.run, each.passes): each for each in found.cells}
+    assert {name: each.accuracy.value for name, each in cells.items()} == {
         **{("baseline", "single"): 5 / 8, ("baseline", "flips"): 1.0},
         **{("augmented", "single"): 6 / 8, ("augmented", "flips"): 1.0},
     }
-    assert cells["baseline", "flips"]["specificity"]["n"] == 4
-    assert cells["baseline", "flips"]["accuracy"]["low"] < 1  # Wilson's, where the bootstrap has no width
-    assert found["metrics"]["accuracy"]["difference"]["value"] == 1 / 8
-    assert {run: each["accuracy"]["value"] for run, each in found["flips"].items()} == {
+    assert cells["baseline", "flips"].specificity.n == 4
+    assert (cells["baseline", "flips"].accuracy.low or 0) < 1  # Wilson's, where the bootstrap has no width
+    assert found.metrics["accuracy"].difference.value == 1 / 8
+    assert {run: each["accuracy"].value for run, each in found.flips.items()} == {
         **{"baseline": 3 / 8, "augmented": 2 / 8}
     }
     table = list_cells(found)
     assert table[["run", "passes"]].to_numpy().tolist() == [list(each) for each in cells]
-    assert table["accuracy"][0] == {
-        name: cells["baseline", "single"]["accuracy"][name] for name in table["accuracy"][0]
-    }
+    assert table["accuracy"][0] == cells["baseline", "single"].accuracy.model_dump(include={"value", "low", "high"})
 
 
 def test_the_page_states_answer_numbers_and_data_source() -> None:

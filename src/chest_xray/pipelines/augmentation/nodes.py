@@ -13,14 +13,24 @@ from chest_xray.metrics.comparison import (
     METRICS,
     PASSES,
     RUNS,
+    Cell,
+    ComparedMetric,
+    Comparison,
+    MetricName,
+    OptimizerSteps,
+    PairedDifference,
+    Passes,
+    Resampled,
+    RunName,
+    Study,
     compare_decisions,
+    count_images,
     estimate_difference,
     list_differing_settings,
     resample_metrics,
     select_same_comparison,
     subtract,
 )
-from chest_xray.metrics.results import Method
 from chest_xray.metrics.summary import Evaluation, estimate, widen
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
@@ -61,101 +71,95 @@ def compare_runs(
     augmented_evidence: dict[str, Any],
     evaluation: Evaluation,
     run_record: dict[str, Any],
-) -> dict[str, Any]:
+) -> Comparison:
     """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
 
     `run_record` holds the `study` of several seeds, or None; see `chest_xray.hooks.RecordRun`.
-
-    Returns:
-        `num_images`, `num_normal`, `num_pneumonia`, `num_groups`; `metrics`: of accuracy, sensitivity, specificity and
-        auc the value of each run without flip test-time augmentation, `difference` (augmented minus baseline, from
-        `estimate_difference`) and `smallest`, the minimum detectable difference (80% power); `mcnemar` of the same
-        decisions, see `compare_decisions`; `cells`: for each run and each of `PASSES` the metrics with intervals;
-        `flips`: for each run by how much flips change each metric; `settings`, see `list_differing_settings`;
-        `steps` of the optimizer in each run, and `stopped_early`, the runs that took fewer epochs than were set;
-        `study`, see `select_same_comparison`.
     """
     draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
-    values = {
-        (run, passes): resample_metrics(_select_cell(paired_predictions, run, passes), draws)
-        for run in RUNS
-        for passes in PASSES
-    }
-    without, given = (values[run, "single"] for run in RUNS)
-    differences = {name: estimate_difference(subtract(given[name], without[name])) for name in METRICS}
-    evidence = dict(zip(RUNS, (baseline_evidence, augmented_evidence), strict=True))
-    settings = {run: each["settings"] for run, each in evidence.items()}
+    cells = {(run, passes): _select_cell(paired_predictions, run, passes) for run in RUNS for passes in PASSES}
+    values = {key: resample_metrics(cell, draws) for key, cell in cells.items()}
     names = ("label", *(f"decision_single_{run}" for run in RUNS))
-    label, *decisions = (paired_predictions[name].to_numpy() for name in names)
-    return {
-        "num_images": len(paired_predictions),
-        "num_normal": int((paired_predictions["label"] == 0).sum()),
-        "num_pneumonia": int((paired_predictions["label"] == 1).sum()),
-        "num_groups": int(paired_predictions["group"].nunique()),
-        "metrics": {
-            name: {run: float(values[run, "single"][name]["patients"][0]) for run in RUNS}
-            | {"difference": difference, "smallest": difference.pop("smallest")}
-            for name, difference in differences.items()
-        },
-        "mcnemar": compare_decisions(label, *decisions),
-        "cells": [
-            {"run": run, "passes": passes, **_describe_cell(_select_cell(paired_predictions, run, passes), measured)}
-            for (run, passes), measured in values.items()
+    settings = [each["settings"] for each in (baseline_evidence, augmented_evidence)]
+    epochs = [len(each["history"]) for each in (baseline_evidence, augmented_evidence)]
+    study = run_record["study"]
+    return Comparison(
+        **count_images(paired_predictions),
+        metrics=_compare_metrics(*(values[run, "single"] for run in RUNS)),
+        mcnemar=compare_decisions(*(paired_predictions[name].to_numpy() for name in names)),
+        cells=[_measure_cell(*key, cell, values[key]) for key, cell in cells.items()],
+        flips={run: _subtract_metrics(values[run, "flips"], values[run, "single"]) for run in RUNS},
+        settings=list_differing_settings(*settings),
+        steps=_read_steps(paired_predictions),
+        stopped_early=[
+            run for run, num, each in zip(RUNS, epochs, settings, strict=True) if num < each["training"]["epochs"]
         ],
-        "flips": {
-            run: {
-                name: estimate_difference(subtract(values[run, "flips"][name], values[run, "single"][name]))
-                for name in METRICS
-            }
-            for run in RUNS
-        },
-        "settings": list_differing_settings(*settings.values()),
-        "steps": {
-            f"{run}_{short}": int(paired_predictions[f"{name}_{run}"].iloc[0])
-            for run in RUNS
-            for short, name in (("steps", "steps"), ("kept", "kept_steps"))
-        },
-        "stopped_early": [run for run in RUNS if len(evidence[run]["history"]) < settings[run]["training"]["epochs"]],
-        "study": select_same_comparison(run_record["study"]),
-    }
+        study=select_same_comparison(None if study is None else Study.model_validate(study)),
+    )
 
 
-def _select_cell(pairs: DataFrame, run: str, passes: str) -> DataFrame:
+def _select_cell(pairs: DataFrame, run: RunName, passes: Passes) -> DataFrame:
     return pairs.rename(columns={f"logit_{passes}_{run}": "log_odds", f"decision_{passes}_{run}": "decision"})
 
 
-def _describe_cell(cell: DataFrame, measured: dict[str, dict[Method, Array]]) -> dict[str, Any]:
+def _compare_metrics(baseline: Resampled, augmented: Resampled) -> dict[MetricName, ComparedMetric]:
+    return {
+        name: ComparedMetric(
+            baseline=float(baseline[name]["patients"][0]),
+            augmented=float(augmented[name]["patients"][0]),
+            difference=difference,
+        )
+        for name, difference in _subtract_metrics(augmented, baseline).items()
+    }
+
+
+def _subtract_metrics(first: Resampled, second: Resampled) -> dict[MetricName, PairedDifference]:
+    return {name: estimate_difference(subtract(first[name], second[name])) for name in METRICS}
+
+
+def _measure_cell(run: RunName, passes: Passes, cell: DataFrame, measured: Resampled) -> Cell:
     import numpy as np
 
     label, decision = cell["label"].to_numpy(), cell["decision"].to_numpy()
     counts = count_outcomes(label, decision, np.ones((1, len(cell))))
     wilson = dict(proportions({name: int(each[0]) for name, each in counts.items()}))
     found = {name: estimate(each, len(cell)) for name, each in measured.items()}
-    return {name: (widen(each, wilson[name]) if name in wilson else each).model_dump() for name, each in found.items()}
+    return Cell(
+        run=run,
+        passes=passes,
+        **{name: widen(each, wilson[name]) if name in wilson else each for name, each in found.items()},
+    )
 
 
-def tabulate_comparison(comparison: dict[str, Any]) -> DataFrame:
-    """Return one row a metric: `n`, `baseline`, `augmented`, `difference`, `low`, `high`, `smallest`."""
+def _read_steps(pairs: DataFrame) -> OptimizerSteps:
+    first = pairs.iloc[0]
+    return OptimizerSteps(
+        **{f"{run}_steps": int(first[f"steps_{run}"]) for run in RUNS},
+        **{f"{run}_kept": int(first[f"kept_steps_{run}"]) for run in RUNS},
+    )
+
+
+def tabulate_comparison(comparison: Comparison) -> DataFrame:
+    """Return one row a metric: `n`, `baseline`, `augmented`, `difference`, `low`, `high`, `detectable`."""
     import pandas as pd
 
-    counted = {"sensitivity": comparison["num_pneumonia"], "specificity": comparison["num_normal"]}
     rows = [
-        {"metric": name, "n": counted.get(name, comparison["num_images"])}
-        | {run: each[run] for run in RUNS}
-        | {"difference": each["difference"]["value"]}
-        | {bound: each["difference"][bound] for bound in ("low", "high")}
-        | {"smallest": each["smallest"] or None}  # none where no resample differs
-        for name, each in comparison["metrics"].items()
+        {
+            **{"metric": name, "n": comparison.count(name), "baseline": each.baseline, "augmented": each.augmented},
+            **{"difference": each.difference.value, "low": each.difference.low, "high": each.difference.high},
+            "detectable": each.difference.detectable or None,  # none where no resample differs
+        }
+        for name, each in comparison.metrics.items()
     ]
     return pd.DataFrame(rows).round(4)
 
 
-def write_comparison(comparison: dict[str, Any], data_source: str, language: Language) -> str:
+def write_comparison(comparison: Comparison, data_source: str, language: Language) -> str:
     """Write the conclusions of the comparison in Markdown."""
     return render("comparison_title", find_comparison(comparison), {"data_source": data_source}, language.root)
 
 
-def draw_comparison(comparison: dict[str, Any], data_source: str) -> dict[str, Figure]:
+def draw_comparison(comparison: Comparison, data_source: str) -> dict[str, Figure]:
     """Draw the paired differences, in each language."""
     return draw_in_languages(partial(draw_paired_differences, comparison), data_source)
 

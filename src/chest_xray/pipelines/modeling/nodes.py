@@ -14,11 +14,13 @@ from chest_xray.metrics.operating_point import (
     OperatingPoint,
     OperatingPointRule,
     add_calibrated,
+    average_worst_quarter,
     choose_band,
     choose_points,
     compute_log_odds,
     fit_calibration,
 )
+from chest_xray.metrics.results import ConditionMetrics, CorruptionMetrics
 from chest_xray.models.inference import score_images
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network, join_networks, with_precision
@@ -173,17 +175,11 @@ def choose_operating_point(
 
 def summarise_corruptions(
     corrupted_predictions: DataFrame, operating_point: OperatingPoint, rule: OperatingPointRule
-) -> dict[str, Any]:
-    """Return the metrics by which recipes are ranked, and those of each condition.
-
-    Returns:
-        `num_images` (over all conditions), pooled `auc`, `worst_auc` (the mean over the worst quarter of conditions),
-        `specificity` at the highest threshold with a pooled sensitivity of `min_sensitivity`, and `conditions`: `kind`,
-        `strength`, `auc`, and `sensitivity` and `specificity` at the point that decides.
-    """
+) -> CorruptionMetrics:
+    """Return the metrics by which recipes are ranked, and those of each condition."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    conditions: list[dict[str, Any]] = []
+    conditions: list[ConditionMetrics] = []
     table = add_calibrated(corrupted_predictions, operating_point)
     for (kind, strength), part in table.groupby(["kind", "strength"], sort=False):
         is_positive = part["log_odds"] >= operating_point.chosen.log_odds
@@ -192,17 +188,16 @@ def summarise_corruptions(
             "sensitivity": float(is_positive[part["label"] == 1].mean()),
             "specificity": float(1 - is_positive[part["label"] == 0].mean()),
         }
-        conditions.append({"kind": kind, "strength": strength, **measured})
+        conditions.append(ConditionMetrics(kind=kind, strength=strength, **measured))
     scored = table["label"], table["log_odds"]
     false_positive_rate, sensitivity, _ = roc_curve(*scored, drop_intermediate=False)
-    worst = sorted(condition["auc"] for condition in conditions)[: -(-len(conditions) // 4)]
-    return {
-        "num_images": len(corrupted_predictions),
-        "auc": float(roc_auc_score(*scored)),
-        "worst_auc": sum(worst) / len(worst),
-        "specificity": float(1 - false_positive_rate[(sensitivity >= rule.min_sensitivity).argmax()]),
-        "conditions": conditions,
-    }
+    return CorruptionMetrics(
+        num_images=len(corrupted_predictions),
+        auc=float(roc_auc_score(*scored)),
+        worst_auc=average_worst_quarter(condition.auc for condition in conditions),
+        specificity=float(1 - false_positive_rate[(sensitivity >= rule.min_sensitivity).argmax()]),
+        conditions=conditions,
+    )
 
 
 def draw_learning_curves(history: DataFrame, image_split: DataFrame, run: Run, data_source: str) -> dict[str, Figure]:

@@ -1,7 +1,6 @@
 """All nodes of the study: decisions of every run, and the arms compared."""
 
 from functools import partial
-from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame, Figure
@@ -9,7 +8,10 @@ from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,
     REFERENCE,
+    StepRange,
+    Study,
     count_disagreements,
+    count_images,
     estimate_over_seeds,
     resample_arms,
     split_by_arm_and_seed,
@@ -52,7 +54,7 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def write_study(study: dict[str, Any], data_source: str, language: Language) -> str:
+def write_study(study: Study, data_source: str, language: Language) -> str:
     """Write the conclusions of the study in Markdown."""
     sections = {
         "answer": list(findings.summarise_arms(study)),
@@ -62,46 +64,36 @@ def write_study(study: dict[str, Any], data_source: str, language: Language) -> 
     return render("study_title", sections, {"data_source": data_source}, language.root)
 
 
-def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> dict[str, Any]:
-    """Estimate by how much each arm differs from none, and by how much seeds differ.
-
-    Returns:
-        `num_images`, `num_normal`, `num_pneumonia`, `num_groups`, `seeds`, `steps` (`fewest`, `most`). `arms`: by arm
-        and metric `by_seed`, `mean` and `deviation` (standard, over seeds). `differences`: by other arm and metric
-        `value` (mean over seeds), and the wider of what patients and blocks of them show: `low` and `high` (95%),
-        `method`, `standard_error` and `smallest` (minimum detectable difference); `by_seed`, `deviation`; and `both`:
-        low, high and smallest over patients and seeds.
-        `mcnemar`: by other arm and seed, see `compare_decisions`.
-    """
+def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> Study:
+    """Estimate by how much each arm differs from none, and by how much seeds differ."""
     runs = split_by_arm_and_seed(study_predictions)
     sample = next(iter(runs[REFERENCE].values()))
-    label = sample["label"].to_numpy()
+    label, images = sample["label"].to_numpy(), count_images(sample)
     values = resample_arms(runs, draw_resamples(sample, evaluation.block_length, evaluation.seed))
     others = [arm for arm in runs if arm != REFERENCE]
-    num_groups = int(sample["group"].nunique())
-    return {
-        **{"num_images": len(label), "num_normal": int((label == 0).sum()), "num_pneumonia": int((label == 1).sum())},
-        **{"num_groups": num_groups, "seeds": [int(seed) for seed in runs[REFERENCE]]},
-        "steps": {"fewest": int(study_predictions["steps"].min()), "most": int(study_predictions["steps"].max())},
-        "arms": {
+    return Study(
+        **images,
+        seeds=list(runs[REFERENCE]),
+        steps=StepRange(fewest=int(study_predictions["steps"].min()), most=int(study_predictions["steps"].max())),
+        arms={
             arm: {name: summarise_seeds(each["patients"][:, 0]) for name, each in values[arm].items()} for arm in runs
         },
-        "differences": {
+        differences={
             arm: {
-                name: estimate_over_seeds(subtract(values[arm][name], values[REFERENCE][name]), num_groups)
+                name: estimate_over_seeds(subtract(values[arm][name], values[REFERENCE][name]), images["num_groups"])
                 for name in METRICS
             }
             for arm in others
         },
-        "mcnemar": {arm: count_disagreements(label, runs[REFERENCE], runs[arm]) for arm in others},
-    }
+        mcnemar={arm: count_disagreements(label, runs[REFERENCE], runs[arm]) for arm in others},
+    )
 
 
-def tabulate_study(study: dict[str, Any]) -> tuple[DataFrame, DataFrame]:
+def tabulate_study(study: Study) -> tuple[DataFrame, DataFrame]:
     """Return tables of the arms with their differences, and of every run."""
     return tabulate_arms(study), tabulate_runs(study)
 
 
-def draw_study(study: dict[str, Any], data_source: str) -> dict[str, Figure]:
+def draw_study(study: Study, data_source: str) -> dict[str, Figure]:
     """Draw the difference of each arm, in each language."""
     return draw_in_languages(partial(draw_arms, study), data_source)
