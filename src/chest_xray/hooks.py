@@ -92,7 +92,11 @@ def _warn_of_settings(pipeline: Pipeline, catalog: DataCatalog) -> None:
         logger.warning(
             "The run %s has %s = %s, and %s would have %s: the comparison would not be of augmentation alone. Use the "
             "same value, or train both runs again.",
-            *(baseline, each.name, each.first, augmented, each.second),
+            baseline,
+            each.name,
+            each.first,
+            augmented,
+            each.second,
         )
 
 

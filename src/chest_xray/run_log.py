@@ -78,5 +78,7 @@ def _warn_of_stale_outputs(stale: Sequence[str]) -> None:
         logger.warning(
             "Out of date, since what they were made from has changed: %s%s. To update them: kedro run --pipelines=%s, "
             "with the same --env and --params.",
-            *(", ".join(stale[:NUM_NAMED]), rest, ",".join(makers)),
+            ", ".join(stale[:NUM_NAMED]),
+            rest,
+            ",".join(makers),
         )

@@ -194,6 +194,10 @@ def _build_skull(rng: Random) -> tuple[list[Ellipsoid], float]:
 
 
 PARTS: dict[str, Callable[[Random], tuple[list[Ellipsoid], float]]] = {
-    **{"chest": _build_frontal_chest, "lateral chest": _build_lateral_chest, "limb": _build_limb},
-    **{"hand": _build_hand, "abdomen": _build_abdomen, "skull": _build_skull},
+    "chest": _build_frontal_chest,
+    "lateral chest": _build_lateral_chest,
+    "limb": _build_limb,
+    "hand": _build_hand,
+    "abdomen": _build_abdomen,
+    "skull": _build_skull,
 }

@@ -15,8 +15,13 @@ DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a p
 NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
 CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
 TURNS = {  # What of Pillow turns a stored image upright, by its Exif orientation.
-    **{2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM"},
-    **{5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"},
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
 }
 
 

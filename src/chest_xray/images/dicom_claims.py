@@ -22,8 +22,16 @@ LATERAL = re.compile(
 AGE = re.compile(r"(\d{1,3})([DWMY])")  # PS3.5, table 6.2-1
 DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
 TAGS = (
-    *("PatientAge", "PatientBirthDate", "Modality", "ViewPosition", "ViewCodeSequence", "BodyPartExamined"),
-    *("PatientOrientation", "StudyDate", "AcquisitionDate", "ContentDate"),
+    "PatientAge",
+    "PatientBirthDate",
+    "Modality",
+    "ViewPosition",
+    "ViewCodeSequence",
+    "BodyPartExamined",
+    "PatientOrientation",
+    "StudyDate",
+    "AcquisitionDate",
+    "ContentDate",
 )
 ADULT = "adult"  # the reason of a refusal, and the name of a warning
 

@@ -95,7 +95,10 @@ def describe_images(images: DataFrame, patients: Patients, patient_table: DataFr
             "%d of %d images (%.0f%%) have no known patient, such as %s: each counts as a patient of its own, and one "
             "person may be in train and in validation. Set patients.pattern, or name a table with --params "
             "patient_table=FILE.",
-            *(unknown.sum(), len(index), 100 * unknown.mean(), repr(index.loc[unknown, "path"].iloc[0])),
+            unknown.sum(),
+            len(index),
+            100 * unknown.mean(),
+            repr(index.loc[unknown, "path"].iloc[0]),
         )
     return index.astype({"label": "int8", "width": "int32", "height": "int32"})
 

@@ -15,17 +15,23 @@ from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 SIGNATURES = {  # of files that users mistake for radiographs; for messages
-    **{b"II*\0": "a TIFF image", b"MM\0*": "a TIFF image", b"II+\0": "a TIFF image", b"MM\0+": "a TIFF image"},
-    **{b"GIF8": "a GIF image", b"BM": "a BMP image"},
-    **{b"RIFF": "a WebP image, or sound or video", b"\0\0\1\0": "an icon (ICO)", b"8BPS": "a Photoshop file"},
+    b"II*\0": "a TIFF image",
+    b"MM\0*": "a TIFF image",
+    b"II+\0": "a TIFF image",
+    b"MM\0+": "a TIFF image",
+    b"GIF8": "a GIF image",
+    b"BM": "a BMP image",
+    b"RIFF": "a WebP image, or sound or video",
+    b"\0\0\1\0": "an icon (ICO)",
+    b"8BPS": "a Photoshop file",
     **{bytes([0, 0, 0, size]) + b"ftyp": "a HEIC or AVIF image, or video" for size in range(0x14, 0x40, 4)},
-    **{
-        b"\xff\x4f\xff\x51": "a JPEG 2000 image",
-        b"\0\0\0\x0cjP": "a JPEG 2000 image",
-        b"%!PS": "PostScript (EPS)",
-        b"%PDF": "a PDF document",
-    },
-    **{b"PK\3\4": "a zip archive or an office document", b"\x1f\x8b": "a gzip archive", b"<": "HTML or XML"},
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\0\0\0\x0cjP": "a JPEG 2000 image",
+    b"%!PS": "PostScript (EPS)",
+    b"%PDF": "a PDF document",
+    b"PK\3\4": "a zip archive or an office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"<": "HTML or XML",
 }
 # Each scan of a progressive JPEG refines all pixels. Encoders write about ten; a file of 320 KB can hold thousands, and
 # then takes a minute.

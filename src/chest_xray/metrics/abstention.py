@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from chest_xray.core.options import Result, UnitInterval
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.curves import NUM_PLACES
 from chest_xray.metrics.operating_point import OperatingPoint

@@ -376,8 +376,11 @@ def select_same_comparison(study: Study | None) -> RepeatedComparison | None:
         return None
     found = study.differences[WHOLE]["accuracy"]
     return RepeatedComparison(
-        **{"num_seeds": len(study.seeds), **dict(study.steps)},
-        **{"value": found.value, "low": found.both.low, "high": found.both.high},
+        num_seeds=len(study.seeds),
+        **dict(study.steps),
+        value=found.value,
+        low=found.both.low,
+        high=found.both.high,
     )
 
 

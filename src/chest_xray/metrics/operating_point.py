@@ -225,8 +225,10 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
         points[name] = Point(
             log_odds=float(cuts[best]),
             threshold=to_probability(float(cuts[best])),
-            **{"sensitivity": float(whole[0, best]), "specificity": float(whole[1, best])},
-            **{"worst_sensitivity": float(worst[0, best]), "worst_specificity": float(worst[1, best])},
+            sensitivity=float(whole[0, best]),
+            specificity=float(whole[1, best]),
+            worst_sensitivity=float(worst[0, best]),
+            worst_specificity=float(worst[1, best]),
             reached=bool(reached[best]),
         )
     return points

@@ -23,7 +23,10 @@ def describe_shift(shift: Shift) -> Finding:
     found = [each for each in shift.measures if each.verdict == "different"]
     most = max(found or shift.measures, key=lambda each: each.distance)
     values = {
-        **{**dict(most), **dict(shift.rule), "verdict": shift.verdict, "measure": Name(most.measure)},
+        **dict(most),
+        **dict(shift.rule),
+        "verdict": shift.verdict,
+        "measure": Name(most.measure),
         "different": tuple(Name(each.measure) for each in found),
         "min_images": shift.min_images,
     }

@@ -143,8 +143,11 @@ def list_arm_differences(study: Study) -> Iterator[Finding]:
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
         values = {
-            **{"arm": arm, "num_pairs": len(pairs), "p": {"least": min(p), "most": max(p)}},
-            **{"corrected": sum(pair.corrected for pair in pairs), "regressed": sum(pair.regressed for pair in pairs)},
+            "arm": arm,
+            "num_pairs": len(pairs),
+            "p": {"least": min(p), "most": max(p)},
+            "corrected": sum(pair.corrected for pair in pairs),
+            "regressed": sum(pair.regressed for pair in pairs),
         }
         yield Finding("arm_mcnemar", values)
 

@@ -323,7 +323,9 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
             "customdata": [[_name_probability(point.threshold, labels), sensitivity, specificity, *counts]],
-            **{"mode": "markers", "hovertemplate": template, "name": _name_threshold(metrics, at, labels)},
+            "mode": "markers",
+            "hovertemplate": template,
+            "name": _name_threshold(metrics, at, labels),
         }
         figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
         dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}

@@ -26,7 +26,8 @@ def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
     yield Finding(
         "external_prevalence" if shift and shift.prevalence is not None else "external_prevalence_of_labels",
         {
-            **{"prevalence": evaluation.prevalence, "internal": evaluation.internal_prevalence},
+            "prevalence": evaluation.prevalence,
+            "internal": evaluation.internal_prevalence,
             "estimated": shift.prevalence if shift else None,
             "expected": evaluation.batch.expected_prevalence,
         },

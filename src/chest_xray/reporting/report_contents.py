@@ -160,8 +160,10 @@ Shown = FigureEntry | TableEntry | GalleryEntry
 # Of each run, by heading; where rules yield findings for a heading, these come first.
 RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "how_well": (
-        *(FigureEntry("roc_curve"), TableEntry("metrics_table", select_overall_metrics, folded=True)),
-        *(FigureEntry("confusion_matrices", folded=True), FigureEntry("precision_recall", folded=True)),
+        FigureEntry("roc_curve"),
+        TableEntry("metrics_table", select_overall_metrics, folded=True),
+        FigureEntry("confusion_matrices", folded=True),
+        FigureEntry("precision_recall", folded=True),
     ),
     "where_it_fails": (TableEntry("metrics_table", list_strata, key="strata", folded=True),),
     "maps": (
@@ -172,14 +174,16 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "lungs_or_shape": (),
     "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", omit_p_values, folded=True)),
     "robustness": (
-        *(FigureEntry("robustness_figure"), TableEntry("robustness_table", omit_p_values, folded=True)),
+        FigureEntry("robustness_figure"),
+        TableEntry("robustness_table", omit_p_values, folded=True),
         TableEntry("corruption_metrics", list_conditions, folded=True),
     ),
     "what_an_answer_is_worth": (),
     "what_a_probability_is_worth": (FigureEntry("reliability", folded=True),),
     "validation_and_test": (FigureEntry("thresholds", folded=True), FigureEntry("scores", folded=True)),
     "abstention": (
-        *(FigureEntry("risk_coverage"), FigureEntry("net_benefit")),
+        FigureEntry("risk_coverage"),
+        FigureEntry("net_benefit"),
         TableEntry("abstention", tabulate_abstention, folded=True),
     ),
     "what_to_try": (),
@@ -188,9 +192,11 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
 SUMMARY_FIGURE = "roc_curve"  # of the last run: in the summary instead of its part
 FOLDED = {"abstention", "training", "environment", "glossary"}  # headings of what is folded, besides earlier runs
 COMPARISON: tuple[Shown, ...] = (
-    *(FigureEntry("comparison_figure"), TableEntry("comparison_table", folded=True)),
+    FigureEntry("comparison_figure"),
+    TableEntry("comparison_table", folded=True),
     TableEntry("comparison", list_cells, key="comparison_cells", folded=True),
-    *(FigureEntry("augmented_examples", folded=True), FigureEntry("transforms", folded=True)),
+    FigureEntry("augmented_examples", folded=True),
+    FigureEntry("transforms", folded=True),
     FigureEntry("transform_ranges", folded=True),
 )
 DATA: tuple[Shown, ...] = (
@@ -203,14 +209,25 @@ DATA: tuple[Shown, ...] = (
     TableEntry("quarantine", folded=True),
 )
 PARAMETERS: dict[str, type[Options]] = {
-    **{"report": Report, "preparation": Preparation, "hold_out": HoldOut, "audit": Audit, "model": Network},
-    **{"validation_corruptions": ValidationCorruptions, "operating_point": OperatingPointRule},
-    **{"training": Training, "augmented": Run},
+    "report": Report,
+    "preparation": Preparation,
+    "hold_out": HoldOut,
+    "audit": Audit,
+    "model": Network,
+    "validation_corruptions": ValidationCorruptions,
+    "operating_point": OperatingPointRule,
+    "training": Training,
+    "augmented": Run,
 }
 RESULTS: dict[str, type[Result]] = {
-    **{"metrics": Metrics, "metadata_metrics": MetadataMetrics, "abstention": Abstention},
-    **{"corruption_metrics": CorruptionMetrics, "comparison": Comparison},
-    **{"operating_point": OperatingPoint, "audit": AuditSummary, "map_sanity": MapComparison},
+    "metrics": Metrics,
+    "metadata_metrics": MetadataMetrics,
+    "abstention": Abstention,
+    "corruption_metrics": CorruptionMetrics,
+    "comparison": Comparison,
+    "operating_point": OperatingPoint,
+    "audit": AuditSummary,
+    "map_sanity": MapComparison,
 }
 
 

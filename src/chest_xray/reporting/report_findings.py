@@ -63,8 +63,10 @@ def _rate(measured: Interval, reference: float) -> Tone:
 def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
     kind, counts = classify_errors(metrics.test.at_chosen)
     tones: dict[str, tuple[Tone, str]] = {
-        **{"none": ("good", "no_errors"), "balanced": ("unsure", "weak_on_neither")},
-        **{"normal": ("bad", "weak_on_normal"), "pneumonia": ("bad", "weak_on_pneumonia")},
+        "none": ("good", "no_errors"),
+        "balanced": ("unsure", "weak_on_neither"),
+        "normal": ("bad", "weak_on_normal"),
+        "pneumonia": ("bad", "weak_on_pneumonia"),
     }
     tone, key = tones[kind]
     yield Verdict("errors", tone, Finding(key, counts))

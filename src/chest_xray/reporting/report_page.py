@@ -122,7 +122,8 @@ def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) ->
     figure = make_figure(last[contents.SUMMARY_FIGURE][messages["language"]], contents.SUMMARY_FIGURE, run, messages)
     pictures = make_examples(last[contents.GALLERY], NUM_EXAMPLES, messages)
     return [
-        *(Listing(items[:1], "verdicts"), Listing(tiles, "tiles")),
+        Listing(items[:1], "verdicts"),
+        Listing(tiles, "tiles"),
         Row([figure, Column([make_confusion_matrix(metrics.test.at_chosen, messages), pictures])]),
         Listing(items[1:], "verdicts"),
         make_table(summarise_runs(runs, messages), "summary", "", messages, folded=True),

@@ -25,7 +25,9 @@ from chest_xray.serving.service import Service
 # Refusals of files that contain no readable image. Other refusals are regular answers.
 STATUS = {
     **dict.fromkeys(("empty", "not_an_image", "truncated", "unreadable", "undecodable", "too_slow"), 422),
-    **{"too_large": 413, "unsupported_dicom": 415, "unsupported_image": 415},
+    "too_large": 413,
+    "unsupported_dicom": 415,
+    "unsupported_image": 415,
 }
 DESCRIPTION = "Pneumonia in chest radiographs of children. For teaching and research; not a medical device."
 

@@ -120,7 +120,8 @@ class Renderer:
     def _describe_point(self, contract: Contract) -> dict[str, Any]:
         point = contract.operating_point
         return {
-            **{"point": point, "chosen": point.chosen},
+            "point": point,
+            "chosen": point.chosen,
             "threshold": self.format_percent(point.chosen.threshold),
             "bounds": [self.format_percent(each) for each in point.bounds],
             "rule": self.messages[f"rule_{point.rule}"],

@@ -145,8 +145,13 @@ def tabulate_comparison(comparison: Comparison) -> DataFrame:
 
     rows = [
         {
-            **{"metric": name, "n": comparison.count(name), "baseline": each.baseline, "augmented": each.augmented},
-            **{"difference": each.difference.value, "low": each.difference.low, "high": each.difference.high},
+            "metric": name,
+            "n": comparison.count(name),
+            "baseline": each.baseline,
+            "augmented": each.augmented,
+            "difference": each.difference.value,
+            "low": each.difference.low,
+            "high": each.difference.high,
             "detectable": each.difference.detectable or None,  # none where no resample differs
         }
         for name, each in comparison.metrics.items()

@@ -36,8 +36,11 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
         make_node(
             nodes.compute_curves,
             [
-                *("validation_predictions", "corrupted_predictions", "test_predictions"),
-                *("operating_point", "params:evaluation"),
+                "validation_predictions",
+                "corrupted_predictions",
+                "test_predictions",
+                "operating_point",
+                "params:evaluation",
             ],
             "curves",
         ),

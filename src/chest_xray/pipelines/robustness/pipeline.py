@@ -52,7 +52,13 @@ def create_pipeline(run: str) -> Pipeline:
         namespace=run,
         inputs={"prepared_images", "image_split", "corrupted_test_images"},
         parameters={
-            *("evaluation", "data_source", "language", "preparation"),
-            *("gallery", "map_sanity", "occlusion", "robustness"),
+            "evaluation",
+            "data_source",
+            "language",
+            "preparation",
+            "gallery",
+            "map_sanity",
+            "occlusion",
+            "robustness",
         },
     )
