@@ -27,7 +27,8 @@ def run(folder: Path, pipeline: Pipeline, seconds: dict[str, float], monkeypatch
     monkeypatch.setattr("chest_xray.run_log.monotonic", lambda: clock.now)
     stored = {name: JSONDataset(filepath=str(folder / "data" / f"{name}.json")) for name in ("first", "report")}
     catalog, log = DataCatalog(stored), LogRun()
-    log.after_context_created(SimpleNamespace(project_path=folder, config_loader={"globals": {"data_dir": "data"}}))
+    loader = {"globals": {"data_dir": "data"}}
+    log.after_context_created(SimpleNamespace(project_path=folder, config_loader=loader, params={}))
     log.before_pipeline_run(pipeline, catalog)
     for node in pipeline.nodes:
         log.before_node_run(node)

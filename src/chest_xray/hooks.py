@@ -1,6 +1,5 @@
-"""What crosses all pipelines: checks before the first node, locks, lineage, checkpoints and the record of a run."""
+"""What crosses all pipelines: locks, lineage, checkpoints and the record of a run."""
 
-import difflib
 import json
 import logging
 import os
@@ -11,99 +10,34 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog, DatasetError, MemoryDataset
+from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
-from kedro.validation.exceptions import ParameterValidationError
-from pydantic import BaseModel
 
 from chest_xray.core.files import PART
 from chest_xray.core.lineage import PRESENTATION, Lineage, is_parameter
-from chest_xray.core.options import InputError, flatten
+from chest_xray.core.options import InputError
 from chest_xray.core.provenance import describe_opening, describe_run
 
 logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
 PREDICTIONS = "predictions"
-OF_PREDICTION = {PREDICTIONS, "batch_summary"}
+PREDICTION_OUTPUTS = {PREDICTIONS, "batch_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
 TEST_OPENINGS = "test_openings"
+STUDY = "study"
 COMPARED_RECORD = "run_record"  # read by the comparison of two runs, too
 RUN_RECORDS = {COMPARED_RECORD, "external_run_record"}
-STUDY = "study"
-NO_RESULTS = {"checkpoint", *RUN_RECORDS, *OF_PREDICTION}  # change during a run, or have a lock of their own
-# The catalog reads them; no node does.
-CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "split_table"}
+UNTRACKED = {"checkpoint", *RUN_RECORDS, *PREDICTION_OUTPUTS}  # change during a run, or have a lock of their own
 
 
-class CheckInputs:
-    """Refuses a run that cannot succeed, and prints the user's mistakes without a traceback."""
-
-    @hook_impl
-    def after_context_created(self) -> None:
-        """Replace the hook for uncaught exceptions."""
-        sys.excepthook = _brief(sys.excepthook)
-
-    @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Check runner, parameters and inputs.
-
-        Raises:
-            InputError: Nothing reads a parameter, another pipeline has yet to make an input, or TensorFlow does not
-                work under the runner.
-        """
-        _prepare_for_runner(str(run_params.get("runner")))
-        _refuse_unknown_parameters(run_params["runtime_params"])
-        _use_shipped_network(pipeline, catalog)
-        _warn_of_settings(pipeline, catalog)
-        made = set().union(*(each.all_outputs() for each in pipelines.values()))
-        missing = {name for name in pipeline.inputs() & made if not catalog.exists(name)}
-        if missing:
-            _refuse_internal(missing, catalog)
-            makers = _list_makers(missing, catalog)
-            commands = " and then ".join(f"`kedro run --pipelines={name}`" for name in makers)
-            raise InputError(
-                f"cannot start: {', '.join(sorted(missing))} {'does' if len(missing) == 1 else 'do'} not exist yet. "
-                f"Run {commands} first, with the same --env and --params."
-            )
-
-
-def _warn_of_settings(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Warn before a training that would be compared with a run of other settings."""
-    from chest_xray.metrics.comparison import RUNS, list_differing_settings
-
-    baseline, augmented = RUNS
-    if f"{augmented}.trained_model" not in pipeline.all_outputs() or f"params:{augmented}" not in catalog:
-        return
-    planned = {name: _load_plain(catalog, f"params:{name}") for name in ("model", "training", "preparation")}
-    if f"params:{baseline}" in catalog and f"{baseline}.trained_model" in pipeline.all_outputs():
-        first = planned | {"run": _load_plain(catalog, f"params:{baseline}")}
-    elif catalog.exists(f"{baseline}.settings"):
-        first = catalog.load(f"{baseline}.settings")
-    else:
-        return
-    second = planned | {"run": _load_plain(catalog, f"params:{augmented}")}
-    for each in list_differing_settings(first, second):
-        logger.warning(
-            "The run %s has %s = %s, and %s would have %s: the comparison would not be of augmentation alone. Use the "
-            "same value, or train both runs again.",
-            baseline,
-            each.name,
-            each.first,
-            augmented,
-            each.second,
-        )
-
-
-def _load_plain(catalog: DataCatalog, name: str) -> Any:
-    """Return a parameter as it is stored in the settings of a run."""
-    value = catalog.load(name)
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+def list_pipelines() -> dict[str, Pipeline]:
+    """Return the pipelines of the project by name, without the one that joins several."""
+    return {name: pipeline for name, pipeline in pipelines.items() if name != "__default__"}
 
 
 class ProjectHook:
@@ -117,6 +51,7 @@ class ProjectHook:
         self._parameters: dict[str, Any] = context.params  # models, where nodes take them as such
 
     def _parameter(self, name: str) -> Any:
+        """Return the value of `params:a.b`, `a.b` or `parameters`."""
         value: Any = self._parameters
         for key in name.removeprefix("params:").split(".") if name != "parameters" else ():
             value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
@@ -142,15 +77,15 @@ class RunLock(ProjectHook):
         self.after_pipeline_run()
         self._catalog, self._lineage = catalog, None
         outputs = {name.rsplit(".", 1)[-1] for name in pipeline.all_outputs()}
-        self._writes = outputs - OF_PREDICTION
+        self._writes = outputs - PREDICTION_OUTPUTS
         try:
             if self._writes:
                 self._acquire(RESULTS_LOCK)
-            if outputs & OF_PREDICTION:
+            if outputs & PREDICTION_OUTPUTS:
                 self._acquire(PREDICTIONS_LOCK)
             self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")
-            makers = {output: name for name, each in list_pipelines().items() for output in each.all_outputs()}
+            makers = {output: name for name, made in list_pipelines().items() for output in made.all_outputs()}
             read = {name: path for name in pipeline.inputs() & set(makers) if (path := self._path_of(name))}
             preparing = {name for name in pipelines["data_processing"].inputs() if is_parameter(name)}
             parameters = {name: self._parameter(name) for name in preparing - PRESENTATION}
@@ -188,11 +123,11 @@ class RunLock(ProjectHook):
     def _remove_parts(self, outputs: set[str]) -> None:
         """Remove incomplete files of runs that were killed, where this run holds the lock."""
         for parent, folders, _ in os.walk(self._folder):
-            for name in [each for each in folders if each.startswith(PART)]:
+            for name in [folder for folder in folders if folder.startswith(PART)]:
                 folders.remove(name)
                 if PREDICTIONS in outputs if PREDICTIONS in Path(parent).parts else self._writes:
                     shutil.rmtree(Path(parent, name), ignore_errors=True)
-            folders[:] = [each for each in folders if not each.startswith("01_") and each != UNPACKED]
+            folders[:] = [folder for folder in folders if not folder.startswith("01_") and folder != UNPACKED]
 
     def _acquire(self, name: str) -> None:
         from filelock import FileLock, Timeout
@@ -222,8 +157,8 @@ class RunLock(ProjectHook):
         self._locks.append(lock)
 
     def _path_of(self, name: str) -> Path | None:
-        """Return the path of an output on a local disk; None for outputs elsewhere, and for no results."""
-        if name not in self._catalog or name.rsplit(".", 1)[-1] in NO_RESULTS:
+        """Return the path of an output on a local disk; None for outputs elsewhere, and for `UNTRACKED` ones."""
+        if name not in self._catalog or name.rsplit(".", 1)[-1] in UNTRACKED:
             return None
         described = self._catalog[name]._describe()
         path, is_local = str(described.get("filepath") or ""), described.get("protocol", "file") in ("file", None)
@@ -258,7 +193,11 @@ class RecordRun(ProjectHook):
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str) -> None:
-        """Save the record, with the seconds up to now; for the comparison of two runs, with a study that repeats it."""
+        """Save the record, with the seconds up to now.
+
+        `run_record` has a key `study`: the comparison (`compare_runs`) quotes a study of several seeds where there is
+        one. As an input of its node, it would have to exist before two runs can be compared.
+        """
         if dataset_name in RUN_RECORDS:
             study = {STUDY: self._find_study()} if dataset_name == COMPARED_RECORD else {}
             self.catalog.save(dataset_name, self._describe() | study)
@@ -283,9 +222,9 @@ class RecordRun(ProjectHook):
             return None
         lineage = Lineage(self._folder / "lineage.json")
         arms = [f"study.runs.{arm}_{self._parameter('study.seeds')[0]}" for arm in (REFERENCE, WHOLE)]
-        augmentations = [[self._parameter(f"{name}.augmentation") for name in names] for names in (RUNS, arms)]
-        compared = (STUDY, *(f"{run}.evidence" for run in RUNS))
-        if augmentations[0] == augmentations[1] and all(lineage.is_current(n, self._parameter) for n in compared):
+        compared, repeated = ([self._parameter(f"{run}.augmentation") for run in runs] for runs in (RUNS, arms))
+        outputs = (STUDY, *(f"{run}.evidence" for run in RUNS))
+        if compared == repeated and all(lineage.is_current(output, self._parameter) for output in outputs):
             study: Study = self.catalog.load(STUDY)
             return study.model_dump(mode="json")
         logger.warning(
@@ -296,88 +235,3 @@ class RecordRun(ProjectHook):
 
     def _describe(self) -> dict[str, Any]:
         return describe_run(self.run_params, self.started, monotonic() - self.clock, sys.argv)
-
-
-def _prepare_for_runner(runner: str) -> None:
-    if "ParallelRunner" in runner:
-        raise InputError(
-            "received --runner=ParallelRunner; expected SequentialRunner (the default) or ThreadRunner: TensorFlow "
-            "hangs in the processes that ParallelRunner forks."
-        )
-    if "ThreadRunner" in runner:
-        with suppress(ImportError):
-            import IPython  # noqa: F401  # Half imported by one thread, it makes Matplotlib fail in another.
-
-
-def _use_shipped_network(pipeline: Pipeline, catalog: DataCatalog) -> None:
-    """Predict with the network of this package, if there is one, where the environment has none."""
-    from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped, read_metrics
-    from chest_xray.serving.starting import METRICS, NETWORK
-
-    if NETWORK in pipeline.inputs() and not catalog.exists(NETWORK) and has_shipped():
-        logger.info("Network: %s of this package, since this environment has none of its own.", SHIPPED / KERAS)
-        catalog[NETWORK] = MemoryDataset((SHIPPED / KERAS).read_bytes(), copy_mode="assign")
-        if METRICS in pipeline.inputs():
-            catalog[METRICS] = MemoryDataset(read_metrics(SHIPPED), copy_mode="assign")
-
-
-def list_pipelines() -> dict[str, Pipeline]:
-    """Return the pipelines of the project by name, without the one that joins several."""
-    return {name: each for name, each in pipelines.items() if name != "__default__"}
-
-
-def _refuse_internal(missing: set[str], catalog: DataCatalog) -> None:
-    """Refuse a start in the middle of a pipeline (`--from-nodes`) without what earlier nodes of it pass on."""
-    named = list_pipelines()
-    crossing = set().union(*(each.inputs() for each in named.values()))
-    nodes = {output: node for each in named.values() for node in each.nodes for output in node.outputs}
-    internal, makers = missing - crossing, dict[str, Node]()
-    waiting = sorted(internal)
-    while waiting:
-        node = nodes[waiting.pop()]
-        if node.name not in makers:
-            makers[node.name] = node
-            unmade = (set(node.inputs) & set(nodes)) - crossing
-            waiting += sorted(name for name in unmade if not catalog.exists(name))
-    if internal:
-        given = {output for node in makers.values() for output in node.outputs}
-        first = sorted(name for name, node in makers.items() if not set(node.inputs) & given)
-        raise InputError(
-            f"cannot start: {', '.join(sorted(internal))} {'is' if len(internal) == 1 else 'are'} not stored; nodes of "
-            f"one pipeline pass such data on in memory. Start from what makes it: --from-nodes={','.join(first)}"
-        )
-
-
-def _list_makers(missing: set[str], catalog: DataCatalog) -> list[str]:
-    """List the pipelines that make what is missing, and what those miss in turn, in the order of the registry."""
-    named = list_pipelines()
-    outputs = set().union(*(each.all_outputs() for each in named.values()))
-    makers: set[str] = set()
-    while found := {name for name, each in named.items() if each.all_outputs() & missing} - makers:
-        makers |= found
-        read = set().union(*(named[name].inputs() for name in found)) & outputs
-        missing = {name for name in read if not catalog.exists(name)}
-    return [name for name in named if name in makers]
-
-
-def _refuse_unknown_parameters(given: dict[str, Any]) -> None:
-    read = set().union(*(each.inputs() for each in pipelines.values()))
-    known = {name.removeprefix("params:") for name in read if name.startswith("params:")} | CATALOG_PARAMETERS
-    for name, _ in flatten(given):
-        if not any(f"{name}.".startswith(f"{each}.") for each in known):
-            close = difflib.get_close_matches(name, known, n=1)
-            raise InputError(
-                f"received the parameter {name!r}, which nothing reads; expected one of {', '.join(sorted(known))}."
-                + (f" Did you mean {close[0]!r}?" if close else "")
-            )
-
-
-def _brief(excepthook: Any) -> Any:
-    def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        misnamed = str(error).startswith("Failed to find the pipeline named")  # A plain ValueError of Kedro.
-        if misnamed or isinstance(error, (InputError, DatasetError, ParameterValidationError)):
-            print(f"\nError: {error}", file=sys.stderr)  # noqa: T201
-        else:
-            excepthook(kind, error, traceback)
-
-    return show

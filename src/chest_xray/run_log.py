@@ -4,14 +4,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.core.lineage import Lineage
-from chest_xray.hooks import list_pipelines
+from chest_xray.hooks import ProjectHook, list_pipelines
 
 logger = logging.getLogger(__name__)
 QUICK = 0.5  # seconds; nodes that take less have no line
@@ -19,14 +18,8 @@ PAGES = {"report": "Report", "predictions": "Predictions"}  # named at the end o
 NUM_NAMED = 8  # outputs out of date that are named
 
 
-class LogRun:
+class LogRun(ProjectHook):
     """Logs the nodes of a run and its results in place of Kedro, of which only warnings are shown."""
-
-    @hook_impl
-    def after_context_created(self, context: Any) -> None:
-        """Store the data folder."""
-        self._project = Path(context.project_path)
-        self._folder = self._project / str(context.config_loader["globals"]["data_dir"])
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
@@ -58,9 +51,16 @@ class LogRun:
         runs = {name.removesuffix(".conclusions") for name in outputs if name.endswith(".conclusions")}
         for run in sorted(runs, key=lambda run: (run != "baseline", run)):
             metrics = self._catalog.load(f"{run}.metrics")
-            accuracy, where = metrics.test.at_chosen.accuracy, self._locate(f"{run}.conclusions")
-            measured = (accuracy.value, accuracy.low, accuracy.high, metrics.test.num_images)
-            logger.info("Run %s: accuracy %.3f [%.3f, %.3f] on %d test images: %s", metrics.run, *measured, where)
+            accuracy = metrics.test.at_chosen.accuracy
+            logger.info(
+                "Run %s: accuracy %.3f [%.3f, %.3f] on %d test images: %s",
+                metrics.run,
+                accuracy.value,
+                accuracy.low,
+                accuracy.high,
+                metrics.test.num_images,
+                self._locate(f"{run}.conclusions"),
+            )
         for name in PAGES.keys() & outputs:
             logger.info("%s: %s", PAGES[name], self._locate(name))
         _warn_of_stale_outputs(Lineage(self._folder / "lineage.json").list_stale(outputs))
@@ -71,8 +71,7 @@ class LogRun:
 
 
 def _warn_of_stale_outputs(stale: Sequence[str]) -> None:
-    made = {name: each.all_outputs() for name, each in list_pipelines().items()}
-    makers = [name for name, outputs in made.items() if outputs & set(stale)]
+    makers = [name for name, pipeline in list_pipelines().items() if pipeline.all_outputs() & set(stale)]
     if makers:
         rest = f" and {len(stale) - NUM_NAMED} more" if len(stale) > NUM_NAMED else ""
         logger.warning(

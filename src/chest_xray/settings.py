@@ -5,11 +5,13 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from chest_xray.hooks import CheckInputs, RecordRun, RemoveCheckpoints, RunLock
+from chest_xray.hooks import RecordRun, RemoveCheckpoints, RunLock
+from chest_xray.run_checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks, UseShippedNetwork
 from chest_xray.run_log import LogRun
 
-# Kedro calls the last first: `CheckInputs` before all others, and `RunLock` after them.
-HOOKS = (RunLock(), RemoveCheckpoints(), RecordRun(), LogRun(), CheckInputs())
+# Kedro calls the last first: the checks before all others, and `RunLock` after them.
+CHECKS = (CheckInputs(), CompareSettings(), UseShippedNetwork(), CheckCommand(), HideTracebacks())
+HOOKS = (RunLock(), RemoveCheckpoints(), RecordRun(), LogRun(), *CHECKS)
 
 
 def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any]]:

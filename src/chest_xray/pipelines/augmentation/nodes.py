@@ -74,7 +74,8 @@ def compare_runs(
 ) -> Comparison:
     """Estimate by how much augmentation in training changed each metric on test, and by how much flips did.
 
-    `run_record` holds the `study` of several seeds, or None; see `chest_xray.hooks.RecordRun`.
+    `run_record` has the `study` of several seeds, or None: the hook `RecordRun` adds it to the record, since the study
+    is made on request and this node must run without it.
     """
     draws = draw_resamples(paired_predictions, evaluation.block_length, evaluation.seed)
     cells = {(run, passes): _select_cell(paired_predictions, run, passes) for run in RUNS for passes in PASSES}
