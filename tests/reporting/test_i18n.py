@@ -73,7 +73,7 @@ ABOUT = {"data_source": "phantoms"}
 NOT_FINDINGS = {
     *("names", "given", "decimal_mark", "page", "topics", "sections", "summary_rows", "figures", "tables", "columns"),
     *("cells", "external", "intended_use", "known_limits", "limits_of_phantoms", "glossary", "card", "notebook"),
-    *("labels", "gallery", "confusion", "tile", "tile_without_interval"),
+    *("labels", "gallery", "confusion", "tile", "tile_without_interval", "bounds"),
     *("missing", "lungs_or_shape", "what_an_answer_is_worth", "what_a_probability_is_worth"),
     *("source", "conclusions_title", "how_well", "where_it_fails", "validation_and_test", "what_to_try"),
     *("comparison_title", "answer", "in_numbers", "how_compared"),
@@ -197,6 +197,8 @@ def of_robustness() -> Iterator[Finding]:
         yield from conclusions.assess_maps(make_map_sanity(verdict))
     for border, centre in ((0.8, 0.8), (0.5, 0.95), (0.2, 0.95)):
         yield from conclusions.assess_occlusion(make_occlusion_table(border, centre))
+        without_interval = {f"auc_change_{bound}": 0.0 for bound in ("low", "high")}
+        yield from conclusions.assess_occlusion(make_occlusion_table(border, centre).assign(**without_interval))
     yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.5] for kind in KINDS}))
     yield from conclusions.assess_robustness(make_robustness_table(**{kind: [0.9] for kind in KINDS}))
 
@@ -349,8 +351,11 @@ def test_russian_is_russian_and_not_english_left_standing() -> None:
     same = {key for key, text in messages.items() if text == english[key]}
     words = re.findall("[A-Za-z]+", " ".join(re.sub(r"\{.*?\}", "", english[key]) for key in same))
     assert set(words) <= {"AUC", "n", "Keras", "scikit", "learn", "Python"}
+    without_words = {"decimal_mark", "bounds", "cells.at_half"}
     for key, text in messages.items():
-        assert key in same or re.search("[а-яё]", text.lower()) or key in ("decimal_mark", "cells.at_half"), key  # noqa: RUF001
+        assert key in same | without_words or re.search("[а-яё]", text.lower()), key  # noqa: RUF001
+            key
+        )  # noqa: RUF001
 
 
 def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:

@@ -66,6 +66,12 @@ def test_findings_on_occlusion_depend_on_intervals(border: float, centre: float,
     assert [each.key for each in assess_occlusion(make_occlusion_table(border, centre))] == keys
 
 
+def test_a_difference_without_an_interval_is_no_comparison_of_centre_and_whole() -> None:
+    table = make_occlusion_table(0.53, 0.95)
+    table[["auc_change_low", "auc_change_high"]] = 0.0
+    assert [each.key for each in assess_occlusion(table)] == ["border_informative", "centre_same"]
+
+
 def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() -> None:
     table = make_robustness_table(blur=[0.895, 0.85, 0.87], noise=[0.9, 0.895], crop=[0.8, 0.5])
     found = list(assess_robustness(table))

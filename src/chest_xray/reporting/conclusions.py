@@ -362,8 +362,9 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     keys = {"above": "border_informative", "around": "border_uninformative", "below": "border_reversed"}
     yield Finding(keys[find_side(auc["border"], CHANCE) or "around"], auc)
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
-    key = "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
-    yield Finding(key, {**auc, "change": _read_change(centre, "auc"), "p": centre["auc_p"]})
+    change = _read_change(centre, "auc")
+    key = "centre_same" if change.is_point else "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
+    yield Finding(key, {**auc, "change": change, "p": centre["auc_p"]})
 
 
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:

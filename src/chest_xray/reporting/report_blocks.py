@@ -190,9 +190,9 @@ def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> t
 def format_cell(value: Any, messages: Mapping[str, Any]) -> str:
     """Return a cell as text: a number, a value with interval (of some width) and n, a dash if missing, or a word."""
     if isinstance(value, dict):
-        text, low, high = (format_cell(value.get(name), messages) for name in ("value", "low", "high"))
+        text, *bounds = (format_cell(value.get(name), messages) for name in ("value", "low", "high"))
         has_width = value.get("low") != value.get("high")  # Resamples that all agree show no uncertainty.
-        text += f" [{low}{EMPTY}{high}]" if has_width and EMPTY not in (low, high) else ""
+        text += " " + messages["bounds"].format(*bounds) if has_width and EMPTY not in bounds else ""
         return text + (f", n = {value['n']:.0f}" if value.get("n") is not None else "")
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return EMPTY

@@ -26,7 +26,8 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels:
     rows: list[dict[str, Any]] = occlusion_table.to_dict("records")  # type: ignore[assignment]
     figure.suptitle(labels("occlusion_title", run=rows[0]["run"], num=rows[0]["n"]), fontsize=10)
     for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
-        key = "view_whole" if row is rows[0] else "view_covered"
+        has_interval = row is not rows[0] and row["auc_change_low"] != row["auc_change_high"]
+        key = "view_covered" if has_interval else "view_whole"
         show_image(place, pixels, labels(key, **{**row, "shown": labels.word(row["shown"])}))
     return figure
 
