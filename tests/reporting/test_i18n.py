@@ -354,8 +354,6 @@ def test_russian_is_russian_and_not_english_left_standing() -> None:
     without_words = {"decimal_mark", "bounds", "cells.at_half"}
     for key, text in messages.items():
         assert key in same | without_words or re.search("[а-яё]", text.lower()), key  # noqa: RUF001
-            key
-        )  # noqa: RUF001
 
 
 def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:
