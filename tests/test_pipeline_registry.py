@@ -1,8 +1,10 @@
 """The pipelines: their names, how they fit together, and that listing them prints nothing else."""
 
 import functools
+import shutil
 import warnings
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from chest_xray.models.training import Run
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.pipelines import report
 from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
-from chest_xray.settings import CONFIG_LOADER_ARGS
+from chest_xray.settings import CONFIG_LOADER_ARGS, ConfigLoader
 from tests.conftest import ROOT
 
 BY_DEFAULT = ("data_processing", "modeling", "evaluation", "augmentation", "report")
@@ -68,6 +70,22 @@ def test_the_report_accepts_any_runs() -> None:
     (card,) = (node for node in pipeline.nodes if node.name == "reporting.write_model_card")
     assert "third.evidence" in card.inputs  # the model card is of the last run
     assert {"report", "model_card"} <= pipeline.outputs()
+
+
+def test_an_environment_changes_what_other_parameters_refer_to(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "conf/base", tmp_path / "base")
+    (tmp_path / "local").mkdir()
+    (tmp_path / "local/parameters.yml").write_text("{baseline: {seed: 7}, augmented: {augmentation: {zoom: 0.5}}}")
+    loader = ConfigLoader(
+        str(tmp_path), runtime_params={"augmented": {"augmentation": {"tilt": 3}}}, **CONFIG_LOADER_ARGS
+    )
+    settings = loader["parameters"]
+    assert settings["augmented"]["seed"] == 7
+    default = settings["augmented"]["augmentation"]
+    assert (default["zoom"], default["tilt"], default["gamma"]) == (0.5, 3, 0.4)
+    others = (settings["cross_validation"]["run"], settings["seed_2"], settings["study"]["runs"]["everything_1"])
+    assert [each["augmentation"] for each in others] == [default] * 3
+    assert settings["study"]["runs"]["tilt_1"]["augmentation"]["tilt"] == 3
 
 
 def test_runs_of_the_study_differ_only_in_augmentation() -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from chest_xray.hooks import RecordRun, RemoveCheckpoints, RunLock
@@ -38,6 +39,23 @@ def count_test_looks() -> int | None:
     return len(OmegaConf.load(ledger).looks) if ledger.exists() else None
 
 
+class ConfigLoader(OmegaConfigLoader):
+    """Lets an environment change a parameter that others refer to.
+
+    Kedro resolves references of each environment by itself, so that `${augmented.augmentation}` in `conf/base` would be
+    the default even where `conf/local` sets another augmentation.
+    """
+
+    def _resolve_from_raw_config(
+        self, key: str, base_configs: dict[Path, DictConfig], env_configs: dict[Path, DictConfig], *rest: Any
+    ) -> dict[str, Any]:
+        if key == "parameters":
+            base_configs, env_configs = base_configs | env_configs, {}
+        resolved: dict[str, Any] = super()._resolve_from_raw_config(key, base_configs, env_configs, *rest)
+        return resolved
+
+
+CONFIG_LOADER_CLASS = ConfigLoader
 # Soft: `--params training.epochs=3` or an environment changes that key and leaves its neighbours as they are.
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

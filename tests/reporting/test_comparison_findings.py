@@ -14,6 +14,7 @@ from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, interval, make_study
 
 WIDE, ABOVE, BELOW = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
+NOTHING = interval(0.0, 0.0, 0.0)
 
 
 def findings(**metrics: tuple[Interval, Interval]) -> list[tuple[str, dict[str, Any]]]:
@@ -47,6 +48,8 @@ def test_an_arm_can_be_better_and_worse() -> None:
         (BELOW, BELOW, "arm_difference_worse"),
         (ABOVE, WIDE, "arm_difference_not_shown"),
         (WIDE, WIDE, "arm_difference_not_shown"),
+        (NOTHING, WIDE, "arm_difference_not_shown"),
+        (NOTHING, NOTHING, "arm_difference_none"),
     ],
 )
 def test_a_difference_is_described_by_the_interval_over_both(patients: Any, both: Any, key: str) -> None:

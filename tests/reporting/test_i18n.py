@@ -224,7 +224,8 @@ def of_abstention_in(abstention: Abstention, metrics: Metrics | None = None) -> 
 
 def of_a_study() -> Iterator[Finding]:
     wide, better, worse = interval(-0.2, 0.0, 0.2), interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
-    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide)):
+    nothing = interval(0.0, 0.0, 0.0)
+    for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide), (nothing, nothing)):
         study = make_study(accuracy=both)
         yield from comparison_findings.summarise_arms(study)
         yield from comparison_findings.list_arm_differences(study)

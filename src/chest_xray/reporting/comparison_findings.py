@@ -22,7 +22,7 @@ def find_side(interval: PairedDifference | Bounds) -> int:
     return int(interval.low > 0) - int(interval.high < 0)
 
 
-def is_none(difference: PairedDifference) -> bool:
+def is_none(difference: PairedDifference | Bounds) -> bool:
     """Check whether two networks do not differ in any resample, so that an interval would say nothing."""
     return difference.low == difference.high == 0
 
@@ -139,7 +139,9 @@ def list_arm_differences(study: Study) -> Iterator[Finding]:
                 "reference": study.arms[REFERENCE][name].mean,
                 "mean": study.arms[arm][name].mean,
             }
-            yield Finding(keys[find_side(both)], {"arm": arm, "metric": Name(name), **values})
+            values |= {"arm": arm, "metric": Name(name), "n": study.count(name)}
+            key = "arm_difference_none" if is_none(each) and is_none(both) else keys[find_side(both)]
+            yield Finding(key, values)
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
         values = {
