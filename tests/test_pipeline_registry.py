@@ -76,10 +76,8 @@ def test_an_environment_changes_what_other_parameters_refer_to(tmp_path: Path) -
     shutil.copytree(ROOT / "conf/base", tmp_path / "base")
     (tmp_path / "local").mkdir()
     (tmp_path / "local/parameters.yml").write_text("{baseline: {seed: 7}, augmented: {augmentation: {zoom: 0.5}}}")
-    loader = ConfigLoader(
-        str(tmp_path), runtime_params={"augmented": {"augmentation": {"tilt": 3}}}, **CONFIG_LOADER_ARGS
-    )
-    settings = loader["parameters"]
+    arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "runtime_params": {"augmented": {"augmentation": {"tilt": 3}}}}
+    settings = ConfigLoader(str(tmp_path), **arguments)["parameters"]
     assert settings["augmented"]["seed"] == 7
     default = settings["augmented"]["augmentation"]
     assert (default["zoom"], default["tilt"], default["gamma"]) == (0.5, 3, 0.4)
