@@ -210,7 +210,11 @@ def restored_excepthook(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseExcept
 
 
 MISTAKES = [InputError("no such folder"), DatasetError("no such folder")]
-MISTAKES += [ValueError("Failed to find the pipeline named 'modelling'.")]
+MISTAKES += [
+    ValueError("Failed to find the pipeline named 'modelling'."),
+    ValueError("Pipeline does not contain nodes named ['train']."),
+    ValueError("Pipeline contains no nodes after applying all provided filters."),
+]
 
 
 @pytest.mark.parametrize("error", MISTAKES)

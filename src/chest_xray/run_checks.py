@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "split_table"}
 
 
+# Plain ValueErrors of Kedro: a pipeline, node, dataset or tag of the command does not exist.
+OF_KEDRO = ("Failed to find the pipeline named", "Pipeline does not contain", "Pipeline contains no nodes")
+
+
 class HideTracebacks:
     """Prints the user's mistakes without a traceback."""
 
@@ -31,8 +35,8 @@ class HideTracebacks:
         show_traceback = sys.excepthook
 
         def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-            misnamed = str(error).startswith("Failed to find the pipeline named")  # A plain ValueError of Kedro.
-            if misnamed or isinstance(error, (InputError, DatasetError, ParameterValidationError)):
+            is_mistake = isinstance(error, (InputError, DatasetError, ParameterValidationError))
+            if is_mistake or str(error).startswith(OF_KEDRO):
                 print(f"\nError: {error}", file=sys.stderr)  # noqa: T201
             else:
                 show_traceback(kind, error, traceback)
