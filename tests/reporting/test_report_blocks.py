@@ -147,8 +147,9 @@ def test_an_interval_without_width_is_not_shown_as_one() -> None:
 
 def test_a_tile_has_a_share_in_percent_with_interval_and_n() -> None:
     measured = Estimate(value=0.912, low=0.85, high=None, n=40)
-    assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {EMPTY}, n = 40")
-    assert format_tile("auc", measured, RUSSIAN) == ("0,912", f"от 0,850 до {EMPTY}, n = 40")
+    num = "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}40"
+    assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {EMPTY}, {num}")
+    assert format_tile("auc", measured, RUSSIAN) == ("0,912", f"от 0,850 до {EMPTY}, {num}")
 
 
 def test_a_gallery_counts_its_cases_and_folds_all_but_the_first() -> None:
