@@ -46,7 +46,7 @@ def test_an_arm_can_be_better_and_worse() -> None:
     [
         (ABOVE, ABOVE, "arm_difference_better"),
         (BELOW, BELOW, "arm_difference_worse"),
-        (ABOVE, WIDE, "arm_difference_not_shown"),
+        (ABOVE, WIDE, "arm_difference_these_seeds"),
         (WIDE, WIDE, "arm_difference_not_shown"),
         (NOTHING, WIDE, "arm_difference_not_shown"),
         (NOTHING, NOTHING, "arm_difference_none"),

@@ -127,7 +127,6 @@ def summarise_arms(study: Study) -> Iterator[Finding]:
 
 def list_arm_differences(study: Study) -> Iterator[Finding]:
     """Return each difference with both intervals and its spread over seeds, and McNemar's test of each pair of runs."""
-    keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: "arm_difference_not_shown"}
     for arm, metrics in study.differences.items():
         for name, each in metrics.items():
             both = each.both
@@ -140,8 +139,9 @@ def list_arm_differences(study: Study) -> Iterator[Finding]:
                 "mean": study.arms[arm][name].mean,
             }
             values |= {"arm": arm, "metric": Name(name), "n": study.count(name)}
-            key = "arm_difference_none" if is_none(each) and is_none(both) else keys[find_side(both)]
-            yield Finding(key, values)
+            for_these_seeds = "arm_difference_these_seeds" if find_side(each) else "arm_difference_not_shown"
+            keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: for_these_seeds}
+            yield Finding("arm_difference_none" if is_none(each) and is_none(both) else keys[find_side(both)], values)
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
         values = {
