@@ -25,6 +25,7 @@ from chest_xray.core.provenance import describe_opening, describe_run
 logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.
 RESULTS_LOCK, PREDICTIONS_LOCK = ".run.lock", ".prediction.lock"
+HOLDERS = {f"{lock}.json" for lock in (RESULTS_LOCK, PREDICTIONS_LOCK)}
 PREDICTIONS = "predictions"
 PREDICTION_OUTPUTS = {PREDICTIONS, "batch_summary"}
 UNPACKED = "unpacked_images"  # may hold a million files, none of them half written
@@ -121,8 +122,13 @@ class RunLock(ProjectHook):
     on_pipeline_error = after_pipeline_run
 
     def _remove_parts(self, outputs: set[str]) -> None:
-        """Remove incomplete files of runs that were killed, where this run holds the lock."""
-        for parent, folders, _ in os.walk(self._folder):
+        """Remove incomplete files of runs that were killed, where this run holds the lock.
+
+        Data folders of other environments below this one, such as `data/demo`, have locks of their own.
+        """
+        for parent, folders, files in os.walk(self._folder):
+            if Path(parent) != self._folder and not HOLDERS.isdisjoint(files):
+                folders.clear()
             for name in [folder for folder in folders if folder.startswith(PART)]:
                 folders.remove(name)
                 if PREDICTIONS in outputs if PREDICTIONS in Path(parent).parts else self._writes:

@@ -1,6 +1,7 @@
 """What a run prints: a line for each node, the results with the paths to open, and what is out of date after it."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic

@@ -122,7 +122,12 @@ def _find_split(filesystem: Any, root: str, path: str) -> str:
         logger.info("%s is read, since there is no %s.", folder, path)
     else:
         several = f", but several below: {', '.join(nested)}" if nested else ""
-        raise DatasetError(f"no image folder at {path}{several}. {REMEDY}")
+        archive = parent if filesystem.isfile(parent) else next(iter(sorted(filesystem.glob(f"{literal}/*.zip"))), "")
+        unpack = archive and (
+            f" {archive} is not unpacked: unpack it, or leave that to `kedro run --pipelines=download --params "
+            f'download.source="{archive}"`.'
+        )
+        raise DatasetError(f"no image folder at {path}{several}.{unpack} {REMEDY}")
     val = f"{folder.rsplit('/', 1)[0]}/val"
     if name == "train" and filesystem.isdir(val):
         logger.info(
