@@ -188,3 +188,15 @@ def test_partial_files_of_a_killed_run_are_removed_by_the_next_run_that_holds_th
     hook.before_pipeline_run(WRITING, DataCatalog())
     hook.after_pipeline_run()
     assert [folder.exists() for folder in folders.values()] == [False, False]
+
+
+def test_partial_files_of_a_run_in_another_environment_stay(tmp_path: Path) -> None:
+    other = RunLock()
+    loader = {"globals": {"data_dir": "data/demo"}}
+    other.after_context_created(SimpleNamespace(project_path=tmp_path, config_loader=loader, params={}))
+    other.before_pipeline_run(WRITING, DataCatalog())
+    part = tmp_path / "data/demo/03_primary/.part-x"
+    part.mkdir(parents=True)
+    start(tmp_path).before_pipeline_run(WRITING, DataCatalog())
+    assert part.exists()
+    other.after_pipeline_run()

@@ -11,6 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
+from chest_xray import run_log
 from chest_xray.core.lineage import Lineage
 from chest_xray.run_log import NUM_NAMED, LogRun
 
@@ -47,7 +48,27 @@ def test_only_nodes_that_take_time_and_store_something_have_a_line(
     pairs = itertools.pairwise(names)
     pipeline = Pipeline([Node(describe, before, after, name=f"make_{after}") for before, after in pairs])
     run(tmp_path, pipeline, {"make_first": 2.25, "make_in_memory": 60, "make_report": 0.1}, monkeypatch)
-    assert caplog.messages == ["  1/3 make_first, 2.2 s", "3 nodes in 62 s.", "Report: data/report.json"]
+    assert caplog.messages == [
+        "  1/3 make_first, 2.2 s",
+        "3 nodes in 62 s.",
+        "Report (in Russian: report.ru.html): data/report.json",
+    ]
+
+
+def test_a_run_in_a_folder_below_the_project_logs_as_one_in_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configured: list[Any] = []
+    monkeypatch.setattr(run_log, "LOGGING", SimpleNamespace(configure=configured.append))
+    monkeypatch.delenv("KEDRO_LOGGING_CONFIG", raising=False)
+    context = SimpleNamespace(project_path=tmp_path, config_loader={"globals": {"data_dir": "data"}}, params={})
+    for folder in ("conf", "notebooks"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "conf/logging.yml").write_text("version: 1", "utf-8")
+    for folder in (tmp_path, tmp_path / "notebooks"):
+        monkeypatch.chdir(folder)
+        LogRun().after_context_created(context)
+    assert configured == [{"version": 1}]  # Kedro itself reads the file in the folder of the project.
 
 
 def test_a_run_names_the_outputs_that_it_has_put_out_of_date_and_how_to_update_them(

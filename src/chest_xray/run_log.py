@@ -5,8 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
+import yaml
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import LOGGING
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
@@ -15,12 +18,22 @@ from chest_xray.hooks import ProjectHook, list_pipelines
 
 logger = logging.getLogger(__name__)
 QUICK = 0.5  # seconds; nodes that take less have no line
-PAGES = {"report": "Report", "predictions": "Predictions"}  # named at the end of a run that makes them
+PAGES = {
+    "report": "Report (in Russian: report.ru.html)",
+    "predictions": "Predictions",
+}  # named at the end of a run
 NUM_NAMED = 8  # outputs out of date that are named
 
 
 class LogRun(ProjectHook):
     """Logs the nodes of a run and its results in place of Kedro, of which only warnings are shown."""
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        """Store them, and configure logging in a folder below the project, where Kedro finds no `conf/logging.yml`."""
+        super().after_context_created(context)
+        if self._project in Path.cwd().parents and "KEDRO_LOGGING_CONFIG" not in os.environ:
+            LOGGING.configure(yaml.safe_load((self._project / "conf/logging.yml").read_text("utf-8")))
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

@@ -115,6 +115,14 @@ def test_a_missing_folder_names_the_ways_to_get_data(tmp_path: Path) -> None:
         ImageFolderDataset(path=str(tmp_path / "train")).load()
 
 
+@pytest.mark.parametrize("named", ["chest xray.zip", "."])
+def test_an_archive_that_is_not_unpacked_is_named(tmp_path: Path, named: str) -> None:
+    archive = tmp_path / "chest xray.zip"
+    archive.write_bytes(b"PK")
+    with pytest.raises(DatasetError, match=r'train\. .*zip is not unpacked: .* download\.source=".*chest xray\.zip"'):
+        ImageFolderDataset(path=str(tmp_path / named / "train")).load()
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     with pytest.raises(DatasetError, match=r"train holds no files"):
