@@ -292,6 +292,11 @@ def test_no_number_is_typed_into_the_text_of_the_report() -> None:
         assert re.findall(r"\d+", re.sub(allowed, "", text, flags=re.MULTILINE)) == [], name
 
 
+def is_table(output: Any) -> bool:
+    """Whether a cell shows a table of pandas."""
+    return "dataframe" in output.get("data", {}).get("text/html", "")
+
+
 def test_report_runs_in_russian_without_english_text(small_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHEST_XRAY_LANGUAGE", "ru")
     path = small_project / "notebooks" / REPORT.name
@@ -310,6 +315,11 @@ def test_report_runs_in_russian_without_english_text(small_project: Path, monkey
         subsets = {"train", "validation", "test"} if cell.id in ("prepare", "load") else set()  # as in the code
         latin[cell.id] = set(re.findall("[A-Za-z]+", plain)) - set(LATIN) - subsets
     assert {cell: words for cell, words in latin.items() if words} == {}
+    tables = [
+        output["data"]["text/html"] for cell in code_cells(notebook) for output in cell.outputs if is_table(output)
+    ]
+    assert re.search(r"\d,\d{3} \[\d,\d{3}; \d,\d{3}\]", "".join(tables))
+    assert re.findall(r">[^<]*\d\.\d[^<]*<", "".join(tables)) == []
 
 
 @pytest.mark.parametrize("language", OTHER_LANGUAGES)

@@ -65,8 +65,8 @@ def test_a_run_in_a_folder_below_the_project_logs_as_one_in_the_project(
     for folder in ("conf", "notebooks"):
         (tmp_path / folder).mkdir()
     (tmp_path / "conf/logging.yml").write_text("version: 1", "utf-8")
-    for folder in (tmp_path, tmp_path / "notebooks"):
-        monkeypatch.chdir(folder)
+    for place in (tmp_path, tmp_path / "notebooks"):
+        monkeypatch.chdir(place)
         LogRun().after_context_created(context)
     assert configured == [{"version": 1}]  # Kedro itself reads the file in the folder of the project.
 

@@ -20,7 +20,16 @@ from chest_xray.core.types import DataFrame, Figure, Model
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import CountedDecisions, Decisions, Interval, Metrics
 from chest_xray.metrics.summary import count_decisions
-from chest_xray.reporting.i18n import Finding, languages, read_messages, render, translate, translate_text
+from chest_xray.reporting.i18n import (
+    Finding,
+    format_number,
+    languages,
+    read_messages,
+    render,
+    translate,
+    translate_text,
+)
+from chest_xray.reporting.style import Labels, localise_ticks
 
 SHOWN = ("how_well", "where_it_fails", "validation_and_test", "what_to_try")  # sections of the conclusions
 METRICS = ("accuracy", "precision", "sensitivity", "specificity")
@@ -54,6 +63,7 @@ class Project:
     """
 
     def __init__(self) -> None:
+        import pandas as pd
         from kedro.utils import find_kedro_project
 
         folder = find_kedro_project(Path.cwd())
@@ -74,6 +84,9 @@ class Project:
         self.language = os.environ.get("CHEST_XRAY_LANGUAGE", "en")
         self._messages = read_messages(self.language)
         self._columns: dict[str, str] = self._messages["notebook"]["columns"]
+        self._is_local = self._messages["decimal_mark"] != "."
+        if self._is_local:
+            pd.set_option("display.float_format", lambda value: format_number(value, "g", self._messages))
         self.catalog = self._open_session().load_context().catalog
         self.data_source = translate_text(self.load("params:data_source"), self._messages)
         self._display(self._translate("data", source=self.data_source, environment=self.environment))
@@ -99,6 +112,9 @@ class Project:
         from IPython.display import Image, display
         from matplotlib import pyplot
 
+        if self._is_local:
+            for axes in figure.axes:
+                localise_ticks(axes, Labels(self.data_source, self.language))
         file = BytesIO()
         kind = "jpeg" if any(axes.images for axes in figure.axes) else "png"  # A quarter of the bytes for pictures.
         figure.savefig(file, format=kind, dpi=100)
@@ -156,7 +172,7 @@ class Project:
         rows = {}
         for name, each in found.items():
             num_images = each.tn + each.fp + each.fn + each.tp
-            rates = {self._columns[metric]: _format(getattr(each, metric)) for metric in METRICS}
+            rates = {self._columns[metric]: self._format(getattr(each, metric)) for metric in METRICS}
             rows[name] = {self._columns["images"]: num_images, **rates}
         return pd.DataFrame(rows).T
 
@@ -198,16 +214,17 @@ class Project:
         page = render(title, sections, {"data_source": self.data_source, **about}, self.language)
         self._display(re.sub("^#", "###", page, flags=re.MULTILINE))
 
+    def _format(self, rate: Interval) -> str:
+        if rate.value is None or rate.low is None or rate.high is None:  # A share has no bound of None.
+            return ""
+        value, low, high = (format_number(each, ".3f", self._messages) for each in (rate.value, rate.low, rate.high))
+        return f"{value} [{low}{';' if self._is_local else ','} {high}]"
+
     @staticmethod
     def _display(text: str) -> None:
         from IPython.display import Markdown, display
 
         display(Markdown(text))  # type: ignore[no-untyped-call]
-
-
-def _format(rate: Interval) -> str:
-    bounds = "" if rate.low is None else f" [{rate.low:.3f}, {rate.high:.3f}]"
-    return "" if rate.value is None else f"{rate.value:.3f}{bounds}"
 
 
 def _tabulate_epochs(history: Any) -> DataFrame:

@@ -474,6 +474,14 @@ def test_regularisation_is_to_be_tried_where_training_is_above_the_interval_of_v
         assert ("try_regularisation" in found) == shown
 
 
+def test_overfitting_is_not_concluded_from_a_gap_that_its_numbers_do_not_show() -> None:
+    # Wilson's interval of 177 in 178 ends at 0.99901: as far as it is written, where training is.
+    metrics = changed(make_run_metrics(), "validation", num_images=178)
+    for train, shown in ((1021 / 1022, False), (1.0, True)):
+        found = keys(suggest_next_steps(metrics, {"train_accuracy": train, "validation_accuracy": 177 / 178}))
+        assert ("try_regularisation" in found) == shown
+
+
 def test_specificity_is_to_be_tried_where_false_alarms_are_shown_to_be_commoner() -> None:
     for high, shown in ((0.79, True), (0.8, False)):
         metrics = make_run_metrics(specificity=interval(0.7, 0.75, high), sensitivity=interval(0.8, 0.85, 0.9))
