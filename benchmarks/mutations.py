@@ -22,11 +22,24 @@ from tests.dicom_files import compress, make_dataset, write
 from tests.images.unusual_files import BASE, CASES, GREY_PALETTE, chunk, exif, write_png
 
 from chest_xray.core.types import Array
-from chest_xray.images.preprocessing import PreparedImage, prepare_file
+from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
+from chest_xray.images.validation import InputChecks
 
 HEIGHT, WIDTH = BASE.shape
-PREPARATION = {"width": WIDTH, "height": HEIGHT, "geometry": "stretch"}
-LIMITS = {"max_megapixels": 10.0, "min_side": 1, "max_aspect": 1000, "max_chroma": 255, "min_contrast": 0}
+PREPARATION = Preparation(width=WIDTH, height=HEIGHT)
+LIMITS = InputChecks(  # as wide as possible, so that files are decoded
+    max_megapixels=10,
+    min_side=1,
+    max_aspect=1000,
+    max_chroma=255,
+    min_contrast=0,
+    border_tolerance=0,
+    min_border=0.499,
+    max_age=150,
+    answer_adults=True,
+    max_ood_score=1,
+    turn_upright=False,
+)
 HEADERS = {"DICOM": 700, "JPEG": 700, "PNG": 150}  # bytes in which files are changed
 LARGEST_DIFFERENCE = 3  # of 255, on average: decoders of JPEG, and scaling, round differently
 SPECIAL = (0, 1, 0x7F, 0x80, 0xFF, 0x20, 0x2D, 0x30, 0x39)
@@ -150,7 +163,7 @@ def list_originals() -> dict[str, list[bytes]]:
 
 def check(data: bytes, reader: Callable[[bytes], Array | None]) -> str:
     """Say how the answer for a file compares with that of another reader."""
-    found = prepare_file(data, PREPARATION, LIMITS)
+    found = preprocess_file(data, PREPARATION, LIMITS)
     if not isinstance(found, PreparedImage):
         return "refused"
     try:
@@ -174,7 +187,7 @@ def run(number: int, seed: int) -> Counter[tuple[str, str]]:
                 data = mend_checksums(data)
             try:
                 outcome = check(data, read_by_pydicom if kind == "DICOM" else read_by_pillow)
-            except Exception as error:  # None may leave `prepare_file`.
+            except Exception as error:  # None may leave `preprocess_file`.
                 outcome = f"EXCEPTION {type(error).__name__}: {error}"
             counts[kind, outcome] += 1
             if outcome.isupper() or outcome.startswith("EXCEPTION"):

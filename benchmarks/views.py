@@ -39,7 +39,7 @@ MAX_MEGAPIXELS = 200
 def split_patients(data: Path) -> tuple[list[Path], list[Path]]:
     """Return the files of train for fitting, and those to measure on, whole patients each; the rest served choices."""
     files = sorted(data.glob("*/*.jpeg"))
-    groups = [parse_name(path.as_posix())["group"] for path in files]
+    groups = [parse_name(path.as_posix()).group for path in files]
     names = np.unique(groups)
     drawn = dict(zip(names.tolist(), np.random.default_rng(SEED).random(len(names)), strict=True))
     places = [drawn[group] for group in groups]

@@ -7,20 +7,16 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from chest_xray.images.dicom_claims import check_claims, read_age
-from chest_xray.images.preprocessing import PreparedImage, prepare_file
+from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
 from tests.builders import make_acceptance, make_pixels
 from tests.dicom_files import make_dataset, write
 
-PREPARATION = {"width": 32, "height": 32, "geometry": "stretch"}
+PREPARATION = Preparation(width=32, height=32)
 
 
 def check(**elements: Any) -> tuple[str | None, tuple[str, ...]]:
-    refusal, warnings = check_claims(write(make_dataset(make_pixels(1, 40, 40)[0], **elements)), limits())
+    refusal, warnings = check_claims(write(make_dataset(make_pixels(1, 40, 40)[0], **elements)), make_acceptance())
     return refusal[0] if refusal else None, warnings
-
-
-def limits(**changes: Any) -> dict[str, float]:
-    return make_acceptance(**changes).model_dump()
 
 
 def view_code(meaning: str) -> Dataset:
@@ -91,9 +87,9 @@ def test_ages_are_in_years() -> None:
 
 def test_an_adult_gets_an_answer_with_a_warning_where_the_limits_say_so() -> None:
     data = write(make_dataset(make_pixels(1, 40, 40)[0], PatientAge="060Y"))
-    refused = prepare_file(data, PREPARATION, limits())
+    refused = preprocess_file(data, PREPARATION, make_acceptance())
     assert refused == ("adult", "a patient of 60 years; the network is meant for children up to 18")
-    answered = prepare_file(data, PREPARATION, limits(answer_adults=True))
+    answered = preprocess_file(data, PREPARATION, make_acceptance(answer_adults=True))
     assert isinstance(answered, PreparedImage)
     assert answered.warnings == ("adult",)
 
@@ -101,4 +97,4 @@ def test_an_adult_gets_an_answer_with_a_warning_where_the_limits_say_so() -> Non
 def test_an_element_that_breaks_its_own_rules_counts_as_no_statement() -> None:
     data = write(make_dataset(make_pixels(1, 40, 40)[0], Modality="DX", PatientAge="004Y"))
     assert data.count(b"004Y") == 1
-    assert check_claims(data.replace(b"004Y", b"old!"), limits()) == (None, ())
+    assert check_claims(data.replace(b"004Y", b"old!"), make_acceptance()) == (None, ())

@@ -8,11 +8,11 @@ from chest_xray.core.types import Array
 from chest_xray.images.decoding import decode_upright
 from chest_xray.images.framing import decode_content, find_content
 from chest_xray.images.phantoms import draw_phantom
-from chest_xray.images.preprocessing import PreparedImage, prepare_file
+from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
 from tests.builders import encode, make_acceptance
 
-LIMITS = make_acceptance().model_dump()
-PREPARATION = {"width": 48, "height": 48, "geometry": "stretch"}
+LIMITS = make_acceptance()
+PREPARATION = Preparation(width=48, height=48)
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def phantom() -> Image.Image:
 
 
 def prepare(image: Image.Image, kind: str = "PNG") -> tuple[Array, tuple[str, ...]]:
-    found = prepare_file(encode(np.asarray(image), kind), PREPARATION, LIMITS)
+    found = preprocess_file(encode(np.asarray(image), kind), PREPARATION, LIMITS)
     assert isinstance(found, PreparedImage), found
     return found.pixels.astype(int), found.warnings
 
@@ -113,7 +113,7 @@ def test_a_narrow_strip_stays() -> None:
 def test_a_blank_picture_has_no_content_to_find() -> None:
     assert find_content(Image.new("L", (60, 40), 200), 4, 0.02) is None
     image = Image.new("L", (64, 64), 200)
-    assert prepare_file(encode(np.asarray(image)), PREPARATION, LIMITS)[0] == "blank"
+    assert preprocess_file(encode(np.asarray(image)), PREPARATION, LIMITS)[0] == "blank"
 
 
 def test_what_a_wide_border_leaves_is_decoded_at_the_scale_that_it_needs() -> None:
@@ -125,5 +125,5 @@ def test_what_a_wide_border_leaves_is_decoded_at_the_scale_that_it_needs() -> No
 
 def test_a_picture_that_is_too_small_without_its_border_is_refused() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
-    refusal = prepare_file(encode(np.pad(noise, 40)), PREPARATION, LIMITS)
+    refusal = preprocess_file(encode(np.pad(noise, 40)), PREPARATION, LIMITS)
     assert refusal[0] == "too_small"

@@ -34,7 +34,7 @@ from chest_xray.images.kermany import (
     ],
 )
 def test_patient_and_aetiology_are_parsed_from_the_name(path: str, group: str, aetiology: str) -> None:
-    assert parse_name(path) == {"group": group, "aetiology": aetiology}
+    assert parse_name(path) == (group, aetiology)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_patient_and_aetiology_are_parsed_from_the_name(path: str, group: str, a
     ],
 )
 def test_a_pattern_finds_patients_of_another_naming(pattern: str, path: str, group: str, aetiology: str) -> None:
-    assert parse_name(path, Patients(pattern=pattern)) == {"group": group, "aetiology": aetiology}
+    assert parse_name(path, Patients(pattern=pattern)) == (group, aetiology)
 
 
 @pytest.mark.parametrize(

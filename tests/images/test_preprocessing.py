@@ -10,7 +10,7 @@ from PIL import Image
 
 from chest_xray.core.options import InputError
 from chest_xray.images.decoding import Geometry
-from chest_xray.images.preprocessing import Preparation, fingerprint_files, measure_look
+from chest_xray.images.preprocessing import Preparation, fingerprint_files, measure_appearance
 from chest_xray.pipelines.data_processing.nodes import prepare_images
 from tests.builders import make_pixels
 
@@ -65,13 +65,13 @@ def test_an_unknown_geometry_is_refused_with_the_known_ones() -> None:
 def test_sharpness_is_that_of_the_detail_and_not_of_contrast_or_brightness() -> None:
     stripes = np.tile(np.array([100, 140], np.uint8), (1, 16, 8))  # The Laplacian is +-80 and the deviation 20.
     broad = np.tile(np.repeat(np.array([100, 140], np.uint8), 8), (1, 16, 1))
-    assert measure_look(stripes)["sharpness"][0] == pytest.approx(4)
-    assert measure_look(stripes // 2 + 50)["sharpness"][0] == pytest.approx(4)
-    assert measure_look(broad)["sharpness"][0] < 1
-    assert measure_look(np.full((1, 16, 16), 7, np.uint8))["sharpness"][0] == 0
+    assert measure_appearance(stripes)["sharpness"][0] == pytest.approx(4)
+    assert measure_appearance(stripes // 2 + 50)["sharpness"][0] == pytest.approx(4)
+    assert measure_appearance(broad)["sharpness"][0] < 1
+    assert measure_appearance(np.full((1, 16, 16), 7, np.uint8))["sharpness"][0] == 0
 
 
 def test_brightness_and_contrast_are_those_of_the_grey_values() -> None:
-    found = measure_look(np.tile(np.array([100, 140], np.uint8), (2, 16, 8)))
+    found = measure_appearance(np.tile(np.array([100, 140], np.uint8), (2, 16, 8)))
     assert found["brightness"].tolist() == [120, 120]
     assert found["grey_deviation"].tolist() == [20, 20]

@@ -13,13 +13,14 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.dicom import is_dicom
-from chest_xray.images.preprocessing import PreparedImage, prepare_file
-from chest_xray.images.validation import read_header
+from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
+from chest_xray.images.validation import Refusal, read_header
+from tests.builders import make_acceptance
 from tests.images.unusual_files import CASES, Case
 
 SIZE = 48
-PREPARATION = {"width": SIZE, "height": SIZE, "geometry": "stretch"}
-LIMITS = {"max_megapixels": 10.0, "min_side": 32, "max_aspect": 4, "max_chroma": 10, "min_contrast": 10}
+PREPARATION = Preparation(width=SIZE, height=SIZE)
+LIMITS = make_acceptance(max_megapixels=10, min_border=0.499, max_age=150)  # no borders, and any patient
 LEAST_CORRELATION, LARGEST_DIFFERENCE = 0.999, 2  # of 255, on average
 FOLDER = os.environ.get("CHEST_XRAY_CASES", "")
 
@@ -28,15 +29,15 @@ def predict(source: bytes | str) -> Array | str:
     """What a file becomes for prediction, or why it is refused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of pydicom, about values that no standard has.
-        found = prepare_file(source, PREPARATION, LIMITS)
+        found = preprocess_file(source, PREPARATION, LIMITS)
     return found.pixels if isinstance(found, PreparedImage) else ": ".join(found)
 
 
 def train(path: Path) -> Array | str:
     """What a file becomes in the folders for training, or why it is set aside."""
-    header = read_header(str(path), LIMITS["max_megapixels"])
-    if "reason" in header:
-        return f"{header['reason']}: {header['detail']}"
+    facts = read_header(str(path), LIMITS.max_megapixels)
+    if isinstance(facts, Refusal):
+        return ": ".join(facts)
     try:
         return read_pixels(str(path), SIZE, SIZE)
     except InputError as error:

@@ -16,6 +16,7 @@ from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.validation import (
+    Refusal,
     check_colour,
     check_contrast,
     check_header,
@@ -26,7 +27,7 @@ from chest_xray.images.validation import (
 )
 from tests.builders import make_acceptance
 
-STANDARD = make_acceptance().model_dump()
+STANDARD = make_acceptance()
 
 
 def encode(kind: str = "JPEG", size: tuple[int, int] = (48, 32), mode: str = "L", **settings: Any) -> bytes:
@@ -38,7 +39,7 @@ def encode(kind: str = "JPEG", size: tuple[int, int] = (48, 32), mode: str = "L"
 
 def read(folder: Path, data: bytes, name: str = "image.jpeg") -> dict[str, Any]:
     (folder / name).write_bytes(data)
-    return read_header(str(folder / name), max_megapixels=1)
+    return read_header(str(folder / name), max_megapixels=1)._asdict()
 
 
 def test_a_sound_image_gives_its_size_and_mode(tmp_path: Path) -> None:
@@ -68,7 +69,10 @@ def test_the_size_is_that_of_the_upright_image(tmp_path: Path, kind: str, orient
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_a_truncated_file_is_recognised_by_its_missing_end(tmp_path: Path, kind: str) -> None:
     refusal = read(tmp_path, encode(kind)[:-40])
-    assert refusal == {"reason": "truncated", "detail": f"a {kind} that ends without its end marker"}
+    assert refusal == {
+        "reason": "truncated",
+        "detail": f"a {kind} that ends without its end marker; copy or export the file again",
+    }
 
 
 def test_bytes_after_the_end_marker_do_not_make_a_file_truncated(tmp_path: Path) -> None:
@@ -87,7 +91,10 @@ def test_text_is_no_image_whatever_its_suffix(tmp_path: Path, name: str) -> None
 
 def test_a_header_that_breaks_off_is_truncated(tmp_path: Path) -> None:
     refusal = read(tmp_path, encode()[:12] + b"\xff\xc0\x00\x03\x08")
-    assert refusal == {"reason": "truncated", "detail": "a JPEG that ends before its pixels"}
+    assert refusal == {
+        "reason": "truncated",
+        "detail": "a JPEG that ends before its pixels; copy or export the file again",
+    }
 
 
 def test_a_large_image_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -109,7 +116,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
 
 def test_a_broken_link_is_named_so(tmp_path: Path) -> None:
     (tmp_path / "link.jpeg").symlink_to(tmp_path / "gone.jpeg")
-    assert read_header(str(tmp_path / "link.jpeg"), 1)["reason"] == "broken link"
+    assert read_header(str(tmp_path / "link.jpeg"), 1)[0] == "broken link"
 
 
 class LockedFileSystem(MemoryFileSystem):
@@ -124,7 +131,7 @@ class LockedFileSystem(MemoryFileSystem):
 def test_a_file_without_permission_is_named_so() -> None:
     fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
     refusal = read_header("locked://train/NORMAL/a.jpeg", 1)
-    assert refusal == {"reason": "no permission", "detail": "Permission denied; change its mode or its owner"}
+    assert refusal == ("no permission", "Permission denied; change its mode or its owner")
 
 
 class BrokenFileSystem(MemoryFileSystem):
@@ -139,23 +146,21 @@ class BrokenFileSystem(MemoryFileSystem):
 def test_the_error_of_a_storage_is_reported() -> None:
     fsspec.register_implementation("broken", BrokenFileSystem, clobber=True)
     refusal = read_header("broken://train/NORMAL/a.jpeg", 1)
-    assert refusal["reason"] == "not an image"
-    assert refusal["detail"].startswith("OSError: no route to ")
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == "not an image"
+    assert refusal.detail.startswith("OSError: no route to ")
 
 
 @pytest.mark.parametrize(
     "path", ["NORMAL/.DS_Store", "NORMAL/Thumbs.db", "__MACOSX/NORMAL/IM-1.jpeg", "NORMAL/._IM-1.jpeg"]
 )
 def test_what_operating_systems_leave_behind_is_junk(path: str) -> None:
-    assert find_misplacement(f"/data/train/{path}") == {
-        "reason": "junk",
-        "detail": "left behind by an operating system",
-    }
+    assert find_misplacement(f"/data/train/{path}") == ("junk", "left behind by an operating system")
 
 
 def test_an_unknown_class_folder_is_named_with_what_was_expected() -> None:
     refusal = find_misplacement("/data/train/COVID/a.jpeg")
-    assert refusal == {"reason": "unknown class folder", "detail": "is in COVID/; expected NORMAL or PNEUMONIA"}
+    assert refusal == ("unknown class folder", "is in COVID/; expected NORMAL or PNEUMONIA")
 
 
 def test_class_folders_may_be_written_in_any_case() -> None:
@@ -213,22 +218,21 @@ def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read(tmp_path: Pat
 
 def test_an_open_file_is_described_by_its_beginning_whatever_its_position() -> None:
     file = io.BytesIO(b"%PDF-1.7 and more")
-    assert describe_image(file, 1)["detail"].startswith("begins with b'%PDF-1.7' (a PDF document); expected")
+    refusal = describe_image(file, 1)
+    assert isinstance(refusal, Refusal)
+    assert refusal.detail.startswith("begins with b'%PDF-1.7' (a PDF document); expected")
 
 
 def test_the_folder_that_counts_is_the_one_above_the_file() -> None:
     assert find_misplacement("NORMAL/a.jpeg") is None
-    assert find_misplacement("NORMAL/other/a.jpeg") == {
-        "reason": "unknown class folder",
-        "detail": "is in other/; expected NORMAL or PNEUMONIA",
-    }
-    assert find_misplacement("a.jpeg") == {
-        "reason": "unknown class folder",
-        "detail": "is in /; expected NORMAL or PNEUMONIA",
-    }
+    assert find_misplacement("NORMAL/other/a.jpeg") == (
+        "unknown class folder",
+        "is in other/; expected NORMAL or PNEUMONIA",
+    )
+    assert find_misplacement("a.jpeg") == ("unknown class folder", "is in /; expected NORMAL or PNEUMONIA")
 
 
-LIMITS = {"min_side": 32, "max_aspect": 2.5, "max_chroma": 20, "min_contrast": 1}
+LIMITS = make_acceptance(min_side=32, max_aspect=2.5, max_chroma=20, min_contrast=1)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +258,7 @@ def test_an_image_is_refused_above_the_chroma_that_is_allowed() -> None:
     refusal = check_colour(tinted, LIMITS)
     assert refusal is not None
     assert refusal[0] == "colour"
-    assert check_colour(tinted, {"max_chroma": 20.5}) is None
+    assert check_colour(tinted, make_acceptance(max_chroma=20.5)) is None
     assert check_colour(tinted.convert("L"), LIMITS) is None
 
 

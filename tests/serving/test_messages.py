@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
+from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.view_examples import VIEWS
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
@@ -29,7 +30,7 @@ from tests.conftest import ROOT
 from tests.serving.fakes import BACKGROUND, CONTRACT
 
 NO_PICTURE = {"picture": None, "heat": None, "width": 0, "height": 0, "label": None}
-LIMITS = make_acceptance().model_dump()
+LIMITS = make_acceptance()
 JUDGED = ("too_small", "extreme_aspect", "colour", "blank", *VIEWS[1:], "view", "body_part", "modality", "adult")
 
 PROBLEMS = (
@@ -98,13 +99,13 @@ def test_no_probability_is_shown_as_0_or_100_percent(probability: float, shown: 
 def test_an_image_is_shown_with_its_aspect_ratio_or_as_the_network_input() -> None:
     wide = encode(np.tile(np.arange(100, dtype=np.uint8), (50, 1)))
     shown = {
-        geometry: show_picture(wide, {"width": 16, "height": 16, "geometry": geometry}, LIMITS)
+        geometry: show_picture(wide, Preparation(width=16, height=16, geometry=geometry), LIMITS)
         for geometry in ("stretch", "crop", "pad")
     }
     assert {geometry: given and given[1:] for geometry, given in shown.items()} == {
         **{"stretch": (512, 256), "crop": (512, 512), "pad": (512, 512)}
     }
-    assert show_picture(b"no picture", {"width": 16, "height": 16, "geometry": "stretch"}, LIMITS) is None
+    assert show_picture(b"no picture", Preparation(width=16, height=16), LIMITS) is None
 
 
 def test_there_is_no_overlay_without_evidence_for_pneumonia() -> None:

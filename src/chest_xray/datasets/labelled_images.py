@@ -102,5 +102,5 @@ def _find_patient(path: str, label: int | None) -> str:
     """Return the patient by the names of the Kermany set, below the class and not its spelling; else the path."""
     name = path.rsplit("/", 1)[-1]
     folder = "" if label is None else CLASSES[label]
-    group = parse_name(f"{folder}/{name}")["group"]
+    group = parse_name(f"{folder}/{name}").group
     return path if group == f"{folder}/{name}" else group

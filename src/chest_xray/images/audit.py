@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from chest_xray.core.options import Options, Result
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import DataFrame
 from chest_xray.images.duplicates import DuplicateSummary
 from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import Published, find_unknown_patients
@@ -97,18 +97,16 @@ def summarise_unknown_patients(images: DataFrame) -> UnknownPatients:
 
 def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferences:
     """Compute how train and test differ in one class: Kolmogorov-Smirnov distances, and shares of wide images."""
+    from scipy.stats import ks_2samp
+
     train, test = (select_class(images, split, label) for split in ("train", "test"))
     distances = {
-        f"{feature}_distance": _ks_distance(read_feature(train, feature), read_feature(test, feature))
+        f"{feature}_distance": float(
+            ks_2samp(read_feature(train, feature), read_feature(test, feature), method="asymp").statistic
+        )
         for feature in FEATURES
     }
     wide_train, wide_test = (
         float((read_feature(rows, "aspect") >= audit.wide_aspect).mean()) for rows in (train, test)
     )
     return SplitDifferences(**distances, wide_train=wide_train, wide_test=wide_test)
-
-
-def _ks_distance(first: Array, second: Array) -> float:
-    from scipy.stats import ks_2samp
-
-    return float(ks_2samp(first, second, method="asymp").statistic)

@@ -12,7 +12,7 @@ from chest_xray.core.options import Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
-from chest_xray.images.validation import read_header
+from chest_xray.images.validation import Refusal, read_header
 
 WORKING_SIDE = 256  # pixels of the shorter side while an image is corrupted; no network here reads finer detail
 KINDS = ("none", "contrast", "gamma", "noise", "blur", "crop", "tilt", "collimation")  # of acquisition
@@ -102,14 +102,14 @@ def read_working_image(path: str) -> Array:
     Raises:
         ValueError: The file has become unreadable since it was indexed.
     """
-    header = read_header(path, math.inf)
-    if "width" not in header:
+    facts = read_header(path, math.inf)
+    if isinstance(facts, Refusal):
         raise ValueError(
-            f"{path} could be read when it was indexed, but no longer can ({header['reason']}: {header['detail']}). "
+            f"{path} could be read when it was indexed, but no longer can ({facts.reason}: {facts.detail}). "
             "Put it back, or run data_processing again."
         )
-    scale = WORKING_SIDE / min(header["width"], header["height"])
-    pixels = read_pixels(path, round(header["width"] * scale), round(header["height"] * scale))
+    scale = WORKING_SIDE / min(facts.width, facts.height)
+    pixels = read_pixels(path, round(facts.width * scale), round(facts.height * scale))
     return pixels.astype("float32") / 255
 
 

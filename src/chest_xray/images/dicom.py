@@ -60,7 +60,9 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
     _refuse_unsupported(dataset, max_megapixels)
     pixels = _decode_pixels(dataset)
     if pixels.shape[:2] != (dataset.Rows, dataset.Columns):
-        raise UnsupportedDicomError(f"pixels of shape {pixels.shape} in {dataset.Rows} rows of {dataset.Columns}")
+        raise UnsupportedDicomError(
+            f"pixels of shape {pixels.shape}; expected {dataset.Rows} rows of {dataset.Columns}, as the file declares"
+        )
     syntax = dataset.file_meta.TransferSyntaxUID
     stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
     if dataset.PhotometricInterpretation in COLOUR:
@@ -71,17 +73,18 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
 def _decode_pixels(dataset: Any) -> Array:
     """Decode all pixel cells, or none."""
     import numpy as np
+    from pydicom.encaps import generate_frames
 
     syntax = dataset.file_meta.TransferSyntaxUID
     dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
     if not syntax.is_encapsulated:
         return dataset.pixel_array
-    stream = next(_generate_frames(dataset))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
     _refuse_stream(stream, dataset)
     if syntax in EIGHT_BITS and dataset.BitsAllocated > 8:
         raise UnsupportedDicomError(
-            f"pixels of {dataset.BitsStored} bits in the transfer syntax {syntax.name} ({syntax}); expected 8 bits; "
-            "decompress the file to Explicit VR Little Endian, such as with `dcmdjpeg IN OUT` of DCMTK"
+            f"pixels of {dataset.BitsStored} bits in the transfer syntax {syntax.name} ({syntax}); expected 8 bits, or "
+            "Explicit VR Little Endian, as `dcmdjpeg IN OUT` of DCMTK writes it"
         )
     if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
         jpeg.read_header(io.BytesIO(stream))
@@ -98,7 +101,7 @@ def _decode_pixels(dataset: Any) -> Array:
 
 
 def _parse(data: bytes) -> Any:
-    """Read a file up to its pixels; what follows them, such as padding, is not looked at.
+    """Read a file up to its pixels; what follows them, such as padding, is ignored.
 
     Raises:
         ImageError: The file ends before its pixels do.
@@ -145,7 +148,7 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
         size += len(inflating.decompress(packed, 1 << 20))
         packed = inflating.unconsumed_tail
         if size > limit:
-            raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB")
+            raise UnsupportedDicomError(f"inflates to more than {limit / 1e6:.0f} MB, too much for a radiograph")
     if not inflating.eof:
         raise ImageError("truncated", "a deflated DICOM file that ends before its data do")
 
@@ -161,16 +164,18 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(f"photometric interpretation {found}; expected {', '.join(GREY + COLOUR)}")
     width, height, samples = (int(read_number(dataset, name)) for name in ("Columns", "Rows", "SamplesPerPixel"))
     if samples != (3 if found in COLOUR else 1):
-        raise UnsupportedDicomError(f"{samples} samples per pixel with the photometric interpretation {found}")
+        raise UnsupportedDicomError(
+            f"{samples} samples per pixel with the photometric interpretation {found}; expected 3 of colour, 1 of grey"
+        )
     if not width or not height:
         raise UnsupportedDicomError(f"{width} x {height} pixels; expected an image")
     if width * height > max_megapixels * 1e6:
         raise UnsupportedDicomError(f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
     if "TransferSyntaxUID" not in dataset.file_meta:
-        raise UnsupportedDicomError("no TransferSyntaxUID, without which pixels cannot be decoded")
+        raise UnsupportedDicomError("no TransferSyntaxUID; expected one, as pixels cannot be decoded without it")
     if (syntax := dataset.file_meta.TransferSyntaxUID) not in SYNTAXES:
         raise UnsupportedDicomError(
-            f"the transfer syntax {syntax.name} ({syntax}); decompress the file to Explicit VR Little Endian"
+            f"the transfer syntax {syntax.name} ({syntax}); expected Explicit VR Little Endian or another supported one"
         )
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
@@ -180,19 +185,14 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
             )
 
 
-def _generate_frames(dataset: Any) -> Any:
-    from pydicom.encaps import generate_frames
-
-    return generate_frames(dataset.PixelData, number_of_frames=1)
-
-
 def _refuse_stream(stream: bytes, dataset: Any) -> None:
     """Refuse a compressed image of another size than the file states, or that unfolds from a few bytes."""
     width, height = int(dataset.Columns), int(dataset.Rows)
     size = read_stream_size(stream)
     if size not in (None, (width, height)):
         raise UnsupportedDicomError(
-            f"a compressed image of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}"
+            f"a compressed image of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}; "
+            "expected the same of both"
         )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
@@ -231,9 +231,9 @@ def _require_sound_header(stream: bytes, allocated: int) -> None:
 
 
 def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
-    """Refuse a lossless JPEG with fewer pixels than it states: bytes put before its end marker become the missing ones.
+    """Refuse a lossless JPEG with fewer pixels than it states, which its decoder replaces without a warning.
 
-    Its decoder fills up without a word.
+    Bytes put before its end marker become the missing pixels, so the image would change.
     """
     from pydicom.encaps import encapsulate
 

@@ -1,11 +1,11 @@
-"""What the header of a DICOM file says of the patient and the view, where it contradicts an upright child's chest."""
+"""Checks of patient and view in the header of a DICOM file, which must not contradict an upright child's chest."""
 
 import io
 import re
 from datetime import date
 from typing import Any
 
-from chest_xray.images.validation import Refusal
+from chest_xray.images.validation import InputChecks, Refusal
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF", "XA", "OT", "SC")  # modalities; the last two may be anything
 CHEST = re.compile(
@@ -36,12 +36,12 @@ TAGS = (
 ADULT = "adult"  # the reason of a refusal, and the name of a warning
 
 
-def check_claims(data: bytes, limits: dict[str, float]) -> tuple[Refusal | None, tuple[str, ...]]:
-    """Read what a DICOM file says of itself; absent, empty and unknown values count as no statement.
+def check_claims(data: bytes, limits: InputChecks) -> tuple[Refusal | None, tuple[str, ...]]:
+    """Check what a DICOM file states of itself; absent, empty and unknown values count as no statement.
 
     Args:
         data: The file, which `dicom.read_dicom` has read.
-        limits: `max_age` in years, and `answer_adults`.
+        limits: Its `max_age` in years, and `answer_adults`.
 
     Returns:
         A refusal (`modality`, `body_part`, `view`, `upside_down`, `lying` or `adult`) or None, and warnings (`adult`).
@@ -53,11 +53,12 @@ def check_claims(data: bytes, limits: dict[str, float]) -> tuple[Refusal | None,
     if refusal:
         return refusal, ()
     age = read_age(dataset)
-    if age is None or age < limits["max_age"] + 1:  # Years of age are completed ones.
+    if age is None or age < limits.max_age + 1:  # Years of age are completed ones.
         return None, ()
-    if limits["answer_adults"]:
+    if limits.answer_adults:
         return None, (ADULT,)
-    return (ADULT, f"a patient of {age:.0f} years; the network is meant for children up to {limits['max_age']:g}"), ()
+    detail = f"a patient of {age:.0f} years; the network is meant for children up to {limits.max_age:g}"
+    return Refusal(ADULT, detail), ()
 
 
 def _read(dataset: Any, keyword: str) -> str:
@@ -76,14 +77,14 @@ def _check_modality(dataset: Any) -> Refusal | None:
     found = _read(dataset, "Modality")
     if not found or found in RADIOGRAPHS:
         return None
-    return "modality", f"an image of modality {found}; expected a radiograph (CR or DX)"
+    return Refusal("modality", f"an image of modality {found}; expected a radiograph (CR or DX)")
 
 
 def _check_part(dataset: Any) -> Refusal | None:
     found = _read(dataset, "BodyPartExamined")
     if CHEST.match(found) or not OTHER_PARTS.search(found):
         return None
-    return "body_part", f"BodyPartExamined is {found}; expected CHEST"
+    return Refusal("body_part", f"BodyPartExamined is {found}; expected CHEST")
 
 
 def _check_view(dataset: Any) -> Refusal | None:
@@ -91,26 +92,26 @@ def _check_view(dataset: Any) -> Refusal | None:
     meanings = [_read(item, "CodeMeaning") for item in sequence] if hasattr(sequence, "__iter__") else []
     for found in (_read(dataset, "ViewPosition"), *meanings):
         if LATERAL.search(found):
-            return "view", f"the file says that the view is {found}; expected a frontal one (AP or PA)"
+            return Refusal("view", f"by the file, the view is {found}; expected a frontal one (AP or PA)")
     return None
 
 
 def _check_direction(dataset: Any) -> Refusal | None:
     """Check where rows and columns lead by PatientOrientation (PS3.3, C.7.6.1.1.1); the first letter counts."""
     row, _, column = _read(dataset, "PatientOrientation").partition("\\")
-    said = f"PatientOrientation is {row}\\{column}; expected L\\F, the left and the feet of the patient"
+    detail = f"PatientOrientation is {row}\\{column}; expected L\\F, the left and the feet of the patient"
     if row[:1] in ("A", "P") or column[:1] in ("A", "P"):
-        return "view", said
+        return Refusal("view", detail)
     if row[:1] in ("H", "F"):
-        return "lying", said
-    return ("upside_down", said) if column[:1] == "H" else None
+        return Refusal("lying", detail)
+    return Refusal("upside_down", detail) if column[:1] == "H" else None
 
 
 def read_age(dataset: Any) -> float | None:
-    """Return the age in years, by PatientAge or by the dates of birth and of the study; None where neither says."""
+    """Return the age in years, by PatientAge or by the dates of birth and of the study; None where neither is known."""
     if found := AGE.fullmatch(_read(dataset, "PatientAge")):
         number, unit = found.groups()
-        return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files say 000Y.
+        return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files have 000Y.
     born = _read_date(dataset, "PatientBirthDate")
     taken = [_read_date(dataset, name) for name in ("AcquisitionDate", "StudyDate", "ContentDate")]
     days = next(((day - born).days for day in taken if day is not None), None) if born else None

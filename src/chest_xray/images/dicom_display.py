@@ -43,7 +43,7 @@ def read_numbers(dataset: Any, keyword: str) -> list[float]:
         values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else list(value)
         numbers = [math.nan if each is None or each == "" else float(each) for each in values]
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise UnsupportedDicomError(f"a {keyword} that is no number: {error}") from error
+        raise UnsupportedDicomError(f"a {keyword} that is no number: {error}; expected a number") from error
     return [] if all(each is None or each == "" for each in values) else numbers
 
 
@@ -81,7 +81,8 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     shift = high + 1 - stored
     if not 1 <= stored <= allocated or shift < 0 or high >= allocated or (shift and not native):
         raise UnsupportedDicomError(
-            f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high}, which disagree"
+            f"BitsAllocated {allocated}, BitsStored {stored} and HighBit {high}, which disagree; "
+            "expected the stored bits within the allocated ones"
         )
     if stored == allocated:
         return pixels
@@ -145,7 +146,7 @@ def render_grey(stored: Array, dataset: Any) -> Array:
     with np.errstate(all="ignore"):
         values, ends = _apply_modality(stored, dataset)
         if not np.isfinite(values).all():
-            raise UnsupportedDicomError("RescaleSlope and RescaleIntercept lead out of the range of numbers")
+            raise UnsupportedDicomError("RescaleSlope and RescaleIntercept give infinite values; expected finite ones")
         grey = _apply_voi(values, ends, dataset, None if padding is None else ~padding)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey
@@ -160,7 +161,7 @@ def _apply_modality(stored: Array, dataset: Any) -> tuple[Array, tuple[float, fl
         return _look_up(stored, table), (0.0, 2.0**table.bits - 1)
     slope, intercept = read_number(dataset, "RescaleSlope", 1), read_number(dataset, "RescaleIntercept", 0)
     if slope == 0:
-        raise UnsupportedDicomError("a RescaleSlope of 0, which makes all pixels equal")
+        raise UnsupportedDicomError("a RescaleSlope of 0, which makes all pixels equal; expected another")
     num = 2.0 ** int(read_number(dataset, "BitsStored"))
     least = -num / 2 if stored.dtype.kind == "i" and read_number(dataset, "PixelRepresentation", 0) == 1 else 0.0
     ends = sorted((least * slope + intercept, (least + num - 1) * slope + intercept))
@@ -231,7 +232,7 @@ def _find_table(dataset: Any, keyword: str) -> Table | None:
         if len(data) < number and bits <= 8:  # Two entries in each word, the lower first.
             data = data.astype("<u2").view(np.uint8)
         if len(data) < number:
-            raise UnsupportedDicomError(f"a lookup table of {number} entries that holds {len(data)}")
+            raise UnsupportedDicomError(f"a lookup table of {number} entries that holds {len(data)}; expected all")
         return Table(first, bits, data[:number])
     return None
 

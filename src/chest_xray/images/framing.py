@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from chest_xray.core.types import Array, Image
 from chest_xray.images.decoding import Geometry, decode_upright
+from chest_xray.images.validation import InputChecks
 
 SIDE = 256  # pixels of the longer side at which strips are looked for; grain and JPEG artefacts average out
 MAX_FRAMES = 3  # one around another
@@ -90,26 +91,24 @@ class _Strip(NamedTuple):
     means: Array
 
     def is_dark(self, width: int) -> bool:
-        """Whether it is as dark and narrow as collimation."""
+        """Check whether it is as dark and narrow as collimation."""
         return 0 < self.lines <= MAX_COLLIMATION * width and bool(self.means[: self.lines].mean() <= MAX_DARK)
 
     def ends_abruptly(self) -> bool:
-        """Whether the picture begins within a line, where the shadow of a collimator fades."""
+        """Check whether the picture begins within a line, where the shadow of a collimator fades."""
         around = self.means[max(self.lines - 2, 0) : self.lines + 3]
         return bool((around[1:] - around[:-1]).max() >= MIN_STEP)
 
 
-def trim(image: Image, limits: dict[str, float]) -> Content:
-    """Cut the border off a grey picture, if `limits` has `border_tolerance` and `min_border` of `find_content`."""
-    if "min_border" not in limits:
-        return Content(image, WHOLE)
-    found = find_content(image, limits["border_tolerance"], limits["min_border"])
+def trim(image: Image, limits: InputChecks) -> Content:
+    """Cut the border off a grey picture; see `find_content`."""
+    found = find_content(image, limits.border_tolerance, limits.min_border)
     if found is None:
         return Content(image, WHOLE)
     return Content(image.crop(_to_pixels(found, image.size)), found)
 
 
-def decode_content(data: bytes, size: tuple[int, int], geometry: Geometry, limits: dict[str, float]) -> Content:
+def decode_content(data: bytes, size: tuple[int, int], geometry: Geometry, limits: InputChecks) -> Content:
     """Decode a JPEG or PNG file to grey without its border, at no larger scale than a picture of `size` needs."""
     whole = decode_upright(data, size, geometry)
     content = trim(whole, limits)

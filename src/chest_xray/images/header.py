@@ -8,11 +8,19 @@ QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
 
 
+REMEDIES = {  # by the reason of an error
+    "truncated": "copy or export the file again",
+    "undecodable": "export the image again, or save it as PNG",
+    "unsupported image": "save a single 8-bit image as JPEG or PNG",
+    "unsupported dicom": "export the radiograph again as CR or DX without compression, or as PNG",
+}
+
+
 class ImageError(ValueError):
-    """A file that cannot be read as one image, and a `reason` in a few words."""
+    """A file that cannot be read as one image: a `reason` in a few words, and a message with a remedy."""
 
     def __init__(self, reason: str, detail: str):
-        super().__init__(detail)
+        super().__init__(f"{detail}; {REMEDIES[reason]}" if reason in REMEDIES else detail)
         self.reason = reason
 
 
@@ -38,17 +46,21 @@ def read_orientation(exif: bytes) -> int:
     Args:
         exif: A TIFF header and its directory, with or without `Exif` and two zeros before it.
     """
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
+    value = read_field(exif.removeprefix(b"Exif\0\0"), ORIENTATION)
+    return value if value is not None and 1 <= value <= 8 else 1
+
+
+def read_field(block: bytes, tag: int) -> int | None:
+    """Return a single integer from the first directory of a TIFF block; None where that is damaged or lacks it."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     try:
         if order:
-            (start,) = struct.unpack_from(f"{order}I", exif, 4)
-            (num_entries,) = struct.unpack_from(f"{order}H", exif, start)
+            (start,) = struct.unpack_from(f"{order}I", block, 4)
+            (num_entries,) = struct.unpack_from(f"{order}H", block, start)
             for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
-                tag, kind, number = struct.unpack_from(f"{order}HHI", exif, entry)
-                if tag == ORIENTATION and kind in INTEGERS and number == 1:
-                    (value,) = struct.unpack_from(order + INTEGERS[kind], exif, entry + 8)
-                    return value if 1 <= value <= 8 else 1
+                found, kind, number = struct.unpack_from(f"{order}HHI", block, entry)
+                if found == tag and kind in INTEGERS and number == 1:
+                    return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0])
     except struct.error:  # A directory beyond the end of the block.
         pass
-    return 1
+    return None

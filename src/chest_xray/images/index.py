@@ -10,8 +10,16 @@ from pydantic import Field
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.kermany import CLASSES, Patients, find_unknown_patients, look_up_patients, parse_name, short_path
-from chest_xray.images.validation import find_misplacement, read_header
+from chest_xray.images.kermany import (
+    CLASSES,
+    ParsedName,
+    Patients,
+    find_unknown_patients,
+    look_up_patients,
+    parse_name,
+    short_path,
+)
+from chest_xray.images.validation import ImageFacts, Refusal, find_misplacement, read_header
 
 logger = logging.getLogger(__name__)
 BLOCK = 256  # files a task: a task for each would cost more than reading its header.
@@ -60,17 +68,17 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
     """Read size and mode from the header of each file, or why it is refused; in threads."""
     from tqdm.contrib.concurrent import thread_map
 
-    def read(path: str, size: int, problem: str) -> dict[str, Any]:
+    def read(path: str, size: int, problem: str) -> ImageFacts | Refusal:
         if problem:
-            return {"reason": problem, "detail": "cannot be opened for reading"}
+            return Refusal(problem, "cannot be opened for reading")
         if size > integrity.max_megabytes * 1e6:
             detail = f"{size / 1e6:,.0f} MB; files of at most {integrity.max_megabytes:g} MB are opened"
-            return {"reason": "too large", "detail": detail}
+            return Refusal("too large", detail)
         return find_misplacement(path) or read_header(path, integrity.max_megapixels)
 
     def read_block(start: int) -> list[dict[str, Any]]:
         rows = files.iloc[start : start + BLOCK]
-        return [read(*row) for row in zip(rows["path"], rows["bytes"], rows["problem"], strict=True)]
+        return [read(*row)._asdict() for row in zip(rows["path"], rows["bytes"], rows["problem"], strict=True)]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about single files; what matters becomes a reason.
@@ -84,7 +92,7 @@ def describe_images(images: DataFrame, patients: Patients, patient_table: DataFr
 
     labels = images["path"].str.rsplit("/", n=2).str[-2].str.upper().map({name: i for i, name in enumerate(CLASSES)})
     parsed = (parse_name(path, patients) for path in images["path"])
-    names = pd.DataFrame(parsed, index=images.index, columns=["group", "aetiology"])
+    names = pd.DataFrame(parsed, index=images.index, columns=ParsedName._fields)
     if len(patient_table) and len(images):
         names["group"] = look_up_patients(images["path"], patient_table).fillna(short_path(images["path"], 2))
     columns = ["path", "bytes", "modified", "split", "label", "group", "aetiology", "width", "height", "mode"]

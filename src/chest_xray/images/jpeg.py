@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Image
-from chest_xray.images.header import Header, ImageError, read_orientation
+from chest_xray.images.header import Header, ImageError, read_field, read_orientation
 
 SIGNATURE = b"\xff\xd8\xff"
 SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM, TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE, 0x01
@@ -57,7 +57,8 @@ def read_header(file: Any) -> Header:
         raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
     exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")
     for each in segments:
-        if _is_named(each, APP2, b"MPF\0") and (number := _count_images(each.content[4:])) > 1:
+        number = read_field(each.content[4:], MP_NUMBER_OF_IMAGES) if _is_named(each, APP2, b"MPF\0") else None
+        if number is not None and number > 1:
             raise ImageError("unsupported image", f"{number} images in one file; expected one")
     scans = 1
     if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
@@ -108,21 +109,6 @@ def _find_frame(segments: list[Segment]) -> Segment:
 
 def _is_named(segment: Segment, marker: int, name: bytes) -> bool:
     return segment.marker == marker and segment.content.startswith(name)
-
-
-def _count_images(directory: bytes) -> int:
-    """Return the number of images from the index of a Multi-Picture file; 1 where it is damaged."""
-    order = "<" if directory[:2] == b"II" else ">"
-    try:
-        (start,) = struct.unpack_from(f"{order}I", directory, 4)
-        (num_entries,) = struct.unpack_from(f"{order}H", directory, start)
-        for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
-            tag, _, _, value = struct.unpack_from(f"{order}HHII", directory, entry)
-            if tag == MP_NUMBER_OF_IMAGES:
-                return int(value)
-    except struct.error:
-        pass
-    return 1
 
 
 def _ends_with_marker(file: Any) -> bool:

@@ -1,7 +1,7 @@
 """The Kermany set: its classes, and the patient and aetiology of an image, from its name, a pattern or a table."""
 
 import re
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import model_validator
 
@@ -58,41 +58,61 @@ class Patients(Options):
         return self
 
 
-def parse_name(path: str, patients: Patients | None = None) -> dict[str, str]:
+class ParsedName(NamedTuple):
+    """The patient (`group`) and the aetiology of an image.
+
+    `group` is such as "person12_virus", "NORMAL2-IM-0012" or "BACTERIA-7422"; or "<class>/<name>", a patient of its
+    own, where the name has none. `aetiology` is "bacterial", "viral", "none" for NORMAL, or "unknown".
+    """
+
+    group: str
+    aetiology: str
+
+
+def parse_name(path: str, patients: Patients | None = None) -> ParsedName:
     """Parse patient and aetiology from the path of an image, `.../<class>/<name>`.
 
-    Args:
-        path: The path, with `/`.
-        patients: Of another naming than that of the Kermany set.
-
-    Returns:
-        `group`: such as "person12_virus", "NORMAL2-IM-0012" or "BACTERIA-7422"; "<class>/<name>" (a patient of its
-        own) where the name has none. `aetiology`: "bacterial", "viral", "none" for NORMAL, or "unknown".
+    `patients` is of another naming than that of the Kermany set.
     """
     folder, name = path.split("/")[-2:]
-    if patients and patients.pattern:
-        match = re.search(patients.pattern, f"{folder}/{name}")
-    else:
-        match = next(filter(None, (pattern.match(name) for pattern in NAMES)), None)
+    pattern = patients.pattern if patients else None
+    match = re.search(pattern, f"{folder}/{name}") if pattern else _match_name(name)
     found = {key: value for key, value in match.groupdict().items() if value} if match else {}
     stated = found.get("aetiology", "").lower()
     aetiology = next((value for start, value in AETIOLOGIES.items() if stated.startswith(start)), "unknown")
     if folder.upper() == CLASSES[0]:
         aetiology = "none"
-    return {"group": found.get("patient") or f"{folder}/{name}", "aetiology": aetiology}
+    return ParsedName(found.get("patient") or f"{folder}/{name}", aetiology)
+
+
+def _match_name(name: str) -> re.Match[str] | None:
+    return next(filter(None, (pattern.match(name) for pattern in NAMES)), None)
+
+
+class NumberedName(NamedTuple):
+    """A name split at its last number, which is 0 if there is none."""
+
+    before: str
+    number: int
+    after: str
+
+
+def split_at_number(name: str) -> NumberedName:
+    """Split a name such as "person12_virus" at its last number; numbers were given in the order of recording."""
+    before, number, after = re.findall(r"^(.*?)(\d*)(\D*)$", name, re.DOTALL)[0]
+    return NumberedName(before, int(number or 0), after)
 
 
 def parse_series(path: str) -> tuple[str, int]:
-    """Parse the series of an image and its number there from its path; numbers were given in the order of recording.
+    """Parse the series of an image and its number there from its path.
 
     It is the number of the patient in names of the Kermany set, such as ("person_virus", 12) or ("NORMAL2-IM", 12), and
     the last number in others. A name without any is a series of its own.
     """
     name = path.rsplit("/", 1)[-1]
-    known = next(filter(None, (pattern.match(name) for pattern in NAMES)), None)
-    numbered = known["patient"] if known else name.rsplit(".", 1)[0]
-    before, number, after = re.findall(r"^(.*?)(\d*)(\D*)$", numbered, re.DOTALL)[0]
-    return f"{before.rstrip('-_')}{after}", int(number or 0)
+    match = _match_name(name)
+    split = split_at_number(match["patient"] if match else name.rsplit(".", 1)[0])
+    return f"{split.before.rstrip('-_')}{split.after}", split.number
 
 
 def short_path(paths: Series, parts: int = 3) -> Series:

@@ -1,4 +1,4 @@
-"""Read PNG files: chunks and checksums here, the filters of rows by Pillow. What carries no pixels is not looked at."""
+"""Read PNG files: chunks and checksums here, the filters of rows by Pillow. What carries no pixels is ignored."""
 
 import io
 import struct
@@ -92,7 +92,7 @@ def _read_chunks(file: Any) -> Iterator[Chunk]:
         yield Chunk(kind, at - 4 - length, length)
         if kind == b"IEND":
             return
-    raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks")
+    raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks; save the image again as PNG")
 
 
 def _read(file: Any, chunk: Chunk) -> bytes:
@@ -224,7 +224,9 @@ def keep_upper_bits(values: Array) -> Array:
 
 def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
     if len(transparent) != 2 * number:
-        raise ImageError("undecodable", f"a damaged PNG: its transparent colour has {len(transparent)} bytes")
+        raise ImageError(
+            "undecodable", f"a damaged PNG: its transparent colour has {len(transparent)} bytes; expected {2 * number}"
+        )
     return struct.unpack(f">{number}H", transparent)
 
 
@@ -254,7 +256,9 @@ def _apply_transparency(image: Image, opaque: Array | None) -> Image:
     if opaque is None:
         return image
     if int(opaque.max()) < HALF:
-        raise ImageError("blank", "a transparent image: no pixel is more opaque than transparent")
+        raise ImageError(
+            "blank", "a transparent image: no pixel is more opaque than transparent; save it without transparency"
+        )
     if image.mode == "I;16":
         return fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
     image = image.convert("RGBA")

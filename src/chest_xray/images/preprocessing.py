@@ -3,7 +3,7 @@
 import hashlib
 import io
 from importlib.metadata import version
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from chest_xray.images.dicom_claims import check_claims
 from chest_xray.images.framing import Content, decode_content, trim
 from chest_xray.images.header import ImageError
 from chest_xray.images.validation import (
+    InputChecks,
     Refusal,
     check_colour,
     check_contrast,
@@ -25,6 +26,14 @@ from chest_xray.images.validation import (
 )
 
 TRIMMED = "trimmed"  # a warning: a border around the picture was cut off
+
+
+class Preparation(Options):
+    """The size of a prepared image in pixels, and how images are fitted to it."""
+
+    width: Annotated[int, Field(ge=16, le=1024)]
+    height: Annotated[int, Field(ge=16, le=1024)]
+    geometry: Geometry = "stretch"
 
 
 class PreparedImage(NamedTuple):
@@ -39,30 +48,26 @@ class PreparedImage(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def prepare_file(source: bytes | str, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
+def preprocess_file(source: bytes | str, preparation: Preparation, limits: InputChecks) -> PreparedImage | Refusal:
     """Return the prepared pixels of one image, or why it is refused; never raises for the content of a file.
 
     Args:
         source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
-        preparation: `width`, `height` and `geometry`, as in `Preparation`.
-        limits: As in `validation.InputChecks`. Without `min_border` no border is trimmed, and without `max_age` DICOM
-            headers are not checked.
-
-    Returns:
-        The prepared image or the refusal.
+        preparation: Size and geometry of the result.
+        limits: Of what is accepted.
     """
     try:
         if isinstance(source, str):
             with open_file(source) as file:
                 source = bytes(file.read())
     except Exception as error:  # Of whatever storage the path names.
-        return "unreadable", f"{type(error).__name__}: {error}"
+        return Refusal("unreadable", f"{type(error).__name__}: {error}")
     try:
         return (_prepare_dicom if is_dicom(source) else _prepare_image)(source, preparation, limits)
     except ImageError as error:
-        return error.reason.replace(" ", "_"), str(error)
+        return _to_code(Refusal(error.reason, str(error)))
     except Exception as error:  # On damaged data the decoders raise anything from ValueError to MemoryError.
-        return "undecodable", f"{type(error).__name__}: {error}"
+        return Refusal("undecodable", f"{type(error).__name__}: {error}")
 
 
 def estimate_work(data: bytes) -> float:
@@ -79,22 +84,26 @@ def estimate_work(data: bytes) -> float:
         return 0
 
 
-def _prepare_image(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
-    header = describe_image(io.BytesIO(data), limits["max_megapixels"])
-    if "reason" in header:
-        return header["reason"].replace(" ", "_"), header["detail"]
-    refusal = check_header((header["width"], header["height"]), limits)
-    if not refusal and not is_grey_mode(header["mode"]):
+def _to_code(refusal: Refusal) -> Refusal:
+    return refusal._replace(reason=refusal.reason.replace(" ", "_"))
+
+
+def _prepare_image(data: bytes, preparation: Preparation, limits: InputChecks) -> PreparedImage | Refusal:
+    facts = describe_image(io.BytesIO(data), limits.max_megapixels)
+    if isinstance(facts, Refusal):
+        return _to_code(facts)
+    refusal = check_header((facts.width, facts.height), limits)
+    if not refusal and not is_grey_mode(facts.mode):
         refusal = check_colour(decode_colours(data), limits)
     if refusal:
         return refusal
-    content = decode_content(data, (preparation["width"], preparation["height"]), preparation["geometry"], limits)
-    return _fit(content, (header["width"], header["height"]), preparation, limits)
+    content = decode_content(data, (preparation.width, preparation.height), preparation.geometry, limits)
+    return _fit(content, (facts.width, facts.height), preparation, limits)
 
 
-def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> PreparedImage | Refusal:
-    image = read_dicom(data, limits["max_megapixels"])
-    refusal, warnings = check_claims(data, limits) if "max_age" in limits else (None, ())
+def _prepare_dicom(data: bytes, preparation: Preparation, limits: InputChecks) -> PreparedImage | Refusal:
+    image = read_dicom(data, limits.max_megapixels)
+    refusal, warnings = check_claims(data, limits)
     if refusal := refusal or check_header(image.size, limits) or check_colour(image, limits):
         return refusal
     return _fit(trim(image.convert("L"), limits), image.size, preparation, limits, warnings)
@@ -103,8 +112,8 @@ def _prepare_dicom(data: bytes, preparation: dict[str, Any], limits: dict[str, f
 def _fit(
     content: Content,
     size: tuple[int, int],
-    preparation: dict[str, Any],
-    limits: dict[str, float],
+    preparation: Preparation,
+    limits: InputChecks,
     warnings: tuple[str, ...] = (),
 ) -> PreparedImage | Refusal:
     """Fit what is inside the border to the size of the network's input; `size` is that of the whole picture."""
@@ -114,17 +123,9 @@ def _fit(
         warnings = (*warnings, TRIMMED)
         if refusal := check_header((round(size[0] * content.share[0]), round(size[1] * content.share[1])), limits):
             return refusal
-    target = (preparation["width"], preparation["height"])
-    pixels = np.asarray(fit_grey(content.image, target, preparation["geometry"]))
+    target = (preparation.width, preparation.height)
+    pixels = np.asarray(fit_grey(content.image, target, preparation.geometry))
     return check_contrast(pixels, limits) or PreparedImage(pixels, *size, warnings)
-
-
-class Preparation(Options):
-    """The size of a prepared image in pixels, and how images are fitted to it."""
-
-    width: Annotated[int, Field(ge=16, le=1024)]
-    height: Annotated[int, Field(ge=16, le=1024)]
-    geometry: Geometry = "stretch"
 
 
 def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
@@ -139,7 +140,7 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
     return np.full(len(images), preparation.width / preparation.height)
 
 
-def measure_look(pixels: Array) -> dict[str, Array]:
+def measure_appearance(pixels: Array) -> dict[str, Array]:
     """Measure what another device or another export changes in prepared images, whatever they show.
 
     Args:

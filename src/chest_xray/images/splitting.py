@@ -7,7 +7,7 @@ from pydantic import Field
 from chest_xray.core.options import InputError, Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator, Series
 from chest_xray.images.duplicates import join_patients
-from chest_xray.images.kermany import short_path
+from chest_xray.images.kermany import NumberedName, short_path, split_at_number
 
 SUBSETS = ("train", "validation", "test")
 
@@ -64,10 +64,10 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
     import pandas as pd
 
     train = image_index[image_index["split"] == "train"]
-    parts = train["group"].str.extract(r"^(?P<before>.*?)(?P<number>\d*)(?P<after>\D*)$")
+    parts = pd.DataFrame(map(split_at_number, train["group"]), train.index, columns=NumberedName._fields)
     images = train.assign(
         patient=join_patients(train, duplicates),
-        number=pd.to_numeric(parts["number"]).fillna(0),
+        number=parts["number"],
         series=parts["before"] + "#" + parts["after"],
     )
     by_patient = images.sort_values(["number", "group"]).groupby("patient", sort=False)

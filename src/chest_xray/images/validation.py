@@ -1,7 +1,7 @@
 """Check whether a file is an image worth decoding, by its header, and whether a decoded image can be a radiograph."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -40,7 +40,21 @@ MAX_WORK = 20  # pixels times scans, as a multiple of the largest image
 BLOCK = 1 << 20  # bytes
 # Of a data set without its prefix: the first element is of group 2 or 8, and names its type or length.
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)|\0[\x02\x08]\0.([A-Z]{2}|\0\0..)", re.DOTALL)
-Refusal = tuple[str, str]  # a reason for machines, and a sentence
+
+
+class Refusal(NamedTuple):
+    """Why a file is refused: the reason in a few words, for programs, and a sentence."""
+
+    reason: str
+    detail: str
+
+
+class ImageFacts(NamedTuple):
+    """Width and height of the upright image in pixels, and Pillow's name of its mode ("L" is 8-bit grey)."""
+
+    width: int
+    height: int
+    mode: str
 
 
 def is_junk(path: str) -> bool:
@@ -49,79 +63,71 @@ def is_junk(path: str) -> bool:
     return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
 
 
-def find_misplacement(path: str) -> dict[str, str] | None:
-    """Return `reason` ("junk", "unknown class folder") and `detail` of a file in the wrong place; None for others."""
+def find_misplacement(path: str) -> Refusal | None:
+    """Refuse a file in the wrong place as "junk" or for its "unknown class folder"."""
     folders = path.split("/")[:-1]
     if is_junk(path):
-        return _refusal("junk", "left behind by an operating system")
+        return Refusal("junk", "left behind by an operating system")
     if not folders or folders[-1].upper() not in CLASSES:
-        return _refusal("unknown class folder", f"is in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
+        return Refusal("unknown class folder", f"is in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
     return None
 
 
-def read_header(path: str, max_megapixels: float) -> dict[str, Any]:
+def read_header(path: str, max_megapixels: float) -> ImageFacts | Refusal:
     """Read a local path or fsspec address as `describe_image` does."""
     try:
         with open_file(path) as file:
             return describe_image(file, max_megapixels)
     except FileNotFoundError:
-        return _refusal("broken link", "the file it points to does not exist")
+        return Refusal("broken link", "the file it points to does not exist")
     except InputError as error:
-        return _refusal("not a regular file", str(error))
+        return Refusal("not a regular file", str(error))
     except PermissionError as error:
-        return _refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
+        return Refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
     except Exception as error:  # Of whatever storage the path names.
-        return _refusal("not an image", f"{type(error).__name__}: {error}")
+        return Refusal("not an image", f"{type(error).__name__}: {error}")
 
 
-def describe_image(file: Any, max_megapixels: float) -> dict[str, Any]:
-    """Return size and colour mode of an open image file without decoding it, or why it is refused.
-
-    Returns:
-        `width`, `height` (pixels, of the upright image) and `mode` (Pillow's: "L" is 8-bit grey); or `reason` (one of
-        a few) and `detail`.
-    """
+def describe_image(file: Any, max_megapixels: float) -> ImageFacts | Refusal:
+    """Return size and colour mode of an open image file without decoding it, or refuse it."""
     try:
         header = read_image_header(file)
     except ImageError as error:
-        return _describe_other(file) if error.reason == NOT_AN_IMAGE else _refusal(error.reason, str(error))
+        return _refuse_other(file) if error.reason == NOT_AN_IMAGE else Refusal(error.reason, str(error))
     width, height = header.upright
     if width * height > max_megapixels * 1e6:
-        return _refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
+        return Refusal("too large", f"{width} x {height} pixels; at most {max_megapixels:g} megapixels are read")
     if header.scans > MAX_SCANS or header.scans * width * height > MAX_WORK * max_megapixels * 1e6:
-        return _refusal(
+        return Refusal(
             "too large",
             f"a progressive JPEG of {header.scans} scans of {width} x {height} pixels; at most {MAX_SCANS} scans and "
             f"{MAX_WORK * max_megapixels:g} megapixels in all scans together are read",
         )
-    return {"width": width, "height": height, "mode": header.mode}
+    return ImageFacts(width, height, header.mode)
 
 
-def _describe_other(file: Any) -> dict[str, str]:
+def _refuse_other(file: Any) -> Refusal:
     file.seek(0)
     head = bytes(file.read(PREFIX_END))
     start = head[:8]
     if not start:
-        return _refusal("empty", "zero bytes")
+        return Refusal("empty", "zero bytes")
     if is_dicom(head):
-        return _refusal("unsupported dicom", "a DICOM file; folders for training hold JPEG and PNG. Convert it to PNG")
+        return Refusal("unsupported dicom", "a DICOM file; folders for training hold JPEG and PNG. Convert it to PNG")
     if BARE_DICOM.match(start) or start.startswith(b"DICM"):
-        return _refusal(
-            "unsupported dicom", "DICOM without its prefix: 128 bytes and DICM, with which a file begins (PS3.10, 7.1)"
+        return Refusal(
+            "unsupported dicom",
+            "DICOM without its prefix; expected 128 bytes and DICM (PS3.10, 7.1). Export the file again",
         )
-    if not any(start) and _holds_zeros_alone(file):
-        return _refusal("not an image", "exists, but holds nothing but zeros; copy or download it again")
+    if not any(start) and _is_all_zeros(file):
+        return Refusal("not an image", "exists, but holds nothing but zeros; copy or download it again")
     kind = next((f" ({kind})" for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
-    return _refusal("not an image", f"begins with {start!r}{kind}; expected JPEG, PNG or DICOM")
+    return Refusal("not an image", f"begins with {start!r}{kind}; expected JPEG, PNG or DICOM")
 
 
-def _holds_zeros_alone(file: Any) -> bool:
+def _is_all_zeros(file: Any) -> bool:
     file.seek(0)
     return not any(any(block) for block in iter(lambda: file.read(BLOCK), b""))
-
-
-def _refusal(reason: str, detail: str) -> dict[str, str]:
-    return {"reason": reason, "detail": detail}
 
 
 class InputChecks(Options):
@@ -140,27 +146,28 @@ class InputChecks(Options):
     turn_upright: bool
 
 
-def check_header(size: tuple[int, int], limits: dict[str, float]) -> Refusal | None:
+def check_header(size: tuple[int, int], limits: InputChecks) -> Refusal | None:
     """Refuse a size (width, height, in pixels) below `min_side`, or with a ratio of its sides above `max_aspect`."""
     width, height = size
-    if min(width, height) < limits["min_side"]:
-        return "too_small", f"{width} x {height} pixels; expected at least {limits['min_side']} on either side"
-    if max(width, height) > limits["max_aspect"] * min(width, height):
-        return "extreme_aspect", f"{width} x {height} pixels; expected sides of at most 1 to {limits['max_aspect']:g}"
+    if min(width, height) < limits.min_side:
+        return Refusal("too_small", f"{width} x {height} pixels; expected at least {limits.min_side} on either side")
+    if max(width, height) > limits.max_aspect * min(width, height):
+        detail = f"{width} x {height} pixels; expected sides of at most 1 to {limits.max_aspect:g}"
+        return Refusal("extreme_aspect", detail)
     return None
 
 
-def check_colour(image: Image, limits: dict[str, float]) -> Refusal | None:
+def check_colour(image: Image, limits: InputChecks) -> Refusal | None:
     """Refuse an image whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
     import numpy as np
 
     if is_grey_mode(image.mode):
         return None
     colours = np.asarray(image.convert("RGB").resize(CHROMA_SIZE))
-    chroma, limit = float(np.ptp(colours, axis=2).mean()), limits["max_chroma"]
+    chroma, limit = float(np.ptp(colours, axis=2).mean()), limits.max_chroma
     if chroma <= limit:
         return None
-    return "colour", f"a mean chroma of {chroma:.0f} of 255; expected a grey image, at most {limit:g}"
+    return Refusal("colour", f"a mean chroma of {chroma:.0f} of 255; expected a grey image, at most {limit:g}")
 
 
 def is_grey_mode(mode: str) -> bool:
@@ -168,9 +175,10 @@ def is_grey_mode(mode: str) -> bool:
     return mode in ("L", "LA", "La", "1", "F") or mode.startswith("I")
 
 
-def check_contrast(pixels: Array, limits: dict[str, float]) -> Refusal | None:
+def check_contrast(pixels: Array, limits: InputChecks) -> Refusal | None:
     """Refuse a blank image (uint8), whose standard deviation is below `min_contrast`."""
     contrast = float(pixels.std())
-    if contrast < limits["min_contrast"]:
-        return "blank", f"grey values deviate by {contrast:.1f} of 255; expected at least {limits['min_contrast']:g}"
+    if contrast < limits.min_contrast:
+        detail = f"grey values deviate by {contrast:.1f} of 255; expected at least {limits.min_contrast:g}"
+        return Refusal("blank", detail)
     return None

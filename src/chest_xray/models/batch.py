@@ -14,9 +14,9 @@ from chest_xray.core.types import DataFrame
 from chest_xray.metrics.shift import Shift, add_size, compare_with_reference
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import (
+    APPEARANCE,
     AS_PACKAGED,
     BATCH_SIZE,
-    LOOK,
     MEASURED,
     Prediction,
     Predictor,
@@ -104,7 +104,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
         "detail": [printable(each.detail) for each in predictions],
         "warnings": [each.warnings for each in predictions],
     }
-    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *LOOK)
+    numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *APPEARANCE)
     types = {**dict.fromkeys(numbers, pa.float64()), "width": pa.int32(), "height": pa.int32(), "refer": pa.bool_()}
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 

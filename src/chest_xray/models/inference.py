@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Self
 
 from chest_xray.core.options import InputError, Options
 from chest_xray.core.types import Array, DataFrame, Model
-from chest_xray.images.preprocessing import PreparedImage, measure_look, prepare_file
+from chest_xray.images.preprocessing import Preparation, PreparedImage, measure_appearance, preprocess_file
+from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
@@ -27,8 +28,8 @@ REFUSED = {  # a reason: what the image looks like
     "inverted": "it looks inverted; expected bones bright and air dark",
     "not_frontal_chest": "it does not look like a frontal chest radiograph",
 }
-LOOK = ("brightness", "grey_deviation", "sharpness")
-MEASURED = ("ood_score", *LOOK, "width", "height")  # of every image that could be prepared
+APPEARANCE = ("brightness", "grey_deviation", "sharpness")
+MEASURED = ("ood_score", *APPEARANCE, "width", "height")  # of every image that could be prepared
 MAX_DISAGREEMENT = 1e-4  # between metrics or probabilities of two libraries; Keras sums in float32
 
 
@@ -82,7 +83,7 @@ class Prediction(NamedTuple):
     reason: str | None  # for programs, such as "not_an_image"; None if not refused
     detail: str  # the same in a sentence with the values received and expected; empty if not refused
     ood_score: float | None  # of `models.views.compute_ood_score`; None if the image could not be prepared
-    brightness: float | None = None  # of `images.preprocessing.measure_look`, as the next two; None as `ood_score`
+    brightness: float | None = None  # of `preprocessing.measure_appearance`, as the next two; None as `ood_score`
     grey_deviation: float | None = None
     sharpness: float | None = None
     width: int | None = None  # of the upright original, in pixels, like the height
@@ -114,8 +115,8 @@ class Predictor:
     ):
         self.contract, self.fingerprint = contract, fingerprint
         self._ood_detector, self._compute_logits = ood_detector, compute_logits
-        self.limits: dict[str, float] = contract.input_checks.limits.model_dump()
-        self.preparation: dict[str, Any] = contract.input.preparation.model_dump()
+        self.limits: InputChecks = contract.input_checks.limits
+        self.preparation: Preparation = contract.input.preparation
 
     @classmethod
     def load(cls, source: bytes | str | Path) -> Self:
@@ -153,12 +154,12 @@ class Predictor:
 
     def limit_megapixels(self, most: float) -> None:
         """Lower the limit of the contract on the size of images that are decoded."""
-        self.limits = {**self.limits, "max_megapixels": min(most, self.limits["max_megapixels"])}
+        self.limits = self.limits.model_copy(update={"max_megapixels": min(most, self.limits.max_megapixels)})
 
     def relax(self, relaxation: Relaxation) -> Self:
         """Return the predictor with the checks that a user has chosen."""
         relaxed = copy(self)
-        relaxed.limits = {**self.limits, **relaxation.model_dump(exclude_none=True)}
+        relaxed.limits = self.limits.model_copy(update=relaxation.model_dump(exclude_none=True))
         return relaxed
 
     def describe_use(self) -> dict[str, Any]:
@@ -189,7 +190,7 @@ class Predictor:
 
     def read(self, source: bytes | str) -> Prepared:
         """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
-        found = prepare_file(source, self.preparation, self.limits)
+        found = preprocess_file(source, self.preparation, self.limits)
         return found if isinstance(found, PreparedImage) else Prediction.refuse(*found)
 
     def score(self, pixels: Array) -> list[Prediction]:
@@ -205,18 +206,17 @@ class Predictor:
         views = compute_view_logits(pixels, self._ood_detector)
         columns = (expit(log_odds), is_positive, refer, turns)
         rows = zip(*(column.tolist() for column in columns), views, strict=True)
-        look = measure_look(pixels)
-        looks = zip(*(column.tolist() for column in look.values()), strict=True)
+        appearance = {name: values.tolist() for name, values in measure_appearance(pixels).items()}
         return [
-            self._decide(*row)._replace(**dict(zip(look, each, strict=True)))
-            for row, each in zip(rows, looks, strict=True)
+            self._decide(*row)._replace(**{name: values[number] for name, values in appearance.items()})
+            for number, row in enumerate(rows)
         ]
 
     def _turn_upright(self, pixels: Array) -> tuple[Array, Array]:
         """Turn what lies or is upside down, if `turn_upright` asks for it; return the number of quarter turns, too."""
         import numpy as np
 
-        if not self.limits["turn_upright"]:
+        if not self.limits.turn_upright:
             return pixels, np.zeros(len(pixels), int)
         return find_upright(pixels, self._ood_detector)
 
@@ -232,7 +232,7 @@ class Predictor:
         self, probability: float, is_positive: bool, refer: bool | None, turns: int, views: Array
     ) -> Prediction:
         ood_score = float(score_views(views[None])[0])
-        if ood_score > (limit := self.limits["max_ood_score"]):
+        if ood_score > (limit := self.limits.max_ood_score):
             view = name_view(views)
             detail = f"an out-of-distribution score of {ood_score:.2f}; expected at most {limit:.2f}: {REFUSED[view]}"
             return Prediction.refuse(view, detail, ood_score)

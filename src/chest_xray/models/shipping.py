@@ -146,7 +146,7 @@ def _check_agreement(packaged: bytes, folder: Path) -> None:
 def _score_noise(predictor: Predictor) -> Array:
     import numpy as np
 
-    size = (predictor.preparation["height"], predictor.preparation["width"])
+    size = (predictor.preparation.height, predictor.preparation.width)
     noise = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *size), dtype=np.uint8)
     return predictor.compute_logits(noise)
 

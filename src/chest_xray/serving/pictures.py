@@ -2,52 +2,52 @@
 
 import base64
 import io
-from typing import Any
 
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import fit_grey
 from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.framing import decode_content, trim
-from chest_xray.images.validation import describe_image
+from chest_xray.images.preprocessing import Preparation
+from chest_xray.images.validation import InputChecks, Refusal, describe_image
 
 SIDE = 512  # pixels of the longer side on the page
 
 
-def show_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> tuple[str, int, int] | None:
+def show_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> tuple[str, int, int] | None:
     """Return a data URL of what `draw_picture` draws, with width and height in pixels, or None."""
     pixels = draw_picture(data, preparation, limits)
     return None if pixels is None else (to_data_url(pixels), pixels.shape[1], pixels.shape[0])
 
 
-def draw_picture(data: bytes, preparation: dict[str, Any], limits: dict[str, float]) -> Array | None:
+def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> Array | None:
     """Draw the part of an image that the network receives, in its own proportions.
 
     Args:
         data: The bytes of a file.
-        preparation: `width`, `height` and `geometry` of the network's input.
-        limits: As in `validation.InputChecks`; images above `max_megapixels` are not shown.
+        preparation: Size and geometry of the network's input.
+        limits: Images above `max_megapixels` are not shown.
 
     Returns:
         uint8 of shape (height, width), or None if the file cannot be shown.
     """
     import numpy as np
 
-    geometry = preparation["geometry"]
+    geometry = preparation.geometry
 
     def scale(original: tuple[float, float]) -> tuple[int, int]:
-        width, height = original if geometry == "stretch" else (preparation["width"], preparation["height"])
+        width, height = original if geometry == "stretch" else (preparation.width, preparation.height)
         factor = SIDE / max(width, height)
         return max(1, round(width * factor)), max(1, round(height * factor))
 
     try:
         if is_dicom(data):
-            whole = read_dicom(data, limits["max_megapixels"]).convert("L")
+            whole = read_dicom(data, limits.max_megapixels).convert("L")
             original, content = whole.size, trim(whole, limits)
         else:
-            facts = describe_image(io.BytesIO(data), limits["max_megapixels"])
-            if "reason" in facts:
+            facts = describe_image(io.BytesIO(data), limits.max_megapixels)
+            if isinstance(facts, Refusal):
                 return None
-            original = facts["width"], facts["height"]
+            original = facts.width, facts.height
             content = decode_content(data, scale(original), geometry, limits)
         size = scale((original[0] * content.share[0], original[1] * content.share[1]))
         return np.asarray(fit_grey(content.image, size, geometry))

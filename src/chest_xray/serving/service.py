@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from chest_xray.images.preprocessing import PreparedImage, estimate_work, prepare_file
+from chest_xray.images.preprocessing import PreparedImage, estimate_work, preprocess_file
 from chest_xray.models.inference import Prediction, Predictor, Prepared, Relaxation
 from chest_xray.serving.decoding_pool import DecoderDiedError, DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
@@ -108,7 +108,7 @@ class Service:
         """Return the bytes of a file as a prepared image, or the refusal."""
         predictor = await self.predictor()
         try:
-            found = await self.decode(prepare_file, data, predictor.preparation, predictor.limits)
+            found = await self.decode(preprocess_file, data, predictor.preparation, predictor.limits)
         except TooSlowError as error:
             return Prediction.refuse("too_slow", str(error))
         except DecoderDiedError as error:

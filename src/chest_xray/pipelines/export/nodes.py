@@ -6,7 +6,7 @@ from importlib.metadata import version
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame, Model
 from chest_xray.images.kermany import CLASSES
-from chest_xray.images.preprocessing import Preparation, measure_look
+from chest_xray.images.preprocessing import Preparation, measure_appearance
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.shift import Reference, ShiftRule, add_size, describe_reference
@@ -61,7 +61,7 @@ def measure_reference(
     values = add_size(image_split[rows]).assign(
         probability=validation_predictions["probability"].to_numpy(),
         ood_score=compute_ood_score(pixels, ood_detector),
-        **measure_look(pixels),
+        **measure_appearance(pixels),
     )
     return describe_reference(values, shift_rule)
 
