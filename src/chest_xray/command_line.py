@@ -92,7 +92,7 @@ def predict(
 
 
 def _load(model: Path | None) -> Predictor:
-    """Load a network, by default one that was trained in the current folder, which it then says."""
+    """Load a network, by default one that was trained in the current folder; that it is used is printed."""
     path = model or find_network()
     if model is None and path == TRAINED:
         click.echo(f"Network: {path}, trained in this folder; --model names another.", err=True)

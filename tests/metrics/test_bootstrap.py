@@ -8,11 +8,11 @@ from sklearn.metrics import roc_auc_score
 from chest_xray.metrics.bootstrap import (
     NUM_RESAMPLES,
     bootstrap_auc,
+    draw_patient_resamples,
     interval,
     resample_weights,
     weighted_auc,
     weighted_average_precision,
-    whole_and_resamples,
 )
 from chest_xray.metrics.results import Interval
 from tests.builders import make_predictions
@@ -22,7 +22,7 @@ PROBABILITIES = [0.1, 0.3, 0.35, 0.8, 0.2, 0.6, 0.7, 0.9]
 
 
 def auc_over_patients(table: pd.DataFrame, seed: int = 1) -> Interval:
-    return bootstrap_auc(table, {"patients": whole_and_resamples(table["group"].to_numpy(), seed)})
+    return bootstrap_auc(table, {"patients": draw_patient_resamples(table["group"].to_numpy(), seed)})
 
 
 def auc(labels: list[int], scores: list[float], weights: list[float]) -> float:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit, logit
 
 from chest_xray.metrics.calibration_error import (
-    error_by_chance,
+    compute_error_by_chance,
     expected_calibration_error,
     recalibrate,
     score_probabilities,
@@ -38,14 +38,14 @@ def test_the_error_by_chance_is_that_of_many_draws_one_by_one() -> None:
     probability = np.random.default_rng(1).random(40)
     rng = np.random.default_rng(2)
     drawn = [calibration_error((rng.random(40) < probability).tolist(), probability.tolist()) for _ in range(2000)]
-    assert error_by_chance(probability) == pytest.approx(np.quantile(drawn, 0.95), abs=0.01)
+    assert compute_error_by_chance(probability) == pytest.approx(np.quantile(drawn, 0.95), abs=0.01)
 
 
 def test_the_error_by_chance_falls_with_the_number_of_images_and_is_none_where_all_is_certain() -> None:
     # Four times the images, half the error.
-    few, many = (error_by_chance(np.tile(np.linspace(0.01, 0.99, 50), times)) for times in (1, 4))
+    few, many = (compute_error_by_chance(np.tile(np.linspace(0.01, 0.99, 50), times)) for times in (1, 4))
     assert many == pytest.approx(few / 2, rel=0.1)
-    assert error_by_chance(np.array([0.0, 1.0])) == 0
+    assert compute_error_by_chance(np.array([0.0, 1.0])) == 0
 
 
 def recalibration(labels: list[int], logits: list[float]) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from chest_xray.core.types import Array
 from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion
-from chest_xray.metrics.bootstrap import draw_resamples, interval, weighted_auc, whole_and_resamples
+from chest_xray.metrics.bootstrap import draw_patient_resamples, draw_resamples, interval, weighted_auc
 
 NUM_SIMULATIONS = 1000
 NUM_PATIENTS, NUM_IMAGES = 100, 3  # images of each patient
@@ -55,7 +55,7 @@ TRUTH = {
 
 
 def coverage(groups: Array, num: int) -> dict[str, float]:
-    weights = whole_and_resamples(groups, 1)[:RESAMPLES]
+    weights = draw_patient_resamples(groups, 1)[:RESAMPLES]
     held = dict.fromkeys(TRUTH, 0)
     for found in intervals(weights, num):
         for name, (low, high) in found.items():

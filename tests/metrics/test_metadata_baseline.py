@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from chest_xray.core.types import DataFrame
 from chest_xray.images.kermany import PUBLISHED
-from chest_xray.metrics.metadata_baseline import fit_rules
+from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
 from chest_xray.reporting.data_figures import draw_metadata_baseline
 from chest_xray.reporting.style import Labels
 
@@ -27,7 +27,7 @@ TEST = [(10, 1), (15, 1), (25, 1), (20, 0), (30, 0)]
 
 
 def test_threshold_and_scores_are_those_worked_by_hand() -> None:
-    rule = fit_rules(build_index(TRAIN, TEST))["width"]
+    rule = fit_and_score_thresholds(build_index(TRAIN, TEST))["width"]
     assert (rule["threshold"], rule["direction"], rule["unit"]) == (20, "at most", "pixels")
     assert rule["train"]["sensitivity"] == pytest.approx(2 / 3)
     assert rule["train"]["specificity"] == 1
@@ -38,34 +38,34 @@ def test_threshold_and_scores_are_those_worked_by_hand() -> None:
 
 def test_test_images_do_not_move_the_threshold() -> None:
     other = [(width * 7, 1 - label) for width, label in TEST]
-    first, second = (fit_rules(build_index(TRAIN, test))["width"] for test in (TEST, other))
+    first, second = (fit_and_score_thresholds(build_index(TRAIN, test))["width"] for test in (TEST, other))
     assert first["threshold"] == second["threshold"]
     assert first["test"] != second["test"]
 
 
 def test_bytes_are_a_feature_only_of_files_that_are_as_published() -> None:
     index = build_index(TRAIN, TEST)
-    assert set(fit_rules(index)) == {"width", "height", "aspect"}
+    assert set(fit_and_score_thresholds(index)) == {"width", "height", "aspect"}
     name, (_, size) = next(iter(PUBLISHED.items()))
     published = index.assign(path=[name, *index["path"][1:]], bytes=[size, *index["bytes"][1:]])
-    assert set(fit_rules(published)) == {"width", "height", "aspect", "bytes"}
-    assert set(fit_rules(published.assign(bytes=1000))) == {"width", "height", "aspect"}
+    assert set(fit_and_score_thresholds(published)) == {"width", "height", "aspect", "bytes"}
+    assert set(fit_and_score_thresholds(published.assign(bytes=1000))) == {"width", "height", "aspect"}
 
 
 def test_the_direction_follows_train() -> None:
     mirrored = [(100 - width, label) for width, label in TRAIN]
-    rule = fit_rules(build_index(mirrored, TEST))["width"]
+    rule = fit_and_score_thresholds(build_index(mirrored, TEST))["width"]
     assert (rule["threshold"], rule["direction"]) == (80, "at least")
 
 
 def test_a_feature_without_information_scores_one_half() -> None:
-    assert fit_rules(build_index(TRAIN, TEST))["height"]["test"]["auc"] == pytest.approx(0.5)
+    assert fit_and_score_thresholds(build_index(TRAIN, TEST))["height"]["test"]["auc"] == pytest.approx(0.5)
 
 
 def test_the_area_is_that_of_scikit_learn_ties_included() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(rng.integers(1, 30) + 8 * label), int(label)) for label in rng.integers(0, 2, 300)]
-    rule = fit_rules(build_index(rows, rows))["width"]
+    rule = fit_and_score_thresholds(build_index(rows, rows))["width"]
     labels, widths = [label for _, label in rows], [width for width, _ in rows]
     assert rule["direction"] == "at least"
     assert rule["test"]["auc"] == pytest.approx(roc_auc_score(labels, widths))
@@ -73,14 +73,16 @@ def test_the_area_is_that_of_scikit_learn_ties_included() -> None:
 
 def test_doubling_every_size_doubles_the_threshold_and_keeps_the_scores() -> None:
     index = build_index(TRAIN, TEST)
-    rule, doubled = (fit_rules(each)["width"] for each in (index, index.assign(width=2 * index["width"])))
+    rule, doubled = (
+        fit_and_score_thresholds(each)["width"] for each in (index, index.assign(width=2 * index["width"]))
+    )
     assert doubled["threshold"] == 2 * rule["threshold"]
     assert doubled["test"] == rule["test"]
 
 
 def test_the_figure_has_a_curve_a_feature_and_names_its_data() -> None:
     index = build_index(TRAIN, TEST)
-    figure: Any = draw_metadata_baseline(index, fit_rules(index), Labels("phantoms"))
+    figure: Any = draw_metadata_baseline(index, fit_and_score_thresholds(index), Labels("phantoms"))
     *labels, chance, threshold = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (chance, threshold) == ("chance", "threshold fitted on train")
     assert labels == ["width: AUC 0.833", "height: AUC 0.500", "width over height: AUC 0.833"]

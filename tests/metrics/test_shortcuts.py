@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from chest_xray.metrics.bootstrap import draw_resamples
-from chest_xray.metrics.shortcuts import compute_auc_within, cut_at_quantiles, measure_shortcuts, score_metadata
+from chest_xray.metrics.metadata_baseline import compute_auc_within, cut_at_quantiles, measure_shortcuts, score_metadata
 from tests.builders import make_predictions
 
 

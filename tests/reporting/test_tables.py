@@ -3,9 +3,8 @@
 import pandas as pd
 import pytest
 
-from chest_xray.metrics.metadata_baseline import evaluate_rules
+from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
 from chest_xray.metrics.results import MetadataMetrics, Metrics
-from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from chest_xray.reporting.tables import lay_out_metrics
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
@@ -24,7 +23,7 @@ def make_both(threshold: float = 0.35) -> tuple[Metrics, MetadataMetrics]:
     validation, test = make_tables()
     metrics = compute_metrics(validation, test, make_point(threshold), make_evaluation())
     score = score_metadata(test, test)
-    return metrics, evaluate_rules(test, make_metadata_baseline(), score, metrics, make_evaluation())
+    return metrics, evaluate_metadata_baseline(test, make_metadata_baseline(), score, metrics, make_evaluation())
 
 
 def test_the_metadata_baseline_is_evaluated_as_the_network_is() -> None:
@@ -52,7 +51,7 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
     metrics = compute_metrics(validation, test, make_point(0.65), make_evaluation())
     rule = make_metadata_baseline()
     rule["width"]["threshold"] = 350
-    header = evaluate_rules(test, rule, score_metadata(test, test), metrics, make_evaluation())
+    header = evaluate_metadata_baseline(test, rule, score_metadata(test, test), metrics, make_evaluation())
     assert all((each.low, each.value, each.high) == (0, 0, 0) for _, each in header.difference)
 
 
@@ -61,7 +60,7 @@ def test_a_rule_for_large_values_is_reversed() -> None:
     metrics, _ = make_both()
     rule = make_metadata_baseline()
     rule["width"]["direction"] = "at least"
-    header = evaluate_rules(test, rule, score_metadata(test, test), metrics, make_evaluation())
+    header = evaluate_metadata_baseline(test, rule, score_metadata(test, test), metrics, make_evaluation())
     point = header.at_rule
     assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]  # 400 NORMAL; 300 and 500
     assert header.auc.value == pytest.approx(4 / 6)

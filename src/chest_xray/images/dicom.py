@@ -76,7 +76,7 @@ def _decode_pixels(dataset: Any) -> Array:
     from pydicom.encaps import generate_frames
 
     syntax = dataset.file_meta.TransferSyntaxUID
-    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit says.
+    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit is.
     if not syntax.is_encapsulated:
         return dataset.pixel_array
     stream = next(generate_frames(dataset.PixelData, number_of_frames=1))

@@ -7,7 +7,7 @@ from chest_xray.core.types import Array, Image
 from chest_xray.images.decoding import Geometry, decode_upright
 from chest_xray.images.validation import InputChecks
 
-SIDE = 256  # pixels of the longer side at which strips are looked for; grain and JPEG artefacts average out
+SIDE = 256  # pixels of the longer side at which strips are searched; grain and JPEG artefacts average out
 MAX_FRAMES = 3  # one around another
 MIN_LINES = 3
 # fraction of the width, and grey of 255: 10.6% of radiographs in train have uniform strips of 2% or more, nearly all of

@@ -1,7 +1,7 @@
 """Examples of upright frontal chests and of all else, built from training radiographs and from phantoms.
 
 The Kermany set has upright frontal chests alone. What the input checks must refuse is built from the same pictures
-(turned, cropped, inverted, put together wrongly), so that sharpness, grain and markers say nothing about the view.
+(turned, cropped, inverted, put together wrongly), so that sharpness, grain and markers do not depend on the view.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Abstention and use: which images are left to a human, and what the answers to the others are worth.
+"""Abstention and use: which images are left to a human, and how good the answers to the others are.
 
 In all functions `predictions` has `label` (1 is PNEUMONIA) and the calibrated `log_odds` of each image; `threshold` is
 on the same scale; and `weights` is how often each image counts, float64 of shape (resamples, images), the first row 1.
@@ -11,12 +11,12 @@ from chest_xray.core.options import Result, UnitInterval
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
 from chest_xray.metrics.curves import NUM_PLACES
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Decisions, Estimate, Method
 from chest_xray.metrics.subgroups import estimate_share
-from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate
+from chest_xray.metrics.summary import Evaluation, compute_prevalence_shift, describe_decisions, estimate
 
 ROUNDING = 1e-9
 NUM_GRID = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
@@ -103,7 +103,7 @@ def measure_abstention(
     ]
     found = Abstention(
         num_images=len(test),
-        risk_coverage=_measure_order(test, threshold, draws),
+        risk_coverage=_measure_risk_coverage(test, threshold, draws),
         referral=measure_referral(test, operating_point, options.realistic_prevalence, draws),
         conformal=measure_conformal(test, fit_conformal(validation, options.conformal_coverage), options, draws),
         useful=useful,
@@ -130,7 +130,7 @@ def compute_risk_coverage(predictions: DataFrame, threshold: float, weights: Arr
     return answered / answered[:, -1:], divide_or_nan(right, answered)
 
 
-def _measure_order(test: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> RiskCoverage:
+def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> RiskCoverage:
     import numpy as np
 
     areas = {}
@@ -178,13 +178,13 @@ def measure_referral(
     label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
     chosen, is_referred = operating_point.chosen, operating_point.find_referred(log_odds)
     decision = log_odds >= chosen.log_odds
-    measured: dict[str, dict[Method, Array]] = {}
-    for method, weights in {} if is_referred.all() else draws.items():
-        counts = count_outcomes(label[~is_referred], decision[~is_referred], weights[:, ~is_referred])
-        for name, values in compute_rates(counts, prevalence).items():
-            measured.setdefault(name, {})[method] = values
-    cut = {"threshold": chosen.threshold, "log_odds": chosen.log_odds}
-    answered = describe_decisions(label[~is_referred], decision[~is_referred], cut, measured) if measured else None
+    is_answered, answered = ~is_referred, None
+    if is_answered.any():
+        decided = label[is_answered], decision[is_answered]
+        measured = compute_in_resamples(
+            lambda weights: compute_rates(count_outcomes(*decided, weights[:, is_answered]), prevalence), draws
+        )
+        answered = describe_decisions(*decided, {"threshold": chosen.threshold, "log_odds": chosen.log_odds}, measured)
     return Referral(
         referred=estimate_share(is_referred, label >= 0, draws),
         errors_referred=estimate_share(is_referred, decision != label, draws),
@@ -271,7 +271,7 @@ def trace_net_benefit(
     kept = [each[np.all([each @ member[:, 0] > 0 for member in is_class], axis=0)] for each in draws.values()]
     tables = []
     for prevalence in options.decision_prevalences:
-        shift = logit(prevalence) - logit(operating_point.calibration.expected_prevalence)
+        shift = compute_prevalence_shift(prevalence, operating_point.calibration)
         factors = np.stack([(prevalence - 1) * grid / (1 - grid), np.full(NUM_GRID, prevalence)])
         thresholds = {"by_probability": logit(grid) - shift, "by_decision": operating_point.chosen.log_odds}
         for name, cuts in thresholds.items():

@@ -5,7 +5,7 @@ Patients of neighbouring file numbers may share a day, a room or a setting: bloc
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import parse_series
@@ -161,7 +161,8 @@ def interval(estimate: float, resampled: Array) -> Interval:
         return UNKNOWN
     with np.errstate(invalid="ignore"):  # between a number and infinity
         low, high = np.quantile(known, [0.025, 0.975]).tolist()
-    return Interval(value=float(estimate), low=_finite(low), high=_finite(high))
+    low, high = (bound if math.isfinite(bound) else None for bound in (low, high))
+    return Interval(value=float(estimate), low=low, high=high)
 
 
 def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
@@ -184,11 +185,7 @@ def widest(*intervals: Interval) -> Interval:
     return max(intervals, key=width)
 
 
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
-
-
-def whole_and_resamples(groups: Array, seed: int) -> Array:
+def draw_patient_resamples(groups: Array, seed: int) -> Array:
     """Return the weights of the sample itself, all 1, and below them those of `resample_weights`.
 
     Args:
@@ -204,7 +201,7 @@ def whole_and_resamples(groups: Array, seed: int) -> Array:
 
 
 def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict[Method, Array]:
-    """Return the weights of `whole_and_resamples` for both methods of resampling.
+    """Return the weights of `draw_patient_resamples` for both methods of resampling.
 
     Args:
         predictions: `path`, `label` and `group` of each image.
@@ -215,9 +212,23 @@ def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict
 
     blocks = resample_blocks(predictions, block_length, seed)
     return {
-        "patients": whole_and_resamples(predictions["group"].to_numpy(), seed),
+        "patients": draw_patient_resamples(predictions["group"].to_numpy(), seed),
         "blocks": np.vstack([np.ones(len(predictions)), blocks]),
     }
+
+
+def compute_in_resamples(
+    compute: Callable[[Array], Mapping[str, Array]], draws: Mapping[Method, Array]
+) -> dict[str, dict[Method, Array]]:
+    """Compute metrics for each method of resampling.
+
+    Args:
+        compute: Returns metrics by name from the weights of the images.
+        draws: From `draw_resamples`.
+    """
+    found = {method: compute(weights) for method, weights in draws.items()}
+    names = next(iter(found.values()))
+    return {name: {method: metrics[name] for method, metrics in found.items()} for name in names}
 
 
 def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Interval:
@@ -232,4 +243,5 @@ def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Inte
     """
     label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
     areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}
-    return find_widest(float(next(iter(areas.values()))[0]), {method: each[1:] for method, each in areas.items()})
+    whole = float(next(iter(areas.values()))[0])
+    return find_widest(whole, {method: area[1:] for method, area in areas.items()})

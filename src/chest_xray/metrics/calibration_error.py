@@ -56,7 +56,7 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
     return divide_or_nan(np.abs(apart).sum(axis=1), weights.sum(axis=1))
 
 
-def error_by_chance(probability: Array) -> float:
+def compute_error_by_chance(probability: Array) -> float:
     """Return the 95th percentile of the calibration error of perfectly calibrated probabilities.
 
     Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
@@ -83,29 +83,29 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
     positive, negative = (weights[:, label == each].sum(axis=1) > 0 for each in (1, 0))
     both = positive & negative
     slope, intercept = (np.full(len(weights), np.nan) for _ in range(2))
-    limit = _slope_at_separation(label, logit, weights)
+    limit = _find_slope_at_separation(label, logit, weights)
     fits = both & (limit == 0)
     slope[both & np.isinf(limit)] = limit[both & np.isinf(limit)]
-    slope[fits] = _newton(label, logit, weights[fits], free=True)[1]
-    intercept[both] = _newton(label, logit, weights[both], free=False)[0]
+    slope[fits] = _fit_by_newton(label, logit, weights[fits], free=True)[1]
+    intercept[both] = _fit_by_newton(label, logit, weights[both], free=False)[0]
     return slope, intercept
 
 
-def _slope_at_separation(label: Array, logit: Array, weights: Array) -> Array:
-    """The limit of the slope: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
+def _find_slope_at_separation(label: Array, logit: Array, weights: Array) -> Array:
+    """Return the limit of the slope: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
     import numpy as np
 
-    def reach(truth: int) -> tuple[Array, Array]:
+    def find_range(truth: int) -> tuple[Array, Array]:
         member = (weights > 0) & (label == truth)
         return np.where(member, logit, np.inf).min(axis=1), np.where(member, logit, -np.inf).max(axis=1)
 
-    (normal_low, normal_high), (pneumonia_low, pneumonia_high) = reach(0), reach(1)
+    (normal_low, normal_high), (pneumonia_low, pneumonia_high) = find_range(0), find_range(1)
     up, down = normal_high <= pneumonia_low, pneumonia_high <= normal_low
     return np.select([up & down, up, down], [np.nan, np.inf, -np.inf], 0.0)
 
 
-def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[Array, Array]:
-    """Intercept and slope of highest likelihood; the slope stays 1 unless it is free.
+def _fit_by_newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[Array, Array]:
+    """Return intercept and slope of the highest likelihood; the slope stays 1 unless it is free.
 
     Steps are shortened as Sun and Tran-Dinh 2019 (Mathematical Programming 178:145) show to converge from any start:
     full ones may diverge.
@@ -116,11 +116,15 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
     ends, observed = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
     for _ in range(NUM_STEPS):
-        chance = expit(intercept[:, None] + slope[:, None] * logit)
-        expected = weights * chance
+        probability = expit(intercept[:, None] + slope[:, None] * logit)
+        expected = weights * probability
         gradient = observed[0] - expected.sum(axis=1), observed[1] - expected @ logit
-        variance = expected * (1 - chance)
-        step = _solve(gradient, variance, logit) if free else (gradient[0] / variance.sum(axis=1), 0.0 * slope)
+        variance = expected * (1 - probability)
+        step = (
+            _compute_newton_step(gradient, variance, logit)
+            if free
+            else (gradient[0] / variance.sum(axis=1), 0.0 * slope)
+        )
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
         if np.nan_to_num(moved).max(initial=0) < CLOSE:
             break
@@ -129,8 +133,8 @@ def _newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[
     return intercept, slope
 
 
-def _solve(gradient: tuple[Array, Array], variance: Array, logit: Array) -> tuple[Array, Array]:
-    """Newton's step: the inverse of the Hessian (2 x 2) times the gradient, NaN where the Hessian is singular."""
+def _compute_newton_step(gradient: tuple[Array, Array], variance: Array, logit: Array) -> tuple[Array, Array]:
+    """Return Newton's step: the inverse of the Hessian (2 x 2) times the gradient, NaN where the Hessian is singular."""
     h00, h01, h11 = variance.sum(axis=1), variance @ logit, variance @ logit**2
     determinant = h00 * h11 - h01**2
     return (

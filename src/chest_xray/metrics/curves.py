@@ -69,8 +69,8 @@ def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Arr
     return negatives[both], positives[both]
 
 
-def _first_reaching(shares: Array, more: float) -> Array:
-    """The column at which each row, from 0 to 1 and never falling, reaches or passes each place plus a little more."""
+def _find_first_columns(shares: Array, more: float) -> Array:
+    """Find the first column at which each row of rising shares is at least each place plus a little more."""
     import numpy as np
 
     rows = 2 * np.arange(len(shares))[:, None]  # Rows two apart follow each other as one rising sequence.
@@ -79,24 +79,24 @@ def _first_reaching(shares: Array, more: float) -> Array:
 
 
 def _roc_in_resamples(negatives: Array, positives: Array) -> Array:
-    """Sensitivity at each place of 1 - specificity, straight between vertices, the upper one where the curve rises."""
+    """Return sensitivity at each place of 1 - specificity, linear between vertices, the upper one at a step."""
     import numpy as np
 
     x, y = negatives / negatives[:, -1:], positives / positives[:, -1:]
-    after = np.minimum(_first_reaching(x, ROUNDING), x.shape[1] - 1)
+    after = np.minimum(_find_first_columns(x, ROUNDING), x.shape[1] - 1)
     (x0, x1), (y0, y1) = ([np.take_along_axis(each, at, axis=1) for at in (after - 1, after)] for each in (x, y))
     part = np.divide(_places() - x0, x1 - x0, out=np.ones_like(x0), where=x1 > x0)
     return y0 + np.clip(part, 0, 1) * (y1 - y0)
 
 
 def _precision_in_resamples(negatives: Array, positives: Array) -> Array:
-    """Precision at the highest threshold that has each sensitivity.
+    """Return precision at the highest threshold that has each sensitivity.
 
     Between two of them precision is not linear (Davis and Goadrich 2006).
     """
     import numpy as np
 
-    at = np.maximum(_first_reaching(positives / positives[:, -1:], -ROUNDING), 1)
+    at = np.maximum(_find_first_columns(positives / positives[:, -1:], -ROUNDING), 1)
     true, false = (np.take_along_axis(each, at, axis=1) for each in (positives, negatives))
     return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
 

@@ -1,4 +1,4 @@
-"""Whether errors depend on each other along the file numbers, so that images do not count as independent ones."""
+"""Tests whether errors depend on each other along the file numbers, so that images are not independent."""
 
 import math
 from collections.abc import Sequence

@@ -1,41 +1,51 @@
-"""The metadata baseline: how well the header of a file predicts the class, without its pixels."""
+"""The metadata baseline: how well the header of a file predicts the class, and what a network adds to it.
+
+The baseline is a threshold on the width, fitted on train. A network that has learned nothing but the size of the image
+ranks no better than chance among images of one size, and errs where the baseline does.
+"""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.images.kermany import compare_with_published
-from chest_xray.metrics.binary import compute_rates, count_outcomes
-from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
+from chest_xray.metrics.bootstrap import bootstrap_auc, compute_in_resamples, draw_resamples, weighted_auc
 from chest_xray.metrics.comparison import subtract
-from chest_xray.metrics.results import Difference, MetadataMetrics, Method, Metrics
-from chest_xray.metrics.shortcuts import measure_shortcuts
-from chest_xray.metrics.subgroups import stratify
-from chest_xray.metrics.summary import (
-    Evaluation,
-    describe_decisions,
-    estimate,
-    measure_ranking,
+from chest_xray.metrics.results import (
+    UNKNOWN,
+    Conflict,
+    Difference,
+    Estimate,
+    MetadataMetrics,
+    Method,
+    Metrics,
+    Shortcuts,
+    WithinStrata,
 )
+from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES, estimate_share, stratify
+from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, measure_ranking
 
+NUM_STRATA = 5
 RANKING = ("auc", "pr_auc")
 BASELINE = "width"  # On train the height separates the classes better, on test the width, which is harder to beat.
 
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
-    """The value and direction of highest balanced accuracy (Youden 1950): accuracy would follow the class shares."""
+    """Return value and direction of highest balanced accuracy (Youden 1950), as accuracy depends on class shares."""
     best = []
     for direction in ("at most", "at least"):
         sensitivity, specificity, cuts = sweep_thresholds(orient(values, direction), labels)
         top = int((sensitivity + specificity).argmax())
         best.append((sensitivity[top] + specificity[top], abs(float(cuts[top])), direction))
-    _, threshold, direction = max(best, key=lambda each: each[0])
+    _, threshold, direction = max(best, key=itemgetter(0))
     return threshold, direction
 
 
 def orient(values: Array, direction: str) -> Array:
-    """Return the values such that larger ones speak for pneumonia."""
+    """Return the values such that larger ones mean PNEUMONIA."""
     return values if direction == "at least" else -values
 
 
@@ -67,26 +77,26 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: s
     }
 
 
-def measure_rule(
+def measure_scores(
     label: Array, score: Array, threshold: float, prevalence: float, draws: Mapping[Method, Array]
 ) -> dict[str, dict[Method, Array]]:
     """Compute ranking and rates of a score at a threshold, on whole and resampled data."""
-    measured: dict[str, dict[Method, Array]] = {}
-    for method, weights in draws.items():
+
+    def compute(weights: Array) -> dict[str, Array]:
         rates = compute_rates(count_outcomes(label, score >= threshold, weights), prevalence)
-        for name, values in {**measure_ranking(label, score, weights), **rates}.items():
-            measured.setdefault(name, {})[method] = values
-    return measured
+        return measure_ranking(label, score, weights) | rates
+
+    return compute_in_resamples(compute, draws)
 
 
-def fit_rules(image_index: DataFrame) -> dict[str, Any]:
-    """Fit the best threshold on width, height and aspect on train alone, and score each on test.
+def fit_and_score_thresholds(image_index: DataFrame) -> dict[str, Any]:
+    """Fit the best threshold on width, height and aspect on train alone, and score each on train and on test.
 
     These features are known without decoding a pixel. The number of bytes is a feature only of files that are as
     published: of others it shows how they were encoded anew.
 
     Args:
-        image_index: One row an image; all of the official train split fits the rule, no image of test does.
+        image_index: One row an image; the thresholds are fitted on all of the official train split.
 
     Returns:
         For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is classified as
@@ -95,11 +105,12 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
     """
     rules = {}
     left_out = set() if compare_with_published(image_index).as_published else {"bytes"}
+    labels = image_index["label"].to_numpy()
+    train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
     for feature, unit in FEATURES.items():
         if feature in left_out:
             continue
-        values, labels = read_feature(image_index, feature), image_index["label"].to_numpy()
-        train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
+        values = read_feature(image_index, feature)
         threshold, direction = find_best_threshold(values[train], labels[train])
         rules[feature] = {
             "unit": unit,
@@ -111,7 +122,7 @@ def fit_rules(image_index: DataFrame) -> dict[str, Any]:
     return rules
 
 
-def evaluate_rules(
+def evaluate_metadata_baseline(
     test_predictions: DataFrame,
     metadata_baseline: dict[str, Any],
     metadata_score: Array,
@@ -123,7 +134,7 @@ def evaluate_rules(
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.
         metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
-        metadata_score: From `chest_xray.metrics.shortcuts.score_metadata`, shape (images,).
+        metadata_score: From `score_metadata`, shape (images,).
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
     """
@@ -132,14 +143,11 @@ def evaluate_rules(
     scored = test_predictions.assign(log_odds=sign * read_feature(test_predictions, BASELINE))
     draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
-    of_rule, of_network = (
-        measure_rule(label, table["log_odds"].to_numpy(), threshold, evaluation.realistic_prevalence, draws)
-        for table, threshold in (
-            (scored, sign * rule["threshold"]),
-            (test_predictions, point.log_odds),
-        )
-    )
-    num, is_positive = len(scored), (scored["log_odds"] >= sign * rule["threshold"]).to_numpy()
+    threshold, prevalence = sign * rule["threshold"], evaluation.realistic_prevalence
+    of_rule = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
+    log_odds = test_predictions["log_odds"].to_numpy()
+    of_network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
+    num, is_positive = len(scored), (scored["log_odds"] >= threshold).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
     cut = {"threshold": rule["threshold"], "log_odds": None}
     return MetadataMetrics(
@@ -153,10 +161,115 @@ def evaluate_rules(
             **{name: estimate(subtract(of_network[name], of_rule[name]), num) for name in Difference.model_fields}
         ),
         shortcuts=measure_shortcuts(
-            test_predictions,
-            metadata_score,
-            is_positive != (test_predictions["label"] == 1).to_numpy(),
-            point.log_odds,
-            draws,
+            test_predictions, metadata_score, is_positive != (label == 1), point.log_odds, draws
         ),
+    )
+
+
+def cut_at_quantiles(values: Array, num_strata: int = NUM_STRATA) -> Array:
+    """Return the stratum of each value, int of shape (images,): quintiles by default, fewer where many values tie."""
+    import numpy as np
+
+    inner = np.quantile(values, np.linspace(0, 1, num_strata + 1)[1:-1])
+    return np.searchsorted(np.unique(inner), values, side="left")
+
+
+def compute_auc_within(label: Array, score: Array, strata: Array, weights: Array) -> tuple[Array, Array]:
+    """Compute the AUC over pairs of one stratum: the mean over strata, weighted by their discordant pairs.
+
+    Args:
+        label: 0 or 1, shape (images,).
+        score: Higher means more likely 1, shape (images,).
+        strata: The stratum of each image, shape (images,).
+        weights: How often each image counts, of shape (resamples, images).
+
+    Returns:
+        The AUC in [0, 1], NaN where no stratum has both labels; and the share of all pairs of a 0 and a 1 that are
+        within a stratum, in [0, 1]. Both of shape (resamples,).
+    """
+    import numpy as np
+
+    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for stratum in np.unique(strata):
+        member = strata == stratum
+        part, labels = weights[:, member], label[member]
+        counted = (part @ (labels == 1)) * (part @ (labels == 0))
+        right += counted * np.nan_to_num(weighted_auc(labels, score[member], part))
+        pairs += counted
+    every = (weights @ (label == 1)) * (weights @ (label == 0))
+    return divide_or_nan(right, pairs), divide_or_nan(pairs, every)
+
+
+def score_metadata(train: DataFrame, images: DataFrame) -> Array:
+    """Score images by their width and height alone, by a logistic regression that is fitted on train.
+
+    Its terms are the logarithms of both, their squares and their product, so that the aspect and the area are included.
+
+    Args:
+        train: `label`, `width` and `height` of the images that it is fitted on.
+        images: `width` and `height` of those that are scored.
+
+    Returns:
+        Log odds of pneumonia, float64 of shape (images,).
+    """
+    import numpy as np
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    terms = PolynomialFeatures(2, include_bias=False)
+    fitted = make_pipeline(StandardScaler(), terms, LogisticRegression(max_iter=1000))
+    columns = ["width", "height"]
+    fitted.fit(np.log(train[columns].to_numpy(float)), train["label"])
+    return np.asarray(fitted.decision_function(np.log(images[columns].to_numpy(float))))
+
+
+def measure_shortcuts(
+    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, draws: Mapping[Method, Array]
+) -> Shortcuts:
+    """Measure what the network has learned beyond the metadata.
+
+    Args:
+        test_predictions: `label`, `log_odds`, `group` and `width` of each test image.
+        metadata_score: From `score_metadata`, shape (images,).
+        is_wrong: True where the metadata baseline misclassifies an image, shape (images,).
+        threshold: An image is classified as PNEUMONIA at these calibrated log odds or above.
+        draws: From `chest_xray.metrics.bootstrap.draw_resamples`.
+    """
+    label, log_odds = test_predictions["label"].to_numpy(), test_predictions["log_odds"].to_numpy()
+
+    def within(values: Array) -> WithinStrata:
+        strata = cut_at_quantiles(values)
+        found = {method: compute_auc_within(label, log_odds, strata, weights) for method, weights in draws.items()}
+        auc = estimate({method: each for method, (each, _) in found.items()}, len(label))
+        _, share = next(iter(found.values()))
+        return WithinStrata(auc=auc, num_strata=len(set(strata.tolist())), share_of_pairs=float(share[0]))
+
+    return Shortcuts(
+        score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws).with_n(len(label)),
+        within_width=within(test_predictions["width"].to_numpy(float)),
+        within_score=within(metadata_score),
+        conflict=_measure_conflict(
+            test_predictions[is_wrong], threshold, {method: each[:, is_wrong] for method, each in draws.items()}
+        ),
+    )
+
+
+def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
+    label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
+    is_right = (log_odds >= threshold) == (label == 1)
+
+    num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
+    area: Estimate = UNKNOWN.with_n(len(label))
+    if num_normal and num_pneumonia:
+        area = bootstrap_auc(images, draws).with_n(len(label))
+    if min(num_normal, num_pneumonia) < MIN_CLASS_IMAGES:
+        area = area.model_copy(update={"low": None, "high": None, "method": None})
+    return Conflict(
+        num_normal=num_normal,
+        num_pneumonia=num_pneumonia,
+        accuracy=estimate_share(is_right, label >= 0, draws),
+        sensitivity=estimate_share(is_right, label == 1, draws),
+        specificity=estimate_share(is_right, label == 0, draws),
+        auc=area,
     )

@@ -41,12 +41,12 @@ class Calibration(Result):
 
 
 class Point(Result):
-    """A threshold, and what it comes to on corrupted validation.
+    """A threshold, and its metrics on corrupted validation.
 
     An image is classified as PNEUMONIA when its calibrated log odds are `log_odds` or more. `threshold` is the same as
     a probability, on the scale of `calibrate`, for people: near 0 and 1 many log odds round to one probability.
     `sensitivity` and `specificity` are over all conditions. `worst_sensitivity` and `worst_specificity` are the lowest
-    of any condition, and `reached` says whether they are what the rule requires; None if that was not measured.
+    of any condition, and `reached` is whether they are what the rule requires; None if that was not measured.
     """
 
     log_odds: float
@@ -200,7 +200,7 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
 
         A threshold that satisfies the last two always exists, but is of no use where the counterpart (specificity
         for "sensitivity", and the reverse) is below `min_counterpart` in some condition. The requirement is then made
-        of all conditions together, and `reached` is False. For "balanced", `reached` says whether both are at least
+        of all conditions together, and `reached` is False. For "balanced", `reached` is whether both are at least
         `min_counterpart` in every condition.
     """
     import numpy as np

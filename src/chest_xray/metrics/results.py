@@ -36,7 +36,7 @@ class Interval(Result):
 
     @property
     def is_point(self) -> bool:
-        """Whether the interval has no width, since no resample differs: it shows no uncertainty, and nothing else."""
+        """Whether the interval has no width, since no resample differs: it shows no uncertainty then."""
         return self.value is not None and self.low == self.high
 
     def with_n(self, num_images: int) -> "Estimate":
@@ -290,7 +290,7 @@ class Conflict(Result):
 
 
 class Shortcuts(Result):
-    """Whether the network knows more than the metadata; see `chest_xray.metrics.shortcuts`.
+    """What the network has learned beyond the metadata; see `chest_xray.metrics.metadata_baseline`.
 
     `score_auc` is the AUC of a score of the metadata alone, whose strata are those of `within_score`.
     """

@@ -1,4 +1,4 @@
-"""Whether a batch of images looks like the validation images: a two-sample comparison that allows for prevalence.
+"""The shift of a batch of images against the validation images: a two-sample test that allows for prevalence.
 
 A batch with less PNEUMONIA has other scores and other sizes without any change of device or place. It is therefore
 compared with that mixture of NORMAL and PNEUMONIA validation images which fits its scores best (label shift, Saerens,

@@ -29,7 +29,7 @@ def measure_shape(images: DataFrame, by: str) -> Array:
 def choose_cuts(
     validation_predictions: DataFrame, aspect_cuts: tuple[float, ...], size_quantiles: tuple[float, ...]
 ) -> dict[str, list[float]]:
-    """Fix where strata begin and end, before test is looked at.
+    """Fix where strata begin and end, from validation alone.
 
     Args:
         validation_predictions: `width` and `height` of the validation images, whose patients are drawn from train.

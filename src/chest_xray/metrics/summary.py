@@ -14,11 +14,17 @@ from pydantic import Field
 from chest_xray.core.options import InputError, Options, Seed, UnitInterval
 from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
-from chest_xray.metrics.bootstrap import find_widest, weighted_auc, weighted_average_precision, widest
+from chest_xray.metrics.bootstrap import (
+    compute_in_resamples,
+    find_widest,
+    weighted_auc,
+    weighted_average_precision,
+    widest,
+)
 from chest_xray.metrics.calibration_error import (
     MIN_PROBABILITY,
     calibration_errors,
-    error_by_chance,
+    compute_error_by_chance,
     score_probabilities,
 )
 from chest_xray.metrics.comparison import subtract
@@ -92,19 +98,19 @@ def measure(
     """
     label, log_odds, probability = (predictions[name].to_numpy() for name in ("label", "log_odds", "probability"))
     moved = move_to_prevalence(predictions, operating_point.calibration)
-    measured: dict[str, dict[Method, Array]] = {}
-    for method, weights in draws.items():
+
+    def compute(weights: Array) -> dict[str, Array]:
         found = measure_ranking(label, log_odds, weights)
-        for name, values in score_probabilities(label, moved, weights).items():
-            found[f"calibration.{name}"] = values
+        scores = score_probabilities(label, moved, weights)
+        found |= {f"calibration.{name}": values for name, values in scores.items()}
         found["unmoved.brier_unmoved"] = weights @ (probability - label) ** 2 / weights.sum(axis=1)
         found["unmoved.ece_unmoved"] = calibration_errors(label, probability, weights)
         for at, threshold in list_thresholds(operating_point).items():
             counts = count_outcomes(label, log_odds >= threshold, weights)
             found |= {f"{at}.{name}": values for name, values in compute_rates(counts, prevalence).items()}
-        for name, values in found.items():
-            measured.setdefault(name, {})[method] = values
-    return measured
+        return found
+
+    return compute_in_resamples(compute, draws)
 
 
 def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Array]:
@@ -125,15 +131,15 @@ def summarise(
     points: dict[Any, Decisions] = {}
     for at, log_odds in list_thresholds(operating_point).items():
         cut = {"threshold": to_probability(log_odds), "log_odds": log_odds}
-        points[at] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, _below(measured, at))
+        points[at] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, _select_group(measured, at))
     calibration = CalibrationMetrics(
         **{
             name: estimate(each, len(label))
-            for part in ("calibration", "unmoved")
-            for name, each in _below(measured, part).items()
+            for group in ("calibration", "unmoved")
+            for name, each in _select_group(measured, group).items()
         },
-        ece_by_chance=error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
-        shift_of_prevalence=_shift_of_prevalence(label.mean(), operating_point.calibration),
+        ece_by_chance=compute_error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
+        shift_of_prevalence=compute_prevalence_shift(label.mean(), operating_point.calibration),
     )
     clipped = sigmoid.astype("float32").clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     return SubsetMetrics(
@@ -155,10 +161,10 @@ def summarise(
 def count_decisions(predictions: DataFrame, point: Point) -> CountedDecisions:
     """Count right and wrong decisions at an operating point."""
     cut = {"threshold": point.threshold, "log_odds": point.log_odds}
-    return _count(predictions["label"], predictions["log_odds"] >= point.log_odds, cut)
+    return _count_decisions(predictions["label"], predictions["log_odds"] >= point.log_odds, cut)
 
 
-def _count(label: Array | Series, decision: Array | Series, cut: dict[str, Any]) -> CountedDecisions:
+def _count_decisions(label: Array | Series, decision: Array | Series, cut: dict[str, Any]) -> CountedDecisions:
     from sklearn.metrics import confusion_matrix
 
     cells = confusion_matrix(label, decision, labels=[0, 1]).ravel()
@@ -177,13 +183,13 @@ def describe_decisions(
         cut: `threshold` and `log_odds`; see `chest_xray.metrics.results.Counts`.
         measured: From `compute_rates`, of the images themselves and then of resamples.
     """
-    counted = dict(_count(label, decision, cut))
-    counted["balanced_accuracy"] = _average(counted["sensitivity"], counted["specificity"])
+    counted = dict(_count_decisions(label, decision, cut))
+    counted["balanced_accuracy"] = _average_shares(counted["sensitivity"], counted["specificity"])
     rates = {name: estimate(each, len(label)) for name, each in measured.items()}
     return Decisions(**counted | {name: widen(each, counted.get(name, each)) for name, each in rates.items()})
 
 
-def _average(first: Estimate, second: Estimate) -> Estimate:
+def _average_shares(first: Estimate, second: Estimate) -> Estimate:
     """Return the mean of two independent shares, with the interval of Zou and Donner (2008) from Wilson's of both."""
     num = first.n + second.n
     if first.value is None or second.value is None:
@@ -228,7 +234,7 @@ def describe_dependence(
         short = name.rpartition(".")[2]
         wilson = [getattr(counted, short)] if short in PROPORTIONS else []
         if short == "balanced_accuracy":
-            wilson = [_average(counted.sensitivity, counted.specificity)]
+            wilson = [_average_shares(counted.sensitivity, counted.specificity)]
         num = wilson[0].n if wilson else len(predictions)
         intervals[short] = [*wilson, *(estimate({method: each}, num) for method, each in measured[name].items())]
     is_positive = (predictions["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
@@ -249,7 +255,7 @@ def measure_gap(validation: Resampled, test: Resampled, operating_point: Operati
         changes = {name: subtract(values, validation[name]) for name, values in test.items()}
     found = {name: Interval(**estimate(change, 0).model_dump(exclude={"n"})) for name, change in changes.items()}
     rates: dict[Any, Rates[Interval]] = {
-        at: Rates[Interval](**_below(found, at)) for at in list_thresholds(operating_point)
+        at: Rates[Interval](**_select_group(found, at)) for at in list_thresholds(operating_point)
     }
     return Gap(
         rule=operating_point.rule,
@@ -257,12 +263,13 @@ def measure_gap(validation: Resampled, test: Resampled, operating_point: Operati
         points=rates,
         auc=found["auc"],
         pr_auc=found["pr_auc"],
-        calibration=CalibrationErrors[Interval](**_below(found, "calibration")),
+        calibration=CalibrationErrors[Interval](**_select_group(found, "calibration")),
     )
 
 
-def _below(measured: Mapping[str, Measure], where: str) -> dict[str, Measure]:
-    return {name.removeprefix(f"{where}."): each for name, each in measured.items() if name.startswith(f"{where}.")}
+def _select_group(measured: Mapping[str, Measure], group: str) -> dict[str, Measure]:
+    """Return the metrics whose dotted names begin with a group, by the rest of their names."""
+    return {name.removeprefix(f"{group}."): each for name, each in measured.items() if name.startswith(f"{group}.")}
 
 
 def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
@@ -281,11 +288,11 @@ def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Arra
     import numpy as np
     from scipy.special import expit
 
-    shift = _shift_of_prevalence(predictions["label"].mean(), calibration)
+    shift = compute_prevalence_shift(predictions["label"].mean(), calibration)
     return np.asarray(expit(predictions["log_odds"].to_numpy() + shift))
 
 
-def _shift_of_prevalence(prevalence: float, calibration: Calibration) -> float:
+def compute_prevalence_shift(prevalence: float, calibration: Calibration) -> float:
     """Return the log odds by which probabilities move from the expected prevalence to another one."""
     from scipy.special import logit
 

@@ -3,7 +3,7 @@
 from chest_xray.core.options import InputError, Result
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportion, proportions
-from chest_xray.metrics.bootstrap import whole_and_resamples
+from chest_xray.metrics.bootstrap import draw_patient_resamples
 from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.operating_point import Calibration
 from chest_xray.metrics.results import Estimate, Metrics
@@ -105,7 +105,7 @@ def _measure(
     from scipy.special import logit
 
     label, probability = answered["label"].to_numpy(), answered["probability"].to_numpy(float)
-    weights = whole_and_resamples(answered["group"].to_numpy(), evaluation.seed)
+    weights = draw_patient_resamples(answered["group"].to_numpy(), evaluation.seed)
     moved = move_to_prevalence(answered.assign(log_odds=logit(probability)), calibration)
     measured = {
         **compute_rates(count_outcomes(label, is_positive, weights), evaluation.realistic_prevalence),

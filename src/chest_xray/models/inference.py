@@ -21,7 +21,7 @@ from chest_xray.models.views import compute_view_logits, find_upright, name_view
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 TURNED = "turned"  # a warning
-REFUSED = {  # a reason: what the image looks like
+REFUSED = {  # by reason, for the detail of a refusal
     "upside_down": "it looks upside down; turn it, or have it turned (turn_upright)",
     "lying": "it looks turned by 90 degrees; turn it, or have it turned (turn_upright)",
     "cropped": "it looks like a part of a chest; use the whole radiograph",
@@ -66,7 +66,7 @@ def score_images(
 
 
 class Relaxation(Options):
-    """Input checks that a user may set for a run; None leaves what the contract says."""
+    """Input checks that a user may set for a run; None keeps that of the contract."""
 
     turn_upright: bool | None = None
     answer_adults: bool | None = None

@@ -13,7 +13,7 @@ NAME = "chest-xray"
 SCHEME = "99CHESTXRAY"  # private codes; their meanings stand beside them
 SERIES_NUMBER = 900
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# Of type 2: present, but empty where the image does not say.
+# Of type 2: present, but empty where the image has none.
 EMPTY_IF_UNKNOWN = (
     "PatientID",
     "PatientName",
@@ -29,7 +29,7 @@ DECISIONS = {"NORMAL": ("17621005", "Normal"), "PNEUMONIA": ("233604007", "Pneum
 
 
 def build_report(image: Any, prediction: Prediction, use: dict[str, Any]) -> Any:
-    """Build the report of one answer or refusal; it is not verified by a person, and says so.
+    """Build the report of one answer or refusal; it states that no person has verified it.
 
     Args:
         image: The data set of the image (pydicom), with or without pixels; not changed.

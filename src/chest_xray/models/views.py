@@ -8,7 +8,7 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, Model
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
-LARGEST = 3.0  # standard deviations, beyond which a grey value says no more
+LARGEST = 3.0  # standard deviations, beyond which grey values are clipped
 STRIDE = 2
 CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
 

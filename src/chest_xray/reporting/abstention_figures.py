@@ -25,7 +25,7 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labe
         axes,
         curve,
         color=ORANGE,
-        label=labels("subset", subset=labels.word("test"), num=abstention.num_images),
+        label=labels("subset", subset=labels.translate("test"), num=abstention.num_images),
     )
     axes.axhline(
         1 - order.by_chance, color=GREY, linestyle=":", label=labels("all_answered", accuracy=1 - order.by_chance)

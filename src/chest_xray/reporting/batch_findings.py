@@ -8,7 +8,7 @@ from chest_xray.reporting.i18n import Finding, Name
 
 
 def describe_batch(summary: BatchSummary) -> Iterator[Finding]:
-    """Yield how many files are answered and referred, why others are refused, and whether the batch looks alike."""
+    """Yield how many files are answered and referred, why others are refused, and whether the batch is shifted."""
     yield Finding("batch_answered", {**dict(summary), "num_negative": summary.num_answered - summary.num_positive})
     if summary.num_referred is not None:
         yield Finding("batch_referred", dict(summary))
@@ -19,7 +19,7 @@ def describe_batch(summary: BatchSummary) -> Iterator[Finding]:
 
 
 def describe_shift(shift: Shift) -> Finding:
-    """Say whether a batch looks like the validation images, and in what it differs most."""
+    """Return whether a batch resembles the validation images, and the measure in which it differs most."""
     found = [each for each in shift.measures if each.verdict == "different"]
     most = max(found or shift.measures, key=lambda each: each.distance)
     values = {

@@ -11,7 +11,7 @@ def draw_paired_differences(comparison: Comparison, labels: Labels) -> Figure:
     """Draw the difference that augmentation in training makes in each metric, with its 95% interval."""
     figure, axes = new_figure(labels, width=PAGE_WIDTH, height=2.8)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
-    axes.text(1.02, len(comparison.metrics) - 0.5, " → ".join(map(labels.word, RUNS)), **beside)
+    axes.text(1.02, len(comparison.metrics) - 0.5, " → ".join(map(labels.translate, RUNS)), **beside)
     for height, each in enumerate(reversed(comparison.metrics.values())):
         change = each.difference
         axes.plot([100 * change.low, 100 * change.high], [height, height], color=BLUE, linewidth=2)
@@ -20,7 +20,8 @@ def draw_paired_differences(comparison: Comparison, labels: Labels) -> Figure:
         axes.text(1.02, height, " → ".join(values), **beside)
     axes.axvline(0, color=GREY, linestyle=":")
     names = [
-        labels("subset", subset=labels.word(name), num=comparison.count(name)) for name in reversed(comparison.metrics)
+        labels("subset", subset=labels.translate(name), num=comparison.count(name))
+        for name in reversed(comparison.metrics)
     ]
     axes.set_yticks(range(len(names)), names)
     axes.margins(x=0.1, y=0.2)
@@ -40,7 +41,7 @@ def draw_arms(study: Study, labels: Labels) -> Figure:
         place.set_yticks(range(len(arms)), names)
         place.margins(x=0.08)
         place.set_ylim(-0.6, len(arms) - 0.4)
-        title = labels("subset", subset=labels.word(name), num=study.count(name))
+        title = labels("subset", subset=labels.translate(name), num=study.count(name))
         label_axes(place, title, (labels("points"), ""))
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles[:4], names[:4], loc="outside upper center", ncols=4, frameon=False, fontsize=9)

@@ -22,8 +22,8 @@ def find_side(interval: PairedDifference | Bounds) -> int:
     return int(interval.low > 0) - int(interval.high < 0)
 
 
-def is_none(difference: PairedDifference | Bounds) -> bool:
-    """Check whether two networks do not differ in any resample, so that an interval would say nothing."""
+def has_no_change(difference: PairedDifference | Bounds) -> bool:
+    """Check whether two networks differ in no resample, so that an interval would have no meaning."""
     return difference.low == difference.high == 0
 
 
@@ -53,7 +53,7 @@ def list_differences(comparison: Comparison) -> Iterator[Finding]:
         change = each.difference
         values = {"metric": Name(name), "n": comparison.count(name), **_describe_change(change)}
         values |= {"baseline": each.baseline, "augmented": each.augmented}
-        yield Finding("difference_none" if is_none(change) else keys[find_side(change)], values)
+        yield Finding("difference_none" if has_no_change(change) else keys[find_side(change)], values)
     mcnemar = comparison.mcnemar
     disagree = mcnemar.corrected + mcnemar.regressed
     values = {**dict(mcnemar), "disagree": disagree, "num_images": comparison.num_images}
@@ -73,7 +73,7 @@ def describe_flips(comparison: Comparison) -> Iterator[Finding]:
     for run in RUNS:
         change = comparison.flips[run]["accuracy"]
         values = {**_in_points(change), "num_images": comparison.num_images}
-        yield Finding(f"flips_{'alike' if is_none(change) else 'change'}_{run}", values)
+        yield Finding(f"flips_{'alike' if has_no_change(change) else 'change'}_{run}", values)
 
 
 def describe_comparison(comparison: Comparison) -> Iterator[Finding]:
@@ -141,7 +141,8 @@ def list_arm_differences(study: Study) -> Iterator[Finding]:
             values |= {"arm": arm, "metric": Name(name), "n": study.count(name)}
             for_these_seeds = "arm_difference_these_seeds" if find_side(each) else "arm_difference_not_shown"
             keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: for_these_seeds}
-            yield Finding("arm_difference_none" if is_none(each) and is_none(both) else keys[find_side(both)], values)
+            is_unchanged = has_no_change(each) and has_no_change(both)
+            yield Finding("arm_difference_none" if is_unchanged else keys[find_side(both)], values)
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
         values = {

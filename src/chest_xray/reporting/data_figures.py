@@ -37,7 +37,9 @@ def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
         for place, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
             scale = min(1.0, 480 / row["width"])
             pixels = read_pixels(row["path"], round(row["width"] * scale), round(row["height"] * scale))
-            title = name if row["aetiology"] in ("none", "unknown") else f"{name} ({labels.word(row['aetiology'])})"
+            title = (
+                name if row["aetiology"] in ("none", "unknown") else f"{name} ({labels.translate(row['aetiology'])})"
+            )
             size = labels("size_of_image", group=row["group"], width=row["width"], height=row["height"])
             show_image(place, pixels, f"{title}\n{size}")
     return figure
@@ -52,10 +54,10 @@ def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
             values = np.sort(read_feature(select_class(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
-            shown = labels("subset", subset=f"{labels.word(split)} {name}", num=len(values))
+            shown = labels("subset", subset=f"{labels.translate(split)} {name}", num=len(values))
             place.plot(values, np.linspace(0, 1, len(values)), label=shown, **style)
         place.locator_params(axis="x", nbins=6)  # keeps long numbers apart
-        label_axes(place, labels.word(feature), [labels.word(unit), labels("cumulative_share")])
+        label_axes(place, labels.translate(feature), [labels.translate(unit), labels("cumulative_share")])
     head_figure(figure, labels("headers_title"))
     return figure
 
@@ -69,7 +71,7 @@ def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, 
         sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), truth)
         scores = rule["test"]
         (line,) = axes.plot(
-            1 - specificity, sensitivity, label=labels("feature_auc", feature=labels.word(feature), **scores)
+            1 - specificity, sensitivity, label=labels("feature_auc", feature=labels.translate(feature), **scores)
         )
         look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
         axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", **look)

@@ -54,7 +54,7 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
         part, auc = metrics.subsets[name], metrics.subsets[name].auc
         key = "curve_of_subset_without_interval" if auc.is_point else "curve_of_subset"
-        label = labels(key, subset=labels.word(name), auc=auc, num_images=part.num_images)
+        label = labels(key, subset=labels.translate(name), auc=auc, num_images=part.num_images)
         for place in (axes, corner):
             plot_band(place, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
             for at in shown:
@@ -87,7 +87,7 @@ def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
         part, curve = metrics.subsets[name], curves.query("curve == 'precision_recall' and subset == @name")
         area = (curve["x"].diff() * curve["value"]).sum()
-        subset = labels.word(name)
+        subset = labels.translate(name)
         label = labels("precision_of_subset", subset=subset, num=part.num_images, area=float(area))
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
         base = labels("precision_by_chance", subset=subset, prevalence=part.prevalence)
@@ -121,7 +121,7 @@ def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, shown: Iterabl
 def _name_threshold(metrics: Metrics, at: str, labels: Labels) -> str:
     key = "threshold_decides" if at == metrics.test.rule else "threshold"
     threshold = _name_probability(metrics.test.by_name[at].threshold, labels)
-    return labels(key, threshold=threshold, point=labels.word(at))
+    return labels(key, threshold=threshold, point=labels.translate(at))
 
 
 def _name_probability(probability: float, labels: Labels) -> str:
@@ -247,7 +247,7 @@ def draw_scores(
             is_positive = chosen["log_odds"] >= metrics.operating_point.chosen.log_odds
             is_right = ~is_positive if kind == "none" else is_positive
             key = ("cleared" if kind == "none" else "detected") if len(chosen) else "no_share"
-            values = {"subset": labels.word(subset), "kind": labels(f"kind_{kind}"), "num": len(chosen)}
+            values = {"subset": labels.translate(subset), "kind": labels(f"kind_{kind}"), "num": len(chosen)}
             place.set_title(labels(key, **values, share=float(is_right.mean())), fontsize=9.5)
         place.set_xlabel(labels("log_odds"), fontsize=9.5)
     figure.supylabel(labels("share_of_kind"), fontsize=9.5)
@@ -352,7 +352,7 @@ def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str,
     for place, name in zip(axes, ("loss", "accuracy"), strict=True):
         place.axvline(kept, color=GREY, linestyle=":", label=labels("kept_epoch", epoch=kept))
         for key, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
-            label = labels("subset", subset=labels.word(subset), num=int(num[subset]))
+            label = labels("subset", subset=labels.translate(subset), num=int(num[subset]))
             place.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
         place.xaxis.get_major_locator().set_params(integer=True)
         label_axes(place, labels(f"{name}_by_epoch"), (labels("epoch"), labels(f"{name}_axis")))

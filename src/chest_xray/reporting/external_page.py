@@ -19,7 +19,7 @@ NUM_BINS = 20
 
 
 def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
-    """Say of the main metrics whether the external set is shown to differ from the internal test, and of prevalence."""
+    """Yield how the external set differs from the internal test: in prevalence, in main metrics, and in refusals."""
     shift = evaluation.batch.shift
     numbers = {"num_images": evaluation.num_images, "num_answered": sum(evaluation.counts.values())}
     yield Finding("external_set", {**dict(evaluation), **numbers})

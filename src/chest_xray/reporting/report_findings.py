@@ -92,7 +92,7 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     yield Finding("protocol_preparation", {**preparation, "geometry": Name(f"geometry_{preparation['geometry']}")})
     conditions = evidence["params_validation_corruptions"].conditions()
     kinds = tuple(dict.fromkeys(Name(kind) for kind, _ in conditions))
-    yield Finding("protocol_shift", {"num_conditions": len(conditions), "kinds": kinds})
+    yield Finding("protocol_corruptions", {"num_conditions": len(conditions), "kinds": kinds})
     yield from describe_network(evidence["params_model"])
     yield Finding("protocol_training", training)
     augmentation = evidence["params_augmented"].augmentation.model_dump()

@@ -57,7 +57,7 @@ def render_page(
 ) -> str:
     """Return sections as one HTML file with a banner and a table of contents; the first one is the summary.
 
-    `about` has the `data_source` and the `run_record`; with `synthetic` the banner says that the images are phantoms.
+    `about` has the `data_source` and the `run_record`; with `synthetic` the banner states that the images are phantoms.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

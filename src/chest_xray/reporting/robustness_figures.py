@@ -28,7 +28,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels:
     for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
         has_interval = row is not rows[0] and row["auc_change_low"] != row["auc_change_high"]
         key = "view_covered" if has_interval else "view_whole"
-        show_image(place, pixels, labels(key, **{**row, "shown": labels.word(row["shown"])}))
+        show_image(place, pixels, labels(key, **{**row, "shown": labels.translate(row["shown"])}))
     return figure
 
 
@@ -47,7 +47,7 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
     for place, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
         place.set_visible(True)
         _draw_kind(place, rows, unaltered, labels)
-        label_axes(place, labels.word(str(kind)), (labels(f"strength_{kind}"), ""))
+        label_axes(place, labels.translate(str(kind)), (labels(f"strength_{kind}"), ""))
         place.tick_params(labelsize=8)
         place.xaxis.label.set_size(8)
     figure.supylabel(labels("points"), fontsize=9)

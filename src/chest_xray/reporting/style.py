@@ -34,8 +34,8 @@ class Labels:
         """Return the text below `labels`; values are inserted as `chest_xray.reporting.i18n.translate` does."""
         return translate(Finding(key, values), self._messages | self._messages["labels"])
 
-    def word(self, name: str) -> str:
-        """Return the translation of a word that tables use, too, such as "train"."""
+    def translate(self, name: str) -> str:
+        """Return the translation of a term that tables use, too, such as "train"."""
         return str(self._messages["cells"].get(name, name))
 
     def number(self, value: float, form: str) -> str:

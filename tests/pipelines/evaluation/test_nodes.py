@@ -10,9 +10,8 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
-from chest_xray.metrics.metadata_baseline import evaluate_rules
+from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
 from chest_xray.metrics.results import Metrics
-from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
     cross_check,
@@ -224,7 +223,9 @@ def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
 @pytest.mark.parametrize("language", ["en", "ru"])
 def test_metrics_of_few_images_are_valid_json_and_can_be_reported(test: pd.DataFrame, language: str) -> None:
     metrics = compute_metrics(test, test, make_point(0.5), make_evaluation())
-    header = evaluate_rules(test, make_metadata_baseline(), score_metadata(test, test), metrics, make_evaluation())
+    header = evaluate_metadata_baseline(
+        test, make_metadata_baseline(), score_metadata(test, test), metrics, make_evaluation()
+    )
     plain = [each.model_dump() for each in (metrics, header)]
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))

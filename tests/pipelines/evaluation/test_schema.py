@@ -3,9 +3,8 @@
 import re
 from typing import Any
 
-from chest_xray.metrics.metadata_baseline import evaluate_rules
+from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
 from chest_xray.metrics.operating_point import Calibration, Point
-from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
 from tests.conftest import ROOT
@@ -27,7 +26,9 @@ def described() -> dict[str, set[str]]:
 def make_both() -> tuple[dict[str, Any], dict[str, Any]]:
     table = make_predictions([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])
     metrics = compute_metrics(table, table, make_point(0.5), make_evaluation())
-    header = evaluate_rules(table, make_metadata_baseline(), score_metadata(table, table), metrics, make_evaluation())
+    header = evaluate_metadata_baseline(
+        table, make_metadata_baseline(), score_metadata(table, table), metrics, make_evaluation()
+    )
     return metrics.model_dump(mode="json"), header.model_dump(mode="json")
 
 

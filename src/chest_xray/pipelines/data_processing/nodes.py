@@ -27,7 +27,7 @@ from chest_xray.images.decoding import read_pixels
 from chest_xray.images.duplicates import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
-from chest_xray.metrics.metadata_baseline import fit_rules
+from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
 from chest_xray.reporting import data_figures as figures
 from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.style import draw_in_languages
@@ -287,7 +287,7 @@ def draw_data(
 
 def fit_metadata_baseline(image_split: DataFrame) -> dict[str, Any]:
     """Fit the best threshold on each feature of the headers."""
-    return fit_rules(image_split)
+    return fit_and_score_thresholds(image_split)
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:

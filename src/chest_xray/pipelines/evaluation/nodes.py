@@ -16,7 +16,7 @@ from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import PASSES
 from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
-from chest_xray.metrics.metadata_baseline import evaluate_rules, fit_rules
+from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, fit_and_score_thresholds, score_metadata
 from chest_xray.metrics.operating_point import (
     OperatingPoint,
     OperatingPointRule,
@@ -25,7 +25,6 @@ from chest_xray.metrics.operating_point import (
     compute_logit,
 )
 from chest_xray.metrics.results import MetadataMetrics, Metrics
-from chest_xray.metrics.shortcuts import score_metadata
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
     PLAIN_LOGIT,
@@ -294,10 +293,12 @@ def decide_images(
 def measure_metadata_baseline(
     test_predictions: DataFrame, image_split: DataFrame, metrics: Metrics, evaluation: Evaluation
 ) -> MetadataMetrics:
-    """Evaluate the rule on the width, fitted on the official train split; see `evaluate_rules`."""
+    """Evaluate the rule on the width, fitted on the official train split; see `evaluate_metadata_baseline`."""
     train = image_split[image_split["split"] == "train"]
     score = score_metadata(train, test_predictions)
-    return evaluate_rules(test_predictions, fit_rules(image_split), score, metrics, evaluation)
+    return evaluate_metadata_baseline(
+        test_predictions, fit_and_score_thresholds(image_split), score, metrics, evaluation
+    )
 
 
 def gather_evidence(**found: Any) -> dict[str, Any]:
