@@ -40,7 +40,7 @@ def serve(env: str | None, params: dict[str, Any], **options: Any) -> None:
     """Classify images over HTTP; the interface is described at /openapi.json."""
     from chest_xray.serving.starting import read_environment, start
 
-    start(read_environment(env, _merge(params, options)), with_page=False, browser=False)
+    start(read_environment(env, _merge_options(params, options)), with_page=False, browser=False)
 
 
 @cli.command()
@@ -50,7 +50,7 @@ def demo(env: str | None, params: dict[str, Any], browser: bool, **options: Any)
     """Open a page on this machine where people can try their own images."""
     from chest_xray.serving.starting import read_environment, start
 
-    start(read_environment(env, _merge(params, options)), with_page=True, browser=browser)
+    start(read_environment(env, _merge_options(params, options)), with_page=True, browser=browser)
 
 
 @cli.command()
@@ -106,7 +106,7 @@ def _require_one_origin(context: Any) -> None:
     Lineage(data / "lineage.json").require_one_origin(read, {}, makers)
 
 
-def _merge(params: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+def _merge_options(params: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """Merge the options that are set into the parameters of the server."""
     changes = {key: value for key, value in options.items() if value is not None}
     return {**params, "serving": {**params.get("serving", {}), **changes}} if changes else params

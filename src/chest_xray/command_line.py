@@ -15,9 +15,9 @@ from chest_xray.core.options import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.operating_point import OperatingPoint, name_probability
 from chest_xray.metrics.results import Metrics
-from chest_xray.models.batch import predict_files, printable
+from chest_xray.models.batch import escape_invalid, predict_files
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
-from chest_xray.models.shipping import TRAINED, find_network, find_shipped, read_metrics
+from chest_xray.models.shipping import TRAINED, find_network, find_shipped_network, read_metrics
 from chest_xray.serving.options import address_options, page_options
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -73,8 +73,8 @@ def predict(
     if overlay and checks["turn_upright"]:
         raise click.UsageError("received --overlay and --turn-upright; expected one of them. Turn the file itself.")
     predictor = _load(model).relax(Relaxation(**{name: True for name, is_set in checks.items() if is_set}))
-    names = [printable(file.name) for file in files]
-    width = max(len(_visible(name)) for name in names)
+    names = [escape_invalid(file.name) for file in files]
+    width = max(len(_escape(name)) for name in names)
     if not as_json:
         click.echo(f"{'path':<{width}}  probability  decision   ood_score")
     num_refused = num_referred = 0
@@ -163,19 +163,19 @@ def _to_json(name: str, prediction: Prediction, predictor: Predictor) -> str:
 
 
 def _to_row(name: str, prediction: Prediction, width: int) -> str:
-    start, ood_score = f"{_visible(name):<{width}}", prediction.ood_score
+    start, ood_score = f"{_escape(name):<{width}}", prediction.ood_score
     score = f"{'-' if ood_score is None else f'{ood_score:.2f}':>9}"
     if prediction.probability is None:
-        return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_visible(prediction.detail)}"
+        return f"{start}  {'-':>11}  refused    {score}  {prediction.reason}: {_escape(prediction.detail)}"
     notes = f"  refer to a human: near the threshold, leans to {prediction.decision}" if prediction.refer else ""
     notes += f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
     answer = "refer" if prediction.refer else f"{prediction.decision}"
     return f"{start}  {name_probability(prediction.probability, 4):>11}  {answer:<9}  {score}{notes}"
 
 
-def _visible(text: str) -> str:
+def _escape(text: str) -> str:
     """Escape characters that would control the terminal."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _describe_use(predictor: Predictor) -> str:
@@ -201,7 +201,7 @@ def write_dicom_reports(paths: tuple[str, ...], model: Path | None, folder: Path
     num_failed = 0
     for name, problem in write_reports(_load(model), [file.path for file in files], folder):
         num_failed += bool(problem)
-        click.echo(f"{_visible(printable(name))}: {_visible(problem) or 'reported'}")
+        click.echo(f"{_escape(escape_invalid(name))}: {_escape(problem) or 'reported'}")
     click.echo(f"\n{len(files) - num_failed} of {len(files)} reports in {folder}.")
     sys.exit(1 if num_failed else 0)
 
@@ -281,5 +281,5 @@ def _start(
         project = read_here(options, data_root)
     else:
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-        project = read_folder(model or find_shipped(), options, data_root)
+        project = read_folder(model or find_shipped_network(), options, data_root)
     start(project, with_page=with_page, browser=browser)

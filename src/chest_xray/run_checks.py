@@ -84,10 +84,10 @@ class UseShippedNetwork:
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Put the network and its metrics into the catalog."""
-        from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped, read_metrics
+        from chest_xray.models.shipping import KERAS, SHIPPED, has_shipped_network, read_metrics
         from chest_xray.serving.starting import METRICS, NETWORK
 
-        if NETWORK in pipeline.inputs() and not catalog.exists(NETWORK) and has_shipped():
+        if NETWORK in pipeline.inputs() and not catalog.exists(NETWORK) and has_shipped_network():
             logger.info("Network: %s of this package, since this environment has none of its own.", SHIPPED / KERAS)
             catalog[NETWORK] = MemoryDataset((SHIPPED / KERAS).read_bytes(), copy_mode="assign")
             if METRICS in pipeline.inputs():

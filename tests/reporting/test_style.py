@@ -7,7 +7,7 @@ import pytest
 from chest_xray.core.types import Array
 from chest_xray.pipelines.modeling.nodes import draw_learning_curves
 from chest_xray.reporting.i18n import read_messages
-from chest_xray.reporting.style import Labels, add_legend, head_figure, label_axes, new_figure, show_image
+from chest_xray.reporting.style import Labels, add_heading, add_legend, label_axes, new_figure, show_image
 from tests.builders import TITLE, axes_of, make_history, make_run, make_split
 
 
@@ -73,7 +73,7 @@ def test_the_head_of_a_figure_names_each_line_of_its_plots_once() -> None:
     for axes in (first, second):
         axes.plot([0, 1], [0, 1], label="both")
     second.plot([0, 1], [1, 0], label="second alone")
-    head_figure(figure, "What was seen")
+    add_heading(figure, "What was seen")
     (head,) = figure.legends
     assert head.get_title().get_text() == "What was seen"
     assert [text.get_text() for text in head.get_texts()] == ["both", "second alone"]

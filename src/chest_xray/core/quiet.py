@@ -29,12 +29,12 @@ class _QuietImport(MetaPathFinder):
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader.exec_module = _quietly(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
+            spec.loader.exec_module = _silence(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
         return spec
 
 
-def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
-    def execute_quietly(module: ModuleType) -> None:
+def _silence(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], None]:
+    def execute_silently(module: ModuleType) -> None:
         stderr = os.dup(2)
         try:
             with Path(os.devnull).open("w") as nowhere:
@@ -44,4 +44,4 @@ def _quietly(execute: Callable[[ModuleType], None]) -> Callable[[ModuleType], No
             os.dup2(stderr, 2)
             os.close(stderr)
 
-    return execute_quietly
+    return execute_silently

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 from kedro.io import DatasetError
@@ -31,6 +31,15 @@ ZIP_SIGNATURES = (b"PK\3\4", b"PK\5\6", b"PK\7\10")  # with files, empty, in sev
 DOCUMENT_PARTS = {"[Content_Types].xml", "META-INF/manifest.xml", "META-INF/container.xml", "META-INF/MANIFEST.MF"}
 COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
 TABLES = {"split": ("subset", "split_table"), "patients": ("patient", "patient_table")}  # column and parameter of each
+
+
+class FileEntry(NamedTuple):
+    """A file as its storage lists it; `modified` is empty where unknown, `problem` for files that can be opened."""
+
+    path: str
+    size: int  # bytes
+    modified: str
+    problem: str
 
 
 class ImageFolderDataset(FileDataset, ReadOnlyDataset):
@@ -56,10 +65,10 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
 
         filesystem, root = fsspec.core.url_to_fs(self._filepath)
         rows = []
-        for path, size, modified, problem in list_files(filesystem, _find_split(filesystem, root, self._filepath)):
+        for file in list_files(filesystem, _find_split(filesystem, root, self._filepath)):
             # No table can hold a path that is not valid UTF-8; its odd bytes are shown as escapes.
-            shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            rows.append((shown, size, modified, problem if shown == path else "name is not UTF-8"))
+            shown = file.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            rows.append(file if shown == file.path else file._replace(path=shown, problem="name is not UTF-8"))
         if not rows:
             raise DatasetError(f"{self._filepath} holds no files. {REMEDY}")
         files = pd.DataFrame(sorted(rows), columns=["path", "bytes", "modified", "problem"])
@@ -72,8 +81,8 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
         return bool(filesystem.isdir(root))
 
 
-def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, str]]:
-    """Yield path, bytes, time of the last change, and why it cannot be opened (empty for most), of each file.
+def list_files(filesystem: Any, folder: str) -> Iterator[FileEntry]:
+    """Yield every file below a folder.
 
     Folders that cannot be listed are yielded too, which fsspec's `find` omits, and links to folders are followed, which
     it does not; once, and not to what is listed anyway.
@@ -86,7 +95,7 @@ def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, st
             entries = filesystem.ls(current, detail=True)
         except OSError as error:  # Such as a path that is too long for the system.
             denied = isinstance(error, PermissionError)
-            yield current, 0, "", "no permission" if denied else str(error.strerror or error)
+            yield FileEntry(current, 0, "", "no permission" if denied else str(error.strerror or error))
             continue
         for entry in entries:
             if entry["type"] == "directory":
@@ -94,7 +103,7 @@ def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, st
             elif entry.get("islink") and filesystem.isdir(entry["name"]):
                 target = os.path.realpath(entry["name"])
                 if target in followed or f"{target}/".startswith(f"{root}/") or root.startswith(f"{target}/"):
-                    yield entry["name"], 0, "", "link to a folder that is listed already"
+                    yield FileEntry(entry["name"], 0, "", "link to a folder that is listed already")
                     continue
                 followed.add(target)
                 waiting.append(entry["name"])
@@ -102,7 +111,8 @@ def list_files(filesystem: Any, folder: str) -> Iterator[tuple[str, int, str, st
                 modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
                 # Reading a pipe or a device might never end.
                 special = entry["type"] == "other" and not entry.get("islink")
-                yield entry["name"], entry["size"] or 0, str(modified), "not a regular file" if special else ""
+                problem = "not a regular file" if special else ""
+                yield FileEntry(entry["name"], entry["size"] or 0, str(modified), problem)
 
 
 def _find_split(filesystem: Any, root: str, path: str) -> str:
@@ -277,15 +287,16 @@ def list_new_files(path: str) -> list[ListedFile]:
     """List a file, all files below a folder except junk, or those of a pattern."""
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(root):
-        files = [each for each in list_files(filesystem, root) if not is_junk(each[0].removeprefix(root).lstrip("/"))]
+        found = list_files(filesystem, root)
+        files = [file for file in found if not is_junk(file.path.removeprefix(root).lstrip("/"))]
     else:
         paths = [root] if filesystem.exists(root) else _glob(filesystem, root)
-        entries = [(each, filesystem.info(each)) for each in paths if not filesystem.isdir(each)]
-        files = [(each, entry["size"] or 0, str(entry.get("mtime") or ""), "") for each, entry in entries]
+        entries = [(file, filesystem.info(file)) for file in paths if not filesystem.isdir(file)]
+        files = [FileEntry(file, entry["size"] or 0, str(entry.get("mtime") or ""), "") for file, entry in entries]
     listed = []
-    for name, size, modified, problem in files:
-        address = str(filesystem.unstrip_protocol(name)) if "://" in path else name
-        listed.append(ListedFile(address, address, size, modified, problem))
+    for file in files:
+        address = str(filesystem.unstrip_protocol(file.path)) if "://" in path else file.path
+        listed.append(ListedFile(address, address, file.size, file.modified, file.problem))
     return listed
 
 
@@ -314,13 +325,13 @@ class UserTablesDataset(ReadOnlyDataset):
         return {name: _read_pairs(path, *TABLES[name]) for name, path in self._paths.items()}
 
     def _exists(self) -> bool:
-        return all(not path or _is_file(path) for path in self._paths.values())
+        return all(not path or _file_exists(path) for path in self._paths.values())
 
     def _describe(self) -> dict[str, Any]:
         return dict(self._paths)
 
 
-def _is_file(path: str) -> bool:
+def _file_exists(path: str) -> bool:
     filesystem, place = fsspec.core.url_to_fs(path)
     return bool(filesystem.exists(place))
 
@@ -331,7 +342,7 @@ def _read_pairs(path: str | None, column: str, parameter: str) -> DataFrame:
     columns = ["path", column]
     if not path:
         return pd.DataFrame(columns=columns, dtype="str")
-    if not _is_file(path):
+    if not _file_exists(path):
         raise DatasetError(f"no {parameter.replace('_', ' ')} at {path}; name another with --params {parameter}=FILE.")
     return read_table(path, columns)[columns].dropna().astype("str")
 

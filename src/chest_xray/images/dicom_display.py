@@ -30,6 +30,14 @@ class Table(NamedTuple):
     entries: Array
 
 
+class Window(NamedTuple):
+    """A window of interest (C.11.2): its centre and width in values of the image, and one of `FUNCTIONS`."""
+
+    centre: float
+    width: float
+    function: str
+
+
 def read_numbers(dataset: Any, keyword: str) -> list[float]:
     """Return the values of an element; NaN for empty ones among others, an empty list where all are.
 
@@ -86,11 +94,12 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
         )
     if stored == allocated:
         return pixels
-    if shift and "RescaleSlope" not in dataset and (window := _find_window(dataset)):
-        centre, width, _ = window
-        if width > 1.5 * 2**stored or centre > 2**stored:  # It may be meant for the cells.
-            detail = f"a window of centre {centre:g} and width {width:g} for pixels of BitsStored {stored}"
-            raise UnsupportedDicomError(f"{detail} below HighBit {high}; expected one within their range")
+    window = _find_window(dataset) if shift and "RescaleSlope" not in dataset else None
+    if window and (window.width > 1.5 * 2**stored or window.centre > 2**stored):  # It may be meant for the cells.
+        found = f"a window of centre {window.centre:g} and width {window.width:g}"
+        raise UnsupportedDicomError(
+            f"{found} for pixels of BitsStored {stored} below HighBit {high}; expected one within their range"
+        )
     cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
     values: Array = cells >> shift & (1 << stored) - 1
     rest = cells & (1 << allocated) - 1 != values << shift
@@ -177,7 +186,7 @@ def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: 
         # Some tables state 16 bits and need fewer; one that needs what it states has its range.
         shown = _look_up(values, table) / (2**table.bits - 1 if largest.bit_length() == table.bits else max(largest, 1))
     elif window := _find_window(dataset):
-        shown = _apply_window(values, *window)
+        shown = _apply_window(values, window)
     else:
         seen = values if visible is None else values[visible]
         low, high = float(seen.min()), float(seen.max())
@@ -189,8 +198,8 @@ def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: 
     return np.rint(shown * 255).clip(0, 255).astype(np.uint8)
 
 
-def _find_window(dataset: Any) -> tuple[float, float, str] | None:
-    """Return centre, width and function of the first window that has a meaning."""
+def _find_window(dataset: Any) -> Window | None:
+    """Return the first window that has a meaning."""
     centres, widths = read_numbers(dataset, "WindowCenter"), read_numbers(dataset, "WindowWidth")
     given = dataset.get("VOILUTFunction") or ""
     function = str(given if isinstance(given, str) else [*given, ""][0]).strip().upper() or FUNCTIONS[0]
@@ -198,14 +207,15 @@ def _find_window(dataset: Any) -> tuple[float, float, str] | None:
         if math.isfinite(centre) and math.isfinite(width) and width > 0 and (width >= 1 or function != "LINEAR"):
             if function not in FUNCTIONS:
                 raise UnsupportedDicomError(f"a window with the function {function}; expected {', '.join(FUNCTIONS)}")
-            return centre, width, function
+            return Window(centre, width, function)
     return None
 
 
-def _apply_window(values: Array, centre: float, width: float, function: str) -> Array:
+def _apply_window(values: Array, window: Window) -> Array:
     """Map values to 0 to 1, by C.11.2.1.2.1 and C.11.2.1.3."""
     import numpy as np
 
+    centre, width, function = window
     if function == "SIGMOID":
         return 1 / (1 + np.exp(-4 * (values - centre) / width))
     if function == "LINEAR":

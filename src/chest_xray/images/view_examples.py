@@ -5,6 +5,7 @@ The Kermany set has upright frontal chests alone. What the input checks must ref
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -39,11 +40,10 @@ def draw_views(radiographs: Array, num_examples: dict[str, int], num_phantoms: i
     sources = {"radiographs": list(radiographs), "chests": chests, "laterals": laterals, "others": others}
     examples, labels = [], []
     for kind, number in num_examples.items():
-        source, view, build = KINDS[kind]
-        images = sources[source]
+        images = sources[KINDS[kind].source]
         for index in rng.integers(len(images), size=number):
-            examples.append(_vary_acquisition(build(images[index], rng), rng))
-            labels.append(VIEWS.index(view))
+            examples.append(_vary_acquisition(KINDS[kind].build(images[index], rng), rng))
+            labels.append(VIEWS.index(KINDS[kind].view))
     order = rng.permutation(len(examples))
     return np.stack(examples)[order], np.array(labels)[order]
 
@@ -226,20 +226,28 @@ def _add_frame(grey: Array, rng: Random) -> None:
             turned[: rng.integers(0, 4)] = level
 
 
-KINDS: dict[str, tuple[str, str, Build]] = {  # the images that an example is built from, its view, and how
-    "frontal": ("radiographs", "frontal", _pose),
-    "upside down": ("radiographs", "upside_down", _turn_upside_down),
-    "lying": ("radiographs", "lying", _lay_on_side),
-    "cropped": ("radiographs", "cropped", _crop),
-    "inverted": ("radiographs", "inverted", _invert),
-    "shuffled": ("radiographs", "not_frontal_chest", _shuffle),
-    "half": ("radiographs", "not_frontal_chest", _imitate_lateral),
-    "overlaid": ("radiographs", "not_frontal_chest", _overlay_turned),
-    "picture": ("radiographs", "not_frontal_chest", _draw_no_radiograph),
-    "chest phantom": ("chests", "frontal", _pose),
-    "chest phantom upside down": ("chests", "upside_down", _turn_upside_down),
-    "chest phantom lying": ("chests", "lying", _lay_on_side),
-    "chest phantom inverted": ("chests", "inverted", _invert),
-    "lateral phantom": ("laterals", "not_frontal_chest", _pose_other),
-    "other phantom": ("others", "not_frontal_chest", _pose_other),
+class Kind(NamedTuple):
+    """The images that examples are built from, their view, and how one is built."""
+
+    source: str
+    view: str
+    build: Build
+
+
+KINDS: dict[str, Kind] = {
+    "frontal": Kind("radiographs", "frontal", _pose),
+    "upside down": Kind("radiographs", "upside_down", _turn_upside_down),
+    "lying": Kind("radiographs", "lying", _lay_on_side),
+    "cropped": Kind("radiographs", "cropped", _crop),
+    "inverted": Kind("radiographs", "inverted", _invert),
+    "shuffled": Kind("radiographs", "not_frontal_chest", _shuffle),
+    "half": Kind("radiographs", "not_frontal_chest", _imitate_lateral),
+    "overlaid": Kind("radiographs", "not_frontal_chest", _overlay_turned),
+    "picture": Kind("radiographs", "not_frontal_chest", _draw_no_radiograph),
+    "chest phantom": Kind("chests", "frontal", _pose),
+    "chest phantom upside down": Kind("chests", "upside_down", _turn_upside_down),
+    "chest phantom lying": Kind("chests", "lying", _lay_on_side),
+    "chest phantom inverted": Kind("chests", "inverted", _invert),
+    "lateral phantom": Kind("laterals", "not_frontal_chest", _pose_other),
+    "other phantom": Kind("others", "not_frontal_chest", _pose_other),
 }

@@ -92,7 +92,7 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
 
 
 def _find_slope_at_separation(label: Array, logit: Array, weights: Array) -> Array:
-    """Return the limit of the slope: plus or minus infinity if the classes do not overlap, NaN if all logits are the same."""
+    """Return the limit of the slope: infinite if the classes do not overlap, NaN if all logits are the same."""
     import numpy as np
 
     def find_range(truth: int) -> tuple[Array, Array]:
@@ -134,7 +134,7 @@ def _fit_by_newton(label: Array, logit: Array, weights: Array, *, free: bool) ->
 
 
 def _compute_newton_step(gradient: tuple[Array, Array], variance: Array, logit: Array) -> tuple[Array, Array]:
-    """Return Newton's step: the inverse of the Hessian (2 x 2) times the gradient, NaN where the Hessian is singular."""
+    """Return Newton's step: the inverse of the 2 x 2 Hessian times the gradient, NaN where it is singular."""
     h00, h01, h11 = variance.sum(axis=1), variance @ logit, variance @ logit**2
     determinant = h00 * h11 - h01**2
     return (

@@ -94,14 +94,14 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
     import pyarrow as pa
 
     columns = {
-        "path": [printable(file.name) for file in files],
+        "path": [escape_invalid(file.name) for file in files],
         "probability": [each.probability for each in predictions],
         "decision": [each.decision for each in predictions],
         "refer": [each.refer for each in predictions],
         **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
         **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
         "reason": [each.reason for each in predictions],
-        "detail": [printable(each.detail) for each in predictions],
+        "detail": [escape_invalid(each.detail) for each in predictions],
         "warnings": [each.warnings for each in predictions],
     }
     numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *APPEARANCE)
@@ -109,7 +109,7 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
     return pa.table(columns, schema=pa.schema([(name, types.get(name, pa.string())) for name in columns]))
 
 
-def printable(text: str) -> str:
+def escape_invalid(text: str) -> str:
     """Escape the bytes of a name that is no valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -58,6 +58,8 @@ def evaluate_external_set(
     Raises:
         InputError: No labelled image of one class was answered.
     """
+    import numpy as np
+
     contract, fingerprint = packaged
     labelled = predictions[predictions["label"].notna()].astype({"label": int})
     answered = labelled[labelled["decision"].notna()]
@@ -67,7 +69,8 @@ def evaluate_external_set(
             f"of {len(labelled)} labelled ones; expected NORMAL and PNEUMONIA. See the reasons in predictions.csv."
         )
     label, is_positive = answered["label"].to_numpy(), (answered["decision"] == contract.labels[1]).to_numpy()
-    counts = {name: int(each[0]) for name, each in count_outcomes(label, is_positive, _ones(answered)).items()}
+    cells = count_outcomes(label, is_positive, np.ones((1, len(answered))))
+    counts = {name: int(count[0]) for name, count in cells.items()}
     measured = _measure(answered, is_positive, contract.operating_point.calibration, evaluation)
     shares = dict(proportions(counts))
     right = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}
@@ -113,9 +116,3 @@ def _measure(
         **score_probabilities(label, moved, weights),
     }
     return {name: estimate({"patients": each}, len(label)) for name, each in measured.items()}
-
-
-def _ones(table: DataFrame) -> Array:
-    import numpy as np
-
-    return np.ones((1, len(table)))

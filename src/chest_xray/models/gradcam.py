@@ -54,11 +54,11 @@ def grad_cam(model: Model, images: Array) -> Array:
             f"{model.name!r} has none. Take fewer blocks (model.filters) or larger images (preparation)."
         )
     starts = range(0, len(images), BATCH_SIZE)
-    maps = [_explain(exposed, mirrored, images[start : start + BATCH_SIZE]) for start in starts]
+    maps = [_compute_batch_maps(exposed, mirrored, images[start : start + BATCH_SIZE]) for start in starts]
     return np.concatenate([np.empty((0, *images.shape[1:3]), np.float32), *maps])
 
 
-def _explain(exposed: Model, mirrored: list[bool], images: Array) -> Array:
+def _compute_batch_maps(exposed: Model, mirrored: list[bool], images: Array) -> Array:
     """Compute the maps of one batch."""
     import tensorflow as tf
 
@@ -202,18 +202,18 @@ def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Mode
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     rng = np.random.default_rng(seed)
-    for layers in _from_the_top(copy):
+    for layers in _list_layers_downwards(copy):
         for layer in layers:
             layer.set_weights([rng.permutation(each.ravel()).reshape(each.shape) for each in layer.get_weights()])
         yield [layer.name for layer in layers], copy
 
 
-def _from_the_top(model: Model) -> list[list[Any]]:
+def _list_layers_downwards(model: Model) -> list[list[Any]]:
     """Return the layers with weights, the last first; those at one level of joined networks together."""
     import keras
 
     own = [[layer] for layer in reversed(model.layers) if layer.weights and not isinstance(layer, keras.Model)]
-    joined = [_from_the_top(layer) for layer in model.layers if isinstance(layer, keras.Model)]
+    joined = [_list_layers_downwards(layer) for layer in model.layers if isinstance(layer, keras.Model)]
     return own + [list(chain(*level)) for level in zip_longest(*joined, fillvalue=[])]
 
 

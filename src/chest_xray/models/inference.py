@@ -186,7 +186,7 @@ class Predictor:
 
         images = [each for each in prepared if not isinstance(each, Prediction)]
         scored = iter(self.score(np.stack([each.pixels for each in images])) if images else [])
-        return [each if isinstance(each, Prediction) else _complete(next(scored), each) for each in prepared]
+        return [each if isinstance(each, Prediction) else _add_image_facts(next(scored), each) for each in prepared]
 
     def read(self, source: bytes | str) -> Prepared:
         """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
@@ -240,8 +240,8 @@ class Predictor:
         return answer._replace(warnings=TURNED if turns else "", refer=refer)
 
 
-def _complete(prediction: Prediction, image: PreparedImage) -> Prediction:
-    """Add to a prediction what was known before it."""
+def _add_image_facts(prediction: Prediction, image: PreparedImage) -> Prediction:
+    """Add the size of the image and its warnings to a prediction."""
     warnings = " ".join((*image.warnings, *prediction.warnings.split()))
     return prediction._replace(width=image.width, height=image.height, warnings=warnings)
 

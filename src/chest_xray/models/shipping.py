@@ -25,18 +25,18 @@ ROUNDING = 1e-9  # between two computations of an AUC
 NUM_CHECKED = 16  # images of noise
 
 
-def has_shipped() -> bool:
+def has_shipped_network() -> bool:
     """Check whether this package has a network."""
     return (SHIPPED / NETWORK).is_file() and (SHIPPED / KERAS).is_file()
 
 
-def find_shipped() -> Path:
+def find_shipped_network() -> Path:
     """Return the folder of the network in this package.
 
     Raises:
         InputError: There is none.
     """
-    if not has_shipped():
+    if not has_shipped_network():
         raise InputError(
             f"no network is shipped with this package: {SHIPPED / NETWORK} or {KERAS} beside it is missing. Name a "
             "network with --model: a folder that `kedro ship --folder FOLDER` wrote, or the packaged.keras of "
@@ -51,7 +51,7 @@ def find_network() -> Path:
     Raises:
         InputError: There is neither.
     """
-    return TRAINED if TRAINED.is_file() else find_shipped()
+    return TRAINED if TRAINED.is_file() else find_shipped_network()
 
 
 class Results(NamedTuple):

@@ -8,7 +8,7 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, Model
 
 LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
-LARGEST = 3.0  # standard deviations, beyond which grey values are clipped
+MAX_DEVIATION = 3.0  # standard deviations, beyond which grey values are clipped
 STRIDE = 2
 CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
 
@@ -90,7 +90,7 @@ def compute_view_logits(pixels: Array, classifier: dict[str, Array]) -> Array:
     small = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX) for image in pixels]
     images = _standardise(np.stack([np.asarray(image) for image in small]))
     with threadpool_limits(1, "blas"):  # The products are so small that waiting threads take four times the work.
-        return (_run(images, classifier) + _run(images[:, :, ::-1], classifier)) / 2
+        return (_compute_logits(images, classifier) + _compute_logits(images[:, :, ::-1], classifier)) / 2
 
 
 def compute_ood_score(pixels: Array, classifier: dict[str, Array]) -> Array:
@@ -149,10 +149,11 @@ def _standardise(images: Array) -> Array:
     grey = images.astype(np.float32) / 255
     grey -= grey.mean(axis=(1, 2), keepdims=True)
     grey /= np.maximum(grey.std(axis=(1, 2), keepdims=True), LEAST_CONTRAST)
-    return grey.clip(-LARGEST, LARGEST)
+    return grey.clip(-MAX_DEVIATION, MAX_DEVIATION)
 
 
-def _run(images: Array, classifier: dict[str, Array]) -> Array:
+def _compute_logits(images: Array, classifier: dict[str, Array]) -> Array:
+    """Apply the layers of `build_view_network` to standardised images."""
     import numpy as np
 
     values = images[..., None]

@@ -9,7 +9,7 @@ from chest_xray.reporting.style import (
     ORANGE,
     PAGE_WIDTH,
     Labels,
-    head_figure,
+    add_heading,
     label_axes,
     new_figure,
 )
@@ -37,7 +37,7 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labe
     axes.fill_between([], [], color=GREY, alpha=0.18, label=labels("band"))
     label_axes(axes, "", (labels("share_answered"), labels("accuracy_among")))
     axes.set(xlim=UNIT)
-    head_figure(figure, labels("coverage_title", run=run))
+    add_heading(figure, labels("coverage_title", run=run))
     return figure
 
 
@@ -50,15 +50,15 @@ def draw_net_benefit(curves: DataFrame, run: str, labels: Labels) -> Figure:
         "by_probability": (BLUE, labels("by_probability")),
         "by_decision": (ORANGE, labels("by_decision")),
     }
-    for place, prevalence in zip(axes.flat, prevalences, strict=True):
+    for panel, prevalence in zip(axes.flat, prevalences, strict=True):
         at = curves[curves["prevalence"] == prevalence]
         for name, (colour, label) in styles.items():
-            plot_band(place, at[at["curve"] == name], color=colour, label=label)
+            plot_band(panel, at[at["curve"] == name], color=colour, label=label)
         choices = at["x"].unique()
-        place.plot(choices, treat_all(choices, prevalence), "--", color=GREY, label=labels("all_treated"))
-        place.axhline(0, color=GREY, linestyle=":", label=labels("none_treated"))
-        label_axes(place, labels("at_prevalence", prevalence=float(prevalence)), (labels("threshold_probability"), ""))
-        place.set(xlim=UNIT, ylim=(-LOWEST * prevalence, 1.05 * prevalence))
+        panel.plot(choices, treat_all(choices, prevalence), "--", color=GREY, label=labels("all_treated"))
+        panel.axhline(0, color=GREY, linestyle=":", label=labels("none_treated"))
+        label_axes(panel, labels("at_prevalence", prevalence=float(prevalence)), (labels("threshold_probability"), ""))
+        panel.set(xlim=UNIT, ylim=(-LOWEST * prevalence, 1.05 * prevalence))
     axes.flat[0].set_ylabel(labels("net_benefit"), fontsize=9.5)
-    head_figure(figure, labels("net_benefit_title", run=run))
+    add_heading(figure, labels("net_benefit_title", run=run))
     return figure

@@ -26,13 +26,13 @@ def draw_augmented_examples(
     import numpy as np
 
     figure, axes = new_figure(labels, columns=1 + NUM_COPIES, rows=2, width=PAGE_WIDTH, height=3.5)
-    for label, places in enumerate(axes):
+    for label, panels in enumerate(axes):
         image, aspect = _find_first(label, prepared_images, image_split, preparation)
         aspects = np.full(NUM_COPIES, aspect, np.float32)
         copies = augment(np.stack([image] * NUM_COPIES), run.augmentation, (label, 0), aspects)
-        show_image(places[0], image[..., 0], labels("original", name=CLASSES[label]))
-        for place, copy in zip(places[1:], np.asarray(copies)[..., 0], strict=True):
-            show_image(place, copy, labels("copy"))
+        show_image(panels[0], image[..., 0], labels("original", name=CLASSES[label]))
+        for panel, copy in zip(panels[1:], np.asarray(copies)[..., 0], strict=True):
+            show_image(panel, copy, labels("copy"))
     return figure
 
 
@@ -45,13 +45,13 @@ def draw_transforms(
     names = _list_active(run.augmentation)
     columns = 1 + len(names)
     figure, axes = new_figure(labels, columns=columns, rows=2, width=1.65 * columns, height=4.6)
-    for label, places in enumerate(np.reshape(axes, (2, -1))):
+    for label, panels in enumerate(np.reshape(axes, (2, -1))):
         image, aspect = _find_first(label, prepared_images, image_split, preparation)
-        show_image(places[0], image[..., 0], labels("original", name=CLASSES[label]).replace(": ", ":\n"))
-        for place, name in zip(places[1:], names, strict=True):
+        show_image(panels[0], image[..., 0], labels("original", name=CLASSES[label]).replace(": ", ":\n"))
+        for panel, name in zip(panels[1:], names, strict=True):
             end = -1.0 if name == "horizontal_flip" else 1.0
             (altered,) = _transform_alone(image, aspect, run.augmentation, name, (end,))
-            show_image(place, altered, _describe_strength(name, run, end, labels))
+            show_image(panel, altered, _describe_strength(name, run, end, labels))
     return figure
 
 
@@ -64,11 +64,11 @@ def draw_transform_ranges(
     names = _list_active(run.augmentation) or ["horizontal_flip"]
     figure, axes = new_figure(labels, columns=len(DRAWS), rows=len(names), width=10, height=0.4 + 2.2 * len(names))
     image, aspect = _find_first(1, prepared_images, image_split, preparation)
-    for name, places in zip(names, np.reshape(axes, (len(names), -1)), strict=True):
+    for name, panels in zip(names, np.reshape(axes, (len(names), -1)), strict=True):
         draws = tuple((1 + draw) / 2 for draw in DRAWS) if name in ONE_SIDED else DRAWS
         altered = _transform_alone(image, aspect, run.augmentation, name, draws)
-        for place, draw, pixels in zip(places, draws, altered, strict=True):
-            show_image(place, pixels, _describe_strength(name, run, draw, labels))
+        for panel, draw, pixels in zip(panels, draws, altered, strict=True):
+            show_image(panel, pixels, _describe_strength(name, run, draw, labels))
     return figure
 
 

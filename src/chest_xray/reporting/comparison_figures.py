@@ -33,26 +33,26 @@ def draw_arms(study: Study, labels: Labels) -> Figure:
     """Draw the difference of each arm from the arm `none`, one plot per metric, from `compare_arms`."""
     arms = list(reversed(study.differences))
     figure, axes = new_figure(labels, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
-    for place, name in zip(axes, METRICS, strict=True):
+    for panel, name in zip(axes, METRICS, strict=True):
         for height, arm in enumerate(arms):
-            _draw_difference(place, height, study.differences[arm][name], labels)
-        place.axvline(0, color=GREY, linestyle=":")
+            _draw_difference(panel, height, study.differences[arm][name], labels)
+        panel.axvline(0, color=GREY, linestyle=":")
         names = [arm.replace("_", ", ") for arm in arms] if name == METRICS[0] else []
-        place.set_yticks(range(len(arms)), names)
-        place.margins(x=0.08)
-        place.set_ylim(-0.6, len(arms) - 0.4)
+        panel.set_yticks(range(len(arms)), names)
+        panel.margins(x=0.08)
+        panel.set_ylim(-0.6, len(arms) - 0.4)
         title = labels("subset", subset=labels.translate(name), num=study.count(name))
-        label_axes(place, title, (labels("points"), ""))
+        label_axes(panel, title, (labels("points"), ""))
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles[:4], names[:4], loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
 
 
-def _draw_difference(place: Any, height: int, change: ArmDifference, labels: Labels) -> None:
+def _draw_difference(panel: Any, height: int, change: ArmDifference, labels: Labels) -> None:
     both = [100 * change.both.low, 100 * change.both.high]
-    place.plot(both, [height] * 2, color=GREY, linewidth=1.2, label=labels("patients_and_seeds"))
+    panel.plot(both, [height] * 2, color=GREY, linewidth=1.2, label=labels("patients_and_seeds"))
     patients = [100 * change.low, 100 * change.high]
-    place.plot(patients, [height] * 2, color=BLUE, linewidth=4, solid_capstyle="butt", label=labels("patients"))
-    place.plot(100 * change.value, height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
+    panel.plot(patients, [height] * 2, color=BLUE, linewidth=4, solid_capstyle="butt", label=labels("patients"))
+    panel.plot(100 * change.value, height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
     by_seed = [100 * each for each in change.by_seed]
-    place.plot(by_seed, [height - 0.25] * len(by_seed), "o", color=ORANGE, markersize=4, label=labels("one_seed"))
+    panel.plot(by_seed, [height - 0.25] * len(by_seed), "o", color=ORANGE, markersize=4, label=labels("one_seed"))

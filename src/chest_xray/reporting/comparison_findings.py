@@ -17,7 +17,7 @@ from chest_xray.metrics.comparison import (
 from chest_xray.reporting.i18n import Finding, Name
 
 
-def find_side(interval: PairedDifference | Bounds) -> int:
+def find_sign(interval: PairedDifference | Bounds) -> int:
     """Return 1 for an interval above 0, -1 for one below, 0 for one that includes 0."""
     return int(interval.low > 0) - int(interval.high < 0)
 
@@ -37,7 +37,7 @@ def _select(sides: Mapping[MetricName, int], side: int) -> tuple[Name, ...]:
 
 def summarise_effect(metrics: Mapping[MetricName, ComparedMetric]) -> Finding:
     """Return the metrics that augmentation is shown to improve and to worsen."""
-    sides = {name: find_side(each.difference) for name, each in metrics.items()}
+    sides = {name: find_sign(each.difference) for name, each in metrics.items()}
     better, worse = _select(sides, 1), _select(sides, -1)
     if better and worse:
         return Finding("augmentation_mixed", {"better": better, "worse": worse})
@@ -53,7 +53,7 @@ def list_differences(comparison: Comparison) -> Iterator[Finding]:
         change = each.difference
         values = {"metric": Name(name), "n": comparison.count(name), **_describe_change(change)}
         values |= {"baseline": each.baseline, "augmented": each.augmented}
-        yield Finding("difference_none" if has_no_change(change) else keys[find_side(change)], values)
+        yield Finding("difference_none" if has_no_change(change) else keys[find_sign(change)], values)
     mcnemar = comparison.mcnemar
     disagree = mcnemar.corrected + mcnemar.regressed
     values = {**dict(mcnemar), "disagree": disagree, "num_images": comparison.num_images}
@@ -115,8 +115,8 @@ def find_comparison(comparison: Comparison) -> dict[str, list[Finding]]:
 def summarise_arms(study: Study) -> Iterator[Finding]:
     """Return what is shown of each arm: for other patients and seeds, or for these seeds alone."""
     for arm, metrics in study.differences.items():
-        whole = {name: find_side(each.both) for name, each in metrics.items()}
-        part = {name: find_side(each) for name, each in metrics.items() if not whole[name]}
+        whole = {name: find_sign(each.both) for name, each in metrics.items()}
+        part = {name: find_sign(each) for name, each in metrics.items() if not whole[name]}
         for suffix, sides, num in (("", whole, {}), ("_these_seeds", part, {"num_seeds": len(study.seeds)})):
             for key, side in (("better", 1), ("worse", -1)):
                 if names := _select(sides, side):
@@ -139,10 +139,10 @@ def list_arm_differences(study: Study) -> Iterator[Finding]:
                 "mean": study.arms[arm][name].mean,
             }
             values |= {"arm": arm, "metric": Name(name), "n": study.count(name)}
-            for_these_seeds = "arm_difference_these_seeds" if find_side(each) else "arm_difference_not_shown"
+            for_these_seeds = "arm_difference_these_seeds" if find_sign(each) else "arm_difference_not_shown"
             keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: for_these_seeds}
             is_unchanged = has_no_change(each) and has_no_change(both)
-            yield Finding("arm_difference_none" if is_unchanged else keys[find_side(both)], values)
+            yield Finding("arm_difference_none" if is_unchanged else keys[find_sign(both)], values)
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
         values = {

@@ -17,8 +17,8 @@ from chest_xray.reporting.style import (
     ORANGE,
     PAGE_WIDTH,
     Labels,
+    add_heading,
     add_legend,
-    head_figure,
     label_axes,
     new_figure,
     show_image,
@@ -28,20 +28,20 @@ from chest_xray.reporting.style import (
 def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
     """Draw two train images of each class, of median width and from two patients, in their own proportions."""
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=7)
-    for place in axes.flat:
-        place.set_axis_off()  # where a class has a single patient
+    for panel in axes.flat:
+        panel.set_axis_off()  # where a class has a single patient
     for label, name in enumerate(CLASSES):
         rows = image_index[(image_index["split"] == "train") & (image_index["label"] == label)]
         rows = rows.drop_duplicates("group").sort_values(["width", "path"])
         middle = max(len(rows) // 2 - 1, 0)
-        for place, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
+        for panel, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
             scale = min(1.0, 480 / row["width"])
             pixels = read_pixels(row["path"], round(row["width"] * scale), round(row["height"] * scale))
             title = (
                 name if row["aetiology"] in ("none", "unknown") else f"{name} ({labels.translate(row['aetiology'])})"
             )
             size = labels("size_of_image", group=row["group"], width=row["width"], height=row["height"])
-            show_image(place, pixels, f"{title}\n{size}")
+            show_image(panel, pixels, f"{title}\n{size}")
     return figure
 
 
@@ -50,15 +50,15 @@ def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
     import numpy as np
 
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
-    for place, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
+    for panel, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
             values = np.sort(read_feature(select_class(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
             shown = labels("subset", subset=f"{labels.translate(split)} {name}", num=len(values))
-            place.plot(values, np.linspace(0, 1, len(values)), label=shown, **style)
-        place.locator_params(axis="x", nbins=6)  # keeps long numbers apart
-        label_axes(place, labels.translate(feature), [labels.translate(unit), labels("cumulative_share")])
-    head_figure(figure, labels("headers_title"))
+            panel.plot(values, np.linspace(0, 1, len(values)), label=shown, **style)
+        panel.locator_params(axis="x", nbins=6)  # keeps long numbers apart
+        label_axes(panel, labels.translate(feature), [labels.translate(unit), labels("cumulative_share")])
+    add_heading(figure, labels("headers_title"))
     return figure
 
 

@@ -22,8 +22,8 @@ from chest_xray.reporting.style import (
     PAGE_WIDTH,
     PURPLE,
     Labels,
+    add_heading,
     add_legend,
-    head_figure,
     label_axes,
     localise_ticks,
     new_figure,
@@ -55,11 +55,11 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
         part, auc = metrics.subsets[name], metrics.subsets[name].auc
         key = "curve_of_subset_without_interval" if auc.is_point else "curve_of_subset"
         label = labels(key, subset=labels.translate(name), auc=auc, num_images=part.num_images)
-        for place in (axes, corner):
-            plot_band(place, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
+        for panel in (axes, corner):
+            plot_band(panel, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
             for at in shown:
                 point = part.by_name[at]
-                _mark(place, at, colour, 1 - point.specificity.known, point.sensitivity.known)
+                _mark(panel, at, colour, 1 - point.specificity.known, point.sensitivity.known)
     axes.plot([0, 1], [0, 1], ":", color=GREY)
     _explain_markers(axes, metrics, labels, shown)
     label_axes(axes, labels("roc_title", run=metrics.run), (labels("false_positive_rate"), labels("sensitivity")))
@@ -143,14 +143,14 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
     figure, axes = new_figure(labels, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
     figure.suptitle(labels("confusion_title", run=metrics.run), fontsize=11)
     correct = np.eye(2, dtype=bool)
-    for place, (at, point) in zip(axes, points.items(), strict=True):
+    for panel, (at, point) in zip(axes, points.items(), strict=True):
         counts = np.array([[point.tn, point.fp], [point.fn, point.tp]])
         shares = counts / counts.sum(axis=1, keepdims=True)
         for cells, colours in ((correct, "Blues"), (~correct, "Oranges")):
             masked = np.ma.array(shares, mask=~cells)
-            place.imshow(masked, cmap=colours, vmin=0, vmax=1.6)  # light enough for black text
+            panel.imshow(masked, cmap=colours, vmin=0, vmax=1.6)  # light enough for black text
         for (row, column), count in np.ndenumerate(counts):
-            place.text(
+            panel.text(
                 column,
                 row,
                 f"{count}\n{labels.number(shares[row, column], '.1%')}",
@@ -158,15 +158,15 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
                 va="center",
                 fontsize=11,
             )
-        place.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
-        place.set_yticklabels(CLASSES, rotation=90, va="center")
-        place.spines[:].set_visible(False)
-        place.grid(visible=False)
-        place.tick_params(length=0)
+        panel.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
+        panel.set_yticklabels(CLASSES, rotation=90, va="center")
+        panel.spines[:].set_visible(False)
+        panel.grid(visible=False)
+        panel.tick_params(length=0)
         name = _name_threshold(metrics, at, labels).replace(" (", "\n(")
         accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=point.accuracy.known)
-        place.set_title(f"{name}\n{accuracy}", fontsize=9.5)
-        place.set_xlabel(labels("decision"), fontsize=9.5)
+        panel.set_title(f"{name}\n{accuracy}", fontsize=9.5)
+        panel.set_xlabel(labels("decision"), fontsize=9.5)
     axes[0].set_ylabel(labels("true_class"), fontsize=9.5)
     return figure
 
@@ -199,7 +199,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
     axes[0, 0].set_ylabel(labels("observed_share"), fontsize=9.5)
     axes[1, 0].set_ylabel(labels("images"), fontsize=9.5)
     values = {"num": len(test_predictions), "prevalence": prevalence, "expected": calibration.expected_prevalence}
-    head_figure(figure, labels("reliability_title", run=metrics.run, **values))
+    add_heading(figure, labels("reliability_title", run=metrics.run, **values))
     return figure
 
 
@@ -239,38 +239,38 @@ def draw_scores(
     edges = np.linspace(log_odds.min() - 0.5, log_odds.max() + 0.5, NUM_SCORE_BINS + 1)
     colours = dict(zip(KINDS, (BLUE, ORANGE, PURPLE, GREEN), strict=True))
     for column, (subset, table) in enumerate(tables.items()):
-        for place, kind in zip(axes[:, column], kinds, strict=True):
+        for panel, kind in zip(axes[:, column], kinds, strict=True):
             chosen = table[table["aetiology"] == kind]
             shares = np.histogram(chosen["log_odds"], edges)[0] / max(len(chosen), 1)
-            place.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
-            mark_thresholds(place, metrics, labels)
+            panel.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
+            mark_thresholds(panel, metrics, labels)
             is_positive = chosen["log_odds"] >= metrics.operating_point.chosen.log_odds
             is_right = ~is_positive if kind == "none" else is_positive
             key = ("cleared" if kind == "none" else "detected") if len(chosen) else "no_share"
             values = {"subset": labels.translate(subset), "kind": labels(f"kind_{kind}"), "num": len(chosen)}
-            place.set_title(labels(key, **values, share=float(is_right.mean())), fontsize=9.5)
-        place.set_xlabel(labels("log_odds"), fontsize=9.5)
+            panel.set_title(labels(key, **values, share=float(is_right.mean())), fontsize=9.5)
+        panel.set_xlabel(labels("log_odds"), fontsize=9.5)
     figure.supylabel(labels("share_of_kind"), fontsize=9.5)
-    head_figure(figure, labels("scores_title", run=metrics.run))
+    add_heading(figure, labels("scores_title", run=metrics.run))
     return figure
 
 
 def draw_thresholds(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
     figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
-    for place, subset in zip(axes, ("corrupted", "test"), strict=True):
+    for panel, subset in zip(axes, ("corrupted", "test"), strict=True):
         part = curves[curves["subset"] == subset]
         sensitivity, specificity = (part[part["curve"] == name] for name in ("sensitivity", "specificity"))
-        plot_band(place, sensitivity, color=ORANGE, label=labels("sensitivity"))
-        plot_band(place, specificity, color=BLUE, label=labels("specificity"))
+        plot_band(panel, sensitivity, color=ORANGE, label=labels("sensitivity"))
+        plot_band(panel, specificity, color=BLUE, label=labels("specificity"))
         mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
-        place.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label=labels("mean_of_both"))
-        mark_thresholds(place, metrics, labels)
+        panel.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label=labels("mean_of_both"))
+        mark_thresholds(panel, metrics, labels)
         title = labels(f"thresholds_on_{subset}", num=int(part["num_images"].iloc[0]))
-        label_axes(place, title, (labels("log_odds"), ""))
+        label_axes(panel, title, (labels("log_odds"), ""))
     axes[0].set_ylabel(labels("share_right"), fontsize=9.5)
     axes[0].set_ylim(UNIT)
-    head_figure(figure, labels("thresholds_title", run=metrics.run))
+    add_heading(figure, labels("thresholds_title", run=metrics.run))
     return figure
 
 
@@ -349,14 +349,14 @@ def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str,
     figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=3.9)
     kept = int(history.loc[history["kept"], "epoch"].iloc[0])
     num = image_split["subset"].value_counts()
-    for place, name in zip(axes, ("loss", "accuracy"), strict=True):
-        place.axvline(kept, color=GREY, linestyle=":", label=labels("kept_epoch", epoch=kept))
+    for panel, name in zip(axes, ("loss", "accuracy"), strict=True):
+        panel.axvline(kept, color=GREY, linestyle=":", label=labels("kept_epoch", epoch=kept))
         for key, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
             label = labels("subset", subset=labels.translate(subset), num=int(num[subset]))
-            place.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
-        place.xaxis.get_major_locator().set_params(integer=True)
-        label_axes(place, labels(f"{name}_by_epoch"), (labels("epoch"), labels(f"{name}_axis")))
+            panel.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        label_axes(panel, labels(f"{name}_by_epoch"), (labels("epoch"), labels(f"{name}_axis")))
     axes[0].set_ylim(0, 1.05 * history[["loss", "val_loss"]].max().max())
     axes[1].set_ylim(min(0.6, history[["accuracy", "val_accuracy"]].min().min() - 0.02), 1.005)
-    head_figure(figure, labels("training_title", run=title))
+    add_heading(figure, labels("training_title", run=title))
     return figure

@@ -38,9 +38,11 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     """
     accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
     is_reached = accuracy.known > REQUIRED_ACCURACY  # The requirement is on the value itself.
-    asked = _rate(accuracy, REQUIRED_ACCURACY) if is_reached else "bad"
+    requirement = _rate(accuracy, REQUIRED_ACCURACY) if is_reached else "bad"
     baseline = _rate(difference, 0)
-    tone: Tone = "bad" if "bad" in (asked, baseline) else "unsure" if "unsure" in (asked, baseline) else "good"
+    tone: Tone = (
+        "bad" if "bad" in (requirement, baseline) else "unsure" if "unsure" in (requirement, baseline) else "good"
+    )
     values = {
         "baseline": metadata_metrics.at_rule.accuracy,
         "feature": Name(metadata_metrics.feature),
@@ -48,7 +50,9 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     }
     return [
         Verdict("whole", tone, Finding(f"verdict_{tone}", {})),
-        Verdict("asked", asked, Finding(f"asked_{asked}", {"accuracy": accuracy, "bar": REQUIRED_ACCURACY})),
+        Verdict(
+            "asked", requirement, Finding(f"asked_{requirement}", {"accuracy": accuracy, "bar": REQUIRED_ACCURACY})
+        ),
         Verdict("baseline", baseline, Finding(f"baseline_{baseline}", values)),
         *_list_weaknesses(metrics),
     ]

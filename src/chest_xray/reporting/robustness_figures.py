@@ -25,10 +25,10 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels:
     figure, axes = new_figure(labels, columns=3, width=PAGE_WIDTH, height=3.5)
     rows: list[dict[str, Any]] = occlusion_table.to_dict("records")  # type: ignore[assignment]
     figure.suptitle(labels("occlusion_title", run=rows[0]["run"], num=rows[0]["n"]), fontsize=10)
-    for place, pixels, row in zip(axes, occluded_examples, rows, strict=True):
+    for panel, pixels, row in zip(axes, occluded_examples, rows, strict=True):
         has_interval = row is not rows[0] and row["auc_change_low"] != row["auc_change_high"]
         key = "view_covered" if has_interval else "view_whole"
-        show_image(place, pixels, labels(key, **{**row, "shown": labels.translate(row["shown"])}))
+        show_image(panel, pixels, labels(key, **{**row, "shown": labels.translate(row["shown"])}))
     return figure
 
 
@@ -42,14 +42,14 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
     num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
     size = {"width": PAGE_WIDTH, "height": 1 + 1.75 * num_rows}
     figure, axes = new_figure(labels, columns=NUM_COLUMNS, rows=num_rows, sharey=True, **size)
-    for place in axes.flat:
-        place.set_visible(False)
-    for place, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
-        place.set_visible(True)
-        _draw_kind(place, rows, unaltered, labels)
-        label_axes(place, labels.translate(str(kind)), (labels(f"strength_{kind}"), ""))
-        place.tick_params(labelsize=8)
-        place.xaxis.label.set_size(8)
+    for panel in axes.flat:
+        panel.set_visible(False)
+    for panel, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
+        panel.set_visible(True)
+        _draw_kind(panel, rows, unaltered, labels)
+        label_axes(panel, labels.translate(str(kind)), (labels(f"strength_{kind}"), ""))
+        panel.tick_params(labelsize=8)
+        panel.xaxis.label.set_size(8)
     figure.supylabel(labels("points"), fontsize=9)
     title = labels("robustness_title", run=unaltered["run"], num=int(unaltered["n"]))
     handles, names = axes.flat[0].get_legend_handles_labels()
@@ -57,16 +57,16 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
     return figure
 
 
-def _draw_kind(place: Any, rows: DataFrame, unaltered: Any, labels: Labels) -> None:
-    place.axhline(0, color=GREY, linestyle=":", linewidth=1)
+def _draw_kind(panel: Any, rows: DataFrame, unaltered: Any, labels: Labels) -> None:
+    panel.axhline(0, color=GREY, linestyle=":", linewidth=1)
     for name, colour, marker, aside in (("accuracy", BLUE, "o", -0.08), ("auc", ORANGE, "s", 0.08)):
         value, low, high = (100 * rows[f"{name}_change{part}"] for part in ("", "_low", "_high"))
         at = [step + aside for step in range(len(rows))]
         label = labels(f"{name}_unaltered", value=unaltered[name])
         look = {"marker": marker, "markersize": 4, "color": colour, "elinewidth": 1}
-        place.errorbar(at, value, [value - low, high - value], label=label, **look)
-    place.set_xticks(range(len(rows)), [labels.number(strength, "g") for strength in rows["strength"]])
-    place.margins(x=0.15)
+        panel.errorbar(at, value, [value - low, high - value], label=label, **look)
+    panel.set_xticks(range(len(rows)), [labels.number(strength, "g") for strength in rows["strength"]])
+    panel.margins(x=0.15)
 
 
 def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Preparation) -> tuple[bytes, bytes]:

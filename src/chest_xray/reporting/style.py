@@ -68,15 +68,15 @@ def new_figure(
 
     figure = EmptyFigure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots(rows, columns, **grid)
-    for place in figure.axes:
-        place.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PURPLE, GREY])
-        place.spines[["top", "right"]].set_visible(False)
-        place.spines[["left", "bottom"]].set_color(GREY)
-        place.tick_params(labelsize=9, color=GREY)
-        place.grid(color="0.92", linewidth=0.8)
-        place.set_axisbelow(True)
+    for panel in figure.axes:
+        panel.set_prop_cycle(color=[BLUE, ORANGE, GREEN, PURPLE, GREY])
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.spines[["left", "bottom"]].set_color(GREY)
+        panel.tick_params(labelsize=9, color=GREY)
+        panel.grid(color="0.92", linewidth=0.8)
+        panel.set_axisbelow(True)
         if labels.mark != ".":
-            localise_ticks(place, labels)
+            localise_ticks(panel, labels)
     source = textwrap.fill(labels("data", source=labels.data_source), int(CHARACTERS * width))
     figure.supxlabel(source, fontsize=8, color=GREY)
     return figure, axes
@@ -108,11 +108,11 @@ def add_legend(axes: Any, **options: Any) -> None:
     axes.legend(**{"fontsize": 9, "facecolor": "white", "edgecolor": "none", "framealpha": 0.9, **options})
 
 
-def head_figure(figure: Figure, title: str) -> None:
+def add_heading(figure: Figure, title: str) -> None:
     """Add a title above all plots of a complete figure, with one legend that names each label once."""
     named: dict[str, Any] = {}
-    for place in figure.axes:
-        for handle, label in zip(*place.get_legend_handles_labels(), strict=True):
+    for panel in figure.axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             named.setdefault(label, handle)
     look = {
         "ncols": 2 if len(named) == 4 or max(map(len, named)) > WIDE else 3,

@@ -58,11 +58,10 @@ class Guard:
         """Reject a request by its headers; uploads without a declared length are counted as they arrive."""
         headers = Headers(scope=scope)
         if self._options.host in LOOPBACK and not _is_local(headers.get("host", "")):
-            expected = ", ".join(LOOPBACK)
             detail = (
-                f"Received the host {headers.get('host')!r}; this server answers to {expected}, unless it is started "
+                f"Received the host {headers.get('host')!r}; this server answers to {', '.join(LOOPBACK)}, "
+                "unless it is started with another --host."
             )
-            detail += "with another --host."
             return self._refuse(scope, "foreign_host", detail, 400, {"Connection": "close"})
         if scope["method"] == "POST" and _is_cross_site(headers):
             detail = f"Request from a page of {headers.get('origin', 'another site')}; expected one of this server."

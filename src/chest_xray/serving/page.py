@@ -11,7 +11,7 @@ from chest_xray.core.options import InputError
 from chest_xray.images.occlusion import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
-from chest_xray.serving.pictures import draw_heat, show_picture
+from chest_xray.serving.pictures import ShownPicture, draw_heat, show_picture
 from chest_xray.serving.samples import Label, Samples
 from chest_xray.serving.service import Service
 
@@ -80,7 +80,7 @@ async def _answer(data: bytes, service: Service, renderer: Renderer, label: Labe
         return HTMLResponse(renderer.render_failure(), 500)
 
 
-async def _show(data: bytes, service: Service) -> tuple[str, int, int] | None:
+async def _show(data: bytes, service: Service) -> ShownPicture | None:
     """Return the image for display; None if it cannot be shown, for which `_predict` has the reason."""
     predictor = await service.predictor()
     try:

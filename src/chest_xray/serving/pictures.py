@@ -2,6 +2,7 @@
 
 import base64
 import io
+from typing import NamedTuple
 
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import fit_grey
@@ -13,10 +14,18 @@ from chest_xray.images.validation import InputChecks, Refusal, describe_image
 SIDE = 512  # pixels of the longer side on the page
 
 
-def show_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> tuple[str, int, int] | None:
-    """Return a data URL of what `draw_picture` draws, with width and height in pixels, or None."""
+class ShownPicture(NamedTuple):
+    """A picture as a data URL, and its size in pixels."""
+
+    url: str
+    width: int
+    height: int
+
+
+def show_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> ShownPicture | None:
+    """Return what `draw_picture` draws for the page, or None."""
     pixels = draw_picture(data, preparation, limits)
-    return None if pixels is None else (to_data_url(pixels), pixels.shape[1], pixels.shape[0])
+    return None if pixels is None else ShownPicture(to_data_url(pixels), pixels.shape[1], pixels.shape[0])
 
 
 def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> Array | None:

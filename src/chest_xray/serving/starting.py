@@ -49,7 +49,7 @@ def read_environment(env: str | None, params: dict[str, Any]) -> Project:
     with created as session:
         context = session.load_context()
         options = Serving.model_validate(context.params["serving"])
-        if shipping.has_shipped() and not context.catalog.exists(NETWORK):
+        if shipping.has_shipped_network() and not context.catalog.exists(NETWORK):
             logger.info("Network: %s of this package, since this environment has none of its own.", shipping.SHIPPED)
             data = None if context.params["report"].synthetic else context.catalog.get(TEST)._describe()["filepath"]
             return Project(options, shipping.SHIPPED, _describe_folder(shipping.SHIPPED, data))
