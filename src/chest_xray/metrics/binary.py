@@ -50,10 +50,8 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
 
     tn, fp, fn, tp = (counts[name] for name in ("tn", "fp", "fn", "tp"))
     shares = {
-        name: divide_or_nan(
-            np.sum([counts[each] for each in numerator], axis=0), np.sum([counts[each] for each in denominator], axis=0)
-        )
-        for name, (numerator, denominator) in PROPORTIONS.items()
+        name: divide_or_nan(*(np.sum([counts[cell] for cell in cells], axis=0) for cells in fraction))
+        for name, fraction in PROPORTIONS.items()
     }
     sensitivity, specificity = shares["sensitivity"], shares["specificity"]
     found, alarmed = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
@@ -79,13 +77,12 @@ def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array
 
 
 @cache  # A decision curve asks for the same counts at many thresholds.
-def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
-    """Return a share with Wilson's interval (Wilson 1927).
+def proportion(count: int, total: int) -> Estimate:
+    """Return a share with Wilson's 95% interval (Wilson 1927).
 
     Args:
         count: Images in the numerator.
         total: Images in the denominator.
-        confidence: Level of the interval, in (0, 1).
 
     Returns:
         In [0, 1], or None if `total` is 0; `n` is `total`.
@@ -94,7 +91,7 @@ def proportion(count: int, total: int, confidence: float = 0.95) -> Estimate:
 
     if total == 0:
         return UNKNOWN.with_n(0)
-    interval = binomtest(count, total).proportion_ci(confidence, method="wilson")
+    interval = binomtest(count, total).proportion_ci(method="wilson")
     return Estimate(value=count / total, low=float(interval.low), high=float(interval.high), method="images", n=total)
 
 
@@ -102,7 +99,7 @@ def proportions(counts: dict[str, int]) -> Shares[Estimate]:
     """Return accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
     return Shares[Estimate](
         **{
-            name: proportion(sum(counts[each] for each in numerator), sum(counts[each] for each in denominator))
-            for name, (numerator, denominator) in PROPORTIONS.items()
+            name: proportion(*(sum(counts[cell] for cell in cells) for cells in fraction))
+            for name, fraction in PROPORTIONS.items()
         }
     )

@@ -140,11 +140,14 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
     table = predictions.assign(condition=predictions["kind"] + " " + predictions["strength"].astype(str))
     cuts = np.unique(np.quantile(table["sigmoid"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
     balanced = {
-        by: {str(name): _balance(part, cuts) for name, part in table.groupby(by, sort=False)}
+        by: {
+            str(name): _measure_classes(part["label"], part["sigmoid"], cuts).mean(axis=0)
+            for name, part in table.groupby(by, sort=False)
+        }
         for by in ("condition", "fold")
     }
     best = int(np.min([*balanced["condition"].values(), *balanced["fold"].values()], axis=0).argmax())
-    at_best = {by: {name: float(each[best]) for name, each in found.items()} for by, found in balanced.items()}
+    at_best = {by: {name: float(at[best]) for name, at in found.items()} for by, found in balanced.items()}
 
     def auc_of(part: DataFrame) -> float:
         return float(np.mean([roc_auc_score(each["label"], each["sigmoid"]) for _, each in part.groupby("fold")]))
@@ -167,12 +170,6 @@ def average_worst_quarter(areas: Iterable[float]) -> float:
     """Return the mean of the lowest quarter of AUCs, rounded up to a whole number of them."""
     ordered = sorted(areas)
     return statistics.fmean(ordered[: -(-len(ordered) // 4)])
-
-
-def _balance(part: DataFrame, cuts: Array) -> Array:
-    """Return the balanced accuracy at each threshold, of shape (thresholds,)."""
-    balanced: Array = _measure_classes(part["label"], part["sigmoid"], cuts).mean(axis=0)
-    return balanced
 
 
 def _measure_classes(label: Series, score: Series, cuts: Array) -> Array:

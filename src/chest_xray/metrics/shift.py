@@ -107,7 +107,8 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     measured = [name for name in MEASURES if name in reference.normal.quantiles]
     known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
     prevalence = estimate_prevalence(known[SCORE], reference) if len(known[SCORE]) else None
-    mixed = _share_pneumonia(reference) if prevalence is None else prevalence
+    num_normal, num_pneumonia = reference.normal.num_images, reference.pneumonia.num_images
+    mixed = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
     min_images = _count_needed(reference, mixed)
     found = [_compare(name, each, reference, mixed) for name, each in known.items() if len(each)]
     verdicts = {each.verdict for each in found}
@@ -136,15 +137,16 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
     rule, num = reference.rule, len(values)
     distance = _measure_distance(values, name, reference, prevalence)
     p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _count_effective(reference, prevalence))))
-    below = [_cumulate(_quantiles(name, reference), values, prevalence, side) for side in ("left", "right")]
-    if distance >= rule.max_distance and p < _correct(reference):
+    quantiles = _read_quantiles(name, reference)
+    below = [_cumulate(quantiles, values, prevalence, side) for side in ("left", "right")]
+    if distance >= rule.max_distance and p < _correct_significance(reference):
         verdict: Verdict = "different"
     else:
         needed = _count_needed(reference, prevalence)
         is_shown = distance < rule.max_distance and needed is not None and num >= needed
         verdict = "alike" if is_shown else "too_few"
-    pooled = np.sort(np.concatenate(_quantiles(name, reference)))
-    middle = np.searchsorted(_cumulate(_quantiles(name, reference), pooled, prevalence, "right"), 0.5)
+    pooled = np.sort(np.concatenate(quantiles))
+    middle = np.searchsorted(_cumulate(quantiles, pooled, prevalence, "right"), 0.5)
     return MeasureShift(
         measure=name,
         num_images=num,
@@ -161,7 +163,7 @@ def _measure_distance(values: Array, name: str, reference: Reference, prevalence
     """Return the largest difference of the distribution functions of sorted values and of the mixed reference."""
     import numpy as np
 
-    quantiles = _quantiles(name, reference)
+    quantiles = _read_quantiles(name, reference)
     at = np.concatenate([values, *quantiles])
     own = np.searchsorted(values, at, side="right") / len(values)
     return float(np.abs(own - _cumulate(quantiles, at, prevalence, "right")).max())
@@ -175,14 +177,10 @@ def _cumulate(quantiles: tuple[Array, Array], at: Array, prevalence: float, side
     return np.asarray((1 - prevalence) * normal + prevalence * pneumonia)
 
 
-def _quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
+def _read_quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
     import numpy as np
 
     return np.array(reference.normal.quantiles[name]), np.array(reference.pneumonia.quantiles[name])
-
-
-def _share_pneumonia(reference: Reference) -> float:
-    return reference.pneumonia.num_images / (reference.normal.num_images + reference.pneumonia.num_images)
 
 
 def _count_effective(reference: Reference, prevalence: float) -> float:
@@ -190,7 +188,7 @@ def _count_effective(reference: Reference, prevalence: float) -> float:
     return 1 / ((1 - prevalence) ** 2 / reference.normal.num_images + prevalence**2 / reference.pneumonia.num_images)
 
 
-def _correct(reference: Reference) -> float:
+def _correct_significance(reference: Reference) -> float:
     """Return the significance of one measure, by Bonferroni, at which all of them together have that of the rule."""
     return reference.rule.significance / len(reference.normal.quantiles)
 
@@ -199,6 +197,6 @@ def _count_needed(reference: Reference, prevalence: float) -> int | None:
     """Return the number of images from which a distance of `max_distance` is beyond chance."""
     from scipy.special import kolmogi
 
-    both = (float(kolmogi(_correct(reference))) / reference.rule.max_distance) ** 2
+    both = (float(kolmogi(_correct_significance(reference))) / reference.rule.max_distance) ** 2
     rest = 1 / both - 1 / _count_effective(reference, prevalence)
     return math.ceil(1 / rest) if rest > 0 else None

@@ -54,10 +54,12 @@ def list_operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
                     "description": operation["description"],
                     "sends": list(sent.get("properties", {})),
                     "returns": [
-                        (name, each.get("description", "")) for name, each in found.get("properties", {}).items()
+                        (name, field.get("description", "")) for name, field in found.get("properties", {}).items()
                     ],
                     "statuses": [
-                        (code, each["description"]) for code, each in operation["responses"].items() if code != "200"
+                        (code, status["description"])
+                        for code, status in operation["responses"].items()
+                        if code != "200"
                     ],
                 }
 
