@@ -217,8 +217,8 @@ class RecordRun(ProjectHook):
                 model, recipe = inputs[f"{run}.model"], inputs[f"{run}.operating_point"].run
                 opening = describe_opening(run, recipe, len(outputs[name]), model.get_weights())
                 with self._lock:  # The ThreadRunner may score several runs at once.
-                    known = self.catalog.load(TEST_OPENINGS) if self.catalog.exists(TEST_OPENINGS) else []
-                    self.catalog.save(TEST_OPENINGS, [*known, {**opening, "record": self._describe()}])
+                    openings = self.catalog.load(TEST_OPENINGS) if self.catalog.exists(TEST_OPENINGS) else []
+                    self.catalog.save(TEST_OPENINGS, [*openings, {**opening, "record": self._describe()}])
 
     def _find_study(self) -> dict[str, Any] | None:
         """Return the study, if it was made from the present data and parameters, as the runs that are compared."""

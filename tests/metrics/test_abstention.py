@@ -141,7 +141,7 @@ def test_on_shifted_images_they_do_not_and_the_result_says_so() -> None:
     high = found.reached["NORMAL"].high
     assert high is not None
     assert high < found.promised
-    assert sum(found.sizes[name].known for name in SIZES) == pytest.approx(1)
+    assert sum(found.sizes[name].finite_value for name in SIZES) == pytest.approx(1)
 
 
 def test_the_decisions_of_a_test_are_of_use_between_its_post_test_probabilities() -> None:

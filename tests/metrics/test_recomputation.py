@@ -282,7 +282,7 @@ def test_net_benefit() -> None:
             assert None not in (share.value, share.low, share.high)
             for side, bound in (("low", share.low), ("high", share.high)):
                 into = side if worth > 0 else {"low": "high", "high": "low"}[side]
-                sides[into] += (worth * ((bound or 0) - share.known)) ** 2
+                sides[into] += (worth * ((bound or 0) - share.finite_value)) ** 2
         value = benefit(range(len(table)), choice, by_probability=by_probability)
         return value - sides["low"] ** 0.5, value + sides["high"] ** 0.5
 

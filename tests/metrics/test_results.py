@@ -97,8 +97,8 @@ def test_the_audit_keeps_its_keys() -> None:
 
 
 def test_a_value_that_could_not_be_computed_is_no_number() -> None:
-    assert interval(0.1, 0.2, 0.3).known == 0.2
+    assert interval(0.1, 0.2, 0.3).finite_value == 0.2
     with pytest.raises(ValueError, match="received a metric without a value; expected one"):
-        _ = NONE.known
+        _ = NONE.finite_value
     with pytest.raises(ValueError, match="finite number"):
         Interval(value=float("nan"), low=None, high=None)

@@ -65,7 +65,7 @@ def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, floa
     low, high = found.within_score.auc.low, found.within_score.auc.high
     assert low is not None
     assert high is not None
-    return low, high, found.conflict.accuracy.known
+    return low, high, found.conflict.accuracy.finite_value
 
 
 def test_a_network_that_decides_by_the_width_is_wrong_on_every_conflicting_image() -> None:

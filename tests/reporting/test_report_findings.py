@@ -166,8 +166,10 @@ def test_looks_at_test_are_counted_and_widen_the_interval_of_accuracy() -> None:
     # Normal quantiles of 0.995 and 0.975: 2.5758 / 1.9600 = 1.3142.
     assert given.low is not None
     assert given.high is not None
-    assert widened.known - widened.low == pytest.approx(1.3142 * (given.known - given.low), rel=1e-3)
-    assert widened.high == pytest.approx(min(1, given.known + 1.3142 * (given.high - given.known)), rel=1e-3)
+    assert widened.finite_value - widened.low == pytest.approx(1.3142 * (given.finite_value - given.low), rel=1e-3)
+    assert widened.high == pytest.approx(
+        min(1, given.finite_value + 1.3142 * (given.high - given.finite_value)), rel=1e-3
+    )
     (once,) = describe_test_looks(metrics, report.model_copy(update={"num_test_looks": 1}))
     assert (once.values["accuracy"].low, once.values["accuracy"].high) == pytest.approx((given.low, given.high))
 

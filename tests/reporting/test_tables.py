@@ -42,7 +42,7 @@ def test_the_network_is_held_against_the_rule_on_the_same_images() -> None:
     for name in ("accuracy", "sensitivity", "specificity", "balanced_accuracy"):
         of_network, of_rule = (getattr(each, name).value for each in (metrics.test.at_chosen, header.at_rule))
         assert getattr(header.difference, name).value == pytest.approx(of_network - of_rule)
-    assert header.difference.auc.value == pytest.approx(metrics.test.auc.known - 2 / 6)
+    assert header.difference.auc.value == pytest.approx(metrics.test.auc.finite_value - 2 / 6)
 
 
 def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() -> None:
@@ -102,7 +102,7 @@ def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_i
     assert (area["value"], area["metadata_baseline"], area["validation"]) == (0.6667, 0.3333, 0.75)
     brier = one(table, "brier", None)
     assert pd.isna(brier["metadata_baseline"])  # a rule gives no probability
-    assert brier["gap"] == round(metrics.gap.calibration.brier.known, 4)
+    assert brier["gap"] == round(metrics.gap.calibration.brier.finite_value, 4)
     beside = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high"]
     assert table.loc[table["subset"] == "validation", beside].isna().all(axis=None)
 

@@ -277,10 +277,10 @@ def _is_tar(path: Path) -> bool:
 def _glob(filesystem: Any, pattern: str) -> list[str]:
     """List files by a pattern; [brackets] in the names of folders that exist are part of the name."""
     parts = pattern.split("/")
-    known = next(
+    num_existing = next(
         number for number in range(len(parts) - 1, -1, -1) if filesystem.isdir("/".join(parts[:number]) or "/")
     )
-    return list(filesystem.glob("/".join([glob.escape("/".join(parts[:known])), *parts[known:]])))
+    return list(filesystem.glob("/".join([glob.escape("/".join(parts[:num_existing])), *parts[num_existing:]])))
 
 
 def list_new_files(path: str) -> list[ListedFile]:

@@ -70,11 +70,11 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
     import requests
 
     name = f"{hashlib.sha256(source.address.encode()).hexdigest()[:12]}.zip"
-    known = f"sha256:{source.sha256.lower()}" if source.sha256 else None
+    expected_hash = f"sha256:{source.sha256.lower()}" if source.sha256 else None
     downloader = _ResumingDownloader(source, folder / f"{name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(pooch.retrieve(source.address, known, fname=name, path=folder, downloader=downloader))
+        return Path(pooch.retrieve(source.address, expected_hash, fname=name, path=folder, downloader=downloader))
     except ValueError as error:
         raise DatasetError(
             f"{source.address} is not the expected file: {error} Look up its current SHA-256 at the source and set "
@@ -158,8 +158,8 @@ class _ResumingDownloader:
 
     def _continues(self, response: Any) -> bool:
         """Check whether a response is of the same version of the file, and begins where the stored part ends."""
-        tag, known = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
-        same = not tag or not str(known).startswith('"') or tag == known
+        tag, validator = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
+        same = not tag or not str(validator).startswith('"') or tag == validator
         return same and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
 
     def _append(self, response: Any, *, resumed: bool) -> None:

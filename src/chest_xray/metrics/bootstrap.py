@@ -156,11 +156,11 @@ def interval(estimate: float, resampled: Array) -> Interval:
     """
     import numpy as np
 
-    known = resampled[~np.isnan(resampled)]
-    if not np.isfinite(estimate) or not len(known):
+    defined = resampled[~np.isnan(resampled)]
+    if not np.isfinite(estimate) or not len(defined):
         return UNKNOWN
     with np.errstate(invalid="ignore"):  # between a number and infinity
-        low, high = np.quantile(known, [0.025, 0.975]).tolist()
+        low, high = np.quantile(defined, [0.025, 0.975]).tolist()
     low, high = (bound if math.isfinite(bound) else None for bound in (low, high))
     return Interval(value=float(estimate), low=low, high=high)
 

@@ -24,8 +24,8 @@ class Interval(Result):
     method: Method | None = None
 
     @property
-    def known(self) -> float:
-        """The value, where one is sure to exist.
+    def finite_value(self) -> float:
+        """The value where it is not None.
 
         Raises:
             ValueError: It could not be computed.

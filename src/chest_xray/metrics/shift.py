@@ -105,12 +105,12 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     import numpy as np
 
     measured = [name for name in MEASURES if name in reference.normal.quantiles]
-    known = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
-    prevalence = estimate_prevalence(known[SCORE], reference) if len(known[SCORE]) else None
+    by_measure = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
+    prevalence = estimate_prevalence(by_measure[SCORE], reference) if len(by_measure[SCORE]) else None
     num_normal, num_pneumonia = reference.normal.num_images, reference.pneumonia.num_images
     mixed = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
     min_images = _count_needed(reference, mixed)
-    found = [_compare(name, each, reference, mixed) for name, each in known.items() if len(each)]
+    found = [_compare(name, each, reference, mixed) for name, each in by_measure.items() if len(each)]
     verdicts = {each.verdict for each in found}
     return Shift(
         verdict="different" if "different" in verdicts else "alike" if verdicts == {"alike"} else "too_few",

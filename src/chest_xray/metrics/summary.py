@@ -196,7 +196,8 @@ def _average_shares(first: Estimate, second: Estimate) -> Estimate:
         return UNKNOWN.with_n(num)
     value = (first.value + second.value) / 2
     below, above = (
-        math.hypot(*(getattr(each, bound) - each.known for each in (first, second))) / 2 for bound in ("low", "high")
+        math.hypot(*(getattr(each, bound) - each.finite_value for each in (first, second))) / 2
+        for bound in ("low", "high")
     )
     return Estimate(value=value, low=value - below, high=value + above, method="images", n=num)
 

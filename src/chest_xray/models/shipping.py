@@ -103,10 +103,10 @@ def _tabulate_scores(results: Results) -> DataFrame:
 
     test, table = results.metrics.test, results.test_predictions
     auc = float(roc_auc_score(table["label"], table["logit"]))
-    if len(table) != test.num_images or abs(auc - test.auc.known) > ROUNDING:
+    if len(table) != test.num_images or abs(auc - test.auc.finite_value) > ROUNDING:
         raise InputError(
             f"the predictions are of {len(table)} test images with an AUC of {auc:.6f}, the metrics of "
-            f"{test.num_images} with {test.auc.known:.6f}; expected those of one evaluation. Run it again: "
+            f"{test.num_images} with {test.auc.finite_value:.6f}; expected those of one evaluation. Run it again: "
             "`kedro run --pipelines=augmentation`."
         )
     paths = ["/".join(Path(path).parts[-3:]) for path in table["path"]]  # without where they were on this machine

@@ -31,7 +31,7 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labe
         1 - order.by_chance, color=GREY, linestyle=":", label=labels("all_answered", accuracy=1 - order.by_chance)
     )
     if abstention.referral:
-        answered = 1 - abstention.referral.referred.known
+        answered = 1 - abstention.referral.referred.finite_value
         band = labels("referral_band", share=1 - answered)
         axes.axvspan(answered, 1, color=BLUE, alpha=0.12, linewidth=0, label=band)
     axes.fill_between([], [], color=GREY, alpha=0.18, label=labels("band"))

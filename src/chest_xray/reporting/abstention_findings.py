@@ -43,7 +43,7 @@ def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Findi
     if referral.errors_referred.value is None:
         yield Finding("refer_no_errors", values)
     else:
-        is_shown = find_side(referral.errors_referred, referral.referred.known) == "above"
+        is_shown = find_side(referral.errors_referred, referral.referred.finite_value) == "above"
         yield Finding("refer_gains" if is_shown else "refer_not_shown", values)
     if find_side(referral.referred, band.max_referred) == "above":
         yield Finding("refer_more", values)

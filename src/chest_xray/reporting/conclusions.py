@@ -61,9 +61,9 @@ def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, S
     """Return the weakest and the strongest stratum for each metric in which the two are shown to differ."""
     uneven = {}
     for name in STRATUM_METRICS:
-        known = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: _pick(each, name).known)
-        if known and is_above(_pick(known[-1], name), _pick(known[0], name)):
-            uneven[name] = known[0], known[-1]
+        ordered = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: _pick(each, name).finite_value)
+        if ordered and is_above(_pick(ordered[-1], name), _pick(ordered[0], name)):
+            uneven[name] = ordered[0], ordered[-1]
     return uneven
 
 
@@ -93,7 +93,7 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     test, point = metrics.test, metrics.test.at_chosen
     accuracy = point.accuracy
     yield Finding("performance", {**dict(test), **dict(point)})
-    key = "above_bar_unsure" if accuracy.known > REQUIRED_ACCURACY else "below_bar"
+    key = "above_bar_unsure" if accuracy.finite_value > REQUIRED_ACCURACY else "below_bar"
     yield Finding("above_bar" if find_side(accuracy, REQUIRED_ACCURACY) == "above" else key, {"bar": REQUIRED_ACCURACY})
     majority = max(test.prevalence, 1 - test.prevalence)
     key = "above_majority" if find_side(accuracy, majority) == "above" else "not_above_majority"
@@ -109,8 +109,8 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
         if chosen.reached is not None:
             key = "holds_in_every_condition" if chosen.reached else "fails_in_some_condition"
             yield Finding(key, {**dict(chosen), "rule": Name(rule)})
-    yield Finding("ranking" if test.auc.known < 1 else "ranking_separated", {"auc": test.auc})
-    if test.auc.known < 1:
+    yield Finding("ranking" if test.auc.finite_value < 1 else "ranking_separated", {"auc": test.auc})
+    if test.auc.finite_value < 1:
         yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
     measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
     if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
@@ -185,7 +185,7 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     slope = calibration.slope
     yield Finding("calibrated", found)
     if calibration.ece_by_chance is not None:
-        is_beyond = calibration.ece.known > calibration.ece_by_chance
+        is_beyond = calibration.ece.finite_value > calibration.ece_by_chance
         yield Finding("error_beyond_chance" if is_beyond else "error_within_chance", found)
     if None in (slope.low, slope.high) and slope.value is not None:
         yield Finding("slope_open", found)
@@ -297,7 +297,11 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
         yield Finding(key, test.sensitivity_by_aetiology)
     for by in SHAPE_PROPERTIES:
         if uneven := _find_uneven_strata(metrics, by):
-            name = max(uneven, key=lambda each: _pick(uneven[each][1], each).known - _pick(uneven[each][0], each).known)
+            gaps = {
+                name: _pick(better, name).finite_value - _pick(worse, name).finite_value
+                for name, (worse, better) in uneven.items()
+            }
+            name = max(gaps, key=gaps.__getitem__)
             values = {"range": uneven[name][0].name, "found": _pick(uneven[name][0], name)}
             yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
@@ -346,7 +350,7 @@ def _read_change(row: Any, name: str) -> Interval:
     return Interval(**dict(zip(("value", "low", "high"), (float(row[each]) for each in bounds), strict=True)))
 
 
-def _has_lost(row: Any, name: str) -> bool:
+def _is_worse(row: Any, name: str) -> bool:
     """Check whether a metric is shown to be lower than in the first condition, corrected for their number."""
     return bool(row[f"{name}_change"] < 0 and row[f"{name}_p"] < SIGNIFICANCE)
 
@@ -364,7 +368,7 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     yield Finding(keys[find_side(auc["border"], CHANCE) or "around"], auc)
     centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
     change = _read_change(centre, "auc")
-    key = "centre_same" if change.is_point else "centre_worse" if _has_lost(centre, "auc") else "centre_alike"
+    key = "centre_same" if change.is_point else "centre_worse" if _is_worse(centre, "auc") else "centre_alike"
     yield Finding(key, {**auc, "change": change, "p": centre["auc_p"]})
 
 
@@ -375,7 +379,7 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
     yield Finding("unaltered", {"accuracy": unaltered})
     tolerated = []
     for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
-        lost = next((row for _, row in rows.iterrows() if _has_lost(row, "accuracy")), None)
+        lost = next((row for _, row in rows.iterrows() if _is_worse(row, "accuracy")), None)
         if lost is None:
             tolerated.append(Name(kind))
         else:

@@ -59,7 +59,7 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
             plot_band(panel, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
             for at in shown:
                 point = part.by_name[at]
-                _mark(panel, at, colour, 1 - point.specificity.known, point.sensitivity.known)
+                _mark(panel, at, colour, 1 - point.specificity.finite_value, point.sensitivity.finite_value)
     axes.plot([0, 1], [0, 1], ":", color=GREY)
     _explain_markers(axes, metrics, labels, shown)
     label_axes(axes, labels("roc_title", run=metrics.run), (labels("false_positive_rate"), labels("sensitivity")))
@@ -77,7 +77,7 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
 
 def _find_corner(test: SubsetMetrics) -> float:
     """Return the side of the upper left square of the ROC plot that contains the chosen operating point of test."""
-    furthest = max(1 - each.known for each in (test.at_chosen.sensitivity, test.at_chosen.specificity))
+    furthest = max(1 - each.finite_value for each in (test.at_chosen.sensitivity, test.at_chosen.specificity))
     return next((side for side in CORNERS if furthest < 0.95 * side), 1.0)
 
 
@@ -94,7 +94,7 @@ def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -
         axes.axhline(part.prevalence, color=colour, linestyle=dashes, label=base)
         for at, point in part.by_name.items():
             if point.precision.value is not None:
-                _mark(axes, at, colour, point.sensitivity.known, point.precision.value)
+                _mark(axes, at, colour, point.sensitivity.finite_value, point.precision.value)
     _explain_markers(axes, metrics, labels, tuple(metrics.test.by_name))
     label_axes(axes, labels("precision_title", run=metrics.run), (labels("recall"), labels("precision")))
     axes.set(xlim=UNIT, ylim=UNIT)
@@ -164,7 +164,7 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
         panel.grid(visible=False)
         panel.tick_params(length=0)
         name = _name_threshold(metrics, at, labels).replace(" (", "\n(")
-        accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=point.accuracy.known)
+        accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=point.accuracy.finite_value)
         panel.set_title(f"{name}\n{accuracy}", fontsize=9.5)
         panel.set_xlabel(labels("decision"), fontsize=9.5)
     axes[0].set_ylabel(labels("true_class"), fontsize=9.5)
@@ -318,7 +318,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
         line = {"color": colour, "shape": "linear" if name == "roc" else "hv"}
         figure.add_scatter(x=x, y=y, name=labels(name), line=line, **hover, row=1, col=1 if name == "roc" else 2)
     for at, point in metrics.test.by_name.items():
-        sensitivity, specificity = point.sensitivity.known, point.specificity.known
+        sensitivity, specificity = point.sensitivity.finite_value, point.specificity.finite_value
         counts = (point.tp, point.fn, point.tn, point.fp)
         look = {
             "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},

@@ -62,8 +62,10 @@ def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation, labels
     false, true, _ = roc_curve(label, probability)
     key = "auc_alone" if auc.low is None else "auc_with_interval"
     axes[1].plot(false, true, color=ORANGE, label=labels(key, auc=auc))
-    axes[1].plot(1 - specificity.known, sensitivity.known, "o", color=ORANGE, label=labels("frozen_threshold"))
-    at = (1 - evaluation.internal["specificity"].known, evaluation.internal["sensitivity"].known)
+    axes[1].plot(
+        1 - specificity.finite_value, sensitivity.finite_value, "o", color=ORANGE, label=labels("frozen_threshold")
+    )
+    at = (1 - evaluation.internal["specificity"].finite_value, evaluation.internal["sensitivity"].finite_value)
     axes[1].plot(*at, "s", color=BLUE, label=labels("on_internal_test"))
     axes[1].plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
     label_axes(axes[1], labels("roc"), (labels("false_positive_rate"), labels("sensitivity")))

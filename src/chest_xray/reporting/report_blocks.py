@@ -179,7 +179,9 @@ def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> t
     """Return a metric of a tile as text, a share in percent, and its interval with n."""
     form = ".3f" if name == "auc" else ".1%"
     if measured.is_point:
-        return format_number(measured.known, form, messages), messages["tile_without_interval"].format(measured.n)
+        return format_number(measured.finite_value, form, messages), messages["tile_without_interval"].format(
+            measured.n
+        )
     value, *bounds = (
         EMPTY if each is None else format_number(each, form, messages)
         for each in (measured.value, measured.low, measured.high)

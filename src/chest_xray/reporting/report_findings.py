@@ -37,7 +37,7 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     The network is compared with the metadata baseline by the interval of their difference on the same images.
     """
     accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
-    is_reached = accuracy.known > REQUIRED_ACCURACY  # The requirement is on the value itself.
+    is_reached = accuracy.finite_value > REQUIRED_ACCURACY  # The requirement is on the value itself.
     requirement = _rate(accuracy, REQUIRED_ACCURACY) if is_reached else "bad"
     baseline = _rate(difference, 0)
     tone: Tone = (
@@ -136,8 +136,8 @@ def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:
     accuracy, confidence = metrics.test.at_chosen.accuracy, 1 - 0.05 / report.num_test_looks
     factor = float(norm.isf(0.025 / report.num_test_looks) / norm.isf(0.025))
     if accuracy.low is not None and accuracy.high is not None:
-        low = max(0.0, accuracy.known - factor * (accuracy.known - accuracy.low))
-        high = min(1.0, accuracy.known + factor * (accuracy.high - accuracy.known))
+        low = max(0.0, accuracy.finite_value - factor * (accuracy.finite_value - accuracy.low))
+        high = min(1.0, accuracy.finite_value + factor * (accuracy.high - accuracy.finite_value))
         accuracy = accuracy.model_copy(update={"low": low, "high": high})
     yield Finding("test_looks", {"looks": report.num_test_looks, "confidence": confidence, "accuracy": accuracy})
 

@@ -136,15 +136,15 @@ def read_style() -> str:
 
 def choose_language(request: Request, default: str) -> str:
     """Return the language that a request asks for by `?language=` or by `Accept-Language`, else the default."""
-    asked = [request.query_params.get("language", "")]
+    preferred = [request.query_params.get("language", "")]
     ranked = []
     for each in request.headers.get("accept-language", "").split(","):
         name, _, quality = each.partition(";q=")
         with suppress(ValueError):
             ranked.append((-float(quality or 1), name))
-    asked += [name for _, name in sorted(ranked, key=itemgetter(0))]
-    known = (name.strip().lower()[:2] for name in asked)
-    return next((name for name in known if name in LANGUAGES), default)
+    preferred += [name for _, name in sorted(ranked, key=itemgetter(0))]
+    codes = (name.strip().lower()[:2] for name in preferred)
+    return next((name for name in codes if name in LANGUAGES), default)
 
 
 def describe_reason(reason: str | None, language: str) -> str:

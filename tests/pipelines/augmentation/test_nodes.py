@@ -237,7 +237,7 @@ def test_each_difference_has_its_verdict(change: Interval, verdict: str) -> None
     first = next(iter(list_differences(make_comparison(accuracy=change))))
     assert first.key == f"difference_{verdict}"
     assert (first.values["metric"], first.values["n"]) == ("accuracy", 100)
-    assert first.values["value"] == 100 * change.known  # in points
+    assert first.values["value"] == 100 * change.finite_value  # in points
 
 
 def test_each_difference_reports_its_number_of_images() -> None:
