@@ -6,12 +6,12 @@
 
 import sys
 
-OWN = ("--help", "--version")  # options of the command `chest-xray`
+OWN_OPTIONS = ("--help", "--version")  # options of the command `chest-xray`
 
 
 def main() -> None:
     """Run the command that the arguments name."""
-    if sys.argv[1:] and sys.argv[1].startswith("-") and sys.argv[1] not in OWN:
+    if sys.argv[1:] and sys.argv[1].startswith("-") and sys.argv[1] not in OWN_OPTIONS:
         from kedro.framework.cli.project import run
         from kedro.framework.project import configure_project
 

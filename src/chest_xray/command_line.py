@@ -23,7 +23,7 @@ from chest_xray.serving.options import address_options, page_options
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 PROJECT = Path("pyproject.toml")  # of the project around `TRAINED`
 CHUNK = 1024  # files, after which answers are printed
-TESTED = ("accuracy", "sensitivity", "specificity")
+SHOWN_METRICS = ("accuracy", "sensitivity", "specificity")
 
 
 @click.group(name="chest-xray")
@@ -246,7 +246,7 @@ def _describe_test(metrics: Metrics | None) -> str:
     if metrics is None:
         return "no metrics beside this network"
     test = metrics.test
-    found = {name: getattr(test.at_chosen, name) for name in TESTED} | {"AUC": test.auc}
+    found = {name: getattr(test.at_chosen, name) for name in SHOWN_METRICS} | {"AUC": test.auc}
     lines = [f"{name} {each.value:.3f} [{each.low:.3f}, {each.high:.3f}]" for name, each in found.items()]
     size = f"{test.num_images:,} images of {test.num_groups:,} patients"
     return f"{', '.join(lines)} ({size}; 95% intervals)"

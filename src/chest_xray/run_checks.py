@@ -23,7 +23,7 @@ CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "
 
 
 # Plain ValueErrors of Kedro: a pipeline, node, dataset or tag of the command does not exist.
-OF_KEDRO = ("Failed to find the pipeline named", "Pipeline does not contain", "Pipeline contains no nodes")
+KEDRO_MISTAKES = ("Failed to find the pipeline named", "Pipeline does not contain", "Pipeline contains no nodes")
 
 
 class HideTracebacks:
@@ -36,7 +36,7 @@ class HideTracebacks:
 
         def show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
             is_mistake = isinstance(error, (InputError, DatasetError, ParameterValidationError))
-            if is_mistake or str(error).startswith(OF_KEDRO):
+            if is_mistake or str(error).startswith(KEDRO_MISTAKES):
                 print(f"\nError: {error}", file=sys.stderr)  # noqa: T201
             else:
                 show_traceback(kind, error, traceback)

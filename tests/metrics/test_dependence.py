@@ -8,7 +8,7 @@ import pytest
 
 from chest_xray.images.kermany import parse_series
 from chest_xray.metrics.bootstrap import (
-    LEAST_BLOCKS,
+    MIN_BLOCKS,
     NUM_RESAMPLES,
     draw_resamples,
     find_widest,
@@ -72,9 +72,9 @@ def test_the_images_of_a_patient_are_drawn_together_and_numbers_count_not_rows()
 def test_a_series_has_at_least_five_blocks_and_short_ones_have_none() -> None:
     # Blocks of 20 patients would leave one way to draw a series of 20, up to a rotation.
     assert resample_blocks(make_numbered(20), 20, 1).var() == pytest.approx(
-        resample_blocks(make_numbered(20), 20 // LEAST_BLOCKS, 1).var()
+        resample_blocks(make_numbered(20), 20 // MIN_BLOCKS, 1).var()
     )
-    short = make_numbered(2 * LEAST_BLOCKS - 1)
+    short = make_numbered(2 * MIN_BLOCKS - 1)
     patients = resample_blocks(short, 3, 1)
     assert patients.var() == pytest.approx(1 - 1 / len(short), abs=0.05)  # a multinomial draw of single patients
     assert (patients.sum(axis=1) == len(short)).all()

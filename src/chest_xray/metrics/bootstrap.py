@@ -13,7 +13,7 @@ from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.results import UNKNOWN, Interval, Method
 
 NUM_RESAMPLES = 2000
-LEAST_BLOCKS = 5  # of a series; a resample of fewer blocks would hardly differ from the series itself
+MIN_BLOCKS = 5  # of a series; a resample of fewer blocks would hardly differ from the series itself
 
 
 def resample_weights(groups: Array, seed: int) -> Array:
@@ -37,11 +37,11 @@ def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
     """Draw circular blocks of consecutive patients within each class and series (Politis and Romano 1992).
 
     As many patients are drawn from a series as it has. Its patients are in the order of their file numbers, and the
-    first follows the last. Patients of series of fewer than `2 * LEAST_BLOCKS` are drawn one by one.
+    first follows the last. Patients of series of fewer than `2 * MIN_BLOCKS` are drawn one by one.
 
     Args:
         predictions: `path`, `label` and `group` (the patient) of each image.
-        length: Consecutive patients in a block; less where a series would have fewer than `LEAST_BLOCKS` blocks.
+        length: Consecutive patients in a block; less where a series would have fewer than `MIN_BLOCKS` blocks.
         seed: Same seed, same draws.
 
     Returns:
@@ -53,7 +53,7 @@ def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
     weights = np.empty((NUM_RESAMPLES, len(predictions)))
     for series, patients in _list_series(predictions):
         num = len(patients)
-        size = min(length, num // LEAST_BLOCKS) if series else 1
+        size = min(length, num // MIN_BLOCKS) if series else 1
         starts = rng.integers(num, size=(NUM_RESAMPLES, -(-num // size), 1))
         drawn = ((starts + np.arange(size)) % num).reshape(NUM_RESAMPLES, -1)[:, :num]
         cells = drawn + num * np.arange(NUM_RESAMPLES)[:, None]
@@ -68,7 +68,7 @@ def _list_series(predictions: DataFrame) -> Iterator[tuple[str, list[Array]]]:
         short = []
         for series, images in table.groupby("series"):
             patients = [rows.to_numpy() for _, rows in images.groupby("group", sort=False)["row"]]
-            if len(patients) < 2 * LEAST_BLOCKS:
+            if len(patients) < 2 * MIN_BLOCKS:
                 short += patients
             else:
                 yield f"{label} {series}", patients

@@ -11,7 +11,7 @@ from chest_xray.metrics.bootstrap import NUM_RESAMPLES
 NUM_BINS = 15
 MIN_PROBABILITY = 1e-7  # of any outcome, so that no single error makes the loss infinite
 NUM_STEPS = 200  # of Newton's method; five are enough for most
-CLOSE = 1e-11  # where no log odds move by more than this, it has converged
+TOLERANCE = 1e-11  # where no log odds move by more than this, it has converged
 
 
 def score_probabilities(label: Array, probability: Array, weights: Array) -> dict[str, Array]:
@@ -126,9 +126,9 @@ def _fit_by_newton(label: Array, logit: Array, weights: Array, *, free: bool) ->
             else (gradient[0] / variance.sum(axis=1), 0.0 * slope)
         )
         moved = np.abs(step[0] + step[1] * ends).max(axis=0)
-        if np.nan_to_num(moved).max(initial=0) < CLOSE:
+        if np.nan_to_num(moved).max(initial=0) < TOLERANCE:
             break
-        shortened = np.log1p(moved) / np.maximum(moved, CLOSE)
+        shortened = np.log1p(moved) / np.maximum(moved, TOLERANCE)
         intercept, slope = intercept + step[0] * shortened, slope + step[1] * shortened
     return intercept, slope
 

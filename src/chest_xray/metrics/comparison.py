@@ -21,7 +21,7 @@ Resampled = dict[MetricName, dict[Method, Array]]
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
 RUNS: tuple[RunName, ...] = get_args(RunName)
 PASSES: tuple[Passes, ...] = get_args(Passes)
-NOT_COMPARED = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  # compared elsewhere, or set alike
+IGNORED_SETTINGS = ("run.title", "run.augmentation.", "run.flip_tta", "trained.")  # compared elsewhere, or set alike
 POWER, CONFIDENCE = 0.8, 0.95  # of the minimum detectable difference
 REFERENCE = "none"  # the arm that every other is compared with
 WHOLE = "everything"  # the arm that has the augmentation of the run `augmented`
@@ -210,7 +210,7 @@ def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any])
     return [
         DifferingSetting(name=name, first=values[0].get(name), second=values[1].get(name))
         for name in dict.fromkeys([*values[0], *values[1]])
-        if not name.startswith(NOT_COMPARED) and values[0].get(name) != values[1].get(name)
+        if not name.startswith(IGNORED_SETTINGS) and values[0].get(name) != values[1].get(name)
     ]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.metrics.bootstrap import LEAST_BLOCKS, sort_by_file_number
+from chest_xray.metrics.bootstrap import MIN_BLOCKS, sort_by_file_number
 from chest_xray.metrics.results import RunsTest
 
 
@@ -18,7 +18,7 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
         decision: True where an image is classified as PNEUMONIA, shape (images,).
 
     Returns:
-        One test for each class and series of at least `2 * LEAST_BLOCKS` patients, with p-values corrected by
+        One test for each class and series of at least `2 * MIN_BLOCKS` patients, with p-values corrected by
         `correct_by_holm`.
     """
     table = sort_by_file_number(predictions).drop_duplicates(["label", "series", "group"])
@@ -26,7 +26,7 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
     found = [
         (str(series), count_runs(errors.to_numpy()))
         for (_, series), errors in table.groupby(["label", "series"])["is_error"]
-        if len(errors) >= 2 * LEAST_BLOCKS
+        if len(errors) >= 2 * MIN_BLOCKS
     ]
     corrected = correct_by_holm([each["p"] for _, each in found])
     return [RunsTest(series=name, **each, p_holm=p) for (name, each), p in zip(found, corrected, strict=True)]

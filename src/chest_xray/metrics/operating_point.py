@@ -14,8 +14,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Rule = Literal["balanced", "sensitivity", "specificity"]
 NUM_CUTS = 2001  # thresholds that are tried: quantiles of the scores
 ROUNDING = 1e-9  # between equal shares of images
-SHORTEST = 1e-6  # Probabilities nearer to 0 or 1 are written with an exponent.
-LEAST_SLOPE = 1e-6  # A network without information, or with reversed ranking, returns the prevalence for all.
+MIN_DECIMAL = 1e-6  # Probabilities nearer to 0 or 1 are written with an exponent.
+MIN_SLOPE = 1e-6  # A network without information, or with reversed ranking, returns the prevalence for all.
 
 
 class OperatingPointRule(Options):
@@ -275,8 +275,8 @@ def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calib
     fitted = LogisticRegression(C=1e6, class_weight="balanced")
     fitted.fit(predictions[["logit"]].to_numpy(float), predictions["label"])
     slope, bias = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
-    if slope < LEAST_SLOPE:
-        slope, bias = LEAST_SLOPE, 0.0
+    if slope < MIN_SLOPE:
+        slope, bias = MIN_SLOPE, 0.0
     return Calibration(temperature=1 / slope, bias=bias, expected_prevalence=expected_prevalence)
 
 
@@ -318,7 +318,7 @@ def to_probability(log_odds: float) -> float:
 def name_probability(probability: float, decimals: int = 3) -> str:
     """Write a probability such that it differs from 0 and 1: "0.500", "0.99996", "2.1e-08", "1 - 2.1e-08"."""
     distance = min(probability, 1 - probability)
-    if distance >= SHORTEST:
+    if distance >= MIN_DECIMAL:
         return f"{probability:.{max(decimals, math.ceil(-math.log10(distance) - ROUNDING))}f}"
     if not distance:
         return "> 1 - 1e-16" if probability else "< 1e-300"

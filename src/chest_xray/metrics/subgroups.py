@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import LEAST_BLOCKS, bootstrap_auc, sort_by_file_number
+from chest_xray.metrics.bootstrap import MIN_BLOCKS, bootstrap_auc, sort_by_file_number
 from chest_xray.metrics.results import UNKNOWN, Estimate, Interval, Method, Stratum
 from chest_xray.metrics.summary import estimate, widen
 
@@ -99,7 +99,7 @@ def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[t
 
     for (_, series), images in sort_by_file_number(predictions).groupby(["label", "series"]):
         patients = images["group"].unique()
-        if len(patients) < 2 * LEAST_BLOCKS:
+        if len(patients) < 2 * MIN_BLOCKS:
             continue
         for block in np.array_split(patients, num_series_blocks):
             chosen = images[images["group"].isin(block)]

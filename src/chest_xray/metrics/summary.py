@@ -54,7 +54,7 @@ from chest_xray.metrics.results import (
 )
 
 SCHEMA_VERSION = 4  # of the JSON; 1 had no such key
-PLAIN_LOGIT = 0.0  # the usual threshold on a sigmoid, an output of 0.5
+LOGIT_AT_HALF = 0.0  # the usual threshold on a sigmoid, an output of 0.5
 HEADLINES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")  # at the chosen threshold; and the AUC
 Resampled = Mapping[str, Mapping[Method, Array]]  # by metric and method, of the images themselves and of each resample
 Measure = TypeVar("Measure")
@@ -77,7 +77,7 @@ def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
     """Return the calibrated log odds of each threshold: `AT_HALF`, an uncalibrated output of 0.5, and every rule."""
     import numpy as np
 
-    at_half = float(compute_log_odds(np.asarray(PLAIN_LOGIT), operating_point.calibration))
+    at_half = float(compute_log_odds(np.asarray(LOGIT_AT_HALF), operating_point.calibration))
     return {AT_HALF: at_half, **{rule: point.log_odds for rule, point in operating_point.points.items()}}
 
 

@@ -10,7 +10,7 @@ from chest_xray.core.types import Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
 NUM_DRAWS = 13  # of each image: six of geometry, one of blur, four of intensity, two of collimation
-LEAST_SHARE = 0.5  # of a side after collimation
+MIN_SHARE = 0.5  # of a side after collimation
 
 
 class Augmentation(Options):
@@ -123,7 +123,7 @@ def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, s
 
     Args:
         matrices: From `affine_matrices`.
-        widest: Width / height is drawn from 1 to this, log-uniformly; at least `LEAST_SHARE` of a side remains.
+        widest: Width / height is drawn from 1 to this, log-uniformly; at least `MIN_SHARE` of a side remains.
         draws: In [-1, 1], of shape (2, batch): for width / height, and for the place of the cut.
         aspects: As for `augment`.
         size: Height and width of the images, in pixels.
@@ -131,7 +131,7 @@ def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, s
     import tensorflow as tf
 
     wanted = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
-    across, down = (tf.clip_by_value(share, LEAST_SHARE, 1.0) for share in (wanted, 1 / wanted))
+    across, down = (tf.clip_by_value(share, MIN_SHARE, 1.0) for share in (wanted, 1 / wanted))
     # The part of the cut at the left or at the top.
     left, top = ((1 + draws[1]) / 2 * (1 - share) * (side - 1) for share, side in ((across, size[1]), (down, size[0])))
     a, b, right, c, d, below, *rest = tf.unstack(matrices, axis=1)

@@ -11,9 +11,9 @@ from chest_xray.metrics.summary import Evaluation, estimate, measure_ranking, mo
 from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
 
-OF_DECISIONS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "mcc")
-OF_SCORES = ("auc", "pr_auc")
-OF_PROBABILITIES = ("brier", "ece", "slope", "intercept")
+DECISION_METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "mcc")
+RANKING_METRICS = ("auc", "pr_auc")
+CALIBRATION_METRICS = ("brier", "ece", "slope", "intercept")
 
 
 class ExternalEvaluation(Result):
@@ -98,7 +98,7 @@ def evaluate_external_set(
 def list_internal(metrics: Metrics) -> dict[str, Estimate]:
     """List the metrics of the internal test that an external set is compared by."""
     test = metrics.test
-    places = ((test.at_chosen, OF_DECISIONS), (test, OF_SCORES), (test.calibration, OF_PROBABILITIES))
+    places = ((test.at_chosen, DECISION_METRICS), (test, RANKING_METRICS), (test.calibration, CALIBRATION_METRICS))
     return {name: getattr(place, name) for place, names in places for name in names}
 
 

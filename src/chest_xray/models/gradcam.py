@@ -1,6 +1,6 @@
 """Grad-CAM maps of the evidence for pneumonia, and the test whether they depend on the weights.
 
-The explained layer is the last one with maps of at least `LEAST_CELLS` cells a side. Later layers are too coarse: of an
+The explained layer is the last one with maps of at least `MIN_CELLS` cells a side. Later layers are too coarse: of an
 image of 96 pixels the fifth pooling leaves 3 x 3 cells, each as large as half a lung.
 """
 
@@ -17,7 +17,7 @@ from chest_xray.metrics.results import Interval
 from chest_xray.models.inference import BATCH_SIZE
 from chest_xray.models.network import without_sigmoid
 
-LEAST_CELLS = 5  # of the shorter side of the explained layer
+MIN_CELLS = 5  # of the shorter side of the explained layer
 # From weak to strong, distinguishable by colour-blind readers and from grey: matplotlib's plasma without its dark end.
 HEAT = ("#9c179e", "#cc4778", "#ed7953", "#fdb42f", "#f0f921")
 
@@ -43,14 +43,14 @@ def grad_cam(model: Model, images: Array) -> Array:
         not comparable in strength; 0 is no evidence, and a map of zeros none in the whole image.
 
     Raises:
-        InputError: No layer has maps of `LEAST_CELLS` cells a side.
+        InputError: No layer has maps of `MIN_CELLS` cells a side.
     """
     import numpy as np
 
     exposed, mirrored = _add_map_outputs(without_sigmoid(model))
     if not mirrored:
         raise InputError(
-            f"Grad-CAM needs a layer with maps of at least {LEAST_CELLS} x {LEAST_CELLS} cells, and the network "
+            f"Grad-CAM needs a layer with maps of at least {MIN_CELLS} x {MIN_CELLS} cells, and the network "
             f"{model.name!r} has none. Take fewer blocks (model.filters) or larger images (preparation)."
         )
     starts = range(0, len(images), BATCH_SIZE)
@@ -105,7 +105,7 @@ def _add_map_outputs(network: Model) -> tuple[Model, list[bool]]:
             if isinstance(layer, keras.Layer):
                 layer.dtype_policy = "float32"
             output = layer(*inputs, **options)
-            is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= LEAST_CELLS
+            is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= MIN_CELLS
             found = [(output, is_mirrored)] if is_fine else []
         inherited = {id(each[0]): each for trace in before for each in trace.maps}
         traces[id(output)] = _Trace(is_mirrored, found or list(inherited.values()))

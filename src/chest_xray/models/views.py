@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, Model
 
-LEAST_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
+MIN_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
 MAX_DEVIATION = 3.0  # standard deviations, beyond which grey values are clipped
 STRIDE = 2
 CONVOLUTIONS = ((12, 5), (24, 3), (48, 3))  # filters and their side, in pixels
@@ -148,7 +148,7 @@ def _standardise(images: Array) -> Array:
 
     grey = images.astype(np.float32) / 255
     grey -= grey.mean(axis=(1, 2), keepdims=True)
-    grey /= np.maximum(grey.std(axis=(1, 2), keepdims=True), LEAST_CONTRAST)
+    grey /= np.maximum(grey.std(axis=(1, 2), keepdims=True), MIN_CONTRAST)
     return grey.clip(-MAX_DEVIATION, MAX_DEVIATION)
 
 

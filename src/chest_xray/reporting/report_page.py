@@ -37,7 +37,7 @@ Evidence = Mapping[str, Any]
 Messages = Mapping[str, Any]
 TILES = ("accuracy", "sensitivity", "specificity", "auc")
 NUM_EXAMPLES = 2  # pictures of each class in the summary
-ON_TEST = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
+TEST_METRICS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
 
 
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
@@ -174,18 +174,18 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
         return measured.model_dump(include={"value", "low", "high"})
 
     columns: dict[str, list[Any]] = {
-        "metric": [messages["summary_rows"][key] for key in (*ON_TEST, "auc", "validation", "worst")]
+        "metric": [messages["summary_rows"][key] for key in (*TEST_METRICS, "auc", "validation", "worst")]
     }
     for run in runs.values():
         metrics: Metrics = run["metrics"]
-        on_test = [getattr(metrics.test.at_chosen, name) for name in ON_TEST]
+        on_test = [getattr(metrics.test.at_chosen, name) for name in TEST_METRICS]
         measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
         columns[translate_text(metrics.run, messages)] = [
             *map(keep_bounds, measured),
             run["corruption_metrics"].worst_auc,
         ]
     baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
-    measured = [*(getattr(baseline.at_rule, name) for name in ON_TEST), baseline.auc]
+    measured = [*(getattr(baseline.at_rule, name) for name in TEST_METRICS), baseline.auc]
     columns["metadata_baseline"] = [*map(keep_bounds, measured), None, None]
     return pd.DataFrame(columns, dtype=object)
 

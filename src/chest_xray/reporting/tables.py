@@ -20,7 +20,7 @@ from chest_xray.metrics.results import (
 from chest_xray.reporting.i18n import read_messages
 
 COLUMNS = ["metric", "point", "decides", "threshold", "subset", "stratum", "n", "value", "low", "high"]
-BESIDE = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"]
+COMPARISON_COLUMNS = ["metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"]
 Row = dict[str, Any]
 
 
@@ -47,8 +47,8 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
             gap = _find_gap(metrics.gap, row)
             row |= {"metadata_baseline": baseline.get(_identify(row)), "validation": validation.get(_identify(row))}
             row |= {"gap": gap.value, "gap_low": gap.low, "gap_high": gap.high}
-    table = pd.DataFrame(rows, columns=COLUMNS + BESIDE)
-    numbers = ["value", "low", "high", *BESIDE[:-1]]
+    table = pd.DataFrame(rows, columns=COLUMNS + COMPARISON_COLUMNS)
+    numbers = ["value", "low", "high", *COMPARISON_COLUMNS[:-1]]
     names = {name: f"calibration_{name}" for name in ("slope", "intercept")}
     return table.assign(metric=table["metric"].replace(names), **table[numbers].astype(float).round(4))
 

@@ -27,7 +27,7 @@ from chest_xray.metrics.operating_point import (
 from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.metrics.subgroups import choose_cuts, stratify
 from chest_xray.metrics.summary import (
-    PLAIN_LOGIT,
+    LOGIT_AT_HALF,
     SCHEMA_VERSION,
     Evaluation,
     describe_dependence,
@@ -179,7 +179,7 @@ def evaluate_with_keras(
     answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
     batches = tf.data.Dataset.zip(image_batches(prepared_images, rows, 64), answers.batch(64))
     chosen = compute_logit(operating_point.chosen.log_odds, operating_point.calibration)
-    thresholds = {"at_half": PLAIN_LOGIT, "at_chosen": chosen}
+    thresholds = {"at_half": LOGIT_AT_HALF, "at_chosen": chosen}
     scores = add_decision_outputs(model, thresholds).evaluate(batches, return_dict=True, verbose=0)
     names = ("accuracy", "precision", "recall")
     return {"loss": scores["loss"], **{at: {name: scores[f"{at}_{name}"] for name in names} for at in thresholds}}
