@@ -84,11 +84,7 @@ def measure_abstention(
 ) -> tuple[Abstention, DataFrame]:
     """Measure on test what abstention gains, and where the answers are of use.
 
-    Args:
-        validation: Of unaltered validation images, to which conformal sets are fitted.
-        test: Of test images, with `path` and `group` (the patient).
-        operating_point: Its chosen point decides, and its band refers.
-        options: Seed and block length of the bootstrap, `conformal_coverage` and `decision_prevalences`.
+    Conformal sets are fitted to the unaltered `validation` images; `test` also has `path` and `group` (the patient).
 
     Returns:
         The results, and the curves of `trace_risk_coverage` and `trace_net_benefit`.

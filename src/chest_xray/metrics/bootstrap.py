@@ -166,11 +166,9 @@ def interval(estimate: float, resampled: Array) -> Interval:
 
 
 def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
-    """Return the widest of the intervals of an estimate, with its method; an open interval is wider than any other.
+    """Return the widest interval of an estimate over the methods of resampling; an open one is wider than any other.
 
-    Args:
-        estimate: Of the sample itself.
-        resampled: For each method of resampling the same in each resample, shape (resamples,).
+    `resampled` are by method the values in each resample, shape (resamples,).
     """
     found = widest(*(interval(estimate, each).by(method) for method, each in resampled.items()))
     return UNKNOWN if found.value is None else found
@@ -186,27 +184,16 @@ def widest(*intervals: Interval) -> Interval:
 
 
 def draw_patient_resamples(groups: Array, seed: int) -> Array:
-    """Return the weights of the sample itself, all 1, and below them those of `resample_weights`.
-
-    Args:
-        groups: The patient of each image, shape (images,).
-        seed: Same seed, same draws.
-
-    Returns:
-        float64 of shape (1 + NUM_RESAMPLES, images).
-    """
+    """Return the weights of the sample itself, all 1, and below them those of `resample_weights`, as one array."""
     import numpy as np
 
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
 
 
 def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict[Method, Array]:
-    """Return the weights of `draw_patient_resamples` for both methods of resampling.
+    """Return for both methods of resampling the weights of the sample itself, all 1, and then of each resample.
 
-    Args:
-        predictions: `path`, `label` and `group` of each image.
-        block_length: See `resample_blocks`.
-        seed: Of both.
+    See `resample_weights` and `resample_blocks`, which reads `path`, `label` and `group` of each image.
     """
     import numpy as np
 
@@ -220,26 +207,16 @@ def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict
 def compute_in_resamples(
     compute: Callable[[Array], Mapping[str, Array]], draws: Mapping[Method, Array]
 ) -> dict[str, dict[Method, Array]]:
-    """Compute metrics for each method of resampling.
-
-    Args:
-        compute: Returns metrics by name from the weights of the images.
-        draws: From `draw_resamples`.
-    """
+    """Compute metrics for each method of resampling; `compute` returns them by name from the weights of the images."""
     found = {method: compute(weights) for method, weights in draws.items()}
     names = next(iter(found.values()))
     return {name: {method: metrics[name] for method, metrics in found.items()} for name in names}
 
 
 def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Interval:
-    """Return the area under the ROC curve with the widest of its 95% intervals.
+    """Return the area under the ROC curve, in [0, 1], with the widest of its 95% intervals.
 
-    Args:
-        predictions: `label` and `log_odds` of each image; both classes occur.
-        draws: From `draw_resamples`, for these images.
-
-    Returns:
-        In [0, 1].
+    `predictions` has `label` and `log_odds` of each image, of both classes; `draws` are from `draw_resamples` for them.
     """
     label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
     areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}

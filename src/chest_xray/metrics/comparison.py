@@ -200,12 +200,7 @@ def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> C
 
 
 def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferingSetting]:
-    """Return each setting besides augmentation and flips in which two runs differ.
-
-    Args:
-        first: From `record_settings`.
-        second: The same of the other run.
-    """
+    """Return each setting besides augmentation and flips in which two runs differ, from `record_settings` of each."""
     values = [{name: value for name, value in flatten(each) if value != {}} for each in (first, second)]
     return [
         DifferingSetting(name=name, first=values[0].get(name), second=values[1].get(name))
@@ -222,12 +217,7 @@ def count_images(table: DataFrame) -> dict[str, int]:
 
 
 def compare_decisions(label: Array, first: Array, second: Array) -> Disagreement:
-    """Count the images on which two networks disagree.
-
-    Args:
-        label: 0 or 1, shape (images,).
-        first: Decisions of the first network, True for PNEUMONIA, shape (images,).
-        second: The same of the second.
+    """Count the images on which the decisions of two networks (True: PNEUMONIA) disagree; all of shape (images,).
 
     Returns:
         `corrected`: images that the first gets wrong and the second right; `regressed`: the other way round; `p`,

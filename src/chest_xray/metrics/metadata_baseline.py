@@ -201,13 +201,9 @@ def compute_auc_within(label: Array, score: Array, strata: Array, weights: Array
 
 
 def score_metadata(train: DataFrame, images: DataFrame) -> Array:
-    """Score images by their width and height alone, by a logistic regression that is fitted on train.
+    """Score images by their `width` and `height` alone, by a logistic regression that is fitted on train.
 
     Its terms are the logarithms of both, their squares and their product, so that the aspect and the area are included.
-
-    Args:
-        train: `label`, `width` and `height` of the images that it is fitted on.
-        images: `width` and `height` of those that are scored.
 
     Returns:
         Log odds of pneumonia, float64 of shape (images,).
@@ -229,12 +225,8 @@ def measure_shortcuts(
 ) -> Shortcuts:
     """Measure what the network has learned beyond the metadata.
 
-    Args:
-        test_predictions: `label`, `log_odds`, `group` and `width` of each test image.
-        metadata_score: From `score_metadata`, shape (images,).
-        is_wrong: True where the metadata baseline misclassifies an image, shape (images,).
-        threshold: An image is classified as PNEUMONIA at these calibrated log odds or above.
-        draws: From `chest_xray.metrics.bootstrap.draw_resamples`.
+    `metadata_score` is from `score_metadata`, and `is_wrong` True where the metadata baseline misclassifies an image,
+    both of shape (images,); an image is classified as PNEUMONIA from `threshold` on, in calibrated log odds.
     """
     label, log_odds = test_predictions["label"].to_numpy(), test_predictions["log_odds"].to_numpy()
 

@@ -286,12 +286,8 @@ def compute_log_odds(logit: Array | Series, calibration: Calibration) -> Array:
     The logit is divided by the temperature, and the bias and the log odds of the prevalence are added (Saerens, Latinne
     and Decaestecker 2002). The result never falls where the logit rises, and is not rounded as probabilities are.
 
-    Args:
-        logit: Of the network, shape (images,).
-        calibration: From `fit_calibration`.
-
     Returns:
-        float64 of shape (images,).
+        float64 of shape (images,), as `logit`.
     """
     import numpy as np
 
@@ -335,10 +331,6 @@ def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
 
 def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:
     """Add the calibrated log odds and probability of pneumonia.
-
-    Args:
-        predictions: One row an image, with its `logit`.
-        operating_point: Its `calibration`.
 
     Returns:
         A new table with the columns `log_odds`, see `compute_log_odds`, and `probability`, in [0, 1], both float64.

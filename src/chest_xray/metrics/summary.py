@@ -208,11 +208,9 @@ def widen(bootstrapped: Estimate, wilson: Estimate) -> Estimate:
 
 
 def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
-    """Return a metric with the widest of its 95% intervals; see `chest_xray.metrics.bootstrap.find_widest`.
+    """Return a metric of `num` images with the widest of its 95% intervals; see `find_widest`.
 
-    Args:
-        measured: By method, of the images themselves, then of each resample, float64 of shape (1 + resamples,).
-        num: Number of images.
+    `measured` is by method, of the images themselves and then of each resample, float64 of shape (1 + resamples,).
     """
     whole = float(next(iter(measured.values()))[0])
     return find_widest(whole, {method: each[1:] for method, each in measured.items()}).with_n(num)
@@ -221,13 +219,9 @@ def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
 def describe_dependence(
     predictions: DataFrame, operating_point: OperatingPoint, measured: Resampled, block_length: int
 ) -> Dependence:
-    """Return the intervals of each method side by side, and the runs of errors.
+    """Return the intervals of each method side by side, and the runs of errors at the point that decides.
 
-    Args:
-        predictions: `path`, `label`, `group` and `log_odds` of each image.
-        operating_point: The point that decides.
-        measured: From `measure`.
-        block_length: Patients in a block.
+    `predictions` also has `path` and `group`; `measured` is from `measure`, by blocks of `block_length` patients.
     """
     counted = count_decisions(predictions, operating_point.chosen)
     intervals = {}
@@ -243,12 +237,9 @@ def describe_dependence(
 
 
 def measure_gap(validation: Resampled, test: Resampled, operating_point: OperatingPoint) -> Gap:
-    """Return by how much each metric is larger on test than on validation.
+    """Return by how much each metric is larger on test than on validation; both are from `measure`.
 
-    Args:
-        validation: From `measure`.
-        test: The same of test, resampled independently of validation, as their patients differ.
-        operating_point: As for `measure`.
+    They are resampled independently, as their patients differ.
     """
     import numpy as np
 
@@ -279,12 +270,8 @@ def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Arra
     Probabilities are made for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they cannot hold,
     however good the network is. The difference of the log odds of both prevalences is added (Saerens et al. 2002).
 
-    Args:
-        predictions: `label` and `log_odds` of each image; both classes occur.
-        calibration: Its `expected_prevalence`.
-
     Returns:
-        float64 in [0, 1], shape (images,).
+        float64 in [0, 1], shape (images,); `predictions` has images of both classes.
     """
     import numpy as np
     from scipy.special import expit
