@@ -145,12 +145,9 @@ def compute_corrupted(
     Args:
         table: `path`, `bytes`, `modified`, `kind` and `strength`.
         options: Enter the fingerprint, as `preparation` does.
-        preparation: Width, height and geometry of the result.
+        preparation: Of the result, uint8 of shape (rows, height, width).
         corrupt_row: Computes a corrupted image from the number of a row and its working image.
         stored: The result of an earlier run.
-
-    Returns:
-        uint8 of shape (rows, height, width).
     """
     paths, width, height = table["path"].to_numpy(), preparation.width, preparation.height
     read = lru_cache(maxsize=32)(read_working_image)

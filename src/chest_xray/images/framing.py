@@ -44,10 +44,7 @@ def find_content(image: Image, tolerance: float, min_border: float) -> Box | Non
     strips at the left and right alone stay up to the width that radiographs have them, unless the picture begins
     abruptly beside one: the network has learnt with them, and they were there when it was evaluated.
 
-    Args:
-        image: A grey picture.
-        tolerance: Standard deviation of grey values.
-        min_border: Fraction of a side; narrower strips on every side are left, as radiographs have such.
+    Strips narrower than `min_border`, a fraction of a side, are left on every side, as radiographs have such.
 
     Returns:
         The box of the content; None if there is no border, or nothing else.

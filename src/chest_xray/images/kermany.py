@@ -135,9 +135,7 @@ def compare_with_published(images: DataFrame) -> Published:
 def look_up_patients(paths: Series, patient_table: DataFrame) -> Series:
     """Return the patient of each image from a table; missing where it has no row.
 
-    Args:
-        paths: Of the images.
-        patient_table: `path`, of which split, class and name count, and `patient`.
+    `patient_table` has `patient` and `path`, of which split, class and name count.
 
     Raises:
         InputError: It names an image twice with different patients, or none of the images.

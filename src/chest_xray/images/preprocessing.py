@@ -51,10 +51,7 @@ class PreparedImage(NamedTuple):
 def preprocess_file(source: bytes | str, preparation: Preparation, limits: InputChecks) -> PreparedImage | Refusal:
     """Return the prepared pixels of one image, or why it is refused; never raises for the content of a file.
 
-    Args:
-        source: The bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
-        preparation: Size and geometry of the result.
-        limits: Of what is accepted.
+    `source` is the bytes of a JPEG, PNG or DICOM file, or its local path or fsspec address.
     """
     try:
         if isinstance(source, str):

@@ -23,10 +23,7 @@ class HoldOut(Options):
 def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
     """Draw validation patients from train in each class and aetiology.
 
-    Args:
-        image_index: One row per image.
-        duplicates: From `find_duplicates`: patients who share an image are drawn together.
-        hold_out: Share, largest number of images of a drawn patient, and seed.
+    Patients who share an image, by `duplicates` from `find_duplicates`, are drawn together.
 
     Returns:
         The subset ("train", "validation", "test") of each row of `image_index`.

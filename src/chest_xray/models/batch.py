@@ -134,13 +134,7 @@ class BatchSummary(Result):
 
 
 def summarise_batch(predictions: DataFrame, contract: Contract, fingerprint: str) -> BatchSummary:
-    """Summarise the predictions of a batch.
-
-    Args:
-        predictions: One row per file, with the columns of `chest_xray.models.inference.Prediction`.
-        contract: Of the network that made them.
-        fingerprint: Of the same.
-    """
+    """Summarise the predictions of a network, one row per file, with the columns of `Prediction`."""
     is_read = predictions["sharpness"].notna()
     reference = contract.reference
     measured = add_size(predictions[is_read])

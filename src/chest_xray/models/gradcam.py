@@ -161,11 +161,8 @@ def compare_maps(
 ) -> MapComparison:
     """Compare the maps of a network with those after shuffling its weights layer by layer, from the output.
 
-    Args:
-        model: The trained network; not changed.
-        images: float32 in [0, 1] of shape (n, height, width, 1).
-        explain: Maps a network and images to maps of shape (n, height, width); zeros alone are no map.
-        sanity: Seed, and the limits of the verdict.
+    `explain` computes maps of shape (n, height, width) from a network and `images`, as `grad_cam` does; zeros alone are
+    no map. `model` is not changed.
     """
     import numpy as np
 
