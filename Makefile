@@ -13,6 +13,10 @@ install: .venv/installed  ## Create .venv with the locked dependencies (again on
 # The lock is complete and hashed, so pip does not resolve anything. --no-compile halves the time (3 min to 1.5 min on two busy
 # cores): Python compiles modules on import. The package itself is installed in editable mode.
 .venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || { \
+		echo "$(PYTHON) is missing, has no module venv, or is no Python 3.11 to 3.13. Install Python 3.11 (for instance with uv," \
+		"https://docs.astral.sh/uv: uv python install 3.11), or name another: make $(MAKECMDGOALS) PYTHON=python3.12"; \
+		exit 1; } >&2
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile \
 		--require-hashes -r requirements.lock

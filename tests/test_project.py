@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,3 +205,24 @@ def test_make_lab_opens_the_notebooks_and_allows_root_to_root_alone(
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
     assert f'kedro jupyter lab --ServerApp.root_dir="{ROOT}/notebooks"' in printed
     assert ("--allow-root" in printed) == is_allowed
+
+
+@pytest.mark.parametrize("version", ["3, 10", "3, 14", None])
+def test_make_install_names_the_pythons_that_work_before_it_creates_anything(
+    version: str | None, tmp_path: Path
+) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    program = tmp_path / "python3.x"
+    if version:
+        program.write_text(
+            f'#!/bin/sh\n{sys.executable} -c "import sys; sys.version_info = ({version}, 0); ${{2#*;}}"\n'
+        )
+        program.chmod(0o755)
+    command = ["make", "install", f"PYTHON={program}"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert f"{program} is missing, has no module venv, or is no Python 3.11 to 3.13" in ended.stderr
+    assert "make install PYTHON=python3.12" in ended.stderr
+    assert not (tmp_path / ".venv").exists()

@@ -27,3 +27,12 @@ def test_tensorflow_prints_nothing_while_it_is_imported_unless_the_user_wants_it
     )
     assert ("oneDNN" in done.stderr) == is_heard
     assert f"after 1 {variables.get('TF_CPP_MIN_LOG_LEVEL', '3')}" in done.stderr
+
+
+def test_the_warning_of_keras_while_it_exports_to_onnx_is_hidden() -> None:
+    told = "warnings.warn('In the future `np.object` will be', FutureWarning); warnings.warn('shown')"
+    code = f"import warnings, chest_xray; {told}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert "shown" in done.stderr
+    assert "np.object" not in done.stderr.replace(code, "")

@@ -1,8 +1,9 @@
-"""TensorFlow without its notices about the processor."""
+"""TensorFlow and Keras without their notices that users can do nothing about."""
 
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -14,8 +15,9 @@ from typing import Any
 def silence_tensorflow() -> None:
     """Hide what TensorFlow prints about the processor, unless the user has set TF_CPP_MIN_LOG_LEVEL to less than 3.
 
-    That variable does not apply to what it prints while it is imported.
+    That variable does not apply to what it prints while it is imported. Keras's export to ONNX warns of NumPy's names.
     """
+    warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _QuietImport())
 
