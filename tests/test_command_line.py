@@ -304,6 +304,15 @@ def test_folders_are_expanded_to_the_files_below_them_but_junk(
     assert done.exit_code == 0
 
 
+def test_a_file_without_read_permission_is_refused_with_what_is_expected(
+    shipped: Path, pictures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, _: path != pictures[0])  # Root may read every file.
+    done = predict(pictures[:1], shipped)
+    assert "unreadable: Permission denied; expected a JPEG, PNG or DICOM file that you may read" in done.stdout
+    assert done.exit_code == 1
+
+
 def test_an_empty_folder_is_no_success(shipped: Path, tmp_path: Path) -> None:
     done = predict([str(tmp_path)], shipped)
     assert "unreadable: no file in this folder; expected JPEG, PNG or DICOM files" in done.stdout

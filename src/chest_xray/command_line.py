@@ -1,5 +1,6 @@
 """The command `chest-xray`: a packaged network without a project folder; predicts without TensorFlow or Kedro."""
 
+import errno
 import json
 import os
 import sys
@@ -116,7 +117,10 @@ def list_files(path: str) -> list[ListedFile]:
 
 def _list_file(path: str) -> ListedFile:
     try:
-        return ListedFile(path, path, Path(path).stat().st_size, "", "")
+        size = Path(path).stat().st_size
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return ListedFile(path, path, size, "", "")
     except (OSError, ValueError) as error:
         return _refuse(path, error)
 

@@ -104,3 +104,11 @@ def test_a_rewritten_remote_file_is_read_again() -> None:
 def test_an_unwritable_disk_gives_a_one_sentence_error(address: str, number: int, message: str) -> None:
     with pytest.raises(DatasetError, match=message), atomic_path(address):
         raise OSError(number, os.strerror(number))
+
+
+def test_an_array_that_is_cut_off_gives_the_error_of_a_full_disk(address: str) -> None:
+    message = r"cannot write .*page\.txt: No space left on device\. The old file .* Make room on the disk, or"
+    with pytest.raises(DatasetError, match=message), atomic_path(address):
+        raise OSError("1105920 requested and 294784 written")  # What NumPy's `tofile` raises.
+    with pytest.raises(OSError, match="another"), atomic_path(address):
+        raise OSError("another")

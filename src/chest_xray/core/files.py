@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -46,12 +47,15 @@ def atomic_path(filepath: str) -> Iterator[Path]:
             else:
                 filesystem.put_file(str(part), target)
     except OSError as error:
-        if error.errno not in REMEDIES:
+        # NumPy does not pass on why it could not write a whole array; a disk that is full is what does that.
+        is_cut_off = error.errno is None and re.search(r"\d+ requested and \d+ written", str(error))
+        number = errno.ENOSPC if is_cut_off else error.errno
+        if number not in REMEDIES:
             raise
         from kedro.io import DatasetError  # Prediction without a project does without Kedro.
 
         raise DatasetError(
-            f"cannot write {filepath}: {error.strerror}. The old file is untouched. {REMEDIES[error.errno]}, "
+            f"cannot write {filepath}: {os.strerror(number)}. The old file is untouched. {REMEDIES[number]}, "
             "or name another folder in conf/base/globals.yml (data_dir), and run again."
         ) from error
 
