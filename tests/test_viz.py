@@ -64,10 +64,10 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     pytest.fail(f"Kedro-Viz does not answer at {url} after {PATIENCE} s, or has stopped.")
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """A headless Chromium with an empty profile."""
-    with open_browser(tmp_path) as chrome:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A headless Chromium for all tests of this file."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
         yield chrome
 
 

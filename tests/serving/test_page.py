@@ -59,14 +59,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
         assert "Traceback" not in server.log.read_text()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """A headless Chromium with an empty profile that records its console and its requests."""
-    with open_browser(tmp_path / "profile") as chrome:
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A headless Chromium for all tests of this file."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as chrome:
         yield chrome
-        assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
-        # The browser cancels requests when it leaves a page.
-        severe = [each for each in read_log(chrome, "browser") if each["level"] == "SEVERE"]
+
+
+@pytest.fixture
+def browser(site: Started, chrome: Chrome) -> Iterator[Chrome]:
+    """It without storage, and a check that no other host was asked and nothing went wrong."""
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": site.url, "storageTypes": "all"})
+    chrome.execute_cdp_cmd("Network.clearBrowserCache", {})
+    chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    for kind in ("performance", "browser"):
+        read_log(chrome, kind)
+    yield chrome
+    assert WebDriverWait(chrome, PATIENCE).until(asked_hosts) == {"127.0.0.1"}
+    # The browser cancels requests when it leaves a page.
+    severe = [each for each in read_log(chrome, "browser") if each["level"] == "SEVERE"]
     assert [each for each in severe if "AbortError" not in str(each)] == []
 
 
