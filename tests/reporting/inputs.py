@@ -1,6 +1,8 @@
 """Inputs of the page, in memory: small tables, small images, and the parameters of `conf/base`."""
 
 import io
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,11 @@ RECORD: dict[str, Any] = {
 
 def read_parameters() -> dict[str, Any]:
     """The parameters of the base environment, by name, as Kedro would resolve them."""
+    return deepcopy(_resolve_parameters())
+
+
+@cache
+def _resolve_parameters() -> dict[str, Any]:
     arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
     plain: Any = OmegaConfigLoader(str(ROOT / "conf"), **arguments)["parameters"]
     return dict(plain)

@@ -133,7 +133,7 @@ def languages() -> list[str]:
     return sorted(name.removesuffix(".yml") for name in files if name.endswith(".yml"))
 
 
-@cache  # A file takes 0.06 s, and every figure is labelled.
+@cache
 def read_messages(language: str) -> Mapping[str, Any]:
     """Return the sentences of a language by key.
 
@@ -144,7 +144,9 @@ def read_messages(language: str) -> Mapping[str, Any]:
 
     _require_language(language)
     text = resources.files(__package__).joinpath(f"{language}.yml").read_text(encoding="utf-8")
-    messages: dict[str, Any] = yaml.safe_load(text)
+    # Ten times as fast, where PyYAML was built with it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    messages: dict[str, Any] = yaml.load(text, loader)
     return messages
 
 
