@@ -4,7 +4,8 @@ import ast
 import re
 import string
 from collections.abc import Iterator, Mapping
-from itertools import product
+from functools import cache
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,13 @@ def of_one_run() -> Iterator[Finding]:
     yield from all_of(make_run_metrics(), train=0.99)
 
 
-def list_runs() -> Iterator[tuple[Metrics, Interval | None]]:
+@cache
+def list_runs() -> list[tuple[Metrics, Interval | None]]:
+    """The runs of `make_runs`, made once."""
+    return list(make_runs())
+
+
+def make_runs() -> Iterator[tuple[Metrics, Interval | None]]:
     """Good and bad figures in every combination, and missing ones; with the difference from the metadata baseline."""
     sides, gaps = (LOW, HIGH), (interval(-0.1, -0.05, -0.01), sure(0), interval(0.01, 0.05, 0.1))
     for accuracy, sensitivity, specificity, at_half, gap in product(sides, sides, sides, sides, gaps):
@@ -263,27 +270,20 @@ def of_an_external_set() -> Iterator[Finding]:
         yield from compare_with_internal(evaluation.model_copy(update={"batch": compared, **change}))
 
 
+@cache
+def list_findings() -> list[Finding]:
+    """What every rule says, each once."""
+    of_runs = (of_one_run, of_shortcuts, of_two_runs, of_robustness, of_abstention, of_a_study)
+    made = chain.from_iterable(each() for each in (*of_runs, of_the_report, of_a_batch, of_an_external_set))
+    return list({repr(each): each for each in made}.values())
+
+
 @pytest.mark.parametrize("language", languages())
 def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: str) -> None:
-    found = {
-        repr(each): each
-        for made in (
-            of_one_run,
-            of_shortcuts,
-            of_two_runs,
-            of_the_report,
-            of_robustness,
-            of_abstention,
-            of_a_study,
-            of_a_batch,
-            of_an_external_set,
-        )
-        for each in made()
-    }
-    page = render("answer", {"in_numbers": list(found.values())}, ABOUT, language)
+    page = render("answer", {"in_numbers": list_findings()}, ABOUT, language)
     assert "{" not in page
     assert "None" not in page
-    assert {finding.key for finding in found.values()} == set(ENGLISH) - NOT_FINDINGS
+    assert {finding.key for finding in list_findings()} == set(ENGLISH) - NOT_FINDINGS
 
 
 STATED_OF_EVERY_RUN = {

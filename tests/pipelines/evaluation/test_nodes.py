@@ -1,6 +1,7 @@
 """Keras and scikit-learn measure the same, and the results are laid out with their source."""
 
 import json
+from functools import cache
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import pytest
 from chest_xray.core.options import InputError
 from chest_xray.core.types import Array
 from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
+from chest_xray.metrics.operating_point import add_calibrated
 from chest_xray.metrics.results import Metrics
 from chest_xray.pipelines.evaluation.nodes import (
     compute_metrics,
@@ -98,9 +100,14 @@ def test_keras_and_scikit_learn_agree_where_a_probability_lies_exactly_at_the_th
         {"temperature": 0.2, "expected_prevalence": 0.1},
     ]
     for calibration in calibrations:
-        table = predict_test(model, make_graded_pixels(), SPLIT, make_point(0.5, **calibration))
+        table = add_calibrated(score_greys(slope), make_point(0.5, **calibration))
         computed, by_keras = measure(model, 0.5, log_odds=float(table["log_odds"].iloc[place]), **calibration)
         check_agreement(computed, by_keras, 8 - place)
+
+
+@cache
+def score_greys(slope: float) -> pd.DataFrame:
+    return predict_test(make_grey_reader(slope, 0.5), make_graded_pixels(), SPLIT, make_point(0.5))
 
 
 def check_agreement(computed: Metrics, by_keras: dict[str, Any], num_positive: int) -> None:
