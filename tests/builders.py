@@ -486,8 +486,7 @@ def make_acceptance(**changes: Any) -> InputChecks:
 def make_contract(point: OperatingPoint | None = None, width: int = 16, height: int = 16, **limits: Any) -> Contract:
     """The contract of a network trained on three images."""
     found = FittedInputChecks(
-        limits=make_acceptance(**{"max_ood_score": 0.5, **limits}),
-        refused={"train": 0.01, "validation": 0.01},
+        limits=make_acceptance(**{"max_ood_score": 0.5, **limits}), refused={"train": 0.01, "validation": 0.01}
     )
     split = make_split([0, 1, 1], "train")
     return write_contract(

@@ -30,12 +30,7 @@ MEMBERS = ("seed_2", "seed_3")  # of the ensemble here, besides `augmented`
 # Nothing outside its pipeline reads them.
 PASSED_IN_MEMORY = {
     *("indexed_images", "readable_images", "{run}.untrained_model", "{run}.training_sets"),
-    *(
-        "undecodable_rows",
-        "{run}.occluded_examples",
-        "evidence",
-        "{run}.described_model",
-    ),
+    *("undecodable_rows", "{run}.occluded_examples", "evidence", "{run}.described_model"),
 }
 EXPORTED = ("contract.json", "packaged.keras", "packaged.onnx", "packaged.tflite")  # of one run alone
 
@@ -251,14 +246,7 @@ def test_the_report_is_written_in_both_languages_and_the_card_in_the_configured_
     assert '<html lang="ru">' in page
     assert "СИНТЕТИЧЕСКИЕ ДАННЫЕ" in page
     heads = set(re.findall(r'<th scope="col"[^>]*>(.*?)</th>', page))
-    assert {head for head in heads if head.isascii()} <= {
-        "n",
-        "AUC",
-        "Keras",
-        "scikit-learn",
-        "5%",
-        "95%",
-    }
+    assert {head for head in heads if head.isascii()} <= {"n", "AUC", "Keras", "scikit-learn", "5%", "95%"}
     refused = run_kedro(project, "run", ENVIRONMENT, "--pipelines=report", "--params=language=tlh")
     assert refused.returncode != 0
     assert "received the language 'tlh'; expected one of en, ru" in refused.stderr.replace("\n", " ")

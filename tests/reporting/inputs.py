@@ -171,10 +171,7 @@ TABLES: dict[str, Any] = {
 }
 COUNTED = {"subset": "test", "aetiology": "none", "groups": 40, "share": 0.5}
 AUDIT: dict[str, Any] = {
-    "counts": [
-        {**COUNTED, "class": "NORMAL", "images": 40},
-        {**COUNTED, "class": "PNEUMONIA", "images": 60},
-    ],
+    "counts": [{**COUNTED, "class": "NORMAL", "images": 40}, {**COUNTED, "class": "PNEUMONIA", "images": 60}],
     "groups": {"test": {"groups": 80, "largest": 1, "groups_of_several": 0, "images_in_groups_of_several": 0}},
     "unknown_patients": {"images": 0, "share": 0.0},
     "modes": {"test/NORMAL": {"L": 40}},

@@ -202,8 +202,7 @@ def test_points_that_do_not_decide_are_told_with_their_own_figures_and_their_rul
 
 
 @pytest.mark.parametrize(
-    ("reached", "keys"),
-    [(True, ["holds_in_every_condition"]), (False, ["fails_in_some_condition"]), (None, [])],
+    ("reached", "keys"), [(True, ["holds_in_every_condition"]), (False, ["fails_in_some_condition"]), (None, [])]
 )
 def test_a_point_that_does_not_hold_in_some_condition_is_told_as_such(reached: bool | None, keys: list[str]) -> None:
     metrics = changed(make_run_metrics(), "operating_point.points.sensitivity", reached=reached)

@@ -286,10 +286,7 @@ def test_every_finding_can_be_written_and_every_sentence_can_be_found(language: 
     assert {finding.key for finding in list_findings()} == set(ENGLISH) - NOT_FINDINGS
 
 
-STATED_OF_EVERY_RUN = {
-    *("performance", "widest_interval", "other_point", "calibrated"),
-    "try_other_hospital",
-}
+STATED_OF_EVERY_RUN = {*("performance", "widest_interval", "other_point", "calibrated"), "try_other_hospital"}
 
 
 def test_no_rule_fires_for_every_run() -> None:
