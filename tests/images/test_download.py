@@ -216,3 +216,14 @@ def test_a_link_that_yandex_disk_does_not_know_is_named(monkeypatch: pytest.Monk
     ):
         fetch_archive(source(served, address=link), tmp_path)
     assert served.paths == []
+
+
+def test_without_a_connection_the_cause_is_named_without_the_objects_of_a_library(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve(Served(DATA)) as served:
+        unreachable = source(served, address="http://127.0.0.1:9/a.zip", attempts=2)
+    with pytest.raises(DatasetError, match=r"cannot download .*a\.zip: Failed to establish .* refused\. The part"):
+        fetch_archive(unreachable, tmp_path)
+    assert [message for message in caplog.messages if "HTTPConnection" in message] == []
+    assert "no connection (Failed to establish a new connection: " in caplog.text

@@ -82,11 +82,17 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
         ) from error
     except requests.RequestException as error:
         raise DatasetError(
-            f"cannot download {source.address}: {error}. The part received is kept: run again to resume, or fetch the "
-            "file by other means and name it with --params download.source=FILE."
+            f"cannot download {source.address}: {_find_cause(error)}. The part received is kept: run again to resume, or fetch "
+            "the file by other means and name it with --params download.source=FILE."
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot write into {folder}: {error}. Make it writable or make room.") from error
+
+
+def _find_cause(error: Exception) -> str:
+    """Return what urllib3 wraps, such as a name that cannot be resolved, without the objects and the address."""
+    cause = getattr(error.args[0] if error.args else None, "reason", error)
+    return re.sub(r"^<?HTTPS?Connection.*?[)>]: ", "", str(cause))
 
 
 class _ResumingDownloader:
@@ -109,7 +115,8 @@ class _ResumingDownloader:
                 failures = 0 if self._size() > before else failures + 1
                 if failures >= self._source.attempts:
                     raise
-                logger.warning("connection lost after %s bytes (%s); resuming.", f"{self._size():,}", error)
+                lost = f"connection lost after {size:,} bytes" if (size := self._size()) else "no connection"
+                logger.warning("%s (%s); trying again.", lost, _find_cause(error))
                 time.sleep(self._source.wait * 2 ** max(failures - 1, 0))
         self._part.replace(output_file)
         self._validator.unlink(missing_ok=True)
