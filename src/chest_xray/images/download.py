@@ -82,8 +82,8 @@ def _download(source: ArchiveSource, folder: Path) -> Path:
         ) from error
     except requests.RequestException as error:
         raise DatasetError(
-            f"cannot download {source.address}: {_find_cause(error)}. The part received is kept: run again to resume, or fetch "
-            "the file by other means and name it with --params download.source=FILE."
+            f"cannot download {source.address}: {_find_cause(error)}. The part received is kept: run again to "
+            "resume, or fetch the file by other means and name it with --params download.source=FILE."
         ) from error
     except OSError as error:
         raise DatasetError(f"cannot write into {folder}: {error}. Make it writable or make room.") from error
