@@ -314,7 +314,7 @@ def test_a_file_without_read_permission_is_refused_with_what_is_expected(
     assert done.exit_code == 1
 
 
-def test_an_empty_folder_is_no_success(shipped: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error(shipped: Path, tmp_path: Path) -> None:
     done = predict([str(tmp_path)], shipped)
     assert "unreadable: no file in this folder; expected JPEG, PNG or DICOM files" in done.stdout
     assert done.exit_code == 1
@@ -420,7 +420,7 @@ def test_a_damaged_network_is_refused(shipped: Path, tmp_path: Path) -> None:
         Predictor.load(damaged)
 
 
-def test_a_network_of_another_input_than_its_contract_is_refused(shipped: Path, tmp_path: Path) -> None:
+def test_a_network_whose_input_contradicts_its_contract_is_refused(shipped: Path, tmp_path: Path) -> None:
     contract = json.loads((shipped / CONTRACT).read_bytes())
     contract["input"]["shape"] = [None, 64, 32, 1]
     damaged = damage(shipped, tmp_path / "a", CONTRACT, json.dumps(contract).encode())

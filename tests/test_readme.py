@@ -18,7 +18,7 @@ RESULT = re.compile(r"\d[.,]\d+ ?%|\b0[.,]\d\d+|\[[+-]?\d")  # a share, or an in
 
 
 @pytest.mark.parametrize("language", readme.PAGES)
-def test_the_page_is_short_and_says_what_was_stored(language: str) -> None:
+def test_the_page_is_short_and_states_what_was_stored(language: str) -> None:
     page = (ROOT / readme.PAGES[language]).read_text("utf-8")
     assert readme.render(page, language, RESULTS) == page, REMEDY
     lines = page.splitlines()

@@ -156,7 +156,7 @@ def test_a_pipeline_runs_alone_once_its_inputs_exist(pipeline: str, existing: tu
         ({"epochs": 20, "patience": 3}, ["training.patience"]),
     ],
 )
-def test_settings_other_than_those_of_the_stored_run_are_named_before_training(
+def test_settings_that_differ_from_the_stored_run_are_reported_before_training(
     caplog: pytest.LogCaptureFixture, stored: dict[str, int], warned: list[str]
 ) -> None:
     run = {"title": "a", "seed": 1, "augmentation": {"copies": 0}, "flip_tta": False}

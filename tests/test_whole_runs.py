@@ -298,7 +298,7 @@ def test_a_killed_study_resumes_and_trains_nothing_twice(prepared_project: Path,
     assert "SYNTHETIC phantoms drawn by this project, not radiographs" in page
 
 
-def test_single_image_predictions_equal_those_of_the_evaluation(
+def test_predictions_of_single_images_equal_the_evaluation(
     step_by_step: tuple[Path, dict[str, subprocess.CompletedProcess[str]]],
 ) -> None:
     output = step_by_step[0] / "data/test/07_model_output"

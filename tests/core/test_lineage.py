@@ -145,7 +145,7 @@ def test_what_depends_on_a_replaced_output_is_stale_also_across_in_memory_datase
         ({}, "b", False),  # of which no split was made
     ],
 )
-def test_an_output_is_current_if_all_it_was_made_from_is(
+def test_an_output_is_current_if_all_its_inputs_are(
     outputs: Outputs, parameters: dict[str, Any], pixels: str, is_current: bool
 ) -> None:
     outputs.save("pixels", pixels, size=128)

@@ -51,7 +51,7 @@ def test_an_untracked_file_makes_a_checkout_dirty(repository: Path) -> None:
     assert found["dirty"]
 
 
-def test_a_folder_outside_a_repository_or_inside_that_of_another_has_no_commit(
+def test_a_folder_that_is_no_repository_itself_has_no_commit(
     repository: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (repository / "project").mkdir()
@@ -88,7 +88,7 @@ def test_the_record_contains_the_installed_versions() -> None:
     assert found["packages"]["kedro"] == version("kedro")
 
 
-def test_the_processor_name_is_that_of_linux_or_else_the_family(tmp_path: Path) -> None:
+def test_the_processor_name_comes_from_linux_or_else_is_the_family(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU: 3 GHz\nmodel name\t: Another\n")
     found = describe_machine(cpuinfo)

@@ -22,7 +22,7 @@ def names(dataset: ImageFolderDataset, root: Path) -> list[str]:
     return [path.removeprefix(f"{root}/") for path in dataset.load()["path"]]
 
 
-def test_every_file_is_listed_whatever_its_type(tmp_path: Path) -> None:
+def test_files_of_every_type_are_listed(tmp_path: Path) -> None:
     touch(tmp_path, "train/NORMAL/b.JPEG", "train/NORMAL/a b.png", "train/NORMAL/.DS_Store", "train/notes.txt")
     files = ImageFolderDataset(path=str(tmp_path / "train")).load()
     assert [path.rsplit("/", 1)[1] for path in files["path"]] == [".DS_Store", "a b.png", "b.JPEG", "notes.txt"]

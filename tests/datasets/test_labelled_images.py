@@ -32,7 +32,7 @@ def test_usual_spellings_are_known_and_others_are_not(text: str, label: int | No
     assert read_label(text) == label
 
 
-def test_the_nearest_class_folder_is_the_label_and_patients_are_those_of_the_names(
+def test_the_nearest_class_folder_gives_the_label_and_the_name_gives_the_patient(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = tmp_path / "normal/site"  # Folders above the root do not count.

@@ -146,7 +146,7 @@ def test_a_size_that_lies_is_found_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zip at all"])
-def test_what_is_no_archive_is_named_so(tmp_path: Path, damage: bytes) -> None:
+def test_a_file_that_is_no_archive_is_reported_as_such(tmp_path: Path, damage: bytes) -> None:
     (tmp_path / "a.zip").write_bytes(damage)
     with pytest.raises(DatasetError, match=r"a\.zip is not a valid zip archive: File is not a zip file\. Get it again"):
         unpack(plan(tmp_path / "a.zip"), tmp_path / "data")
@@ -158,7 +158,7 @@ def test_an_archive_without_train_and_test_reports_what_it_has(tmp_path: Path) -
         unpack(plan(path), tmp_path / "data")
 
 
-def test_an_entry_that_names_the_folder_itself_is_no_danger(tmp_path: Path) -> None:
+def test_an_entry_that_names_the_folder_itself_is_accepted(tmp_path: Path) -> None:
     path = pack(tmp_path / "a.zip", {"./": b"", **FILES}, prefix="")
     unpack(plan(path), tmp_path / "data")
     assert (tmp_path / "data/train").is_dir()

@@ -60,7 +60,7 @@ def test_deeper_values_without_a_window_are_stretched_to_the_full_range(pixels: 
     assert (found.min(), found.max()) == (0, 255)
 
 
-def test_a_window_is_applied_as_the_standard_has_it() -> None:
+def test_a_window_is_applied_as_the_dicom_standard_defines_it() -> None:
     dataset = make_dataset(ramp(np.uint16, 0, 4095), bits=12, WindowCenter=2048, WindowWidth=1024)
     values = ramp(np.uint16, 0, 4095).astype(float)
     # PS3.3, C.11.2.1.2.1, from 0 to 255.
@@ -298,7 +298,7 @@ def test_half_a_window_is_none(half: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(("bits", "shown"), [(16, 0xAB), (12, 0xAB), (8, 0xAB)])
-def test_deep_colours_keep_their_eight_uppermost_bits(bits: int, shown: int) -> None:
+def test_deep_colours_keep_their_eight_most_significant_bits(bits: int, shown: int) -> None:
     value = 0xABCD >> (16 - bits)
     pixels = np.full((4, 4, 3), value, np.uint8 if bits == 8 else np.uint16)
     settings = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}

@@ -85,7 +85,7 @@ def test_ages_are_in_years() -> None:
     assert read("052W") == pytest.approx(1, abs=0.01)
 
 
-def test_an_adult_gets_an_answer_with_a_warning_where_the_limits_say_so() -> None:
+def test_an_adult_gets_an_answer_with_a_warning_if_the_limits_allow_it() -> None:
     data = write(make_dataset(make_pixels(1, 40, 40)[0], PatientAge="060Y"))
     refused = preprocess_file(data, PREPARATION, make_acceptance())
     assert refused == ("adult", "a patient of 60 years; the network is meant for children up to 18")

@@ -78,7 +78,7 @@ def test_pairs_across_splits_classes_and_patients_are_marked() -> None:
     assert not pair[["same_split", "same_label", "same_group"]].any()
 
 
-def test_close_pairs_are_those_of_comparing_each_with_each() -> None:
+def test_close_pairs_equal_those_of_a_comparison_of_all_pairs() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (60, 4), np.uint8)
     codes[30:] = codes[:30] ^ (rng.random((30, 4, 8)) < 0.1).astype(np.uint8).dot(1 << np.arange(8)).astype(np.uint8)

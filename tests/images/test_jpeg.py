@@ -46,7 +46,7 @@ def list_pictures(number: int) -> bytes:
     return b"MPF\0II*\0" + struct.pack("<IH", 8, 2) + version + struct.pack("<HHII", 0xB001, 4, 1, number)
 
 
-def test_an_index_of_one_image_is_no_reason_to_refuse() -> None:
+def test_a_single_image_index_is_accepted() -> None:
     assert read_header(insert(segment(0xE2, list_pictures(1)))).upright == (60, 40)
     with pytest.raises(ImageError, match="2 images in one file; expected one"):
         read_header(insert(segment(0xE2, list_pictures(2))))

@@ -51,7 +51,7 @@ def test_a_region_of_nothing_or_of_everything_is_refused(width: float) -> None:
         make_occlusion(width=width)
 
 
-def test_evidence_is_where_covering_lowers_the_logit() -> None:
+def test_covering_that_lowers_the_logit_marks_evidence() -> None:
     pixels = np.full((24, 36), 50, np.uint8)
     pixels[4:8, 18:24] = 250
     pixels[16:20, 6:12] = 250
@@ -69,6 +69,6 @@ def test_evidence_is_where_covering_lowers_the_logit() -> None:
     assert np.abs(found[20:, 30:]).max() < 0.3
 
 
-def test_every_pixel_is_covered_whatever_the_size() -> None:
+def test_every_pixel_is_covered_at_any_size() -> None:
     found = locate_evidence(lambda images: np.zeros(len(images)), make_pixels(1, 13, 5)[0])
     assert found.tolist() == np.zeros((13, 5)).tolist()

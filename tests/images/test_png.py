@@ -23,7 +23,7 @@ def test_one_byte_of_rows_too_few_is_noticed_at_every_size(interlace: int) -> No
                 decode(cut)
 
 
-def test_rows_of_an_interlaced_image_are_those_of_seven_passes() -> None:
+def test_an_interlaced_image_has_the_rows_of_seven_passes() -> None:
     # Of 5 x 5 pixels: 1 x 1, 1 x 1, 2 x 1, 1 x 2, 3 x 1, 2 x 3 and 5 x 2, each row with a byte for its filter.
     num_bytes = 2 + 2 + 3 + 2 * 2 + 4 + 3 * 3 + 2 * 6
     data = write_png(np.zeros((5, 5, 1), np.uint8), 8, 0, 1, rows=lambda raw: zlib.compress(raw[:-1]))
@@ -32,7 +32,7 @@ def test_rows_of_an_interlaced_image_are_those_of_seven_passes() -> None:
 
 
 @pytest.mark.parametrize(("depth", "mode"), [(1, "1"), (2, "L"), (4, "L"), (8, "L"), (16, "I;16")])
-def test_the_mode_of_grey_is_that_of_its_depth(depth: int, mode: str) -> None:
+def test_the_mode_of_a_grey_image_follows_its_depth(depth: int, mode: str) -> None:
     assert read_header(io.BytesIO(write_png(np.ones((4, 4, 1), np.uint16), depth, 0))).mode == mode
 
 

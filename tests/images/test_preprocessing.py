@@ -62,7 +62,7 @@ def test_an_unknown_geometry_is_refused_with_the_known_ones() -> None:
         Preparation.model_validate({"width": 16, "height": 16, "geometry": "tile"})
 
 
-def test_sharpness_is_that_of_the_detail_and_not_of_contrast_or_brightness() -> None:
+def test_sharpness_measures_detail_and_not_contrast_or_brightness() -> None:
     stripes = np.tile(np.array([100, 140], np.uint8), (1, 16, 8))  # The Laplacian is +-80 and the deviation 20.
     broad = np.tile(np.repeat(np.array([100, 140], np.uint8), 8), (1, 16, 1))
     assert measure_appearance(stripes)["sharpness"][0] == pytest.approx(4)
@@ -71,7 +71,7 @@ def test_sharpness_is_that_of_the_detail_and_not_of_contrast_or_brightness() -> 
     assert measure_appearance(np.full((1, 16, 16), 7, np.uint8))["sharpness"][0] == 0
 
 
-def test_brightness_and_contrast_are_those_of_the_grey_values() -> None:
+def test_brightness_and_contrast_are_mean_and_deviation_of_the_grey_values() -> None:
     found = measure_appearance(np.tile(np.array([100, 140], np.uint8), (2, 16, 8)))
     assert found["brightness"].tolist() == [120, 120]
     assert found["grey_deviation"].tolist() == [20, 20]

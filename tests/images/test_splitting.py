@@ -130,7 +130,7 @@ def test_a_split_of_the_user_is_followed_wherever_the_data_lie() -> None:
     assert split(index, own=moved)["subset"].equals(split(index, seed=5)["subset"])
 
 
-def test_a_split_of_the_user_that_tears_a_patient_apart_stops_the_run() -> None:
+def test_a_given_split_that_divides_a_patient_stops_the_run() -> None:
     own = split(build_index())[["path", "subset"]]
     own.loc[own["path"].str.endswith("/4_none_0.jpeg"), "subset"] = "test"
     with pytest.raises(InputError, match=r"1 patients are in more than one of .*: 4_none\."):

@@ -58,7 +58,7 @@ def test_the_name_does_not_decide_what_an_image_is(tmp_path: Path, name: str) ->
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_the_size_is_that_of_the_upright_image(tmp_path: Path, kind: str, orientation: int) -> None:
+def test_the_size_is_measured_after_turning_upright(tmp_path: Path, kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     # 1 to 4 are upright or upside down, 5 to 8 are quarter turns, each with and without a reflection.
@@ -79,12 +79,12 @@ def test_bytes_after_the_end_marker_do_not_make_a_file_truncated(tmp_path: Path)
     assert read(tmp_path, encode() + b"\0" * 5000)["width"] == 48
 
 
-def test_an_empty_file_is_named_so(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported_as_empty(tmp_path: Path) -> None:
     assert read(tmp_path, b"") == {"reason": "empty", "detail": "zero bytes"}
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "IM-0001.jpeg"])
-def test_text_is_no_image_whatever_its_suffix(tmp_path: Path, name: str) -> None:
+def test_text_with_an_image_suffix_is_refused(tmp_path: Path, name: str) -> None:
     refusal = read(tmp_path, b"Patient was seen on Monday.", name)
     assert refusal == {"reason": "not an image", "detail": "begins with b'Patient '; expected JPEG, PNG or DICOM"}
 
@@ -114,7 +114,7 @@ def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path) -> None:
     assert refusal["detail"] == "200000 x 200000 pixels; at most 1 megapixels are read"
 
 
-def test_a_broken_link_is_named_so(tmp_path: Path) -> None:
+def test_a_broken_link_is_reported_as_broken(tmp_path: Path) -> None:
     (tmp_path / "link.jpeg").symlink_to(tmp_path / "gone.jpeg")
     assert read_header(str(tmp_path / "link.jpeg"), 1)[0] == "broken link"
 
@@ -128,7 +128,7 @@ class LockedFileSystem(MemoryFileSystem):
         raise PermissionError(13, "Permission denied", path)
 
 
-def test_a_file_without_permission_is_named_so() -> None:
+def test_a_file_without_read_permission_is_reported_as_such() -> None:
     fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
     refusal = read_header("locked://train/NORMAL/a.jpeg", 1)
     assert refusal == ("no permission", "Permission denied; change its mode or its owner")
@@ -216,7 +216,7 @@ def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read(tmp_path: Pat
     assert read(tmp_path, encode(size=(1001, 1000)))["reason"] == "too large"
 
 
-def test_an_open_file_is_described_by_its_beginning_whatever_its_position() -> None:
+def test_an_open_file_is_identified_by_its_beginning_at_any_position() -> None:
     file = io.BytesIO(b"%PDF-1.7 and more")
     refusal = describe_image(file, 1)
     assert isinstance(refusal, Refusal)

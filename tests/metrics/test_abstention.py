@@ -62,7 +62,7 @@ def test_the_area_by_hand() -> None:
     assert found.risk_coverage.by_chance == 0.5
 
 
-def test_an_order_that_says_nothing_has_the_area_of_chance() -> None:
+def test_an_uninformative_order_has_the_area_of_chance() -> None:
     rng = np.random.default_rng(3)
     log_odds, is_right = rng.normal(size=800), rng.random(800) < 0.8
     table = make_predictions(((log_odds >= 0) == is_right).astype(int).tolist(), (1 / (1 + np.exp(-log_odds))).tolist())
@@ -122,12 +122,12 @@ def simulate_coverage(lost: float) -> Array:
     return np.mean(held, axis=0)
 
 
-def test_conformal_sets_hold_what_they_promise_if_images_are_exchangeable() -> None:
+def test_conformal_sets_reach_their_coverage_on_exchangeable_images() -> None:
     # With 39 images a class the probability is exactly 36 / 40 = 0.9; the standard error is 0.003.
     assert simulate_coverage(0.0) == pytest.approx(0.9, abs=0.01)
 
 
-def test_on_shifted_images_they_do_not_and_the_result_says_so() -> None:
+def test_conformal_sets_miss_their_coverage_on_shifted_images_and_the_result_shows_it() -> None:
     normal, pneumonia = simulate_coverage(1.0)
     assert normal < 0.7
     assert pneumonia == pytest.approx(0.9, abs=0.01)

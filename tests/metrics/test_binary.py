@@ -42,7 +42,7 @@ def test_a_screening_table_worked_by_hand() -> None:
     )
 
 
-def test_at_the_prevalence_of_the_images_predictive_values_are_those_of_the_images() -> None:
+def test_predictive_values_at_the_observed_prevalence_equal_the_observed_ones() -> None:
     found = evaluate(tn=756, fp=84, fn=40, tp=120, prevalence=0.16)
     assert found["ppv_realistic"] == pytest.approx(found["precision"])
     assert found["npv_realistic"] == pytest.approx(found["npv"])

@@ -67,7 +67,7 @@ def test_average_precision_adds_up_what_each_score_gains_at_its_precision() -> N
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_weighted_auc_is_that_of_scikit_learn_on_tables_with_ties(seed: int) -> None:
+def test_the_weighted_auc_equals_scikit_learn_on_tables_with_ties(seed: int) -> None:
     rng = np.random.default_rng(seed)
     label, score = rng.integers(0, 2, 40), rng.integers(0, 8, 40) / 8
     weights = rng.integers(0, 4, (20, 40)).astype(float)
@@ -97,7 +97,7 @@ def test_resamples_come_from_the_seed() -> None:
     assert (resample_weights(groups, 1) != resample_weights(groups, 2)).any()
 
 
-def test_the_interval_of_an_auc_holds_every_resample_and_not_the_images_themselves(
+def test_the_interval_of_an_auc_uses_every_resample_but_not_the_original_sample(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("chest_xray.metrics.bootstrap.NUM_RESAMPLES", 3)

@@ -34,7 +34,7 @@ def test_a_certain_answer_falls_into_the_last_bin() -> None:
     assert calibration_error([1, 0], [0.9, 0.95]) == pytest.approx((0.1 + 0.95) / 2)
 
 
-def test_the_error_by_chance_is_that_of_many_draws_one_by_one() -> None:
+def test_the_error_by_chance_equals_many_single_draws() -> None:
     probability = np.random.default_rng(1).random(40)
     rng = np.random.default_rng(2)
     drawn = [calibration_error((rng.random(40) < probability).tolist(), probability.tolist()) for _ in range(2000)]

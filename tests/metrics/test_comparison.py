@@ -40,7 +40,7 @@ def test_a_metric_counts_each_image_as_often_as_it_was_drawn(name: str, plain: f
 
 
 @pytest.mark.parametrize("name", ["sensitivity", "auc"])
-def test_a_metric_of_nothing_is_no_number(name: str) -> None:
+def test_a_metric_without_images_is_not_a_number(name: str) -> None:
     metric = weigh_metric(name, LABEL, PROBABILITY, DECISION)
     assert np.isnan(metric(np.array([[1, 1, 0, 0, 0]], float))).all()
 
@@ -66,7 +66,7 @@ def test_with_few_degrees_of_freedom_the_minimum_detectable_difference_is_larger
     assert minimum_detectable_difference(1, 2) == pytest.approx(4.302653 + 1.060660, abs=1e-5)  # Student's table at 2
 
 
-def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
+def test_the_interval_equals_a_paired_t_test_if_only_seeds_vary() -> None:
     by_seed = np.array([0.02, 0.05, 0.08])
     found = interval_over_both(by_seed, 0.0, 400)
     theirs = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
@@ -74,13 +74,13 @@ def test_where_seeds_decide_the_interval_is_that_of_a_paired_t_test() -> None:
     assert found.detectable == pytest.approx(minimum_detectable_difference(0.03 / math.sqrt(3), 2))
 
 
-def test_where_patients_decide_the_interval_is_that_of_the_bootstrap() -> None:
+def test_the_interval_equals_the_bootstrap_if_only_patients_vary() -> None:
     found = interval_over_both(np.array([0.05, 0.05]), 0.01, 10_001)
     assert (found.low, found.high) == pytest.approx((0.05 - 0.0196, 0.05 + 0.0196), abs=1e-5)
     assert found.detectable == pytest.approx(0.02802, abs=1e-5)
 
 
-def test_of_three_patients_the_interval_is_that_of_two_degrees_of_freedom() -> None:
+def test_three_patients_give_an_interval_with_two_degrees_of_freedom() -> None:
     found = interval_over_both(np.array([0.05, 0.05]), 0.01, 3)  # 4.302653: Student's table at 2
     assert (found.low, found.high) == pytest.approx((0.05 - 0.04302653, 0.05 + 0.04302653))
 
@@ -90,7 +90,7 @@ def test_an_interval_ends_where_differences_do() -> None:
     assert (found.low, found.high) == (-1, 1)
 
 
-def test_a_difference_is_that_of_the_images_and_its_spread_that_of_every_resample() -> None:
+def test_a_difference_comes_from_all_images_and_its_spread_from_the_resamples() -> None:
     # Averaged over two seeds: 0.4 of the images themselves, and 0.1, 0.2 and 0.3 in three resamples.
     found = estimate_over_seeds({"patients": np.array([[0.5, 0.0, 0.1, 0.2], [0.3, 0.2, 0.3, 0.4]])}, 400)
     assert found.value == pytest.approx(0.4)

@@ -63,7 +63,7 @@ def coverage(groups: Array, num: int) -> dict[str, float]:
     return {name: number / num for name, number in held.items()}
 
 
-def test_intervals_over_patients_hold_the_truth_95_times_of_100() -> None:
+def test_intervals_over_patients_cover_the_truth_in_95_of_100() -> None:
     found = coverage(PATIENT, NUM_SIMULATIONS)
     assert all(0.93 <= share <= 0.97 for share in found.values()), found
 
@@ -74,7 +74,7 @@ def test_intervals_over_images_would_not() -> None:
 
 
 @pytest.mark.parametrize(("share", "total"), [(0.5, 50), (0.8, 234), (0.97, 390), (0.92, 624)])
-def test_wilsons_intervals_hold_the_truth_95_times_of_100(share: float, total: int) -> None:
+def test_wilsons_intervals_cover_the_truth_in_95_of_100(share: float, total: int) -> None:
     drawn = np.random.default_rng(2018).binomial(total, share, 20_000)  # standard error 0.15 points
     parts, times = np.unique(drawn, return_counts=True)
     found = [dict(proportion(int(part), total)) for part in parts]
@@ -99,13 +99,13 @@ def coverage_along_numbers(alike: int) -> dict[str, float]:
     return {name: float(((low <= RATE) & (high >= RATE)).mean()) for name, (low, high) in bounds.items()}
 
 
-def test_the_wider_interval_holds_for_errors_that_depend_on_nothing() -> None:
+def test_the_wider_interval_covers_independent_errors_too() -> None:
     assert coverage_along_numbers(1)["widest"] >= 0.94
 
 
 # With few blocks, percentiles of blocks are somewhat too narrow: 92 and 88 of 100 were measured in 1,000 simulations.
 @pytest.mark.parametrize(("alike", "by_blocks", "by_patients"), [(4, 0.89, 0.82), (8, 0.85, 0.65)])
-def test_where_errors_come_in_runs_blocks_hold_nearly_what_they_promise_and_patients_do_not(
+def test_block_intervals_nearly_reach_their_coverage_for_errors_in_runs_and_patient_intervals_do_not(
     alike: int, by_blocks: float, by_patients: float
 ) -> None:
     found = coverage_along_numbers(alike)

@@ -61,7 +61,7 @@ def test_vertices_are_those_worked_by_hand() -> None:
     assert precision["value"].tolist() == [1, 1, 0.5, pytest.approx(2 / 3)]
 
 
-def test_vertices_are_those_of_scikit_learn(predictions: pd.DataFrame) -> None:
+def test_vertices_equal_scikit_learn(predictions: pd.DataFrame) -> None:
     curves = compute_rank_curves(predictions, SEED)
     label, score = predictions["label"], predictions["probability"]
     roc, precision = pick(curves, "roc"), pick(curves, "precision_recall")
@@ -72,7 +72,7 @@ def test_vertices_are_those_of_scikit_learn(predictions: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("part", [0, 0.3, 0.6, 1])
-def test_the_band_of_the_roc_curve_is_that_of_its_resamples(predictions: pd.DataFrame, part: float) -> None:
+def test_the_roc_curve_has_the_band_of_its_resamples(predictions: pd.DataFrame, part: float) -> None:
     def read_off(weights: Array) -> float:
         drawn = roc_curve(predictions["label"], predictions["probability"], sample_weight=weights)
         return float(np.interp(x + 1e-9, drawn[0], drawn[1]))  # A hair further on: where it rises, above.
@@ -84,7 +84,7 @@ def test_the_band_of_the_roc_curve_is_that_of_its_resamples(predictions: pd.Data
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.8, 1])
-def test_the_band_of_precision_is_that_of_its_resamples(predictions: pd.DataFrame, part: float) -> None:
+def test_precision_has_the_band_of_its_resamples(predictions: pd.DataFrame, part: float) -> None:
     def read_off(weights: Array) -> float:
         drawn = precision_recall_curve(predictions["label"], predictions["probability"], sample_weight=weights)
         precision, recall, _ = (each[::-1] for each in drawn)
@@ -97,7 +97,7 @@ def test_the_band_of_precision_is_that_of_its_resamples(predictions: pd.DataFram
 
 
 @pytest.mark.parametrize(("curve", "label"), [("sensitivity", 1), ("specificity", 0)])
-def test_shares_at_a_threshold_and_their_band_are_those_of_its_resamples(
+def test_shares_at_a_threshold_have_the_band_of_their_resamples(
     predictions: pd.DataFrame, curve: str, label: int
 ) -> None:
     cuts = np.array([-2.0, 0.0, predictions["logit"].iloc[7], 3.0])
@@ -134,7 +134,7 @@ DEGENERATE = {
 
 
 @pytest.mark.parametrize("table", DEGENERATE.values(), ids=DEGENERATE)
-def test_bands_are_sensible_whatever_comes(table: pd.DataFrame) -> None:
+def test_bands_are_ordered_and_finite_for_any_input(table: pd.DataFrame) -> None:
     curves = compute_curves(table, table, table, make_point(0.5), make_evaluation(seed=SEED))
     numbers = curves[["x", "value", "low", "high"]]
     assert np.isfinite(numbers.to_numpy()).all()

@@ -107,7 +107,7 @@ def test_an_open_interval_is_wider_than_any_other_and_the_first_of_equals_is_kep
 
 
 @pytest.mark.parametrize(("num", "num_errors"), [(6, 3), (7, 2), (8, 1), (9, 4)])
-def test_the_p_value_of_the_runs_is_that_of_all_orders(num: int, num_errors: int) -> None:
+def test_the_p_value_of_the_runs_equals_an_enumeration_of_all_orders(num: int, num_errors: int) -> None:
     orders = [np.isin(np.arange(num), each) for each in itertools.combinations(range(num), num_errors)]
     runs = np.array([1 + (order[1:] != order[:-1]).sum() for order in orders])
     for order, found in zip(orders, map(count_runs, orders), strict=True):
@@ -124,7 +124,7 @@ def test_a_sequence_of_one_value_shows_nothing(value: bool) -> None:
     }
 
 
-def test_runs_are_sought_along_the_numbers_of_each_series_among_first_images() -> None:
+def test_runs_are_counted_along_each_series_over_the_first_image_of_each_patient() -> None:
     table = make_numbered(12, 12)
     numbers = table["path"].map(parse_series).str[1].to_numpy()
     is_healthy = (table["label"] == 0).to_numpy()
@@ -145,7 +145,7 @@ def test_runs_are_sought_along_the_numbers_of_each_series_among_first_images() -
         assert [each.p_holm for each in found] == pytest.approx([8 / 924] * 2)
 
 
-def test_holms_correction_is_that_of_the_textbook() -> None:
+def test_holms_correction_matches_a_textbook_example() -> None:
     assert correct_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert correct_by_holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
     assert correct_by_holm([]) == []

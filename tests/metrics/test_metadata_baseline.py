@@ -26,7 +26,7 @@ TRAIN = [(10, 1), (20, 1), (40, 1), (30, 0), (50, 0), (60, 0)]
 TEST = [(10, 1), (15, 1), (25, 1), (20, 0), (30, 0)]
 
 
-def test_threshold_and_scores_are_those_worked_by_hand() -> None:
+def test_threshold_and_scores_equal_a_calculation_by_hand() -> None:
     rule = fit_and_score_thresholds(build_index(TRAIN, TEST))["width"]
     assert (rule["threshold"], rule["direction"], rule["unit"]) == (20, "at most", "pixels")
     assert rule["train"]["sensitivity"] == pytest.approx(2 / 3)
@@ -62,7 +62,7 @@ def test_a_feature_without_information_scores_one_half() -> None:
     assert fit_and_score_thresholds(build_index(TRAIN, TEST))["height"]["test"]["auc"] == pytest.approx(0.5)
 
 
-def test_the_area_is_that_of_scikit_learn_ties_included() -> None:
+def test_the_area_equals_scikit_learn_with_ties() -> None:
     rng = np.random.default_rng(0)
     rows = [(int(rng.integers(1, 30) + 8 * label), int(label)) for label in rng.integers(0, 2, 300)]
     rule = fit_and_score_thresholds(build_index(rows, rows))["width"]

@@ -136,7 +136,7 @@ def test_specificity_is_required_of_every_condition() -> None:
     assert choose("specificity", CONDITIONS, **least) == expect(0.6, (4 / 6, 1), (0.5, 1), reached=True)
 
 
-def test_a_requirement_that_leaves_no_useful_counterpart_is_made_of_all_conditions_together_and_said_to_fail() -> None:
+def test_a_requirement_without_a_useful_counterpart_falls_back_to_pooled_conditions_and_is_reported_as_failed() -> None:
     least = {"min_sensitivity": 0.8, "min_specificity": 0.8, "min_counterpart": 0.6}
     found = choose("sensitivity", CONDITIONS, **least)
     assert found == expect(0.5, (5 / 6, 5 / 6), (0.5, 0.5), reached=False)
@@ -144,7 +144,7 @@ def test_a_requirement_that_leaves_no_useful_counterpart_is_made_of_all_conditio
     assert found == expect(0.5, (5 / 6, 5 / 6), (0.5, 0.5), reached=False)
 
 
-def test_the_point_of_specificity_may_find_nobody_and_says_so() -> None:
+def test_a_point_of_specificity_without_any_positive_is_reported() -> None:
     table = make_predictions([0, 1, 1, 0], [0.9, 0.8, 0.7, 0.1])
     found = choose("specificity", table, min_specificity=0.95)
     assert found == expect(0.9, (0, 1), (0, 1), reached=False)
@@ -196,7 +196,7 @@ tables = st.lists(
 
 @settings(deadline=None, max_examples=50)
 @given(tables, st.sampled_from([(1.0, 0.0, 0.5), (0.3, 2.0, 0.16), (1e6, 0.0, 0.2), (4.0, -1.0, 0.9)]))
-def test_decisions_are_those_of_the_network_whatever_the_calibration(
+def test_decisions_do_not_depend_on_the_calibration(
     rows: list[tuple[int, str, float]], calibration: tuple[float, float, float]
 ) -> None:
     temperature, bias, prevalence = calibration
@@ -391,7 +391,7 @@ def test_the_two_forms_of_a_threshold_have_to_agree() -> None:
 
 @pytest.mark.parametrize("name", ["sensitivity", "specificity", "worst_sensitivity", "worst_specificity"])
 @pytest.mark.parametrize(("share", "refused"), [(-0.001, True), (0.0, False), (1.0, False), (1.001, True)])
-def test_what_a_point_holds_is_from_0_to_1(name: str, share: float, refused: bool) -> None:
+def test_the_metrics_of_a_point_are_between_0_and_1(name: str, share: float, refused: bool) -> None:
     fields = make_one_point(0.5, **{name: share})
     if refused:
         with pytest.raises(ValidationError, match=rf"{name}\n  Input should be (greater|less) than or equal to [01] "):

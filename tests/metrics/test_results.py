@@ -96,7 +96,7 @@ def test_the_audit_keeps_its_keys() -> None:
     assert list(plain["counts"][0]) == ["subset", "class", "aetiology", "images", "groups", "share"]
 
 
-def test_a_value_that_could_not_be_computed_is_no_number() -> None:
+def test_a_value_that_could_not_be_computed_is_not_a_number() -> None:
     assert interval(0.1, 0.2, 0.3).finite_value == 0.2
     with pytest.raises(ValueError, match="received a metric without a value; expected one"):
         _ = NONE.finite_value

@@ -32,7 +32,7 @@ def find(shift: Shift, measure: str) -> Any:
 
 
 @pytest.mark.parametrize(("normal", "pneumonia"), [(200, 200), (380, 20), (20, 380), (400, 0)])
-def test_another_prevalence_is_no_shift(normal: int, pneumonia: int) -> None:
+def test_another_prevalence_does_not_count_as_a_shift(normal: int, pneumonia: int) -> None:
     shift = compare_with_reference(batch(normal, pneumonia), make_reference())
     assert shift.prevalence == pytest.approx(pneumonia / 400, abs=0.02)
     assert shift.verdict == "alike"
@@ -59,7 +59,7 @@ def test_a_difference_below_the_rule_is_none_however_many_images_show_it() -> No
     assert shift.verdict == "alike"
 
 
-def test_few_images_show_nothing_and_a_gross_shift_is_shown_by_less() -> None:
+def test_few_images_show_only_a_gross_shift() -> None:
     reference = make_reference()
     shift = compare_with_reference(batch(10, 10), reference)
     assert shift.verdict == "too_few"
@@ -78,7 +78,7 @@ def test_equal_values_are_ties_and_no_shift() -> None:
     assert find(shift, "size").auc == 0.5
 
 
-def test_a_reference_that_is_too_small_never_says_alike() -> None:
+def test_a_reference_that_is_too_small_gives_no_verdict() -> None:
     few = pd.DataFrame({"label": [0, 1], **{each: [0.0, 1.0] for each in MEASURES}})
     shift = compare_with_reference(batch(500, 500), describe_reference(few, RULE))
     assert shift.min_images is None

@@ -22,7 +22,7 @@ def test_each_stratum_counts_by_its_pairs() -> None:
     assert (auc[0], share[0]) == (pytest.approx(3.5 / 6), pytest.approx(6 / 15))
 
 
-def test_the_mean_is_that_of_scikit_learn_weighted_by_pairs() -> None:
+def test_the_mean_equals_scikit_learn_weighted_by_pairs() -> None:
     rng = np.random.default_rng(2)
     label, strata = rng.integers(0, 2, 400), rng.integers(0, 5, 400)
     score = rng.normal(size=400) + label

@@ -52,7 +52,7 @@ def test_decisions_are_made_at_the_runs_own_threshold() -> None:
     assert found.steps.tolist() == [10, 10]
 
 
-def test_each_kind_of_pass_is_decided_at_a_threshold_of_its_own() -> None:
+def test_each_kind_of_pass_has_its_own_threshold() -> None:
     passes = {"logit_single": [-1.0, 1.0, 2.0, 3.0], "logit_flips": [5.0, 6.0, 8.0, 9.0]}
     corrupted = make_predictions([0, 0, 1, 1], [0.1] * 4).assign(kind="none", strength=0.0, **passes)
     test = make_predictions([0, 1], [0.3, 0.7]).assign(logit_single=[1.0, 2.0], logit_flips=[8.0, 6.0])
@@ -87,7 +87,7 @@ def test_runs_that_were_tested_on_different_images_are_named() -> None:
         join_runs(**tables)
 
 
-def test_each_difference_is_the_mean_of_those_of_paired_seeds() -> None:
+def test_each_difference_is_the_mean_over_paired_seeds() -> None:
     found = compare_arms(HELPS, SEED)
     assert [getattr(found, f"num_{each}") for each in ("images", "normal", "pneumonia", "groups")] == [8, 4, 4, 8]
     assert found.seeds == [1, 2]
@@ -127,7 +127,7 @@ def test_both_arms_are_evaluated_on_the_same_resamples() -> None:
     assert change["sensitivity"].both == IntervalOverBoth(low=0, high=0, detectable=0)
 
 
-def test_the_interval_over_patients_is_that_of_the_differences_averaged_over_seeds() -> None:
+def test_the_interval_over_patients_is_of_differences_averaged_over_seeds() -> None:
     # Accuracy: images 3 and 4 gain 1 and 1/2 of the seeds. Drawn 0 to 8 times of 8, each counts for 1/8.
     change = compare_arms(HELPS, SEED).differences["flip"]["accuracy"]
     per_image = np.array([0, 0, 0.5, 1, 0, 0, 0, 0])  # the third is right in FAIR already

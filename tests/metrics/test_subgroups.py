@@ -54,7 +54,7 @@ def test_without_a_cut_there_is_one_stratum() -> None:
     assert [each.num_images for each in found] == [6]
 
 
-def test_each_stratum_is_evaluated_by_its_own_images() -> None:
+def test_each_stratum_is_evaluated_on_its_own_images() -> None:
     found = compute_strata(make_pictures(), {"aspect": [1.2, 1.5]})["aspect 1.20-1.50"]
     assert [found.tn, found.fp, found.fn, found.tp] == [0, 1, 1, 0]
     assert (found.sensitivity, found.specificity) == (proportion(0, 1), proportion(0, 1))

@@ -41,7 +41,7 @@ def describe(table: pd.DataFrame, point: OperatingPoint) -> SubsetMetrics:
     return summarise(table, point, measure(table, point, 0.2, draws), strata)
 
 
-def test_a_summary_holds_every_metric_of_a_subset() -> None:
+def test_a_summary_contains_every_metric_of_a_subset() -> None:
     found = describe(make_table(), make_point(0.75))
     assert (found.num_images, found.num_groups, found.prevalence) == (10, 5, 0.6)
     assert counts(found.at_half) == (3, 1, 1, 5)
@@ -66,7 +66,7 @@ def test_all_operating_points_are_reported_and_the_one_that_decides_is_marked(ru
         assert counts(found.points[other]) == (2, 2, 1, 5)
 
 
-def test_a_threshold_is_on_the_calibrated_scale_also_that_of_an_uncalibrated_output_of_one_half() -> None:
+def test_every_threshold_is_on_the_calibrated_scale() -> None:
     point = make_point(0.75, temperature=2.0, bias=math.log(3))
     table = add_calibrated(make_table(), point)
     found = describe(table, point)
@@ -76,7 +76,7 @@ def test_a_threshold_is_on_the_calibrated_scale_also_that_of_an_uncalibrated_out
     assert found.at_chosen.log_odds == pytest.approx(math.log(3))
 
 
-def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> None:
+def test_brier_score_and_calibration_use_calibrated_probabilities() -> None:
     table = make_table().assign(probability=[0.5] * 10, log_odds=[0.0] * 10)
     found = describe(table, make_point(0.75)).calibration
     assert found.brier_unmoved.value == pytest.approx(0.25)
@@ -90,7 +90,7 @@ def test_brier_and_calibration_are_those_of_the_calibrated_probabilities() -> No
     assert describe(make_table(), make_point(0.75)).calibration.brier_unmoved.value == pytest.approx(0.14525)
 
 
-def test_calibration_errors_are_the_same_whatever_prevalence_probabilities_were_made_for() -> None:
+def test_calibration_error_does_not_depend_on_the_expected_prevalence() -> None:
     found = []
     for prevalence in (0.5, 0.1, 0.9):
         point = make_point(0.75, expected_prevalence=prevalence)
@@ -114,7 +114,7 @@ def test_balanced_accuracy_without_an_error_keeps_the_uncertainty_of_both_shares
     assert found.model_dump() == {"value": 1, "low": pytest.approx(low), "high": 1, "method": "images", "n": 20}
 
 
-def test_a_metric_at_a_point_is_that_of_the_images_with_the_interval_of_resamples() -> None:
+def test_a_metric_at_a_point_has_the_value_of_all_images_and_the_interval_of_resamples() -> None:
     point = describe(make_table(), make_point(0.75)).at_half
     # tn 3, fp 1, fn 1, tp 5, of 10.
     shares = {"accuracy": (8, 10), "sensitivity": (5, 6), "specificity": (3, 4), "precision": (5, 6), "npv": (3, 4)}
@@ -166,7 +166,7 @@ def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
         require_both_classes(table, "validation")
 
 
-def test_a_metric_is_that_of_the_images_and_its_interval_that_of_every_resample() -> None:
+def test_a_metric_has_the_value_of_all_images_and_the_interval_of_resamples_of_it() -> None:
     # A fortieth of the way from either end of 1, 2 and 3.
     found = estimate({"patients": np.array([9.0, 1.0, 2.0, 3.0])}, 7)
     bounds = {"low": pytest.approx(1.05), "high": pytest.approx(2.95)}

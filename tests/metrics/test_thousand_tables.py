@@ -159,7 +159,7 @@ def assert_most_likely(slope: float, label: Array, log_odds: Array, weight: Arra
     assert weight @ ((label - expit(intercept + slope * log_odds)) * log_odds) == pytest.approx(0, abs=1e-9)
 
 
-def test_wilsons_interval_is_that_of_his_formula() -> None:
+def test_wilsons_interval_equals_his_formula() -> None:
     rng, z = np.random.default_rng(2018), norm.ppf(0.975)
     for _ in range(NUM_TABLES):
         total = int(rng.integers(1, 700))

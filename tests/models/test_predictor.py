@@ -193,7 +193,7 @@ def test_an_image_that_lies_is_turned_upright_on_request_alone(predictor: Predic
     assert {each.warnings for each in unasked} == {""}
 
 
-def test_an_answer_says_that_a_border_was_cut_off(predictor: Predictor) -> None:
+def test_an_answer_states_that_a_border_was_cut_off(predictor: Predictor) -> None:
     pixels = make_pixels(1, 80, 60)[0]
     plain, framed = predictor.predict([encode(pixels), encode(np.pad(pixels, 20))])
     assert framed == plain._replace(warnings="trimmed", width=100, height=120)

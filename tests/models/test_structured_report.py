@@ -62,7 +62,7 @@ def test_an_answer_has_its_numbers_and_what_they_assume() -> None:
     assert (evaluation.value.meaning, evaluation.value.scheme_designator) == ("Pneumonia", "SCT")
 
 
-def test_an_image_near_the_threshold_is_referred_beside_its_class() -> None:
+def test_an_image_near_the_threshold_keeps_its_class_and_is_referred() -> None:
     group = read_group(build_report(make_image(), ANSWER._replace(refer=True), USE))
     assert [each.value.meaning for each in group.get_qualitative_evaluations()] == ["Pneumonia", "Refer to a human"]
 

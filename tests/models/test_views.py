@@ -39,7 +39,7 @@ def classifier() -> dict[str, Array]:
     return fit_view_classifier(phantoms(0, 60), ViewTraining.model_validate({"examples": EXAMPLES, **options}))
 
 
-def test_other_directions_and_other_things_than_upright_chests_are_told_apart(classifier: dict[str, Array]) -> None:
+def test_other_orientations_and_objects_are_distinguished_from_upright_chests(classifier: dict[str, Array]) -> None:
     chests, rng = phantoms(500, 40), np.random.default_rng(5)
     assert np.mean(compute_ood_score(chests, classifier) < 0.5) > 0.9
     for view, images in {"upside_down": chests[:, ::-1], "lying": np.rot90(chests, axes=(1, 2))}.items():
@@ -58,7 +58,7 @@ def test_chests_are_turned_upright(classifier: dict[str, Array]) -> None:
     assert np.mean(find_upright(chests, classifier)[1] == 0) > 0.8
 
 
-def test_logits_are_those_of_keras_for_an_image_and_its_mirror_image() -> None:
+def test_logits_equal_those_of_keras_for_an_image_and_its_mirror_image() -> None:
     network, pixels = build_view_network(8), make_pixels(5, SIDE, SIDE)
     grey = pixels.astype(np.float64) / 255
     standard = (grey - grey.mean(axis=(1, 2), keepdims=True)) / grey.std(axis=(1, 2), keepdims=True)

@@ -44,7 +44,7 @@ def test_without_a_false_alarm_the_answer_pneumonia_has_no_upper_end() -> None:
 
 
 @pytest.mark.parametrize(("reached", "often"), [(0.95, (0, 0.06)), (0.91, (0.2, 0.8)), (0.8, (0.98, 1))])
-def test_a_broken_promise_is_named_if_it_is_one(reached: float, often: tuple[float, float]) -> None:
+def test_a_violated_guarantee_is_reported_only_if_it_is_shown(reached: float, often: tuple[float, float]) -> None:
     rng, broken = np.random.default_rng(4), 0
     for _ in range(NUM):
         abstention = make_abstention()

@@ -21,7 +21,7 @@ def findings(**metrics: tuple[Interval, Interval]) -> list[tuple[str, dict[str, 
     return [(key, dict(values)) for key, values in summarise_arms(make_study(changes=None, **metrics))]
 
 
-def test_an_arm_none_of_whose_intervals_leaves_0_out_is_not_shown_to_differ() -> None:
+def test_an_arm_whose_intervals_all_include_0_is_not_shown_to_differ() -> None:
     touching = interval(0.0, 0.05, 0.1)
     for same in (WIDE, touching, interval(-0.1, -0.05, 0.0)):
         assert findings(accuracy=(same, same)) == [("arm_not_shown", {"arm": "flip"})]

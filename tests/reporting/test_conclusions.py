@@ -81,7 +81,7 @@ def test_accuracy_is_held_against_the_bar(accuracy: Interval, key: str) -> None:
         (0.25, 0.74, "not_above_majority", 0.75),
     ],
 )
-def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float, key: str, majority: float) -> None:
+def test_accuracy_is_compared_with_the_larger_class(prevalence: float, low: float, key: str, majority: float) -> None:
     metrics = changed(make_run_metrics(accuracy=interval(low, 0.9, 0.95)), "test", prevalence=prevalence)
     (found,) = [
         finding for finding in assess_performance(metrics, make_metadata_metrics()) if "majority" in finding.key
@@ -99,7 +99,7 @@ def test_accuracy_is_held_against_the_larger_class(prevalence: float, low: float
         (interval(-0.04, -0.02, -0.001), "worse_than_baseline"),
     ],
 )
-def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, key: str) -> None:
+def test_accuracy_is_compared_with_the_metadata_baseline(difference: Interval, key: str) -> None:
     metadata_metrics = make_metadata_metrics(difference)
     (found,) = [each for each in assess_performance(make_run_metrics(), metadata_metrics) if "baseline" in each.key]
     assert found.key == key
@@ -108,7 +108,7 @@ def test_accuracy_is_held_against_the_rule_on_the_header(difference: Interval, k
 
 
 @pytest.mark.parametrize("name", ["lr_positive", "mcc"])
-def test_what_could_not_be_computed_is_told(name: str) -> None:
+def test_metrics_that_could_not_be_computed_are_reported(name: str) -> None:
     metrics = changed(make_run_metrics(), "test.points.balanced", **{name: NONE.with_n(100)})
     found = {each.key: each.values for each in assess_performance(metrics, make_metadata_metrics())}
     assert found["undefined"] == {"missing": (name,)}
@@ -139,7 +139,7 @@ def test_what_the_network_knows_beyond_the_metadata_is_compared_with_chance(
     assert [each.values["by"] for each in found[:2]] == ["width", "metadata_score"]
 
 
-def test_nothing_is_said_of_strata_without_pairs_and_of_no_conflicting_image() -> None:
+def test_strata_without_pairs_and_a_missing_conflict_stratum_are_not_mentioned() -> None:
     assert not list(assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=NONE)))
     separated = assess_shortcuts(make_run_metrics(), make_metadata_metrics(shortcut=interval(1.0, 1.0, 1.0)))
     assert not [each for each in separated if each.key.startswith("within")]
@@ -192,7 +192,7 @@ def test_a_negative_result_informs_where_it_is_above_what_was_known_before(npv: 
     assert found.values["healthy"] == 0.84
 
 
-def test_points_that_do_not_decide_are_told_with_their_own_figures_and_their_rules() -> None:
+def test_other_operating_points_are_reported_with_their_metrics_and_rules() -> None:
     metrics = changed(make_run_metrics(), "test.points.specificity", threshold=0.7, accuracy=sure(0.77).with_n(100))
     performance = list(assess_performance(metrics, make_metadata_metrics()))
     first, second = [finding.values for finding in performance if finding.key == "other_point"]
@@ -204,7 +204,7 @@ def test_points_that_do_not_decide_are_told_with_their_own_figures_and_their_rul
 @pytest.mark.parametrize(
     ("reached", "keys"), [(True, ["holds_in_every_condition"]), (False, ["fails_in_some_condition"]), (None, [])]
 )
-def test_a_point_that_does_not_hold_in_some_condition_is_told_as_such(reached: bool | None, keys: list[str]) -> None:
+def test_a_point_that_fails_its_rule_in_some_condition_is_reported(reached: bool | None, keys: list[str]) -> None:
     metrics = changed(make_run_metrics(), "operating_point.points.sensitivity", reached=reached)
     performance = assess_performance(metrics, make_metadata_metrics())
     assert [each.key for each in performance if each.values.get("rule") == "sensitivity"] == ["other_point", *keys]
@@ -217,7 +217,7 @@ def told_of_calibration(**calibration: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("ece", "key"), [(0.061, "error_beyond_chance"), (0.06, "error_within_chance"), (0.03, "error_within_chance")]
 )
-def test_the_calibration_error_is_held_against_that_of_chance(ece: float, key: str) -> None:
+def test_the_calibration_error_is_compared_with_chance(ece: float, key: str) -> None:
     assert told_of_calibration(ece=sure(ece), ece_by_chance=0.06)[:2] == ["calibrated", key]
 
 
@@ -248,7 +248,7 @@ def test_the_slope_decides_whether_probabilities_are_too_extreme(slope: Interval
         (interval(-4.5, -3.2, -2.4), NONE, None),  # The classes are separated.
     ],
 )
-def test_the_intercept_says_whether_probabilities_are_too_high_or_too_low(
+def test_the_intercept_shows_whether_probabilities_are_too_high_or_too_low(
     intercept: Interval, slope: Interval, key: str | None
 ) -> None:
     metrics = make_run_metrics(calibration={"intercept": intercept, "slope": slope})
@@ -266,7 +266,7 @@ def test_the_intercept_says_whether_probabilities_are_too_high_or_too_low(
         (interval(0.7, 0.75, 0.80), interval(0.81, 0.85, 0.9), "misses_pneumonia"),
     ],
 )
-def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
+def test_the_more_frequent_kind_of_error_is_named_if_it_is_shown(
     sensitivity: Interval, specificity: Interval, key: str
 ) -> None:
     first = next(iter(describe_errors(make_run_metrics(sensitivity=sensitivity, specificity=specificity))))
@@ -274,7 +274,7 @@ def test_the_commoner_kind_of_error_is_named_where_it_is_shown(
     assert (first.values["num_normal"], first.values["num_pneumonia"]) == (40, 60)
 
 
-def test_no_error_is_said_to_be_none() -> None:
+def test_no_errors_are_reported_as_none() -> None:
     metrics = changed(make_run_metrics(), "test.points.balanced", tn=40, fp=0, fn=0, tp=60)
     assert keys(describe_errors(metrics))[0] == "no_errors"
     for error in ({"tn": 39, "fp": 1}, {"fn": 1, "tp": 59}):
@@ -354,7 +354,7 @@ def test_a_stratum_is_named_where_it_is_shown_to_be_worse_than_another(by: str, 
         Interval(value=0.65, low=None, high=None),
     ],
 )
-def test_strata_that_are_not_shown_to_differ_are_not_said_to(weak: Interval) -> None:
+def test_strata_are_not_reported_to_differ_without_evidence(weak: Interval) -> None:
     metrics = make_run_metrics(strata=[make_stratum("< 1", specificity=weak), make_stratum("≥ 1", specificity=STRONG)])
     told = [each for each in describe_errors(metrics) if "strat" in each.key]
     assert [each.key for each in told] == ["strata_alike"]
@@ -382,7 +382,7 @@ def test_a_stratum_that_lacks_a_class_is_reported_with_what_it_has() -> None:
     assert found.values["lacking"] == ("specificity", "auc")
 
 
-def test_of_several_metrics_that_differ_the_widest_apart_is_suggested() -> None:
+def test_the_metric_with_the_largest_gap_is_suggested() -> None:
     slightly = interval(0.71, 0.73, 0.75)
     strata = [make_stratum("< 1", sensitivity=WEAK, auc=STRONG), make_stratum("≥ 1", sensitivity=slightly, auc=WEAK)]
     (tried,) = [each for each in suggest_next_steps(make_run_metrics(strata=strata), FINE) if each.key == "try_strata"]
@@ -402,7 +402,7 @@ RISES, RISES_OR_NOT = interval(0.001, 0.05, 0.1), interval(0.0, 0.05, 0.1)
         (RISES, "validation_strict"),
     ],
 )
-def test_validation_is_held_against_test(gap: Interval, key: str) -> None:
+def test_validation_is_compared_with_test(gap: Interval, key: str) -> None:
     metrics = make_run_metrics(gap={"balanced_accuracy": gap})
     (found,) = compare_validation_and_test(metrics)
     assert found.key == key
@@ -449,7 +449,7 @@ def test_another_validation_is_to_be_tried_where_this_one_flatters(name: str) ->
         (RISES, RISES, False),
     ],
 )
-def test_the_threshold_is_to_be_tried_where_the_rates_move_apart(
+def test_another_threshold_is_suggested_if_the_rates_move_in_opposite_directions(
     sensitivity: Interval, specificity: Interval, shown: bool
 ) -> None:
     metrics = make_run_metrics(gap={"sensitivity": sensitivity, "specificity": specificity})

@@ -135,7 +135,7 @@ def test_the_confusion_figure_shows_the_counts_at_each_threshold_and_the_source(
         assert [label.get_text() for label in labels] == ["NORMAL", "PNEUMONIA"]
 
 
-def test_bins_hold_the_shares_that_came_true_with_wilson_s_interval() -> None:
+def test_bins_contain_observed_shares_with_wilson_intervals() -> None:
     # Of 15 bins: 0.0 lies in the first, 0.5 and 0.52 in the eighth, 1.0 in the last.
     bins = tabulate_bins(np.array([0, 1, 0, 1, 1]), np.array([0.0, 0.5, 0.52, 1.0, 1.0]))
     assert bins["images"].tolist() == [1, 2, 2]

@@ -40,7 +40,7 @@ def test_all_misses_the_worst_alarms_and_hits_near_the_median_are_chosen() -> No
     assert cases["path"][0] == "PNEUMONIA/001.png"
 
 
-def test_a_score_at_the_threshold_is_called_and_scores_that_round_to_1_keep_their_order() -> None:
+def test_a_score_at_the_threshold_is_positive_and_scores_that_round_to_1_keep_their_order() -> None:
     scores = [0.5, 0.1, 0.9, 0.6, 0.7, 0.6, 0.95, 0.8, 0.05, 0.3, 0.2]
     assert make_cases(scores)["decision"].tolist().count("false_negative") == 1
     table = make_predictions([0, 0, 1], [1.0, 1.0, 0.9]).assign(logit=[40.0, 50.0, 2.0])

@@ -354,7 +354,7 @@ def test_russian_is_russian_and_not_english_left_standing() -> None:
         assert key in same | without_words or re.search("[а-яё]", text.lower()), key  # noqa: RUF001
 
 
-def test_texts_of_the_configuration_can_be_said_in_every_language() -> None:
+def test_texts_of_the_configuration_exist_in_every_language() -> None:
     for path in sorted((ROOT / "conf").rglob("parameters*.yml")):
         source = yaml.safe_load(path.read_text(encoding="utf-8")).get("data_source")
         assert source is None or source in ENGLISH["given"], path
@@ -379,7 +379,7 @@ def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_poin
     assert translate(finding, messages | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
 
 
-def test_thousands_are_apart_in_the_way_of_the_language() -> None:
+def test_thousands_are_separated_as_the_language_requires() -> None:
     finding = Finding("told", {"weights": 262145})
     messages = {"told": "{weights:,}", "names": {}, "decimal_mark": ","}
     assert translate(finding, messages) == "262\N{NO-BREAK SPACE}145"
@@ -438,7 +438,7 @@ def test_a_language_that_nobody_wrote_is_refused() -> None:
         render("answer", {}, ABOUT, language="tlh")
 
 
-def test_names_are_said_in_the_language_and_other_words_as_they_are() -> None:
+def test_names_are_translated_and_other_words_stay() -> None:
     messages = {"names": {"auc": "площадь", "width": "ширина"}, "told": "{one}; {several}; {plain}"}
     finding = Finding("told", {"one": Name("auc"), "several": (Name("auc"), Name("width")), "plain": "auc"})
     assert translate(finding, messages) == "площадь; площадь, ширина; auc"
@@ -485,7 +485,7 @@ def test_a_sentence_or_a_value_that_is_missing_is_an_error() -> None:
         render("answer", {"in_numbers": [Finding("threshold_helps", {"p": 0.1})]}, ABOUT)
 
 
-def test_text_of_the_user_is_no_markup() -> None:
+def test_text_of_the_user_is_escaped() -> None:
     from markdown_it import MarkdownIt
 
     source = "<img src=x> **bold** [a](b) `c` $x$ | # d_e_f"

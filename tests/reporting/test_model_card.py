@@ -90,7 +90,7 @@ def test_the_card_describes_the_network_that_was_built(architecture: str) -> Non
     assert ("Flatten" in text) == (architecture == "plain")
 
 
-def test_the_metadata_hold_the_metrics_and_their_source(model: Model) -> None:
+def test_the_metadata_contain_the_metrics_and_their_source(model: Model) -> None:
     accuracy = interval(0.88, 0.9123, 0.93)
     card = read_card(write(model, accuracy=accuracy))
     results = {each.metric_type: each for each in card.data.eval_results}

@@ -57,7 +57,7 @@ def test_a_cell_is_written_in_the_language(value: Any, english: str, russian: st
     assert (format_cell(value, ENGLISH), format_cell(value, RUSSIAN)) == (english, russian)
 
 
-def test_heads_are_said_in_the_language_and_unknown_ones_without_underscores() -> None:
+def test_column_heads_are_translated_and_unknown_ones_lose_their_underscores() -> None:
     frame = pd.DataFrame({"metric": ["accuracy"], "n": [3], "some_new_column": [0.5]})
     table = make_table(frame, "metrics_table", "with augmentation", RUSSIAN)
     assert table.heads == ["показатель", "n", "some new column"]

@@ -65,7 +65,7 @@ def test_the_difference_is_reported_in_points_beside_the_values_of_both() -> Non
     assert (found.values["feature"], found.values["baseline"].value) == ("width", 0.8)
 
 
-def test_one_mark_missed_makes_the_whole_bad_whatever_the_other() -> None:
+def test_one_missed_mark_makes_the_summary_bad() -> None:
     unsure = make_run_metrics(accuracy=interval(0.75, 0.85, 0.9))
     found = verdicts(unsure, make_metadata_metrics(interval(-0.1, -0.05, -0.01)))
     assert (found["asked"][0], found["baseline"][0], found["whole"][0]) == ("unsure", "bad", "bad")
@@ -151,7 +151,7 @@ def test_validation_is_reported_where_the_gap_is_shown() -> None:
         *(("augmentation_mixed", "unsure"), ("no_difference_shown", "unsure")),
     ],
 )
-def test_augmentation_has_the_tone_of_its_answer(key: str, tone: str) -> None:
+def test_the_augmentation_row_has_the_tone_of_its_answer(key: str, tone: str) -> None:
     verdict = assess_augmentation(Finding(key, {}))
     assert (verdict.topic, verdict.tone, verdict.finding.key) == ("augmentation", tone, key)
 

@@ -111,7 +111,7 @@ def test_evidence_of_an_earlier_version_is_refused_and_not_shown_in_part() -> No
         write(baseline=older, augmented=make_run_evidence("augmented"))
 
 
-def test_the_page_asks_nobody_for_anything_and_holds_no_script() -> None:
+def test_the_page_loads_nothing_and_contains_no_script() -> None:
     page = write()
     elements = Elements(page)
     addresses = [value or "" for _, each in elements.tags for name, value in each.items() if name in ("src", "href")]

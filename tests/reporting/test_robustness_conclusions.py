@@ -66,7 +66,7 @@ def test_findings_on_occlusion_depend_on_intervals(border: float, centre: float,
     assert [each.key for each in assess_occlusion(make_occlusion_table(border, centre))] == keys
 
 
-def test_a_difference_without_an_interval_is_no_comparison_of_centre_and_whole() -> None:
+def test_centre_and_whole_are_not_compared_without_an_interval() -> None:
     table = make_occlusion_table(0.53, 0.95)
     table[["auc_change_low", "auc_change_high"]] = 0.0
     assert [each.key for each in assess_occlusion(table)] == ["border_informative", "centre_same"]
@@ -84,7 +84,7 @@ def test_the_first_strength_that_costs_accuracy_is_named_and_the_worst_of_all() 
     assert found[3].values == {"kinds": ("noise",)}
 
 
-def test_nothing_is_said_to_be_borne_where_everything_costs_accuracy() -> None:
+def test_no_corruption_is_called_tolerated_if_all_cost_accuracy() -> None:
     assert [each.key for each in assess_robustness(make_robustness_table(blur=[0.5]))] == [
         "unaltered",
         "kind_loses",

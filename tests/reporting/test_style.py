@@ -33,7 +33,7 @@ SPLIT = make_split([0] * 1003, ["train"] * 1002 + ["validation"])
 
 
 @pytest.mark.parametrize("pixels", [np.full((2, 3), 128, np.uint8), np.full((2, 3), 0.5, np.float32)])
-def test_an_image_is_shown_from_black_to_white_whatever_it_holds(pixels: Array) -> None:
+def test_an_image_is_shown_from_black_to_white_whatever_its_values(pixels: Array) -> None:
     _, axes = new_figure(Labels("phantoms"))
     show_image(axes, pixels, "NORMAL")
     (image,) = axes.images

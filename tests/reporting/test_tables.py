@@ -26,7 +26,7 @@ def make_both(threshold: float = 0.35) -> tuple[Metrics, MetadataMetrics]:
     return metrics, evaluate_metadata_baseline(test, make_metadata_baseline(), score, metrics, make_evaluation())
 
 
-def test_the_metadata_baseline_is_evaluated_as_the_network_is() -> None:
+def test_the_metadata_baseline_is_evaluated_like_the_network() -> None:
     _, header = make_both()
     point = header.at_rule
     assert (header.feature, header.direction, point.threshold) == ("width", "at most", 300)

@@ -37,7 +37,7 @@ def test_every_threshold_has_its_four_counts() -> None:
 
 
 @pytest.mark.parametrize("probabilities", [[0.5] * 3, [0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
-def test_counts_hold_where_scores_are_equal_or_certain(probabilities: list[float]) -> None:
+def test_counts_are_right_with_equal_and_certain_scores(probabilities: list[float]) -> None:
     table = tabulate_thresholds(make_predictions([0, 1, 1], probabilities))
     assert (table["tp"] + table["fn"]).tolist() == [2] * len(table)
     assert (table["tn"] + table["fp"]).tolist() == [1] * len(table)

@@ -120,7 +120,7 @@ def render(language: str, **changes: Any) -> str:
     return " ".join(renderer.render_result(answer, make_contract(make_point(0.4)), NO_PICTURE).split())
 
 
-def test_an_answer_says_how_often_the_network_errs_on_test() -> None:
+def test_an_answer_states_the_error_rates_on_test() -> None:
     rates = {"specificity": interval(0.83, 0.88, 0.91), "sensitivity": interval(0.95, 0.982, 1)}
     assert (
         "On test, of 100 healthy children 12 [9, 17] are classified as PNEUMONIA, and of 100 children with pneumonia "

@@ -293,7 +293,7 @@ def test_settings_that_differ_qualify_the_answer() -> None:
     assert compare(make_pairs()).settings == []
 
 
-def test_augmentation_itself_is_no_setting_that_differs_but_the_seed_is() -> None:
+def test_the_seed_counts_as_a_differing_setting_and_augmentation_does_not() -> None:
     first, second = make_run(seed=1), make_run(seed=2, copies=3, zoom=0.2)
     runs = [{"run": each.model_dump(mode="json")} for each in (first, second)]
     assert list_differing_settings(*runs) == [DifferingSetting(name="run.seed", first=1, second=2)]

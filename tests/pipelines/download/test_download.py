@@ -34,7 +34,7 @@ def test_any_other_source_is_used_unchanged() -> None:
     assert locate_archive(read_options(source="/data/mine.zip", sha256="a" * 64)).address == "/data/mine.zip"
 
 
-def test_a_given_checksum_overrides_that_of_the_preset() -> None:
+def test_a_given_checksum_overrides_the_preset() -> None:
     preset = {"mine": {"url": "https://example.org/a.zip", "sha256": "b" * 64}}
     assert locate_archive(read_options(source="mine", presets=preset)).sha256 == "b" * 64
     assert locate_archive(read_options(source="mine", presets=preset, sha256="a" * 64)).sha256 == "a" * 64

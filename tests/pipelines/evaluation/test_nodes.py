@@ -208,7 +208,7 @@ def test_a_subset_that_nothing_can_be_computed_of_is_named() -> None:
             compute_metrics(*pair, make_point(0.5), make_evaluation())
 
 
-def test_the_gap_is_that_of_two_samples_which_are_drawn_apart() -> None:
+def test_the_gap_compares_two_independently_resampled_sets() -> None:
     # The same images twice: resampled alike, every resample would show no gap at all.
     table = make_predictions([0, 1] * 20, np.linspace(0, 1, 40).tolist())
     gap = compute_metrics(table, table, make_point(0.5), make_evaluation()).gap.at_chosen.accuracy.model_dump()

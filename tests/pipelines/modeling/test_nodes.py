@@ -68,7 +68,7 @@ def test_a_network_scores_in_bfloat16_if_the_run_asks_for_it(tmp_path: Path, fli
 
 
 @pytest.mark.parametrize("flip_tta", [False, True])
-def test_predictions_hold_the_logits_without_and_with_flips(tmp_path: Path, flip_tta: bool) -> None:
+def test_predictions_contain_logits_without_and_with_flips(tmp_path: Path, flip_tta: bool) -> None:
     model = make_model(1)
     asked = prepare_scoring(model, make_run().model_copy(update={"flip_tta": flip_tta}))
     asked.save(tmp_path / "asked.keras")
