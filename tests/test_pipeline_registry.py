@@ -14,6 +14,7 @@ from kedro.pipeline import Node, Pipeline
 from chest_xray.models.training import Run
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.pipelines import report
+from chest_xray.pipelines.ensemble.pipeline import OTHER_SEEDS
 from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
 from chest_xray.settings import CONFIG_LOADER_ARGS, ConfigLoader
 from tests.conftest import ROOT
@@ -84,6 +85,17 @@ def test_an_environment_changes_what_other_parameters_refer_to(tmp_path: Path) -
     others = (settings["cross_validation"]["run"], settings["seed_2"], settings["study"]["runs"]["everything_1"])
     assert [each["augmentation"] for each in others] == [default] * 3
     assert settings["study"]["runs"]["tilt_1"]["augmentation"]["tilt"] == 3
+
+
+def test_members_of_the_ensemble_differ_in_seed_and_title_alone() -> None:
+    arguments: dict[str, Any] = {**CONFIG_LOADER_ARGS, "default_run_env": "base"}
+    settings = ConfigLoader(str(ROOT / "conf"), **arguments)["parameters"]
+    members = [Run.model_validate(settings[name]) for name in ("augmented", *OTHER_SEEDS)]
+    assert len({member.seed for member in members}) == len({member.title for member in members}) == len(members) == 5
+    alike = [member.model_copy(update={"seed": 0, "title": ""}) for member in members]
+    assert alike == alike[:1] * len(members)
+    trained = wire_pipelines()["ensemble"].all_outputs()
+    assert {f"{name}.trained_model" for name in OTHER_SEEDS} <= trained
 
 
 def test_runs_of_the_study_differ_only_in_augmentation() -> None:
