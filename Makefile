@@ -59,8 +59,7 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 		--NotebookExporter.preprocessors=chest_xray.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
 		notebooks/xray_nn.ipynb && \
 	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" \
-	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --KernelManager.transport=ipc \
-		--ExecutePreprocessor.record_timing=False \
+	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 		--NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor $$folder/$(REPORT).ipynb && \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
