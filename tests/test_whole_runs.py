@@ -174,7 +174,9 @@ def test_a_run_prints_one_short_line_a_node_and_an_epoch_and_then_its_results(
     start = r"[\d:]{8} INFO +"
     of_nodes = re.compile(rf"{start}(?:\d+/\d+ [\w.]+, [\d.]+ s|\d+ nodes in \d+ s\.)")
     of_epochs = re.compile(rf"{start}Epoch (\d)/2: accuracy .*, val_loss [\d.]+")
-    of_pages = re.compile(rf"{start}(?:Run with(?:out)? augmentation: accuracy .*|Report): (\S+)")
+    of_pages = re.compile(
+        rf"{start}(?:Run with(?:out)? augmentation: accuracy .*|Report \(in Russian: report\.ru\.html\)): (\S+)"
+    )
     others = [line for line in lines if not of_nodes.fullmatch(line) and not of_epochs.fullmatch(line)]
     found = map(of_pages.fullmatch, others)
     opened = [each[1] if each else "" for each in found]

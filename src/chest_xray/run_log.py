@@ -18,10 +18,7 @@ from chest_xray.hooks import ProjectHook, list_pipelines
 
 logger = logging.getLogger(__name__)
 QUICK = 0.5  # seconds; nodes that take less have no line
-PAGES = {
-    "report": "Report (in Russian: report.ru.html)",
-    "predictions": "Predictions",
-}  # named at the end of a run
+PAGES = {"report": "Report (in Russian: report.ru.html)", "predictions": "Predictions"}  # named at the end of a run
 NUM_NAMED = 8  # outputs out of date that are named
 
 
@@ -32,8 +29,9 @@ class LogRun(ProjectHook):
     def after_context_created(self, context: Any) -> None:
         """Store them, and configure logging in a folder below the project, where Kedro finds no `conf/logging.yml`."""
         super().after_context_created(context)
-        if self._project in Path.cwd().parents and "KEDRO_LOGGING_CONFIG" not in os.environ:
-            LOGGING.configure(yaml.safe_load((self._project / "conf/logging.yml").read_text("utf-8")))
+        path = self._project / "conf/logging.yml"  # missing in the installed package
+        if self._project in Path.cwd().parents and "KEDRO_LOGGING_CONFIG" not in os.environ and path.is_file():
+            LOGGING.configure(yaml.safe_load(path.read_text("utf-8")))
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
