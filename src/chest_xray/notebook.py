@@ -218,7 +218,7 @@ class Project:
         if rate.value is None or rate.low is None or rate.high is None:  # A share has no bound of None.
             return ""
         value, low, high = (format_number(each, ".3f", self._messages) for each in (rate.value, rate.low, rate.high))
-        return f"{value} [{low}{';' if self._is_local else ','} {high}]"
+        return f"{value} {self._messages['bounds'].format(low, high)}"
 
     @staticmethod
     def _display(text: str) -> None:

@@ -20,8 +20,6 @@ from chest_xray.hooks import list_pipelines
 logger = logging.getLogger(__name__)
 # The catalog reads them; no node does.
 CATALOG_PARAMETERS = {"data_root", "external_root", "images", "patient_table", "split_table"}
-
-
 # Plain ValueErrors of Kedro: a pipeline, node, dataset or tag of the command does not exist.
 KEDRO_MISTAKES = ("Failed to find the pipeline named", "Pipeline does not contain", "Pipeline contains no nodes")
 
