@@ -19,9 +19,9 @@ import yaml
 from PIL import Image, ImageOps
 from scipy.stats import binomtest
 
-from chest_xray.images.body_phantoms import PARTS, draw_body_part
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import parse_name
+from chest_xray.images.phantoms import PARTS, draw_body_part
 from chest_xray.images.validation import InputChecks
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from chest_xray.models.inference import Prediction, Predictor

@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from chest_xray.core.types import Array
-from chest_xray.images.body_phantoms import PARTS, draw_body_part
-from chest_xray.images.phantoms import draw_phantom
+from chest_xray.images.phantoms import PARTS, draw_body_part, draw_phantom
 
 Random = np.random.Generator
 VIEWS = ("frontal", "upside_down", "lying", "cropped", "inverted", "not_frontal_chest")
