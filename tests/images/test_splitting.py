@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
-from chest_xray.images.duplicates import DuplicateSearch
+from chest_xray.images.audit import DuplicateSearch
 from chest_xray.images.splitting import HoldOut
 from chest_xray.pipelines.data_processing.nodes import assign_subsets
 

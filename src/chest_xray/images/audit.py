@@ -1,14 +1,94 @@
-"""The audit of the data set: counts, patients, duplicates, and how train and test differ."""
+"""The audit of the data set: counts, patients, duplicates, how train and test differ; patients who share an image."""
 
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
 from chest_xray.core.options import Options, Result
-from chest_xray.core.types import DataFrame
-from chest_xray.images.duplicates import DuplicateSummary
+from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import Published, find_unknown_patients
+
+DIGEST_BYTES = 16  # BLAKE2b; two different images among a million agree with a chance of 1e-27.
+
+
+class DuplicateSearch(Options):
+    """Size of the perceptual hash, and the distance in bits up to which images are near duplicates."""
+
+    hash_size: Annotated[int, Field(ge=8, le=32, multiple_of=8)]
+    max_distance: Annotated[int, Field(ge=0, le=255)]
+
+
+def find_close_pairs(codes: Array, max_distance: int) -> Array:
+    """Return all pairs of rows of uint8 `codes` that differ in at most `max_distance` bits, of shape (pairs, 2).
+
+    Such codes agree in at least one of `max_distance` + 1 parts (pigeonhole principle), so only rows that agree in a
+    part are compared.
+    """
+    import numpy as np
+
+    found = [np.empty((0, 2), np.int64)]
+    for part in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
+        order = np.lexsort(part.T)
+        sorted_part = part[order]
+        for step in range(1, len(order)):
+            agree = (sorted_part[step:] == sorted_part[:-step]).all(axis=1)
+            if not agree.any():
+                break
+            pairs = np.stack([order[:-step][agree], order[step:][agree]], axis=1)
+            distance = np.bitwise_count(codes[pairs[:, 0]] ^ codes[pairs[:, 1]]).sum(axis=1)
+            found.append(np.sort(pairs[distance <= max_distance], axis=1))
+    return np.unique(np.concatenate(found), axis=0)
+
+
+def join_patients(images: DataFrame, duplicates: DataFrame) -> Series:
+    """Return the patient of each image, where patients who share an image count as one."""
+    import numpy as np
+    import pandas as pd
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    codes, names = images["group"].factorize(sort=True)
+    code_of = dict(zip(images["path"], codes, strict=True))
+    exact = duplicates[duplicates["kind"] == "exact"]
+    exact = exact[exact["first"].isin(code_of) & exact["second"].isin(code_of)]
+    links = (exact["first"].map(code_of).to_numpy(int), exact["second"].map(code_of).to_numpy(int))
+    graph = coo_array((np.ones(len(exact)), links), shape=(len(names), len(names)))
+    _, component = connected_components(graph, directed=False)
+    return pd.Series(component[codes], index=images.index)
+
+
+class DuplicateCounts(Result):
+    """Pairs of images that are alike, and how many of them cross splits, classes or patients."""
+
+    pairs: int
+    pictures: int
+    across_splits: int
+    across_classes: int
+    across_groups: int
+
+
+class DuplicateSummary(Result):
+    """Duplicates of each kind."""
+
+    exact: DuplicateCounts
+    near: DuplicateCounts
+
+
+def summarise_duplicates(duplicates: DataFrame) -> DuplicateSummary:
+    """Count exact and near duplicates, and how many of them cross splits, classes or patients."""
+    exact, near = (_count_pairs(duplicates[duplicates["kind"] == kind]) for kind in ("exact", "near"))
+    return DuplicateSummary(exact=exact, near=near)
+
+
+def _count_pairs(pairs: DataFrame) -> DuplicateCounts:
+    return DuplicateCounts(
+        pairs=len(pairs),
+        pictures=int(pairs["first"].nunique()),
+        across_splits=int((~pairs["same_split"]).sum()),
+        across_classes=int((~pairs["same_label"]).sum()),
+        across_groups=int((~pairs["same_group"]).sum()),
+    )
 
 
 class Audit(Options):

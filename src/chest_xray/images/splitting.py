@@ -6,7 +6,7 @@ from pydantic import Field
 
 from chest_xray.core.options import InputError, Options, Seed
 from chest_xray.core.types import Array, DataFrame, Generator, Series
-from chest_xray.images.duplicates import join_patients
+from chest_xray.images.audit import join_patients
 from chest_xray.images.kermany import NumberedName, short_path, split_at_number
 
 SUBSETS = ("train", "validation", "test")

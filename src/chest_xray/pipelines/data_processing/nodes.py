@@ -13,6 +13,7 @@ from chest_xray.core.arrays import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images import audit as data_audit
 from chest_xray.images import index, splitting
+from chest_xray.images.audit import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.corruptions import (
     SWAPPED,
     Robustness,
@@ -24,7 +25,6 @@ from chest_xray.images.corruptions import (
     list_corrupted_validation,
 )
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.duplicates import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
