@@ -142,7 +142,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
     Raises:
         InputError: The target cannot be written.
     """
-    from chest_xray.images.occlusion import locate_evidence, scale_evidence
+    from chest_xray.images.corruptions import locate_evidence, scale_evidence
     from chest_xray.models.gradcam import lay_over
     from chest_xray.serving.pictures import draw_picture, encode_png
 

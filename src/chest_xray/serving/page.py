@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
 from chest_xray.core.options import InputError
-from chest_xray.images.occlusion import locate_evidence, scale_evidence
+from chest_xray.images.corruptions import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
 from chest_xray.serving.pictures import ShownPicture, draw_heat, show_picture

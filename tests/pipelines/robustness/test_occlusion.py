@@ -8,7 +8,7 @@ from chest_xray.pipelines.robustness.nodes import measure_occlusion, predict_occ
 from chest_xray.reporting.robustness_figures import draw_occlusion
 from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
-from tests.images.test_occlusion import make_occlusion
+from tests.images.test_corruptions import make_occlusion
 from tests.pipelines.evaluation.test_nodes import make_grey_reader
 
 

@@ -12,8 +12,7 @@ from pydantic import Field
 
 from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
-from chest_xray.images.corruptions import Robustness, list_corrupted_test
-from chest_xray.images.occlusion import CoveredImages, Occlusion, central_region
+from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.operating_point import OperatingPoint
