@@ -7,8 +7,7 @@ from typing import NamedTuple
 from chest_xray.core.types import Array
 from chest_xray.images.decoding import fit_grey
 from chest_xray.images.dicom import is_dicom, read_dicom
-from chest_xray.images.framing import decode_content, trim
-from chest_xray.images.preprocessing import Preparation
+from chest_xray.images.preprocessing import Preparation, decode_content, trim
 from chest_xray.images.validation import InputChecks, Refusal, describe_image
 
 SIDE = 512  # pixels of the longer side on the page
