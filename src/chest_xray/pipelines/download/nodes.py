@@ -6,8 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chest_xray.core.options import Options
-from chest_xray.images.archives import Unpacking, unpack
-from chest_xray.images.download import ArchiveSource, fetch_archive
+from chest_xray.images.archives import ArchiveSource, Unpacking, fetch_archive, unpack
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
