@@ -11,8 +11,8 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from chest_xray.core.lineage import Lineage
 from chest_xray.core.options import InputError
+from chest_xray.core.provenance import Lineage
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import RecordRun, RemoveCheckpoints, RunLock
 from tests.builders import TITLE, make_point, make_run, make_study

@@ -12,7 +12,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
 from chest_xray import run_log
-from chest_xray.core.lineage import Lineage
+from chest_xray.core.provenance import Lineage
 from chest_xray.run_log import NUM_NAMED, LogRun
 
 pytestmark = pytest.mark.usefixtures("registered_pipelines")

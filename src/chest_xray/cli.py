@@ -95,7 +95,7 @@ def ship(env: str | None, folder: Path | None) -> None:
 
 def _require_one_origin(context: Any) -> None:
     """Refuse a network and metrics that were made from different trainings, as a run does for its inputs."""
-    from chest_xray.core.lineage import Lineage
+    from chest_xray.core.provenance import Lineage
     from chest_xray.hooks import list_pipelines
     from chest_xray.serving.starting import METRICS, NETWORK, PREDICTIONS
 

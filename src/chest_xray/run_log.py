@@ -13,7 +13,7 @@ from kedro.framework.project import LOGGING
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
-from chest_xray.core.lineage import Lineage
+from chest_xray.core.provenance import Lineage
 from chest_xray.hooks import ProjectHook, list_pipelines
 
 logger = logging.getLogger(__name__)

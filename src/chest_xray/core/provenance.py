@@ -1,22 +1,172 @@
-"""Describe how a result was made: versions, machine, command, commit and time."""
+"""How results were made: what each output was made from, and the command, commit, machine and time of a run.
 
+Every output on a local disk has an entry in `lineage.json` in the data folder: the digest of its bytes and those of its
+node's inputs. Before a run starts, its inputs are compared with these entries, so that none are of different data.
+"""
+
+import json
 import os
 import platform
 import re
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import blake2b, file_digest, sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from chest_xray.core.files import replace_text
+from chest_xray.core.options import InputError, Result
+
+DIGEST_SIZE = 16  # bytes
+PRESENTATION = {"params:data_source", "params:language"}  # Only figures and pages depend on these.
 PACKAGES = ("chest-xray", "tensorflow", "keras", "numpy", "scikit-learn", "kedro")
 TIMEOUT = 10  # seconds for git, which may hang on a network drive
 HIDDEN = "***"
 # A regular expression for names of secrets.
 SECRET = r"passw|secret|token|credential|api_?key|access_?key|private_?key|signature|\bsig\b|\bauth"
+
+
+class Entry(Result):
+    """The digest of one output, and those of all that it was made from, by name."""
+
+    digest: str
+    made_from: dict[str, str]
+
+
+Entries = TypeAdapter(dict[str, Entry], config=ConfigDict(defer_build=True))
+
+
+class Lineage:
+    """The entries of one data folder, in its `lineage.json`."""
+
+    def __init__(self, file: Path):
+        self._file, self._lock = file, Lock()
+        self._in_memory: dict[str, dict[str, str]] = {}  # `made_from` of outputs that are not on disk
+        try:
+            self._entries = Entries.validate_json(file.read_bytes()) if file.exists() else {}
+        except ValidationError:  # A damaged file is like none.
+            self._entries = {}
+
+    def record(self, name: str, path: Path | None, inputs: Iterable[tuple[str, Any]]) -> None:
+        """Add the output `name`, at `path` (None where it is not on a local disk), that a node has just saved.
+
+        `inputs` are the names of the node's inputs, with the values of those that are parameters.
+        """
+        with self._lock:
+            made_from: dict[str, str] = {}
+            for each, value in inputs:
+                if is_parameter(each):
+                    made_from[each] = digest_value(value)
+                elif each in self._entries:
+                    made_from[each] = self._entries[each].digest
+                else:
+                    made_from |= self._in_memory.get(each, {})
+            for each in PRESENTATION:
+                made_from.pop(each, None)
+            if path is None or not path.exists():
+                self._in_memory[name] = made_from
+                return
+            self._entries[name] = Entry(digest=digest_path(path), made_from=made_from)
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            replace_text(self._file, Entries.dump_json(self._entries, indent=1).decode())
+
+    def require_one_origin(self, read: dict[str, Path], parameters: dict[str, Any], makers: dict[str, str]) -> None:
+        """Check that the inputs of a run were made from the same data.
+
+        Args:
+            read: Paths of the outputs of earlier runs that this run reads.
+            parameters: This run's values of the `params:...` of data_processing.
+            makers: The pipeline that makes each output.
+
+        Raises:
+            InputError: A file is not as it was written; or inputs were made from different versions of an output, or
+                with parameters that differ from this run's.
+        """
+        for name, path in read.items():
+            if name in self._entries and digest_path(path) != self._entries[name].digest:
+                raise InputError(
+                    f"{name} ({path}) is not as it was written: it is damaged, or was changed by hand. "
+                    f"Expected the bytes that `kedro run --pipelines={makers[name]}` wrote; run it again."
+                )
+        current = {name: entry.digest for name, entry in self._entries.items()}
+        current |= {name: digest_value(value) for name, value in parameters.items()}
+        for name in read:
+            for child, parent, digest in self._ancestry(name):
+                if parent in current and current[parent] != digest:
+                    raise InputError(_describe_conflict(child, parent, makers[child]))
+
+    def list_stale(self, replaced: Collection[str]) -> list[str]:
+        """List the outputs that depend on an earlier version of an output in `replaced`."""
+        current = {name: self._entries[name].digest for name in replaced if name in self._entries}
+        return [
+            name
+            for name in self._entries
+            if any(current.get(parent, digest) != digest for _, parent, digest in self._ancestry(name))
+        ]
+
+    def is_current(self, name: str, read_parameter: Callable[[str], Any]) -> bool:
+        """Check whether all that an output was made from is as it is now; False for an output without an entry.
+
+        `read_parameter` returns the present value of a parameter.
+        """
+        return name in self._entries and all(
+            digest == (digest_value(read_parameter(parent)) if is_parameter(parent) else self._entries[parent].digest)
+            for _, parent, digest in self._ancestry(name)
+        )
+
+    def _ancestry(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """Yield each output that `name` depends on, itself first, with each of its inputs and their digest then."""
+        waiting, seen = [name], {name}
+        while waiting:
+            child = waiting.pop()
+            for parent, digest in self._entries[child].made_from.items() if child in self._entries else ():
+                yield child, parent, digest
+                if parent not in seen:
+                    seen.add(parent)
+                    waiting.append(parent)
+
+
+def _describe_conflict(child: str, parent: str, maker: str) -> str:
+    command = f"`kedro run --pipelines={maker}`"
+    if is_parameter(parent):
+        return (
+            f"{child} was made with other values of {parent.removeprefix('params:')} than this run has; expected the "
+            f"same. Run {command} again with these parameters, or this run with those."
+        )
+    return (
+        f"{child} was made from an earlier {parent}, which has been replaced since (by a run that did not "
+        f"finish, or by one with other options); expected both from one run. Run {command} again, and what follows it."
+    )
+
+
+def is_parameter(name: str) -> bool:
+    """Check whether a dataset of Kedro is a parameter."""
+    return name.startswith("params:") or name == "parameters"
+
+
+def digest_value(value: Any) -> str:
+    """Digest a parameter: plain values or a pydantic model."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    text = json.dumps(plain, sort_keys=True, default=str)
+    return blake2b(text.encode(), digest_size=DIGEST_SIZE).hexdigest()
+
+
+def digest_path(path: Path) -> str:
+    """Digest a file, or all files of a folder with their names; return "" where there is nothing."""
+    if path.is_dir():
+        files = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+        parts = [f"{each.relative_to(path)} {digest_path(each)}" for each in files]
+        return blake2b("\n".join(parts).encode("utf-8", "surrogateescape"), digest_size=DIGEST_SIZE).hexdigest()
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file_digest(file, lambda: blake2b(digest_size=DIGEST_SIZE)).hexdigest()
 
 
 def describe_run(
