@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import norm
 
 from chest_xray.core.options import InputError
+from chest_xray.metrics.bootstrap import correct_by_holm
 from chest_xray.metrics.conditions import measure_conditions
-from chest_xray.metrics.dependence import correct_by_holm
 from tests.builders import make_evaluation, make_point, make_predictions
 
 

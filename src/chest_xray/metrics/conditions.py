@@ -5,9 +5,8 @@ from typing import Any
 
 from chest_xray.core.options import InputError
 from chest_xray.core.types import DataFrame
-from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.bootstrap import correct_by_holm, draw_resamples
 from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract
-from chest_xray.metrics.dependence import correct_by_holm
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import Interval
 from chest_xray.metrics.summary import Evaluation, count_decisions, estimate, widen

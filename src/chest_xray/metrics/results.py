@@ -186,7 +186,7 @@ class SubsetMetrics(AtPoints[Decisions]):
 
 
 class RunsTest(Result):
-    """Whether errors come in runs along the numbers of a series; see `chest_xray.metrics.dependence.find_runs`."""
+    """Whether errors come in runs along the numbers of a series; see `chest_xray.metrics.bootstrap.find_runs`."""
 
     series: str
     num: int

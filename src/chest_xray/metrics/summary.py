@@ -16,6 +16,7 @@ from chest_xray.core.types import Array, DataFrame, Series
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
 from chest_xray.metrics.bootstrap import (
     compute_in_resamples,
+    find_runs,
     find_widest,
     weighted_auc,
     weighted_average_precision,
@@ -28,7 +29,6 @@ from chest_xray.metrics.calibration_error import (
     score_probabilities,
 )
 from chest_xray.metrics.comparison import subtract
-from chest_xray.metrics.dependence import find_runs
 from chest_xray.metrics.operating_point import (
     Calibration,
     OperatingPoint,
