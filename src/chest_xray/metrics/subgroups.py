@@ -1,15 +1,22 @@
-"""Metrics by kind of image: by aetiology, by shape and size of the picture, and by series and file number."""
+"""Metrics of parts of the images: by aetiology, by shape and size of the picture, and by series and file number.
+
+And of the same images under several conditions, such as corruptions, each compared with the first, image by image.
+"""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from chest_xray.core.options import InputError
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import MIN_BLOCKS, bootstrap_auc, sort_by_file_number
+from chest_xray.metrics.bootstrap import MIN_BLOCKS, bootstrap_auc, correct_by_holm, draw_resamples, sort_by_file_number
+from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract
+from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import UNKNOWN, Estimate, Interval, Method, Stratum
-from chest_xray.metrics.summary import estimate, widen
+from chest_xray.metrics.summary import Evaluation, count_decisions, estimate, widen
 
 MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals that are too narrow, down to a point
+COMPARED: tuple[MetricName, ...] = ("accuracy", "auc")  # of which the differences are tested
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
@@ -156,3 +163,57 @@ def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[
         specificity=estimate_share(is_right, (label == 0) & (range_.by != "aetiology"), draws),
         auc=area.with_n(len(images)),
     )
+
+
+def measure_conditions(
+    conditions: Mapping[Any, DataFrame], operating_point: OperatingPoint, evaluation: Evaluation
+) -> DataFrame:
+    """Measure each condition, and its paired difference from the first.
+
+    Args:
+        conditions: Of each `path`, `label`, `group` and `logit`, one row an image, in the same order.
+        operating_point: Its calibration, and the point that decides.
+        evaluation: Seed and block length of the bootstrap, whose draws are the same for all conditions.
+
+    Returns:
+        One row a condition: `n` (images), `threshold`; `accuracy`, `sensitivity`, `specificity` and `auc`, with the
+        suffixes `_low` and `_high` for the widest 95% interval; and of `COMPARED` (missing in the first row)
+        `_change`, the condition minus the first, `_change_low`, `_change_high`, and `_p`, corrected for the number of
+        conditions by Holm's method.
+
+    Raises:
+        InputError: The conditions are not of the same images.
+    """
+    import pandas as pd
+
+    first = next(iter(conditions.values()))
+    paths = first["path"].tolist()
+    if different := [name for name, table in conditions.items() if table["path"].tolist() != paths]:
+        raise InputError(
+            f"the conditions {different} are not of the same test images in the same order as the first; expected so. "
+            "Run the evaluation again, so that all are of the present data."
+        )
+    draws = draw_resamples(first, evaluation.block_length, evaluation.seed)
+    point = operating_point.chosen
+    calibrated = [add_calibrated(table, operating_point) for table in conditions.values()]
+    decided = [table.assign(decision=table["log_odds"] >= point.log_odds) for table in calibrated]
+    values = [resample_metrics(table, draws) for table in decided]
+    rows: list[dict[str, Any]] = []
+    for table, each in zip(decided, values, strict=True):
+        row: dict[str, Any] = {"n": len(table), "threshold": point.threshold}
+        counted = dict(count_decisions(table, point))
+        for name in METRICS:
+            found = estimate(each[name], len(table))
+            found = found if name == "auc" else widen(found, counted[name])
+            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        rows.append(row)
+    for name in COMPARED:
+        changes = [estimate_difference(subtract(each[name], values[0][name])) for each in values[1:]]
+        corrected = correct_by_holm([each.p for each in changes])
+        for row, change, p in zip(rows[1:], changes, corrected, strict=True):
+            row |= {f"{name}_change": change.value, f"{name}_p": p}
+            row |= {f"{name}_change_low": change.low, f"{name}_change_high": change.high}
+    columns = [f"{name}_{part}" for name in COMPARED for part in ("change", "change_low", "change_high", "p")]
+    table = pd.DataFrame(rows, columns=[*rows[0], *columns])
+    table = table.round({str(name): 4 for name in table if not str(name).endswith("_p")})  # a rounded p would be 0
+    return table.assign(threshold=point.threshold)

@@ -14,8 +14,8 @@ from chest_xray.core.options import Options
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.metrics.conditions import measure_conditions
 from chest_xray.metrics.operating_point import OperatingPoint
+from chest_xray.metrics.subgroups import measure_conditions
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.gradcam import MapComparison, MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
