@@ -183,7 +183,7 @@ class Project:
     def compare(self, baseline: Evaluated, augmented: Evaluated) -> DataFrame:
         """Compare two networks on the same test images, show what this supports, and return one row a metric."""
         from chest_xray.pipelines.augmentation import nodes
-        from chest_xray.reporting.comparison_findings import find_comparison
+        from chest_xray.reporting.comparison import find_comparison
 
         pairs = nodes.pair_decisions(baseline.evidence, augmented.evidence)
         settings = self.load("params:evaluation")

@@ -16,9 +16,9 @@ from chest_xray.pipelines.augmentation.nodes import (
     tabulate_comparison,
     write_comparison,
 )
-from chest_xray.reporting.comparison_figures import draw_paired_differences
-from chest_xray.reporting.comparison_findings import (
+from chest_xray.reporting.comparison import (
     describe_comparison,
+    draw_paired_differences,
     list_differences,
     summarise_effect,
 )

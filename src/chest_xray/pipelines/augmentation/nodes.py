@@ -34,8 +34,7 @@ from chest_xray.metrics.comparison import (
 from chest_xray.metrics.summary import Evaluation, estimate, widen
 from chest_xray.models.training import Run
 from chest_xray.reporting import augmentation_figures as figures
-from chest_xray.reporting.comparison_figures import draw_paired_differences
-from chest_xray.reporting.comparison_findings import find_comparison
+from chest_xray.reporting.comparison import draw_paired_differences, find_comparison
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.style import draw_in_languages

@@ -20,7 +20,7 @@ from chest_xray.metrics.comparison import (
 )
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.reporting import comparison_findings as findings
-from chest_xray.reporting.comparison_figures import draw_arms
+from chest_xray.reporting.comparison import draw_arms
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.style import draw_in_languages
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs

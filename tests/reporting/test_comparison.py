@@ -7,8 +7,7 @@ import pytest
 
 from chest_xray.metrics.results import Interval
 from chest_xray.pipelines.study.nodes import write_study
-from chest_xray.reporting.comparison_figures import draw_arms
-from chest_xray.reporting.comparison_findings import describe_study, list_arm_differences, summarise_arms
+from chest_xray.reporting.comparison import describe_study, draw_arms, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, interval, make_study
