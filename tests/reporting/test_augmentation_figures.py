@@ -6,11 +6,7 @@ import pytest
 from chest_xray.core.types import Array, Figure
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
-from chest_xray.reporting.augmentation_figures import (
-    draw_augmented_examples,
-    draw_transform_ranges,
-    draw_transforms,
-)
+from chest_xray.reporting.augmentation_figures import draw_augmented_examples, draw_transform_ranges, draw_transforms
 from chest_xray.reporting.i18n import languages, read_messages
 from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, make_pixels, make_run, make_split

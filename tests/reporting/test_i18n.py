@@ -22,8 +22,8 @@ from chest_xray.metrics.shift import MEASURES, compare_with_reference
 from chest_xray.models.batch import summarise_batch
 from chest_xray.models.external import ExternalEvaluation
 from chest_xray.models.inference import Prediction
-from chest_xray.reporting import abstention_findings, comparison_findings, conclusions
-from chest_xray.reporting.abstention_findings import find_abstention
+from chest_xray.reporting import abstention, comparison, conclusions
+from chest_xray.reporting.abstention import find_abstention
 from chest_xray.reporting.batch_findings import describe_batch, describe_shift
 from chest_xray.reporting.external_page import compare_with_internal
 from chest_xray.reporting.i18n import (
@@ -174,29 +174,29 @@ def of_the_report() -> Iterator[Finding]:
 
 def of_two_runs() -> Iterator[Finding]:
     better, worse = interval(0.01, 0.05, 0.1), interval(-0.1, -0.05, -0.01)
-    for comparison in (
+    for compared in (
         *(make_comparison(), make_comparison(auc=better), make_comparison(auc=worse)),
         make_comparison(auc=better, accuracy=worse),
     ):
-        yield comparison_findings.summarise_effect(comparison.metrics)
-        yield from comparison_findings.list_differences(comparison)
+        yield comparison.summarise_effect(compared.metrics)
+        yield from comparison.list_differences(compared)
     alike = {"mcnemar": {"corrected": 0, "regressed": 0, "p": 1.0}}
-    yield from comparison_findings.list_differences(make_comparison(changes=alike))
+    yield from comparison.list_differences(make_comparison(changes=alike))
     for steps in (80, 60):
         names = ("baseline_steps", "augmented_steps", "baseline_kept", "augmented_kept")
         stopped = {"stopped_early": ["baseline", "augmented"]}
         counts = {"steps": dict(zip(names, (80, steps, 70, 50), strict=True))}
-        yield from comparison_findings.describe_comparison(make_comparison(changes=counts | stopped))
-    yield from comparison_findings.describe_flips(make_comparison())
+        yield from comparison.describe_comparison(make_comparison(changes=counts | stopped))
+    yield from comparison.describe_flips(make_comparison())
     nothing = interval(0.0, 0.0, 0.0)
     flips = {run: {"accuracy": make_difference(nothing)} for run in ("baseline", "augmented")}
     same = make_comparison(changes={"flips": flips}, **dict.fromkeys(METRICS, nothing))
-    yield from comparison_findings.list_differences(same)
-    yield from comparison_findings.describe_flips(same)
+    yield from comparison.list_differences(same)
+    yield from comparison.describe_flips(same)
     differing = [{"name": "training.epochs", "first": 20, "second": 1}]
     study = {"num_seeds": 3, "fewest": 60, "most": 60, "value": 0.1, "low": 0.05, "high": 0.15}
     for quoted in (None, study):
-        yield from comparison_findings.qualify_answer(make_comparison(changes={"settings": differing, "study": quoted}))
+        yield from comparison.qualify_answer(make_comparison(changes={"settings": differing, "study": quoted}))
 
 
 def of_robustness() -> Iterator[Finding]:
@@ -234,10 +234,10 @@ def of_a_study() -> Iterator[Finding]:
     nothing = interval(0.0, 0.0, 0.0)
     for both in ((wide, wide), (better, better), (worse, worse), (better, wide), (worse, wide), (nothing, nothing)):
         study = make_study(accuracy=both)
-        yield from comparison_findings.summarise_arms(study)
-        yield from comparison_findings.list_arm_differences(study)
-        yield from comparison_findings.describe_study(study)
-    yield from comparison_findings.describe_study(make_study(changes={"steps": {"fewest": 80, "most": 81}}))
+        yield from comparison.summarise_arms(study)
+        yield from comparison.list_arm_differences(study)
+        yield from comparison.describe_study(study)
+    yield from comparison.describe_study(make_study(changes={"steps": {"fewest": 80, "most": 81}}))
 
 
 def of_a_batch() -> Iterator[Finding]:
@@ -316,7 +316,7 @@ def keys_in(module: object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [conclusions, comparison_findings, abstention_findings])
+@pytest.mark.parametrize("module", [conclusions, comparison, abstention])
 def test_every_key_that_a_rule_names_has_a_sentence(module: object) -> None:
     assert len(keys_in(module)) >= 8
     assert keys_in(module) <= set(ENGLISH)

@@ -29,13 +29,7 @@ from chest_xray.metrics.calibration_error import (
     score_probabilities,
 )
 from chest_xray.metrics.comparison import subtract
-from chest_xray.metrics.operating_point import (
-    Calibration,
-    OperatingPoint,
-    Point,
-    compute_log_odds,
-    to_probability,
-)
+from chest_xray.metrics.operating_point import Calibration, OperatingPoint, Point, compute_log_odds, to_probability
 from chest_xray.metrics.results import (
     AT_HALF,
     UNKNOWN,

@@ -1,4 +1,4 @@
-"""Rules that decide which conclusions a comparison supports: of two runs, and of the arms of the study."""
+"""What the report shows of comparisons, of two runs and of the arms of the study: conclusions and figures."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -8,7 +8,7 @@ from typing import Any
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting import report_contents as contents
-from chest_xray.reporting.abstention_findings import find_abstention
+from chest_xray.reporting.abstention import find_abstention
 from chest_xray.reporting.comparison import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import read_messages, translate, translate_text

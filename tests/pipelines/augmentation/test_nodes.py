@@ -10,12 +10,7 @@ from chest_xray.core.options import InputError
 from chest_xray.metrics.comparison import Comparison, DifferingSetting, Disagreement, Study, list_differing_settings
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Interval
-from chest_xray.pipelines.augmentation.nodes import (
-    compare_runs,
-    pair_decisions,
-    tabulate_comparison,
-    write_comparison,
-)
+from chest_xray.pipelines.augmentation.nodes import compare_runs, pair_decisions, tabulate_comparison, write_comparison
 from chest_xray.reporting.comparison import (
     describe_comparison,
     draw_paired_differences,

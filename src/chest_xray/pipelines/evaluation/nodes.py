@@ -40,7 +40,7 @@ from chest_xray.models.inference import MAX_DISAGREEMENT, score_images
 from chest_xray.models.input_pipeline import image_batches
 from chest_xray.models.network import add_decision_outputs
 from chest_xray.reporting import evaluation_figures as figures
-from chest_xray.reporting.abstention_figures import draw_net_benefit, draw_risk_coverage
+from chest_xray.reporting.abstention import draw_net_benefit, draw_risk_coverage
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather

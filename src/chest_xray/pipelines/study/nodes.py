@@ -19,8 +19,7 @@ from chest_xray.metrics.comparison import (
     summarise_seeds,
 )
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.reporting import comparison_findings as findings
-from chest_xray.reporting.comparison import draw_arms
+from chest_xray.reporting.comparison import describe_study, draw_arms, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.style import draw_in_languages
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
@@ -57,9 +56,9 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
 def write_study(study: Study, data_source: str, language: Language) -> str:
     """Write the conclusions of the study in Markdown."""
     sections = {
-        "answer": list(findings.summarise_arms(study)),
-        "in_numbers": list(findings.list_arm_differences(study)),
-        "study_method": list(findings.describe_study(study)),
+        "answer": list(summarise_arms(study)),
+        "in_numbers": list(list_arm_differences(study)),
+        "study_method": list(describe_study(study)),
     }
     return render("study_title", sections, {"data_source": data_source}, language.root)
 
