@@ -17,7 +17,7 @@ from chest_xray.pipelines.data_processing.nodes import (
     hash_images,
     tabulate_headers,
 )
-from chest_xray.reporting.data_figures import draw_headers
+from chest_xray.reporting.image_figures import draw_headers
 from chest_xray.reporting.style import Labels
 
 COMPARISON = DuplicateSearch(hash_size=16, max_distance=20)

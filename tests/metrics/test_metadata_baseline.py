@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from chest_xray.core.types import DataFrame
 from chest_xray.images.kermany import PUBLISHED
 from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
-from chest_xray.reporting.data_figures import draw_metadata_baseline
+from chest_xray.reporting.image_figures import draw_metadata_baseline
 from chest_xray.reporting.style import Labels
 
 

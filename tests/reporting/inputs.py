@@ -14,7 +14,7 @@ from chest_xray.core.types import DataFrame
 from chest_xray.images.index import FEATURES
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import languages
-from chest_xray.reporting.robustness_figures import GROUPS
+from chest_xray.reporting.image_figures import GROUPS
 from chest_xray.settings import CONFIG_LOADER_ARGS
 from tests.builders import (
     TITLE,

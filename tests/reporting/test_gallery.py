@@ -12,7 +12,7 @@ from PIL import Image
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.network import build_network
 from chest_xray.pipelines.robustness.nodes import Gallery, draw_gallery, select_cases
-from chest_xray.reporting.robustness_figures import SIDE, draw_pair
+from chest_xray.reporting.image_figures import SIDE, draw_pair
 from tests.builders import TINY_NETWORK, TITLE, make_pixels, make_point, make_predictions, make_split
 
 # At 0.5: two misses, three alarms, three found, three cleared.

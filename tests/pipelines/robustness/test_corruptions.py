@@ -8,7 +8,7 @@ from chest_xray.images.corruptions import Robustness
 from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
 from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
 from chest_xray.reporting.i18n import languages, read_messages
-from chest_xray.reporting.robustness_figures import draw_robustness
+from chest_xray.reporting.image_figures import draw_robustness
 from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.pipelines.evaluation.test_nodes import make_graded_pixels, make_grey_reader

@@ -5,7 +5,7 @@ import pandas as pd
 
 from chest_xray.core.types import Array
 from chest_xray.pipelines.robustness.nodes import measure_occlusion, predict_occluded
-from chest_xray.reporting.robustness_figures import draw_occlusion
+from chest_xray.reporting.image_figures import draw_occlusion
 from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, make_evaluation, make_point, make_predictions, make_split
 from tests.images.test_corruptions import make_occlusion

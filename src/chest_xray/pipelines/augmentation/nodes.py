@@ -33,7 +33,7 @@ from chest_xray.metrics.comparison import (
 )
 from chest_xray.metrics.summary import Evaluation, estimate, widen
 from chest_xray.models.training import Run
-from chest_xray.reporting import augmentation_figures as figures
+from chest_xray.reporting import image_figures as figures
 from chest_xray.reporting.comparison import draw_paired_differences, find_comparison
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.report_contents import gather

@@ -28,7 +28,7 @@ from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
-from chest_xray.reporting import data_figures as figures
+from chest_xray.reporting import image_figures as figures
 from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.style import draw_in_languages
 

@@ -19,7 +19,7 @@ from chest_xray.metrics.subgroups import measure_conditions
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.gradcam import MapComparison, MapSanity, compare_maps, grad_cam
 from chest_xray.models.inference import score_images
-from chest_xray.reporting import robustness_figures as figures
+from chest_xray.reporting import image_figures as figures
 from chest_xray.reporting.conclusions import find_robustness_conclusions
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.style import draw_in_languages
@@ -87,7 +87,7 @@ def draw_gallery(
 
     Returns:
         `cases`, the table without the paths of files, whose names stay; and `plain_{row}` and `overlay_{row}` of each
-        of its rows, from 0: pictures as from `chest_xray.reporting.robustness_figures.draw_pair`.
+        of its rows, from 0: pictures as from `chest_xray.reporting.image_figures.draw_pair`.
     """
     import numpy as np
 

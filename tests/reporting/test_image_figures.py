@@ -1,15 +1,24 @@
-"""The figures of augmentation: which images are side by side, at which strength, and their titles."""
+"""Figures show the images they should, side by side, at the stated strength and in their own proportions."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from chest_xray.core.types import Array, Figure
+from chest_xray.images.decoding import read_pixels
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.augmentation import Augmentation
-from chest_xray.reporting.augmentation_figures import draw_augmented_examples, draw_transform_ranges, draw_transforms
 from chest_xray.reporting.i18n import languages, read_messages
+from chest_xray.reporting.image_figures import (
+    draw_augmented_examples,
+    draw_example_radiographs,
+    draw_transform_ranges,
+    draw_transforms,
+)
 from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, make_pixels, make_run, make_split
+from tests.image_folders import draw_image_folders, process
 
 LABELS = Labels("phantoms")
 PREPARATION = Preparation(width=16, height=16)
@@ -17,6 +26,30 @@ PIXELS = make_pixels(4)
 SPLIT = make_split([0, 0, 1, 1], ["test", "train", "train", "train"])
 NORMAL, PNEUMONIA = PIXELS[1] / np.float32(255), PIXELS[2] / np.float32(255)  # the first of each class in train
 RUN = make_run(copies=1, horizontal_flip=True, brightness=0.5, noise=0.2)
+
+
+def test_a_row_shows_two_train_images_of_a_class_in_their_own_proportions(tmp_path: Path) -> None:
+    draw_image_folders(tmp_path / "chest_xray")
+    index, _, _ = process(tmp_path / "chest_xray")
+    figure = draw_example_radiographs(index, LABELS)
+    assert figure.get_supxlabel() == "Data: phantoms"
+    assert [axes.get_title() for axes in axes_of(figure)] == [
+        *("NORMAL\nIM-0001, 48 x 40 px", "NORMAL\nIM-0002, 48 x 40 px"),
+        *("PNEUMONIA (viral)\nperson1_virus, 48 x 40 px", "PNEUMONIA (viral)\nperson2_virus, 48 x 40 px"),
+    ]
+    first = index[(index["group"] == "IM-0001") & (index["split"] == "train")].iloc[0]
+    shown = np.asarray(axes_of(figure)[0].images[0].get_array())
+    np.testing.assert_array_equal(shown, read_pixels(first["path"], 48, 40))
+
+
+@pytest.mark.parametrize("group", ["IM-0001", "person1_virus"])
+def test_one_patient_alone_leaves_a_place_empty(tmp_path: Path, group: str) -> None:
+    draw_image_folders(tmp_path / "chest_xray")
+    index, _, _ = process(tmp_path / "chest_xray")
+    alone = index[(index["group"] == group) | (index["label"] != index.loc[index["group"] == group, "label"].iloc[0])]
+    places = axes_of(draw_example_radiographs(alone, LABELS))
+    assert sorted(len(axes.images) for axes in places) == [0, 1, 1, 1]
+    assert not any(axes.axison for axes in places)
 
 
 def titles_of(figure: Figure) -> list[str]:
