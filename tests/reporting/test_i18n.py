@@ -24,8 +24,6 @@ from chest_xray.models.external import ExternalEvaluation
 from chest_xray.models.inference import Prediction
 from chest_xray.reporting import abstention, comparison, conclusions
 from chest_xray.reporting.abstention import find_abstention
-from chest_xray.reporting.batch_findings import describe_batch, describe_shift
-from chest_xray.reporting.external_page import compare_with_internal
 from chest_xray.reporting.i18n import (
     Finding,
     Language,
@@ -37,6 +35,7 @@ from chest_xray.reporting.i18n import (
     translate,
     translate_text,
 )
+from chest_xray.reporting.new_images import compare_with_internal, describe_batch, describe_shift
 from chest_xray.reporting.report_contents import Report, read_options
 from chest_xray.reporting.report_findings import (
     assess_run,

@@ -13,8 +13,8 @@ from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.batch import score_shard
 from chest_xray.models.external import ExternalEvaluation, evaluate_external_set
 from chest_xray.models.inference import fingerprint_model, read_packaged_contract
-from chest_xray.reporting.external_page import draw_external, render_external
 from chest_xray.reporting.i18n import Language
+from chest_xray.reporting.new_images import draw_external, render_external
 from chest_xray.reporting.report_contents import Report
 from chest_xray.reporting.style import draw_in_languages
 

@@ -14,8 +14,8 @@ from chest_xray.core.types import DataFrame
 from chest_xray.images.decoding import DECODERS
 from chest_xray.models.batch import BatchSummary, score_locally, score_on_cluster, summarise_batch
 from chest_xray.models.inference import AS_PACKAGED, Prediction, Relaxation, fingerprint_model, read_packaged_contract
-from chest_xray.reporting.batch_findings import describe_batch
 from chest_xray.reporting.i18n import Language, read_messages, translate
+from chest_xray.reporting.new_images import describe_batch
 
 logger = logging.getLogger(__name__)
 

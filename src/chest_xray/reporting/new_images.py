@@ -1,12 +1,13 @@
-"""The page of an external evaluation, its figure and its conclusions."""
+"""What is reported of new images: the sentences on a batch, and the page of an external evaluation."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.shift import Shift
+from chest_xray.models.batch import BatchSummary
 from chest_xray.models.external import ExternalEvaluation
-from chest_xray.reporting.batch_findings import describe_batch
 from chest_xray.reporting.conclusions import is_above
 from chest_xray.reporting.i18n import Finding, Name, translate_text
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table
@@ -16,6 +17,34 @@ from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, Labels, a
 
 COMPARED = ("accuracy", "sensitivity", "specificity", "auc")
 NUM_BINS = 20
+
+
+def describe_batch(summary: BatchSummary) -> Iterator[Finding]:
+    """Yield how many files are answered and referred, why others are refused, and whether the batch is shifted."""
+    yield Finding("batch_answered", {**dict(summary), "num_negative": summary.num_answered - summary.num_positive})
+    if summary.num_referred is not None:
+        yield Finding("batch_referred", dict(summary))
+    reasons = ", ".join(f"{reason}: {num}" for reason, num in summary.refused.items())
+    values = {"num_refused": sum(summary.refused.values()), "reasons": reasons}
+    yield Finding("batch_refused" if reasons else "batch_none_refused", values)
+    yield Finding("shift_unknown", {}) if summary.shift is None else describe_shift(summary.shift)
+
+
+def describe_shift(shift: Shift) -> Finding:
+    """Return whether a batch resembles the validation images, and the measure in which it differs most."""
+    found = [each for each in shift.measures if each.verdict == "different"]
+    most = max(found or shift.measures, key=lambda each: each.distance)
+    values = {
+        **dict(most),
+        **dict(shift.rule),
+        "verdict": shift.verdict,
+        "measure": Name(most.measure),
+        "different": tuple(Name(each.measure) for each in found),
+        "min_images": shift.min_images,
+    }
+    if shift.verdict == "too_few":
+        return Finding("shift_too_few" if shift.min_images else "shift_reference_too_small", values)
+    return Finding(f"shift_{shift.verdict}", values)
 
 
 def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
@@ -77,11 +106,10 @@ def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation, labels
 def render_external(
     evaluation: ExternalEvaluation, figure: dict[str, bytes], run_record: dict[str, Any], report: Report, language: str
 ) -> str:
-    """Return the page as one HTML file."""
+    """Return the page of an external evaluation as one HTML file."""
     messages = read_page_messages(language)
     page = {**messages["page"], "title": messages["external"]["title"]}
     texts = messages | {"page": page}
-    shift = evaluation.batch.shift
 
     def table(frame: DataFrame, name: str) -> list[Any]:
         return [make_table(frame, name, "", texts)] if len(frame) else []
@@ -93,7 +121,7 @@ def render_external(
             *table(tabulate_external(evaluation), "external"),
             make_figure(figure[language], "external", "", texts),
         ],
-        "shift": table(tabulate_shift(evaluation), "shift") if shift else [],
+        "shift": table(tabulate_shift(evaluation), "shift"),
         "refusals": table(tabulate_refusals(evaluation), "refusals"),
         "limits": [Listing(list(messages["external"]["limits"].values()))],
         "environment": table(tabulate_record(run_record), "run_record"),

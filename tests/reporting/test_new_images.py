@@ -5,14 +5,14 @@ import re
 import pytest
 
 from chest_xray.models.external import ExternalEvaluation
-from chest_xray.reporting.external_page import (
+from chest_xray.reporting.i18n import languages
+from chest_xray.reporting.new_images import (
     draw_external,
     render_external,
     tabulate_external,
     tabulate_refusals,
     tabulate_shift,
 )
-from chest_xray.reporting.i18n import languages
 from chest_xray.reporting.report_contents import Report
 from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, encode, make_pixels
