@@ -1,12 +1,14 @@
-"""The HTTP server: images in, one prediction each out; nothing is stored."""
+"""The HTTP server: images in, one prediction each out; nothing is stored. Its documentation is made from OpenAPI."""
 
 import asyncio
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
+import jinja2
 from fastapi import Depends, FastAPI, File, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -16,9 +18,8 @@ from chest_xray.core.types import DataFrame
 from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import Prediction, Predictor
-from chest_xray.serving.docs_page import add_docs
 from chest_xray.serving.guard import HEADERS, Guard
-from chest_xray.serving.messages import choose_language, describe_reason
+from chest_xray.serving.messages import PACKAGE, choose_language, describe_reason, read_style
 from chest_xray.serving.options import Serving
 from chest_xray.serving.service import Service
 
@@ -183,11 +184,61 @@ def create_app(service: Service, options: Serving) -> FastAPI:
             batch=summarise_batch(_tabulate(predictions), predictor.contract, predictor.fingerprint),
         )
 
-    add_docs(app)
-
+    _add_docs(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=options.max_upload_bytes)
     app.add_middleware(Guard, options=options)
     return app
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Add `/docs` with its style sheet, and `/`, which leads there unless `app.state.home` is changed."""
+    app.state.home = "/docs"
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader(PACKAGE, ""), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+
+    @app.get("/docs", include_in_schema=False)
+    def send_docs() -> HTMLResponse:
+        described = app.openapi()
+        operations = list(_list_operations(described))
+        return HTMLResponse(templates.get_template("docs.html").render(info=described["info"], operations=operations))
+
+    @app.get("/page.css", include_in_schema=False)
+    def send_style() -> Response:
+        return Response(read_style(), media_type="text/css")
+
+    @app.get("/", include_in_schema=False)
+    def redirect_home() -> RedirectResponse:
+        return RedirectResponse(app.state.home)
+
+
+def _list_operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the operations of an OpenAPI description.
+
+    Each has `method`, `path` and `description`; `sends` (names of the fields of its form), `returns` (name and
+    description of each field of its answer) and `statuses` (code and description of each other answer).
+    """
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            sent = _find_schema(described, operation.get("requestBody", {}))
+            responses = operation["responses"]
+            found = _find_schema(described, responses["200"])
+            yield {
+                "method": method.upper(),
+                "path": path,
+                "description": operation["description"],
+                "sends": list(sent.get("properties", {})),
+                "returns": [(name, each.get("description", "")) for name, each in found.get("properties", {}).items()],
+                "statuses": [(code, each["description"]) for code, each in responses.items() if code != "200"],
+            }
+
+
+def _find_schema(described: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a request or an answer, which refers to a named one; empty if there is none."""
+    content: dict[str, Any] = next(iter(body.get("content", {}).values()), {})
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    schema: dict[str, Any] = described.get("components", {}).get("schemas", {}).get(name, {})
+    return schema
 
 
 def _to_answer(prediction: Prediction, predictor: Predictor, language: str) -> Answer:
