@@ -14,8 +14,7 @@ from chest_xray.images.view_examples import VIEWS
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
 from chest_xray.serving.messages import Renderer, read_messages
-from chest_xray.serving.pictures import draw_heat, show_picture
-from chest_xray.serving.samples import Samples
+from chest_xray.serving.pictures import Samples, draw_heat, show_picture
 from tests.builders import (
     encode,
     interval,

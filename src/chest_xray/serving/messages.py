@@ -15,7 +15,7 @@ from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
 from chest_xray.models.gradcam import HEAT
 from chest_xray.models.inference import Prediction
-from chest_xray.serving.samples import Samples
+from chest_xray.serving.pictures import Samples
 
 PACKAGE = "chest_xray.serving"
 LANGUAGES = ("en", "ru")

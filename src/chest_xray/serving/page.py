@@ -11,8 +11,7 @@ from chest_xray.core.options import InputError
 from chest_xray.images.corruptions import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
-from chest_xray.serving.pictures import ShownPicture, draw_heat, show_picture
-from chest_xray.serving.samples import Label, Samples
+from chest_xray.serving.pictures import Label, Samples, ShownPicture, draw_heat, show_picture
 from chest_xray.serving.service import Service
 
 logger = logging.getLogger(__name__)

@@ -1,16 +1,24 @@
-"""Images for the page as data URLs, so that nothing is written to a file."""
+"""Images for the page: those it shows, as data URLs, so that nothing is written to a file, and samples to try it with.
+
+Processes that decode import this module: it imports no network.
+"""
 
 import base64
 import io
-from typing import NamedTuple
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
 
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import fit_grey
 from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.preprocessing import Preparation, decode_content, trim
-from chest_xray.images.validation import InputChecks, Refusal, describe_image
+from chest_xray.images.validation import InputChecks, Refusal, describe_image, is_junk
 
 SIDE = 512  # pixels of the longer side on the page
+Label = Literal["NORMAL", "PNEUMONIA"]
+AETIOLOGIES: dict[Label, str] = {"NORMAL": "none", "PNEUMONIA": "bacterial"}  # of phantoms
 
 
 class ShownPicture(NamedTuple):
@@ -65,7 +73,7 @@ def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> 
 
 def draw_heat(evidence: Array) -> str | None:
     """Return what `colour_evidence` draws as a data URL; None if there is no evidence."""
-    from chest_xray.models.gradcam import colour_evidence  # Not for the processes that decode.
+    from chest_xray.models.gradcam import colour_evidence
 
     return to_data_url(colour_evidence(evidence, (SIDE // 2, SIDE // 2))) if evidence.any() else None
 
@@ -84,10 +92,38 @@ def to_data_url(pixels: Array) -> str:
     return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
 
 
-def draw_phantom_png(aetiology: str) -> bytes:
-    """Return a new random phantom as PNG; for the aetiologies see `phantoms.draw_phantom`."""
-    import numpy as np
+class Samples(NamedTuple):
+    """Phantoms, which only a network of phantoms answers; or images that the network was not trained on; or none."""
 
-    from chest_xray.images.phantoms import draw_phantom
+    kind: Literal["phantoms", "validation", "test", "none"]
+    paths: Mapping[Label, Sequence[str]] = {}  # by label, of images
 
-    return encode_png(draw_phantom(np.random.default_rng(), aetiology))
+    @classmethod
+    def of_validation(cls, image_split: DataFrame) -> Self:
+        """Offer the validation images of a split that are still in their place; none without some of each label."""
+        rows = image_split[image_split["subset"] == "validation"]
+        found = {
+            label: [path for path in rows.loc[rows["label"] == number, "path"] if Path(path).is_file()]
+            for number, label in enumerate(AETIOLOGIES)
+        }
+        return cls("validation", found) if all(found.values()) else cls("none")
+
+    @classmethod
+    def of_test(cls, folder: str | None) -> Self:
+        """Offer the images in a local folder's subfolders `NORMAL` and `PNEUMONIA`; none without some of each."""
+        found = {
+            label: [str(path) for path in Path(folder, label).glob("*") if not is_junk(path.name)]
+            for label in AETIOLOGIES
+            if folder
+        }
+        return cls("test", found) if found and all(found.values()) else cls("none")
+
+    def draw(self, label: Label) -> bytes:
+        """Return the bytes of a random image with this label."""
+        if self.kind == "phantoms":
+            import numpy as np
+
+            from chest_xray.images.phantoms import draw_phantom
+
+            return encode_png(draw_phantom(np.random.default_rng(), AETIOLOGIES[label]))
+        return Path(random.choice(self.paths[label])).read_bytes()

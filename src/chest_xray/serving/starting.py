@@ -18,7 +18,7 @@ from chest_xray.core.options import InputError
 from chest_xray.models import shipping
 from chest_xray.serving.messages import Background
 from chest_xray.serving.options import LOOPBACK, Serving
-from chest_xray.serving.samples import Samples
+from chest_xray.serving.pictures import Samples
 
 logger = logging.getLogger(__name__)
 
