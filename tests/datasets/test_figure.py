@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
 
-from chest_xray.datasets import FigureDataset, FigureFolderDataset
-from chest_xray.datasets.single_file import ImagePreview
+from chest_xray.datasets import FigureDataset, FigureFolderDataset, PlotlyDataset
+from chest_xray.datasets.single_file import ImagePreview, PlotlyPreview
 
 
 @pytest.fixture
@@ -54,6 +54,16 @@ def test_a_folder_holds_figures_by_name_and_language_and_no_others(tmp_path: Pat
 def test_the_preview_is_an_image_for_kedro_viz(dataset: FigureDataset) -> None:
     assert base64.b64decode(dataset.preview()) == dataset.load()["en"]
     assert FigureDataset.preview.__annotations__["return"] is ImagePreview
+
+
+def test_an_interactive_figure_survives_a_round_trip_and_is_shown_by_kedro_viz(tmp_path: Path) -> None:
+    import plotly.graph_objects as go
+
+    dataset, figure = PlotlyDataset(filepath=str(tmp_path / "figure.json")), go.Figure(layout={"title": "Снимок"})
+    dataset.save(figure)
+    assert dataset.load() == figure
+    assert dataset.preview()["layout"]["title"]["text"] == "Снимок"
+    assert (PlotlyDataset.preview.__annotations__["return"], PlotlyPreview.__name__) == (PlotlyPreview, "PlotlyPreview")
 
 
 def test_a_figure_that_cannot_be_drawn_keeps_the_previous_file(dataset: FigureDataset) -> None:

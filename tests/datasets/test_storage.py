@@ -10,7 +10,7 @@ import pytest
 from kedro.io import DatasetError
 
 from chest_xray.core.files import atomic_path
-from chest_xray.datasets.bases import FileDataset
+from chest_xray.datasets.single_file import FileDataset
 
 
 class Page(FileDataset):

@@ -18,3 +18,4 @@ from chest_xray.datasets.single_file import KerasModelDataset as KerasModelDatas
 from chest_xray.datasets.single_file import MarkdownDataset as MarkdownDataset
 from chest_xray.datasets.single_file import PackagedModelDataset as PackagedModelDataset
 from chest_xray.datasets.single_file import PageDataset as PageDataset
+from chest_xray.datasets.single_file import PlotlyDataset as PlotlyDataset

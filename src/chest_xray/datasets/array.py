@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from chest_xray.core.arrays import StoredArray, StoredArrays
 from chest_xray.core.files import atomic_path, replace_text
 from chest_xray.core.types import Array
-from chest_xray.datasets.bases import LocalDataset, ReadOnlyDataset
+from chest_xray.datasets.single_file import LocalDataset, ReadOnlyDataset
 
 logger = logging.getLogger(__name__)
 

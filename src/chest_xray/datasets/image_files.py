@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
-from chest_xray.datasets.bases import FileDataset, ReadOnlyDataset
+from chest_xray.datasets.single_file import FileDataset, ReadOnlyDataset
 from chest_xray.images.archives import Unpacking, extract, extract_tar
 from chest_xray.images.validation import is_junk
 
@@ -191,7 +191,7 @@ class NewImagesDataset(ReadOnlyDataset):
         unpacked: Its `path` is a local folder that archives are unpacked to, each to a folder named after its digest,
             which stays.
         limits: `max_gigabytes`, `max_files` and `max_ratio` as in `Unpacking`.
-        metadata: See `bases`.
+        metadata: See `single_file`.
     """
 
     def __init__(

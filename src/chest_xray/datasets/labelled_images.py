@@ -11,8 +11,8 @@ from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
-from chest_xray.datasets.bases import ReadOnlyDataset
 from chest_xray.datasets.image_files import list_new_files, read_table
+from chest_xray.datasets.single_file import ReadOnlyDataset
 from chest_xray.images.kermany import CLASSES, parse_name
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class LabelledImagesDataset(ReadOnlyDataset):
         path: A folder, in which the nearest folder above an image that is named after a class is its label; or a
             `.csv` or `.parquet` table with the columns `path` (from the folder of the table) and `label`, and if known
             `patient`.
-        metadata: See `bases`.
+        metadata: See `single_file`.
     """
 
     def __init__(self, *, path: str | None, metadata: dict[str, Any] | None = None):

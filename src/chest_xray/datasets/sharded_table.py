@@ -7,7 +7,7 @@ from typing import Any
 
 from chest_xray.core.files import Shard, ShardOrder, atomic_path, replace_text
 from chest_xray.core.types import DataFrame
-from chest_xray.datasets.bases import LocalDataset, ReadOnlyDataset
+from chest_xray.datasets.single_file import LocalDataset, ReadOnlyDataset
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,8 @@
-"""Single files, and folders that a node fills; heavy libraries are imported on loading and saving."""
+"""Single files, and folders that a node fills; heavy libraries are imported on loading and saving.
+
+`FileDataset`, `LocalDataset` and `ReadOnlyDataset` are the bases of all datasets of this project; their `metadata` is
+for plugins such as Kedro-Viz.
+"""
 
 import base64
 import glob
@@ -7,25 +11,86 @@ import json
 import logging
 import zipfile
 from pathlib import Path
-from typing import Any, NewType
+from typing import Any, NewType, NoReturn
 
 import fsspec
-from kedro.io import DatasetError
+from kedro.io import AbstractDataset, DatasetError
 
 from chest_xray.core.files import atomic_path
 from chest_xray.core.types import Figure, Model
-from chest_xray.datasets.bases import FileDataset, LocalDataset, ReadOnlyDataset
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, PackagedModel
 from chest_xray.models.network import is_float32
 from chest_xray.models.training import Checkpoint
 
 logger = logging.getLogger(__name__)
-
 UNNAMED = "en"  # the language that the names of files do not state
 # Kedro-Viz chooses the view of a preview by these names.
 HTMLPreview = NewType("HTMLPreview", str)
 ImagePreview = NewType("ImagePreview", str)
 JSONPreview = NewType("JSONPreview", str)
+PlotlyPreview = NewType("PlotlyPreview", dict[str, Any])
+
+
+class FileDataset(AbstractDataset[Any, Any]):
+    """A dataset at one local path or fsspec address, which ends in one of `suffixes` where a class has them.
+
+    Raises:
+        DatasetError: `filepath` has another suffix.
+    """
+
+    suffixes: tuple[str, ...] = ()
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        if self.suffixes and not filepath.endswith(self.suffixes):
+            expected = " or ".join(", ".join(self.suffixes).rsplit(", ", 1))
+            raise DatasetError(
+                f"received filepath {filepath!r}; expected one that ends in {expected}. Correct the catalog."
+            )
+        self._filepath, self.metadata = filepath, metadata
+
+    def _local(self) -> str:
+        """Return a local path of the same name to read from; a remote file is fetched whole, as it is now."""
+        if "://" not in self._filepath:
+            return self._filepath
+        filesystem, path = fsspec.core.url_to_fs(self._filepath)
+        # A shared cache would keep returning its first copy. This one lasts as long as it is referred to.
+        self._fetched = fsspec.filesystem("simplecache", fs=filesystem, same_names=True, skip_instance_cache=True)
+        with self._fetched.open(path) as file:
+            return str(file.name)
+
+    def _exists(self) -> bool:
+        filesystem, path = fsspec.core.url_to_fs(self._filepath)
+        return bool(filesystem.exists(path))
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": self._filepath}
+
+
+class LocalDataset(FileDataset):
+    """A dataset at one path of a local disk.
+
+    Raises:
+        DatasetError: The path is an address of remote storage.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None):
+        if "://" in filepath:
+            raise DatasetError(
+                f"received {filepath!r}; expected a local path for {type(self).__name__}. Correct the catalog."
+            )
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._path = Path(filepath)
+
+
+class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
+    """A dataset that nodes do not write."""
+
+    def save(self, data: NoReturn) -> NoReturn:
+        """Refuse to save."""
+        raise DatasetError(
+            f"received {type(data).__name__} to save, but {type(self).__name__} is read-only. Remove it from "
+            "the outputs of the node."
+        )
 
 
 class MarkdownDataset(FileDataset):
@@ -129,6 +194,25 @@ def _draw(figure: Any, filepath: str) -> None:
         figure.set_layout_engine("none")  # Otherwise matplotlib draws twice, once to lay it out.
     with atomic_path(filepath) as path:
         figure.savefig(path, format="png")
+
+
+class PlotlyDataset(FileDataset):
+    """A figure of Plotly in a JSON file; the dataset of kedro-datasets takes a second to import."""
+
+    def load(self) -> Any:
+        """Return the figure."""
+        from plotly.io import from_json
+
+        return from_json(Path(self._local()).read_text("utf-8"))
+
+    def save(self, data: Any) -> None:
+        """Write the figure whole or not at all."""
+        with atomic_path(self._filepath) as path:
+            path.write_text(data.to_json(), "utf-8")
+
+    def preview(self) -> PlotlyPreview:
+        """Return the figure as plain values."""
+        return PlotlyPreview(json.loads(Path(self._local()).read_text("utf-8")))
 
 
 class EvidenceDataset(FileDataset):
