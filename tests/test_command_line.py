@@ -22,8 +22,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from chest_xray import command_line
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.models import shipping
 from chest_xray.models.contract import CONTRACT, NETWORK

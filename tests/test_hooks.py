@@ -14,8 +14,8 @@ from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
 from chest_xray import hooks
-from chest_xray.core.options import InputError
 from chest_xray.core.provenance import Lineage
+from chest_xray.core.types import InputError
 from chest_xray.datasets import CheckpointDataset
 from chest_xray.hooks import NUM_NAMED, LogRun, RecordRun, RemoveCheckpoints, RunLock
 from tests.builders import TITLE, make_point, make_run, make_study

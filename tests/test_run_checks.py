@@ -8,7 +8,7 @@ import pytest
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import ParallelRunner
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.run_checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks
 

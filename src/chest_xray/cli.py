@@ -8,7 +8,7 @@ import click
 from kedro.framework.cli.utils import env_option, split_string
 from omegaconf import OmegaConf
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.serving.options import address_options, page_options
 
 PARAMS_HELP = "Change parameters, as in `kedro run`: serving.max_upload_megabytes=100"

@@ -12,7 +12,7 @@ import click
 
 from chest_xray import __version__
 from chest_xray.core.files import ListedFile
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.validation import is_junk
 from chest_xray.metrics.operating_point import OperatingPoint, name_probability
 from chest_xray.metrics.results import Metrics

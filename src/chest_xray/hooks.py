@@ -20,8 +20,8 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 
 from chest_xray.core.files import PART
-from chest_xray.core.options import InputError
 from chest_xray.core.provenance import PRESENTATION, Lineage, describe_opening, describe_run, is_parameter
+from chest_xray.core.types import InputError
 
 logger = logging.getLogger(__name__)
 # In the data folder, of runs that make results and of those that predict; a .json file beside each names its holder.

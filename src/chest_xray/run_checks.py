@@ -14,7 +14,7 @@ from kedro.pipeline import Node, Pipeline
 from kedro.validation.exceptions import ParameterValidationError
 from pydantic import BaseModel
 
-from chest_xray.core.options import InputError, flatten
+from chest_xray.core.types import InputError, flatten
 from chest_xray.hooks import list_pipelines
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from chest_xray.core.options import InputError
 from chest_xray.core.provenance import (
     Lineage,
     describe_commit,
@@ -22,6 +21,7 @@ from chest_xray.core.provenance import (
     hide_secrets,
     hide_values,
 )
+from chest_xray.core.types import InputError
 
 MAKERS = dict.fromkeys(("pixels", "hashes", "split", "model"), "data_processing") | {"model": "modeling"}
 PARAMS = {"run_id": "2026-11-24T10.00.00.000Z", "env": None, "runtime_params": {"training": {"epochs": 3}}}

@@ -105,7 +105,7 @@ def test_stored_arrays_are_read_only(tmp_path: Path) -> None:
 WRITER = """
 import sys, numpy
 from chest_xray.core.arrays import compute_rows
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.datasets import ArrayDataset, StoredArraysDataset
 
 def compute(row):

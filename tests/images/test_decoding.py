@@ -9,8 +9,7 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageOps
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.decoding import decode_grey, read_pixels
 from chest_xray.images.header import ImageError, read_orientation
 

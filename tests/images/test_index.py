@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.datasets import ImageFolderDataset, UserTablesDataset
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import Integrity

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import (
     PUBLISHED,

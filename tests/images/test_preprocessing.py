@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageOps
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.decoding import Geometry, decode_upright
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.preprocessing import (

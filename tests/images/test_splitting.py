@@ -5,8 +5,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import DataFrame, InputError
 from chest_xray.images.audit import DuplicateSearch
 from chest_xray.images.splitting import HoldOut
 from chest_xray.pipelines.data_processing.nodes import assign_subsets

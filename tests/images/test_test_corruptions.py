@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_image
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_test

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.dicom import is_dicom
 from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file

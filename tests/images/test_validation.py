@@ -12,8 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.images.validation import (
     Refusal,

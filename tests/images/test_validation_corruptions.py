@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy.special import expit
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.metrics.operating_point import (
     Calibration,
     OperatingPoint,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.metrics.comparison import (
     IntervalOverBoth,
     MetricName,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import bootstrap_auc, correct_by_holm, draw_resamples
 from chest_xray.metrics.results import Stratum

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated

@@ -8,8 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.models.augmentation import (
     NUM_DRAWS,
     Augmentation,

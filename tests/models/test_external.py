@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import DataFrame, InputError
 from chest_xray.models.external import ExternalEvaluation, evaluate_external_set, list_internal
 from chest_xray.models.inference import Prediction
 from tests.builders import make_contract, make_evaluation, make_run_metrics

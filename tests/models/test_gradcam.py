@@ -10,8 +10,7 @@ import tensorflow as tf
 from keras import layers
 from scipy import ndimage
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, Model
+from chest_xray.core.types import Array, InputError, Model
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.network import build_network, join_networks, with_precision
 from chest_xray.pipelines.ensemble.nodes import join_models

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models.network import Network, build_network, choose_precision, with_precision, without_sigmoid
 from tests.builders import TINY_NETWORK, make_pixels
 

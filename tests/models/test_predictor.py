@@ -18,7 +18,7 @@ import pytest
 from pydicom.uid import RLELossless
 from scipy.special import expit, logit
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.view_examples import VIEWS
 from chest_xray.models import inference

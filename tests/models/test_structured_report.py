@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.models.structured_report import build_report, write_reports
 from tests.builders import encode, make_packaged, make_pixels

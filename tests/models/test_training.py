@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models.inference import score_images
 from chest_xray.models.training import Checkpoint, Run, Training, TrainingSets, compile_network
 from chest_xray.pipelines.modeling.nodes import build_training_sets, train_model

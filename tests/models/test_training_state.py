@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models.training import Checkpoint, TrainingState, compile_network
 from chest_xray.pipelines.modeling.nodes import train_model
 from tests.builders import make_training

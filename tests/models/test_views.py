@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.phantoms import PARTS, draw_body_part, draw_phantom
 from chest_xray.images.view_examples import KINDS, SIDE, VIEWS, draw_views
 from chest_xray.models.views import (

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.comparison import METRICS
 from chest_xray.metrics.results import Interval, Metrics

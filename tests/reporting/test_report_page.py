@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.pipelines.report.nodes import write_report
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import read_messages

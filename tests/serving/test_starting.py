@@ -8,7 +8,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.serving.starting import require_libraries
 from tests.builders import make_packaged
 from tests.conftest import run_kedro

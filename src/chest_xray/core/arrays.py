@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 
 logger = logging.getLogger(__name__)
 NUM_THREADS = 2 * (os.cpu_count() or 1)  # Reading waits for the disk half of the time.

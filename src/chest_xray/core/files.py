@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 
 PART = ".part-"  # prefix of folders in which files are written before they are renamed
 REMEDIES = {

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from chest_xray.core.files import replace_text
-from chest_xray.core.options import InputError, Result
+from chest_xray.core.types import InputError, Result
 
 DIGEST_SIZE = 16  # bytes
 PRESENTATION = {"params:data_source", "params:language"}  # Only figures and pages depend on these.

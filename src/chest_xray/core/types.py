@@ -1,22 +1,71 @@
-"""Heavy types for annotations: real to a type checker, Any at run time.
+"""Types: heavy ones for annotations; parameters and results, which are frozen and validated when they are built.
 
-Kedro resolves the annotations of every node; importing pandas and keras for them would take 0.4 s and 5 s a command.
+Heavy types are real to a type checker and Any at run time: Kedro resolves the annotations of every node, and importing
+pandas and keras for them would take 0.4 s and 5 s a command. Validators are compiled at first use (`defer_build`),
+which spares commands that use none 0.1 s.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 if TYPE_CHECKING:
-    from keras import Model
-    from matplotlib.figure import Figure
+    from keras import Model as Model
+    from matplotlib.figure import Figure as Figure
     from numpy import ndarray
-    from numpy.random import Generator
-    from pandas import DataFrame, Series
-    from PIL.Image import Image
-    from tensorflow import Tensor
-    from tensorflow.data import Dataset
+    from numpy.random import Generator as Generator
+    from pandas import DataFrame as DataFrame
+    from pandas import Series as Series
+    from PIL.Image import Image as Image
+    from tensorflow import Tensor as Tensor
+    from tensorflow.data import Dataset as Dataset
 
     Array = ndarray[Any, Any]
 else:
     Array = DataFrame = Dataset = Figure = Generator = Image = Model = Series = Tensor = Any
 
-__all__ = ["Array", "DataFrame", "Dataset", "Figure", "Generator", "Image", "Model", "Series", "Tensor"]
+UnitInterval = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class InputError(ValueError):
+    """A mistake in data, parameters or order of commands that the user can correct; shown without a traceback."""
+
+
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested settings, and each empty group, with a name such as "training.epochs"."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+class Result(BaseModel):
+    """What a node found, with checked fields; `ResultDataset` writes it to JSON and reads it back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
+
+
+class Options(BaseModel):
+    """A group of parameters; unknown keys and values out of range are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    @classmethod
+    def model_validate(cls, obj: Any, **settings: Any) -> Self:
+        """Validate plain values, as Kedro does for a `params:` input.
+
+        Raises:
+            InputError: A key is unknown or missing, or a value is of the wrong type or out of range; all are listed.
+        """
+        try:
+            return super().model_validate(obj, **settings)
+        except ValidationError as error:
+            known = ", ".join(cls.model_fields)
+            lines = [
+                f"{'.'.join(map(str, each['loc']))}: received {each['input']!r}, but {each['msg']}"
+                for each in error.errors(include_url=False)
+            ]
+            raise InputError("; ".join(lines) + f" (known keys: {known})") from error

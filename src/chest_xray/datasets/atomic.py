@@ -54,7 +54,7 @@ class ResultDataset(JSONDataset):
 
     Args:
         filepath: A local path or fsspec address.
-        result: The type, a `chest_xray.core.options.Result`, by its dotted name.
+        result: The type, a `chest_xray.core.types.Result`, by its dotted name.
         arguments: Of the plain dataset.
     """
 

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from chest_xray.core.options import Options, Result
-from chest_xray.core.types import Array, DataFrame, Series
+from chest_xray.core.types import Array, DataFrame, Options, Result, Series
 from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import Published, find_unknown_patients
 

@@ -5,8 +5,7 @@ from math import ceil
 from typing import Any, Literal
 
 from chest_xray.core.files import open_file
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, Image
+from chest_xray.core.types import Array, Image, InputError
 from chest_xray.images import jpeg, png
 from chest_xray.images.header import QUARTER_TURNS, Header, ImageError
 

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chest_xray.core.arrays import NUM_THREADS
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, InputError, Options
 from chest_xray.images.kermany import (
     CLASSES,
     ParsedName,

@@ -5,8 +5,7 @@ from typing import NamedTuple, Self
 
 from pydantic import model_validator
 
-from chest_xray.core.options import InputError, Options, Result
-from chest_xray.core.types import DataFrame, Series
+from chest_xray.core.types import DataFrame, InputError, Options, Result, Series
 
 CLASSES = ("NORMAL", "PNEUMONIA")  # The label is the position.
 NAMES = (  # of versions 2 and 3 of the archive; each bacterial and viral patient and each series is numbered separately

@@ -12,8 +12,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from chest_xray.core.files import open_file
-from chest_xray.core.options import Options
-from chest_xray.core.types import Array, DataFrame, Image
+from chest_xray.core.types import Array, DataFrame, Image, Options
 from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_upright, fit_grey, read_image_header
 from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.dicom_claims import check_claims

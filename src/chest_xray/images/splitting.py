@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options, Seed
-from chest_xray.core.types import Array, DataFrame, Generator, Series
+from chest_xray.core.types import Array, DataFrame, Generator, InputError, Options, Seed, Series
 from chest_xray.images.audit import join_patients
 from chest_xray.images.kermany import NumberedName, short_path, split_at_number
 

@@ -6,8 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 
 from chest_xray.core.files import open_file
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, Image
+from chest_xray.core.types import Array, Image, InputError, Options
 from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
 from chest_xray.images.dicom import PREFIX_END, is_dicom
 from chest_xray.images.header import ImageError

@@ -7,8 +7,7 @@ on the same scale; and `weights` is how often each image counts, float64 of shap
 import math
 from collections.abc import Mapping
 
-from chest_xray.core.options import Result, UnitInterval
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, Result, UnitInterval
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AliasChoices, Field
 
-from chest_xray.core.options import Result, flatten
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, Result, flatten
 from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.bootstrap import find_widest, interval, weighted_auc
 from chest_xray.metrics.results import Estimate, Interval, Method

@@ -7,8 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from chest_xray.core.options import Options, Result, UnitInterval
-from chest_xray.core.types import Array, DataFrame, Series
+from chest_xray.core.types import Array, DataFrame, Options, Result, Series, UnitInterval
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rule = Literal["balanced", "sensitivity", "specificity"]

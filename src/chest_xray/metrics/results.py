@@ -4,7 +4,7 @@ from typing import Annotated, Generic, Literal, Self, TypeVar
 
 from pydantic import AliasChoices, Field
 
-from chest_xray.core.options import Result
+from chest_xray.core.types import Result
 from chest_xray.metrics.operating_point import OperatingPoint, Rule
 
 # What an interval allows for: chance between images (Wilson), between patients, or between blocks of patients.

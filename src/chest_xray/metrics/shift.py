@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from chest_xray.core.options import Options, Result, UnitInterval
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, Options, Result, UnitInterval
 from chest_xray.metrics.operating_point import Share
 from chest_xray.metrics.subgroups import measure_shape
 

@@ -6,8 +6,7 @@ And of the same images under several conditions, such as corruptions, each compa
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, InputError
 from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import MIN_BLOCKS, bootstrap_auc, correct_by_holm, draw_resamples, sort_by_file_number
 from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract

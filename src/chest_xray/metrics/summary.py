@@ -11,8 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options, Seed, UnitInterval
-from chest_xray.core.types import Array, DataFrame, Series
+from chest_xray.core.types import Array, DataFrame, InputError, Options, Seed, Series, UnitInterval
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
 from chest_xray.metrics.bootstrap import (
     compute_in_resamples,

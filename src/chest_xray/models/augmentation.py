@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.core.options import Options
-from chest_xray.core.types import Tensor
+from chest_xray.core.types import Options, Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
 NUM_DRAWS = 13  # of each image: six of geometry, one of blur, four of intensity, two of collimation

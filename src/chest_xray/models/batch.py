@@ -9,8 +9,7 @@ from typing import Any
 
 from chest_xray.core.arrays import NUM_THREADS
 from chest_xray.core.files import ListedFile
-from chest_xray.core.options import Result
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import DataFrame, Result
 from chest_xray.metrics.shift import Shift, add_size, compare_with_reference
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import (

@@ -5,8 +5,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field, ValidationError
 
-from chest_xray.core.options import InputError, Result
-from chest_xray.core.types import Array, Model
+from chest_xray.core.types import Array, InputError, Model, Result
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint

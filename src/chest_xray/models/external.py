@@ -1,7 +1,6 @@
 """Evaluation on images of another site: the network and its threshold are frozen, and refusals count."""
 
-from chest_xray.core.options import InputError, Result
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, InputError, Result
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportion, proportions
 from chest_xray.metrics.bootstrap import draw_patient_resamples
 from chest_xray.metrics.calibration_error import score_probabilities

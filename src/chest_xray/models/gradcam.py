@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options, Result, Seed
-from chest_xray.core.types import Array, Model
+from chest_xray.core.types import Array, InputError, Model, Options, Result, Seed
 from chest_xray.metrics.bootstrap import interval, resample_weights
 from chest_xray.metrics.results import Interval
 from chest_xray.models.inference import BATCH_SIZE

@@ -9,8 +9,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, DataFrame, Model
+from chest_xray.core.types import Array, DataFrame, InputError, Model, Options
 from chest_xray.images.preprocessing import Preparation, PreparedImage, measure_appearance, preprocess_file
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import compute_log_odds

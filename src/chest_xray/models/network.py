@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Model, Tensor
+from chest_xray.core.types import InputError, Model, Options, Tensor
 from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 
 ScoringPrecision = Literal["float32", "mixed_bfloat16"]

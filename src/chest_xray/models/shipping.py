@@ -7,8 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame
+from chest_xray.core.types import Array, DataFrame, InputError
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
 from chest_xray.models.inference import MAX_DISAGREEMENT, Predictor

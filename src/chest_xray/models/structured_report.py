@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chest_xray import __version__
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models.inference import Prediction, Predictor
 
 NAME = "chest-xray"

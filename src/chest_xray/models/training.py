@@ -16,8 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chest_xray.core.files import atomic_path
-from chest_xray.core.options import InputError, Options
-from chest_xray.core.types import Array, DataFrame, Dataset, Model
+from chest_xray.core.types import Array, DataFrame, Dataset, InputError, Model, Options
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches
 from chest_xray.models.network import Precision, ScoringPrecision, with_precision

@@ -4,8 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from chest_xray.core.options import Options
-from chest_xray.core.types import Array, Model
+from chest_xray.core.types import Array, Model, Options
 
 MIN_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
 MAX_DEVIATION = 3.0  # standard deviations, beyond which grey values are clipped

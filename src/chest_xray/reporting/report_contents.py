@@ -10,8 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from chest_xray.core.options import InputError, Options, Result
-from chest_xray.core.types import DataFrame, Series
+from chest_xray.core.types import DataFrame, InputError, Options, Result, Series
 from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.images.corruptions import ValidationCorruptions
 from chest_xray.images.preprocessing import Preparation

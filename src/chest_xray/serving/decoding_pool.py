@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 
 Result = TypeVar("Result")
 

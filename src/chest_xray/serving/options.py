@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import click
 from pydantic import Field
 
-from chest_xray.core.options import Options
+from chest_xray.core.types import Options
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -7,7 +7,7 @@ from importlib import resources
 from fastapi import APIRouter, FastAPI, HTTPException, UploadFile
 from fastapi.responses import HTMLResponse, Response
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.corruptions import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.models import shipping
 from chest_xray.serving.messages import Background
 from chest_xray.serving.options import LOOPBACK, Serving

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.metrics.comparison import Comparison, DifferingSetting, Disagreement, Study, list_differing_settings
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Interval

@@ -9,7 +9,7 @@ import yaml
 from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.datasets import FolderDataset
 from chest_xray.datasets.atomic import JSONDataset
 from chest_xray.pipelines.download import create_pipeline

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, InputError
 from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
 from chest_xray.metrics.operating_point import add_calibrated
 from chest_xray.metrics.results import Metrics

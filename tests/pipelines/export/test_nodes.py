@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network

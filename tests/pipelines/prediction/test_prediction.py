@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.files import Shard, ShardOrder
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
 from chest_xray.models.batch import score_shard
 from chest_xray.pipelines.prediction.nodes import Scoring, predict_images

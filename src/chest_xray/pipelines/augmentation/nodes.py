@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame, Figure
+from chest_xray.core.types import Array, DataFrame, Figure, InputError
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.binary import count_outcomes, proportions
 from chest_xray.metrics.bootstrap import draw_resamples

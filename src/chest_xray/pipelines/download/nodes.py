@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chest_xray.core.options import Options
+from chest_xray.core.types import Options
 from chest_xray.images.archives import ArchiveSource, Unpacking, fetch_archive, unpack
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]

@@ -3,8 +3,7 @@
 from hashlib import sha256
 from importlib.metadata import version
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame, Model
+from chest_xray.core.types import Array, DataFrame, InputError, Model
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, measure_appearance
 from chest_xray.images.validation import InputChecks

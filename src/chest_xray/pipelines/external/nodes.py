@@ -6,8 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chest_xray.core.files import ListedFile
-from chest_xray.core.options import Options
-from chest_xray.core.types import DataFrame, Figure
+from chest_xray.core.types import DataFrame, Figure, Options
 from chest_xray.metrics.results import Metrics
 from chest_xray.metrics.summary import Evaluation
 from chest_xray.models.batch import score_shard

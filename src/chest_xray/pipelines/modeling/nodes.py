@@ -6,8 +6,7 @@
 from functools import partial
 from typing import Any
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.core.types import Array, DataFrame, Figure, InputError, Model
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
 from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.metrics.operating_point import (

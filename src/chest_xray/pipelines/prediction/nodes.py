@@ -9,8 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chest_xray.core.files import ListedFile, Shard, ShardOrder
-from chest_xray.core.options import Options
-from chest_xray.core.types import DataFrame
+from chest_xray.core.types import DataFrame, Options
 from chest_xray.images.decoding import DECODERS
 from chest_xray.models.batch import BatchSummary, score_locally, score_on_cluster, summarise_batch
 from chest_xray.models.inference import AS_PACKAGED, Prediction, Relaxation, fingerprint_model, read_packaged_contract

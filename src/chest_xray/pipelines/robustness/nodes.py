@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.core.options import Options
-from chest_xray.core.types import Array, DataFrame, Figure, Model
+from chest_xray.core.types import Array, DataFrame, Figure, Model, Options
 from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.operating_point import OperatingPoint

@@ -2,8 +2,7 @@
 
 from functools import partial
 
-from chest_xray.core.options import InputError
-from chest_xray.core.types import DataFrame, Figure
+from chest_xray.core.types import DataFrame, Figure, InputError
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,

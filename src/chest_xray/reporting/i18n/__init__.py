@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, RootModel
 
-from chest_xray.core.options import InputError
+from chest_xray.core.types import InputError
 
 ENGLISH = "en"
 MORE_DIGITS = 8  # A probability closer to 0 or 1 than these show is written as a bound; other numbers as 0.

@@ -5,7 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import Field
 
-from chest_xray.core.options import InputError, Options
+from chest_xray.core.types import InputError, Options
 
 
 class Dose(Options):
