@@ -19,8 +19,7 @@ from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.comparison import METRICS
 from chest_xray.metrics.results import Interval, Metrics
 from chest_xray.metrics.shift import MEASURES, compare_with_reference
-from chest_xray.models.batch import summarise_batch
-from chest_xray.models.external import ExternalEvaluation
+from chest_xray.models.batch import ExternalEvaluation, summarise_batch
 from chest_xray.models.inference import Prediction
 from chest_xray.reporting import abstention, comparison, conclusions
 from chest_xray.reporting.abstention import find_abstention

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from chest_xray.models.external import ExternalEvaluation
+from chest_xray.models.batch import ExternalEvaluation
 from chest_xray.reporting.i18n import languages
 from chest_xray.reporting.new_images import (
     draw_external,
@@ -16,7 +16,7 @@ from chest_xray.reporting.new_images import (
 from chest_xray.reporting.report_contents import Report
 from chest_xray.reporting.style import Labels
 from tests.builders import axes_of, encode, make_pixels
-from tests.models.test_external import evaluate, make_predictions
+from tests.models.test_batch import evaluate, make_predictions
 from tests.reporting.inputs import make_evidence
 
 RECORD = make_evidence()["run_record"]

@@ -6,8 +6,7 @@ from typing import Any
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.shift import Shift
-from chest_xray.models.batch import BatchSummary
-from chest_xray.models.external import ExternalEvaluation
+from chest_xray.models.batch import BatchSummary, ExternalEvaluation
 from chest_xray.reporting.conclusions import is_above
 from chest_xray.reporting.i18n import Finding, Name, translate_text
 from chest_xray.reporting.report_blocks import Listing, Section, make_figure, make_sentences, make_table

@@ -9,8 +9,7 @@ from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame, Figure, Options
 from chest_xray.metrics.results import Metrics
 from chest_xray.metrics.summary import Evaluation
-from chest_xray.models.batch import score_shard
-from chest_xray.models.external import ExternalEvaluation, evaluate_external_set
+from chest_xray.models.batch import ExternalEvaluation, evaluate_external_set, score_shard
 from chest_xray.models.inference import fingerprint_model, read_packaged_contract
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.new_images import draw_external, render_external
