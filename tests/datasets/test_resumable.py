@@ -15,8 +15,7 @@ import pyarrow as pa
 import pytest
 from kedro.io import DatasetError
 
-from chest_xray.core.arrays import StoredArray
-from chest_xray.core.files import Shard, ShardOrder
+from chest_xray.core.files import Shard, ShardOrder, StoredArray
 from chest_xray.datasets import ArrayDataset, FinishedShardsDataset, ShardedTableDataset, StoredArraysDataset
 from tests import commands
 
@@ -104,7 +103,7 @@ def test_stored_arrays_are_read_only(tmp_path: Path) -> None:
 
 WRITER = """
 import sys, numpy
-from chest_xray.core.arrays import compute_rows
+from chest_xray.core.files import compute_rows
 from chest_xray.core.types import InputError
 from chest_xray.datasets import ArrayDataset, StoredArraysDataset
 

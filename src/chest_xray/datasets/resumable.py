@@ -12,8 +12,7 @@ from typing import Any
 from kedro.io import DatasetError
 from pydantic import BaseModel, ValidationError
 
-from chest_xray.core.arrays import StoredArray, StoredArrays
-from chest_xray.core.files import Shard, ShardOrder, atomic_path, replace_text
+from chest_xray.core.files import Shard, ShardOrder, StoredArray, StoredArrays, atomic_path, replace_text
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.single_file import LocalDataset, ReadOnlyDataset
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from chest_xray.core.arrays import StoredArray, compute_rows
+from chest_xray.core.files import StoredArray, compute_rows
 from chest_xray.core.types import Array, DataFrame, Generator, Options, Seed, UnitInterval
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chest_xray.core.arrays import NUM_THREADS
+from chest_xray.core.files import NUM_THREADS
 from chest_xray.core.types import Array, DataFrame, InputError, Options
 from chest_xray.images.kermany import (
     CLASSES,

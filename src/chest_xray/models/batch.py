@@ -10,8 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from chest_xray.core.arrays import NUM_THREADS
-from chest_xray.core.files import ListedFile
+from chest_xray.core.files import NUM_THREADS, ListedFile
 from chest_xray.core.types import Array, DataFrame, InputError, Result
 from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportion, proportions
 from chest_xray.metrics.bootstrap import draw_patient_resamples

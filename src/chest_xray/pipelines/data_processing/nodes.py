@@ -9,7 +9,7 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from chest_xray.core.arrays import StoredArray, StoredArrays, compute_rows
+from chest_xray.core.files import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images import audit as data_audit
 from chest_xray.images import index, splitting

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chest_xray.core.arrays import StoredArray, compute_rows
+from chest_xray.core.files import StoredArray, compute_rows
 from chest_xray.core.types import Array, InputError
 
 SHAPE = (50, 4, 3)
