@@ -364,13 +364,8 @@ def select_same_comparison(study: Study | None) -> RepeatedComparison | None:
     if study is None or WHOLE not in study.differences:
         return None
     found = study.differences[WHOLE]["accuracy"]
-    return RepeatedComparison(
-        num_seeds=len(study.seeds),
-        **dict(study.steps),
-        value=found.value,
-        low=found.both.low,
-        high=found.both.high,
-    )
+    values = {"value": found.value, "low": found.both.low, "high": found.both.high}
+    return RepeatedComparison(num_seeds=len(study.seeds), **dict(study.steps), **values)
 
 
 def count_disagreements(

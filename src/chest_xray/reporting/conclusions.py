@@ -1,6 +1,6 @@
 """Rules for the conclusions that the metrics of a run support; `chest_xray.reporting.i18n` holds the sentences."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from chest_xray.core.types import DataFrame
@@ -77,15 +77,10 @@ def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
     return picked
 
 
-def _transform(measured: Measured, change: Callable[[float], float]) -> Measured:
-    bounds = {name: getattr(measured, name) for name in ("value", "low", "high")}
-    changed = {name: None if each is None else change(each) for name, each in bounds.items()}
-    return measured.model_copy(update=changed)
-
-
 def in_points(measured: Measured) -> Measured:
     """Convert a difference to percentage points."""
-    return _transform(measured, lambda difference: 100 * difference)
+    bounds = {name: getattr(measured, name) for name in ("value", "low", "high")}
+    return measured.model_copy(update={name: each and 100 * each for name, each in bounds.items()})
 
 
 def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
@@ -291,7 +286,11 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
     if {find_side(gap.sensitivity, 0), find_side(gap.specificity, 0)} == {"above", "below"}:
         pair = {name: in_points(getattr(gap, name)) for name in ("sensitivity", "specificity")}
         yield Finding("try_threshold", {**pair, "num_images": test.num_images})
-    yield from _suggest_recalibration(metrics)
+    slope, intercept = test.calibration.slope, test.calibration.intercept
+    if None not in (slope.low, slope.high) and find_side(slope, 1) in {"above", "below"}:
+        yield Finding("try_recalibration", dict(test.calibration))
+    if slope.value is not None and find_side(intercept, 0) in {"above", "below"}:
+        yield Finding("try_bias", dict(test.calibration))
     if worse := find_weaker_aetiology(metrics):
         key = "try_bacterial" if worse == "bacterial" else "try_viral"
         yield Finding(key, test.sensitivity_by_aetiology)
@@ -312,24 +311,12 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
     yield Finding("try_other_hospital", {})
 
 
-def _suggest_recalibration(metrics: Metrics) -> Iterator[Finding]:
-    calibration = metrics.test.calibration
-    slope, intercept = calibration.slope, calibration.intercept
-    if None not in (slope.low, slope.high) and find_side(slope, 1) in {"above", "below"}:
-        yield Finding("try_recalibration", dict(calibration))
-    if slope.value is not None and find_side(intercept, 0) in {"above", "below"}:
-        yield Finding("try_bias", dict(calibration))
-
-
 def find_conclusions(
     metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics
 ) -> dict[str, list[Finding]]:
     """Return what the results of `compute_metrics`, `train_model` and `measure_metadata_baseline` show, by heading."""
     kept = history[history["kept"]].iloc[0]
-    training = {
-        "train_accuracy": float(kept["accuracy"]),
-        "validation_accuracy": float(kept["val_accuracy"]),
-    }
+    training = {"train_accuracy": float(kept["accuracy"]), "validation_accuracy": float(kept["val_accuracy"])}
     return {
         "how_well": [*assess_performance(metrics, metadata_metrics), *describe_intervals(metrics)],
         "lungs_or_shape": list(assess_shortcuts(metrics, metadata_metrics)),

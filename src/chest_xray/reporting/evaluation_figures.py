@@ -150,14 +150,8 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
             masked = np.ma.array(shares, mask=~cells)
             panel.imshow(masked, cmap=colours, vmin=0, vmax=1.6)  # light enough for black text
         for (row, column), count in np.ndenumerate(counts):
-            panel.text(
-                column,
-                row,
-                f"{count}\n{labels.number(shares[row, column], '.1%')}",
-                ha="center",
-                va="center",
-                fontsize=11,
-            )
+            text = f"{count}\n{labels.number(shares[row, column], '.1%')}"
+            panel.text(column, row, text, ha="center", va="center", fontsize=11)
         panel.set(xticks=[0, 1], yticks=[0, 1], xticklabels=CLASSES)
         panel.set_yticklabels(CLASSES, rotation=90, va="center")
         panel.spines[:].set_visible(False)
