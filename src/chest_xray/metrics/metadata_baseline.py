@@ -14,18 +14,8 @@ from chest_xray.images.kermany import compare_with_published
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
 from chest_xray.metrics.bootstrap import bootstrap_auc, compute_in_resamples, draw_resamples, weighted_auc
 from chest_xray.metrics.comparison import subtract
-from chest_xray.metrics.results import (
-    UNKNOWN,
-    Conflict,
-    Difference,
-    Estimate,
-    MetadataMetrics,
-    Method,
-    Metrics,
-    Shortcuts,
-    WithinStrata,
-)
-from chest_xray.metrics.subgroups import MIN_CLASS_IMAGES, estimate_share, stratify
+from chest_xray.metrics.results import Conflict, Difference, MetadataMetrics, Method, Metrics, Shortcuts, WithinStrata
+from chest_xray.metrics.subgroups import estimate_auc, estimate_share, stratify
 from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, measure_ranking
 
 NUM_STRATA = 5
@@ -250,18 +240,11 @@ def measure_shortcuts(
 def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
     is_right = (log_odds >= threshold) == (label == 1)
-
-    num_normal, num_pneumonia = (int((label == each).sum()) for each in (0, 1))
-    area: Estimate = UNKNOWN.with_n(len(label))
-    if num_normal and num_pneumonia:
-        area = bootstrap_auc(images, draws).with_n(len(label))
-    if min(num_normal, num_pneumonia) < MIN_CLASS_IMAGES:
-        area = area.model_copy(update={"low": None, "high": None, "method": None})
     return Conflict(
-        num_normal=num_normal,
-        num_pneumonia=num_pneumonia,
+        num_normal=int((label == 0).sum()),
+        num_pneumonia=int((label == 1).sum()),
         accuracy=estimate_share(is_right, label >= 0, draws),
         sensitivity=estimate_share(is_right, label == 1, draws),
         specificity=estimate_share(is_right, label == 0, draws),
-        auc=area,
+        auc=estimate_auc(images, draws),
     )

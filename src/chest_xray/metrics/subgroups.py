@@ -142,25 +142,31 @@ def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Arra
     return widen(estimate(shares, num), wilson)
 
 
+def estimate_auc(images: DataFrame, draws: Mapping[Method, Array]) -> Estimate:
+    """Return the AUC of images; None if they lack a class, and without bounds for few (`MIN_CLASS_IMAGES`) of a class.
+
+    `images` has `label` and `log_odds`, and `draws` are from `draw_resamples` for them.
+    """
+    least = min(int((images["label"] == each).sum()) for each in (0, 1))
+    area = bootstrap_auc(images, draws) if least else UNKNOWN
+    return (area if least >= MIN_CLASS_IMAGES else Interval(value=area.value, low=None, high=None)).with_n(len(images))
+
+
 def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
     import numpy as np
 
     label = images["label"].to_numpy()
     is_right = decision == (label == 1)
     counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
-    num_normal, num_pneumonia = counts["tn"] + counts["fp"], counts["fn"] + counts["tp"]
-    area = bootstrap_auc(images, draws) if num_normal and num_pneumonia else UNKNOWN
-    if min(num_normal, num_pneumonia) < MIN_CLASS_IMAGES:
-        area = Interval(value=area.value, low=None, high=None)
     return Stratum(
         **range_._asdict(),
         **counts,
         num_images=len(images),
-        num_normal=num_normal,
-        num_pneumonia=num_pneumonia,
+        num_normal=counts["tn"] + counts["fp"],
+        num_pneumonia=counts["fn"] + counts["tp"],
         sensitivity=estimate_share(is_right, label == 1, draws),
         specificity=estimate_share(is_right, (label == 0) & (range_.by != "aetiology"), draws),
-        auc=area.with_n(len(images)),
+        auc=estimate_auc(images, draws),
     )
 
 
