@@ -302,7 +302,7 @@ def _structures() -> Iterator[Case]:
         ("JPEGLosslessProcess14_1", b"\xff\xc4\0", b"\xae\x53\0"),
         ("JPEGLSLossless", b"\xff\xf7\0\x0b\x10", b"\xff\xf7\0\x0b\x4f"),
     ):
-        refusal = "bytes between segments|a JPEG of .* bits in a DICOM file of 16"
+        refusal = "bytes between segments|image of .* bits in a file of 16"
         yield case(f"{name} with {new.hex()} for {old.hex()}", refusal, _replace, streams[name], old, new)
     # libjpeg-turbo would write beyond its memory.
     yield case("lossless JPEG said to be baseline", "lossless .*header SOF3", _jpeg_in_dicom, _lossless_jpeg)

@@ -3,7 +3,8 @@
 import io
 import struct
 import zlib
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
@@ -12,6 +13,12 @@ from chest_xray.images.header import ImageError
 from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
+# Elements of pixels that are not for display, or contradict their photometric interpretation (PS3.3, C.8.11.1).
+RAW = (("PresentationIntentType", "FOR PROCESSING"), ("PresentationLUTSequence", None))
+NOT_FOR_DISPLAY = {
+    "MONOCHROME1": (*RAW, ("PresentationLUTShape", "IDENTITY")),
+    "MONOCHROME2": (*RAW, ("PresentationLUTShape", "INVERSE")),
+}
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
@@ -19,9 +26,7 @@ PREFIX_END = 132  # bytes
 TRANSFER_SYNTAX = 0x00020010
 MAX_RATIO = 2000  # pixels for each byte of a compressed image; radiographs take 0.5 to 20, an empty image 1,000
 JPEG_2000 = b"\xff\x4f\xff\x51"
-# SOF0 to SOF15 of JPEG (ITU-T T.81, table B.1) without DHT, JPG and DAC; SOF55 of JPEG-LS.
 HUFFMAN_TABLES, FRAME_OF_JPEG_LS = 0xC4, 0xF7
-FRAME_MARKERS = {*range(0xC0, 0xD0), FRAME_OF_JPEG_LS} - {HUFFMAN_TABLES, 0xC8, 0xCC}
 END_REACH = 16  # bytes; some writers add a few after the end marker
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF  # a length
@@ -32,9 +37,19 @@ LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
 SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPEG_LS)
+SOI, START = b"\xff\xd8", 3  # start of a JPEG; bytes that all images of one kind begin with
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
 START_OF_TILE_PART = b"\xff\x90"  # SOT
+
+
+class StreamHeader(NamedTuple):
+    """What a compressed image states of itself: size in pixels, samples a pixel, and bits a sample."""
+
+    columns: int
+    rows: int
+    samples: int
+    precision: int
 
 
 def is_dicom(data: bytes) -> bool:
@@ -73,27 +88,28 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
 def _decode_pixels(dataset: Any) -> Array:
     """Decode all pixel cells, or none."""
     import numpy as np
-    from pydicom.encaps import generate_frames
 
     syntax = dataset.file_meta.TransferSyntaxUID
     dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit is.
     if not syntax.is_encapsulated:
         return dataset.pixel_array
-    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    stream = _join_fragments(dataset.PixelData)
     _refuse_stream(stream, dataset)
-    if syntax in EIGHT_BITS and dataset.BitsAllocated > 8:
+    if syntax in EIGHT_BITS and (dataset.BitsStored > 8 or dataset.get("PixelRepresentation")):
         raise UnsupportedDicomError(
-            f"pixels of {dataset.BitsStored} bits in the transfer syntax {syntax.name} ({syntax}); expected 8 bits, or "
-            "Explicit VR Little Endian, as `dcmdjpeg IN OUT` of DCMTK writes it"
+            f"pixels of {dataset.BitsStored} bits in the transfer syntax {syntax.name} ({syntax}); expected 8 without "
+            "sign, or Explicit VR Little Endian, as `dcmdjpeg IN OUT` of DCMTK writes it"
         )
     if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
         jpeg.read_header(io.BytesIO(stream))
         return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
     require_whole_stream(stream)
     if syntax not in JPEG_2000_SYNTAXES and syntax != RLE:
-        _require_sound_header(stream, int(dataset.BitsAllocated))
+        _require_sound_header(stream)
     if syntax in JPEG_2000_SYNTAXES:  # As above.
         dataset.pixel_array_options(decoding_plugin="pillow", correct_unused_bits=False)
+    if syntax in LOSSLESS_JPEG:  # GDCM would clear upper bits.
+        dataset.pixel_array_options(bits_stored=dataset.BitsAllocated, correct_unused_bits=False)
     pixels = dataset.pixel_array
     if syntax in LOSSLESS_JPEG:
         _require_all_pixels(pixels, stream, dataset)
@@ -118,6 +134,11 @@ def _parse(data: bytes) -> Any:
         return False
 
     dataset = read_partial(io.BytesIO(data), stop_when=stop)
+    # An enhanced object states the transformations of its frame in functional groups (PS3.3, C.7.6.16).
+    for shared_or_own, macro in product(("Shared", "PerFrame"), ("PixelValueTransformation", "FrameVOILUT")):
+        for group in dataset.get(f"{shared_or_own}FunctionalGroupsSequence") or ():
+            for item in group.get(f"{macro}Sequence") or ():
+                dataset.update(item)
     declared = lengths[0] if lengths else None
     pixels = dataset.get_item(PIXEL_DATA)
     held = len(pixels.value or b"") if pixels is not None else None
@@ -154,7 +175,7 @@ def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
 
 
 def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
-    if "PixelData" not in dataset:
+    if not dataset.get("PixelData"):
         kind = dataset.get("Modality") or "unnamed"
         raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
     if (frames := read_number(dataset, "NumberOfFrames", 1)) > 1:
@@ -163,10 +184,14 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
     if found not in GREY + COLOUR:
         raise UnsupportedDicomError(f"photometric interpretation {found}; expected {', '.join(GREY + COLOUR)}")
     width, height, samples = (int(read_number(dataset, name)) for name in ("Columns", "Rows", "SamplesPerPixel"))
-    if samples != (3 if found in COLOUR else 1):
+    if samples != (3 if found in COLOUR else 1) or (samples == 3 and read_number(dataset, "PixelRepresentation", 0)):
         raise UnsupportedDicomError(
-            f"{samples} samples per pixel with the photometric interpretation {found}; expected 3 of colour, 1 of grey"
+            f"{samples} samples per pixel with the photometric interpretation {found}; expected 3 of colour without "
+            "sign, or 1 of grey"
         )
+    for keyword, value in NOT_FOR_DISPLAY.get(found, ()):
+        if (given := str(dataset.get(keyword) or "").strip().upper()) and value in (given, None):
+            raise UnsupportedDicomError(f"a {keyword} ({given:.40}) that {found} pixels for display do not have")
     if not width or not height:
         raise UnsupportedDicomError(f"{width} x {height} pixels; expected an image")
     if width * height > max_megapixels * 1e6:
@@ -179,20 +204,39 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         )
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
-        if len(dataset.PixelData) >= 2 * expected:
+        rest = dataset.PixelData[expected:]  # Of another size than declared, if it is a row or holds anything.
+        if len(rest) > 1 and (len(rest) * height >= expected or rest.count(rest[:1]) < len(rest)):
             raise UnsupportedDicomError(
                 f"{len(dataset.PixelData):,} bytes of pixels; one image of {width} x {height} has {expected:,}"
             )
 
 
+def _join_fragments(encapsulated: bytes) -> bytes:
+    """Join the fragments of the only compressed image, wherever the offset table says that it begins."""
+    from pydicom.encaps import generate_fragments, parse_basic_offsets
+
+    file = io.BytesIO(encapsulated)
+    parse_basic_offsets(file)
+    first, *others = generate_fragments(file)
+    if any(each[:START] == first[:START] for each in others):
+        raise UnsupportedDicomError(f"several compressed images in {1 + len(others)} fragments; expected one")
+    return b"".join([first, *others])
+
+
 def _refuse_stream(stream: bytes, dataset: Any) -> None:
-    """Refuse a compressed image of another size than the file states, or that unfolds from a few bytes."""
-    width, height = int(dataset.Columns), int(dataset.Rows)
-    size = read_stream_size(stream)
-    if size not in (None, (width, height)):
+    """Refuse a compressed image that contradicts what the file states, or that unfolds from a few bytes."""
+    width, height, allocated = int(dataset.Columns), int(dataset.Rows), int(dataset.BitsAllocated)
+    header = read_stream_header(stream)
+    if header and header[:3] != (width, height, dataset.SamplesPerPixel):
         raise UnsupportedDicomError(
-            f"a compressed image of {size[0]} x {size[1]} pixels in a file that declares {width} x {height}; "
-            "expected the same of both"
+            f"a compressed image of {header.columns} x {header.rows} pixels of {header.samples} samples in a file that "
+            f"declares {width} x {height} of {dataset.SamplesPerPixel}; expected the same of both"
+        )
+    # JPEG 2000 has a sign; elsewhere it is the uppermost bit stored.
+    least = int(dataset.BitsStored) if dataset.get("PixelRepresentation") and stream[:2] == SOI else 2
+    if header and not least <= header.precision <= allocated:
+        raise UnsupportedDicomError(
+            f"a compressed image of {header.precision} bits in a file of {allocated}; expected {least} to {allocated}"
         )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
@@ -207,27 +251,23 @@ def require_whole_stream(stream: bytes) -> None:
         ImageError: Part of the image is missing or damaged.
     """
     stream = stream.rstrip(b"\0")  # To an even length, and by some writers further.
-    if stream[:2] == b"\xff\xd8":
+    if stream[:2] == SOI:
         if END_OF_JPEG not in stream[-END_REACH:]:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
     elif stream.startswith(JPEG_2000):
         _require_tile_parts(stream)
 
 
-def _require_sound_header(stream: bytes, allocated: int) -> None:
-    """Refuse headers of lossless JPEG and JPEG-LS with which GDCM ends the process: gaps, and impossible depths."""
-    end, kinds, precision = 2, set(), 0
+def _require_sound_header(stream: bytes) -> None:
+    """Refuse headers of lossless JPEG and JPEG-LS with which GDCM ends the process: gaps, and missing tables."""
+    end, kinds = 2, set()
     for segment in jpeg.read_segments(io.BytesIO(stream)):
         if segment.start != end:
             raise ImageError("undecodable", f"a JPEG in a DICOM file with {segment.start - end} bytes between segments")
         end += 4 + len(segment.content)
         kinds.add(segment.marker)
-        if segment.marker in FRAME_MARKERS:
-            precision = segment.content[0]
-    if not 2 <= precision <= allocated <= 16 or not kinds & {HUFFMAN_TABLES, FRAME_OF_JPEG_LS}:
-        raise ImageError(
-            "undecodable", f"a JPEG of {precision} bits in a DICOM file of {allocated}, or without its tables"
-        )
+    if not kinds & {HUFFMAN_TABLES, FRAME_OF_JPEG_LS}:
+        raise ImageError("undecodable", "a JPEG in a DICOM file without its tables")
 
 
 def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
@@ -253,18 +293,15 @@ def _require_tile_parts(stream: bytes) -> None:
         raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
 
 
-def read_stream_size(stream: bytes) -> tuple[int, int] | None:
-    """Read columns and rows from the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
+def read_stream_header(stream: bytes) -> StreamHeader | None:
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
     # JPEG 2000, perhaps inside a JP2 file: SOC and SIZ, with the extent and the offset of the image.
     start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
-    if start >= 0 and len(stream) >= start + 24:
-        right, bottom, left, top = struct.unpack(">4I", stream[start + 8 : start + 24])
-        return right - left, bottom - top
-    at = 2
-    while stream[:2] == b"\xff\xd8" and at + 9 <= len(stream):
-        marker, length = stream[at + 1], int.from_bytes(stream[at + 2 : at + 4], "big")
-        if marker in FRAME_MARKERS:
-            rows, columns = struct.unpack(">2H", stream[at + 5 : at + 9])
-            return columns, rows
-        at += 1 if marker == 0xFF else 2 + length  # Markers may be preceded by any number of fill bytes.
+    if start >= 0 and len(stream) >= start + 43:
+        right, bottom, left, top, samples, sign_and_bits = struct.unpack_from(">4I16xHB", stream, start + 8)
+        return StreamHeader(right - left, bottom - top, samples, (sign_and_bits & 0x7F) + 1)
+    for segment in jpeg.read_segments(io.BytesIO(stream)) if stream[:2] == SOI else ():
+        if segment.marker in jpeg.FRAMES | {FRAME_OF_JPEG_LS} and len(segment.content) >= 6:
+            precision, rows, columns, samples = struct.unpack_from(">BHHB", segment.content)
+            return StreamHeader(columns, rows, samples, precision)
     return None
