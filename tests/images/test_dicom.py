@@ -189,7 +189,7 @@ def test_a_compressed_image_larger_than_declared_is_refused_before_it_is_decoded
     stream = encode(ramp(np.uint8, 0, 255, (300, 500)), kind)
     assert (read_stream_header(stream) or ())[:2] == (500, 300)
     data = pack_stream(stream, 40, 60, syntax)
-    with pytest.raises(UnsupportedDicomError, match="image of 500 x 300 pixels of 1 .* declares 60 x 40 of 1"):
+    with pytest.raises(UnsupportedDicomError, match=r"image of 500 x 300 pixels of 1 .* declares 60 x 40 of 1"):
         read_dicom(data, 10)
 
 

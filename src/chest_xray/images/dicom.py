@@ -38,6 +38,7 @@ JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
 SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPEG_LS)
 SOI, START = b"\xff\xd8", 3  # start of a JPEG; bytes that all images of one kind begin with
+ADOBE_RGB, ADOBE_BYTES = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5), 12  # APP14: no transformation; those libjpeg reads
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
 START_OF_TILE_PART = b"\xff\x90"  # SOT
@@ -102,6 +103,11 @@ def _decode_pixels(dataset: Any) -> Array:
         )
     if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
         jpeg.read_header(io.BytesIO(stream))
+        if dataset.PhotometricInterpretation == "RGB" and not any(
+            each.content[:5] in (b"JFIF\0", b"Adobe") and len(each.content) >= ADOBE_BYTES
+            for each in jpeg.read_segments(io.BytesIO(stream))
+        ):  # libjpeg would guess YCbCr.
+            stream = SOI + ADOBE_RGB + stream[2:]
         return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
     require_whole_stream(stream)
     if syntax not in JPEG_2000_SYNTAXES and syntax != RLE:
@@ -204,8 +210,8 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         )
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
-        rest = dataset.PixelData[expected:]  # Of another size than declared, if it is a row or holds anything.
-        if len(rest) > 1 and (len(rest) * height >= expected or rest.count(rest[:1]) < len(rest)):
+        rest = dataset.PixelData[expected:]  # More than a row, or anything but padding, shows another size.
+        if len(rest) > 1 and (len(rest) * height > expected or rest.count(rest[:1]) < len(rest)):
             raise UnsupportedDicomError(
                 f"{len(dataset.PixelData):,} bytes of pixels; one image of {width} x {height} has {expected:,}"
             )

@@ -1,10 +1,14 @@
 """The header of an image file, and the errors of files without a readable image."""
 
+import io
 import struct
 from typing import NamedTuple
 
+from chest_xray.core.types import Array
+
 ORIENTATION = 0x0112  # Exif 2.32, section 4.6.4
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
+MAX_CHANGE = 32  # of 255: a gamma of 1.8 for 2.2, or of 1.0, changes up to 19, or 72
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
 
 
@@ -47,20 +51,52 @@ def read_orientation(exif: bytes) -> int:
         exif: A TIFF header and its directory, with or without `Exif` and two zeros before it.
     """
     value = read_field(exif.removeprefix(b"Exif\0\0"), ORIENTATION)
-    return value if value is not None and 1 <= value <= 8 else 1
+    return value if value and value <= 8 else 1
 
 
 def read_field(block: bytes, tag: int) -> int | None:
-    """Return a single integer from the first directory of a TIFF block; None where that is damaged or lacks it."""
+    """Return an integer from the first directory of a TIFF block: None without it, 0 where it or that is damaged."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     try:
-        if order:
-            (start,) = struct.unpack_from(f"{order}I", block, 4)
-            (num_entries,) = struct.unpack_from(f"{order}H", block, start)
-            for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
-                found, kind, number = struct.unpack_from(f"{order}HHI", block, entry)
-                if found == tag and kind in INTEGERS and number == 1:
-                    return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0])
-    except struct.error:  # A directory beyond the end of the block.
-        pass
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (num_entries,) = struct.unpack_from(f"{order}H", block, start)
+        for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
+            found, kind, number = struct.unpack_from(f"{order}HHI", block, entry)
+            if found == tag:
+                readable = kind in INTEGERS and number == 1
+                return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0]) if readable else 0
+    except struct.error:  # No directory, or one beyond the end of the block.
+        return 0
     return None
+
+
+def refuse_profile(profile: bytes) -> None:
+    """Refuse grey values that an ICC profile shows much brighter or darker; one that cannot be read is ignored."""
+    import numpy as np
+    from PIL import ImageCms
+    from PIL.Image import linear_gradient
+
+    if not profile:
+        return
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = {"GRAY": "L"}.get(source.profile.xcolor_space.strip(), "RGB")
+        ramp = linear_gradient("L").convert(mode)
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        shown = ImageCms.applyTransform(ramp, transform)
+    except (OSError, ImageCms.PyCMSError):
+        return
+    refuse_tones(np.asarray(shown)[:, 0].mean(axis=1))
+
+
+def refuse_tones(shown: Array) -> None:
+    """Refuse an image whose grey values 0 to 255 are shown as others, float of shape (256,), too far from them."""
+    import numpy as np
+
+    change = float(np.abs(shown - np.arange(256)).max())
+    if not change <= MAX_CHANGE:
+        raise ImageError(
+            "unsupported image",
+            f"a colour profile or gamma that changes grey values by up to {change:.0f} of 255; expected at most "
+            f"{MAX_CHANGE}. Convert it to sRGB",
+        )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Image
-from chest_xray.images.header import Header, ImageError, read_field, read_orientation
+from chest_xray.images.header import Header, ImageError, read_field, read_orientation, refuse_profile
 
 SIGNATURE = b"\xff\xd8\xff"
 SOI, EOI, SOS, APP0, APP1, APP2, APP14, COM, TEM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE, 0x01
@@ -23,7 +23,8 @@ EXTRA = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 MAX_EXTRA = 8
 NUM_COEFFICIENTS = 64
 END_REACH = 16  # bytes
-MP_NUMBER_OF_IMAGES = 0xB001  # CIPA DC-007, section 5.2.3
+ICC_NAME = b"ICC_PROFILE\0"  # then number and count of the parts, a byte each: ICC.1, annex B.4
+MP_INDEX = (0xB001, 0xB002)  # number of images, and their entries: CIPA DC-007, section 5.2.3
 
 
 class Segment(NamedTuple):
@@ -56,10 +57,16 @@ def read_header(file: Any) -> Header:
     if components not in MODES or not width or not height:
         raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
     exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")
-    for each in segments:
-        number = read_field(each.content[4:], MP_NUMBER_OF_IMAGES) if _is_named(each, APP2, b"MPF\0") else None
-        if number is not None and number > 1:
-            raise ImageError("unsupported image", f"{number} images in one file; expected one")
+    for block in [each.content[4:] for each in segments if _is_named(each, APP2, b"MPF\0")]:
+        number, entries = [read_field(block, tag) for tag in MP_INDEX]
+        if number != 1 and (number, entries) != (None, None):
+            raise ImageError("unsupported image", f"{number or 'uncounted'} images in one file; expected one")
+    if components == 4 and not any(_is_named(each, APP14, b"Adobe") for each in segments):
+        raise ImageError("unsupported image", "a CMYK JPEG without Adobe's marker, by which inks are stored inverted")
+    profile = sorted(
+        (each.content for each in segments if _is_named(each, APP2, ICC_NAME)), key=lambda each: each[12:13]
+    )
+    refuse_profile(b"".join(each[14:] for each in profile))
     scans = 1
     if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
         file.seek(0)
@@ -182,7 +189,7 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
         pixels = _decode_repaired(data, segments, str(error), (colours, min_size))
     if colours == "GRAY":
         return fromarray(pixels[..., 0])
-    if colours == "CMYK":  # Adobe's inks are stored inverted, and others do as Adobe does.
+    if colours == "CMYK":
         return fromarray(255 - pixels, "CMYK").convert(mode)
     return fromarray(pixels)
 

@@ -4,10 +4,11 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array, Image
-from chest_xray.images.header import Header, ImageError, read_orientation
+from chest_xray.images.header import Header, ImageError, read_orientation, refuse_profile, refuse_tones
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOURS, PALETTE, GREY_ALPHA, COLOURS_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG (third edition), table 8
@@ -18,6 +19,10 @@ MODES = {GREY: "L", COLOURS: "RGB", PALETTE: "P", GREY_ALPHA: "LA", COLOURS_ALPH
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 MAX_CHUNKS = 100_000
 MAX_CHUNK = 2**31 - 1  # bytes
+TONES = (b"cICP", b"iCCP", b"sRGB", b"gAMA")
+SDR_TRANSFERS = (1, 2, 4, 6, 13, 14, 15)  # near sRGB, or not stated: ITU-T H.273, table 3
+MAX_PROFILE = 1 << 22  # bytes
+CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 HALF = 128  # opacity, of 255
 
 
@@ -68,12 +73,30 @@ def read_header(file: Any) -> Header:
     chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
     orientation = 1
+    _refuse_tones(
+        {each.kind: _read(file, each) for each in chunks if each.kind in TONES and _has_right_checksum(file, each)}
+    )
     for each in chunks:
         if each.kind == b"acTL" and (number := int.from_bytes(_read(file, each)[:4], "big")) > 1:
             raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
         if each.kind == b"eXIf" and _has_right_checksum(file, each):
             orientation = read_orientation(_read(file, each))
     return Header(layout.width, layout.height, layout.mode, orientation)
+
+
+def _refuse_tones(content: dict[bytes, bytes]) -> None:
+    """Refuse grey values that are not those of sRGB, by the chunk that takes precedence (third edition, table 17)."""
+    import numpy as np
+
+    coding, _, profile = content.get(b"cICP", b""), *content.get(b"iCCP", b"").partition(b"\0")[1:]
+    if len(coding) == 4 and not (coding[1] in SDR_TRANSFERS and coding[2:] == b"\0\1"):
+        raise ImageError("unsupported image", f"a PNG with samples coded as {tuple(coding)} by cICP; expected sRGB")
+    if not coding and profile:
+        with suppress(zlib.error):  # Of what carries no pixels.
+            refuse_profile(zlib.decompressobj().decompress(profile[1:], MAX_PROFILE))
+    elif not coding and b"sRGB" not in content and len(gamma := content.get(b"gAMA", b"")) == 4:
+        exponent = 100_000 / 2.2 / max(int.from_bytes(gamma, "big"), 1)
+        refuse_tones(255 * (np.arange(256) / 255) ** exponent)
 
 
 def _read_chunks(file: Any) -> Iterator[Chunk]:
@@ -89,6 +112,8 @@ def _read_chunks(file: Any) -> Iterator[Chunk]:
             raise ImageError("truncated", "a PNG that ends without its end marker")
         if not kind.isalpha() or length > MAX_CHUNK:
             raise ImageError("undecodable", f"a PNG with a chunk {kind!r} of {length:,} bytes, which no standard has")
+        if kind[:1].isupper() and kind not in CRITICAL:  # 13.2: its meaning is unknown, and that of the others with it.
+            raise ImageError("undecodable", f"a PNG with the critical chunk {kind!r}, which no standard has")
         yield Chunk(kind, at - 4 - length, length)
         if kind == b"IEND":
             return
@@ -142,7 +167,9 @@ def decode(data: bytes) -> Image:
     layout = _read_layout(file, chunks)
     for each in chunks:
         _require_checksum(file, each)
-    content = {each.kind: _read(file, each) for each in chunks}
+    content = {each.kind: _read(file, each) for each in chunks if each.kind != b"IDAT"}
+    if sum(each.kind != b"IDAT" for each in chunks) > len(content):
+        raise ImageError("undecodable", "a PNG that has a header, palette or transparent colour twice")
     packed = b"".join(_read(file, each) for each in chunks if each.kind == b"IDAT")
     _require_all_rows(packed, layout)
     if layout.depth == 16 and layout.colour != GREY:
@@ -156,14 +183,16 @@ def decode(data: bytes) -> Image:
 def _require_all_rows(packed: bytes, layout: Layout) -> None:
     """Inflate the rows to count their bytes: Pillow leaves missing rows black."""
     inflating, size = zlib.decompressobj(), 0
+    too_many = layout._replace(height=layout.height + 1).num_bytes
     try:
-        while packed and not inflating.eof and size <= layout.num_bytes:
+        while packed and not inflating.eof and size < too_many:
             size += len(inflating.decompress(packed, 1 << 20))
             packed = inflating.unconsumed_tail
     except zlib.error as error:
         raise ImageError("undecodable", f"damaged pixels of a PNG: {error}") from error
-    if size < layout.num_bytes:
-        raise ImageError("truncated", f"a PNG with {size:,} of {layout.num_bytes:,} bytes of rows")
+    if not layout.num_bytes <= size < too_many:
+        reason = "truncated" if size < layout.num_bytes else "undecodable"
+        raise ImageError(reason, f"a PNG with {size:,} of {layout.num_bytes:,} bytes of rows")
 
 
 def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image:
