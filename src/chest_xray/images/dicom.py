@@ -14,7 +14,11 @@ from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
 # Elements of pixels that are not for display, or contradict their photometric interpretation (PS3.3, C.8.11.1).
-RAW = (("PresentationIntentType", "FOR PROCESSING"), ("PresentationLUTSequence", None))
+RAW = (
+    ("PresentationIntentType", "FOR PROCESSING"),
+    ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1"),  # Digital X-Ray Image Storage - For Processing
+    ("PresentationLUTSequence", None),
+)
 NOT_FOR_DISPLAY = {
     "MONOCHROME1": (*RAW, ("PresentationLUTShape", "IDENTITY")),
     "MONOCHROME2": (*RAW, ("PresentationLUTShape", "INVERSE")),

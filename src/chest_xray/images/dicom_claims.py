@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -9,17 +10,19 @@ from chest_xray.images.validation import InputChecks, Refusal
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF", "XA", "OT", "SC")  # modalities; the last two may be anything
 CHEST = re.compile(
-    r"(?!.*SPINE).*(CHEST|THORA|TORAX|LUNG|PULM|RIB|STERN|HEART|CARD|MEDIAST|BRUST|CLAVIC|TRUNK|BABYGRAM|ГРУД|ЛЕГК|ЛЁГК)"
+    r"(?!.*(SPINE|WIRBEL|COLUMNA|ПОЗВОН)).*(CHEST|THORA|TORAX|LUNG|PULM|RIB|STERN|HEART|CARD|MEDIAST|BRUST|CLAVIC|TRUNK|BABYGRAM|POITRINE|ГРУД|ЛЕГК|ЛЁГК)"
 )
 OTHER_PARTS = re.compile(  # of PS3.16, annex L, as far as they are X-rayed, and abbreviations in use
     r"ABDOM|PELV|HIP\b|SKULL|HEAD|BRAIN|FACE|SINUS|ORBIT|NECK|SPINE|CERVI|LUMB|SACR|COCCYX|SHOULDER|SCAPULA|HUMERUS|"
     r"ARM\b|ELBOW|WRIST|HAND|FINGER|THUMB|FEMUR|THIGH|KNEE|PATELLA|LEG\b|TIBIA|FIBULA|CALF|ANKLE|FOOT|TOE|CALCAN|"
-    r"EXTREM|BREAST|JAW|MANDIB|MAXILLA|TEETH|TOOTH|DENTAL|NOSE|NASAL|BLADDER|KIDNEY|UROG|BONE ?AGE"
+    r"EXTREM|BREAST|JAW|MANDIB|MAXILLA|TEETH|TOOTH|DENTAL|NOSE|NASAL|BLADDER|KIDNEY|UROG|BONE ?AGE|"
+    r"ABD\b|BAUCH|BECKEN|H(Ü|UE)FT|SCH(Ä|AE)DEL|HALS\b|WIRBEL|SCHULTER|KNIE\b|FU(ß|SS)\b|CR[ÂAÁ]N|BASSIN|GENOU|RODILLA|"
+    r"GINOCCHIO|JOELHO|MANO\b|HOMBRO|COLUMNA|ЧЕРЕП|ГОЛОВ|ПОЗВОН|ЖИВОТ|БРЮШ|КОЛЕН|КИСТ|СТОП|ПЛЕЧ|БЕДР|ЛОКТ"
 )
 LATERAL = re.compile(
-    r"\b(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO)\b|\bLAT|LATERAL|OBL|DECUB|AXIAL|LORDO|TANGEN|PERFIL|PROFIL|БОК"
+    r"\b(LL|RL|LLD|RLD|LLO|RLO|LAO|RAO|LPO|RPO)\b|\bLAT|LAT\b|LATERAL|SEITL|OBL|DECUB|AXIAL|LORDO|TANGEN|PERFIL|PROFIL|БОК|側|侧"
 )
-AGE = re.compile(r"(\d{1,3})([DWMY])")  # PS3.5, table 6.2-1
+AGE = re.compile(r"0*(\d{1,3}) *([DWMY])")  # PS3.5, table 6.2-1, and what some writers make of it
 DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
 TAGS = (
     "PatientAge",
@@ -28,6 +31,7 @@ TAGS = (
     "ViewPosition",
     "ViewCodeSequence",
     "BodyPartExamined",
+    "AnatomicRegionSequence",
     "PatientOrientation",
     "StudyDate",
     "AcquisitionDate",
@@ -63,6 +67,8 @@ def check_claims(data: bytes, limits: InputChecks) -> tuple[Refusal | None, tupl
 
 def _read(dataset: Any, keyword: str) -> str:
     """Return an element as text in capitals, its values separated by backslashes; empty where it cannot be read."""
+    from pydicom.charset import convert_encodings
+
     try:
         value = dataset.get(keyword)
     except Exception:  # pydicom raises several kinds on values that break the rules of their type.
@@ -70,7 +76,15 @@ def _read(dataset: Any, keyword: str) -> str:
     if value is None:
         return ""
     values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else value
-    return "\\".join(str(each) for each in values).strip().upper()
+    text = "\\".join(str(each) for each in values)
+    with suppress(UnicodeError):  # Codes should be ASCII, so pydicom reads others as Latin-1.
+        text = text.encode("latin-1").decode(convert_encodings(dataset.get("SpecificCharacterSet"))[0])
+    return text.strip().upper()
+
+
+def _read_meanings(dataset: Any, keyword: str) -> list[str]:
+    sequence = dataset.get(keyword)
+    return [_read(item, "CodeMeaning") for item in sequence] if hasattr(sequence, "__iter__") else []
 
 
 def _check_modality(dataset: Any) -> Refusal | None:
@@ -81,16 +95,14 @@ def _check_modality(dataset: Any) -> Refusal | None:
 
 
 def _check_part(dataset: Any) -> Refusal | None:
-    found = _read(dataset, "BodyPartExamined")
+    found = " ".join([_read(dataset, "BodyPartExamined"), *_read_meanings(dataset, "AnatomicRegionSequence")]).strip()
     if CHEST.match(found) or not OTHER_PARTS.search(found):
         return None
     return Refusal("body_part", f"BodyPartExamined is {found}; expected CHEST")
 
 
 def _check_view(dataset: Any) -> Refusal | None:
-    sequence = dataset.get("ViewCodeSequence")
-    meanings = [_read(item, "CodeMeaning") for item in sequence] if hasattr(sequence, "__iter__") else []
-    for found in (_read(dataset, "ViewPosition"), *meanings):
+    for found in (_read(dataset, "ViewPosition"), *_read_meanings(dataset, "ViewCodeSequence")):
         if LATERAL.search(found):
             return Refusal("view", f"by the file, the view is {found}; expected a frontal one (AP or PA)")
     return None
@@ -109,7 +121,7 @@ def _check_direction(dataset: Any) -> Refusal | None:
 
 def read_age(dataset: Any) -> float | None:
     """Return the age in years, by PatientAge or by the dates of birth and of the study; None where neither is known."""
-    if found := AGE.fullmatch(_read(dataset, "PatientAge")):
+    if found := AGE.match(_read(dataset, "PatientAge")):
         number, unit = found.groups()
         return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files have 000Y.
     born = _read_date(dataset, "PatientBirthDate")
