@@ -25,6 +25,7 @@ def view_code(meaning: str) -> Dataset:
     return item
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize(
     ("elements", "reason"),
     [
@@ -49,12 +50,22 @@ def view_code(meaning: str) -> Dataset:
         ({"PatientOrientation": ["L", "H"]}, "upside_down"),
         ({"PatientOrientation": ["F", "L"]}, "lying"),
         ({"PatientOrientation": ["R", "F"]}, None),
+        ({"ViewPosition": "LLAT"}, "view"),
+        ({"ViewPosition": "SEITLICH"}, "view"),
+        ({"BodyPartExamined": "KNIE"}, "body_part"),
+        ({"BodyPartExamined": "BRUSTWIRBEL"}, "body_part"),
+        ({"BodyPartExamined": "КОЛЕНО".encode().decode("latin-1"), "SpecificCharacterSet": "ISO_IR 192"}, "body_part"),
+        ({"ViewPosition": "БОК".encode("iso8859-5").decode("latin-1"), "SpecificCharacterSet": "ISO_IR 144"}, "view"),
+        ({"ViewPosition": "ÿþ", "SpecificCharacterSet": "ISO_IR 192"}, None),
+        ({"AnatomicRegionSequence": Sequence([view_code("Knee")])}, "body_part"),
+        ({"AnatomicRegionSequence": Sequence([view_code("Chest")]), "BodyPartExamined": "ABDOMEN"}, None),
     ],
 )
 def test_a_statement_against_a_frontal_chest_is_a_reason(elements: dict[str, Any], reason: str | None) -> None:
     assert check(**elements) == (reason, ())
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
 @pytest.mark.parametrize(
     ("elements", "reason"),
     [
@@ -64,6 +75,8 @@ def test_a_statement_against_a_frontal_chest_is_a_reason(elements: dict[str, Any
         ({"PatientAge": "240M"}, "adult"),
         ({"PatientAge": "010D"}, None),
         ({"PatientAge": "000Y"}, None),
+        ({"PatientAge": "45 Y"}, "adult"),
+        ({"PatientAge": "5Y6M"}, None),
         ({"PatientBirthDate": "19500101", "StudyDate": "20200101"}, "adult"),
         ({"PatientBirthDate": "20150101", "StudyDate": "20200101"}, None),
         ({"PatientBirthDate": "19500101"}, None),

@@ -1,6 +1,7 @@
 """Files of unusual kinds, built in memory from one phantom: each with its pixels, or the reason for its refusal."""
 
 import io
+import re
 import struct
 import tempfile
 import zlib
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 from pydicom import Dataset, dcmread
-from pydicom.encaps import encapsulate, generate_frames
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -268,8 +269,8 @@ def _cut_stream(build: Callable[[], bytes], share: float, end: bytes) -> bytes:
     return write(dataset)
 
 
-def _jpeg_in_dicom(build: Callable[[], bytes] | None = None) -> bytes:
-    dataset = make_dataset(BASE)
+def _jpeg_in_dicom(build: Callable[[], bytes] | None = None, **values: Any) -> bytes:
+    dataset = make_dataset(BASE, **values)
     dataset.PixelData = encapsulate([build() if build else encode(BASE, "JPEG", quality=95)])
     dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
@@ -333,6 +334,110 @@ def _structures() -> Iterator[Case]:
         pixels = np.repeat(_deep(bits)[..., None], 3, axis=2)
         values = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
         yield case(f"RGB of 16 bits holds {bits}", BASE, _dicom_file, pixels, bits=16, window=None, **values)
+
+
+# A picture of a quarter of the range by its window, and what elements of DICOM files may not, or may, state beside it.
+FAINT = 255 * ((_deep(12) - 2047.5) / 8191 + 0.5)
+STATED: tuple[tuple[str, Array | str, dict[str, Any]], ...] = (
+    ("MONOCHROME1 and INVERSE", 255 - BASE, {"PresentationLUTShape": "INVERSE", **MONOCHROME1}),
+    ("MONOCHROME2 and IDENTITY", BASE, {"PresentationLUTShape": "IDENTITY"}),
+    ("MONOCHROME1 and IDENTITY", "for display", {"PresentationLUTShape": "IDENTITY", **MONOCHROME1}),
+    ("MONOCHROME2 and INVERSE", "for display", {"PresentationLUTShape": "INVERSE"}),
+    ("pixels for presentation", BASE, {"PresentationIntentType": "FOR PRESENTATION"}),
+    ("pixels for processing", "for display", {"PresentationIntentType": "FOR PROCESSING"}),
+    ("an object for processing", "for display", {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"}),
+    ("a presentation LUT", "for display", {"PresentationLUTSequence": [_table(np.arange(4095, -1, -1), 0, 12)]}),
+    ("fewer rows than pixels have", "one image of 96 x 60 has", {"Rows": 60}),
+    ("fewer columns than pixels have", "one image of 90 x 72 has", {"Columns": 90}),
+    ("more rows than pixels have", "less than expected", {"Rows": 80}),
+    ("no pixels", "without integer pixels", {"PixelData": b""}),
+    ("padding after the pixels", BASE, {"PixelData": _deep(12).tobytes() + bytes(100)}),
+    ("more than a row after the pixels", "one image of", {"PixelData": _deep(12).tobytes() + bytes(200)}),
+    ("something after the pixels", "one image of", {"PixelData": _deep(12).tobytes() + bytes(range(20))}),
+)
+
+
+def _contradictions() -> Iterator[Case]:
+    for name, expected, values in STATED:
+        yield case(f"DICOM with {name}", expected, _dicom_file, **values)
+    for groups, (macro, expected, values) in product(
+        ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+        (
+            ("FrameVOILUTSequence", FAINT, {"WindowCenter": 2048, "WindowWidth": 8192}),
+            ("PixelValueTransformationSequence", 255 - BASE, {"RescaleSlope": -1, "RescaleIntercept": 4095}),
+        ),
+    ):
+        macros = {macro: [_item(**values)]}
+        yield case(f"{macro} in {groups}", expected, _dicom_file, window=None, **{groups: [_item(**macros)]})
+    for offsets in ({}, {"has_bot": False}, {"extended": True}):
+        for parts in (1, 3):
+            build = partial(_in_fragments, parts=parts, **offsets)
+            yield case(f"JPEG in {parts} fragments, {offsets}", BASE, build, 1)
+        yield case(f"two JPEG in one frame, {offsets}", "several compressed images", _in_fragments, 2, **offsets)
+    for name in ("JPEG", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"):
+        for samples, photometric in ((3, "RGB"), (1, "MONOCHROME2")):
+            values = {"SamplesPerPixel": samples, "PhotometricInterpretation": photometric, "PlanarConfiguration": 0}
+            build = partial(_restated, name, 4 - samples, **values)
+            refusal = f"of {4 - samples} samples in a file"  # GDCM would end the process on some.
+            yield case(f"{name} of {4 - samples} samples for {photometric}", refusal, build)
+    for name in ("JPEGLosslessProcess14", "JPEGLosslessProcess14_1"):
+        values = {"BitsStored": 12, "HighBit": 11}
+        yield case(f"{name} of 14 bits for 12", "leave out", _restated, name, 1, _deep(14), **values)
+    values = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11, "PixelRepresentation": 1}
+    yield case("8 bits for 12 and a sign", "image of 8 bits in a file", _restated, "JPEGLosslessProcess14", 1, **values)
+    values = {"BitsAllocated": 16, "BitsStored": 8, "HighBit": 7}
+    yield case("JPEG of 8 bits in 16", BASE, _restated, "JPEG", 1, **values)
+    yield case("JPEG of 8 bits with a sign", "expected 8 without sign", _restated, "JPEG", 1, PixelRepresentation=1)
+    values = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+    yield case("JPEG of RGB without a marker", BASE, _jpeg_in_dicom, _bare_rgb, **values)
+    signed = np.repeat(_deep(12)[..., None], 3, axis=2).astype(np.int16) - 2048
+    yield case("RGB with a sign", "3 of colour without sign", _dicom_file, signed, **values)
+
+
+def _item(**values: Any) -> Dataset:
+    item = Dataset()
+    for name, value in values.items():
+        setattr(item, name, value)
+    return item
+
+
+def _in_fragments(num_images: int, parts: int = 1, *, extended: bool = False, **options: Any) -> bytes:
+    dataset = dcmread(io.BytesIO(_jpeg_in_dicom()))
+    streams = [encode(grey, "JPEG", quality=95) for grey in (BASE, 255 - BASE)[:num_images]]
+    dataset.PixelData = encapsulate(streams, fragments_per_frame=parts, **options)
+    if extended:
+        streams = [each + bytes(len(each) % 2) for each in streams]
+        dataset.PixelData, offsets, lengths = encapsulate_extended(streams)
+        dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = offsets, lengths
+    return write(dataset)
+
+
+def _restated(name: str, samples: int, pixels: Array = BASE, **values: Any) -> bytes:
+    """A compressed file whose header then states something else."""
+    if samples == 3:
+        colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+        dataset = make_dataset(np.repeat(pixels[..., None], 3, axis=2), **colour)
+    else:
+        dataset = make_dataset(pixels)
+    if name == "JPEG":
+        data = _jpeg_in_dicom(partial(encode, BASE if samples == 1 else np.repeat(BASE[..., None], 3, axis=2), "JPEG"))
+    else:
+        data = transcode(write(dataset), name)
+    dataset = dcmread(io.BytesIO(data))
+    dataset.update(_item(**values))
+    return write(dataset)
+
+
+def _bare_rgb() -> bytes:
+    """A JPEG of red, green and blue whose components are numbered as those of YCbCr are, without Adobe's marker."""
+    data = encode(np.repeat(BASE[..., None], 3, axis=2), "JPEG", quality=95, subsampling=0, keep_rgb=True)
+    start = data.index(b"\xff\xee")
+    data = data[:start] + data[start + 16 :]
+    for marker, first, step in ((b"\xff\xc0", 10, 3), (b"\xff\xda", 5, 2)):
+        for component in range(3):
+            at = data.index(marker) + first + step * component
+            data = data[:at] + bytes([component + 1]) + data[at + 1 :]
+    return data
 
 
 @cache
@@ -505,6 +610,41 @@ def _png_damage() -> Iterator[Case]:
         yield case(f"animated PNG{name}", expected, _grey_png, before=chunk(b"acTL", struct.pack(">II", num, 0)))
 
 
+def _png_tones() -> Iterator[Case]:
+    refusal, srgb = "changes grey values by up to", chunk(b"sRGB", b"\0")
+    for gamma, expected in ((45455, BASE), (50000, BASE), (100000, refusal), (22222, refusal), (0, refusal)):
+        before = chunk(b"gAMA", struct.pack(">I", gamma))
+        yield case(f"PNG with gAMA {gamma}", expected, _grey_png, before=before)
+        yield case(f"PNG with gAMA {gamma} and sRGB", BASE, _grey_png, before=before + srgb)
+    for coding in ((1, 13, 0, 1), (9, 16, 0, 1), (1, 8, 0, 1), (1, 13, 0, 0)):
+        expected = BASE if coding == (1, 13, 0, 1) else "by cICP; expected sRGB"
+        yield case(f"PNG with cICP {coding}", expected, _grey_png, before=chunk(b"cICP", bytes(coding)))
+    for name, profile, expected in _profiles():
+        before = chunk(b"iCCP", b"profile\0\0" + zlib.compress(profile))
+        yield case(f"PNG with a profile of {name}", expected, _grey_png, before=before + chunk(b"gAMA", bytes(4)))
+    for name, before in (
+        ("two palettes", chunk(b"PLTE", GREY_PALETTE) + chunk(b"PLTE", GREY_PALETTE[::-1])),
+        ("two headers", chunk(b"IHDR", struct.pack(">IIBBBBB", 48, 72, 8, 0, 0, 0, 0))),
+        ("two transparent colours", chunk(b"tRNS", bytes(2)) + chunk(b"tRNS", b"\0\1")),
+    ):
+        yield case(f"PNG of {name}", "twice", _grey_png, colour=3 * (name == "two palettes"), before=before)
+    yield case("PNG with a critical chunk of its own", "critical chunk b'ABCD'", _grey_png, before=chunk(b"ABCD", b""))
+    taller: dict[str, Any] = {"rows": lambda raw: zlib.compress(raw + raw[: WIDTH + 1])}
+    yield case("PNG of more rows than it states", "undecodable: .* of rows", _grey_png, **taller)
+    partial_opacity = np.where(INSIDE, 255, 127)
+    shown = np.where(INSIDE, BASE, BASE * (127 / 255))
+    yield case("PNG, partly transparent", shown, write_png, _channels(BASE, 4, partial_opacity), 8, 4)
+
+
+def _profiles() -> Iterator[tuple[str, bytes, Array | str]]:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    linear = struct.pack(">5i", 65536, 65536, 0, 65536, 0)  # of a parametric curve of kind 3: ICC.1, 10.18
+    yield "sRGB", srgb, BASE
+    yield "linear light", re.sub(rb"(?s)(para\0{4}\x00\x03\0\0).{20}", rb"\g<1>" + linear, srgb), "changes grey values"
+    yield "Lab", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(), BASE
+    yield "half its bytes", srgb[: len(srgb) // 2], BASE
+
+
 def _png_with_profile(size: int) -> bytes:
     return _grey_png(before=chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(size))))
 
@@ -526,7 +666,10 @@ def _segment(marker: int, content: bytes) -> bytes:
 
 def _jpeg(kind: str = "baseline", segments: bytes = b"") -> bytes:
     image = Image.fromarray(BASE)
-    if kind.startswith("CMYK"):
+    if kind == "YCCK":  # Pillow stores inks inverted.
+        inks = (BASE, np.full_like(BASE, 127), np.full_like(BASE, 127), np.zeros_like(BASE))
+        image = Image.merge("CMYK", [Image.fromarray(each) for each in inks])
+    elif kind.startswith("CMYK"):
         image = Image.merge("CMYK", [Image.fromarray(255 - BASE)] * 3 + [Image.new("L", image.size)])
     elif kind == "colours":
         image = image.convert("RGB")
@@ -538,10 +681,16 @@ def _jpeg(kind: str = "baseline", segments: bytes = b"") -> bytes:
     return data[:2] + segments + data[2:]
 
 
+def _directory(tag: int, kind: int, count: int, value: int, order: str = "<") -> bytes:
+    """A TIFF directory of one entry."""
+    start = b"II*\0" if order == "<" else b"MM\0*"
+    packed = struct.pack(f"{order}{'H' if kind == 3 else 'I'}", value).ljust(4, b"\0")
+    return start + struct.pack(f"{order}IHHHI", 8, 1, tag, kind, count) + packed + bytes(4)
+
+
 def exif(orientation: int, order: str = "<") -> bytes:
     """Write a TIFF directory that holds an orientation alone."""
-    start = b"II*\0" if order == "<" else b"MM\0*"
-    return start + struct.pack(f"{order}IHHHIHH", 8, 1, 0x0112, 3, 1, orientation, 0) + bytes(4)
+    return _directory(0x0112, 3, 1, orientation, order)
 
 
 BROKEN_EXIF = {
@@ -586,18 +735,56 @@ def _jpegs() -> Iterator[Case]:
     thumbnail = _segment(0xE1, b"Exif\0\0" + exif(1) + encode(BASE[::4, ::4], "JPEG"))
     yield case("JPEG with a thumbnail", BASE, _jpeg, segments=thumbnail)
     yield case("JPEG with a thumbnail, cut", "truncated", _cut, partial(_jpeg, segments=thumbnail), 0.6)
-    directory = b"MPF\0II*\0" + struct.pack("<IHHHII", 8, 1, 0xB001, 4, 1, 2) + bytes(4)
-    yield case("JPEG of two pictures", "2 images in one file", _jpeg, segments=_segment(0xE2, directory))
     frame = b"\xff\xc0\0\x0b"
     yield case("JPEG of 12 bits", "12 bits per sample", _replace, _jpeg, frame + b"\x08", frame + b"\x0c")
+
+
+def _jpeg_structures() -> Iterator[Case]:
+    kinds = ((3, 1), (4, 1), (4, 2), (4, 0), (7, 4), (5, 1), (9, 1))
+    for (kind, count), order in product(kinds, "<>"):
+        index = _segment(0xE2, b"MPF\0" + _directory(0xB001, kind, count, 2, order))
+        yield case(f"JPEG, index of pictures {kind} {count} {order}", "images in one file", _jpeg, segments=index)
+    for name, block, expected in (
+        ("of one picture", _directory(0xB001, 4, 1, 1), BASE),
+        ("of another of the pictures", _directory(0xB101, 4, 1, 2), BASE),
+        ("without a number", _directory(0xB002, 7, 32, 50) + bytes(60), "images in one file"),
+        ("damaged", b"\xde\xad" * 10, "images in one file"),
+    ):
+        yield case(f"JPEG, index {name}", expected, _jpeg, segments=_segment(0xE2, b"MPF\0" + block))
+    for name, profile, expected in _profiles():
+        for parts in (1, 3):
+            build = partial(_jpeg_with_profile, len(profile), profile, -(-len(profile) // parts))
+            yield case(f"JPEG with a profile of {name} in {parts}", expected, build)
+    yield case("CMYK without Adobe's marker", "CMYK JPEG without", lambda: _replace(_jpeg_cmyk, b"Adobe", b"adobE"))
+    yield case("YCCK", BASE, _replace, partial(_jpeg, "YCCK"), ADOBE + b"\0", ADOBE + b"\2")
+    restarts = partial(encode, BASE, "JPEG", quality=95, restart_marker_blocks=2)
+    yield case("JPEG with restart markers", BASE, restarts)
+    yield case("JPEG without one of them", "undecodable", _replace, restarts, b"\xff\xd3", b"")
+    yield case("JPEG with one of them wrong", "undecodable", _replace, restarts, b"\xff\xd3", b"\xff\xd4")
+    for num in range(1, 6):
+        yield case(f"progressive JPEG of {num} scans of 6", "several scans, the last", _first_scans, num)
+    height, zero = b"\x08" + struct.pack(">HH", HEIGHT, WIDTH), b"\x08" + struct.pack(">HH", 0, WIDTH)
+    yield case("JPEG that states its height last", "96 x 0 pixels", _replace, _jpeg, height, zero)
+
+
+ADOBE = b"Adobe\0\x64" + bytes(4)
+_jpeg_cmyk = partial(_jpeg, "CMYK")
+
+
+def _first_scans(num: int) -> bytes:
+    data = _jpeg("progressive")
+    starts = [match.start() for match in re.finditer(rb"\xff\xda", data)]
+    assert len(starts) == 6
+    return data[: starts[num]] + b"\xff\xd9"
 
 
 def _before_end(build: Callable[[], bytes], extra: bytes = b"", end: bytes = b"\xff\xd9") -> bytes:
     return build()[:-2] + extra + end
 
 
-def _jpeg_with_profile(size: int) -> bytes:
-    parts = [bytes(min(60_000, size - start)) for start in range(0, size, 60_000)]
+def _jpeg_with_profile(size: int, profile: bytes = b"", step: int = 60_000) -> bytes:
+    profile = profile.ljust(size, b"\0")
+    parts = [profile[start : start + step] for start in range(0, size, step)]
     marks = [b"ICC_PROFILE\0" + bytes([number, len(parts)]) for number in range(1, len(parts) + 1)]
     return _jpeg(segments=b"".join(_segment(0xE2, mark + part) for mark, part in zip(marks, parts, strict=True)))
 
@@ -622,6 +809,7 @@ def _orientations() -> Iterator[Case]:
     damaged = chunk(b"eXIf", exif(3), damaged=True)
     yield case("PNG, Exif of a wrong checksum", BASE, _grey_png, before=damaged)
     turned = {2: BASE[:, ::-1], 3: BASE[::-1, ::-1], 4: BASE[::-1], 6: np.rot90(BASE, -1), 8: np.rot90(BASE)}
+    turned |= {5: BASE.T, 7: BASE[::-1, ::-1].T}
     for (orientation, shown), order in product(turned.items(), "<>"):
         name, block = f"Exif {orientation} {order}", exif(orientation, order)
         for kind in ("baseline", "CMYK", "progressive"):
@@ -662,10 +850,13 @@ CASES = [
     *_bits(),
     *_padding(),
     *_structures(),
+    *_contradictions(),
     *_png_kinds(),
     *_png_transparency(),
     *_png_damage(),
+    *_png_tones(),
     *_jpegs(),
+    *_jpeg_structures(),
     *_orientations(),
     *(Case(*each) for each in OTHER_KINDS),
 ]

@@ -212,7 +212,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(
             f"the transfer syntax {syntax.name} ({syntax}); expected Explicit VR Little Endian or another supported one"
         )
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    if not syntax.is_encapsulated:
         expected = (width * height * samples * int(read_number(dataset, "BitsAllocated")) + 7) // 8
         rest = dataset.PixelData[expected:]  # More than a row, or anything but padding, shows another size.
         if len(rest) > 1 and (len(rest) * height > expected or rest.count(rest[:1]) < len(rest)):
