@@ -415,7 +415,7 @@ def _in_fragments(num_images: int, parts: int = 1, *, extended: bool = False, **
 def _restated(name: str, samples: int, pixels: Array = BASE, **values: Any) -> bytes:
     """A compressed file whose header then states something else."""
     if samples == 3:
-        colour = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+        colour: dict[str, Any] = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
         dataset = make_dataset(np.repeat(pixels[..., None], 3, axis=2), **colour)
     else:
         dataset = make_dataset(pixels)

@@ -57,6 +57,8 @@ def read_orientation(exif: bytes) -> int:
 def read_field(block: bytes, tag: int) -> int | None:
     """Return an integer from the first directory of a TIFF block: None without it, 0 where it or that is damaged."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
+    if not order:
+        return 0
     try:
         (start,) = struct.unpack_from(f"{order}I", block, 4)
         (num_entries,) = struct.unpack_from(f"{order}H", block, start)
@@ -65,7 +67,7 @@ def read_field(block: bytes, tag: int) -> int | None:
             if found == tag:
                 readable = kind in INTEGERS and number == 1
                 return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0]) if readable else 0
-    except struct.error:  # No directory, or one beyond the end of the block.
+    except struct.error:  # A directory beyond the end of the block.
         return 0
     return None
 
