@@ -53,8 +53,9 @@ def test_a_single_image_index_is_accepted() -> None:
 
 
 @pytest.mark.parametrize("index", [b"MPF\0", b"MPF\0II*\0", list_pictures(2)[:-1], b"MPF\0II*\0" + bytes([255] * 4)])
-def test_a_damaged_index_of_images_is_passed_over(index: bytes) -> None:
-    assert read_header(insert(segment(0xE2, index))).upright == (60, 40)
+def test_a_damaged_index_may_hide_other_images(index: bytes) -> None:
+    with pytest.raises(ImageError, match="uncounted images in one file"):
+        read_header(insert(segment(0xE2, index)))
 
 
 def test_coefficients_are_missing_until_a_scan_of_their_own_component_brings_them() -> None:
