@@ -236,6 +236,10 @@ def _padding() -> Iterator[Case]:
     for first, last in ((0, 500), (500, 0)):
         cells = np.where(INSIDE, bright, noise).astype(np.uint16)
         yield case(f"padding from {first} to {last}", stretched, _padded, cells, first, last, bits=16, window=None)
+    for dtype, value, vr, stated in ((np.uint16, 63536, "US", 63536), (np.int16, -32768, "SS", -32768)):
+        cells = np.where(INSIDE, _deep(12) >> (dtype is np.int16), value).astype(dtype)
+        window = (2048, 4096) if dtype is np.uint16 else (1024, 2048)
+        yield case(f"padding {stated} beyond the bits stored", PADDED, _padded, cells, stated, vr=vr, window=window)
     zeros = np.zeros_like(_deep(12))
     yield case("nothing but padding", "every pixel is padding", _padded, zeros, 0, window=None)
     yield case("padding empty", BASE, _dicom_file, PixelPaddingValue=None)

@@ -106,9 +106,10 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     if signed:
         values -= (values >> stored - 1) << stored
         rest &= cells != values << shift  # Upper bits may repeat the sign, or not.
-    padding = find_padding(pixels, dataset)
-    if padding is not None:
+    padding = None if shift else find_padding(pixels, dataset)
+    if padding is not None:  # It may lie beyond the bits stored, where `render_grey` has to find it.
         rest &= ~padding
+        values = np.where(padding, cells, values)
     # Overlays had their place in such bits before 2004.
     has_overlay = any(tag.group in OVERLAYS and tag.elem == OVERLAY_BIT for tag in dataset.keys())  # noqa: SIM118
     if rest.any() and not has_overlay:
