@@ -13,15 +13,8 @@ Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
 NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
 CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
-TURNS = {  # What of Pillow turns a stored image upright, by its Exif orientation.
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
+# What of Pillow turns a stored image upright, for the Exif orientations 2 to 8.
+TURNS = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"]
 
 
 def read_pixels(path: str, width: int, height: int, geometry: Geometry = "stretch") -> Array:
@@ -70,7 +63,7 @@ def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "str
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
     else:
         image = _flatten(png.decode(data))
-    return image.transpose(Transpose[TURNS[header.orientation]]) if header.orientation != 1 else image
+    return image.transpose(Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
 
 
 def read_image_header(file: Any) -> Header:

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
@@ -13,16 +13,13 @@ from chest_xray.images.header import ImageError
 from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
-# Elements of pixels that are not for display, or contradict their photometric interpretation (PS3.3, C.8.11.1).
-RAW = (
-    ("PresentationIntentType", "FOR PROCESSING"),
-    ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1"),  # Digital X-Ray Image Storage - For Processing
-    ("PresentationLUTSequence", None),
+# What no pixels for display state, some of them beside their photometric interpretation (PS3.3, C.8.11.1).
+NOT_FOR_DISPLAY = (
+    ("PresentationIntentType", "FOR PROCESSING", *GREY),
+    ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1", *GREY),  # Digital X-Ray Image Storage - For Processing
+    ("PresentationLUTShape", "IDENTITY", "MONOCHROME1"),
+    ("PresentationLUTShape", "INVERSE", "MONOCHROME2"),
 )
-NOT_FOR_DISPLAY = {
-    "MONOCHROME1": (*RAW, ("PresentationLUTShape", "IDENTITY")),
-    "MONOCHROME2": (*RAW, ("PresentationLUTShape", "INVERSE")),
-}
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
@@ -34,6 +31,7 @@ HUFFMAN_TABLES, FRAME_OF_JPEG_LS = 0xC4, 0xF7
 END_REACH = 16  # bytes; some writers add a few after the end marker
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF  # a length
+DESCRIPTION = ("Rows", "Columns", "BitsAllocated")
 RLE = "1.2.840.10008.1.2.5"
 EIGHT_BITS = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")  # JPEG baseline and extended
 JPEG_2000_SYNTAXES = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91")
@@ -46,15 +44,6 @@ ADOBE_RGB, ADOBE_BYTES = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5), 12  # APP14: n
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
 START_OF_TILE_PART = b"\xff\x90"  # SOT
-
-
-class StreamHeader(NamedTuple):
-    """What a compressed image states of itself: size in pixels, samples a pixel, and bits a sample."""
-
-    columns: int
-    rows: int
-    samples: int
-    precision: int
 
 
 def is_dicom(data: bytes) -> bool:
@@ -79,10 +68,6 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
     dataset = _parse(data)
     _refuse_unsupported(dataset, max_megapixels)
     pixels = _decode_pixels(dataset)
-    if pixels.shape[:2] != (dataset.Rows, dataset.Columns):
-        raise UnsupportedDicomError(
-            f"pixels of shape {pixels.shape}; expected {dataset.Rows} rows of {dataset.Columns}, as the file declares"
-        )
     syntax = dataset.file_meta.TransferSyntaxUID
     stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
     if dataset.PhotometricInterpretation in COLOUR:
@@ -149,13 +134,13 @@ def _parse(data: bytes) -> Any:
         for group in dataset.get(f"{shared_or_own}FunctionalGroupsSequence") or ():
             for item in group.get(f"{macro}Sequence") or ():
                 dataset.update(item)
-    declared = lengths[0] if lengths else None
     pixels = dataset.get_item(PIXEL_DATA)
-    held = len(pixels.value or b"") if pixels is not None else None
-    described = any(name in dataset for name in ("Rows", "Columns", "BitsAllocated"))
-    elsewhere = any(name in dataset for name in ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL"))
-    cut = declared is not None and (held is None or (declared != UNDEFINED and held < declared))
-    if cut or (declared is None and described and not elsewhere):
+    if lengths:
+        cut = pixels is None or (lengths[0] != UNDEFINED and len(pixels.value or b"") < lengths[0])
+    else:
+        elsewhere = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
+        cut = any(name in dataset for name in DESCRIPTION) and not any(name in dataset for name in elsewhere)
+    if cut:
         raise ImageError("truncated", "a DICOM file that ends before its pixels do")
     return dataset
 
@@ -199,9 +184,11 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
             f"{samples} samples per pixel with the photometric interpretation {found}; expected 3 of colour without "
             "sign, or 1 of grey"
         )
-    for keyword, value in NOT_FOR_DISPLAY.get(found, ()):
-        if (given := str(dataset.get(keyword) or "").strip().upper()) and value in (given, None):
-            raise UnsupportedDicomError(f"a {keyword} ({given:.40}) that {found} pixels for display do not have")
+    for keyword, value, *beside in NOT_FOR_DISPLAY:
+        if found in beside and str(dataset.get(keyword)).strip().upper() == value:
+            raise UnsupportedDicomError(f"a {keyword} of {value}, which {found} pixels for display do not have")
+    if dataset.get("PresentationLUTSequence"):
+        raise UnsupportedDicomError("a PresentationLUTSequence, which pixels for display do not have; expected none")
     if not width or not height:
         raise UnsupportedDicomError(f"{width} x {height} pixels; expected an image")
     if width * height > max_megapixels * 1e6:
@@ -239,14 +226,14 @@ def _refuse_stream(stream: bytes, dataset: Any) -> None:
     header = read_stream_header(stream)
     if header and header[:3] != (width, height, dataset.SamplesPerPixel):
         raise UnsupportedDicomError(
-            f"a compressed image of {header.columns} x {header.rows} pixels of {header.samples} samples in a file that "
+            f"a compressed image of {header[0]} x {header[1]} pixels of {header[2]} samples in a file that "
             f"declares {width} x {height} of {dataset.SamplesPerPixel}; expected the same of both"
         )
     # JPEG 2000 has a sign; elsewhere it is the uppermost bit stored.
     least = int(dataset.BitsStored) if dataset.get("PixelRepresentation") and stream[:2] == SOI else 2
-    if header and not least <= header.precision <= allocated:
+    if header and not least <= header[3] <= allocated:
         raise UnsupportedDicomError(
-            f"a compressed image of {header.precision} bits in a file of {allocated}; expected {least} to {allocated}"
+            f"a compressed image of {header[3]} bits in a file of {allocated}; expected {least} to {allocated}"
         )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
@@ -303,15 +290,15 @@ def _require_tile_parts(stream: bytes) -> None:
         raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
 
 
-def read_stream_header(stream: bytes) -> StreamHeader | None:
-    """Read the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
+def read_stream_header(stream: bytes) -> tuple[int, int, int, int] | None:
+    """Read columns, rows, samples and bits of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
     # JPEG 2000, perhaps inside a JP2 file: SOC and SIZ, with the extent and the offset of the image.
     start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
     if start >= 0 and len(stream) >= start + 43:
         right, bottom, left, top, samples, sign_and_bits = struct.unpack_from(">4I16xHB", stream, start + 8)
-        return StreamHeader(right - left, bottom - top, samples, (sign_and_bits & 0x7F) + 1)
+        return right - left, bottom - top, samples, (sign_and_bits & 0x7F) + 1
     for segment in jpeg.read_segments(io.BytesIO(stream)) if stream[:2] == SOI else ():
         if segment.marker in jpeg.FRAMES | {FRAME_OF_JPEG_LS} and len(segment.content) >= 6:
             precision, rows, columns, samples = struct.unpack_from(">BHHB", segment.content)
-            return StreamHeader(columns, rows, samples, precision)
+            return columns, rows, samples, precision
     return None

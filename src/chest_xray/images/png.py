@@ -162,6 +162,8 @@ def decode(data: bytes) -> Image:
     Raises:
         ImageError: A chunk that carries pixels is damaged or missing, or every pixel is transparent.
     """
+    import numpy as np
+
     file = io.BytesIO(data)
     chunks = [each for each in _read_chunks(file) if each.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT")]
     layout = _read_layout(file, chunks)
@@ -176,7 +178,7 @@ def decode(data: bytes) -> Image:
         image, mask = _decode_deep(layout, packed, content.get(b"tRNS"))
     else:
         image = _decode_by_pillow(layout, packed, content.get(b"PLTE", b""))
-        mask = _find_opaque(image, layout, content[b"tRNS"]) if b"tRNS" in content else None
+        mask = _find_opaque(np.asarray(image), layout, content.get(b"tRNS"))
     return _apply_transparency(image, mask)
 
 
@@ -235,11 +237,7 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
         values = upper << 8 | lower
     has_alpha = layout.colour in (GREY_ALPHA, COLOURS_ALPHA)
     colours = values[..., :-1] if has_alpha else values
-    opaque = None
-    if has_alpha:
-        opaque = (values[..., -1] >> 8).astype(np.uint8)
-    elif transparent:
-        opaque = ~(colours == np.array(_unpack(transparent, 3))).all(axis=-1) * np.uint8(255)
+    opaque = (values[..., -1] >> 8).astype(np.uint8) if has_alpha else _find_opaque(values, layout, transparent)
     reduced = keep_upper_bits(colours)
     return fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opaque
 
@@ -259,11 +257,12 @@ def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
     return struct.unpack(f">{number}H", transparent)
 
 
-def _find_opaque(image: Image, layout: Layout, transparent: bytes) -> Array | None:
+def _find_opaque(pixels: Array, layout: Layout, transparent: bytes | None) -> Array | None:
     """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
     import numpy as np
 
-    pixels = np.asarray(image)
+    if transparent is None:
+        return None
     if layout.colour == PALETTE:
         table = np.full(256, 255, np.uint8)
         table[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8)
