@@ -86,7 +86,8 @@ def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
         "- `flip` is better in accuracy for these 3 seeds, by more than the choice of test patients explains; " in page
     )
     assert (
-        "(95% interval over test patients +1.0 to +10.0; over test patients and training seeds -20.0 to +20.0)" in page
+        "(95% interval over test patients +1.0 to +10.0; "
+        "over test patients and training seeds \N{MINUS SIGN}20.0 to +20.0)" in page
     )
     assert "Minimum detectable difference with 80% power: 3.0 points, 6.0 over seeds as well." in page
 

@@ -24,6 +24,7 @@ from chest_xray.models.inference import Prediction
 from chest_xray.reporting import abstention, comparison, conclusions
 from chest_xray.reporting.abstention import find_abstention
 from chest_xray.reporting.i18n import (
+    TIMES,
     Finding,
     Language,
     Name,
@@ -372,9 +373,9 @@ def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_poin
     single = Finding(
         "told", {name: np.float32(each) if name == "share" else each for name, each in finding.values.items()}
     )
-    assert translate(single, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
-    assert translate(finding, messages) == "83,3%, 3, a.png, 4,8e-09. +0,83"
-    assert translate(finding, messages | {"decimal_mark": "."}) == "83.3%, 3, a.png, 4.8e-09. +0.83"
+    assert translate(single, messages) == f"83,3%, 3, a.png, 4,8{TIMES}10⁻⁹. +0,83"
+    assert translate(finding, messages) == f"83,3%, 3, a.png, 4,8{TIMES}10⁻⁹. +0,83"
+    assert translate(finding, messages | {"decimal_mark": "."}) == f"83.3%, 3, a.png, 4.8{TIMES}10⁻⁹. +0.83"
 
 
 def test_thousands_are_separated_as_the_language_requires() -> None:
@@ -399,8 +400,8 @@ def test_thousands_are_separated_as_the_language_requires() -> None:
         (0.0002, ".1%", "0.02%"),
         (0.996, ".0%", "99.6%"),
         (0.04, "+.1f", "+0.04"),
-        (-0.04, "+.1f", "-0.04"),
-        (-0.96, "+.1f", "-1.0"),
+        (-0.04, "+.1f", "\N{MINUS SIGN}0.04"),
+        (-0.96, "+.1f", "\N{MINUS SIGN}1.0"),
         (1e-17, "+.1f", "+0.0"),
         (-1e-17, ".3f", "0.000"),
         (-0.0, ".3f", "0.000"),

@@ -91,7 +91,10 @@ def test_the_strip_goes_from_one_end_of_each_range_to_the_other() -> None:
     figure = draw_transform_ranges(PIXELS, SPLIT, PREPARATION, RUN, LABELS)
     assert titles_of(figure) == [
         *("horizontal flip:\nmirrored", "horizontal flip:\nmirrored", *["horizontal flip:\nunchanged"] * 3),
-        *(f"brightness:\n{added} of 1" for added in ("-0.50", "-0.25", "+0.00", "+0.25", "+0.50")),
+        *(
+            f"brightness:\n{added} of 1"
+            for added in ("\N{MINUS SIGN}0.50", "\N{MINUS SIGN}0.25", "+0.00", "+0.25", "+0.50")
+        ),
         *(f"noise:\ndeviation {deviation}" for deviation in ("0.000", "0.050", "0.100", "0.150", "0.200")),
     ]
     shown = shown_in(figure)

@@ -77,7 +77,7 @@ def test_metrics_over_all_images_are_beside_validation_gap_and_rule() -> None:
         *("metric", "point", "decides", "threshold", "test", "validation", "gap", "metadata_baseline", "note")
     ]
     table = make_table(shown, "metrics_table", "", ENGLISH)
-    gap = "-0.070 [-0.100, -0.040]"
+    gap = "-0.070 [-0.100, -0.040]".replace("-", "\N{MINUS SIGN}")
     assert table.rows[0] == ["loss", "", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
     accuracy = "0.900 [0.850, 0.950], n = 100"
     assert table.rows[1] == ["accuracy", "balanced", "yes", "0.400", accuracy, "0.970", gap, "0.800", ""]

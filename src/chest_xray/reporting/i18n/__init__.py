@@ -15,6 +15,9 @@ from chest_xray.core.types import InputError
 ENGLISH = "en"
 MORE_DIGITS = 8  # A probability closer to 0 or 1 than these show is written as a bound; other numbers as 0.
 
+TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 class Language(RootModel[str]):
     """The two-letter code of a language, validated when Kedro reads the parameters."""
@@ -108,7 +111,14 @@ class _LocalFormatter(Formatter):
         if not isinstance(value, Real) or isinstance(value, int):
             text = super().format_field(value, format_spec)
             return text.replace(",", "\N{NO-BREAK SPACE}") if format_spec == "," and self._mark == "," else text
-        return _write(float(value), format_spec).replace(".", self._mark)
+        text = _write_power(_write(float(value), format_spec))
+        return text.replace(".", self._mark).replace("-", "\N{MINUS SIGN}")
+
+
+def _write_power(text: str) -> str:
+    """Write a power of ten as people do, instead of `1e-07`."""
+    number, marker, power = text.partition("e")
+    return f"{number}{TIMES}10{str(int(power)).translate(SUPERSCRIPTS)}" if marker else text
 
 
 def _write(value: float, form: str) -> str:
