@@ -17,7 +17,7 @@ from kedro.io import DatasetError
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.single_file import FileDataset, ReadOnlyDataset
-from chest_xray.images.archives import Unpacking, extract, extract_tar
+from chest_xray.images.archives import UnpackingLimits, extract, extract_tar
 from chest_xray.images.validation import is_junk
 
 logger = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ class NewImagesDataset(ReadOnlyDataset):
         path: A file, a folder (with all below it), a pattern such as `a/**/*.dcm`, or a zip or tar archive.
         unpacked: Its `path` is a local folder that archives are unpacked to, each to a folder named after its digest,
             which stays.
-        limits: `max_gigabytes`, `max_files` and `max_ratio` as in `Unpacking`.
+        limits: `max_gigabytes`, `max_files` and `max_ratio` as in `UnpackingLimits`.
         metadata: See `single_file`.
     """
 
@@ -202,8 +202,8 @@ class NewImagesDataset(ReadOnlyDataset):
         limits: dict[str, float],
         metadata: dict[str, Any] | None = None,
     ):
-        self._path, self._unpacked, self._limits = path, Path(unpacked["path"]), limits
-        self.metadata = metadata
+        self._path, self._unpacked, self.metadata = path, Path(unpacked["path"]), metadata
+        self._limits = UnpackingLimits.model_validate(limits)
 
     def load(self) -> list[ListedFile]:
         """Return the files, in order of path.
@@ -235,9 +235,8 @@ class NewImagesDataset(ReadOnlyDataset):
                 part = self._unpacked / f".{digest}.part"
                 shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
                 part.mkdir()
-                plan = Unpacking({"path": str(archive)}, **self._limits)  # type: ignore[arg-type]
                 try:
-                    (extract if _is_zip(archive) else extract_tar)(plan, part)
+                    (extract if _is_zip(archive) else extract_tar)(str(archive), self._limits, part)
                     part.rename(folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)

@@ -16,11 +16,13 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import unquote
 
 from kedro.io import DatasetError
+from pydantic import Field
 
+from chest_xray.core.types import Options
 from chest_xray.images.validation import is_junk
 
 logger = logging.getLogger(__name__)
@@ -212,38 +214,38 @@ class _ResumingDownloader:
                 bar.update(len(chunk))
 
 
-@dataclass(frozen=True)
-class Unpacking:
-    """An archive (`path`, `sha256`, `source`) and the limits on what it unpacks to."""
+class UnpackingLimits(Options):
+    """Limits on what an archive unpacks to: all files together, and their size over the packed size."""
 
-    archive: dict[str, str]
-    max_gigabytes: float  # of all files together
-    max_files: int
-    max_ratio: float  # unpacked size over packed size; radiographs are compressed already and stay near 1
+    max_gigabytes: Annotated[float, Field(gt=0)]
+    max_files: Annotated[int, Field(gt=0)]
+    max_ratio: Annotated[float, Field(ge=1)]  # Radiographs are compressed already and stay near 1.
 
 
-def unpack(plan: Unpacking, target: Path) -> None:
+def unpack(archive: dict[str, str], limits: UnpackingLimits, target: Path) -> None:
     """Unpack the folders `train` and `test` of a zip archive, wherever they are in it, unless that has been done.
+
+    `archive` is from `fetch_archive`.
 
     Raises:
         DatasetError: The file is no zip archive, is damaged, points outside, is too large, or has no `train` and
             `test`; or `target` holds other files.
     """
-    if (target / MARKER).exists() and json.loads((target / MARKER).read_text("utf-8")) == plan.archive:
-        logger.info("%s holds what %s has: nothing to unpack.", target, plan.archive["path"])
+    if (target / MARKER).exists() and json.loads((target / MARKER).read_text("utf-8")) == archive:
+        logger.info("%s holds what %s has: nothing to unpack.", target, archive["path"])
         return
     if target.exists() and any(target.iterdir()):
         raise DatasetError(
-            f"{target} is not empty, and its files are not from {plan.archive['path']}. Move them away, or unpack to "
+            f"{target} is not empty, and its files are not from {archive['path']}. Move them away, or unpack to "
             "another place with --params data_root=DIR."
         )
     part = target.with_name(f".part-{target.name}")
     shutil.rmtree(part, ignore_errors=True)
     try:
         part.mkdir(parents=True)
-        extract(plan, part)
-        root = _find_splits(part, plan.archive["path"])
-        (root / MARKER).write_text(json.dumps(plan.archive), "utf-8")
+        extract(archive["path"], limits, part)
+        root = _find_splits(part, archive["path"])
+        (root / MARKER).write_text(json.dumps(archive), "utf-8")
         if target.exists():
             target.rmdir()
         root.rename(target)
@@ -253,7 +255,7 @@ def unpack(plan: Unpacking, target: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def extract(plan: Unpacking, part: Path) -> None:
+def extract(path: str, limits: UnpackingLimits, part: Path) -> None:
     """Unpack all files of a zip archive, except junk, into an empty folder.
 
     Raises:
@@ -261,7 +263,6 @@ def extract(plan: Unpacking, part: Path) -> None:
     """
     from tqdm import tqdm
 
-    path = plan.archive["path"]
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
@@ -276,7 +277,7 @@ def extract(plan: Unpacking, part: Path) -> None:
                     raise DatasetError(f"{path} is refused: {member.filename!r} {problem}. {SOURCE}")
             members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
             total = sum(member.file_size for member in members)
-            _refuse_excess(plan, len(members), total)
+            _refuse_excess(path, limits, len(members), total)
             if total > shutil.disk_usage(part).free:
                 raise DatasetError(
                     f"{path} unpacks to {total / 1e9:.1f} GB; {part} has less room. Make room, or unpack to another "
@@ -290,21 +291,21 @@ def extract(plan: Unpacking, part: Path) -> None:
         raise DatasetError(f"{path} is not a valid zip archive: {error}. Get it again.") from error
 
 
-def extract_tar(plan: Unpacking, part: Path) -> None:
+def extract_tar(path: str, limits: UnpackingLimits, part: Path) -> None:
     """Unpack all files of a tar archive of any compression, except junk, in one pass.
 
     Raises:
         DatasetError: The file is no tar archive, is damaged, points outside, holds a link or a device, or is too large;
             files unpacked until then remain in `part`.
     """
-    path, num_files, total = plan.archive["path"], 0, 0
+    num_files = total = 0
     try:
         with tarfile.open(path, "r|*", tarinfo=_TarInfo) as archive:
             for member in archive:
                 if member.isdir() or is_junk(member.name):
                     continue
                 num_files, total = num_files + 1, total + member.size
-                _refuse_excess(plan, num_files, total)
+                _refuse_excess(path, limits, num_files, total)
                 if member.name.count("/") > MAX_DEPTH:
                     raise DatasetError(
                         f"{path} is refused: {member.name[:80]!r}... is more than {MAX_DEPTH} folders deep. {SOURCE}"
@@ -332,17 +333,13 @@ class _TarInfo(tarfile.TarInfo):
         return member
 
 
-def _refuse_excess(plan: Unpacking, num_files: int, total: int) -> None:
-    packed = Path(plan.archive["path"]).stat().st_size
-    for key, found, limit in (
-        ("max_gigabytes", total / 1e9, plan.max_gigabytes),
-        ("max_files", num_files, plan.max_files),
-        ("max_ratio", total / packed, plan.max_ratio),
-    ):
-        if found > limit:
+def _refuse_excess(path: str, limits: UnpackingLimits, num_files: int, total: int) -> None:
+    found = {"max_gigabytes": total / 1e9, "max_files": num_files, "max_ratio": total / Path(path).stat().st_size}
+    for key, limit in limits:
+        if found[key] > limit:
             raise DatasetError(
-                f"{plan.archive['path']} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
-                f"{total / packed:.3g} times its size. If you trust it, raise unpacking.{key} from {limit:g} "
+                f"{path} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
+                f"{found['max_ratio']:.3g} times its size. If you trust it, raise unpacking.{key} from {limit:g} "
                 "(for prediction, the limits of new_images in conf/base/catalog_prediction.yml)."
             )
 

@@ -12,8 +12,9 @@ from kedro.runner import SequentialRunner
 from chest_xray.core.types import InputError
 from chest_xray.datasets import FolderDataset
 from chest_xray.datasets.atomic import JSONDataset
+from chest_xray.images.archives import UnpackingLimits
 from chest_xray.pipelines.download import create_pipeline
-from chest_xray.pipelines.download.nodes import Download, UnpackingLimits, download_archive, locate_archive
+from chest_xray.pipelines.download.nodes import Download, download_archive, locate_archive
 from tests.http_server import Served, serve
 
 PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))

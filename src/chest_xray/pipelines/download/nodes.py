@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chest_xray.core.types import Options
-from chest_xray.images.archives import ArchiveSource, Unpacking, fetch_archive, unpack
+from chest_xray.images.archives import ArchiveSource, UnpackingLimits, fetch_archive, unpack
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
@@ -29,14 +29,6 @@ class Download(Options):
     wait: Annotated[float, Field(ge=0)]
 
 
-class UnpackingLimits(Options):
-    """Limits on what an archive unpacks to; see `Unpacking`."""
-
-    max_gigabytes: Annotated[float, Field(gt=0)]
-    max_files: Annotated[int, Field(gt=0)]
-    max_ratio: Annotated[float, Field(ge=1)]
-
-
 def locate_archive(download: Download) -> ArchiveSource:
     """Return the source; a `sha256` of its own has priority over that of a preset."""
     preset = download.presets.get(download.source)
@@ -54,5 +46,5 @@ def download_archive(archive_source: ArchiveSource, download_folder: Path) -> di
 
 def unpack_archive(image_archive: dict[str, str], unpacking: UnpackingLimits, image_folder: Path) -> dict[str, str]:
     """Unpack `train` and `test` unless that has been done, and return the archive with its `folder`."""
-    unpack(Unpacking(image_archive, **unpacking.model_dump()), image_folder)
+    unpack(image_archive, unpacking, image_folder)
     return {**image_archive, "folder": str(image_folder)}
