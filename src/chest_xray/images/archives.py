@@ -14,7 +14,6 @@ import tarfile
 import time
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 from urllib.parse import unquote
@@ -38,24 +37,32 @@ MAX_DEPTH = 100  # nested folders
 SOURCE = "Archives of images have no such entries; get it from another source."
 MAX_NAME = 1 << 16  # bytes of a tar header that holds a long name
 LONG_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE)
+Sha256 = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 
 
-@dataclass(frozen=True)
-class ArchiveSource:
+class Preset(Options):
+    """A public address of the data set."""
+
+    url: Annotated[str, Field(pattern="^https?://")]
+    sha256: Sha256 | None
+
+
+class Download(Options):
     """The address of an archive, and how to download it."""
 
-    address: str  # an http(s) URL, a public link to Yandex Disk, or a path on this machine
-    sha256: str | None  # hexadecimal; None where none is published
-    attempts: int  # connections in a row without a byte before the download fails
-    timeout: float  # seconds
-    wait: float  # seconds before the second attempt; each later wait is twice as long
+    source: str  # a preset, an http(s) URL, a public link to Yandex Disk, or a path on this machine
+    sha256: Sha256 | None  # None where none is published
+    presets: dict[str, Preset]
+    attempts: Annotated[int, Field(ge=1)]  # connections in a row without a byte before the download fails
+    timeout: Annotated[float, Field(gt=0)]  # seconds
+    wait: Annotated[float, Field(ge=0)]  # seconds before the second attempt; each later wait is twice as long
 
 
-def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
+def fetch_archive(download: Download, folder: Path) -> dict[str, str]:
     """Return `path`, `sha256` and `source` of an archive, after downloading it unless that has been done.
 
     Args:
-        source: A file on this machine is used in place.
+        download: Its `source` is no preset; a file on this machine is used in place.
         folder: Receives the download, and its part after a lost connection.
 
     Raises:
@@ -63,45 +70,45 @@ def fetch_archive(source: ArchiveSource, folder: Path) -> dict[str, str]:
     """
     import pooch
 
-    if source.address.startswith(("http://", "https://")):
-        path = _download(source, folder)
+    if download.source.startswith(("http://", "https://")):
+        path = _download(download, folder)
     else:
-        path = Path(source.address)
+        path = Path(download.source)
         if not path.is_file():
             raise DatasetError(f"no archive at {path}; name a .zip file or a URL with --params download.source=...")
     if not zipfile.is_zipfile(path):
         if path.parent == folder:  # Otherwise the next run would take this download for the archive.
             path.unlink()
         raise DatasetError(
-            f"{source.address} is not a zip archive; expected the archive itself. Open the address in a "
+            f"{download.source} is not a zip archive; expected the archive itself. Open the address in a "
             "browser: where it asks for a login, fetch the file there and name it with --params download.source=FILE."
         )
     digest = pooch.file_hash(str(path), alg="sha256")
-    if source.sha256 and digest != source.sha256.lower():
-        raise DatasetError(f"{path} has SHA-256 {digest}; expected {source.sha256}. Get the file again.")
-    if not source.sha256:
+    if download.sha256 and digest != download.sha256.lower():
+        raise DatasetError(f"{path} has SHA-256 {digest}; expected {download.sha256}. Get the file again.")
+    if not download.sha256:
         logger.warning("%s has SHA-256 %s, unchecked: set download.sha256 to compare.", path, digest)
-    return {"path": str(path), "sha256": digest, "source": source.address}
+    return {"path": str(path), "sha256": digest, "source": download.source}
 
 
-def _download(source: ArchiveSource, folder: Path) -> Path:
+def _download(download: Download, folder: Path) -> Path:
     import pooch
     import requests
 
-    name = f"{hashlib.sha256(source.address.encode()).hexdigest()[:12]}.zip"
-    expected_hash = f"sha256:{source.sha256.lower()}" if source.sha256 else None
-    downloader = _ResumingDownloader(source, folder / f"{name}.part")
+    name = f"{hashlib.sha256(download.source.encode()).hexdigest()[:12]}.zip"
+    expected_hash = f"sha256:{download.sha256.lower()}" if download.sha256 else None
+    downloader = _ResumingDownloader(download, folder / f"{name}.part")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return Path(pooch.retrieve(source.address, expected_hash, fname=name, path=folder, downloader=downloader))
+        return Path(pooch.retrieve(download.source, expected_hash, fname=name, path=folder, downloader=downloader))
     except ValueError as error:
         raise DatasetError(
-            f"{source.address} is not the expected file: {error} Look up its current SHA-256 at the source and set "
+            f"{download.source} is not the expected file: {error} Look up its current SHA-256 at the source and set "
             "download.sha256, or name another source."
         ) from error
     except requests.RequestException as error:
         raise DatasetError(
-            f"cannot download {source.address}: {_find_cause(error)}. The part received is kept: run again to "
+            f"cannot download {download.source}: {_find_cause(error)}. The part received is kept: run again to "
             "resume, or fetch the file by other means and name it with --params download.source=FILE."
         ) from error
     except OSError as error:
@@ -117,8 +124,8 @@ def _find_cause(error: Exception) -> str:
 class _ResumingDownloader:
     """A downloader for pooch, whose own start from zero after every lost connection."""
 
-    def __init__(self, source: ArchiveSource, part: Path):
-        self._source, self._part = source, part
+    def __init__(self, download: Download, part: Path):
+        self._options, self._part = download, part
         self._validator = part.with_name(f"{part.name}.json")
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
@@ -132,11 +139,11 @@ class _ResumingDownloader:
                 break
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 failures = 0 if self._size() > before else failures + 1
-                if failures >= self._source.attempts:
+                if failures >= self._options.attempts:
                     raise
                 lost = f"connection lost after {size:,} bytes" if (size := self._size()) else "no connection"
                 logger.warning("%s (%s); trying again.", lost, _find_cause(error))
-                time.sleep(self._source.wait * 2 ** max(failures - 1, 0))
+                time.sleep(self._options.wait * 2 ** max(failures - 1, 0))
         self._part.replace(output_file)
         self._validator.unlink(missing_ok=True)
 
@@ -151,7 +158,7 @@ class _ResumingDownloader:
             # The server sends the rest if the file is still the same, else the whole (RFC 9110, 13.1.5).
             headers |= {"Range": f"bytes={self._size()}-", "If-Range": json.loads(self._validator.read_text())}
         with requests.get(
-            self._find_address(url), headers=headers, stream=True, timeout=self._source.timeout
+            self._find_address(url), headers=headers, stream=True, timeout=self._options.timeout
         ) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
                 self._part.unlink()
@@ -176,7 +183,7 @@ class _ResumingDownloader:
         if not (link := YANDEX_LINK.match(url)):
             return url
         query = {"public_key": link[1]} | ({"path": unquote(link[2])} if link[2] else {})
-        response = requests.get(YANDEX_ADDRESSES, params=query, timeout=self._source.timeout)
+        response = requests.get(YANDEX_ADDRESSES, params=query, timeout=self._options.timeout)
         if response.status_code == requests.codes.not_found:
             raise DatasetError(f"Yandex Disk has no public file or folder at {url}. Check the link in a browser.")
         response.raise_for_status()

@@ -12,9 +12,9 @@ from kedro.runner import SequentialRunner
 from chest_xray.core.types import InputError
 from chest_xray.datasets import FolderDataset
 from chest_xray.datasets.atomic import JSONDataset
-from chest_xray.images.archives import UnpackingLimits
+from chest_xray.images.archives import Download, UnpackingLimits
 from chest_xray.pipelines.download import create_pipeline
-from chest_xray.pipelines.download.nodes import Download, download_archive, locate_archive
+from chest_xray.pipelines.download.nodes import download_archive, locate_archive
 from tests.http_server import Served, serve
 
 PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))
@@ -26,13 +26,13 @@ def read_options(**changes: Any) -> Download:
 
 def test_the_name_of_a_preset_resolves_to_its_url() -> None:
     source = locate_archive(read_options(source="mendeley"))
-    assert source.address.startswith("https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/")
-    assert locate_archive(read_options(source="kaggle")).address.endswith("paultimothymooney/chest-xray-pneumonia")
-    assert locate_archive(read_options(source="yandex")).address == "https://disk.yandex.ru/d/VEIy4pYytapT3A"
+    assert source.source.startswith("https://data.mendeley.com/public-files/datasets/rscbjbr9sj/files/")
+    assert locate_archive(read_options(source="kaggle")).source.endswith("paultimothymooney/chest-xray-pneumonia")
+    assert locate_archive(read_options(source="yandex")).source == "https://disk.yandex.ru/d/VEIy4pYytapT3A"
 
 
 def test_any_other_source_is_used_unchanged() -> None:
-    assert locate_archive(read_options(source="/data/mine.zip", sha256="a" * 64)).address == "/data/mine.zip"
+    assert locate_archive(read_options(source="/data/mine.zip", sha256="a" * 64)).source == "/data/mine.zip"
 
 
 def test_a_given_checksum_overrides_the_preset() -> None:
