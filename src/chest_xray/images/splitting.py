@@ -61,11 +61,8 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
 
     train = image_index[image_index["split"] == "train"]
     parts = pd.DataFrame(map(split_at_number, train["group"]), train.index, columns=NumberedName._fields)
-    images = train.assign(
-        patient=join_patients(train, duplicates),
-        number=parts["number"],
-        series=parts["before"] + "#" + parts["after"],
-    )
+    images = train.assign(patient=join_patients(train, duplicates), number=parts["number"])
+    images["series"] = parts["before"] + "#" + parts["after"]
     by_patient = images.sort_values(["number", "group"]).groupby("patient", sort=False)
     patients = by_patient.agg(
         label=("label", "first"), aetiology=("aetiology", "first"), series=("series", "first"), images=("path", "size")

@@ -135,11 +135,8 @@ def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Met
     num = len(test)
     num_errors = int(((test["log_odds"] >= threshold) != test["label"]).sum())
     wrong = np.clip(np.arange(1, num + 1) - (num - num_errors), 0, None)
-    return RiskCoverage(
-        area=estimate(areas, num),
-        by_chance=num_errors / num,
-        best=float((wrong / np.arange(1, num + 1)).mean()),
-    )
+    best = float((wrong / np.arange(1, num + 1)).mean())
+    return RiskCoverage(area=estimate(areas, num), by_chance=num_errors / num, best=best)
 
 
 def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> DataFrame:
