@@ -36,7 +36,7 @@ COMPARED_RECORD = "run_record"  # read by the comparison of two runs, too
 RUN_RECORDS = {COMPARED_RECORD, "external_run_record"}
 UNTRACKED = {"checkpoint", *RUN_RECORDS, *PREDICTION_OUTPUTS}  # change during a run, or have a lock of their own
 QUICK = 0.5  # seconds; nodes that take less have no line
-PAGES = {"report": "Report (in Russian: report.ru.html)", "predictions": "Predictions"}  # named at the end of a run
+PAGES = {"report": "Report (in Russian: report.ru.html)", PREDICTIONS: "Predictions"}  # named at the end of a run
 NUM_NAMED = 8  # outputs out of date that are named
 
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array, InputError
 
+logger = logging.getLogger(__name__)
 PART = ".part-"  # prefix of folders in which files are written before they are renamed
 REMEDIES = {
     errno.ENOSPC: "Make room on the disk",
@@ -27,7 +28,6 @@ REMEDIES = {
     errno.EACCES: "Get permission to write there",
     errno.EPERM: "Get permission to write there",
 }
-logger = logging.getLogger(__name__)
 NUM_THREADS = 2 * (os.cpu_count() or 1)  # Reading waits for the disk half of the time.
 TASK = 8  # rows; a task for each would cost a fortieth of decoding it
 

@@ -53,11 +53,10 @@ def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
         rows = rows.drop_duplicates("group").sort_values(["width", "path"])
         middle = max(len(rows) // 2 - 1, 0)
         for panel, row in zip(axes[label], rows.iloc[middle : middle + 2].to_dict("records"), strict=False):
-            scale = min(1.0, 480 / row["width"])
-            pixels = read_pixels(row["path"], round(row["width"] * scale), round(row["height"] * scale))
-            title = (
-                name if row["aetiology"] in ("none", "unknown") else f"{name} ({labels.translate(row['aetiology'])})"
-            )
+            factor = min(1.0, 480 / row["width"])
+            pixels = read_pixels(row["path"], round(row["width"] * factor), round(row["height"] * factor))
+            is_known = row["aetiology"] not in ("none", "unknown")
+            title = f"{name} ({labels.translate(row['aetiology'])})" if is_known else name
             size = labels("size_of_image", group=row["group"], width=row["width"], height=row["height"])
             show_image(panel, pixels, f"{title}\n{size}")
     return figure
