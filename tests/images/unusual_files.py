@@ -107,6 +107,8 @@ def _voi_tables() -> Iterator[Case]:
         table = _table(np.round(line * 4095).astype("<u2"), first, 12, vr)
         yield case(f"LUT from {first}", BASE, _dicom_file, signed, bits=16, window=None, VOILUTSequence=[table])
         yield case(f"modality LUT from {first}", BASE, _dicom_file, signed, bits=16, ModalityLUTSequence=[table])
+    eight: dict[str, Any] = {"ModalityLUTSequence": [_table(np.round(np.linspace(0, 16383, 256)).astype("<u2"), 0, 16)]}
+    yield case("modality LUT of 16 bits holds 14", BASE, lambda: write(make_dataset(BASE, **eight)))
     inverse = _table(np.round((1 - line) * 4095).astype("<u2"), -4095 & 0xFFFF, 12)
     values = {"window": None, "RescaleSlope": -1, "RescaleIntercept": 0, "VOILUTSequence": [inverse]}
     yield case("negative slope before a LUT", BASE, _dicom_file, **values)

@@ -168,7 +168,7 @@ def render_grey(stored: Array, dataset: Any) -> Array:
 def _apply_modality(stored: Array, dataset: Any) -> tuple[Array, tuple[float, float]]:
     """Apply the modality lookup table, or slope and intercept (C.11.1); return the least and largest value possible."""
     if table := _find_table(dataset, "ModalityLUTSequence"):
-        return _look_up(stored, table), (0.0, 2.0**table.bits - 1)
+        return _look_up(stored, table), (0.0, 2.0 ** int(table.entries.max()).bit_length() - 1)
     slope, intercept = read_number(dataset, "RescaleSlope", 1), read_number(dataset, "RescaleIntercept", 0)
     if slope == 0:
         raise UnsupportedDicomError("a RescaleSlope of 0, which makes all pixels equal; expected another")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 from chest_xray.core.types import Array
@@ -72,23 +73,24 @@ def read_field(block: bytes, tag: int) -> int | None:
     return None
 
 
+@lru_cache(maxsize=16)  # Files of one device have the same.
 def refuse_profile(profile: bytes) -> None:
     """Refuse grey values that an ICC profile shows much brighter or darker; one that cannot be read is ignored."""
     import numpy as np
     from PIL import ImageCms
-    from PIL.Image import linear_gradient
+    from PIL.Image import fromarray
 
     if not profile:
         return
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = {"GRAY": "L"}.get(source.profile.xcolor_space.strip(), "RGB")
-        ramp = linear_gradient("L").convert(mode)
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-        shown = ImageCms.applyTransform(ramp, transform)
+        srgb, quick = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOOPTIMIZE  # 256 values, no table for all colours
+        transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=quick)
+        shown = ImageCms.applyTransform(fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform)
     except (OSError, ImageCms.PyCMSError):
         return
-    refuse_tones(np.asarray(shown)[:, 0].mean(axis=1))
+    refuse_tones(np.asarray(shown)[0].mean(axis=1))
 
 
 def refuse_tones(shown: Array) -> None:
