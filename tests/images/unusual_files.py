@@ -763,6 +763,11 @@ def _jpeg_structures() -> Iterator[Case]:
             yield case(f"JPEG with a profile of {name} in {parts}", expected, build)
     yield case("CMYK without Adobe's marker", "CMYK JPEG without", lambda: _replace(_jpeg_cmyk, b"Adobe", b"adobE"))
     yield case("YCCK", BASE, _replace, partial(_jpeg, "YCCK"), ADOBE + b"\0", ADOBE + b"\2")
+    for name, segments in (
+        ("zeros between segments", _segment(0xFE, b"") + bytes(50_000)),
+        ("comments", _segment(0xFE, b"") * 50_000),
+    ):
+        yield case(f"JPEG with 50,000 {name}", "in and between markers", _jpeg, segments=segments)
     restarts = partial(encode, BASE, "JPEG", quality=95, restart_marker_blocks=2)
     yield case("JPEG with restart markers", BASE, restarts)
     yield case("JPEG without one of them", "undecodable", _replace, restarts, b"\xff\xd3", b"")

@@ -21,6 +21,7 @@ MARKER = re.compile(rb"\xff+([^\x00\xff])")  # In compressed pixels 0xff is foll
 EXTRA = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 # bytes. A damaged stream that decodes by chance leaves bytes over, too; some writers pad with one value.
 MAX_EXTRA = 8
+MAX_BETWEEN = 20_000  # bytes before the pixels, two of each marker; files have some tens
 NUM_COEFFICIENTS = 64
 END_REACH = 16  # bytes
 ICC_NAME = b"ICC_PROFILE\0"  # then number and count of the parts, a byte each: ICC.1, annex B.4
@@ -80,15 +81,17 @@ def read_header(file: Any) -> Header:
 def read_segments(file: Any) -> Iterator[Segment]:
     """Yield the segments of an open file up to the header of its first scan."""
     file.seek(2)
-    while True:
-        start, byte = file.tell(), file.read(1)
-        if byte and byte != b"\xff":
-            continue  # Bytes between segments, which libjpeg skips.
-        while byte == b"\xff":
-            byte = file.read(1)
+    start = None  # of a marker, which any number of 0xff may precede
+    for _ in range(MAX_BETWEEN):
+        byte = file.read(1)
         if not byte:
             raise ImageError("truncated", "a JPEG that ends before its pixels")
-        marker = byte[0]
+        if byte == b"\xff":
+            start = file.tell() - 1 if start is None else start
+            continue
+        if start is None:
+            continue  # Bytes between segments, which libjpeg skips.
+        marker, first, start = byte[0], start, None
         if marker in (0, TEM, SOI) or marker in RESTARTS:
             continue
         if marker == EOI:
@@ -97,9 +100,10 @@ def read_segments(file: Any) -> Iterator[Segment]:
         content = bytes(file.read(max(length - 2, 0)))
         if len(content) != length - 2:
             raise ImageError("truncated", "a JPEG that ends before its pixels")
-        yield Segment(marker, start, content)
+        yield Segment(marker, first, content)
         if marker == SOS:
             return
+    raise ImageError("too large", f"a JPEG of more than {MAX_BETWEEN:,} bytes in and between markers; save it again")
 
 
 def _find_frame(segments: list[Segment]) -> Segment:
