@@ -191,7 +191,7 @@ def _draw(figure: Any, filepath: str) -> None:
         text.set_parse_math(False)
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
-        figure.set_layout_engine("none")  # Otherwise matplotlib draws twice, once to lay it out.
+        figure.set_layout_engine(None)  # With an engine, even "none", matplotlib draws twice, once to lay it out.
     with atomic_path(filepath) as path:
         figure.savefig(path, format="png")
 
