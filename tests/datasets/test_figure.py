@@ -78,13 +78,23 @@ def test_a_figure_that_cannot_be_drawn_keeps_the_previous_file(dataset: FigureDa
 def test_special_characters_in_a_name_are_drawn_literally(dataset: FigureDataset, name: str) -> None:
     figure, plain = Figure(figsize=(3, 2)), Figure(figsize=(3, 2))
     for each in (figure, plain):
-        axes = each.subplots()
-        axes.set_title(name, parse_math=each is figure)
-        axes.plot([0, 1], label=name)
-        axes.legend()
+        for axes in each.subplots(ncols=2):
+            axes.set_title(name, parse_math=each is figure)
+            axes.plot([0, 1], label=name)
+            axes.legend()
+        axes.set_axis_off()
     dataset.save({"en": figure})
     drawn = dataset.load()
     for text in plain.findobj(Text):
         text.set_parse_math(False)
     dataset.save({"en": plain})
     assert drawn == dataset.load()
+
+
+def test_a_figure_with_a_layout_is_drawn_once(dataset: FigureDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "draw", lambda figure, _: drawn.append(figure))
+    figure = Figure(figsize=(3, 2), layout="constrained")
+    figure.subplots()
+    dataset.save({"en": figure})
+    assert drawn == [figure]

@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NewType, NoReturn
 
@@ -185,15 +186,25 @@ def _find(filepath: str) -> list[tuple[str, str]]:
 
 def _draw(figure: Any, filepath: str) -> None:
     """Write a PNG file; no text is parsed as a formula, since titles and names of files may hold `$`."""
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
+    for text in _list_texts(figure):
         text.set_parse_math(False)
     if (layout := figure.get_layout_engine()) is not None:
         layout.execute(figure)
         figure.set_layout_engine(None)  # With an engine, even "none", matplotlib draws twice, once to lay it out.
     with atomic_path(filepath) as path:
         figure.savefig(path, format="png")
+
+
+def _list_texts(artist: Any) -> Iterator[Any]:
+    """Yield the texts in an artist, but for those at axes that are off, whose ticks would be made for nothing."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    if isinstance(artist, Text):
+        yield artist
+    for each in artist.get_children():
+        if not isinstance(each, Axis) or each.axes.axison:
+            yield from _list_texts(each)
 
 
 class PlotlyDataset(FileDataset):
