@@ -40,7 +40,9 @@ def collect(folder: Path) -> dict[str, Any]:
         "test": {"images": test.num_images, "patients": test.num_groups, "PNEUMONIA": num_sick},
         "validation": {"images": validation.num_images, "groups": validation.num_groups},
         "rows": {
-            "width": _collect_width(_read(folder / "metadata_baseline.json")["width"], test.num_images, num_sick),
+            "width": _collect_width(
+                _read(folder / "metadata_baseline.json")["features"]["width"], test.num_images, num_sick
+            ),
             "textbook": _collect_row(runs["baseline"], "at_half"),
             "baseline": _collect_row(runs["baseline"], "at_chosen"),
             "augmented": _collect_row(runs["augmented"], "at_chosen"),

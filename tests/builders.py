@@ -35,10 +35,13 @@ from chest_xray.metrics.results import (
     Dependence,
     Difference,
     Estimate,
+    FeatureRule,
     Interval,
+    MetadataBaseline,
     MetadataMetrics,
     Method,
     Metrics,
+    RuleScores,
     RunsTest,
     Shortcuts,
     Stratum,
@@ -343,17 +346,13 @@ def make_stratum(name: str, by: str = "aspect", **figures: Interval) -> Stratum:
     return Stratum.model_validate({**bounds, **counts, **counted({**plain, **figures}, 50)})
 
 
-def make_metadata_baseline(accuracy: float = 0.5) -> dict[str, Any]:
-    """Rules on four features of the file header; the best on train, by height, has this accuracy on test."""
-    balance = {"width": (0.9, 0.5), "height": (0.7, 0.8), "aspect": (0.7, 0.7), "bytes": (0.4, 1.0)}
-    return {
-        feature: {
-            **{"threshold": 300.0, "direction": "at most"},
-            "train": {"accuracy": 0.7, "sensitivity": sensitivity, "specificity": specificity},
-            "test": {"accuracy": accuracy if feature == "width" else 0.99},
-        }
-        for feature, (sensitivity, specificity) in balance.items()
-    }
+def make_metadata_baseline(specificity: float = 0.4, sensitivity: float = 0.6, **changes: Any) -> MetadataBaseline:
+    """Rules on four features of the file header; that on the width has these scores on test, and other `changes`."""
+    scores = RuleScores(num=100, accuracy=0.7, sensitivity=sensitivity, specificity=1.0, auc=0.5)
+    rule = FeatureRule(unit="pixels", threshold=300.0, direction="at most", train=scores, test=scores)
+    of_width = scores.model_copy(update={"specificity": specificity})
+    width = rule.model_copy(update={"test": of_width, **changes})
+    return MetadataBaseline(features={"width": width, "height": rule, "aspect": rule, "bytes": rule})
 
 
 def make_metadata_metrics(

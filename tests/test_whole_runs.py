@@ -342,7 +342,7 @@ def test_index_split_and_pixels_are_aligned(prepared_project: Path) -> None:
 
 
 def test_the_metadata_baseline_is_kept_for_later_reports(prepared_project: Path) -> None:
-    rules = json.loads((prepared_project / "data/test/08_reporting/metadata_baseline.json").read_text())
+    rules = json.loads((prepared_project / "data/test/08_reporting/metadata_baseline.json").read_text())["features"]
     assert list(rules) == ["width", "height", "aspect"]
     for rule in rules.values():
         assert {"threshold", "direction", "test"} <= set(rule)

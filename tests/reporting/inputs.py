@@ -188,15 +188,6 @@ AUDIT: dict[str, Any] = {
 }
 
 
-def make_rules(specificity: float = 0.4) -> dict[str, Any]:
-    """Rules on the header with all that the catalog holds of them; that of the best on train has this specificity."""
-    rules = make_metadata_baseline()
-    for feature, rule in rules.items():
-        scores = {"num": 100, "accuracy": 0.7, "sensitivity": 0.6, "auc": 0.5}
-        rule |= {"unit": "pixels", "test": {**scores, "specificity": specificity if feature == "width" else 1.0}}
-    return rules
-
-
 def make_evidence(**changes: Any) -> dict[str, Any]:
     """What belongs to no single run; parameters as plain values, as Kedro gives them where no node asks for options."""
     parameters = read_parameters()
@@ -207,7 +198,11 @@ def make_evidence(**changes: Any) -> dict[str, Any]:
     return {
         **shown,
         **{f"params_{name}": parameters[name] for name in contents.PARAMETERS},
-        **{"params_data_source": parameters["data_source"], "run_record": RECORD, "metadata_baseline": make_rules()},
+        **{
+            "params_data_source": parameters["data_source"],
+            "run_record": RECORD,
+            "metadata_baseline": make_metadata_baseline().model_dump(),
+        },
         **{"audit": AUDIT, "own_split": pd.DataFrame()},
         "comparison": make_comparison(auc=interval(0.01, 0.05, 0.1)).model_dump(mode="json"),
         **changes,

@@ -54,6 +54,7 @@ from tests.builders import (
     make_contract,
     make_dependence,
     make_difference,
+    make_metadata_baseline,
     make_metadata_metrics,
     make_point,
     make_reference,
@@ -63,7 +64,7 @@ from tests.builders import (
     sure,
     with_band,
 )
-from tests.reporting.inputs import AUDIT, ROOT, make_evidence, make_rules, read_parameters
+from tests.reporting.inputs import AUDIT, ROOT, make_evidence, read_parameters
 from tests.reporting.test_robustness_conclusions import make_map_sanity, make_occlusion_table, make_robustness_table
 
 LOW, HIGH = interval(0.6, 0.65, 0.7), interval(0.85, 0.9, 0.95)
@@ -158,7 +159,9 @@ def of_the_report() -> Iterator[Finding]:
         unknown = {"images": files, "share": files / 100}
         audit = {**AUDIT, "quarantine": {"files": files, "reasons": {}}, "unknown_patients": unknown}
         audit["published"] = {"as_published": False, "scale": 0.25 if files else None}
-        evidence = make_evidence(audit=audit, own_split=own_split, metadata_baseline=make_rules(header))
+        evidence = make_evidence(
+            audit=audit, own_split=own_split, metadata_baseline=make_metadata_baseline(header).model_dump()
+        )
         yield from describe_data(read_options(evidence))
         yield from describe_protocol(read_options(evidence))
     for synthetic in (True, False):

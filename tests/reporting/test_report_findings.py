@@ -8,8 +8,8 @@ from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
 from chest_xray.reporting.i18n import Finding
 from chest_xray.reporting.report_contents import Report, read_options
 from chest_xray.reporting.report_findings import assess_augmentation, assess_run, describe_data, describe_test_looks
-from tests.builders import changed, interval, make_metadata_metrics, make_run_metrics
-from tests.reporting.inputs import AUDIT, make_evidence, make_rules
+from tests.builders import changed, interval, make_metadata_baseline, make_metadata_metrics, make_run_metrics
+from tests.reporting.inputs import AUDIT, make_evidence
 
 BEATEN = make_metadata_metrics(interval(0.01, 0.05, 0.1))
 
@@ -110,9 +110,7 @@ def test_the_flow_of_images_is_counted_from_file_to_subset() -> None:
 
 def describe_header(sensitivity: float, specificity: float) -> Finding:
     """What is said of a rule on 60 PNEUMONIA and 40 NORMAL test images."""
-    evidence = make_evidence(metadata_baseline=make_rules(specificity))
-    for rule in evidence["metadata_baseline"].values():
-        rule["test"]["sensitivity"] = sensitivity
+    evidence = make_evidence(metadata_baseline=make_metadata_baseline(specificity, sensitivity).model_dump())
     (found,) = [each for each in describe_data(read_options(evidence)) if "baseline" in each.key]
     return found
 

@@ -49,8 +49,7 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
     validation, test = make_tables()
     test = test.assign(width=(1000 * (1 - test["probability"])).astype(int))
     metrics = compute_metrics(validation, test, make_point(0.65), make_evaluation())
-    rule = make_metadata_baseline()
-    rule["width"]["threshold"] = 350
+    rule = make_metadata_baseline(threshold=350)
     header = evaluate_metadata_baseline(test, rule, score_metadata(test, test), metrics, make_evaluation())
     assert all((each.low, each.value, each.high) == (0, 0, 0) for _, each in header.difference)
 
@@ -58,8 +57,7 @@ def test_a_rule_that_decides_as_the_network_does_differs_from_it_by_nothing() ->
 def test_a_rule_for_large_values_is_reversed() -> None:
     _, test = make_tables()
     metrics, _ = make_both()
-    rule = make_metadata_baseline()
-    rule["width"]["direction"] = "at least"
+    rule = make_metadata_baseline(direction="at least")
     header = evaluate_metadata_baseline(test, rule, score_metadata(test, test), metrics, make_evaluation())
     point = header.at_rule
     assert [point.tn, point.fp, point.fn, point.tp] == [1, 1, 1, 2]  # 400 NORMAL; 300 and 500

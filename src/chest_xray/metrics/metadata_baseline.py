@@ -6,7 +6,6 @@ ranks no better than chance among images of one size, and errs where the baselin
 
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
@@ -14,57 +13,60 @@ from chest_xray.images.kermany import compare_with_published
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
 from chest_xray.metrics.bootstrap import bootstrap_auc, compute_in_resamples, draw_resamples, weighted_auc
 from chest_xray.metrics.comparison import subtract
-from chest_xray.metrics.results import Conflict, Difference, MetadataMetrics, Method, Metrics, Shortcuts, WithinStrata
+from chest_xray.metrics.results import (
+    Conflict,
+    Difference,
+    Direction,
+    FeatureRule,
+    MetadataBaseline,
+    MetadataMetrics,
+    Method,
+    Metrics,
+    RuleScores,
+    Shortcuts,
+    WithinStrata,
+)
 from chest_xray.metrics.subgroups import estimate_auc, estimate_share, stratify
 from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, measure_ranking
 
 NUM_STRATA = 5
 RANKING = ("auc", "pr_auc")
+DIRECTIONS: tuple[Direction, ...] = ("at most", "at least")
 BASELINE = "width"  # On train the height separates the classes better, on test the width, which is harder to beat.
 
 
-def find_best_threshold(values: Array, labels: Array) -> tuple[float, str]:
+def find_best_threshold(values: Array, labels: Array) -> tuple[float, Direction]:
     """Return value and direction of highest balanced accuracy (Youden 1950), as accuracy depends on class shares."""
-    best = []
-    for direction in ("at most", "at least"):
-        sensitivity, specificity, cuts = sweep_thresholds(orient(values, direction), labels)
-        top = int((sensitivity + specificity).argmax())
-        best.append((sensitivity[top] + specificity[top], abs(float(cuts[top])), direction))
+    from sklearn.metrics import roc_curve
+
+    best: list[tuple[float, float, Direction]] = []
+    for direction in DIRECTIONS:
+        false_positive_rate, sensitivity, cuts = roc_curve(labels, orient(values, direction), drop_intermediate=False)
+        # The first cut is infinite. Rounded, so that of equally good cuts the strictest is chosen.
+        excess = (sensitivity[1:] - false_positive_rate[1:]).round(12)
+        top = int(excess.argmax())
+        best.append((excess[top], abs(float(cuts[1:][top])), direction))
     _, threshold, direction = max(best, key=itemgetter(0))
     return threshold, direction
 
 
-def orient(values: Array, direction: str) -> Array:
+def orient(values: Array, direction: Direction) -> Array:
     """Return the values such that larger ones mean PNEUMONIA."""
     return values if direction == "at least" else -values
 
 
-def sweep_thresholds(scores: Array, labels: Array) -> tuple[Array, Array, Array]:
-    """Return sensitivity and specificity at each cut, and the cuts; images that score at least the cut are positive."""
-    import numpy as np
+def score_threshold(values: Array, labels: Array, threshold: float, direction: Direction) -> RuleScores:
+    """Score one thresholded feature."""
+    from sklearn.metrics import roc_auc_score
 
-    cuts = np.unique(scores)[::-1]
-    positives, negatives = (np.sort(scores[labels == label]) for label in (1, 0))
-    sensitivity = 1 - np.searchsorted(positives, cuts) / len(positives)
-    specificity = np.searchsorted(negatives, cuts) / len(negatives)
-    return sensitivity, specificity, cuts
-
-
-def score_threshold(values: Array, labels: Array, threshold: float, direction: str) -> dict[str, Any]:
-    """Score one thresholded feature: see the node `fit_metadata_baseline`."""
-    import numpy as np
-
-    scores = orient(values, direction)
-    is_positive = scores >= orient(np.array(threshold), direction)
-    sensitivity, specificity, _ = sweep_thresholds(scores, labels)
-    area = np.trapezoid(np.append(0, sensitivity), np.append(0, 1 - specificity))
-    return {
-        "num": len(labels),
-        "accuracy": float((is_positive == labels).mean()),
-        "sensitivity": float(is_positive[labels == 1].mean()),
-        "specificity": float((~is_positive[labels == 0]).mean()),
-        "auc": float(area),
-    }
+    is_positive = values >= threshold if direction == "at least" else values <= threshold
+    return RuleScores(
+        num=len(labels),
+        accuracy=float((is_positive == labels).mean()),
+        sensitivity=float(is_positive[labels == 1].mean()),
+        specificity=float((~is_positive[labels == 0]).mean()),
+        auc=float(roc_auc_score(labels, orient(values, direction))),
+    )
 
 
 def measure_scores(
@@ -79,7 +81,7 @@ def measure_scores(
     return compute_in_resamples(compute, draws)
 
 
-def fit_and_score_thresholds(image_index: DataFrame) -> dict[str, Any]:
+def fit_and_score_thresholds(image_index: DataFrame) -> MetadataBaseline:
     """Fit the best threshold on width, height and aspect on train alone, and score each on train and on test.
 
     These features are known without decoding a pixel. The number of bytes is a feature only of files that are as
@@ -87,11 +89,6 @@ def fit_and_score_thresholds(image_index: DataFrame) -> dict[str, Any]:
 
     Args:
         image_index: One row an image; the thresholds are fitted on all of the official train split.
-
-    Returns:
-        For each feature: `unit`, `threshold`, `direction` ("at most" or "at least": where the image is classified as
-        pneumonia), and for `train` and `test` each `num`, `accuracy`, `sensitivity`, `specificity` (of the thresholded
-        rule) and `auc` (of the feature itself, in the direction fitted), all but `num` in [0, 1].
     """
     rules = {}
     left_out = set() if compare_with_published(image_index).as_published else {"bytes"}
@@ -102,19 +99,19 @@ def fit_and_score_thresholds(image_index: DataFrame) -> dict[str, Any]:
             continue
         values = read_feature(image_index, feature)
         threshold, direction = find_best_threshold(values[train], labels[train])
-        rules[feature] = {
-            "unit": unit,
-            "threshold": threshold,
-            "direction": direction,
-            "train": score_threshold(values[train], labels[train], threshold, direction),
-            "test": score_threshold(values[test], labels[test], threshold, direction),
-        }
-    return rules
+        rules[feature] = FeatureRule(
+            unit=unit,
+            threshold=threshold,
+            direction=direction,
+            train=score_threshold(values[train], labels[train], threshold, direction),
+            test=score_threshold(values[test], labels[test], threshold, direction),
+        )
+    return MetadataBaseline(features=rules)
 
 
 def evaluate_metadata_baseline(
     test_predictions: DataFrame,
-    metadata_baseline: dict[str, Any],
+    metadata_baseline: MetadataBaseline,
     metadata_score: Array,
     metrics: Metrics,
     evaluation: Evaluation,
@@ -123,26 +120,26 @@ def evaluate_metadata_baseline(
 
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.
-        metadata_baseline: Of each feature the threshold and direction fitted on train, and the scores there.
+        metadata_baseline: From `fit_and_score_thresholds`.
         metadata_score: From `score_metadata`, shape (images,).
         metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
         evaluation: Seed of the bootstrap, and realistic prevalence.
     """
-    rule = metadata_baseline[BASELINE]
-    sign = 1 if rule["direction"] == "at least" else -1
+    rule = metadata_baseline.features[BASELINE]
+    sign = 1 if rule.direction == "at least" else -1
     scored = test_predictions.assign(log_odds=sign * read_feature(test_predictions, BASELINE))
     draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
-    threshold, prevalence = sign * rule["threshold"], evaluation.realistic_prevalence
+    threshold, prevalence = sign * rule.threshold, evaluation.realistic_prevalence
     of_rule = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
     log_odds = test_predictions["log_odds"].to_numpy()
     of_network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
     num, is_positive = len(scored), (scored["log_odds"] >= threshold).to_numpy()
     rates = {name: values for name, values in of_rule.items() if name not in RANKING}
-    cut = {"threshold": rule["threshold"], "log_odds": None}
+    cut = {"threshold": rule.threshold, "log_odds": None}
     return MetadataMetrics(
         feature=BASELINE,
-        direction=rule["direction"],
+        direction=rule.direction,
         auc=estimate(of_rule["auc"], num),
         pr_auc=estimate(of_rule["pr_auc"], num),
         at_rule=describe_decisions(label, is_positive, cut, rates),

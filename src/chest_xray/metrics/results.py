@@ -9,6 +9,7 @@ from chest_xray.metrics.operating_point import OperatingPoint, Rule
 
 # What an interval allows for: chance between images (Wilson), between patients, or between blocks of patients.
 Method = Literal["images", "patients", "blocks"]
+Direction = Literal["at most", "at least"]
 
 # With their names up to version 3 of metrics.json.
 NumNormal = Annotated[int, Field(validation_alias=AliasChoices("num_normal", "num_healthy"))]
@@ -301,11 +302,37 @@ class Shortcuts(Result):
     conflict: Conflict
 
 
+class RuleScores(Result):
+    """How a threshold on one feature classifies the images of a split, in [0, 1]; `auc` is that of the feature."""
+
+    num: int
+    accuracy: float
+    sensitivity: float
+    specificity: float
+    auc: float
+
+
+class FeatureRule(Result):
+    """The best threshold on a feature in train; `direction` names the side on which an image counts as PNEUMONIA."""
+
+    unit: str
+    threshold: float
+    direction: Direction
+    train: RuleScores
+    test: RuleScores
+
+
+class MetadataBaseline(Result):
+    """The rules that `fit_and_score_thresholds` found, by feature."""
+
+    features: dict[str, FeatureRule]
+
+
 class MetadataMetrics(Result):
     """All metrics of the metadata baseline."""
 
     feature: str
-    direction: Literal["at most", "at least"]
+    direction: Direction
     auc: Estimate
     pr_auc: Estimate
     at_rule: Decisions

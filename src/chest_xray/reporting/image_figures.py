@@ -15,7 +15,8 @@ from chest_xray.images.decoding import read_pixels
 from chest_xray.images.index import FEATURES, read_feature, select_class
 from chest_xray.images.kermany import CLASSES
 from chest_xray.images.preprocessing import Preparation, compute_aspects
-from chest_xray.metrics.metadata_baseline import orient, sweep_thresholds
+from chest_xray.metrics.metadata_baseline import orient
+from chest_xray.metrics.results import MetadataBaseline
 from chest_xray.models.augmentation import NUM_DRAWS, Augmentation, alter, augment
 from chest_xray.models.gradcam import lay_over
 from chest_xray.models.input_pipeline import scale
@@ -79,19 +80,19 @@ def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
     return figure
 
 
-def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: dict[str, Any], labels: Labels) -> Figure:
+def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: MetadataBaseline, labels: Labels) -> Figure:
     """Draw the ROC curve of each feature on test, and the threshold that `fit_metadata_baseline` chose on train."""
+    from sklearn.metrics import roc_curve
+
     figure, axes = new_figure(labels, width=6.4, height=6.2)
     test = image_index[image_index["split"] == "test"]
     truth = test["label"].to_numpy()
-    for feature, rule in metadata_baseline.items():
-        sensitivity, specificity, _ = sweep_thresholds(orient(read_feature(test, feature), rule["direction"]), truth)
-        scores = rule["test"]
-        (line,) = axes.plot(
-            1 - specificity, sensitivity, label=labels("feature_auc", feature=labels.translate(feature), **scores)
-        )
+    for feature, rule in metadata_baseline.features.items():
+        false_positive_rate, sensitivity, _ = roc_curve(truth, orient(read_feature(test, feature), rule.direction))
+        label = labels("feature_auc", feature=labels.translate(feature), **dict(rule.test))
+        (line,) = axes.plot(false_positive_rate, sensitivity, label=label)
         look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
-        axes.plot(1 - scores["specificity"], scores["sensitivity"], "o", **look)
+        axes.plot(1 - rule.test.specificity, rule.test.sensitivity, "o", **look)
     axes.plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
     axes.plot([], [], "o", color=GREY, label=labels("fitted_threshold"))
     axes.set_aspect("equal")

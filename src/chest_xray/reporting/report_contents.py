@@ -18,7 +18,7 @@ from chest_xray.images.splitting import HoldOut
 from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.comparison import METRICS, Comparison
 from chest_xray.metrics.operating_point import OperatingPoint, OperatingPointRule
-from chest_xray.metrics.results import CorruptionMetrics, MetadataMetrics, Metrics
+from chest_xray.metrics.results import CorruptionMetrics, MetadataBaseline, MetadataMetrics, Metrics
 from chest_xray.models.gradcam import MapComparison
 from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
@@ -80,14 +80,14 @@ def list_conditions(corruption_metrics: CorruptionMetrics) -> DataFrame:
     return pd.DataFrame(each.model_dump() for each in corruption_metrics.conditions)
 
 
-def list_metadata_baselines(metadata_baseline: dict[str, Any]) -> DataFrame:
+def list_metadata_baselines(metadata_baseline: MetadataBaseline) -> DataFrame:
     """Lay out the metadata baseline, one row per feature: its rule, and its metrics on test."""
     import pandas as pd
 
     rows = [
-        {"feature": feature, **{name: rule[name] for name in ("direction", "threshold", "unit")}}
-        | {name: rule["test"][name] for name in ("accuracy", "sensitivity", "specificity", "auc")}
-        for feature, rule in metadata_baseline.items()
+        {"feature": feature, "direction": rule.direction, "threshold": rule.threshold, "unit": rule.unit}
+        | rule.test.model_dump(exclude={"num"})
+        for feature, rule in metadata_baseline.features.items()
     ]
     return pd.DataFrame(rows)
 
@@ -220,6 +220,7 @@ PARAMETERS: dict[str, type[Options]] = {
 }
 RESULTS: dict[str, type[Result]] = {
     "metrics": Metrics,
+    "metadata_baseline": MetadataBaseline,
     "metadata_metrics": MetadataMetrics,
     "abstention": Abstention,
     "corruption_metrics": CorruptionMetrics,

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from chest_xray.images.audit import AuditSummary
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.metadata_baseline import BASELINE
-from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.metrics.results import Interval, MetadataBaseline, MetadataMetrics, Metrics, RuleScores
 from chest_xray.models.network import Network
 from chest_xray.reporting.conclusions import (
     REQUIRED_ACCURACY,
@@ -145,7 +145,7 @@ def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:
 def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     """Describe what the audit found, from `audit`, `metadata_baseline` and `params_audit` in `evidence`."""
     audit: AuditSummary = evidence["audit"]
-    rules = evidence["metadata_baseline"]
+    baseline: MetadataBaseline = evidence["metadata_baseline"]
     images = sum(row.images for row in audit.counts)
     yield Finding("audit_size", {"images": images, "groups": sum(each.groups for each in audit.groups.values())})
     yield Finding("audit_flow", _count_flow(audit))
@@ -156,14 +156,14 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     for row in audit.counts:
         classes[row.class_] += row.images if row.subset == "test" else 0
     majority = max(classes.values()) / classes.total()
-    scores = rules[BASELINE]["test"]
+    scores = baseline.features[BASELINE].test
     p = _test_separation(scores, classes)
     key = (
         "audit_baseline"
-        if p < SIGNIFICANCE and scores["sensitivity"] + scores["specificity"] > 1
+        if p < SIGNIFICANCE and scores.sensitivity + scores.specificity > 1
         else "audit_baseline_nothing"
     )
-    yield Finding(key, {"feature": Name(BASELINE), "majority": majority, "p": p, **scores})
+    yield Finding(key, {"feature": Name(BASELINE), "majority": majority, "p": p, **dict(scores)})
     if audit.published.scale is not None and not audit.published.as_published:
         yield Finding("audit_copy", dict(audit.published))
     files = audit.quarantine.files
@@ -182,15 +182,15 @@ def _count_flow(audit: AuditSummary) -> dict[str, int]:
     return {"found": total + excluded, "excluded": excluded, **{name: used[name] for name in names}}
 
 
-def _test_separation(scores: Mapping[str, Any], classes: Mapping[str, int]) -> float:
+def _test_separation(scores: RuleScores, classes: Mapping[str, int]) -> float:
     """Return p of Fisher's exact test that the decisions of a rule do not depend on the class."""
     import numpy as np
     from scipy.stats import fisher_exact
 
     num_normal, num_pneumonia = (classes[name] for name in CLASSES)
     true_negatives, true_positives = (
-        round(scores["specificity"] * num_normal),
-        round(scores["sensitivity"] * num_pneumonia),
+        round(scores.specificity * num_normal),
+        round(scores.sensitivity * num_pneumonia),
     )
     table = [[true_negatives, num_normal - true_negatives], [num_pneumonia - true_positives, true_positives]]
     return float(fisher_exact(np.array(table)).pvalue)

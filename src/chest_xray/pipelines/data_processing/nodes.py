@@ -28,6 +28,7 @@ from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
+from chest_xray.metrics.results import MetadataBaseline
 from chest_xray.reporting import image_figures as figures
 from chest_xray.reporting.report_contents import gather
 from chest_xray.reporting.style import draw_in_languages
@@ -275,7 +276,7 @@ def audit_images(
 
 
 def draw_data(
-    image_index: DataFrame, metadata_baseline: dict[str, Any], data_source: str
+    image_index: DataFrame, metadata_baseline: MetadataBaseline, data_source: str
 ) -> tuple[dict[str, Figure], dict[str, dict[str, Figure]]]:
     """Draw two radiographs of each class; and by name headers and the metadata baseline; each in each language."""
     baseline = partial(figures.draw_metadata_baseline, image_index, metadata_baseline)
@@ -285,8 +286,8 @@ def draw_data(
     }
 
 
-def fit_metadata_baseline(image_split: DataFrame) -> dict[str, Any]:
-    """Fit the best threshold on each feature of the headers."""
+def fit_metadata_baseline(image_split: DataFrame) -> MetadataBaseline:
+    """Fit the best threshold on each feature of the headers; see `fit_and_score_thresholds`."""
     return fit_and_score_thresholds(image_split)
 
 
