@@ -618,7 +618,7 @@ def _png_damage() -> Iterator[Case]:
 
 def _png_tones() -> Iterator[Case]:
     refusal, srgb = "changes grey values by up to", chunk(b"sRGB", b"\0")
-    for gamma, expected in ((45455, BASE), (50000, BASE), (100000, refusal), (22222, refusal), (0, refusal)):
+    for gamma, expected in ((45455, BASE), (50000, BASE), (100000, refusal), (22222, refusal), (0, BASE)):
         before = chunk(b"gAMA", struct.pack(">I", gamma))
         yield case(f"PNG with gAMA {gamma}", expected, _grey_png, before=before)
         yield case(f"PNG with gAMA {gamma} and sRGB", BASE, _grey_png, before=before + srgb)
@@ -648,6 +648,7 @@ def _profiles() -> Iterator[tuple[str, bytes, Array | str]]:
     yield "sRGB", srgb, BASE
     yield "linear light", re.sub(rb"(?s)(para\0{4}\x00\x03\0\0).{20}", rb"\g<1>" + linear, srgb), "changes grey values"
     yield "Lab", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(), BASE
+    yield "an unknown space", srgb.replace(b"RGB ", b"R\x81B ", 1), BASE
     yield "half its bytes", srgb[: len(srgb) // 2], BASE
 
 

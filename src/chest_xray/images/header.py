@@ -84,7 +84,7 @@ def refuse_profile(profile: bytes) -> None:
         return
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = {"GRAY": "L"}.get(source.profile.xcolor_space.strip(), "RGB")
+        mode = "L" if profile[16:20] == b"GRAY" else "RGB"  # ICC.1, 7.2
         srgb, quick = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOOPTIMIZE  # 256 values, no table for all colours
         transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=quick)
         shown = ImageCms.applyTransform(fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform)

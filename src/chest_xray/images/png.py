@@ -94,9 +94,8 @@ def _refuse_tones(content: dict[bytes, bytes]) -> None:
     if not coding and profile:
         with suppress(zlib.error):  # Of what carries no pixels.
             refuse_profile(zlib.decompressobj().decompress(profile[1:], MAX_PROFILE))
-    elif not coding and b"sRGB" not in content and len(gamma := content.get(b"gAMA", b"")) == 4:
-        exponent = 100_000 / 2.2 / max(int.from_bytes(gamma, "big"), 1)
-        refuse_tones(255 * (np.arange(256) / 255) ** exponent)
+    elif not coding and b"sRGB" not in content and (gamma := int.from_bytes(content.get(b"gAMA", b"")[:4], "big")):
+        refuse_tones(255 * (np.arange(256) / 255) ** (100_000 / 2.2 / gamma))
 
 
 def _read_chunks(file: Any) -> Iterator[Chunk]:
