@@ -380,6 +380,9 @@ def _contradictions() -> Iterator[Case]:
             build = partial(_in_fragments, parts=parts, **offsets)
             yield case(f"JPEG in {parts} fragments, {offsets}", BASE, build, 1)
         yield case(f"two JPEG in one frame, {offsets}", "several compressed images", _in_fragments, 2, **offsets)
+    pair = partial(_followed, partial(encode, BASE, "JPEG", quality=95), encode(255 - BASE, "JPEG"))
+    yield case("two JPEG in one fragment", "several compressed images", _jpeg_in_dicom, pair)
+    yield case("two RLE in one frame", "several compressed images", _two_run_lengths)
     for name in ("JPEG", "JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"):
         for samples, photometric in ((3, "RGB"), (1, "MONOCHROME2")):
             values = {"SamplesPerPixel": samples, "PhotometricInterpretation": photometric, "PlanarConfiguration": 0}
@@ -415,6 +418,12 @@ def _in_fragments(num_images: int, parts: int = 1, *, extended: bool = False, **
         streams = [each + bytes(len(each) % 2) for each in streams]
         dataset.PixelData, offsets, lengths = encapsulate_extended(streams)
         dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths = offsets, lengths
+    return write(dataset)
+
+
+def _two_run_lengths() -> bytes:
+    dataset = dcmread(io.BytesIO(_run_lengths()))
+    dataset.PixelData = encapsulate(2 * list(generate_frames(dataset.PixelData, number_of_frames=1)))
     return write(dataset)
 
 

@@ -1,6 +1,7 @@
 """Decode DICOM files to the grey image that their own window shows."""
 
 import io
+import re
 import struct
 import zlib
 from itertools import product
@@ -39,7 +40,8 @@ LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
 SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPEG_LS)
-SOI, START = b"\xff\xd8", 3  # start of a JPEG; bytes that all images of one kind begin with
+SOI = b"\xff\xd8"  # start of a JPEG
+NEXT_IMAGE = re.compile(rb"\xff\xd9\0*(\xff\xd8\xff|\xff\x4f\xff\x51)")  # Compressed pixels have neither marker.
 ADOBE_RGB, ADOBE_BYTES = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5), 12  # APP14: no transformation; those libjpeg reads
 END_OF_JPEG = b"\xff\xd9"  # of JPEG 2000, too
 FILLING = bytes(range(16, 80))
@@ -83,7 +85,7 @@ def _decode_pixels(dataset: Any) -> Array:
     dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit is.
     if not syntax.is_encapsulated:
         return dataset.pixel_array
-    stream = _join_fragments(dataset.PixelData)
+    stream = _join_fragments(dataset.PixelData, syntax)
     _refuse_stream(stream, dataset)
     if syntax in EIGHT_BITS and (dataset.BitsStored > 8 or dataset.get("PixelRepresentation")):
         raise UnsupportedDicomError(
@@ -208,16 +210,17 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
             )
 
 
-def _join_fragments(encapsulated: bytes) -> bytes:
+def _join_fragments(encapsulated: bytes, syntax: str) -> bytes:
     """Join the fragments of the only compressed image, wherever the offset table says that it begins."""
     from pydicom.encaps import generate_fragments, parse_basic_offsets
 
     file = io.BytesIO(encapsulated)
     parse_basic_offsets(file)
-    first, *others = generate_fragments(file)
-    if any(each[:START] == first[:START] for each in others):
-        raise UnsupportedDicomError(f"several compressed images in {1 + len(others)} fragments; expected one")
-    return b"".join([first, *others])
+    fragments = list(generate_fragments(file))
+    stream = b"".join(fragments)
+    if NEXT_IMAGE.search(stream) or (syntax == RLE and len(fragments) > 1):
+        raise UnsupportedDicomError(f"several compressed images in {len(fragments)} fragments; expected one")
+    return stream
 
 
 def _refuse_stream(stream: bytes, dataset: Any) -> None:
