@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import InputError
-from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted_test, read_working_image
+from chest_xray.images.corruptions import Robustness, corrupt, fit, list_corrupted, read_working_image
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_test
 from tests.builders import make_split, save_images
@@ -39,7 +39,7 @@ def test_conditions_are_none_and_each_kind_at_each_strength_and_an_empty_list_le
 
 
 def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
-    table = list_corrupted_test(split, make_robustness())
+    table = list_corrupted(split, "test", make_robustness())
     assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
     assert set(table["subset"]) == {"corrupted_test"}
@@ -47,7 +47,7 @@ def test_each_test_image_is_listed_once_for_each_condition_and_no_other(split: p
 
 
 def test_what_is_drawn_is_drawn_once_an_image_and_is_the_same_at_all_strengths(split: pd.DataFrame) -> None:
-    table = list_corrupted_test(split, make_robustness())
+    table = list_corrupted(split, "test", make_robustness())
     pixels = corrupt_test(split, make_robustness(), Preparation(width=24, height=16), {}).values
     assert pixels.shape == (22, 16, 24)
     for row in range(22):

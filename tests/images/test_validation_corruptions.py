@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, InputError
-from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
+from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
 from tests.builders import make_split, save_images
@@ -36,7 +36,7 @@ def split(tmp_path: Path) -> pd.DataFrame:
 
 
 def corrupt_all(split: pd.DataFrame, corruptions: ValidationCorruptions) -> tuple[pd.DataFrame, Array]:
-    table = list_corrupted_validation(split, corruptions)
+    table = list_corrupted(split, "validation", corruptions)
     return table, corrupt_validation(split, corruptions, Preparation(width=24, height=16), {}).values
 
 
@@ -45,7 +45,7 @@ def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> No
 
 
 def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
-    table = list_corrupted_validation(split, make_corruptions())
+    table = list_corrupted(split, "validation", make_corruptions())
     assert table["path"].tolist() == [split["path"][1]] * 11 + [split["path"][3]] * 11
     assert list(zip(table["kind"], table["strength"], strict=True)) == CONDITIONS * 2
     assert set(table["subset"]) == {"corrupted_validation"}

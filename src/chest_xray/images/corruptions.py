@@ -188,21 +188,12 @@ class Robustness(Options):
         return [("none", 0.0), *((kind, float(each)) for kind, values in strengths.items() for each in values)]
 
 
-def list_corrupted_validation(image_split: DataFrame, corruptions: ValidationCorruptions) -> DataFrame:
-    """Repeat each validation row for every condition, with `kind`, `strength` and `subset` "corrupted_validation"."""
-    return _list_corrupted(image_split, "validation", corruptions.conditions())
-
-
-def list_corrupted_test(image_split: DataFrame, robustness: Robustness) -> DataFrame:
-    """Repeat each test row for every condition, with `kind`, `strength` and `subset` "corrupted_test"."""
-    return _list_corrupted(image_split, "test", robustness.conditions())
-
-
-def _list_corrupted(image_split: DataFrame, subset: str, conditions: list[tuple[str, float]]) -> DataFrame:
+def list_corrupted(image_split: DataFrame, subset: str, corruptions: ValidationCorruptions | Robustness) -> DataFrame:
+    """Repeat each row of a subset for every condition, with `kind`, `strength`, and "corrupted_" before `subset`."""
     import pandas as pd
 
     rows = image_split[image_split["subset"] == subset].assign(subset=f"corrupted_{subset}")
-    return rows.merge(pd.DataFrame(conditions, columns=["kind", "strength"]), how="cross")
+    return rows.merge(pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"]), how="cross")
 
 
 class Occlusion(Options):

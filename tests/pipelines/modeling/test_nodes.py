@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from chest_xray.images.corruptions import list_corrupted_validation
+from chest_xray.images.corruptions import list_corrupted
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.inference import score_images
 from chest_xray.models.network import is_float32, join_networks, without_sigmoid
@@ -34,7 +34,7 @@ def test_the_network_is_built_for_the_prepared_size() -> None:
 
 def test_every_image_is_scored_under_every_condition_and_the_condition_is_recorded() -> None:
     split, corruptions = make_split([0, 1], "validation"), make_corruptions()
-    table = list_corrupted_validation(split, corruptions)
+    table = list_corrupted(split, "validation", corruptions)
     pixels, model = make_pixels(len(table)), make_model()
     found = predict_corrupted_validation(model, pixels, split, corruptions)
     assert found[["kind", "strength", "label"]].equals(table[["kind", "strength", "label"]])

@@ -21,8 +21,7 @@ from chest_xray.images.corruptions import (
     compute_corrupted,
     corrupt,
     draw_combined,
-    list_corrupted_test,
-    list_corrupted_validation,
+    list_corrupted,
 )
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import CLASSES, Patients, compare_with_published
@@ -193,10 +192,10 @@ def assign_subsets(
 def corrupt_validation(
     image_split: DataFrame, corruptions: ValidationCorruptions, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
-    """Return the corrupted validation images, uint8 of shape (rows, height, width); see `list_corrupted_validation`."""
+    """Return the corrupted validation images, uint8 of shape (rows, height, width); see `list_corrupted`."""
     import numpy as np
 
-    table = list_corrupted_validation(image_split, corruptions)
+    table = list_corrupted(image_split, "validation", corruptions)
     conditions = table[["kind", "strength", "label"]].to_numpy()
 
     def corrupt_row(row: int, image: Array) -> Array:
@@ -215,13 +214,13 @@ def corrupt_validation(
 def corrupt_test(
     image_split: DataFrame, robustness: Robustness, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
-    """Return the corrupted test images, uint8 of shape (rows, height, width), in the order of `list_corrupted_test`.
+    """Return the corrupted test images, uint8 of shape (rows, height, width), in the order of `list_corrupted`.
 
     Direction, place and noise are drawn once an image, so that conditions differ in strength alone.
     """
     import numpy as np
 
-    table = list_corrupted_test(image_split, robustness)
+    table = list_corrupted(image_split, "test", robustness)
     conditions = table[["kind", "strength"]].to_numpy()
     num_conditions = len(robustness.conditions())
 

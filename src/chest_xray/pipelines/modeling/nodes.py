@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, InputError, Model
-from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted_validation
+from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted
 from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.metrics.operating_point import (
     OperatingPoint,
@@ -62,7 +62,7 @@ def predict_corrupted_validation(
     model: Model, corrupted_images: Array, image_split: DataFrame, corruptions: ValidationCorruptions
 ) -> DataFrame:
     """Score the corrupted validation images; see `score_images`."""
-    table = list_corrupted_validation(image_split, corruptions)
+    table = list_corrupted(image_split, "validation", corruptions)
     return score_images(model, corrupted_images, table, "corrupted_validation", both_passes=True)
 
 

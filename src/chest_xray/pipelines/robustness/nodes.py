@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from chest_xray.core.types import Array, DataFrame, Figure, Model, Options
-from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted_test
+from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.subgroups import measure_conditions
@@ -152,7 +152,7 @@ def predict_corrupted_test(
     model: Model, corrupted_test_images: Array, image_split: DataFrame, robustness: Robustness
 ) -> DataFrame:
     """Score the corrupted test images; see `score_images`."""
-    table = list_corrupted_test(image_split, robustness)
+    table = list_corrupted(image_split, "test", robustness)
     return score_images(model, corrupted_test_images, table, "corrupted_test")
 
 
