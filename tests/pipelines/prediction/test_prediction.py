@@ -46,7 +46,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def list_images(folder: Path) -> Any:
-    return NewImagesDataset(path=str(folder), unpacked={"path": str(folder / "unpacked")}, limits={}).load()
+    limits: dict[str, float] = {"max_gigabytes": 1, "max_files": 9, "max_ratio": 9}
+    return NewImagesDataset(path=str(folder), unpacked={"path": str(folder / "unpacked")}, limits=limits).load()
 
 
 def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.DataFrame:

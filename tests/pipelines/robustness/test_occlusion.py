@@ -52,4 +52,4 @@ def test_each_view_is_evaluated_at_the_threshold_and_by_auc() -> None:
     assert [lines[0] for lines in titles] == ["whole image", "border alone", "centre alone"]
     assert titles[1][1:] == ["AUC 0.500"]  # no resample differs, so that there is no interval
     low, high = (f"{table[f'auc_change_{bound}'][2]:+.3f}" for bound in ("low", "high"))
-    assert titles[2][1:] == ["AUC 0.500, a difference of", f"-0.500 ({low} to {high})"]
+    assert titles[2][1:] == ["AUC 0.500, a difference of", f"-0.500 ({low} to {high})".replace("-", "\N{MINUS SIGN}")]
