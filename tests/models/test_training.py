@@ -62,12 +62,31 @@ def test_training_reduces_the_loss_and_reports_each_epoch(
     assert ((table["sigmoid"] >= 0.5) == (table["label"] == 1)).all()
 
 
-def test_training_twice_with_one_seed_gives_the_same_history_and_predictions(checkpoint: Checkpoint) -> None:
-    untrained, images = make_model(network=TINY_NETWORK.model_copy(update={"dropout": 0.5})), make_images_and_split()
-    first, second, other = (
-        train_model(untrained, make_sets(augmentation=COPIES, seed=seed), make_training(), checkpoint)
-        for seed in (7, 7, 8)
-    )
+@pytest.fixture(scope="module")
+def with_dropout() -> keras.Model:
+    """An untrained model."""
+    return make_model(network=TINY_NETWORK.model_copy(update={"dropout": 0.5}))
+
+
+def train_with_copies(untrained: keras.Model, folder: Path, seed: int = 7) -> tuple[keras.Model, pd.DataFrame]:
+    """Train a model on images and copies, which are drawn from the seed as its dropout is."""
+    sets = make_sets(augmentation=COPIES, seed=seed)
+    return train_model(untrained, sets, make_training(), Checkpoint(str(folder / "checkpoint.npz")))
+
+
+@pytest.fixture(scope="module")
+def with_copies(
+    with_dropout: keras.Model, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[keras.Model, pd.DataFrame]:
+    """The trained model and its history."""
+    return train_with_copies(with_dropout, tmp_path_factory.mktemp("copies"))
+
+
+def test_training_twice_with_one_seed_gives_the_same_history_and_predictions(
+    with_dropout: keras.Model, with_copies: tuple[keras.Model, pd.DataFrame], tmp_path: Path
+) -> None:
+    first, images = with_copies, make_images_and_split()
+    second, other = (train_with_copies(with_dropout, tmp_path, seed) for seed in (7, 8))
     pd.testing.assert_frame_equal(first[1].drop(columns="seconds"), second[1].drop(columns="seconds"))
     tables = [score_images(trained, *images, "validation") for trained, _ in (first, second, other)]
     pd.testing.assert_frame_equal(tables[0], tables[1], check_exact=True)
@@ -215,9 +234,11 @@ def test_invalid_options_are_refused(options: type[Any], changes: dict[str, Any]
         options.model_validate({**plain, **changes})
 
 
-def test_augmentation_is_inactive_after_training(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained, _ = train_model(make_model(), make_sets(augmentation=COPIES), make_training(epochs=1), checkpoint)
-    assert [type(layer) for layer in trained.layers] == [type(layer) for layer in make_model().layers]
+def test_augmentation_is_inactive_after_training(
+    with_dropout: keras.Model, with_copies: tuple[keras.Model, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, _ = with_copies
+    assert [type(layer) for layer in trained.layers] == [type(layer) for layer in with_dropout.layers]
 
     def refuse(*_: Any) -> None:
         raise AssertionError("a test image was altered")
