@@ -21,8 +21,10 @@ SERVER = pytest.StashKey[commands.Server]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before there are workers: keep bytecode, and start what starts commands."""
-    gc.disable()  # What tests import stays: to search it for garbage takes a fifth of the time.
-    if hasattr(config, "workerinput"):
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or not config.getoption("numprocesses", None):  # It collects.
+        gc.disable()  # What tests import stays: to search it for garbage takes a fifth of the time.
+    if is_worker:
         return
     if sys.dont_write_bytecode and (cache := getattr(config, "cache", None)) is not None:
         # Without bytecode TensorFlow takes twice as long to import. It is written here if not beside the sources.
