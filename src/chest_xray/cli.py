@@ -22,10 +22,10 @@ def cli() -> None:
 def parse_params(context: click.Context, option: click.Parameter, value: str) -> Any:
     """Parse `key=value,key.key=value` to nested values, as `kedro run --params` does."""
     pairs = [item.partition("=") for item in split_string(context, option, value)]
-    for key, equals, each in pairs:
+    for key, equals, setting in pairs:
         if not (key.strip() and equals):
-            raise click.BadParameter(f"received {key + equals + each!r}; expected key=value.")
-    return OmegaConf.to_container(OmegaConf.from_dotlist([f"{key.strip()}={each}" for key, _, each in pairs]))
+            raise click.BadParameter(f"received {key + equals + setting!r}; expected key=value.")
+    return OmegaConf.to_container(OmegaConf.from_dotlist([f"{key.strip()}={setting}" for key, _, setting in pairs]))
 
 
 def project_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -81,11 +81,11 @@ def ship(env: str | None, folder: Path | None) -> None:
         evaluated = catalog.exists(METRICS) and catalog.exists(PREDICTIONS)
         results = Results(catalog.load(METRICS), catalog.load(PREDICTIONS)) if evaluated else None
         _require_one_origin(context)
-        found = describe_commit(context.project_path)
+        commit = describe_commit(context.project_path)
     origin = {
         "data_licence": params["report"].data_licence,
         "pretrained": params["model"].pretrained,
-        "commit": "unknown" if found is None else found["commit"] + (" with changes" if found["dirty"] else ""),
+        "commit": "unknown" if commit is None else commit["commit"] + (" with changes" if commit["dirty"] else ""),
     }
     project = {name: params[name] for name in ("data_source", "serving")} | {"synthetic": params["report"].synthetic}
     folder = folder or SHIPPED
@@ -99,7 +99,7 @@ def _require_one_origin(context: Any) -> None:
     from chest_xray.hooks import list_pipelines
     from chest_xray.serving.starting import METRICS, NETWORK, PREDICTIONS
 
-    makers = {output: name for name, each in list_pipelines().items() for output in each.all_outputs()}
+    makers = {output: name for name, pipeline in list_pipelines().items() for output in pipeline.all_outputs()}
     paths = {name: Path(context.catalog.get(name)._describe()["filepath"]) for name in (NETWORK, METRICS, PREDICTIONS)}
     data = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
     read = {name: path for name, path in paths.items() if path.exists()}

@@ -111,7 +111,7 @@ def list_files(path: str) -> list[ListedFile]:
         for name in names
         if not is_junk(f"{folder}/{name}".removeprefix(path).lstrip("/"))
     ]
-    files = [*map(_list_file, paths), *(_refuse(str(each.filename), each) for each in failures)]
+    files = [*map(_list_file, paths), *(_refuse(str(error.filename), error) for error in failures)]
     return sorted(files) or [ListedFile(path, path, 0, "", "no file in this folder; expected JPEG, PNG or DICOM files")]
 
 
@@ -241,7 +241,7 @@ def info(model: Path | None) -> None:
 def _describe_band(point: OperatingPoint) -> str:
     if point.band is None:
         return "nothing to a human; it was packaged without a referral band"
-    bounds = [name_probability(each) for each in point.bounds]
+    bounds = [name_probability(bound) for bound in point.bounds]
     share = f"{point.band.max_referred:.0%} of corrupted validation"
     return f"to a human between probabilities of {' and '.join(bounds)}, {share}"
 
@@ -250,8 +250,8 @@ def _describe_test(metrics: Metrics | None) -> str:
     if metrics is None:
         return "no metrics beside this network"
     test = metrics.test
-    found = {name: getattr(test.at_chosen, name) for name in SHOWN_METRICS} | {"AUC": test.auc}
-    lines = [f"{name} {each.value:.3f} [{each.low:.3f}, {each.high:.3f}]" for name, each in found.items()]
+    shown = {name: getattr(test.at_chosen, name) for name in SHOWN_METRICS} | {"AUC": test.auc}
+    lines = [f"{name} {metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]" for name, metric in shown.items()]
     size = f"{test.num_images:,} images of {test.num_groups:,} patients"
     return f"{', '.join(lines)} ({size}; 95% intervals)"
 

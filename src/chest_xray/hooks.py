@@ -46,11 +46,11 @@ def list_pipelines() -> dict[str, Pipeline]:
 
 
 class ProjectHook:
-    """A hook that knows the data folder and the parameters."""
+    """A hook that uses the data folder and the parameters."""
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Store them."""
+        """Store the folders of project and data, and the parameters."""
         self._project = Path(context.project_path)
         self._folder = Path(context.project_path, str(context.config_loader["globals"]["data_dir"]))
         self._parameters: dict[str, Any] = context.params  # models, where nodes take them as such
@@ -90,7 +90,7 @@ class RunLock(ProjectHook):
                 self._acquire(PREDICTIONS_LOCK)
             self._remove_parts(outputs)
             self._lineage = Lineage(self._folder / "lineage.json")
-            makers = {output: name for name, made in list_pipelines().items() for output in made.all_outputs()}
+            makers = {output: name for name, maker in list_pipelines().items() for output in maker.all_outputs()}
             read = {name: path for name in pipeline.inputs() & set(makers) if (path := self._path_of(name))}
             preparing = {name for name in pipelines["data_processing"].inputs() if is_parameter(name)}
             parameters = {name: self._parameter(name) for name in preparing - PRESENTATION}
@@ -150,8 +150,8 @@ class RunLock(ProjectHook):
             holder.write_text(json.dumps({"process": os.getpid(), "since": since}), "utf-8")
         except Timeout as error:
             try:
-                held = json.loads(holder.read_text("utf-8"))
-                about = f"process {held['process']}, since {held['since']}"
+                holding = json.loads(holder.read_text("utf-8"))
+                about = f"process {holding['process']}, since {holding['since']}"
             except (OSError, ValueError, KeyError):
                 about = "another process"
             raise InputError(
@@ -252,7 +252,7 @@ class LogRun(ProjectHook):
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
-        """Store them, and configure logging in a folder below the project, where Kedro finds no `conf/logging.yml`."""
+        """Store the folders; below the project, where Kedro finds no `conf/logging.yml`, configure logging."""
         super().after_context_created(context)
         path = self._project / "conf/logging.yml"  # missing in the installed package
         if self._project in Path.cwd().parents and "KEDRO_LOGGING_CONFIG" not in os.environ and path.is_file():

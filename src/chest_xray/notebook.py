@@ -51,8 +51,8 @@ class Evaluated(NamedTuple):
     @property
     def decisions(self) -> DataFrame:
         """One row a test image; see `decide_images`."""
-        found: DataFrame = self.evidence["decisions"]
-        return found
+        table: DataFrame = self.evidence["decisions"]
+        return table
 
 
 class Project:
@@ -155,24 +155,24 @@ class Project:
         test = nodes.predict_test(model, images, split, point)
         metrics = nodes.compute_metrics(validation, test, point, settings)
         epochs = _tabulate_epochs(history)
-        found = find_conclusions(metrics, epochs, nodes.measure_metadata_baseline(test, split, metrics, settings))
+        sections = find_conclusions(metrics, epochs, nodes.measure_metadata_baseline(test, split, metrics, settings))
         rule = self.load("params:operating_point")
         evidence = {
             "decisions": nodes.decide_images(test, corrupted, point, rule, epochs),
             "history": epochs,
             "settings": {"training": {"epochs": history.params["epochs"]}},
         }
-        conclusions = {name: found[name] for name in SHOWN}
+        conclusions = {name: sections[name] for name in SHOWN}
         return Evaluated(metrics, count_decisions(corrupted, point.chosen), evidence, conclusions)
 
-    def tabulate(self, found: dict[str, Decisions | CountedDecisions]) -> DataFrame:
+    def tabulate(self, decisions: dict[str, Decisions | CountedDecisions]) -> DataFrame:
         """Return accuracy, precision, recall and specificity of decisions, with 95% intervals."""
         import pandas as pd
 
         rows = {}
-        for name, each in found.items():
-            num_images = each.tn + each.fp + each.fn + each.tp
-            rates = {self._columns[metric]: self._format(getattr(each, metric)) for metric in METRICS}
+        for name, counted in decisions.items():
+            num_images = counted.tn + counted.fp + counted.fn + counted.tp
+            rates = {self._columns[metric]: self._format(getattr(counted, metric)) for metric in METRICS}
             rows[name] = {self._columns["images"]: num_images, **rates}
         return pd.DataFrame(rows).T
 
@@ -217,7 +217,7 @@ class Project:
     def _format(self, rate: Interval) -> str:
         if rate.value is None or rate.low is None or rate.high is None:  # A share has no bound of None.
             return ""
-        value, low, high = (format_number(each, ".3f", self._messages) for each in (rate.value, rate.low, rate.high))
+        value, low, high = (format_number(bound, ".3f", self._messages) for bound in (rate.value, rate.low, rate.high))
         return f"{value} {self._messages['bounds'].format(low, high)}"
 
     @staticmethod

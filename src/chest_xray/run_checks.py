@@ -64,10 +64,10 @@ class CheckCommand:
         _refuse_unknown_parameters(run_params["runtime_params"])
 
 
-def _refuse_unknown_parameters(given: dict[str, Any]) -> None:
+def _refuse_unknown_parameters(parameters: dict[str, Any]) -> None:
     inputs = set().union(*(pipeline.inputs() for pipeline in pipelines.values()))
     known = {name.removeprefix("params:") for name in inputs if name.startswith("params:")} | CATALOG_PARAMETERS
-    for name, _ in flatten(given):
+    for name, _ in flatten(parameters):
         if not any(f"{name}.".startswith(f"{parent}.") for parent in known):
             close = difflib.get_close_matches(name, known, n=1)
             raise InputError(
@@ -139,8 +139,8 @@ class CheckInputs:
         Raises:
             InputError: Some do not; the message names the commands, or the nodes, that make them.
         """
-        made = set().union(*(each.all_outputs() for each in pipelines.values()))
-        missing = {name for name in pipeline.inputs() & made if not catalog.exists(name)}
+        outputs = set().union(*(pipeline.all_outputs() for pipeline in pipelines.values()))
+        missing = {name for name in pipeline.inputs() & outputs if not catalog.exists(name)}
         if missing:
             _refuse_missing_intermediates(missing, catalog)
             makers = _list_makers(missing, catalog)
@@ -179,8 +179,8 @@ def _list_makers(missing: set[str], catalog: DataCatalog) -> list[str]:
     named = list_pipelines()
     outputs = set().union(*(pipeline.all_outputs() for pipeline in named.values()))
     makers: set[str] = set()
-    while found := {name for name, pipeline in named.items() if pipeline.all_outputs() & missing} - makers:
-        makers |= found
-        inputs = set().union(*(named[name].inputs() for name in found)) & outputs
+    while new := {name for name, pipeline in named.items() if pipeline.all_outputs() & missing} - makers:
+        makers |= new
+        inputs = set().union(*(named[name].inputs() for name in new)) & outputs
         missing = {name for name in inputs if not catalog.exists(name)}
     return [name for name in named if name in makers]

@@ -23,8 +23,8 @@ def compose_runs(arms: DictConfig, seeds: ListConfig) -> dict[str, dict[str, Any
     """
     augmentations: dict[str, Any] = {str(arm): OmegaConf.to_container(arms[arm], resolve=True) for arm in arms}
     return {
-        f"{arm}_{seed}": {"title": f"{arm.replace('_', ', ')}, seed {seed}", "seed": seed, "augmentation": each}
-        for arm, each in augmentations.items()
+        f"{arm}_{seed}": {"title": f"{arm.replace('_', ', ')}, seed {seed}", "seed": seed, "augmentation": augmentation}
+        for arm, augmentation in augmentations.items()
         for seed in seeds
     }
 

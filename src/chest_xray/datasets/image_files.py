@@ -121,7 +121,7 @@ def _find_split(filesystem: Any, root: str, path: str) -> str:
     literal = glob.escape(parent)  # It may hold [brackets].
     for pattern in (f"{literal}/*/{name}", f"{literal}/*/*/{name}"):
         nested = nested or sorted(
-            each for each in filesystem.glob(pattern) if "__MACOSX" not in each and filesystem.isdir(each)
+            path for path in filesystem.glob(pattern) if "__MACOSX" not in path and filesystem.isdir(path)
         )
     if filesystem.isdir(root):
         folder = root
@@ -259,9 +259,9 @@ def _is_zip(path: Path) -> bool:
         return False
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
-    if found := sorted(names & DOCUMENT_PARTS):
+    if parts := sorted(names & DOCUMENT_PARTS):
         raise DatasetError(
-            f"{path} is a document or a program (it holds {found[0]}); expected a zip or tar archive of images. "
+            f"{path} is a document or a program (it holds {parts[0]}); expected a zip or tar archive of images. "
             "Extract the images first."
         )
     return True
@@ -286,8 +286,7 @@ def list_new_files(path: str) -> list[ListedFile]:
     """List a file, all files below a folder except junk, or those of a pattern."""
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(root):
-        found = list_files(filesystem, root)
-        files = [file for file in found if not is_junk(file.path.removeprefix(root).lstrip("/"))]
+        files = [file for file in list_files(filesystem, root) if not is_junk(file.path.removeprefix(root).lstrip("/"))]
     else:
         paths = [root] if filesystem.exists(root) else _glob(filesystem, root)
         entries = [(file, filesystem.info(file)) for file in paths if not filesystem.isdir(file)]
@@ -313,7 +312,8 @@ class UserTablesDataset(ReadOnlyDataset):
         metadata: dict[str, Any] | None = None,
     ):
         tables = {"split": split, "patients": patients}
-        self._paths, self.metadata = {name: each["path"] if each else None for name, each in tables.items()}, metadata
+        self._paths = {name: table["path"] if table else None for name, table in tables.items()}
+        self.metadata = metadata
 
     def load(self) -> dict[str, DataFrame]:
         """Return both tables by name, with their two columns (str); without rows where there is no table.
@@ -356,6 +356,6 @@ def read_table(path: str, columns: list[str]) -> DataFrame:
 
     table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
     if not set(columns) <= set(table):
-        found, expected = ", ".join(table.columns), " and ".join(columns)
-        raise DatasetError(f"{path} has the columns {found}; expected {expected}. Rename them.")
+        received, expected = ", ".join(table.columns), " and ".join(columns)
+        raise DatasetError(f"{path} has the columns {received}; expected {expected}. Rename them.")
     return table

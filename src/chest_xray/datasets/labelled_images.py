@@ -83,7 +83,7 @@ def _read_folder(path: str) -> Iterator[tuple[Any, ...]]:
     for file in list_new_files(path):
         below = file.path.partition(root)[2].strip("/")
         folders = below.split("/")[:-1][::-1]
-        label = next((found for found in map(read_label, folders) if found is not None), None)
+        label = next((label for label in map(read_label, folders) if label is not None), None)
         yield *file, label, _find_patient(file.path, label)
 
 

@@ -181,7 +181,7 @@ def _find(filepath: str) -> list[tuple[str, str]]:
     filesystem, path = fsspec.core.url_to_fs(filepath)
     start, _, suffix = path.rpartition(".")
     others = filesystem.glob(f"{glob.escape(start)}.??.{suffix}")
-    return [(UNNAMED, path), *((each.rsplit(".", 2)[1], each) for each in others)]
+    return [(UNNAMED, path), *((other.rsplit(".", 2)[1], other) for other in others)]
 
 
 def _draw(figure: Any, filepath: str) -> None:
@@ -202,9 +202,9 @@ def _list_texts(artist: Any) -> Iterator[Any]:
 
     if isinstance(artist, Text):
         yield artist
-    for each in artist.get_children():
-        if not isinstance(each, Axis) or each.axes.axison:
-            yield from _list_texts(each)
+    for child in artist.get_children():
+        if not isinstance(child, Axis) or child.axes.axison:
+            yield from _list_texts(child)
 
 
 class PlotlyDataset(FileDataset):
@@ -249,8 +249,8 @@ def _encode(value: Any) -> tuple[str, Any]:
 
     if isinstance(value, bytes):
         return "bytes", base64.b64encode(value).decode("ascii")
-    if isinstance(value, dict) and any(isinstance(each, bytes | pd.DataFrame) for each in value.values()):
-        return "dict", {name: _encode(each) for name, each in value.items()}
+    if isinstance(value, dict) and any(isinstance(item, bytes | pd.DataFrame) for item in value.values()):
+        return "dict", {name: _encode(item) for name, item in value.items()}
     if isinstance(value, pd.DataFrame):
         rows = value.astype(object).where(value.notna(), None).to_numpy().tolist()
         return "table", {"columns": list(value.columns), "rows": rows}
@@ -263,7 +263,7 @@ def _decode(kind: str, value: Any) -> Any:
     if kind == "bytes":
         return base64.b64decode(value)
     if kind == "dict":
-        return {name: _decode(*each) for name, each in value.items()}
+        return {name: _decode(*item) for name, item in value.items()}
     return pd.DataFrame(value["rows"], columns=value["columns"]) if kind == "table" else value
 
 
@@ -314,8 +314,8 @@ class KerasModelDataset(FileDataset):
     def preview(self) -> JSONPreview:
         """Return the layers with their output shapes and numbers of weights."""
         model = self.load()
-        facts = ((each.name, str(each.output.shape), each.count_params()) for each in model.layers)
-        layers = [dict(zip(("layer", "output", "weights"), each, strict=True)) for each in facts]
+        facts = ((layer.name, str(layer.output.shape), layer.count_params()) for layer in model.layers)
+        layers = [dict(zip(("layer", "output", "weights"), row, strict=True)) for row in facts]
         return JSONPreview(json.dumps({"weights": model.count_params(), "layers": layers}))
 
 

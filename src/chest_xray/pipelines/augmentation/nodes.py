@@ -79,8 +79,8 @@ def compare_runs(
     cells = {(run, passes): _select_cell(paired_predictions, run, passes) for run in RUNS for passes in PASSES}
     values = {key: resample_metrics(cell, draws) for key, cell in cells.items()}
     names = ("label", *(f"decision_single_{run}" for run in RUNS))
-    settings = [each["settings"] for each in (baseline_evidence, augmented_evidence)]
-    epochs = [len(each["history"]) for each in (baseline_evidence, augmented_evidence)]
+    settings = [evidence["settings"] for evidence in (baseline_evidence, augmented_evidence)]
+    epochs = [len(evidence["history"]) for evidence in (baseline_evidence, augmented_evidence)]
     study = run_record["study"]
     return Comparison(
         **count_images(paired_predictions),
@@ -91,7 +91,9 @@ def compare_runs(
         settings=list_differing_settings(*settings),
         steps=_read_steps(paired_predictions),
         stopped_early=[
-            run for run, num, each in zip(RUNS, epochs, settings, strict=True) if num < each["training"]["epochs"]
+            run
+            for run, num_epochs, planned in zip(RUNS, epochs, settings, strict=True)
+            if num_epochs < planned["training"]["epochs"]
         ],
         study=select_same_comparison(None if study is None else Study.model_validate(study)),
     )
@@ -121,12 +123,12 @@ def _measure_cell(run: RunName, passes: Passes, cell: DataFrame, measured: Resam
 
     label, decision = cell["label"].to_numpy(), cell["decision"].to_numpy()
     counts = count_outcomes(label, decision, np.ones((1, len(cell))))
-    wilson = dict(proportions({name: int(each[0]) for name, each in counts.items()}))
-    found = {name: estimate(each, len(cell)) for name, each in measured.items()}
+    wilson = dict(proportions({name: int(count[0]) for name, count in counts.items()}))
+    intervals = {name: estimate(resampled, len(cell)) for name, resampled in measured.items()}
     return Cell(
         run=run,
         passes=passes,
-        **{name: widen(each, wilson[name]) if name in wilson else each for name, each in found.items()},
+        **{name: widen(own, wilson[name]) if name in wilson else own for name, own in intervals.items()},
     )
 
 
@@ -146,14 +148,14 @@ def tabulate_comparison(comparison: Comparison) -> DataFrame:
         {
             "metric": name,
             "n": comparison.count(name),
-            "baseline": each.baseline,
-            "augmented": each.augmented,
-            "difference": each.difference.value,
-            "low": each.difference.low,
-            "high": each.difference.high,
-            "detectable": each.difference.detectable or None,  # none where no resample differs
+            "baseline": metric.baseline,
+            "augmented": metric.augmented,
+            "difference": metric.difference.value,
+            "low": metric.difference.low,
+            "high": metric.difference.high,
+            "detectable": metric.difference.detectable or None,  # none where no resample differs
         }
-        for name, each in comparison.metrics.items()
+        for name, metric in comparison.metrics.items()
     ]
     return pd.DataFrame(rows).round(4)
 
@@ -182,6 +184,6 @@ def draw_augmentation(
     }
 
 
-def gather_evidence(**found: Any) -> dict[str, Any]:
+def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG), pages and values that the report shows of the comparison, by name."""
-    return gather(found)
+    return gather(outputs)

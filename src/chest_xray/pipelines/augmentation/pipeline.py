@@ -29,7 +29,7 @@ def create_pipeline() -> Pipeline:
             make_node(nodes.draw_comparison, ["comparison", "params:data_source"], "comparison_figure"),
             make_node(nodes.write_comparison, ["comparison", *about], "comparison_conclusions"),
             make_node(
-                nodes.gather_evidence, {each: each for each in list_comparison_datasets()}, "comparison_evidence"
+                nodes.gather_evidence, {name: name for name in list_comparison_datasets()}, "comparison_evidence"
             ),
         ]
         # One group in Kedro-Viz.

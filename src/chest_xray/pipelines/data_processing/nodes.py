@@ -203,8 +203,8 @@ def corrupt_validation(
         if kind == SWAPPED:
             kind = "narrower" if label else "wider"
         rng = np.random.default_rng([corruptions.seed, row])
-        for each, amount in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
-            image = corrupt(image, each, amount, rng)
+        for part, amount in draw_combined(corruptions, rng) if kind == "combined" else [(kind, strength)]:
+            image = corrupt(image, part, amount, rng)
         return image
 
     stored = stored_arrays.get("corrupted_validation_images")
@@ -290,6 +290,6 @@ def fit_metadata_baseline(image_split: DataFrame) -> MetadataBaseline:
     return fit_and_score_thresholds(image_split)
 
 
-def gather_evidence(**found: Any) -> dict[str, Any]:
+def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG) and values that the report shows of the data, by name."""
-    return gather(found)
+    return gather(outputs)

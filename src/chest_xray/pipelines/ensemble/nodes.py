@@ -32,15 +32,15 @@ def tabulate_members(**metrics: Metrics) -> DataFrame:
     import pandas as pd
 
     rows = {}
-    for name, each in metrics.items():
-        point = each.test.at_chosen
+    for name, member in metrics.items():
+        point = member.test.at_chosen
         rows[name] = {
             "accuracy": point.accuracy.value,
             "sensitivity": point.sensitivity.value,
             "specificity": point.specificity.value,
-            "auc": each.test.auc.value,
-            "ece": each.test.calibration.ece.value,
-            "validation_accuracy": each.validation.at_chosen.accuracy.value,
+            "auc": member.test.auc.value,
+            "ece": member.test.calibration.ece.value,
+            "validation_accuracy": member.validation.at_chosen.accuracy.value,
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()

@@ -120,19 +120,19 @@ def draw_abstention(
     abstention_curves: DataFrame, abstention: Abstention, metrics: Metrics, data_source: str
 ) -> dict[str, dict[str, Figure]]:
     """Draw the risk-coverage curve with the referral band, and decision curves, by name and language."""
-    draw = {
+    functions = {
         "risk_coverage": partial(draw_risk_coverage, abstention_curves, abstention, metrics.run),
         "net_benefit": partial(draw_net_benefit, abstention_curves, metrics.run),
     }
-    return {name: draw_in_languages(each, data_source) for name, each in draw.items()}
+    return {name: draw_in_languages(function, data_source) for name, function in functions.items()}
 
 
 def write_conclusions(
     metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics, data_source: str, language: Language
 ) -> str:
     """Write the conclusions that the metrics support, in Markdown; the page states its data source."""
-    found = find_conclusions(metrics, history, metadata_metrics)
-    return render("conclusions_title", found, {"data_source": data_source, "run": metrics.run}, language.root)
+    conclusions = find_conclusions(metrics, history, metadata_metrics)
+    return render("conclusions_title", conclusions, {"data_source": data_source, "run": metrics.run}, language.root)
 
 
 def compute_curves(
@@ -301,9 +301,9 @@ def measure_metadata_baseline(
     )
 
 
-def gather_evidence(**found: Any) -> dict[str, Any]:
+def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG), pages and values that the report shows of one run, by name."""
-    return gather(found)
+    return gather(outputs)
 
 
 def describe_model(model: Model) -> dict[str, Any]:

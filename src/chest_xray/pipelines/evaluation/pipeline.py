@@ -19,7 +19,7 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
         run: The same name that its modeling pipeline has.
         is_trained: Whether the run is one training; an ensemble is not, and has no learning curves.
     """
-    shown = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
+    reported = {name: name for name in contents.list_run_datasets(is_trained=is_trained)} | {"params_run": "params:run"}
     others = [
         make_node(nodes.evaluate_with_keras, SCORED, "keras_evaluation"),
         make_node(
@@ -60,7 +60,7 @@ def create_pipeline(run: str, *, is_trained: bool = True) -> Pipeline:
             "conclusions",
         ),
         make_node(nodes.describe_model, "model", "described_model"),
-        make_node(nodes.gather_evidence, {**shown, "described_model": "described_model"}, "evidence"),
+        make_node(nodes.gather_evidence, {**reported, "described_model": "described_model"}, "evidence"),
     ]
     evaluated = Pipeline(
         [*_wire_decisions(), *_wire_metrics(), *others],

@@ -37,8 +37,8 @@ def measure_input_checks(
             "measured. Raise hold_out.share, or name some in the split table, and run data_processing and modeling "
             "again."
         )
-    scores = {name: compute_ood_score(prepared_images[each], ood_detector) for name, each in rows.items()}
-    refused = {name: float((each > input_checks.max_ood_score).mean()) for name, each in scores.items()}
+    scores = {name: compute_ood_score(prepared_images[subset], ood_detector) for name, subset in rows.items()}
+    refused = {name: float((score > input_checks.max_ood_score).mean()) for name, score in scores.items()}
     return FittedInputChecks(limits=input_checks, refused=refused)
 
 

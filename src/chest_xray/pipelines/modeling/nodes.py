@@ -146,7 +146,7 @@ def record_settings(
     the number of epochs that were run.
     """
     groups = {"model": model, "training": training, "preparation": preparation, "run": run}
-    settings: dict[str, Any] = {name: each.model_dump(mode="json") for name, each in groups.items()}
+    settings: dict[str, Any] = {name: options.model_dump(mode="json") for name, options in groups.items()}
     return settings | {"trained": {"epochs": len(history)}}
 
 

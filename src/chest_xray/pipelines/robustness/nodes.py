@@ -128,7 +128,7 @@ def predict_occluded(
     }
     scored = [score_images(model, view, image_split, "test").assign(shown=name) for name, view in views.items()]
     first = np.flatnonzero((image_split["subset"] == "test") & (image_split["label"] == 1))[:1]
-    examples = np.concatenate([each[first] for each in (prepared_images, *views.values())])
+    examples = np.concatenate([images[first] for images in (prepared_images, *views.values())])
     return pd.concat(scored, ignore_index=True), examples
 
 

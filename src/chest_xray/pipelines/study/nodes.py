@@ -74,7 +74,8 @@ def compare_arms(study_predictions: DataFrame, evaluation: Evaluation) -> Study:
         seeds=list(runs[REFERENCE]),
         steps=StepRange(fewest=int(study_predictions["steps"].min()), most=int(study_predictions["steps"].max())),
         arms={
-            arm: {name: summarise_seeds(each["patients"][:, 0]) for name, each in values[arm].items()} for arm in runs
+            arm: {name: summarise_seeds(metric["patients"][:, 0]) for name, metric in values[arm].items()}
+            for arm in runs
         },
         differences={
             arm: {
