@@ -308,8 +308,8 @@ def make_abstention(
 
 def make_dependence(*p_values: float) -> Dependence:
     """Intervals of each method, those over blocks twice as wide; and one test of runs for each p-value."""
-    found = {method: sure(0.9).by(method).with_n(100) for method in METHODS}
-    found["blocks"] = interval(0.88, 0.9, 0.92).by("blocks").with_n(100)
+    found = {method: sure(0.9).with_method(method).with_n(100) for method in METHODS}
+    found["blocks"] = interval(0.88, 0.9, 0.92).with_method("blocks").with_n(100)
     runs = [
         RunsTest(series=f"S{place}", num=40, num_errors=10, num_runs=8, expected=16.0, p=p / 2, p_holm=p)
         for place, p in enumerate(p_values)
@@ -394,7 +394,7 @@ def make_comparison(*, changes: Mapping[str, Any] | None = None, **differences: 
     """A comparison of two runs on 100 images that shows no difference, but for the differences and fields given."""
     metrics: dict[MetricName, ComparedMetric] = {}
     for name in METRICS:
-        change = make_difference(differences.get(name, interval(-0.02, 0.0, 0.02)).by("blocks"))
+        change = make_difference(differences.get(name, interval(-0.02, 0.0, 0.02)).with_method("blocks"))
         metrics[name] = ComparedMetric(baseline=0.8, augmented=0.8 + change.value, difference=change)
     fields: dict[str, Any] = {
         **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "metrics": metrics},
@@ -420,7 +420,7 @@ def make_study(*, changes: Mapping[str, Any] | None = None, **differences: tuple
         patients, both = differences.get(name, plain)
         over_both = {"low": both.low, "high": both.high, "detectable": 0.06}
         spread = {"by_seed": [-0.01, 0.01, 0.03], "deviation": 0.02, "both": over_both}
-        of_flip[name] = ArmDifference(**dict(make_difference(patients.by("patients"))), **spread)
+        of_flip[name] = ArmDifference(**dict(make_difference(patients.with_method("patients"))), **spread)
     pairs = [{"seed": seed, "corrected": 3, "regressed": 1, "p": p} for seed, p in ((1, 0.5), (2, 0.01), (3, 0.3))]
     fields: dict[str, Any] = {
         **{"num_images": 100, "num_normal": 40, "num_pneumonia": 60, "num_groups": 80, "seeds": [1, 2, 3]},

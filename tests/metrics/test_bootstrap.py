@@ -116,7 +116,7 @@ def test_the_interval_of_an_auc_uses_every_resample_but_not_the_original_sample(
     table = make_predictions(LABELS, PROBABILITIES)
     areas = weighted_auc(np.array(LABELS), np.array(PROBABILITIES), resample_weights(table["group"].to_numpy(), 1))
     assert len(set(areas)) == 3
-    assert auc_over_patients(table) == interval(11 / 16, areas).by(
+    assert auc_over_patients(table) == interval(11 / 16, areas).with_method(
         "patients"
     )  # pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4
 
@@ -227,7 +227,7 @@ def test_the_wider_interval_is_quoted_with_its_method() -> None:
 
 
 def test_an_open_interval_is_wider_than_any_other_and_the_first_of_equals_is_kept() -> None:
-    first, second = (Interval(value=0.2, low=0.1, high=0.3).by(each) for each in ("images", "blocks"))
+    first, second = (Interval(value=0.2, low=0.1, high=0.3).with_method(each) for each in ("images", "blocks"))
     assert widest(first, second).method == "images"
     assert widest(first, UNKNOWN) == UNKNOWN
 

@@ -15,7 +15,7 @@ from chest_xray.metrics.comparison import (
     interval_over_both,
     minimum_detectable_difference,
     split_by_arm_and_seed,
-    weigh_metric,
+    weighted_metric,
 )
 
 LABEL = np.array([0, 0, 1, 1, 1])
@@ -34,14 +34,14 @@ DECISION = PROBABILITY >= 0.5  # right on the first, third and fourth
     ],
 )
 def test_a_metric_counts_each_image_as_often_as_it_was_drawn(name: str, plain: float, weighted: float) -> None:
-    metric = weigh_metric(name, LABEL, PROBABILITY, DECISION)
+    metric = weighted_metric(name, LABEL, PROBABILITY, DECISION)
     found = metric(np.array([[1, 1, 1, 1, 1], [1, 1, 1, 3, 2]], float))
     assert found.tolist() == pytest.approx([plain, weighted])
 
 
 @pytest.mark.parametrize("name", ["sensitivity", "auc"])
 def test_a_metric_without_images_is_not_a_number(name: str) -> None:
-    metric = weigh_metric(name, LABEL, PROBABILITY, DECISION)
+    metric = weighted_metric(name, LABEL, PROBABILITY, DECISION)
     assert np.isnan(metric(np.array([[1, 1, 0, 0, 0]], float))).all()
 
 

@@ -160,7 +160,7 @@ def test_one_class_alone_is_refused(labels: list[int], counted: str) -> None:
 @pytest.mark.parametrize("column", ["log_odds", "probability"])
 def test_probabilities_that_are_no_numbers_are_refused(column: str) -> None:
     table = make_predictions([0, 1], [0.2, 0.8]).assign(**{column: [math.nan, 0.8]})
-    told = rf"received 1 probabilities that are no numbers of 2 \(validation, {column}\); .* Train"
+    told = rf"received 1 probabilities of 2 that are not numbers \(validation, {column}\); .* Train"
     with pytest.raises(InputError, match=told):
         require_both_classes(table, "validation")
 

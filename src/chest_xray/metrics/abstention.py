@@ -11,14 +11,14 @@ from chest_xray.core.types import Array, DataFrame, Result, UnitInterval
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
-from chest_xray.metrics.curves import NUM_PLACES
+from chest_xray.metrics.curves import NUM_GRID_POINTS
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Decisions, Estimate, Method
 from chest_xray.metrics.subgroups import estimate_share
 from chest_xray.metrics.summary import Evaluation, compute_prevalence_shift, describe_decisions, estimate
 
 ROUNDING = 1e-9
-NUM_GRID = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
+NUM_PROBABILITIES = 99  # threshold probabilities of a decision curve: 0.01 to 0.99
 SIZES = ("empty", "one", "both")  # of a conformal set
 
 
@@ -93,17 +93,17 @@ def measure_abstention(
     draws, threshold = draw_resamples(test, options.block_length, options.seed), operating_point.chosen.log_odds
     benefit = trace_net_benefit(test, operating_point, options, draws)
     useful = [
-        UsefulRange(prevalence=prevalence, **{str(name): find_useful(part) for name, part in curves.groupby("curve")})
+        UsefulRange(prevalence=prevalence, **{str(name): find_useful(curve) for name, curve in curves.groupby("curve")})
         for prevalence, curves in benefit.groupby("prevalence")
     ]
-    found = Abstention(
+    abstention = Abstention(
         num_images=len(test),
         risk_coverage=_measure_risk_coverage(test, threshold, draws),
         referral=measure_referral(test, operating_point, options.realistic_prevalence, draws),
         conformal=measure_conformal(test, fit_conformal(validation, options.conformal_coverage), options, draws),
         useful=useful,
     )
-    return found, pd.concat([trace_risk_coverage(test, threshold, draws["patients"]), benefit], ignore_index=True)
+    return abstention, pd.concat([trace_risk_coverage(test, threshold, draws["patients"]), benefit], ignore_index=True)
 
 
 def compute_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> tuple[Array, Array]:
@@ -118,11 +118,11 @@ def compute_risk_coverage(predictions: DataFrame, threshold: float, weights: Arr
     log_odds = predictions["log_odds"].to_numpy()
     distance = np.abs(log_odds - threshold)
     order = np.argsort(-distance, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(distance[order]) != 0, True))
-    is_right = ((log_odds >= threshold) == predictions["label"].to_numpy())[order]
-    answered = np.cumsum(weights[:, order], axis=1)[:, ends]
-    right = np.cumsum(weights[:, order] * is_right, axis=1)[:, ends]
-    return answered / answered[:, -1:], divide_or_nan(right, answered)
+    last_of_ties = np.flatnonzero(np.append(np.diff(distance[order]) != 0, True))
+    is_correct = ((log_odds >= threshold) == predictions["label"].to_numpy())[order]
+    answered = np.cumsum(weights[:, order], axis=1)[:, last_of_ties]
+    correct = np.cumsum(weights[:, order] * is_correct, axis=1)[:, last_of_ties]
+    return answered / answered[:, -1:], divide_or_nan(correct, answered)
 
 
 def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> RiskCoverage:
@@ -134,8 +134,8 @@ def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Met
         areas[method] = np.nansum(np.diff(coverage, axis=1, prepend=0) * (1 - accuracy), axis=1)
     num = len(test)
     num_errors = int(((test["log_odds"] >= threshold) != test["label"]).sum())
-    wrong = np.clip(np.arange(1, num + 1) - (num - num_errors), 0, None)
-    best = float((wrong / np.arange(1, num + 1)).mean())
+    num_answered = np.arange(1, num + 1)
+    best = float((np.clip(num_answered - (num - num_errors), 0, None) / num_answered).mean())
     return RiskCoverage(area=estimate(areas, num), by_chance=num_errors / num, best=best)
 
 
@@ -150,11 +150,11 @@ def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array
     import pandas as pd
 
     coverage, accuracy = compute_risk_coverage(predictions, threshold, weights)
-    places = np.linspace(0, 1, NUM_PLACES)
+    grid = np.linspace(0, 1, NUM_GRID_POINTS)
     resampled = [
-        np.interp(places, x[~np.isnan(y)], y[~np.isnan(y)]) for x, y in zip(coverage[1:], accuracy[1:], strict=True)
+        np.interp(grid, x[~np.isnan(y)], y[~np.isnan(y)]) for x, y in zip(coverage[1:], accuracy[1:], strict=True)
     ]
-    low, high = (np.interp(coverage[0], places, bound) for bound in np.percentile(resampled, [2.5, 97.5], axis=0))
+    low, high = (np.interp(coverage[0], grid, bound) for bound in np.percentile(resampled, [2.5, 97.5], axis=0))
     return pd.DataFrame({"curve": "risk_coverage", "x": coverage[0], "value": accuracy[0], "low": low, "high": high})
 
 
@@ -170,7 +170,7 @@ def measure_referral(
     label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
     chosen, is_referred = operating_point.chosen, operating_point.find_referred(log_odds)
     decision = log_odds >= chosen.log_odds
-    is_answered, answered = ~is_referred, None
+    answered, is_answered = None, ~is_referred
     if is_answered.any():
         decided = label[is_answered], decision[is_answered]
         measured = compute_in_resamples(
@@ -187,17 +187,20 @@ def measure_referral(
 def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]:
     """Fit class-conditional (Mondrian) split conformal sets (Vovk 2013; Sadinle, Lei and Wasserman 2019).
 
-    The set of an image contains NORMAL up to one limit of the log odds and PNEUMONIA from another: the quantiles of
-    validation images of the class, of rank ceil((n + 1) coverage) from the safe side. If validation and new images of a
-    class are exchangeable, the set of a new one contains it with at least that probability, over both draws together.
-    Images of another hospital, or of the same patients, are not exchangeable: what is reached has to be measured.
+    The set of an image contains NORMAL up to one limit of the log odds and PNEUMONIA from another: for each class the
+    quantile of its validation images of rank ceil((n + 1) coverage), from the safe side. If validation and new images
+    of a class are exchangeable, the set of a new image contains its class with at least the probability `coverage`, on
+    average over validation sets. Images of another hospital, or of the same patients, are not exchangeable: the
+    coverage that is reached has to be measured.
 
     Args:
-        validation: Images that were neither trained on nor used to fit anything but increasing functions of the logit.
+        validation: Images that the network was not trained on; only increasing functions of the logit, such as the
+            calibration, may have been fitted to them.
         coverage: In (0, 1), of each class.
 
     Returns:
-        NORMAL up to and PNEUMONIA from, log odds; infinite where a class has too few images for the coverage.
+        The highest log odds with NORMAL in the set, and the lowest with PNEUMONIA; infinite where a class has too few
+        images for the coverage.
     """
     import numpy as np
 
@@ -212,20 +215,20 @@ def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]
 def measure_conformal(
     test: DataFrame, limits: tuple[float, float], options: Evaluation, draws: Mapping[Method, Array]
 ) -> ConformalSets:
-    """Measure the coverage that conformal sets reach in each class of test, and how large they are."""
+    """Measure the coverage of conformal sets in each class of test, and their sizes."""
     import numpy as np
 
     label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
     contains = {CLASSES[0]: log_odds <= limits[0], CLASSES[1]: log_odds >= limits[1]}
     size = np.sum(list(contains.values()), axis=0)
-    reached = {name: estimate_share(each, label == place, draws) for place, (name, each) in enumerate(contains.items())}
-    normal_up_to, pneumonia_from = (each if math.isfinite(each) else None for each in limits)
+    reached = {name: estimate_share(contains[name], label == truth, draws) for truth, name in enumerate(CLASSES)}
+    normal_up_to, pneumonia_from = (limit if math.isfinite(limit) else None for limit in limits)
     return ConformalSets(
         promised=options.conformal_coverage,
         normal_up_to=normal_up_to,
         pneumonia_from=pneumonia_from,
         reached=reached,
-        sizes={name: estimate_share(size == place, label >= 0, draws) for place, name in enumerate(SIZES)},
+        sizes={name: estimate_share(size == num_classes, label >= 0, draws) for num_classes, name in enumerate(SIZES)},
     )
 
 
@@ -234,40 +237,42 @@ def trace_net_benefit(
 ) -> DataFrame:
     """Return decision curves: the net benefit of treating those whom the network selects (Vickers and Elkin 2006).
 
-    Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p): correctly treated
-    children per child, less a penalty. The threshold probability p is that from which one would treat: (1 - p) / p
-    healthy children treated in vain cancel one correctly treated child. Sensitivity and specificity are taken to be
-    those of these images at every prevalence, and probabilities are moved to it (Saerens et al. 2002). What a treatment
-    does, and what is known of a child besides the image, is not in it.
+    Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p): the share of children
+    who are correctly treated, less a penalty for those treated needlessly. The threshold probability p is that from
+    which one would treat: (1 - p) / p healthy children treated needlessly cancel one correctly treated child. At every
+    prevalence the sensitivity and specificity of these images are assumed, and probabilities are moved to it (Saerens
+    et al. 2002). The effect of a treatment, and what is known of a child besides the image, are not considered.
 
     Args:
         predictions: Of both classes.
-        operating_point: Its calibration makes probabilities of the log odds, and its chosen point decides.
+        operating_point: Calibration and chosen threshold.
         options: `decision_prevalences`.
         draws: The weights of the resamples, for each method.
 
     Returns:
         One row per curve, prevalence and threshold probability: `curve`, "by_probability" or "by_decision" (see
         `UsefulRange`); `prevalence`; `x`, the threshold probability; `value`; and `low` and `high`, a pointwise 95%
-        band. It holds the percentiles of each method and, as resamples of a share without errors show no uncertainty,
-        the interval of Zou and Donner (2008) from Wilson's for both shares.
+        band. It spans the percentile intervals of all methods and the interval of Zou and Donner (2008) from Wilson's
+        for both shares, as resamples of a share without errors show no uncertainty.
     """
     import numpy as np
     import pandas as pd
     from scipy.special import logit
 
     log_odds = predictions["log_odds"].to_numpy()[:, None]
-    grid = np.arange(1, NUM_GRID + 1) / (NUM_GRID + 1)
-    is_class = [predictions["label"].to_numpy()[:, None] == each for each in (0, 1)]
+    grid = np.arange(1, NUM_PROBABILITIES + 1) / (NUM_PROBABILITIES + 1)
+    is_class = [predictions["label"].to_numpy()[:, None] == label for label in (0, 1)]
     # Resamples without one of the classes are left out.
-    kept = [each[np.all([each @ member[:, 0] > 0 for member in is_class], axis=0)] for each in draws.values()]
+    complete = [
+        weights[np.all([weights @ member[:, 0] > 0 for member in is_class], axis=0)] for weights in draws.values()
+    ]
     tables = []
     for prevalence in options.decision_prevalences:
         shift = compute_prevalence_shift(prevalence, operating_point.calibration)
-        factors = np.stack([(prevalence - 1) * grid / (1 - grid), np.full(NUM_GRID, prevalence)])
+        factors = np.stack([(prevalence - 1) * grid / (1 - grid), np.full(NUM_PROBABILITIES, prevalence)])
         thresholds = {"by_probability": logit(grid) - shift, "by_decision": operating_point.chosen.log_odds}
-        for name, cuts in thresholds.items():
-            columns = _trace_benefit(log_odds >= cuts, is_class, factors, kept)
+        for name, threshold in thresholds.items():
+            columns = _trace_benefit(log_odds >= threshold, is_class, factors, complete)
             tables.append(pd.DataFrame({"curve": name, "prevalence": prevalence, "x": grid, **columns}))
     return pd.concat(tables, ignore_index=True)
 
@@ -276,18 +281,21 @@ def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, dra
     """Return `value`, `low` and `high` of the net benefit: the sum of the share treated of each class times a factor.
 
     Args:
-        is_treated: bool of shape (images, places), or (images, 1) if it does not depend on the place.
-        is_class: Who is of each class, bool of shape (images, 1) each.
-        factors: Of each class at each place, shape (classes, places).
-        draws: Weights of the resamples of each method, each with all classes.
+        is_treated: bool of shape (images, grid), or (images, 1) if it does not depend on the threshold probability.
+        is_class: For each class, which images belong to it, bool of shape (images, 1).
+        factors: Of each class at each threshold probability, shape (classes, grid).
+        draws: Weights of the resamples of each method; all have images of both classes.
     """
     import numpy as np
 
-    counts = [[is_treated[each[:, 0]].sum(axis=0), int(each.sum())] for each in is_class]
-    value, *wilson = _join_wilson_intervals([[proportion(int(n), num) for n in row] for row, num in counts], factors)
+    shares = []
+    for member in is_class:
+        num_treated = is_treated[member[:, 0]].sum(axis=0)
+        shares.append([proportion(int(count), int(member.sum())) for count in num_treated])
+    value, *wilson = _join_wilson_intervals(shares, factors)
     bounds = [wilson]
     for weights in draws:
-        resampled = (weights @ (is_treated & each) / (weights @ each) for each in is_class)
+        resampled = (weights @ (is_treated & member) / (weights @ member) for member in is_class)
         benefit = sum(share * factor for share, factor in zip(resampled, factors, strict=True))
         bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
     return {"value": value, "low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
@@ -297,8 +305,8 @@ def _join_wilson_intervals(shares: list[list[Estimate]], factors: Array) -> tupl
     """Return the sum over classes of shares times factors, and its 95% interval (Zou and Donner 2008)."""
     import numpy as np
 
-    found = np.array([[(each.value, each.low, each.high) for each in row] for row in shares], float)
-    value, low, high = np.moveaxis(found, -1, 0)
+    estimates = [[(share.value, share.low, share.high) for share in row] for row in shares]
+    value, low, high = np.moveaxis(np.array(estimates, float), -1, 0)
     ends = factors * (low - value), factors * (high - value)
     below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
     benefit = (value * factors).sum(axis=0)

@@ -40,7 +40,7 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
         prevalence: Of PNEUMONIA, in (0, 1), for the realistic predictive values.
 
     Returns:
-        Each of the shape of the counts, NaN where there is nothing to divide by: `accuracy`, `sensitivity`,
+        Each of the shape of the counts, NaN where the denominator is 0: `accuracy`, `sensitivity`,
         `specificity`, `precision` (PPV) and `npv` at the prevalence of the images, `balanced_accuracy`, all in
         [0, 1]; `ppv_realistic` and `npv_realistic` at the prevalence given, by Bayes' rule (Altman and Bland 1994, BMJ
         309:102); `f1` in [0, 1]; `mcc` in [-1, 1] (Matthews 1975); the likelihood ratios `lr_positive` and
@@ -54,13 +54,13 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
         for name, fraction in PROPORTIONS.items()
     }
     sensitivity, specificity = shares["sensitivity"], shares["specificity"]
-    found, alarmed = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
-    cleared, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
+    true_positives, false_positives = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    true_negatives, false_negatives = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
     return {
         **shares,
         "balanced_accuracy": (sensitivity + specificity) / 2,
-        "ppv_realistic": divide_or_nan(found, found + alarmed),
-        "npv_realistic": divide_or_nan(cleared, cleared + missed),
+        "ppv_realistic": divide_or_nan(true_positives, true_positives + false_positives),
+        "npv_realistic": divide_or_nan(true_negatives, true_negatives + false_negatives),
         "f1": divide_or_nan(2 * tp, 2 * tp + fp + fn),
         "mcc": divide_or_nan(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
         "lr_positive": divide_or_nan(sensitivity, 1 - specificity, infinite=True),
@@ -76,7 +76,7 @@ def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array
     return np.where((whole == 0) & (part > 0), np.inf, quotient) if infinite else quotient
 
 
-@cache  # A decision curve asks for the same counts at many thresholds.
+@cache  # A decision curve has the same counts at many thresholds.
 def proportion(count: int, total: int) -> Estimate:
     """Return a share with Wilson's 95% interval (Wilson 1927).
 
@@ -96,7 +96,7 @@ def proportion(count: int, total: int) -> Estimate:
 
 
 def proportions(counts: dict[str, int]) -> Shares[Estimate]:
-    """Return accuracy, sensitivity, specificity, precision and NPV of whole images, as `proportion` does."""
+    """Return accuracy, sensitivity, specificity, precision and NPV from confusion counts, as `proportion` does."""
     return Shares[Estimate](
         **{
             name: proportion(*(sum(counts[cell] for cell in cells) for cells in fraction))

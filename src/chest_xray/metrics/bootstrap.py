@@ -59,7 +59,7 @@ def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
         drawn = ((starts + np.arange(size)) % num).reshape(NUM_RESAMPLES, -1)[:, :num]
         cells = drawn + num * np.arange(NUM_RESAMPLES)[:, None]
         times = np.bincount(cells.ravel(), minlength=num * NUM_RESAMPLES).reshape(NUM_RESAMPLES, num)
-        weights[:, np.concatenate(patients)] = times[:, np.repeat(np.arange(num), [len(each) for each in patients])]
+        weights[:, np.concatenate(patients)] = times[:, np.repeat(np.arange(num), [len(rows) for rows in patients])]
     return weights
 
 
@@ -113,15 +113,15 @@ def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
     positive = np.flatnonzero(label == 1)
     below = np.searchsorted(score, score[positive], side="left")
     up_to = np.searchsorted(score, score[positive], side="right")
-    right = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
+    concordant = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
     pairs = weights[:, positive].sum(axis=1) * negatives[:, -1]
-    return divide_or_nan(right, pairs)
+    return divide_or_nan(concordant, pairs)
 
 
 def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
     """Return the area under the precision-recall curve in many weightings at once, as average precision.
 
-    No point is joined to the next by a line, which would flatter (Davis and Goadrich 2006); tied scores are one point.
+    Points are not joined by lines, which would overestimate it (Davis and Goadrich 2006); tied scores are one point.
 
     Args:
         label: 0 or 1, shape (images,).
@@ -129,19 +129,19 @@ def weighted_average_precision(label: Array, score: Array, weights: Array) -> Ar
         weights: Of shape (resamples, images).
 
     Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. A score without
-        information has the share of class 1.
+        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. An uninformative score
+        reaches the share of class 1.
     """
     import numpy as np
 
     order = np.argsort(-score, kind="stable")
     label, score, weights = label[order], score[order], weights[:, order]
-    ends = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    positive = np.cumsum(weights, axis=1)[:, ends]
-    right = np.cumsum(weights * label, axis=1)[:, ends]
-    precision = np.divide(right, positive, out=np.zeros(positive.shape), where=positive > 0)
-    gained = (np.diff(right, axis=1, prepend=0) * precision).sum(axis=1)
-    return divide_or_nan(gained, right[:, -1])
+    last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    selected = np.cumsum(weights, axis=1)[:, last_of_ties]
+    true_positives = np.cumsum(weights * label, axis=1)[:, last_of_ties]
+    precision = np.divide(true_positives, selected, out=np.zeros(selected.shape), where=selected > 0)
+    area = (np.diff(true_positives, axis=1, prepend=0) * precision).sum(axis=1)
+    return divide_or_nan(area, true_positives[:, -1])
 
 
 def interval(estimate: float, resampled: Array) -> Interval:
@@ -149,11 +149,10 @@ def interval(estimate: float, resampled: Array) -> Interval:
 
     Args:
         estimate: Of the sample itself.
-        resampled: The same in each resample, shape (resamples,); those that are NaN do not count.
+        resampled: The same in each resample, shape (resamples,); NaN is ignored.
 
     Returns:
-        None for what is not finite: all three where there is no estimate, one bound where the interval has no
-        end on that side.
+        None stands for an infinite bound, and for all three values if the estimate is not finite or each resample NaN.
     """
     import numpy as np
 
@@ -167,19 +166,19 @@ def interval(estimate: float, resampled: Array) -> Interval:
 
 
 def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
-    """Return the widest interval of an estimate over the methods of resampling; an open one is wider than any other.
+    """Return the widest interval of an estimate over the methods of resampling; an unbounded one is the widest.
 
-    `resampled` are by method the values in each resample, shape (resamples,).
+    `resampled` has for each method the value in each resample, shape (resamples,).
     """
-    found = widest(*(interval(estimate, each).by(method) for method, each in resampled.items()))
-    return UNKNOWN if found.value is None else found
+    result = widest(*(interval(estimate, values).with_method(method) for method, values in resampled.items()))
+    return UNKNOWN if result.value is None else result
 
 
 def widest(*intervals: Interval) -> Interval:
     """Return the widest of several intervals of one value, the first of equals."""
 
-    def width(each: Interval) -> float:
-        return math.inf if each.low is None or each.high is None else each.high - each.low
+    def width(candidate: Interval) -> float:
+        return math.inf if candidate.low is None or candidate.high is None else candidate.high - candidate.low
 
     return max(intervals, key=width)
 
@@ -209,9 +208,9 @@ def compute_in_resamples(
     compute: Callable[[Array], Mapping[str, Array]], draws: Mapping[Method, Array]
 ) -> dict[str, dict[Method, Array]]:
     """Compute metrics for each method of resampling; `compute` returns them by name from the weights of the images."""
-    found = {method: compute(weights) for method, weights in draws.items()}
-    names = next(iter(found.values()))
-    return {name: {method: metrics[name] for method, metrics in found.items()} for name in names}
+    by_method = {method: compute(weights) for method, weights in draws.items()}
+    names = next(iter(by_method.values()))
+    return {name: {method: metrics[name] for method, metrics in by_method.items()} for name in names}
 
 
 def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Interval:
@@ -240,13 +239,13 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
     """
     table = sort_by_file_number(predictions).drop_duplicates(["label", "series", "group"])
     table = table.assign(is_error=(decision != predictions["label"].to_numpy())[table["row"]])
-    found = [
+    tests = [
         (str(series), count_runs(errors.to_numpy()))
         for (_, series), errors in table.groupby(["label", "series"])["is_error"]
         if len(errors) >= 2 * MIN_BLOCKS
     ]
-    corrected = correct_by_holm([each["p"] for _, each in found])
-    return [RunsTest(series=name, **each, p_holm=p) for (name, each), p in zip(found, corrected, strict=True)]
+    corrected = correct_by_holm([runs["p"] for _, runs in tests])
+    return [RunsTest(series=name, **runs, p_holm=p) for (name, runs), p in zip(tests, corrected, strict=True)]
 
 
 def count_runs(errors: Array) -> dict[str, float]:
@@ -260,16 +259,16 @@ def count_runs(errors: Array) -> dict[str, float]:
         values, at most 1.
     """
     num, num_errors = len(errors), int(errors.sum())
-    runs = 1 + int((errors[1:] != errors[:-1]).sum())
-    orders = [_count_orders(each, num_errors, num - num_errors) for each in range(num + 1)]
+    num_runs = 1 + int((errors[1:] != errors[:-1]).sum())
+    orders = [_count_orders(count, num_errors, num - num_errors) for count in range(num + 1)]
     total = math.comb(num, num_errors)
-    tail = min(sum(orders[: runs + 1]), sum(orders[runs:])) / total
+    tail = min(sum(orders[: num_runs + 1]), sum(orders[num_runs:])) / total
     expected = 1 + 2 * num_errors * (num - num_errors) / num
-    return {"num": num, "num_errors": num_errors, "num_runs": runs, "expected": expected, "p": min(2 * tail, 1.0)}
+    return {"num": num, "num_errors": num_errors, "num_runs": num_runs, "expected": expected, "p": min(2 * tail, 1.0)}
 
 
 def _count_orders(runs: int, first: int, second: int) -> int:
-    """Count the orders of two kinds of values that have so many runs (Mood 1940)."""
+    """Count the orders of `first` values of one kind and `second` of another that have `runs` runs (Mood 1940)."""
     if min(first, second) == 0:
         return int(runs == 1)
 
@@ -281,7 +280,7 @@ def _count_orders(runs: int, first: int, second: int) -> int:
 
 
 def correct_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number (Holm 1979): the chance of one or more false findings is kept.
+    """Return p-values corrected for their number (Holm 1979), which limits the chance of one or more false findings.
 
     Args:
         p_values: In [0, 1].
@@ -290,7 +289,7 @@ def correct_by_holm(p_values: Sequence[float]) -> list[float]:
         In the same order, each at least its p-value and at most 1.
     """
     corrected, largest = [1.0] * len(p_values), 0.0
-    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected

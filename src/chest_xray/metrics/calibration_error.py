@@ -18,16 +18,16 @@ def score_probabilities(label: Array, probability: Array, weights: Array) -> dic
     """Compute the metrics of calibration.
 
     Returns:
-        Each of shape (resamples,): `log_loss` (natural logarithm, of probabilities held 1e-7 off 0 and 1), `brier` in
-        [0, 1] (Brier 1950), `ece` in [0, 1], and `slope` and `intercept` of `recalibrate`.
+        Each of shape (resamples,): `log_loss` (natural logarithm, of probabilities clipped to [1e-7, 1 - 1e-7]),
+        `brier` in [0, 1] (Brier 1950), `ece` in [0, 1], and `slope` and `intercept` of `recalibrate`.
     """
     import numpy as np
     from scipy.special import logit, xlogy
 
-    held = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
-    losses = -(xlogy(label, held) + xlogy(1 - label, 1 - held))
+    clipped = np.clip(probability, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    losses = -(xlogy(label, clipped) + xlogy(1 - label, 1 - clipped))
     total = weights.sum(axis=1)
-    slope, intercept = recalibrate(label, logit(held), weights)
+    slope, intercept = recalibrate(label, logit(clipped), weights)
     return {
         "log_loss": divide_or_nan(weights @ losses, total),
         "brier": divide_or_nan(weights @ (probability - label) ** 2, total),
@@ -52,15 +52,15 @@ def calibration_errors(label: Array, probability: Array, weights: Array) -> Arra
     import numpy as np
 
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
-    apart = (weights * (probability - label)) @ np.eye(NUM_BINS)[bins]
-    return divide_or_nan(np.abs(apart).sum(axis=1), weights.sum(axis=1))
+    gaps = (weights * (probability - label)) @ np.eye(NUM_BINS)[bins]
+    return divide_or_nan(np.abs(gaps).sum(axis=1), weights.sum(axis=1))
 
 
 def compute_error_by_chance(probability: Array) -> float:
     """Return the 95th percentile of the calibration error of perfectly calibrated probabilities.
 
-    Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and the larger the fewer
-    images there are. Each image is drawn for itself, as if no two were of one patient.
+    Outcomes are drawn with these probabilities (Bröcker and Smith 2007): the error is never 0, and it is larger for
+    fewer images. Images are drawn independently, even those of one patient.
     """
     import numpy as np
 
@@ -80,23 +80,23 @@ def recalibrate(label: Array, logit: Array, weights: Array) -> tuple[Array, Arra
     """
     import numpy as np
 
-    positive, negative = (weights[:, label == each].sum(axis=1) > 0 for each in (1, 0))
-    both = positive & negative
+    has_positive, has_negative = (weights[:, label == truth].sum(axis=1) > 0 for truth in (1, 0))
+    has_both = has_positive & has_negative
     slope, intercept = (np.full(len(weights), np.nan) for _ in range(2))
     limit = _find_slope_at_separation(label, logit, weights)
-    fits = both & (limit == 0)
-    slope[both & np.isinf(limit)] = limit[both & np.isinf(limit)]
-    slope[fits] = _fit_by_newton(label, logit, weights[fits], free=True)[1]
-    intercept[both] = _fit_by_newton(label, logit, weights[both], free=False)[0]
+    is_infinite, is_finite = has_both & np.isinf(limit), has_both & (limit == 0)
+    slope[is_infinite] = limit[is_infinite]
+    slope[is_finite] = _fit_by_newton(label, logit, weights[is_finite], fit_slope=True)[1]
+    intercept[has_both] = _fit_by_newton(label, logit, weights[has_both], fit_slope=False)[0]
     return slope, intercept
 
 
 def _find_slope_at_separation(label: Array, logit: Array, weights: Array) -> Array:
-    """Return the limit of the slope: infinite if the classes do not overlap, NaN if all logits are the same."""
+    """Return the slope where no finite one fits (infinite: no overlap of classes; NaN: equal logits), elsewhere 0."""
     import numpy as np
 
-    def find_range(truth: int) -> tuple[Array, Array]:
-        member = (weights > 0) & (label == truth)
+    def find_range(label_value: int) -> tuple[Array, Array]:
+        member = (weights > 0) & (label == label_value)
         return np.where(member, logit, np.inf).min(axis=1), np.where(member, logit, -np.inf).max(axis=1)
 
     (normal_low, normal_high), (pneumonia_low, pneumonia_high) = find_range(0), find_range(1)
@@ -104,17 +104,17 @@ def _find_slope_at_separation(label: Array, logit: Array, weights: Array) -> Arr
     return np.select([up & down, up, down], [np.nan, np.inf, -np.inf], 0.0)
 
 
-def _fit_by_newton(label: Array, logit: Array, weights: Array, *, free: bool) -> tuple[Array, Array]:
-    """Return intercept and slope of the highest likelihood; the slope stays 1 unless it is free.
+def _fit_by_newton(label: Array, logit: Array, weights: Array, *, fit_slope: bool) -> tuple[Array, Array]:
+    """Return intercept and slope of the highest likelihood; the slope stays 1 without `fit_slope`.
 
-    Steps are shortened as Sun and Tran-Dinh 2019 (Mathematical Programming 178:145) show to converge from any start:
-    full ones may diverge.
+    Full steps may diverge; shortened as by Sun and Tran-Dinh (2019, Mathematical Programming 178:145), they converge
+    from any start.
     """
     import numpy as np
     from scipy.special import expit
 
     intercept, slope = np.zeros(len(weights)), np.ones(len(weights))
-    ends, observed = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
+    logit_range, observed = np.array([[logit.min()], [logit.max()]]), (weights @ label, weights @ (label * logit))
     for _ in range(NUM_STEPS):
         probability = expit(intercept[:, None] + slope[:, None] * logit)
         expected = weights * probability
@@ -122,13 +122,13 @@ def _fit_by_newton(label: Array, logit: Array, weights: Array, *, free: bool) ->
         variance = expected * (1 - probability)
         step = (
             _compute_newton_step(gradient, variance, logit)
-            if free
+            if fit_slope
             else (gradient[0] / variance.sum(axis=1), 0.0 * slope)
         )
-        moved = np.abs(step[0] + step[1] * ends).max(axis=0)
-        if np.nan_to_num(moved).max(initial=0) < TOLERANCE:
+        change = np.abs(step[0] + step[1] * logit_range).max(axis=0)
+        if np.nan_to_num(change).max(initial=0) < TOLERANCE:
             break
-        shortened = np.log1p(moved) / np.maximum(moved, TOLERANCE)
+        shortened = np.log1p(change) / np.maximum(change, TOLERANCE)
         intercept, slope = intercept + step[0] * shortened, slope + step[1] * shortened
     return intercept, slope
 

@@ -179,13 +179,13 @@ class Study(ComparedImages):
     mcnemar: dict[str, list[SeedDisagreement]]
 
 
-def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
+def weighted_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
     """Return a metric as a function of how often each image counts.
 
     Args:
         name: One of `METRICS`.
         label: 0 (NORMAL) or 1 (PNEUMONIA), shape (images,).
-        log_odds: Higher means more likely pneumonia, shape (images,); many large ones have the probability 1.
+        log_odds: Higher means more likely pneumonia, shape (images,); as probabilities, many large ones would be 1.
         decision: Whether an image is classified as PNEUMONIA, bool, shape (images,).
 
     Returns:
@@ -193,18 +193,18 @@ def weigh_metric(name: str, label: Array, log_odds: Array, decision: Array) -> C
     """
     if name == "auc":
         return lambda weights: weighted_auc(label, log_odds, weights)
-    right = (decision == label).astype(float)
-    counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
-    return lambda weights: divide_or_nan(weights @ (right * counted), weights @ counted)
+    is_correct = (decision == label).astype(float)
+    is_counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
+    return lambda weights: divide_or_nan(weights @ (is_correct * is_counted), weights @ is_counted)
 
 
 def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferingSetting]:
-    """Return each setting besides augmentation and flips in which two runs differ, from `record_settings` of each."""
-    values = [{name: value for name, value in flatten(each) if value != {}} for each in (first, second)]
+    """Return the settings besides augmentation and flips in which two runs differ; both are from `record_settings`."""
+    one, other = ({name: value for name, value in flatten(run) if value != {}} for run in (first, second))
     return [
-        DifferingSetting(name=name, first=values[0].get(name), second=values[1].get(name))
-        for name in dict.fromkeys([*values[0], *values[1]])
-        if not name.startswith(IGNORED_SETTINGS) and values[0].get(name) != values[1].get(name)
+        DifferingSetting(name=name, first=one.get(name), second=other.get(name))
+        for name in one | other
+        if not name.startswith(IGNORED_SETTINGS) and one.get(name) != other.get(name)
     ]
 
 
@@ -231,12 +231,12 @@ def compare_decisions(label: Array, first: Array, second: Array) -> Disagreement
 
 
 def minimum_detectable_difference(standard_error: float, freedom: float = math.inf) -> float:
-    """Return the true difference that would be shown in 80 of 100 such tests, at 5% and two-sided.
+    """Return the true difference that a two-sided test at 5% detects with a power of 80%.
 
     Args:
         standard_error: Of the difference.
-        freedom: Degrees of freedom of the standard error; without end, as over hundreds of patients, the result is 2.8
-            times the standard error (Cohen 1988).
+        freedom: Degrees of freedom of the standard error; if infinite, as hundreds of patients nearly are, the result
+            is 2.8 times the standard error (Cohen 1988).
 
     Returns:
         In the unit of the standard error.
@@ -250,14 +250,14 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     """Return an interval of the mean difference that covers other patients and other seeds.
 
     The variance is that over patients plus that of a mean over seeds, and the t distribution has the degrees of freedom
-    of such a sum (Satterthwaite 1946): with three seeds near 2 where seeds decide, which makes the interval wide, and
-    many where patients do. It is symmetric, takes differences for normal, and rests on a spread over seeds that three
-    seeds estimate only within a factor of 0.5 to 6.
+    of such a sum (Satterthwaite 1946). With three seeds these are about 2 where the seeds contribute most of the
+    variance, which makes the interval wide, and many where the patients do. It is symmetric and assumes normal
+    differences; three seeds estimate their standard deviation only within a factor of 0.5 to 6.
 
     Args:
-        by_seed: The difference of each seed, paired, of at least two; shape (seeds,).
-        standard_error: Of their mean over patients, or over blocks of them.
-        num_groups: Patients.
+        by_seed: The paired difference of each of two or more seeds, shape (seeds,).
+        standard_error: Of the mean difference, over patients or blocks of patients.
+        num_groups: Number of patients.
 
     Returns:
         Within [-1, 1].
@@ -268,19 +268,19 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     over_patients, num = standard_error**2, len(by_seed)
     over_seeds = float(np.var(by_seed, ddof=1)) / num
     total = over_patients + over_seeds
-    parts = over_patients**2 / (num_groups - 1) + over_seeds**2 / (num - 1)
-    freedom = total**2 / parts if parts else math.inf
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
+    denominator = over_patients**2 / (num_groups - 1) + over_seeds**2 / (num - 1)
+    freedom = total**2 / denominator if denominator else math.inf
+    half_width = float(t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
     mean = float(np.mean(by_seed))
     detectable = minimum_detectable_difference(math.sqrt(total), freedom)
-    return IntervalOverBoth(low=max(mean - reach, -1.0), high=min(mean + reach, 1.0), detectable=detectable)
+    return IntervalOverBoth(low=max(mean - half_width, -1.0), high=min(mean + half_width, 1.0), detectable=detectable)
 
 
 def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, DataFrame]]:
     """Return the predictions of each run, by arm and seed."""
     runs: dict[str, dict[int, DataFrame]] = {}
-    for arm, of_arm in study_predictions.groupby("arm", sort=False):
-        runs[str(arm)] = {int(str(seed)): table for seed, table in of_arm.groupby("seed", sort=False)}
+    for arm, arm_table in study_predictions.groupby("arm", sort=False):
+        runs[str(arm)] = {int(str(seed)): table for seed, table in arm_table.groupby("seed", sort=False)}
     return runs
 
 
@@ -294,25 +294,25 @@ def resample_metrics(table: DataFrame, draws: Draws) -> Resampled:
     Returns:
         Of shape (1 + resamples,): of the whole sample, then of each resample.
     """
-    label, log_odds, decision = (table[each].to_numpy() for each in ("label", "log_odds", "decision"))
-    weighed = {name: weigh_metric(name, label, log_odds, decision) for name in METRICS}
-    return {name: {method: weigh(each) for method, each in draws.items()} for name, weigh in weighed.items()}
+    columns = [table[name].to_numpy() for name in ("label", "log_odds", "decision")]
+    functions = {name: weighted_metric(name, *columns) for name in METRICS}
+    return {name: {method: metric(weights) for method, weights in draws.items()} for name, metric in functions.items()}
 
 
 def subtract(first: Draws, second: Draws) -> dict[Method, Array]:
     """Return paired differences of a metric of two sets of predictions for the same images in the same order."""
-    return {method: each - second[method] for method, each in first.items()}
+    return {method: values - second[method] for method, values in first.items()}
 
 
 def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[str, Resampled]:
     """Return `resample_metrics` of every arm, of shape (seeds, 1 + resamples)."""
     import numpy as np
 
-    values = {arm: [resample_metrics(table, draws) for table in tables.values()] for arm, tables in runs.items()}
-    return {
-        arm: {name: {method: np.stack([each[name][method] for each in seeds]) for method in draws} for name in METRICS}
-        for arm, seeds in values.items()
-    }
+    def stack_seeds(tables: dict[int, DataFrame]) -> Resampled:
+        seeds = [resample_metrics(table, draws) for table in tables.values()]
+        return {name: {method: np.stack([run[name][method] for run in seeds]) for method in draws} for name in METRICS}
+
+    return {arm: stack_seeds(tables) for arm, tables in runs.items()}
 
 
 def summarise_seeds(by_seed: Array) -> SeedSummary:
@@ -336,15 +336,15 @@ def estimate_difference(paired: Draws) -> PairedDifference:
     import numpy as np
     from scipy.stats import norm
 
-    averaged: dict[Method, Array] = {method: np.atleast_2d(each).mean(axis=0) for method, each in paired.items()}
+    averaged: dict[Method, Array] = {method: np.atleast_2d(values).mean(axis=0) for method, values in paired.items()}
     value = float(next(iter(averaged.values()))[0])
-    resampled = {method: each[1:] for method, each in averaged.items()}
-    error = max(float(np.nanstd(each)) for each in resampled.values())
+    resampled = {method: values[1:] for method, values in averaged.items()}
+    error = max(float(np.nanstd(values)) for values in resampled.values())
     return PairedDifference(
         **dict(find_widest(value, resampled)),
         intervals={
-            method: Bounds.model_validate(interval(value, each), from_attributes=True)
-            for method, each in resampled.items()
+            method: Bounds.model_validate(interval(value, values), from_attributes=True)
+            for method, values in resampled.items()
         },
         standard_error=error,
         detectable=minimum_detectable_difference(error),
@@ -354,17 +354,17 @@ def estimate_difference(paired: Draws) -> PairedDifference:
 
 def estimate_over_seeds(paired: Draws, num_groups: int) -> ArmDifference:
     """Estimate paired differences as `estimate_difference` does, and over seeds too."""
-    found, by_seed = estimate_difference(paired), next(iter(paired.values()))[:, 0]
+    mean, by_seed = estimate_difference(paired), next(iter(paired.values()))[:, 0]
     spread = summarise_seeds(by_seed).model_dump(exclude={"mean"})
-    return ArmDifference(**dict(found), **spread, both=interval_over_both(by_seed, found.standard_error, num_groups))
+    return ArmDifference(**dict(mean), **spread, both=interval_over_both(by_seed, mean.standard_error, num_groups))
 
 
 def select_same_comparison(study: Study | None) -> RepeatedComparison | None:
     """Select what a study found by the comparison that is made of two runs, if it made that comparison."""
     if study is None or WHOLE not in study.differences:
         return None
-    found = study.differences[WHOLE]["accuracy"]
-    values = {"value": found.value, "low": found.both.low, "high": found.both.high}
+    difference = study.differences[WHOLE]["accuracy"]
+    values = {"value": difference.value, "low": difference.both.low, "high": difference.both.high}
     return RepeatedComparison(num_seeds=len(study.seeds), **dict(study.steps), **values)
 
 
@@ -373,4 +373,4 @@ def count_disagreements(
 ) -> list[SeedDisagreement]:
     """Count the images on which two arms disagree, for each seed, with McNemar's test."""
     decisions = {seed: (reference[seed]["decision"].to_numpy(), arm[seed]["decision"].to_numpy()) for seed in reference}
-    return [SeedDisagreement(seed=seed, **dict(compare_decisions(label, *each))) for seed, each in decisions.items()]
+    return [SeedDisagreement(seed=seed, **dict(compare_decisions(label, *pair))) for seed, pair in decisions.items()]

@@ -1,7 +1,7 @@
 """The curves of a run with their 95% bands: how far each point would move with other patients.
 
-Bands are pointwise and vertical, over resampled patients: at each place on the horizontal axis they hold the middle 95%
-of the values of the resamples (Macskassy, Provost and Rosset 2005, on ROC bands).
+Bands are pointwise and vertical, over resampled patients: at each position on the horizontal axis they hold the middle
+95% of the values of the resamples (Macskassy, Provost and Rosset 2005, on ROC bands).
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.bootstrap import resample_weights
 
-NUM_PLACES = 201  # where a band is computed; between them it is straight
+NUM_GRID_POINTS = 201  # at which a band is computed; between them it is straight
 NUM_CUTS = 401  # thresholds at which sensitivity and specificity are drawn
 ROUNDING = 1e-9
 
@@ -31,24 +31,24 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
 
     label, score = predictions["label"], predictions["log_odds"]
     false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
-    precision, recall, _ = (each[::-1] for each in precision_recall_curve(label, score))
-    until = int(np.argmax(recall == 1)) + 1  # Lower thresholds find no more positives.
-    positive = _count_positives_by_resample(predictions, seed)
+    precision, recall, _ = (values[::-1] for values in precision_recall_curve(label, score))
+    end = int(np.argmax(recall == 1)) + 1  # Lower thresholds find no more positives.
+    counts = _count_positives_by_resample(predictions, seed)
     tables = []
     for name, x, value, resampled in (
-        ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*positive)),
-        ("precision_recall", recall[:until], precision[:until], _precision_in_resamples(*positive)),
+        ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*counts)),
+        ("precision_recall", recall[:end], precision[:end], _precision_in_resamples(*counts)),
     ):
         bounds = np.percentile(resampled, [2.5, 97.5], axis=0)
-        low, high = (np.interp(x, _places(), bound) for bound in bounds)
+        low, high = (np.interp(x, _grid(), bound) for bound in bounds)
         tables.append(pd.DataFrame({"curve": name, "x": x, "value": value, "low": low, "high": high}))
     return pd.concat(tables, ignore_index=True)
 
 
-def _places() -> Array:
+def _grid() -> Array:
     import numpy as np
 
-    return np.linspace(0, 1, NUM_PLACES)
+    return np.linspace(0, 1, NUM_GRID_POINTS)
 
 
 def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
@@ -62,42 +62,43 @@ def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Arr
     label, score = (predictions[name].to_numpy()[order] for name in ("label", "log_odds"))
     weights = resample_weights(predictions["group"].to_numpy(), seed)[:, order]
     last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
-    negatives, positives = (
-        np.pad(np.cumsum(weights * (label == each), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for each in (0, 1)
+    false_positives, true_positives = (
+        np.pad(np.cumsum(weights * (label == truth), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for truth in (0, 1)
     )
-    both = (negatives[:, -1] > 0) & (positives[:, -1] > 0)
-    return negatives[both], positives[both]
+    has_both = (false_positives[:, -1] > 0) & (true_positives[:, -1] > 0)
+    return false_positives[has_both], true_positives[has_both]
 
 
-def _find_first_columns(shares: Array, more: float) -> Array:
-    """Find the first column at which each row of rising shares is at least each place plus a little more."""
+def _find_first_columns(shares: Array, offset: float) -> Array:
+    """Find in each row of rising shares the first column with at least the value of each grid point plus `offset`."""
     import numpy as np
 
     rows = 2 * np.arange(len(shares))[:, None]  # Rows two apart follow each other as one rising sequence.
-    found = np.searchsorted((shares + rows).ravel(), (_places() + rows + more).ravel())
-    return found.reshape(len(shares), NUM_PLACES) - np.arange(len(shares))[:, None] * shares.shape[1]
+    indices = np.searchsorted((shares + rows).ravel(), (_grid() + rows + offset).ravel())
+    return indices.reshape(len(shares), NUM_GRID_POINTS) - np.arange(len(shares))[:, None] * shares.shape[1]
 
 
-def _roc_in_resamples(negatives: Array, positives: Array) -> Array:
-    """Return sensitivity at each place of 1 - specificity, linear between vertices, the upper one at a step."""
+def _roc_in_resamples(false_positives: Array, true_positives: Array) -> Array:
+    """Return sensitivity at the grid points of 1 - specificity, linear between vertices, the upper one at a step."""
     import numpy as np
 
-    x, y = negatives / negatives[:, -1:], positives / positives[:, -1:]
+    x, y = false_positives / false_positives[:, -1:], true_positives / true_positives[:, -1:]
     after = np.minimum(_find_first_columns(x, ROUNDING), x.shape[1] - 1)
-    (x0, x1), (y0, y1) = ([np.take_along_axis(each, at, axis=1) for at in (after - 1, after)] for each in (x, y))
-    part = np.divide(_places() - x0, x1 - x0, out=np.ones_like(x0), where=x1 > x0)
-    return y0 + np.clip(part, 0, 1) * (y1 - y0)
+    x0, y0 = (np.take_along_axis(rate, after - 1, axis=1) for rate in (x, y))
+    x1, y1 = (np.take_along_axis(rate, after, axis=1) for rate in (x, y))
+    fraction = np.divide(_grid() - x0, x1 - x0, out=np.ones_like(x0), where=x1 > x0)
+    return y0 + np.clip(fraction, 0, 1) * (y1 - y0)
 
 
-def _precision_in_resamples(negatives: Array, positives: Array) -> Array:
-    """Return precision at the highest threshold that has each sensitivity.
+def _precision_in_resamples(false_positives: Array, true_positives: Array) -> Array:
+    """Return precision at the grid points of sensitivity, each at the highest threshold that reaches it.
 
-    Between two of them precision is not linear (Davis and Goadrich 2006).
+    It is not interpolated, as it is not linear between thresholds (Davis and Goadrich 2006).
     """
     import numpy as np
 
-    at = np.maximum(_find_first_columns(positives / positives[:, -1:], -ROUNDING), 1)
-    true, false = (np.take_along_axis(each, at, axis=1) for each in (positives, negatives))
+    column = np.maximum(_find_first_columns(true_positives / true_positives[:, -1:], -ROUNDING), 1)
+    true, false = (np.take_along_axis(counts, column, axis=1) for counts in (true_positives, false_positives))
     return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
 
 
@@ -106,7 +107,7 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
 
     Args:
         predictions: `label`, `log_odds` and `group` of each image; both classes occur.
-        cuts: Rising log odds, shape (thresholds,); an image is classified as PNEUMONIA from there on.
+        cuts: Rising log odds, shape (thresholds,); an image with at least these is classified as PNEUMONIA.
         seed: Of the bootstrap.
 
     Returns:
@@ -117,24 +118,24 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
     import pandas as pd
 
     tables = []
-    for name, positive, whole in _count_positives_by_patient(predictions, cuts):
-        right = positive if name == "sensitivity" else whole[:, None] - positive
-        weights = resample_weights(np.arange(len(whole)), seed)
-        weights = weights[weights @ whole > 0]  # without those that lack the class
-        low, high = np.percentile((weights @ right) / (weights @ whole)[:, None], [2.5, 97.5], axis=0)
-        shares = {"value": right.sum(axis=0) / whole.sum(), "low": low, "high": high}
+    for name, positive, total in _count_positives_by_patient(predictions, cuts):
+        correct = positive if name == "sensitivity" else total[:, None] - positive
+        weights = resample_weights(np.arange(len(total)), seed)
+        weights = weights[weights @ total > 0]  # without those that lack the class
+        low, high = np.percentile((weights @ correct) / (weights @ total)[:, None], [2.5, 97.5], axis=0)
+        shares = {"value": correct.sum(axis=0) / total.sum(), "low": low, "high": high}
         tables.append(pd.DataFrame({"curve": name, "x": cuts, **shares}))
     return pd.concat(tables, ignore_index=True)
 
 
 def _count_positives_by_patient(predictions: DataFrame, cuts: Array) -> Iterator[tuple[str, Array, Array]]:
-    """Yield the positives of each patient, (patients, thresholds), and the images, (patients,), of both classes."""
+    """Yield the metric of each class, and by patient its positive (patients, thresholds) and all (patients,) images."""
     import numpy as np
 
     names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)
-    passed = np.searchsorted(cuts, predictions["log_odds"].to_numpy(), side="right")
+    num_reached = np.searchsorted(cuts, predictions["log_odds"].to_numpy(), side="right")
     for label, name in ((1, "sensitivity"), (0, "specificity")):
-        chosen = predictions["label"].to_numpy() == label
+        member = predictions["label"].to_numpy() == label
         counts = np.zeros((len(names), len(cuts) + 1))
-        np.add.at(counts, (patient[chosen], passed[chosen]), 1)
+        np.add.at(counts, (patient[member], num_reached[member]), 1)
         yield name, counts[:, ::-1].cumsum(axis=1)[:, -2::-1], counts.sum(axis=1)

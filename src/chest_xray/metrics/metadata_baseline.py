@@ -36,17 +36,17 @@ BASELINE = "width"  # On train the height separates the classes better, on test 
 
 
 def find_best_threshold(values: Array, labels: Array) -> tuple[float, Direction]:
-    """Return value and direction of highest balanced accuracy (Youden 1950), as accuracy depends on class shares."""
+    """Return the threshold and direction of the highest balanced accuracy, as accuracy depends on class shares."""
     from sklearn.metrics import roc_curve
 
-    best: list[tuple[float, float, Direction]] = []
+    candidates: list[tuple[float, float, Direction]] = []
     for direction in DIRECTIONS:
         false_positive_rate, sensitivity, cuts = roc_curve(labels, orient(values, direction), drop_intermediate=False)
         # The first cut is infinite. Rounded, so that of equally good cuts the strictest is chosen.
-        excess = (sensitivity[1:] - false_positive_rate[1:]).round(12)
-        top = int(excess.argmax())
-        best.append((excess[top], abs(float(cuts[1:][top])), direction))
-    _, threshold, direction = max(best, key=itemgetter(0))
+        youden_index = (sensitivity[1:] - false_positive_rate[1:]).round(12)  # Youden 1950
+        best = int(youden_index.argmax())
+        candidates.append((youden_index[best], abs(float(cuts[1:][best])), direction))
+    _, threshold, direction = max(candidates, key=itemgetter(0))
     return threshold, direction
 
 
@@ -85,17 +85,17 @@ def fit_and_score_thresholds(image_index: DataFrame) -> MetadataBaseline:
     """Fit the best threshold on width, height and aspect on train alone, and score each on train and on test.
 
     These features are known without decoding a pixel. The number of bytes is a feature only of files that are as
-    published: of others it shows how they were encoded anew.
+    published: that of others depends on how they were encoded anew.
 
     Args:
         image_index: One row an image; the thresholds are fitted on all of the official train split.
     """
     rules = {}
-    left_out = set() if compare_with_published(image_index).as_published else {"bytes"}
+    excluded = set() if compare_with_published(image_index).as_published else {"bytes"}
     labels = image_index["label"].to_numpy()
     train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
     for feature, unit in FEATURES.items():
-        if feature in left_out:
+        if feature in excluded:
             continue
         values = read_feature(image_index, feature)
         threshold, direction = find_best_threshold(values[train], labels[train])
@@ -116,7 +116,7 @@ def evaluate_metadata_baseline(
     metrics: Metrics,
     evaluation: Evaluation,
 ) -> MetadataMetrics:
-    """Evaluate the rule on the width as the network is evaluated, and the network against it.
+    """Evaluate the threshold on the width as the network is evaluated, and compare the network with it.
 
     Args:
         test_predictions: One row a test image; the features of the header are columns of it.
@@ -131,21 +131,21 @@ def evaluate_metadata_baseline(
     draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
     threshold, prevalence = sign * rule.threshold, evaluation.realistic_prevalence
-    of_rule = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
+    of_baseline = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
     log_odds = test_predictions["log_odds"].to_numpy()
     of_network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
     num, is_positive = len(scored), (scored["log_odds"] >= threshold).to_numpy()
-    rates = {name: values for name, values in of_rule.items() if name not in RANKING}
+    rates = {name: values for name, values in of_baseline.items() if name not in RANKING}
     cut = {"threshold": rule.threshold, "log_odds": None}
     return MetadataMetrics(
         feature=BASELINE,
         direction=rule.direction,
-        auc=estimate(of_rule["auc"], num),
-        pr_auc=estimate(of_rule["pr_auc"], num),
+        auc=estimate(of_baseline["auc"], num),
+        pr_auc=estimate(of_baseline["pr_auc"], num),
         at_rule=describe_decisions(label, is_positive, cut, rates),
         strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.num_series_blocks, draws),
         difference=Difference(
-            **{name: estimate(subtract(of_network[name], of_rule[name]), num) for name in Difference.model_fields}
+            **{name: estimate(subtract(of_network[name], of_baseline[name]), num) for name in Difference.model_fields}
         ),
         shortcuts=measure_shortcuts(
             test_predictions, metadata_score, is_positive != (label == 1), point.log_odds, draws
@@ -176,15 +176,15 @@ def compute_auc_within(label: Array, score: Array, strata: Array, weights: Array
     """
     import numpy as np
 
-    right, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for stratum in np.unique(strata):
         member = strata == stratum
-        part, labels = weights[:, member], label[member]
-        counted = (part @ (labels == 1)) * (part @ (labels == 0))
-        right += counted * np.nan_to_num(weighted_auc(labels, score[member], part))
-        pairs += counted
-    every = (weights @ (label == 1)) * (weights @ (label == 0))
-    return divide_or_nan(right, pairs), divide_or_nan(pairs, every)
+        in_stratum, labels = weights[:, member], label[member]
+        num_pairs = (in_stratum @ (labels == 1)) * (in_stratum @ (labels == 0))
+        concordant += num_pairs * np.nan_to_num(weighted_auc(labels, score[member], in_stratum))
+        pairs += num_pairs
+    all_pairs = (weights @ (label == 1)) * (weights @ (label == 0))
+    return divide_or_nan(concordant, pairs), divide_or_nan(pairs, all_pairs)
 
 
 def score_metadata(train: DataFrame, images: DataFrame) -> Array:
@@ -217,31 +217,31 @@ def measure_shortcuts(
     """
     label, log_odds = test_predictions["label"].to_numpy(), test_predictions["log_odds"].to_numpy()
 
-    def within(values: Array) -> WithinStrata:
+    def measure_within(values: Array) -> WithinStrata:
         strata = cut_at_quantiles(values)
-        found = {method: compute_auc_within(label, log_odds, strata, weights) for method, weights in draws.items()}
-        auc = estimate({method: each for method, (each, _) in found.items()}, len(label))
-        _, share = next(iter(found.values()))
+        by_method = {method: compute_auc_within(label, log_odds, strata, weights) for method, weights in draws.items()}
+        auc = estimate({method: area for method, (area, _) in by_method.items()}, len(label))
+        _, share = next(iter(by_method.values()))
         return WithinStrata(auc=auc, num_strata=len(set(strata.tolist())), share_of_pairs=float(share[0]))
 
     return Shortcuts(
         score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws).with_n(len(label)),
-        within_width=within(test_predictions["width"].to_numpy(float)),
-        within_score=within(metadata_score),
+        within_width=measure_within(test_predictions["width"].to_numpy(float)),
+        within_score=measure_within(metadata_score),
         conflict=_measure_conflict(
-            test_predictions[is_wrong], threshold, {method: each[:, is_wrong] for method, each in draws.items()}
+            test_predictions[is_wrong], threshold, {method: weights[:, is_wrong] for method, weights in draws.items()}
         ),
     )
 
 
 def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
-    is_right = (log_odds >= threshold) == (label == 1)
+    is_correct = (log_odds >= threshold) == (label == 1)
     return Conflict(
         num_normal=int((label == 0).sum()),
         num_pneumonia=int((label == 1).sum()),
-        accuracy=estimate_share(is_right, label >= 0, draws),
-        sensitivity=estimate_share(is_right, label == 1, draws),
-        specificity=estimate_share(is_right, label == 0, draws),
+        accuracy=estimate_share(is_correct, label >= 0, draws),
+        sensitivity=estimate_share(is_correct, label == 1, draws),
+        specificity=estimate_share(is_correct, label == 0, draws),
         auc=estimate_auc(images, draws),
     )

@@ -140,27 +140,29 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
     cuts = np.unique(np.quantile(table["sigmoid"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
     balanced = {
         by: {
-            str(name): _measure_classes(part["label"], part["sigmoid"], cuts).mean(axis=0)
-            for name, part in table.groupby(by, sort=False)
+            str(name): _sensitivity_and_specificity(images["label"], images["sigmoid"], cuts).mean(axis=0)
+            for name, images in table.groupby(by, sort=False)
         }
         for by in ("condition", "fold")
     }
     best = int(np.min([*balanced["condition"].values(), *balanced["fold"].values()], axis=0).argmax())
-    at_best = {by: {name: float(at[best]) for name, at in found.items()} for by, found in balanced.items()}
+    by_condition, by_fold = (
+        {name: float(accuracies[best]) for name, accuracies in balanced[by].items()} for by in ("condition", "fold")
+    )
 
-    def auc_of(part: DataFrame) -> float:
-        return float(np.mean([roc_auc_score(each["label"], each["sigmoid"]) for _, each in part.groupby("fold")]))
+    def mean_auc(images: DataFrame) -> float:
+        return float(np.mean([roc_auc_score(fold["label"], fold["sigmoid"]) for _, fold in images.groupby("fold")]))
 
-    auc = {str(name): auc_of(part) for name, part in table.groupby("condition", sort=False)}
+    auc = {str(name): mean_auc(images) for name, images in table.groupby("condition", sort=False)}
     return RecipeScore(
         num_images=len(table),
         threshold=float(cuts[best]),
-        worst_condition=min(at_best["condition"].values()),
-        worst_fold=min(at_best["fold"].values()),
+        worst_condition=min(by_condition.values()),
+        worst_fold=min(by_fold.values()),
         worst_auc=average_worst_quarter(auc.values()),
-        auc=auc_of(table),
-        balanced_accuracy_by_condition=at_best["condition"],
-        balanced_accuracy_by_fold=at_best["fold"],
+        auc=mean_auc(table),
+        balanced_accuracy_by_condition=by_condition,
+        balanced_accuracy_by_fold=by_fold,
         auc_by_condition=auc,
     )
 
@@ -171,13 +173,13 @@ def average_worst_quarter(areas: Iterable[float]) -> float:
     return statistics.fmean(ordered[: -(-len(ordered) // 4)])
 
 
-def _measure_classes(label: Series, score: Series, cuts: Array) -> Array:
+def _sensitivity_and_specificity(label: Series, score: Series, cuts: Array) -> Array:
     """Return sensitivity and specificity at each threshold, of shape (2, thresholds)."""
     import numpy as np
 
-    pneumonia, normal = (np.sort(score[label == each].to_numpy()) for each in (1, 0))
-    found = len(pneumonia) - np.searchsorted(pneumonia, cuts)
-    return np.stack([found / len(pneumonia), np.searchsorted(normal, cuts) / len(normal)])
+    pneumonia, normal = (np.sort(score[label == truth].to_numpy()) for truth in (1, 0))
+    detected = len(pneumonia) - np.searchsorted(pneumonia, cuts)
+    return np.stack([detected / len(pneumonia), np.searchsorted(normal, cuts) / len(normal)])
 
 
 def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule, Point]:
@@ -194,35 +196,37 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
         `min_sensitivity` in every condition. "specificity": the lowest threshold, and so the highest sensitivity, with
         a specificity of at least `min_specificity` in every condition.
 
-        A threshold that satisfies the last two always exists, but is of no use where the counterpart (specificity
-        for "sensitivity", and the reverse) is below `min_counterpart` in some condition. The requirement is then made
-        of all conditions together, and `reached` is False. For "balanced", `reached` is whether both are at least
+        A threshold for the last two always exists, but is of no use where the counterpart (specificity for
+        "sensitivity", and the reverse) is below `min_counterpart` in some condition. The metric is then required over
+        all conditions together, and `reached` is False. For "balanced", `reached` is whether both are at least
         `min_counterpart` in every condition.
     """
     import numpy as np
 
     label, score = predictions["label"], predictions["log_odds"]
     cuts = np.unique(score)[::-1]
-    cuts = np.concatenate([[np.nextafter(cuts[0], np.inf)], cuts])  # The first one finds nobody.
-    whole = _measure_classes(label, score, cuts)
-    conditions = predictions.groupby(["kind", "strength"], sort=False)
-    worst = np.min([_measure_classes(part["label"], part["log_odds"], cuts) for _, part in conditions], axis=0)
+    cuts = np.concatenate([[np.nextafter(cuts[0], np.inf)], cuts])  # At the first one no image is PNEUMONIA.
+    pooled = _sensitivity_and_specificity(label, score, cuts)
+    conditions = [images for _, images in predictions.groupby(["kind", "strength"], sort=False)]
+    worst = np.min(
+        [_sensitivity_and_specificity(table["label"], table["log_odds"], cuts) for table in conditions], axis=0
+    )
     least = {"sensitivity": rule.min_sensitivity, "specificity": rule.min_specificity}
     points: dict[Rule, Point] = {}
     for name in get_args(Rule):
-        required = np.array([[least[each] if each == name else rule.min_counterpart] for each in least])
+        required = np.array([[least[metric] if metric == name else rule.min_counterpart] for metric in least])
         reached = (worst >= required).all(axis=0)
         if name == "balanced":
-            best = np.lexsort((cuts, whole.sum(axis=0).round(9), worst.min(axis=0)))[-1]
+            best = np.lexsort((cuts, pooled.sum(axis=0).round(9), worst.min(axis=0)))[-1]
         else:
             best = _find_required(worst, name, least[name])
             if not reached[best]:
-                best = _find_required(whole, name, least[name])
+                best = _find_required(pooled, name, least[name])
         points[name] = Point(
             log_odds=float(cuts[best]),
             threshold=to_probability(float(cuts[best])),
-            sensitivity=float(whole[0, best]),
-            specificity=float(whole[1, best]),
+            sensitivity=float(pooled[0, best]),
+            specificity=float(pooled[1, best]),
             worst_sensitivity=float(worst[0, best]),
             worst_specificity=float(worst[1, best]),
             reached=bool(reached[best]),
@@ -230,9 +234,9 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
     return points
 
 
-def _find_required(measured: Array, metric: str, least: float) -> int:
-    """Return the place, among falling thresholds, where a metric is as required and the other one is highest."""
-    sensitivity, specificity = measured
+def _find_required(rates: Array, metric: str, least: float) -> int:
+    """Return the index, among falling thresholds, where a metric is at least `least` and the other one is highest."""
+    sensitivity, specificity = rates
     if metric == "sensitivity":
         return int((sensitivity >= least).argmax())
     return int((specificity >= least).sum()) - 1
@@ -241,12 +245,12 @@ def _find_required(measured: Array, metric: str, least: float) -> int:
 def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -> ReferralBand:
     """Choose the widest band around the threshold that refers at most a given share of the images to a human.
 
-    The parameter is a share of images, and not an accuracy of the others, for three reasons. A share is what a reader's
-    time limits, and it can be reached for every network. It is a quantile of a distance, which other images of the same
-    kind reproduce; the width at which an accuracy is first reached is picked among many, and so promises too much
-    (Geifman and El-Yaniv 2017 need a correction for that). And whether new images keep to it can be seen without
-    labels, where an accuracy on validation is silently lost on images of another kind. The accuracy that the answered
-    images reach is measured on test, by `chest_xray.metrics.abstention.measure_referral`.
+    The parameter is a share of images, and not an accuracy of the others, for three reasons. The time of a reader
+    limits this share, and every network can reach it. It is a quantile of a distance, which other images of the same
+    kind reproduce; the width at which an accuracy is first reached is selected among many, which is optimistic
+    (Geifman and El-Yaniv 2017 correct for that). And whether new images agree with it can be checked without labels,
+    while an accuracy on validation is lost unnoticed on images of another kind. The accuracy on the answered images is
+    measured on test, by `chest_xray.metrics.abstention.measure_referral`.
 
     Args:
         predictions: `log_odds` of each corrupted validation image.
@@ -311,7 +315,7 @@ def to_probability(log_odds: float) -> float:
 
 
 def name_probability(probability: float, decimals: int = 3) -> str:
-    """Write a probability such that it differs from 0 and 1: "0.500", "0.99996", "2.1e-08", "1 - 2.1e-08"."""
+    """Format a probability such that it differs from 0 and 1: "0.500", "0.99996", "2.1e-08", "1 - 2.1e-08"."""
     distance = min(probability, 1 - probability)
     if distance >= MIN_DECIMAL:
         return f"{probability:.{max(decimals, math.ceil(-math.log10(distance) - ROUNDING))}f}"

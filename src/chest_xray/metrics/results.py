@@ -44,7 +44,7 @@ class Interval(Result):
         """Return the same with the number of images that it rests on."""
         return Estimate(value=self.value, low=self.low, high=self.high, method=self.method, n=num_images)
 
-    def by(self, method: Method) -> Self:
+    def with_method(self, method: Method) -> Self:
         """Return the same with the method of its interval."""
         return self.model_copy(update={"method": method})
 
@@ -127,11 +127,11 @@ class AtPoints(Result, Generic[Decided]):
     @property
     def by_name(self) -> dict[str, Decided]:
         """The metrics by the name of their point: "at_half", and those of the rules."""
-        return {AT_HALF: self.at_half} | {str(rule): each for rule, each in self.points.items()}
+        return {AT_HALF: self.at_half} | {str(rule): metrics for rule, metrics in self.points.items()}
 
 
 class CalibrationErrors(Result, Generic[Measured]):
-    """How far calibrated probabilities hold; see `chest_xray.metrics.calibration_error`."""
+    """How well probabilities are calibrated; see `chest_xray.metrics.calibration_error`."""
 
     log_loss: Measured
     brier: Measured

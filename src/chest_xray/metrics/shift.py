@@ -77,7 +77,7 @@ class Shift(Result):
 
 def add_size(images: DataFrame) -> DataFrame:
     """Add `size`, the side of a square of the same area in pixels, and `aspect`, width over height."""
-    return images.assign(**{by: measure_shape(images, by) for by in ("size", "aspect")})
+    return images.assign(**{name: measure_shape(images, name) for name in ("size", "aspect")})
 
 
 def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
@@ -87,9 +87,9 @@ def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
     levels = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
 
     def summarise(label: int) -> ClassReference:
-        part = values[values["label"] == label]
-        quantiles = {name: np.quantile(part[name].dropna().to_numpy(float), levels).tolist() for name in MEASURES}
-        return ClassReference(num_images=len(part), quantiles=quantiles)
+        images = values[values["label"] == label]
+        quantiles = {name: np.quantile(images[name].dropna().to_numpy(float), levels).tolist() for name in MEASURES}
+        return ClassReference(num_images=len(images), quantiles=quantiles)
 
     return Reference(rule=rule, normal=summarise(0), pneumonia=summarise(1))
 
@@ -98,7 +98,7 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     """Compare a batch with the reference, measure by measure.
 
     Args:
-        values: One row per image, with each of `MEASURES`; values that are missing do not count.
+        values: One row per image, with each of `MEASURES`; missing values are ignored.
         reference: From `describe_reference`; `brightness` and `grey_deviation` are left out if it lacks them.
     """
     import numpy as np
@@ -107,16 +107,16 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     by_measure = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
     prevalence = estimate_prevalence(by_measure[SCORE], reference) if len(by_measure[SCORE]) else None
     num_normal, num_pneumonia = reference.normal.num_images, reference.pneumonia.num_images
-    mixed = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
-    min_images = _count_needed(reference, mixed)
-    found = [_compare(name, each, reference, mixed) for name, each in by_measure.items() if len(each)]
-    verdicts = {each.verdict for each in found}
+    mixture = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
+    min_images = _count_needed(reference, mixture)
+    shifts = [_compare(name, batch, reference, mixture) for name, batch in by_measure.items() if len(batch)]
+    verdicts = {shift.verdict for shift in shifts}
     return Shift(
         verdict="different" if "different" in verdicts else "alike" if verdicts == {"alike"} else "too_few",
         prevalence=prevalence,
         min_images=min_images,
         rule=reference.rule,
-        measures=found,
+        measures=shifts,
     )
 
 
@@ -142,15 +142,15 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
         verdict: Verdict = "different"
     else:
         needed = _count_needed(reference, prevalence)
-        is_shown = distance < rule.max_distance and needed is not None and num >= needed
-        verdict = "alike" if is_shown else "too_few"
+        is_alike = distance < rule.max_distance and needed is not None and num >= needed
+        verdict = "alike" if is_alike else "too_few"
     pooled = np.sort(np.concatenate(quantiles))
-    middle = np.searchsorted(_cumulate(quantiles, pooled, prevalence, "right"), 0.5)
+    median_index = np.searchsorted(_cumulate(quantiles, pooled, prevalence, "right"), 0.5)
     return MeasureShift(
         measure=name,
         num_images=num,
         median=float(np.median(values)),
-        expected_median=float(pooled[middle]),
+        expected_median=float(pooled[median_index]),
         distance=distance,
         auc=float(np.mean(below)),
         p=p,
@@ -163,16 +163,18 @@ def _measure_distance(values: Array, name: str, reference: Reference, prevalence
     import numpy as np
 
     quantiles = _read_quantiles(name, reference)
-    at = np.concatenate([values, *quantiles])
-    own = np.searchsorted(values, at, side="right") / len(values)
-    return float(np.abs(own - _cumulate(quantiles, at, prevalence, "right")).max())
+    points = np.concatenate([values, *quantiles])
+    of_batch = np.searchsorted(values, points, side="right") / len(values)
+    return float(np.abs(of_batch - _cumulate(quantiles, points, prevalence, "right")).max())
 
 
-def _cumulate(quantiles: tuple[Array, Array], at: Array, prevalence: float, side: Literal["left", "right"]) -> Array:
+def _cumulate(
+    quantiles: tuple[Array, Array], values: Array, prevalence: float, side: Literal["left", "right"]
+) -> Array:
     """Return the share of the mixed reference below each value, or up to it with "right"."""
     import numpy as np
 
-    normal, pneumonia = (np.searchsorted(each, at, side=side) / len(each) for each in quantiles)
+    normal, pneumonia = (np.searchsorted(reference, values, side=side) / len(reference) for reference in quantiles)
     return np.asarray((1 - prevalence) * normal + prevalence * pneumonia)
 
 
@@ -183,7 +185,7 @@ def _read_quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
 
 
 def _count_effective(reference: Reference, prevalence: float) -> float:
-    """Return how many images of one kind vary as much as the mixture of both classes does."""
+    """Return the effective sample size of the mixture: how many images of one kind vary as much."""
     return 1 / ((1 - prevalence) ** 2 / reference.normal.num_images + prevalence**2 / reference.pneumonia.num_images)
 
 
@@ -196,6 +198,6 @@ def _count_needed(reference: Reference, prevalence: float) -> int | None:
     """Return the number of images from which a distance of `max_distance` is beyond chance."""
     from scipy.special import kolmogi
 
-    both = (float(kolmogi(_correct_significance(reference))) / reference.rule.max_distance) ** 2
-    rest = 1 / both - 1 / _count_effective(reference, prevalence)
-    return math.ceil(1 / rest) if rest > 0 else None
+    joint_size = (float(kolmogi(_correct_significance(reference))) / reference.rule.max_distance) ** 2
+    inverse = 1 / joint_size - 1 / _count_effective(reference, prevalence)
+    return math.ceil(1 / inverse) if inverse > 0 else None

@@ -1,6 +1,6 @@
-"""Metrics of parts of the images: by aetiology, by shape and size of the picture, and by series and file number.
+"""Metrics of strata: by aetiology, by aspect and size of the image, and by series and file number.
 
-And of the same images under several conditions, such as corruptions, each compared with the first, image by image.
+Also of the same images under several conditions, such as corruptions, each compared with the first, image by image.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ COMPARED: tuple[MetricName, ...] = ("accuracy", "auc")  # of which the differenc
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
-    """Return the property of the original image that strata are cut by.
+    """Return the property of the original images by which they are stratified.
 
     Args:
         images: `width` and `height` in pixels.
@@ -35,7 +35,7 @@ def measure_shape(images: DataFrame, by: str) -> Array:
 def choose_cuts(
     validation_predictions: DataFrame, aspect_cuts: tuple[float, ...], size_quantiles: tuple[float, ...]
 ) -> dict[str, list[float]]:
-    """Fix where strata begin and end, from validation alone.
+    """Choose the limits of strata from validation alone.
 
     Args:
         validation_predictions: `width` and `height` of the validation images, whose patients are drawn from train.
@@ -70,12 +70,14 @@ def stratify(
     Returns:
         Each from `low` and below `high` (None: no bound). Metrics are None where the stratum lacks a class, and the
         bounds of the AUC also where it has fewer than `MIN_CLASS_IMAGES` images of one. The images of an aetiology are
-        ranked against all NORMAL images, whose specificity is not that of an aetiology: it stays None. A stratum of a
-        series is of one class.
+        ranked against all NORMAL images, and their specificity is None, as it is not a property of the aetiology. A
+        stratum of a series is of one class.
     """
     strata = [*_strata(predictions, cuts), *_number_strata(predictions, num_series_blocks)]
     return [
-        _measure(predictions[member], decision[member], range_, {name: each[:, member] for name, each in draws.items()})
+        _measure(
+            predictions[member], decision[member], range_, {name: weights[:, member] for name, weights in draws.items()}
+        )
         for range_, member in strata
     ]
 
@@ -100,7 +102,7 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
 
 
 def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
-    """Cut each series of a class with enough patients into blocks of as many consecutive patients."""
+    """Cut each series of a class with enough patients into blocks of equally many consecutive patients."""
     import numpy as np
 
     for (_, series), images in sort_by_file_number(predictions).groupby(["label", "series"]):
@@ -108,23 +110,23 @@ def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[t
         if len(patients) < 2 * MIN_BLOCKS:
             continue
         for block in np.array_split(patients, num_series_blocks):
-            chosen = images[images["group"].isin(block)]
+            members = images[images["group"].isin(block)]
             member = np.zeros(len(predictions), bool)
-            member[chosen["row"]] = True
-            name = f"{series} {chosen['number'].min()}-{chosen['number'].max()}".strip()
+            member[members["row"]] = True
+            name = f"{series} {members['number'].min()}-{members['number'].max()}".strip()
             yield _Range("series", name), member
 
 
 def name_range(low: float | None, high: float | None, by: str) -> str:
     """Write a stratum in signs that need no translation, such as "1.20-1.50" or "≥ 1.50"."""
-    ends = [None if end is None else f"{end:.2f}" if by == "aspect" else f"{end:.0f}" for end in (low, high)]
-    if ends[1] is None:
-        return f"≥ {ends[0] or 0}"
-    return f"< {ends[1]}" if ends[0] is None else f"{ends[0]}-{ends[1]}"
+    decimals = 2 if by == "aspect" else 0
+    if high is None:
+        return f"≥ {low:.{decimals}f}" if low is not None else "≥ 0"
+    return f"< {high:.{decimals}f}" if low is None else f"{low:.{decimals}f}-{high:.{decimals}f}"
 
 
 def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the share of some images that are counted, such as correct decisions, with the widest 95% interval.
+    """Return the share of `is_counted`, such as correct decisions, among some images, with the widest 95% interval.
 
     Args:
         is_counted: bool, shape (images,).
@@ -138,7 +140,9 @@ def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Arra
     wilson = proportion(int(is_counted[member].sum()), num)
     if num < MIN_CLASS_IMAGES:
         return wilson
-    shares = {name: divide_or_nan(each @ (is_counted & member), each @ member) for name, each in draws.items()}
+    shares = {
+        method: divide_or_nan(weights @ (is_counted & member), weights @ member) for method, weights in draws.items()
+    }
     return widen(estimate(shares, num), wilson)
 
 
@@ -147,7 +151,7 @@ def estimate_auc(images: DataFrame, draws: Mapping[Method, Array]) -> Estimate:
 
     `images` has `label` and `log_odds`, and `draws` are from `draw_resamples` for them.
     """
-    least = min(int((images["label"] == each).sum()) for each in (0, 1))
+    least = min(int((images["label"] == label).sum()) for label in (0, 1))
     area = bootstrap_auc(images, draws) if least else UNKNOWN
     return (area if least >= MIN_CLASS_IMAGES else Interval(value=area.value, low=None, high=None)).with_n(len(images))
 
@@ -156,16 +160,16 @@ def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[
     import numpy as np
 
     label = images["label"].to_numpy()
-    is_right = decision == (label == 1)
-    counts = {name: int(each[0]) for name, each in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
+    is_correct = decision == (label == 1)
+    counts = {name: int(count[0]) for name, count in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
     return Stratum(
         **range_._asdict(),
         **counts,
         num_images=len(images),
         num_normal=counts["tn"] + counts["fp"],
         num_pneumonia=counts["fn"] + counts["tp"],
-        sensitivity=estimate_share(is_right, label == 1, draws),
-        specificity=estimate_share(is_right, (label == 0) & (range_.by != "aetiology"), draws),
+        sensitivity=estimate_share(is_correct, label == 1, draws),
+        specificity=estimate_share(is_correct, (label == 0) & (range_.by != "aetiology"), draws),
         auc=estimate_auc(images, draws),
     )
 
@@ -202,23 +206,23 @@ def measure_conditions(
     point = operating_point.chosen
     calibrated = [add_calibrated(table, operating_point) for table in conditions.values()]
     decided = [table.assign(decision=table["log_odds"] >= point.log_odds) for table in calibrated]
-    values = [resample_metrics(table, draws) for table in decided]
+    resampled = [resample_metrics(table, draws) for table in decided]
     rows: list[dict[str, Any]] = []
-    for table, each in zip(decided, values, strict=True):
+    for table, metrics in zip(decided, resampled, strict=True):
         row: dict[str, Any] = {"n": len(table), "threshold": point.threshold}
         counted = dict(count_decisions(table, point))
         for name in METRICS:
-            found = estimate(each[name], len(table))
-            found = found if name == "auc" else widen(found, counted[name])
-            row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+            result = estimate(metrics[name], len(table))
+            result = result if name == "auc" else widen(result, counted[name])
+            row |= {name: result.value, f"{name}_low": result.low, f"{name}_high": result.high}
         rows.append(row)
     for name in COMPARED:
-        changes = [estimate_difference(subtract(each[name], values[0][name])) for each in values[1:]]
-        corrected = correct_by_holm([each.p for each in changes])
+        changes = [estimate_difference(subtract(metrics[name], resampled[0][name])) for metrics in resampled[1:]]
+        corrected = correct_by_holm([change.p for change in changes])
         for row, change, p in zip(rows[1:], changes, corrected, strict=True):
             row |= {f"{name}_change": change.value, f"{name}_p": p}
             row |= {f"{name}_change_low": change.low, f"{name}_change_high": change.high}
-    columns = [f"{name}_{part}" for name in COMPARED for part in ("change", "change_low", "change_high", "p")]
+    columns = [f"{name}_{suffix}" for name in COMPARED for suffix in ("change", "change_low", "change_high", "p")]
     table = pd.DataFrame(rows, columns=[*rows[0], *columns])
     table = table.round({str(name): 4 for name in table if not str(name).endswith("_p")})  # a rounded p would be 0
     return table.assign(threshold=point.threshold)

@@ -93,15 +93,15 @@ def measure(
     moved = move_to_prevalence(predictions, operating_point.calibration)
 
     def compute(weights: Array) -> dict[str, Array]:
-        found = measure_ranking(label, log_odds, weights)
+        metrics = measure_ranking(label, log_odds, weights)
         scores = score_probabilities(label, moved, weights)
-        found |= {f"calibration.{name}": values for name, values in scores.items()}
-        found["unmoved.brier_unmoved"] = weights @ (probability - label) ** 2 / weights.sum(axis=1)
-        found["unmoved.ece_unmoved"] = calibration_errors(label, probability, weights)
-        for at, threshold in list_thresholds(operating_point).items():
+        metrics |= {f"calibration.{name}": values for name, values in scores.items()}
+        metrics["unmoved.brier_unmoved"] = weights @ (probability - label) ** 2 / weights.sum(axis=1)
+        metrics["unmoved.ece_unmoved"] = calibration_errors(label, probability, weights)
+        for point, threshold in list_thresholds(operating_point).items():
             counts = count_outcomes(label, log_odds >= threshold, weights)
-            found |= {f"{at}.{name}": values for name, values in compute_rates(counts, prevalence).items()}
-        return found
+            metrics |= {f"{point}.{name}": values for name, values in compute_rates(counts, prevalence).items()}
+        return metrics
 
     return compute_in_resamples(compute, draws)
 
@@ -122,14 +122,15 @@ def summarise(
 
     label, sigmoid = predictions["label"].to_numpy(), predictions["sigmoid"].to_numpy()
     points: dict[Any, Decisions] = {}
-    for at, log_odds in list_thresholds(operating_point).items():
+    for name, log_odds in list_thresholds(operating_point).items():
         cut = {"threshold": to_probability(log_odds), "log_odds": log_odds}
-        points[at] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, _select_group(measured, at))
+        rates = _select_group(measured, name)
+        points[name] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, rates)
     calibration = CalibrationMetrics(
         **{
-            name: estimate(each, len(label))
+            name: estimate(values, len(label))
             for group in ("calibration", "unmoved")
-            for name, each in _select_group(measured, group).items()
+            for name, values in _select_group(measured, group).items()
         },
         ece_by_chance=compute_error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
         shift_of_prevalence=compute_prevalence_shift(label.mean(), operating_point.calibration),
@@ -146,13 +147,13 @@ def summarise(
         rule=operating_point.rule,
         at_half=points.pop(AT_HALF),
         points=points,
-        sensitivity_by_aetiology={each.name: each.sensitivity for each in strata if each.by == "aetiology"},
+        sensitivity_by_aetiology={stratum.name: stratum.sensitivity for stratum in strata if stratum.by == "aetiology"},
         strata=strata,
     )
 
 
 def count_decisions(predictions: DataFrame, point: Point) -> CountedDecisions:
-    """Count right and wrong decisions at an operating point."""
+    """Count correct and wrong decisions at an operating point, and return the rates with Wilson's intervals."""
     cut = {"threshold": point.threshold, "log_odds": point.log_odds}
     return _count_decisions(predictions["label"], predictions["log_odds"] >= point.log_odds, cut)
 
@@ -178,8 +179,8 @@ def describe_decisions(
     """
     counted = dict(_count_decisions(label, decision, cut))
     counted["balanced_accuracy"] = _average_shares(counted["sensitivity"], counted["specificity"])
-    rates = {name: estimate(each, len(label)) for name, each in measured.items()}
-    return Decisions(**counted | {name: widen(each, counted.get(name, each)) for name, each in rates.items()})
+    rates = {name: estimate(values, len(label)) for name, values in measured.items()}
+    return Decisions(**counted | {name: widen(rate, counted.get(name, rate)) for name, rate in rates.items()})
 
 
 def _average_shares(first: Estimate, second: Estimate) -> Estimate:
@@ -189,7 +190,7 @@ def _average_shares(first: Estimate, second: Estimate) -> Estimate:
         return UNKNOWN.with_n(num)
     value = (first.value + second.value) / 2
     below, above = (
-        math.hypot(*(getattr(each, bound) - each.finite_value for each in (first, second))) / 2
+        math.hypot(*(getattr(share, bound) - share.finite_value for share in (first, second))) / 2
         for bound in ("low", "high")
     )
     return Estimate(value=value, low=value - below, high=value + above, method="images", n=num)
@@ -206,7 +207,7 @@ def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
     `measured` is by method, of the images themselves and then of each resample, float64 of shape (1 + resamples,).
     """
     whole = float(next(iter(measured.values()))[0])
-    return find_widest(whole, {method: each[1:] for method, each in measured.items()}).with_n(num)
+    return find_widest(whole, {method: values[1:] for method, values in measured.items()}).with_n(num)
 
 
 def describe_dependence(
@@ -218,13 +219,13 @@ def describe_dependence(
     """
     counted = count_decisions(predictions, operating_point.chosen)
     intervals = {}
-    for name in (*(f"{operating_point.rule}.{each}" for each in HEADLINES), "auc"):
+    for name in (*(f"{operating_point.rule}.{headline}" for headline in HEADLINES), "auc"):
         short = name.rpartition(".")[2]
         wilson = [getattr(counted, short)] if short in PROPORTIONS else []
         if short == "balanced_accuracy":
             wilson = [_average_shares(counted.sensitivity, counted.specificity)]
         num = wilson[0].n if wilson else len(predictions)
-        intervals[short] = [*wilson, *(estimate({method: each}, num) for method, each in measured[name].items())]
+        intervals[short] = [*wilson, *(estimate({method: values}, num) for method, values in measured[name].items())]
     is_positive = (predictions["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
     return Dependence(block_length=block_length, intervals=intervals, runs=find_runs(predictions, is_positive))
 
@@ -238,29 +239,29 @@ def measure_gap(validation: Resampled, test: Resampled, operating_point: Operati
 
     with np.errstate(invalid="ignore"):  # infinite on both sides
         changes = {name: subtract(values, validation[name]) for name, values in test.items()}
-    found = {name: Interval(**estimate(change, 0).model_dump(exclude={"n"})) for name, change in changes.items()}
+    gaps = {name: Interval(**estimate(change, 0).model_dump(exclude={"n"})) for name, change in changes.items()}
     rates: dict[Any, Rates[Interval]] = {
-        at: Rates[Interval](**_select_group(found, at)) for at in list_thresholds(operating_point)
+        point: Rates[Interval](**_select_group(gaps, point)) for point in list_thresholds(operating_point)
     }
     return Gap(
         rule=operating_point.rule,
         at_half=rates.pop(AT_HALF),
         points=rates,
-        auc=found["auc"],
-        pr_auc=found["pr_auc"],
-        calibration=CalibrationErrors[Interval](**_select_group(found, "calibration")),
+        auc=gaps["auc"],
+        pr_auc=gaps["pr_auc"],
+        calibration=CalibrationErrors[Interval](**_select_group(gaps, "calibration")),
     )
 
 
 def _select_group(measured: Mapping[str, Measure], group: str) -> dict[str, Measure]:
     """Return the metrics whose dotted names begin with a group, by the rest of their names."""
-    return {name.removeprefix(f"{group}."): each for name, each in measured.items() if name.startswith(f"{group}.")}
+    return {name.removeprefix(f"{group}."): values for name, values in measured.items() if name.startswith(f"{group}.")}
 
 
 def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
     """Return the probabilities of the same network at the prevalence of the evaluated images.
 
-    Probabilities are made for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they cannot hold,
+    Probabilities are calibrated for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they are biased,
     however good the network is. The difference of the log odds of both prevalences is added (Saerens et al. 2002).
 
     Returns:
@@ -290,7 +291,7 @@ def require_both_classes(predictions: DataFrame, subset: str) -> None:
         missing = int(predictions[name].isna().sum())
         if missing:
             raise InputError(
-                f"received {missing} probabilities that are no numbers of {len(predictions)} ({subset}, {name}); "
+                f"received {missing} probabilities of {len(predictions)} that are not numbers ({subset}, {name}); "
                 "expected values in [0, 1]. Train again: the weights of this model are broken."
             )
     counts = predictions["label"].value_counts().to_dict()
