@@ -13,8 +13,8 @@ from chest_xray.metrics.results import Estimate
 from chest_xray.reporting import report_contents as layouts
 from chest_xray.reporting.i18n import read_messages
 from chest_xray.reporting.report_blocks import (
-    EMPTY,
     LARGE,
+    MISSING,
     format_cell,
     format_tile,
     make_confusion_matrix,
@@ -39,9 +39,9 @@ ENGLISH, RUSSIAN = read_messages("en"), read_messages("ru")
         (51.09, "51.1", "51,1"),
         (624, "624", "624"),
         (True, "yes", "да"),
-        (None, EMPTY, EMPTY),
-        (float("nan"), EMPTY, EMPTY),
-        (float("inf"), EMPTY, EMPTY),
+        (None, MISSING, MISSING),
+        (float("nan"), MISSING, MISSING),
+        (float("inf"), MISSING, MISSING),
         ("sensitivity", "sensitivity", "чувствительность"),
         ("person1_virus_2.jpeg", "person1_virus_2.jpeg", "person1_virus_2.jpeg"),
         (
@@ -50,7 +50,7 @@ ENGLISH, RUSSIAN = read_messages("en"), read_messages("ru")
             "0,900 [0,850; 0,950], n = 100",
         ),
         ({"value": 0.3, "low": None, "high": None}, "0.300", "0,300"),
-        ({"value": None, "low": None, "high": None}, EMPTY, EMPTY),
+        ({"value": None, "low": None, "high": None}, MISSING, MISSING),
     ],
 )
 def test_a_cell_is_written_in_the_language(value: Any, english: str, russian: str) -> None:
@@ -78,10 +78,10 @@ def test_metrics_over_all_images_are_beside_validation_gap_and_rule() -> None:
     ]
     table = make_table(shown, "metrics_table", "", ENGLISH)
     gap = "-0.070 [-0.100, -0.040]".replace("-", "\N{MINUS SIGN}")
-    assert table.rows[0] == ["loss", "", "", EMPTY, "0.300, n = 100", EMPTY, EMPTY, EMPTY, ""]
+    assert table.rows[0] == ["loss", "", "", MISSING, "0.300, n = 100", MISSING, MISSING, MISSING, ""]
     accuracy = "0.900 [0.850, 0.950], n = 100"
     assert table.rows[1] == ["accuracy", "balanced", "yes", "0.400", accuracy, "0.970", gap, "0.800", ""]
-    assert table.rows[2][4:] == [f"{EMPTY}, n = 0", EMPTY, EMPTY, EMPTY, "no image is classified as PNEUMONIA"]
+    assert table.rows[2][4:] == [f"{MISSING}, n = 0", MISSING, MISSING, MISSING, "no image is classified as PNEUMONIA"]
     for empty in ("", np.nan):  # as computed, and as read from a CSV file
         whole = make_metrics_table().assign(note=empty)
         assert "note" not in layouts.select_overall_metrics(whole).columns
@@ -148,8 +148,8 @@ def test_an_interval_without_width_is_not_shown_as_one() -> None:
 def test_a_tile_has_a_share_in_percent_with_interval_and_n() -> None:
     measured = Estimate(value=0.912, low=0.85, high=None, n=40)
     num = "n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}40"
-    assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {EMPTY}, {num}")
-    assert format_tile("auc", measured, RUSSIAN) == ("0,912", f"от 0,850 до {EMPTY}, {num}")
+    assert format_tile("accuracy", measured, ENGLISH) == ("91.2%", f"85.0% to {MISSING}, {num}")
+    assert format_tile("auc", measured, RUSSIAN) == ("0,912", f"от 0,850 до {MISSING}, {num}")
 
 
 def test_a_gallery_counts_its_cases_and_folds_all_but_the_first() -> None:

@@ -57,8 +57,8 @@ def write(
 
 
 def test_gathering_opens_folders_of_figures_and_writes_options_as_plain_values() -> None:
-    found = {"roc_curve": b"png", "figures": {"scores": b"1", "thresholds": b"2"}, "params_report": REAL}
-    assert contents.gather(found) == {
+    datasets = {"roc_curve": b"png", "figures": {"scores": b"1", "thresholds": b"2"}, "params_report": REAL}
+    assert contents.make_storable(datasets) == {
         **{"roc_curve": b"png", "scores": b"1", "thresholds": b"2"},
         "params_report": {"synthetic": False, "data_licence": "CC BY 4.0", "num_test_looks": 9},
     }

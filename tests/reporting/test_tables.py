@@ -6,7 +6,7 @@ import pytest
 from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, score_metadata
 from chest_xray.metrics.results import MetadataMetrics, Metrics
 from chest_xray.pipelines.evaluation.nodes import compute_metrics
-from chest_xray.reporting.tables import lay_out_metrics
+from chest_xray.reporting.tables import build_metrics_table
 from tests.builders import make_evaluation, make_metadata_baseline, make_point, make_predictions
 
 # On test the rule calls what is at most 300 pixels wide: two of three PNEUMONIA and one of two NORMAL.
@@ -65,7 +65,7 @@ def test_a_rule_for_large_values_is_reversed() -> None:
 
 
 def test_the_table_has_a_row_for_each_figure_point_stratum_and_subset() -> None:
-    table = lay_out_metrics(*make_both())
+    table = build_metrics_table(*make_both())
     assert table.columns.tolist() == [
         *("metric", "point", "decides", "threshold", "subset", "stratum", "n", "value", "low", "high"),
         *("metadata_baseline", "validation", "gap", "gap_low", "gap_high", "note"),
@@ -91,7 +91,7 @@ def one(table: pd.DataFrame, metric: str, point: str | None = "balanced", subset
 
 def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_it() -> None:
     metrics, header = make_both()
-    table = lay_out_metrics(metrics, header)
+    table = build_metrics_table(metrics, header)
     row = one(table, "sensitivity")
     assert (row["n"], row["value"], row["metadata_baseline"], row["validation"]) == (3, 0.6667, 0.6667, 1)
     assert row["gap"] == pytest.approx(-1 / 3, abs=1e-4)
@@ -106,7 +106,7 @@ def test_a_row_of_test_has_the_metadata_baseline_validation_and_the_gap_beside_i
 
 
 def test_strata_follow_with_their_threshold_and_without_a_gap() -> None:
-    table = lay_out_metrics(*make_both())
+    table = build_metrics_table(*make_both())
     strata = table[(table["stratum"] != "all") & (table["subset"] == "test")]
     assert set(strata["stratum"].str.split().str[0]) == {"aetiology", "aspect", "size"}
     assert strata["gap"].isna().all()
@@ -116,14 +116,14 @@ def test_strata_follow_with_their_threshold_and_without_a_gap() -> None:
 
 
 def test_a_figure_that_does_not_exist_is_an_empty_cell_with_the_reason_beside_it() -> None:
-    row = one(lay_out_metrics(*make_both(threshold=0.99)), "precision")
+    row = one(build_metrics_table(*make_both(threshold=0.99)), "precision")
     assert row["n"] == 0
     assert row[["value", "low", "high"]].isna().all()
     assert row["note"] == "no image is classified as PNEUMONIA"
 
 
 def test_an_interval_without_an_end_is_reported_and_nothing_of_a_whole_one() -> None:
-    table = lay_out_metrics(*make_both())
+    table = build_metrics_table(*make_both())
     open_end = table[table["value"].notna() & (table["metric"] == "lr_positive") & table["high"].isna()]
     assert len(open_end)
     assert (open_end["note"].str.startswith("unbounded")).all()

@@ -11,7 +11,7 @@ from chest_xray.reporting.report_blocks import format_cell, make_table
 from chest_xray.reporting.report_contents import name_limits, select_overall_metrics
 from chest_xray.reporting.report_findings import describe_network, describe_test_looks
 
-# The hub's names of metrics, and ours at the chosen threshold.
+# The hub's name of each metric, and our name of it; all at the chosen threshold.
 METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
 
 
@@ -20,12 +20,11 @@ def write_card(
 ) -> str:
     """Return the model card of a run: Markdown below a YAML header.
 
-    `evidence` has the datasets that belong to no single run, by name, and `run` those of the run.
+    `evidence` has the datasets that do not belong to a single run, by name, and `run` those of the run.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
     report, test = evidence["params_report"], run["metrics"].test
-    aetiologies = test.sensitivity_by_aetiology.items()
     metadata = ModelCardData(
         model_name="chest-xray",
         library_name="keras",
@@ -34,7 +33,7 @@ def write_card(
         tags=["medical", "radiology", "chest-x-ray", "pneumonia", *(["synthetic"] if report.synthetic else [])],
         eval_results=list(_list_results(evidence["params_data_source"], test)),
     )
-    findings = [*_describe(evidence, described_model, messages), *describe_test_looks(run["metrics"], report)]
+    findings = [*_describe_model(evidence, described_model, messages), *describe_test_looks(run["metrics"], report)]
     card = ModelCard.from_template(
         metadata,
         template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
@@ -47,8 +46,9 @@ def write_card(
         preparation=evidence["params_preparation"],
         point=run["operating_point"],
         table=make_table(select_overall_metrics(run["metrics_table"]), "metrics_table", "", messages),
-        groups=[
-            (messages["cells"].get(name, name), format_cell(each.model_dump(), messages)) for name, each in aetiologies
+        aetiologies=[
+            (messages["cells"].get(name, name), format_cell(sensitivity.model_dump(), messages))
+            for name, sensitivity in test.sensitivity_by_aetiology.items()
         ],
         intended_use=list(messages["intended_use"].values()),
         limits=list(messages[name_limits(report)].values()),
@@ -59,21 +59,23 @@ def write_card(
 def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
     from huggingface_hub import EvalResult
 
-    measured: dict[str, Estimate] = {name: getattr(test.at_chosen, key) for name, key in METRICS.items()}
-    for name, each in {**measured, "roc_auc": test.auc}.items():
-        if each.value is not None:
+    estimates: dict[str, Estimate] = {name: getattr(test.at_chosen, key) for name, key in METRICS.items()}
+    for name, estimate in {**estimates, "roc_auc": test.auc}.items():
+        if estimate.value is not None:
             yield EvalResult(
                 task_type="image-classification",
                 dataset_type="chest-xray",
                 dataset_name=data_source,
                 dataset_split="test",
                 metric_type=name,
-                metric_name=f"{name} (95% interval {each.low:.3f} to {each.high:.3f})",
-                metric_value=round(each.value, 4),
+                metric_name=f"{name} (95% interval {estimate.low:.3f} to {estimate.high:.3f})",
+                metric_value=round(estimate.value, 4),
             )
 
 
-def _describe(evidence: Mapping[str, Any], model: dict[str, Any], messages: Mapping[str, Any]) -> Iterator[Finding]:
+def _describe_model(
+    evidence: Mapping[str, Any], model: dict[str, Any], messages: Mapping[str, Any]
+) -> Iterator[Finding]:
     preparation = evidence["params_preparation"]
     yield Finding("card_model", {"parameters": model["parameters"]})
     yield from describe_network(evidence["params_model"])

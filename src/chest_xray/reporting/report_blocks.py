@@ -12,7 +12,7 @@ from chest_xray.metrics.results import Decisions, Estimate
 from chest_xray.reporting.i18n import Finding, format_number, translate
 
 MAX_ROWS = 100
-EMPTY = "\N{EN DASH}"
+MISSING = "\N{EN DASH}"  # printed for a missing value
 LARGE = 300_000  # bytes from which a PNG becomes WebP: PNG hardly compresses radiographs
 QUALITY = 90  # of WebP, at most 100
 
@@ -40,12 +40,12 @@ class Table(NamedTuple):
     numbers: list[bool]
     hidden_rows: int = 0
     folded: bool = False
-    look: str = ""  # a class of the style sheet
+    css_class: str = ""
     kind: str = "table"
 
 
 class Listing(NamedTuple):
-    """A list of sentences; of verdicts (topic, tone, sentence); of terms (with meaning); or of tiles (value, text)."""
+    """A list of sentences, of verdicts (topic, tone, sentence), terms (term, meaning) or tiles (name, value, text)."""
 
     items: list[Any]
     kind: Literal["sentences", "verdicts", "terms", "tiles"] = "sentences"
@@ -61,18 +61,18 @@ class Case(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Cases with a title and a caption; those after the first `num_open` are folded."""
+    """Cases with a title and a caption; all but the first `num_open` are folded."""
 
     title: str
     caption: str
     cases: list[Case]
     num_open: int
-    look: str = "pairs"  # a class of the style sheet
+    css_class: str = "pairs"
     kind: str = "gallery"
 
 
 class Row(NamedTuple):
-    """Blocks side by side, one below the other where there is no room."""
+    """Blocks side by side; on a narrow screen, one below the other."""
 
     blocks: list[Any]
     kind: str = "row"
@@ -86,7 +86,7 @@ class Column(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A part of the page with a heading and a link target; `folded` collapses all below the heading at first."""
+    """A part of the page with a heading and a link target; a `folded` section is collapsed at first."""
 
     anchor: str
     title: str
@@ -103,9 +103,9 @@ def make_figure(png: bytes, name: str, run: str, messages: Mapping[str, Any], *,
     with Image.open(io.BytesIO(png)) as picture:
         size = picture.size
         if len(png) > LARGE:
-            packed = io.BytesIO()
-            picture.convert("RGB").save(packed, "WEBP", quality=QUALITY, method=6)
-            kind, png = "webp", min(packed.getvalue(), png, key=len)
+            webp = io.BytesIO()
+            picture.convert("RGB").save(webp, "WEBP", quality=QUALITY, method=6)
+            kind, png = "webp", min(webp.getvalue(), png, key=len)
     source = _to_data_url(png, kind)
     title = f"{texts['title']}: {run}" if run else texts["title"]
     return Figure(title, texts["caption"], texts["alt"], source, *size, folded)
@@ -119,14 +119,14 @@ def make_gallery(
     gallery: Mapping[str, Any], name: str, decisions: Sequence[str], num_open: int, messages: Mapping[str, Any]
 ) -> Gallery:
     """Build the pairs of pictures of some decisions; `gallery` is from the node `draw_gallery`."""
-    table, counted, cases = gallery["cases"], [], []
+    texts, table, cases = messages["figures"][name], gallery["cases"], []
+    caption = texts["caption"]
     for decision in decisions:
         rows = table[table["decision"] == decision]
         key = decision if len(rows) else f"no_{decision}"
-        counted.append(messages["gallery"][key].format(shown=len(rows), of=rows["of"].max()))
+        caption += " " + messages["gallery"][key].format(shown=len(rows), of=rows["of"].max())
         cases += [_make_case(gallery, row, ("plain", "overlay"), messages) for row in rows.index]
-    texts = messages["figures"][name]
-    return Gallery(texts["title"], " ".join([texts["caption"], *counted]), cases, num_open)
+    return Gallery(texts["title"], caption, cases, num_open)
 
 
 def make_examples(gallery: Mapping[str, Any], num: int, messages: Mapping[str, Any]) -> Gallery:
@@ -134,7 +134,7 @@ def make_examples(gallery: Mapping[str, Any], num: int, messages: Mapping[str, A
     table = gallery["cases"]
     rows = [row for kind in ("true_negative", "true_positive") for row in table.index[table["decision"] == kind][:num]]
     cases = [_make_case(gallery, row, ("plain",), messages) for row in rows]
-    return Gallery("", messages["gallery"]["examples"], cases, len(cases), look="examples")
+    return Gallery("", messages["gallery"]["examples"], cases, len(cases), css_class="examples")
 
 
 def _make_case(gallery: Mapping[str, Any], row: int, kinds: Sequence[str], messages: Mapping[str, Any]) -> Case:
@@ -146,7 +146,7 @@ def _make_case(gallery: Mapping[str, Any], row: int, kinds: Sequence[str], messa
     label = CLASSES[case["decision"] in ("true_positive", "false_negative")]
     values = {"class": label, "probability": case["probability"], "name": case["name"]}
     caption = translate(Finding("case", values), messages | messages["gallery"])
-    return Case(caption, [_to_data_url(each, "webp") for each in pictures], *size)
+    return Case(caption, [_to_data_url(picture, "webp") for picture in pictures], *size)
 
 
 def make_table(frame: DataFrame, name: str, run: str, messages: Mapping[str, Any], *, folded: bool = False) -> Table:
@@ -156,9 +156,9 @@ def make_table(frame: DataFrame, name: str, run: str, messages: Mapping[str, Any
     """
     caption = messages["tables"][name]
     heads = [messages["columns"].get(column, str(column).replace("_", " ")) for column in frame.columns]
-    shown = frame.head(MAX_ROWS).to_dict("records")
-    rows = [[format_cell(value, messages) for value in record.values()] for record in shown]
-    numbers = [not any(isinstance(record[column], str) for record in shown) for column in frame.columns]
+    records = frame.head(MAX_ROWS).to_dict("records")
+    rows = [[format_cell(value, messages) for value in record.values()] for record in records]
+    numbers = [not any(isinstance(record[column], str) for record in records) for column in frame.columns]
     label = f"{caption} ({run})" if run else caption
     return Table(caption, label, heads, rows, numbers, max(0, len(frame) - MAX_ROWS), folded)
 
@@ -166,38 +166,36 @@ def make_table(frame: DataFrame, name: str, run: str, messages: Mapping[str, Any
 def make_confusion_matrix(point: Decisions, messages: Mapping[str, Any]) -> Table:
     """Build the table of decisions by true class, with the share of each class."""
     texts, rows = messages["confusion"], []
-    for name, right, wrong in ((CLASSES[0], point.tn, point.fp), (CLASSES[1], point.tp, point.fn)):
-        num = max(right + wrong, 1)
-        cells = [f"{count} ({format_number(count / num, '.1%', messages)})" for count in (right, wrong)]
-        rows.append([name, *(cells if name == CLASSES[0] else reversed(cells))])
+    for name, counts in zip(CLASSES, ((point.tn, point.fp), (point.fn, point.tp)), strict=True):
+        num = max(sum(counts), 1)
+        rows.append([name, *(f"{count} ({format_number(count / num, '.1%', messages)})" for count in counts)])
     heads = [texts["class"], *(texts["decided"].format(name) for name in CLASSES)]
     caption = texts["caption"].format(format_number(point.threshold, ".3f", messages))
-    return Table(caption, caption, heads, rows, [False, True, True], look="confusion")
+    return Table(caption, caption, heads, rows, [False, True, True], css_class="confusion")
 
 
 def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a metric of a tile as text, a share in percent, and its interval with n."""
+    """Return the two texts of a tile: a metric, shares in percent, and its interval with n."""
     form = ".3f" if name == "auc" else ".1%"
     if measured.is_point:
-        return format_number(measured.finite_value, form, messages), messages["tile_without_interval"].format(
-            measured.n
-        )
+        value = format_number(measured.finite_value, form, messages)
+        return value, messages["tile_without_interval"].format(measured.n)
     value, *bounds = (
-        EMPTY if each is None else format_number(each, form, messages)
-        for each in (measured.value, measured.low, measured.high)
+        MISSING if number is None else format_number(number, form, messages)
+        for number in (measured.value, measured.low, measured.high)
     )
     return value, messages["tile"].format(*bounds, measured.n)
 
 
 def format_cell(value: Any, messages: Mapping[str, Any]) -> str:
-    """Return a cell as text: a number, a value with interval (of some width) and n, a dash if missing, or a word."""
+    """Return a cell as text: a number, an estimate with its interval and n, a word, or a dash if it is missing."""
     if isinstance(value, dict):
         text, *bounds = (format_cell(value.get(name), messages) for name in ("value", "low", "high"))
-        has_width = value.get("low") != value.get("high")  # Resamples that all agree show no uncertainty.
-        text += " " + messages["bounds"].format(*bounds) if has_width and EMPTY not in bounds else ""
+        has_width = value.get("low") != value.get("high")  # If all resamples agree, there is no interval.
+        text += " " + messages["bounds"].format(*bounds) if has_width and MISSING not in bounds else ""
         return text + (f", n = {value['n']:.0f}" if value.get("n") is not None else "")
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return EMPTY
+        return MISSING
     if isinstance(value, bool):
         return str(messages["cells"]["yes" if value else "no"])
     if isinstance(value, float):

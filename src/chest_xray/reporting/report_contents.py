@@ -24,9 +24,9 @@ from chest_xray.models.network import Network
 from chest_xray.models.training import Run, Training
 from chest_xray.reporting.tables import tabulate_abstention
 
-# What the rules and the model card read besides what is shown.
+# What the rules and the model card read in addition to what is shown.
 RUN_INPUTS = ("metrics", "metadata_metrics", "history", "operating_point", "map_sanity", "decisions", "settings")
-RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # complete in themselves
+RUN_PAGES = ("conclusions", "robustness_conclusions", "threshold_explorer")  # each a page of its own
 GALLERY = "gallery"  # the dataset of all pictures of cases
 # Datasets that hold several figures; every other figure is a dataset of its own.
 RUN_FOLDERS = {
@@ -40,48 +40,48 @@ FOLDERS = {
 }
 
 
-def _unchanged(table: DataFrame) -> DataFrame:
+def _return_unchanged(table: DataFrame) -> DataFrame:
     return table
 
 
 def select_overall_metrics(metrics_table: DataFrame) -> DataFrame:
-    """Lay out the metrics over all test images, from `chest_xray.reporting.tables.lay_out_metrics`.
+    """Select the metrics over all test images from the table of `chest_xray.reporting.tables.build_metrics_table`.
 
     `test` and `gap` are dicts of `value`, `low` and `high`; `note` is dropped if it is empty throughout.
     """
     table = _select_test(metrics_table)
     table = table[table["stratum"] == "all"]
-    gap = _join(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
+    gap = _join_columns(table, {"value": "gap", "low": "gap_low", "high": "gap_high"})
     note = table["note"].astype("str").fillna("")  # A column of a CSV file that is empty throughout is read as numbers.
     columns = ["metric", "point", "decides", "threshold", "test", "validation", "gap", "metadata_baseline", "note"]
-    shown = table.assign(gap=gap, note=note)[columns]
-    return shown if shown["note"].any() else shown.drop(columns="note")
+    selected = table.assign(gap=gap, note=note)[columns]
+    return selected if selected["note"].any() else selected.drop(columns="note")
 
 
 def list_strata(metrics_table: DataFrame) -> DataFrame:
-    """Lay out the metrics by stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
+    """Tabulate the metrics of each stratum of test: `by`, `range`, `metric`, `test`, and `metadata_baseline`."""
     table = _select_test(metrics_table)
     table = table[table["stratum"] != "all"]
-    parts = table["stratum"].str.partition(" ")
-    return table.assign(by=parts[0], range=parts[2])[["by", "range", "metric", "test", "metadata_baseline"]]
+    names = table["stratum"].str.partition(" ")
+    return table.assign(by=names[0], range=names[2])[["by", "range", "metric", "test", "metadata_baseline"]]
 
 
 def _select_test(metrics_table: DataFrame) -> DataFrame:
     table = metrics_table[metrics_table["subset"] == "test"]
-    measured = _join(table, {name: name for name in ("value", "low", "high", "n")})
-    words = {"point": table["point"].fillna(""), "decides": table["decides"].map({True: "yes"}).fillna("")}
-    return table.assign(test=measured, **words)
+    estimates = _join_columns(table, {name: name for name in ("value", "low", "high", "n")})
+    decides = table["decides"].map({True: "yes"}).fillna("")
+    return table.assign(test=estimates, point=table["point"].fillna(""), decides=decides)
 
 
 def list_conditions(corruption_metrics: CorruptionMetrics) -> DataFrame:
-    """Lay out the metrics of corrupted validation, one row per condition."""
+    """Tabulate the metrics of corrupted validation, one row per condition."""
     import pandas as pd
 
-    return pd.DataFrame(each.model_dump() for each in corruption_metrics.conditions)
+    return pd.DataFrame(condition.model_dump() for condition in corruption_metrics.conditions)
 
 
 def list_metadata_baselines(metadata_baseline: MetadataBaseline) -> DataFrame:
-    """Lay out the metadata baseline, one row per feature: its rule, and its metrics on test."""
+    """Tabulate the metadata baseline, one row per feature: its rule, and its metrics on test."""
     import pandas as pd
 
     rows = [
@@ -93,30 +93,32 @@ def list_metadata_baselines(metadata_baseline: MetadataBaseline) -> DataFrame:
 
 
 def list_cells(comparison: Comparison) -> DataFrame:
-    """Lay out the metrics of both runs without and with flip test-time augmentation, one row a run and kind of pass."""
+    """Tabulate the metrics of both runs, one row without and one row with flip test-time augmentation for each run."""
     import pandas as pd
 
-    hidden: dict[str, set[str]] = {name: {"method", "n"} for name in METRICS}
-    return pd.DataFrame(cell.model_dump(exclude=hidden) for cell in comparison.cells)
+    excluded: dict[str, set[str]] = {name: {"method", "n"} for name in METRICS}
+    return pd.DataFrame(cell.model_dump(exclude=excluded) for cell in comparison.cells)
 
 
 def join_intervals(table: DataFrame) -> DataFrame:
     """Join each column `x` with the bounds `x_low` and `x_high`, and drop `run`, which is constant."""
     joined = table.drop(columns=["run"], errors="ignore")
-    for name in [each for each in table.columns if f"{each}_low" in table.columns]:
-        bounds = {"value": name, "low": f"{name}_low", "high": f"{name}_high"}
-        joined = joined.assign(**{name: _join(table, bounds)}).drop(columns=[bounds["low"], bounds["high"]])
+    for name in table.columns:
+        low, high = f"{name}_low", f"{name}_high"
+        if low in table.columns:
+            interval = _join_columns(table, {"value": name, "low": low, "high": high})
+            joined = joined.assign(**{name: interval}).drop(columns=[low, high])
     return joined
 
 
 def omit_p_values(table: DataFrame) -> DataFrame:
-    """Return `join_intervals` without p-values, for the width of a page; the stored table has them."""
+    """Return the table of `join_intervals` without p-values, to fit the page; the stored table has them."""
     joined = join_intervals(table)
     return joined[[name for name in joined if not str(name).endswith("_p")]]
 
 
-def _join(table: DataFrame, columns: dict[str, str]) -> Series:
-    """Join columns into one of dicts, whose keys are those of `columns`."""
+def _join_columns(table: DataFrame, columns: dict[str, str]) -> Series:
+    """Join columns into one column of dicts; `columns` maps each key of the dicts to the name of a column."""
     import pandas as pd
 
     rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
@@ -139,25 +141,25 @@ class FigureEntry(NamedTuple):
 
 
 class TableEntry(NamedTuple):
-    """A table of the catalog, its layout, and the key of its caption, which is `name` by default."""
+    """A dataset of the catalog, the function that makes a table of it, and the key of the caption (default: `name`)."""
 
     name: str
-    lay_out: Callable[[Any], DataFrame] = _unchanged
+    tabulate: Callable[[Any], DataFrame] = _return_unchanged
     folded: bool = False
     key: str = ""
 
 
 class GalleryEntry(NamedTuple):
-    """Pictures of a gallery: those of `decisions` in `gallery`, of which the first `num_open` are not folded."""
+    """The pictures in `gallery` of some decisions; all but the first `num_open` are folded."""
 
     name: str
     decisions: tuple[str, ...]
     num_open: int
 
 
-Shown = FigureEntry | TableEntry | GalleryEntry
-# Of each run, by heading; where rules yield findings for a heading, these come first.
-RUN_PARTS: dict[str, tuple[Shown, ...]] = {
+Entry = FigureEntry | TableEntry | GalleryEntry
+# Of each run, by heading; sentences for the heading come before these.
+RUN_PARTS: dict[str, tuple[Entry, ...]] = {
     "how_well": (
         FigureEntry("roc_curve"),
         TableEntry("metrics_table", select_overall_metrics, folded=True),
@@ -189,8 +191,8 @@ RUN_PARTS: dict[str, tuple[Shown, ...]] = {
     "training": (FigureEntry("learning_curves"), TableEntry("cross_check")),
 }
 SUMMARY_FIGURE = "roc_curve"  # of the last run: in the summary instead of its part
-FOLDED = {"abstention", "training", "environment", "glossary"}  # headings of what is folded, besides earlier runs
-COMPARISON: tuple[Shown, ...] = (
+FOLDED = {"abstention", "training", "environment", "glossary"}  # headings that are folded; earlier runs are, too
+COMPARISON: tuple[Entry, ...] = (
     FigureEntry("comparison_figure"),
     TableEntry("comparison_table", folded=True),
     TableEntry("comparison", list_cells, key="comparison_cells", folded=True),
@@ -198,7 +200,7 @@ COMPARISON: tuple[Shown, ...] = (
     FigureEntry("transforms", folded=True),
     FigureEntry("transform_ranges", folded=True),
 )
-DATA: tuple[Shown, ...] = (
+DATA: tuple[Entry, ...] = (
     TableEntry("class_counts", folded=True),
     FigureEntry("example_radiographs", folded=True),
     FigureEntry("header_figure", folded=True),
@@ -238,17 +240,18 @@ def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """
     options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
     models: dict[str, type[Options] | type[Result]] = {**options, **RESULTS}
-    return {name: models[name].model_validate(each) if name in models else each for name, each in evidence.items()}
+    return {name: models[name].model_validate(value) if name in models else value for name, value in evidence.items()}
 
 
-def require_shown(name: str, run: Mapping[str, Any]) -> None:
-    """Refuse the evidence of a run that lacks what the report shows.
+def check_evidence(name: str, run: Mapping[str, Any]) -> None:
+    """Check that the evidence of a run has everything that the report shows.
 
     Raises:
-        InputError: An earlier version gathered it.
+        InputError: Something is missing, because an earlier version wrote the evidence.
     """
-    shown = [GALLERY if isinstance(each, GalleryEntry) else each.name for part in RUN_PARTS.values() for each in part]
-    if missing := [each for each in dict.fromkeys(shown) if each not in run]:
+    entries = [entry for part in RUN_PARTS.values() for entry in part]
+    names = dict.fromkeys(GALLERY if isinstance(entry, GalleryEntry) else entry.name for entry in entries)
+    if missing := [dataset for dataset in names if dataset not in run]:
         raise InputError(
             f"the evidence of the run {name} lacks {', '.join(missing)}; expected all that this version of the report "
             "shows. Gather it again: `kedro run --pipelines=evaluation,augmentation`."
@@ -263,48 +266,48 @@ def name_limits(report: Report) -> str:
 def list_run_datasets(*, is_trained: bool = True) -> list[str]:
     """Return the datasets of a run that belong to its evidence.
 
-    A run that `is_trained` is a single training and has learning curves and settings.
+    With `is_trained`, the run is a single training, which has learning curves and settings.
     """
-    shown = [each for part in RUN_PARTS.values() for each in part]
-    names = [*RUN_INPUTS, *_list_stored(shown, RUN_FOLDERS), *RUN_PAGES]
+    entries = [entry for part in RUN_PARTS.values() for entry in part]
+    names = [*RUN_INPUTS, *_list_datasets(entries, RUN_FOLDERS), *RUN_PAGES]
     return [name for name in dict.fromkeys(names) if is_trained or name not in ("learning_curves", "settings")]
 
 
 def list_data_datasets() -> list[str]:
     """Return the datasets on the data that the report reads."""
-    return list(dict.fromkeys(["audit", "own_tables", *_list_stored(DATA, FOLDERS)]))
+    return list(dict.fromkeys(["audit", "own_tables", *_list_datasets(DATA, FOLDERS)]))
 
 
 def list_comparison_datasets() -> list[str]:
     """Return the datasets of the comparison that the report reads, and its conclusions."""
-    return list(dict.fromkeys(["comparison", *_list_stored(COMPARISON, FOLDERS), "comparison_conclusions"]))
+    return list(dict.fromkeys(["comparison", *_list_datasets(COMPARISON, FOLDERS), "comparison_conclusions"]))
 
 
-def _list_stored(shown: Iterable[Shown], folders: Mapping[str, set[str]]) -> Iterator[str]:
-    for each in shown:
-        is_gallery = isinstance(each, GalleryEntry)
-        yield GALLERY if is_gallery else next((name for name, held in folders.items() if each.name in held), each.name)
+def _list_datasets(entries: Iterable[Entry], folders: Mapping[str, set[str]]) -> Iterator[str]:
+    folder_of = {figure: folder for folder, figures in folders.items() for figure in figures}
+    for entry in entries:
+        yield GALLERY if isinstance(entry, GalleryEntry) else folder_of.get(entry.name, entry.name)
 
 
-def gather(found: Mapping[str, Any]) -> dict[str, Any]:
+def make_storable(outputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the evidence of a run, of the data or of the comparison, as `EvidenceDataset` stores it.
 
     Args:
-        found: Datasets and parameters by name: tables, texts, figures as PNG by language, plain values, options,
+        outputs: Datasets and parameters by name: tables, texts, figures as PNG by language, plain values, options,
             results, figures of Plotly, and the folders of figures in `FOLDERS` and `RUN_FOLDERS`, by name.
 
     Returns:
         The same by name, with options, results and figures of Plotly as plain values; each figure of a folder under
         its own name; and `own_split`, the user's split table, instead of `own_tables`.
     """
-    gathered: dict[str, Any] = {}
-    for name, each in found.items():
+    evidence: dict[str, Any] = {}
+    for name, value in outputs.items():
         if name in FOLDERS or name in RUN_FOLDERS:
-            gathered |= each
+            evidence |= value
         elif name == "own_tables":
-            gathered["own_split"] = each["split"]
+            evidence["own_split"] = value["split"]
         elif name == "threshold_explorer":
-            gathered[name] = json.loads(each.to_json())
+            evidence[name] = json.loads(value.to_json())
         else:
-            gathered[name] = each.model_dump(mode="json") if isinstance(each, BaseModel) else each
-    return gathered
+            evidence[name] = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return evidence

@@ -1,4 +1,4 @@
-"""Rules for what the report states beside the conclusions: its verdicts, the data and the protocol."""
+"""Rules for what the report states in addition to the conclusions: the verdicts, the data and the protocol."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -32,17 +32,16 @@ class Verdict(NamedTuple):
 
 
 def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verdict]:
-    """Return the overall verdict on a run, followed by those that it rests on.
+    """Return the overall verdict on a run, followed by the verdicts that justify it.
 
     The network is compared with the metadata baseline by the interval of their difference on the same images.
     """
     accuracy, difference = metrics.test.at_chosen.accuracy, metadata_metrics.difference.accuracy
-    is_reached = accuracy.finite_value > REQUIRED_ACCURACY  # The requirement is on the value itself.
-    requirement = _rate(accuracy, REQUIRED_ACCURACY) if is_reached else "bad"
+    # The value itself, not its interval, has to be above the requirement.
+    requirement = _rate(accuracy, REQUIRED_ACCURACY) if accuracy.finite_value > REQUIRED_ACCURACY else "bad"
     baseline = _rate(difference, 0)
-    tone: Tone = (
-        "bad" if "bad" in (requirement, baseline) else "unsure" if "unsure" in (requirement, baseline) else "good"
-    )
+    tone = max(requirement, baseline, key=("good", "unsure", "bad").index)  # the worse of the two
+    required = {"accuracy": accuracy, "bar": REQUIRED_ACCURACY}
     values = {
         "baseline": metadata_metrics.at_rule.accuracy,
         "feature": Name(metadata_metrics.feature),
@@ -50,9 +49,7 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     }
     return [
         Verdict("whole", tone, Finding(f"verdict_{tone}", {})),
-        Verdict(
-            "asked", requirement, Finding(f"asked_{requirement}", {"accuracy": accuracy, "bar": REQUIRED_ACCURACY})
-        ),
+        Verdict("asked", requirement, Finding(f"asked_{requirement}", required)),
         Verdict("baseline", baseline, Finding(f"baseline_{baseline}", values)),
         *_list_weaknesses(metrics),
     ]
@@ -112,21 +109,21 @@ def describe_protocol(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 def describe_network(options: Network) -> Iterator[Finding]:
     """Describe the network that `chest_xray.models.network.build_network` builds from its options."""
     values = {**dict(options), "num_blocks": len(options.filters), "filters": ", ".join(map(str, options.filters))}
-    own = {"plain": "network_plain", "residual": "network_residual"}
-    yield Finding(own.get(options.architecture, "network_backbone"), values)
+    own_keys = {"plain": "network_plain", "residual": "network_residual"}  # other networks are of keras.applications
+    yield Finding(own_keys.get(options.architecture, "network_backbone"), values)
     if options.architecture == "plain" and options.batch_normalization:
         yield Finding("network_normalization", {})
     yield Finding("network_head" if options.dense_units else "network_short_head", values)
-    is_pretrained = options.pretrained and options.architecture not in own
+    is_pretrained = options.pretrained and options.architecture not in own_keys
     yield Finding("network_pretrained" if is_pretrained else "network_from_scratch", {})
 
 
 def describe_test_looks(metrics: Metrics, report: Report) -> Iterator[Finding]:
-    """Describe how often the test split was looked at, with an interval of accuracy for as many results at once.
+    """Describe how often the test split was looked at, and widen the interval of accuracy for that number of looks.
 
-    The interval is the widest 95% interval of accuracy. Its sides are multiplied by the ratio of normal quantiles that
-    raises its confidence to 1 - 0.05 / looks (Bonferroni). It does not undo what a look prompted. Phantoms have no such
-    history, and an installed package has no ledger.
+    The distances from the value to the ends of the widest 95% interval are multiplied by the ratio of normal quantiles
+    that raises the confidence to 1 - 0.05 / looks (Bonferroni). This does not make up for changes that a look prompted.
+    Phantoms have no such history, and an installed package has no ledger.
     """
     from scipy.stats import norm
 
@@ -147,7 +144,7 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     audit: AuditSummary = evidence["audit"]
     baseline: MetadataBaseline = evidence["metadata_baseline"]
     images = sum(row.images for row in audit.counts)
-    yield Finding("audit_size", {"images": images, "groups": sum(each.groups for each in audit.groups.values())})
+    yield Finding("audit_size", {"images": images, "groups": sum(subset.groups for subset in audit.groups.values())})
     yield Finding("audit_flow", _count_flow(audit))
     yield Finding("audit_duplicates", dict(audit.duplicates))
     wide = {name.lower(): shares for name, shares in audit.shift.items()}
@@ -158,11 +155,8 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
     majority = max(classes.values()) / classes.total()
     scores = baseline.features[BASELINE].test
     p = _test_separation(scores, classes)
-    key = (
-        "audit_baseline"
-        if p < SIGNIFICANCE and scores.sensitivity + scores.specificity > 1
-        else "audit_baseline_nothing"
-    )
+    separates = p < SIGNIFICANCE and scores.sensitivity + scores.specificity > 1
+    key = "audit_baseline" if separates else "audit_baseline_nothing"
     yield Finding(key, {"feature": Name(BASELINE), "majority": majority, "p": p, **dict(scores)})
     if audit.published.scale is not None and not audit.published.as_published:
         yield Finding("audit_copy", dict(audit.published))
@@ -171,26 +165,23 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _count_flow(audit: AuditSummary) -> dict[str, int]:
-    """Count the images on each way from the files to a subset, as a STARD diagram does."""
-    used: Counter[str] = Counter()
+    """Count the files found and excluded, and the images of each subset, as a STARD diagram does."""
+    counts: Counter[str] = Counter()
     for row in audit.counts:
-        used[row.subset] += row.images
-        used[f"{row.subset}_{row.class_.lower()}"] += row.images
+        counts[row.subset] += row.images
+        counts[f"{row.subset}_{row.class_.lower()}"] += row.images
     names = ("train", "validation", "test", "test_normal", "test_pneumonia")
     excluded = audit.quarantine.files
-    total = sum(used[name] for name in names[:3])
-    return {"found": total + excluded, "excluded": excluded, **{name: used[name] for name in names}}
+    total = sum(counts[name] for name in names[:3])
+    return {"found": total + excluded, "excluded": excluded, **{name: counts[name] for name in names}}
 
 
 def _test_separation(scores: RuleScores, classes: Mapping[str, int]) -> float:
-    """Return p of Fisher's exact test that the decisions of a rule do not depend on the class."""
+    """Return the p-value of Fisher's exact test of the decisions of a rule against the class."""
     import numpy as np
     from scipy.stats import fisher_exact
 
     num_normal, num_pneumonia = (classes[name] for name in CLASSES)
-    true_negatives, true_positives = (
-        round(scores.specificity * num_normal),
-        round(scores.sensitivity * num_pneumonia),
-    )
-    table = [[true_negatives, num_normal - true_negatives], [num_pneumonia - true_positives, true_positives]]
+    tn, tp = round(scores.specificity * num_normal), round(scores.sensitivity * num_pneumonia)
+    table = [[tn, num_normal - tn], [num_pneumonia - tp, tp]]
     return float(fisher_exact(np.array(table)).pvalue)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from chest_xray.core.types import DataFrame
@@ -43,8 +44,8 @@ TEST_METRICS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
     """Return the report as one HTML file.
 
-    `evidence` has the datasets that belong to no single run, by name, and `runs` those of each run. The verdict is on
-    the last run.
+    `evidence` has the datasets that do not belong to a single run, by name, and `runs` those of each run. The verdict
+    is on the last run.
     """
     messages = read_page_messages(language)
     source = translate_text(evidence["params_data_source"], messages)
@@ -55,7 +56,7 @@ def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: b
 def render_page(
     sections: list[Section], messages: Messages, about: Mapping[str, Any], language: str, *, synthetic: bool
 ) -> str:
-    """Return sections as one HTML file with a banner and a table of contents; the first one is the summary.
+    """Return sections, the first of which is the summary, as one HTML file with a banner and a table of contents.
 
     `about` has the `data_source` and the `run_record`; with `synthetic` the banner states that the images are phantoms.
     """
@@ -75,50 +76,51 @@ def render_page(
 
 
 def mark_code(sentence: str) -> Any:
-    """Escape a sentence for HTML, with what is between backticks as code."""
+    """Escape a sentence for HTML, and mark the text between backticks as code."""
     from markupsafe import Markup, escape
 
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
 
 
 def _make_sections(evidence: Evidence, runs: Mapping[str, Evidence], messages: Messages) -> list[Section]:
-    compared = find_comparison(evidence["comparison"])
-    differences = make_sentences((finding for found in compared.values() for finding in found), messages)
+    *earlier, last = runs
+    comparison = find_comparison(evidence["comparison"])
+    differences = make_sentences(chain.from_iterable(comparison.values()), messages)
+    audit = make_sentences(describe_data(evidence), messages)
     record = make_table(tabulate_record(evidence["run_record"]), "run_record", "", messages)
-    looks = describe_test_looks(list(runs.values())[-1]["metrics"], evidence["params_report"])
-    limits = {"intended_use": "intended_use", "known_limits": contents.name_limits(evidence["params_report"])}
-    terms = Listing([(each["term"], each["meaning"]) for each in messages["glossary"].values()], "terms")
+    looks = describe_test_looks(runs[last]["metrics"], evidence["params_report"])
+    terms = Listing([(entry["term"], entry["meaning"]) for entry in messages["glossary"].values()], "terms")
     blocks: dict[str, list[Any]] = {
-        "augmentation": [differences, *_show(contents.COMPARISON, evidence, "", messages)],
-        "data": [make_sentences(describe_data(evidence), messages), *_show(contents.DATA, evidence, "", messages)],
+        "summary": _summarise(comparison["answer"][0], runs, messages),
+        "augmentation": [differences, *_make_blocks(contents.COMPARISON, evidence, "", messages)],
+        "data": [audit, *_make_blocks(contents.DATA, evidence, "", messages)],
         "protocol": [make_sentences([*describe_protocol(evidence), *looks], messages)],
         "environment": [record, make_table(tabulate_seeds(runs), "seeds", "", messages)],
-        "limits": [],
         "glossary": [terms],
+        "intended_use": [Listing(list(messages["intended_use"].values()))],
+        "known_limits": [Listing(list(messages[contents.name_limits(evidence["params_report"])].values()))],
     }
-    parts = [
-        Section(key.replace("_", "-"), messages["sections"][key], [Listing(list(messages[name].values()))])
-        for key, name in limits.items()
-    ]
+    titles = messages["sections"]
     sections = {
-        key: Section(key, messages["sections"][key], each, parts if key == "limits" else [], key in contents.FOLDED)
-        for key, each in blocks.items()
-    } | {name: _describe_run(name, run, messages, is_last=name == list(runs)[-1]) for name, run in runs.items()}
-    *earlier, last = runs
-    order = ("augmentation", last, "data", "protocol", "limits", *earlier, "environment", "glossary")
-    summary = _summarise(compared["answer"][0], runs, messages)
-    return [Section("summary", messages["sections"]["summary"], summary), *(sections[key] for key in order)]
+        key: Section(key.replace("_", "-"), titles[key], content, folded=key in contents.FOLDED)
+        for key, content in blocks.items()
+    }
+    sections["limits"] = Section("limits", titles["limits"], [], [sections["intended_use"], sections["known_limits"]])
+    for name, run in runs.items():
+        sections[name] = _describe_run(name, run, messages, is_last=name == last)
+    order = ("summary", "augmentation", last, "data", "protocol", "limits", *earlier, "environment", "glossary")
+    return [sections[key] for key in order]
 
 
 def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) -> list[Any]:
-    """Return what is seen first: verdict, main metrics, ROC curve and confusion matrix; then the reasons."""
+    """Return the blocks of the summary: verdict, main metrics, ROC curve and confusion matrix; then the reasons."""
     last = list(runs.values())[-1]
     verdicts = [*assess_run(last["metrics"], last["metadata_metrics"]), assess_augmentation(answer)]
-    items = [(messages["topics"][each.topic], each.tone, translate(each.finding, messages)) for each in verdicts]
+    items = [(messages["topics"][topic], tone, translate(finding, messages)) for topic, tone, finding in verdicts]
     metrics: Metrics = last["metrics"]
     run = translate_text(metrics.run, messages)
-    measured = {name: getattr(metrics.test.at_chosen, name) for name in TILES[:-1]} | {"auc": metrics.test.auc}
-    tiles = [(messages["cells"][name], *format_tile(name, each, messages)) for name, each in measured.items()]
+    estimates = {**dict(metrics.test.at_chosen), "auc": metrics.test.auc}
+    tiles = [(messages["cells"][name], *format_tile(name, estimates[name], messages)) for name in TILES]
     figure = make_figure(last[contents.SUMMARY_FIGURE][messages["language"]], contents.SUMMARY_FIGURE, run, messages)
     pictures = make_examples(last[contents.GALLERY], NUM_EXAMPLES, messages)
     return [
@@ -132,32 +134,32 @@ def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) ->
 
 def _describe_run(name: str, run: Evidence, messages: Messages, *, is_last: bool) -> Section:
     title = translate_text(run["metrics"].run, messages)
-    found = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
-    found |= find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
-    found |= find_abstention(run["abstention"], run["metrics"])
+    findings = find_conclusions(run["metrics"], run["history"], run["metadata_metrics"])
+    findings |= find_robustness_conclusions(run["map_sanity"], run["occlusion_table"], run["robustness_table"])
+    findings |= find_abstention(run["abstention"], run["metrics"])
     parts = []
-    for key in dict.fromkeys((*contents.RUN_PARTS, *found)):
-        shown = [
-            each for each in contents.RUN_PARTS.get(key, ()) if not (is_last and each.name == contents.SUMMARY_FIGURE)
-        ]
-        blocks: list[Any] = [make_sentences(found[key], messages)] if found.get(key) else []
-        blocks += _show(shown, run, title, messages)
+    for key in dict.fromkeys((*contents.RUN_PARTS, *findings)):
+        entries = contents.RUN_PARTS.get(key, ())
+        if is_last:
+            entries = tuple(entry for entry in entries if entry.name != contents.SUMMARY_FIGURE)
+        blocks: list[Any] = [make_sentences(findings[key], messages)] if findings.get(key) else []
+        blocks += _make_blocks(entries, run, title, messages)
         if blocks:
             heading = messages["sections"].get(key) or messages[key]
             parts.append(Section(f"{name}-{key}", heading, blocks, [], key in contents.FOLDED))
     return Section(name, messages["sections"]["run"].format(run=title), [], parts, not is_last)
 
 
-def _show(part: Iterable[contents.Shown], evidence: Evidence, run: str, messages: Messages) -> list[Any]:
+def _make_blocks(entries: Iterable[contents.Entry], evidence: Evidence, run: str, messages: Messages) -> list[Any]:
     blocks: list[Any] = []
-    for shown in part:
-        if isinstance(shown, contents.FigureEntry):
-            png = evidence[shown.name][messages["language"]]
-            blocks.append(make_figure(png, shown.name, run, messages, folded=shown.folded))
-        elif isinstance(shown, contents.GalleryEntry):
-            blocks.append(make_gallery(evidence[contents.GALLERY], *shown, messages))
-        elif len(frame := shown.lay_out(evidence[shown.name])):
-            blocks.append(make_table(frame, shown.key or shown.name, run, messages, folded=shown.folded))
+    for entry in entries:
+        if isinstance(entry, contents.FigureEntry):
+            png = evidence[entry.name][messages["language"]]
+            blocks.append(make_figure(png, entry.name, run, messages, folded=entry.folded))
+        elif isinstance(entry, contents.GalleryEntry):
+            blocks.append(make_gallery(evidence[contents.GALLERY], *entry, messages))
+        elif len(table := entry.tabulate(evidence[entry.name])):
+            blocks.append(make_table(table, entry.key or entry.name, run, messages, folded=entry.folded))
     return blocks
 
 
@@ -170,8 +172,8 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
     """
     import pandas as pd
 
-    def keep_bounds(measured: Interval) -> dict[str, float | None]:
-        return measured.model_dump(include={"value", "low", "high"})
+    def to_cell(interval: Interval) -> dict[str, float | None]:
+        return interval.model_dump(include={"value", "low", "high"})
 
     columns: dict[str, list[Any]] = {
         "metric": [messages["summary_rows"][key] for key in (*TEST_METRICS, "auc", "validation", "worst")]
@@ -179,14 +181,12 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
     for run in runs.values():
         metrics: Metrics = run["metrics"]
         on_test = [getattr(metrics.test.at_chosen, name) for name in TEST_METRICS]
-        measured = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
-        columns[translate_text(metrics.run, messages)] = [
-            *map(keep_bounds, measured),
-            run["corruption_metrics"].worst_auc,
-        ]
+        estimates = [*on_test, metrics.test.auc, metrics.validation.at_chosen.balanced_accuracy]
+        cells = [*map(to_cell, estimates), run["corruption_metrics"].worst_auc]
+        columns[translate_text(metrics.run, messages)] = cells
     baseline: MetadataMetrics = list(runs.values())[-1]["metadata_metrics"]
-    measured = [*(getattr(baseline.at_rule, name) for name in TEST_METRICS), baseline.auc]
-    columns["metadata_baseline"] = [*map(keep_bounds, measured), None, None]
+    estimates = [*(getattr(baseline.at_rule, name) for name in TEST_METRICS), baseline.auc]
+    columns["metadata_baseline"] = [*map(to_cell, estimates), None, None]
     return pd.DataFrame(columns, dtype=object)
 
 

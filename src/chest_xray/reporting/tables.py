@@ -24,7 +24,7 @@ COMPARISON_COLUMNS = ["metadata_baseline", "validation", "gap", "gap_low", "gap_
 Row = dict[str, Any]
 
 
-def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> DataFrame:
+def build_metrics_table(metrics: Metrics, metadata_metrics: MetadataMetrics) -> DataFrame:
     """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
@@ -37,7 +37,7 @@ def lay_out_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Data
     import pandas as pd
 
     reasons = read_messages("en")["missing"]
-    rows = [{**row, "subset": subset} for subset, part in metrics.subsets.items() for row in _list_rows(part)]
+    rows = [{**row, "subset": name} for name, subset in metrics.subsets.items() for row in _list_rows(subset)]
     validation = {_identify(row): row["value"] for row in rows if row["subset"] == "validation"}
     baseline = {_identify(row): row["value"] for row in _list_baseline_rows(metadata_metrics, metrics.test)}
     for row in rows:
@@ -57,57 +57,61 @@ def _identify(row: Row) -> tuple[Any, ...]:
     return row["metric"], row.get("point"), row["stratum"]
 
 
-def _list_rows(part: SubsetMetrics) -> Iterator[Row]:
-    whole = {"prevalence": part.prevalence, "loss": part.loss, "auc": part.auc, "pr_auc": part.pr_auc}
-    for name, each in {**whole, **dict(part.calibration)}.items():
-        values = dict(each) if isinstance(each, Interval) else {"value": each}
-        yield {"stratum": "all", "n": part.num_images, "metric": name, **values}
-    for at, point in part.by_name.items():
-        yield from _list_decisions(point, at, part.rule)
-    yield from _list_strata(part.strata, part)
+def _list_rows(subset: SubsetMetrics) -> Iterator[Row]:
+    ranking = {"prevalence": subset.prevalence, "loss": subset.loss, "auc": subset.auc, "pr_auc": subset.pr_auc}
+    for name, metric in {**ranking, **dict(subset.calibration)}.items():
+        values = dict(metric) if isinstance(metric, Interval) else {"value": metric}
+        yield {"stratum": "all", "n": subset.num_images, "metric": name, **values}
+    for name, decisions in subset.by_name.items():
+        yield from _list_decisions(decisions, name, subset.rule)
+    yield from _list_strata(subset.strata, subset)
 
 
 def _list_baseline_rows(metadata_metrics: MetadataMetrics, test: SubsetMetrics) -> Iterator[Row]:
     """List the metadata baseline, whose single threshold is repeated for every operating point."""
-    for name, each in (("auc", metadata_metrics.auc), ("pr_auc", metadata_metrics.pr_auc)):
-        yield {"metric": name, "stratum": "all", **dict(each)}
-    for at in test.by_name:
-        yield from _list_decisions(metadata_metrics.at_rule, at, test.rule)
+    for name, estimate in (("auc", metadata_metrics.auc), ("pr_auc", metadata_metrics.pr_auc)):
+        yield {"metric": name, "stratum": "all", **dict(estimate)}
+    for point in test.by_name:
+        yield from _list_decisions(metadata_metrics.at_rule, point, test.rule)
     yield from _list_strata(metadata_metrics.strata, test)
 
 
-def _list_decisions(point: Decisions, at: str, rule: str) -> Iterator[Row]:
-    of_point = {"point": at, "decides": at == rule, "threshold": point.threshold, "stratum": "all"}
-    for name, each in point:
-        if isinstance(each, Interval):
-            yield {"metric": name, **of_point, **dict(each)}
+def _list_decisions(decisions: Decisions, point: str, rule: str) -> Iterator[Row]:
+    columns = {"point": point, "decides": point == rule, "threshold": decisions.threshold, "stratum": "all"}
+    for name, metric in decisions:
+        if isinstance(metric, Interval):
+            yield {"metric": name, **columns, **dict(metric)}
 
 
-def _list_strata(strata: list[Stratum], part: SubsetMetrics) -> Iterator[Row]:
-    chosen = {"point": part.rule, "decides": True, "threshold": part.at_chosen.threshold}
-    for each in strata:
-        for name in ("sensitivity", "specificity", "auc"):
-            if not (each.by == "aetiology" and name == "specificity"):
-                at = {} if name == "auc" else chosen
-                yield {"metric": name, **at, "stratum": f"{each.by} {each.name}", **dict(getattr(each, name))}
+def _list_strata(strata: list[Stratum], subset: SubsetMetrics) -> Iterator[Row]:
+    chosen = {"point": subset.rule, "decides": True, "threshold": subset.at_chosen.threshold}
+    for stratum in strata:
+        row = {"stratum": f"{stratum.by} {stratum.name}"}
+        yield {**row, **chosen, "metric": "sensitivity", **dict(stratum.sensitivity)}
+        if stratum.by != "aetiology":
+            yield {**row, **chosen, "metric": "specificity", **dict(stratum.specificity)}
+        yield {**row, "metric": "auc", **dict(stratum.auc)}
 
 
 def _find_gap(gap: Gap, row: Row) -> Interval:
     """Return the gap of a metric over all images; strata are too small to have one."""
     if row["stratum"] != "all":
         return UNKNOWN
-    name, at = row["metric"], row.get("point")
-    place = gap.by_name[at] if at else gap if name in ("auc", "pr_auc") else gap.calibration
-    found: Interval = getattr(place, name, UNKNOWN)
-    return found
+    name, point = row["metric"], row.get("point")
+    if point:
+        gaps: Any = gap.by_name[point]
+    else:
+        gaps = gap if name in ("auc", "pr_auc") else gap.calibration
+    interval: Interval = getattr(gaps, name, UNKNOWN)
+    return interval
 
 
 def tabulate_abstention(abstention: Abstention) -> DataFrame:
-    """Tabulate what abstention gains on test, and what conformal sets reach.
+    """Tabulate what abstention gains on test, and the coverage of conformal sets.
 
     Returns:
         One row per metric: `metric`; `test`, a dict of `value`, `low`, `high` and `n`; and `expected`: what was
-        promised, or what images left out at random would give; None if there is no such value.
+        promised, or the result if images were left out at random; None if there is no such value.
     """
     import pandas as pd
 
@@ -122,9 +126,9 @@ def tabulate_abstention(abstention: Abstention) -> DataFrame:
         by_chance = {"accuracy": 1 - order.by_chance}
         for name in ("accuracy", "sensitivity", "specificity"):
             rows.append((f"{name}_answered", getattr(referral.answered, name), by_chance.get(name)))
-    rows += [(f"reached_{name}", each, conformal.promised) for name, each in conformal.reached.items()]
-    rows += [(f"sets_{name}", each, None) for name, each in conformal.sizes.items()]
-    cells = [(name, each.model_dump(exclude={"method"}), expected) for name, each, expected in rows]
+    rows += [(f"reached_{label}", share, conformal.promised) for label, share in conformal.reached.items()]
+    rows += [(f"sets_{size}", share, None) for size, share in conformal.sizes.items()]
+    cells = [(name, estimate.model_dump(exclude={"method"}), expected) for name, estimate, expected in rows]
     return pd.DataFrame(cells, columns=["metric", "test", "expected"], dtype=object)
 
 
@@ -141,13 +145,13 @@ def tabulate_arms(study: Study) -> DataFrame:
     bounds = ["low", "high", "detectable"]
     rows = []
     for arm, metrics in study.arms.items():
-        for name, each in metrics.items():
-            row: Row = {"arm": arm, "metric": name, "n": study.count(name), "mean": each.mean}
-            row["deviation"] = each.deviation
-            if change := study.differences.get(arm, {}).get(name):
-                row |= {"difference": change.value, "difference_deviation": change.deviation}
-                row |= change.model_dump(include=set(bounds))
-                row |= {f"{key}_both": value for key, value in change.both}
+        for name, metric in metrics.items():
+            row: Row = {"arm": arm, "metric": name, "n": study.count(name), "mean": metric.mean}
+            row["deviation"] = metric.deviation
+            if difference := study.differences.get(arm, {}).get(name):
+                row |= {"difference": difference.value, "difference_deviation": difference.deviation}
+                row |= difference.model_dump(include=set(bounds))
+                row |= {f"{key}_both": value for key, value in difference.both}
             rows.append(row)
     both = [f"{key}_both" for key in bounds]
     columns = ["arm", "metric", "n", "mean", "deviation", "difference", *bounds, "difference_deviation", *both]
@@ -165,12 +169,12 @@ def tabulate_runs(study: Study) -> DataFrame:
 
     rows = []
     for arm, metrics in study.arms.items():
-        for name, each in metrics.items():
-            for place, seed in enumerate(study.seeds):
-                row: Row = {"arm": arm, "seed": seed, "metric": name, "value": round(each.by_seed[place], 4)}
+        for name, metric in metrics.items():
+            for i, seed in enumerate(study.seeds):
+                row: Row = {"arm": arm, "seed": seed, "metric": name, "value": round(metric.by_seed[i], 4)}
                 if arm in study.differences:
-                    row["difference"] = round(study.differences[arm][name].by_seed[place], 4)
-                    row |= dict(study.mcnemar[arm][place]) if name == "accuracy" else {}
+                    row["difference"] = round(study.differences[arm][name].by_seed[i], 4)
+                    row |= dict(study.mcnemar[arm][i]) if name == "accuracy" else {}
                 rows.append(row)
     table = pd.DataFrame(rows, columns=["arm", "seed", "metric", "value", "difference", "corrected", "regressed", "p"])
     return table.astype({"corrected": "Int64", "regressed": "Int64"})

@@ -161,7 +161,7 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         exception_handlers={
             AnyHTTPException: _format_problem,
             RequestValidationError: _format_validation_error,
-            Exception: _format_failure,
+            Exception: _format_internal_error,
         },
     )
     app.state.service = service
@@ -177,10 +177,10 @@ def create_app(service: Service, options: Serving) -> FastAPI:
         turn_upright: TurnUpright = False,
     ) -> Answers:
         """Classify several images independently: one that cannot be read has a `reason` and no decision."""
-        data, predictor = [await file.read() for file in files], await service.predictor()
-        predictions = await asyncio.gather(*(service.predict(each, turn_upright) for each in data))
+        images, predictor = [await file.read() for file in files], await service.predictor()
+        predictions = await asyncio.gather(*(service.predict(image, turn_upright) for image in images))
         return Answers(
-            answers=[_to_answer(each, predictor, language) for each in predictions],
+            answers=[_to_answer(prediction, predictor, language) for prediction in predictions],
             batch=summarise_batch(_tabulate(predictions), predictor.contract, predictor.fingerprint),
         )
 
@@ -199,9 +199,9 @@ def _add_docs(app: FastAPI) -> None:
 
     @app.get("/docs", include_in_schema=False)
     def send_docs() -> HTMLResponse:
-        described = app.openapi()
-        operations = list(_list_operations(described))
-        return HTMLResponse(templates.get_template("docs.html").render(info=described["info"], operations=operations))
+        openapi = app.openapi()
+        operations = list(_list_operations(openapi))
+        return HTMLResponse(templates.get_template("docs.html").render(info=openapi["info"], operations=operations))
 
     @app.get("/page.css", include_in_schema=False)
     def send_style() -> Response:
@@ -212,32 +212,32 @@ def _add_docs(app: FastAPI) -> None:
         return RedirectResponse(app.state.home)
 
 
-def _list_operations(described: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _list_operations(openapi: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the operations of an OpenAPI description.
 
-    Each has `method`, `path` and `description`; `sends` (names of the fields of its form), `returns` (name and
-    description of each field of its answer) and `statuses` (code and description of each other answer).
+    Each has `method`, `path` and `description`; `form_fields` (names of the fields of its form), `answer_fields` (name
+    and description of each field of its answer) and `statuses` (code and description of each other answer).
     """
-    for path, methods in described["paths"].items():
+    for path, methods in openapi["paths"].items():
         for method, operation in methods.items():
-            sent = _find_schema(described, operation.get("requestBody", {}))
+            form = _find_schema(openapi, operation.get("requestBody", {})).get("properties", {})
             responses = operation["responses"]
-            found = _find_schema(described, responses["200"])
+            answer = _find_schema(openapi, responses["200"]).get("properties", {})
             yield {
                 "method": method.upper(),
                 "path": path,
                 "description": operation["description"],
-                "sends": list(sent.get("properties", {})),
-                "returns": [(name, each.get("description", "")) for name, each in found.get("properties", {}).items()],
-                "statuses": [(code, each["description"]) for code, each in responses.items() if code != "200"],
+                "form_fields": list(form),
+                "answer_fields": [(name, field.get("description", "")) for name, field in answer.items()],
+                "statuses": [(code, response["description"]) for code, response in responses.items() if code != "200"],
             }
 
 
-def _find_schema(described: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a request or an answer, which refers to a named one; empty if there is none."""
+def _find_schema(openapi: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the named schema that the body of a request or an answer refers to; empty if there is none."""
     content: dict[str, Any] = next(iter(body.get("content", {}).values()), {})
     name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    schema: dict[str, Any] = described.get("components", {}).get("schemas", {}).get(name, {})
+    schema: dict[str, Any] = openapi.get("components", {}).get("schemas", {}).get(name, {})
     return schema
 
 
@@ -252,7 +252,7 @@ def _tabulate(predictions: list[Prediction]) -> DataFrame:
     return pd.DataFrame(predictions, columns=Prediction._fields)
 
 
-def _describe(request: Request, reason: str, detail: str) -> dict[str, str]:
+def _describe_problem(request: Request, reason: str, detail: str) -> dict[str, str]:
     language = choose_language(request, _get_service(request).options.language)
     return {"reason": reason, "detail": detail, "message": describe_reason(reason, language)}
 
@@ -263,15 +263,15 @@ async def _format_problem(request: Request, error: AnyHTTPException) -> JSONResp
         phrase = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
         reason = "too_large" if error.status_code == 413 else phrase  # Python 3.13 changed the phrase of 413.
         problem = {"reason": reason, "detail": str(error.detail)}
-    return JSONResponse(_describe(request, **problem), error.status_code, error.headers)
+    return JSONResponse(_describe_problem(request, **problem), error.status_code, error.headers)
 
 
-async def _format_failure(request: Request, _error: Exception) -> JSONResponse:
-    """Answer an error of the server, which is logged and not shown."""
+async def _format_internal_error(request: Request, _error: Exception) -> JSONResponse:
+    """Return a general message: the error itself is logged and not shown."""
     detail = "The server failed on this request; its log has the error. Try again, or report the file."
-    return JSONResponse(_describe(request, "internal_error", detail), 500, HEADERS)
+    return JSONResponse(_describe_problem(request, "internal_error", detail), 500, HEADERS)
 
 
 async def _format_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-    found = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-    return JSONResponse(_describe(request, "invalid_request", f"{found}. Send a multipart form."), 422)
+    problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+    return JSONResponse(_describe_problem(request, "invalid_request", f"{problems}. Send a multipart form."), 422)

@@ -31,7 +31,7 @@ class DecodingPool:
         num_processes: Number of processes.
         seconds: Time limit of a call.
         megabytes: Memory limit of a process beyond its libraries, as address space; larger allocations raise
-            MemoryError. What libraries take depends on the number of cores.
+            MemoryError. What libraries use depends on the number of cores.
     """
 
     def __init__(self, num_processes: int, seconds: float, megabytes: int):
@@ -53,7 +53,7 @@ class DecodingPool:
         self._pool.join()
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run a function of a module with arguments that can be pickled.
+        """Run a module-level function with arguments that can be pickled.
 
         Raises:
             TooSlowError: It exceeded the time limit.
@@ -89,8 +89,8 @@ def _prepare_process(megabytes: int) -> None:
     except ImportError:  # Windows has no such limit.
         return
     statm = Path("/proc/self/statm")  # Linux
-    taken = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
-    limit = taken + megabytes * 1_000_000
+    used = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 0
+    limit = used + megabytes * 1_000_000
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 

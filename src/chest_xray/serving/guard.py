@@ -30,7 +30,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, options: Serving):
         self._app, self._options = app, options
-        self._room = options.queue_length
+        self._free_places = options.queue_length
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Forward a request, or answer it with the reason for its rejection."""
@@ -48,11 +48,11 @@ class Guard:
         elif scope["method"] != "POST":
             await self._app(scope, receive, send_with_headers)
         else:
-            self._room -= 1
+            self._free_places -= 1
             try:
                 await self._app(scope, _set_deadline(receive, self._options.upload_seconds), send_with_headers)
             finally:
-                self._room += 1
+                self._free_places += 1
 
     def _reject(self, scope: Scope) -> JSONResponse | None:
         """Reject a request by its headers; uploads without a declared length are counted as they arrive."""
@@ -70,7 +70,7 @@ class Guard:
         if length.isdecimal() and int(length) > self._options.max_upload_bytes:
             detail = f"Received {length} bytes; at most {self._options.max_upload_bytes} in one request."
             return self._refuse(scope, "too_large", detail, 413, {"Connection": "close"})
-        if scope["method"] == "POST" and self._room == 0:
+        if scope["method"] == "POST" and self._free_places == 0:
             detail = f"Too many requests at once. Try again in {RETRY_AFTER} s or later."
             return self._refuse(scope, "busy", detail, 503, {"Retry-After": str(RETRY_AFTER)})
         return None
@@ -120,7 +120,7 @@ def bound_connections(options: Serving) -> type[asyncio.Protocol]:
 
     Args:
         options: `header_seconds`, within which the headers of a request must be complete, from when the connection was
-            opened or its last request answered; and `max_connections`, beyond which the connection that has waited
+            opened or its last request was answered; and `max_connections`, beyond which the connection that has waited
             longest without a request is closed.
     """
 

@@ -23,7 +23,7 @@ NEAREST = 1e-7  # Probabilities nearer to 0 or 1 are shown as below or above thi
 
 
 class Background(NamedTuple):
-    """What the page knows beside the network."""
+    """Facts about the network that the page shows but the contract does not contain."""
 
     data_source: str  # what the network was trained on
     metrics: Metrics | None  # of the network, if it was evaluated
@@ -94,28 +94,29 @@ class Renderer:
     def format_percent(self, probability: float) -> str:
         """Return a probability in percent, with the digits that distinguish it from 0% and 100%."""
         sign = "< " if probability < NEAREST else "> " if probability > 1 - NEAREST else ""
-        held = min(max(probability, NEAREST), 1 - NEAREST)
-        digits = max(1, math.ceil(-math.log10(min(held, 1 - held)) - 2.001))
-        return sign + self.format_number(held, f".{digits}%")
+        clipped = min(max(probability, NEAREST), 1 - NEAREST)
+        digits = max(1, math.ceil(-math.log10(min(clipped, 1 - clipped)) - 2.001))
+        return sign + self.format_number(clipped, f".{digits}%")
 
     def _describe_errors(self, contract: Contract) -> str | None:
         """Return how often this network errs on test; None without metrics, or where they are of another network."""
         metrics = self._background.metrics
         if metrics is None:
             return None
-        found = metrics.test.at_chosen
-        if found.threshold not in [each.threshold for each in contract.operating_point.points.values()]:
+        decisions = metrics.test.at_chosen
+        if decisions.threshold not in [point.threshold for point in contract.operating_point.points.values()]:
             return None
-        rates = {"alarms": found.specificity, "missed": found.sensitivity}
-        counts = {"num_normal": found.specificity.n, "num_pneumonia": found.sensitivity.n}
         return self.messages["errors"].format(
-            **{name: self._count_errors(each) for name, each in rates.items()}, **counts
+            alarms=self._count_errors(decisions.specificity),
+            missed=self._count_errors(decisions.sensitivity),
+            num_normal=decisions.specificity.n,
+            num_pneumonia=decisions.sensitivity.n,
         )
 
     def _count_errors(self, correct: Estimate) -> str:
-        """Return how many of 100 are wrong, with the interval, from the share that is right."""
-        wrong = [100 * (1 - (each or 0.0)) for each in (correct.value, correct.high, correct.low)]
-        return self.messages["interval"].format(*(f"{each:.0f}" for each in wrong))
+        """Return how many of 100 are wrong, with its interval; `correct` is the share that is right."""
+        errors = [100 * (1 - (share or 0.0)) for share in (correct.value, correct.high, correct.low)]
+        return self.messages["interval"].format(*(f"{count:.0f}" for count in errors))
 
     def _describe_point(self, contract: Contract) -> dict[str, Any]:
         point = contract.operating_point
@@ -123,7 +124,7 @@ class Renderer:
             "point": point,
             "chosen": point.chosen,
             "threshold": self.format_percent(point.chosen.threshold),
-            "bounds": [self.format_percent(each) for each in point.bounds],
+            "bounds": [self.format_percent(bound) for bound in point.bounds],
             "rule": self.messages[f"rule_{point.rule}"],
         }
 
@@ -135,11 +136,11 @@ def read_style() -> str:
 
 
 def choose_language(request: Request, default: str) -> str:
-    """Return the language that a request asks for by `?language=` or by `Accept-Language`, else the default."""
+    """Return the language of a request from `?language=`, else from `Accept-Language`, else the default."""
     preferred = [request.query_params.get("language", "")]
     ranked = []
-    for each in request.headers.get("accept-language", "").split(","):
-        name, _, quality = each.partition(";q=")
+    for entry in request.headers.get("accept-language", "").split(","):
+        name, _, quality = entry.partition(";q=")
         with suppress(ValueError):
             ranked.append((-float(quality or 1), name))
     preferred += [name for _, name in sorted(ranked, key=itemgetter(0))]
@@ -148,7 +149,7 @@ def choose_language(request: Request, default: str) -> str:
 
 
 def describe_reason(reason: str | None, language: str) -> str:
-    """Return a refusal or a problem of a request in a sentence; an empty one for None."""
+    """Return a sentence for the reason of a refusal or a failed request; empty for None."""
     messages = read_messages(language)
     return messages.get(f"reason_{reason}", messages["reason_other"]) if reason else ""
 

@@ -1,4 +1,4 @@
-// Sends the chosen file, and shows what comes back. The server has escaped all text in it.
+// Sends the chosen file, and shows the answer. The server has escaped all text in it.
 "use strict";
 
 const form = document.getElementById("ask");
@@ -47,7 +47,7 @@ async function ask(address, body) {
     if (answer.headers.get("content-type").startsWith("text/html")) show(await answer.text());
     else fail(answer.status, (await answer.json()).detail);
   } catch (error) {
-    if (own.signal.aborted) return; // Another question has taken its place.
+    if (own.signal.aborted) return; // A newer request has replaced this one.
     fail(0, "");
   } finally {
     if (own === request) {
@@ -59,15 +59,15 @@ async function ask(address, body) {
 
 function show(html) {
   result.innerHTML = html;
-  for (const each of result.querySelectorAll("[data-share]")) each.style.setProperty("--share", each.dataset.share);
+  for (const part of result.querySelectorAll("[data-share]")) part.style.setProperty("--share", part.dataset.share);
   if (matchMedia("(max-width: 700px)").matches) result.scrollIntoView(); // The form fills the screen of a phone.
 }
 
 function fail(status, detail) {
-  const words = { 0: form.dataset.unreachable, 413: form.dataset.tooLarge, 503: form.dataset.busy };
+  const headings = { 0: form.dataset.unreachable, 413: form.dataset.tooLarge, 503: form.dataset.busy };
   const heading = document.createElement("h2");
   heading.className = "refused";
-  heading.textContent = words[status] || form.dataset.failed;
+  heading.textContent = headings[status] || form.dataset.failed;
   const text = document.createElement("p");
   text.textContent = detail;
   const section = document.createElement("section");

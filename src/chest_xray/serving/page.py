@@ -11,7 +11,7 @@ from chest_xray.core.types import InputError
 from chest_xray.images.corruptions import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
 from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
-from chest_xray.serving.pictures import Label, Samples, ShownPicture, draw_heat, show_picture
+from chest_xray.serving.pictures import Label, Picture, Samples, draw_heat, show_picture
 from chest_xray.serving.service import Service
 
 logger = logging.getLogger(__name__)
@@ -70,16 +70,16 @@ async def _answer(data: bytes, service: Service, renderer: Renderer, label: Labe
     """Return the answer as HTML, with the label of a sample; an internal error is logged and not shown."""
     try:
         contract = (await service.predictor()).contract
-        shown, (prediction, heat) = await asyncio.gather(_show(data, service), _predict(data, service))
-        url, width, height = shown or (None, 0, 0)
-        shown_parts = {"picture": url, "heat": heat, "width": width, "height": height, "label": label}
-        return HTMLResponse(renderer.render_result(prediction, contract, shown_parts))
+        picture, (prediction, heat) = await asyncio.gather(_draw(data, service), _predict(data, service))
+        url, width, height = picture or (None, 0, 0)
+        pictures = {"picture": url, "heat": heat, "width": width, "height": height, "label": label}
+        return HTMLResponse(renderer.render_result(prediction, contract, pictures))
     except Exception:
         logger.exception("The page could not answer")
         return HTMLResponse(renderer.render_failure(), 500)
 
 
-async def _show(data: bytes, service: Service) -> ShownPicture | None:
+async def _draw(data: bytes, service: Service) -> Picture | None:
     """Return the image for display; None if it cannot be shown, for which `_predict` has the reason."""
     predictor = await service.predictor()
     try:

@@ -1,6 +1,6 @@
-"""Images for the page: those it shows, as data URLs, so that nothing is written to a file, and samples to try it with.
+"""Images for the page: those that it shows, as data URLs because nothing is stored, and samples to try it with.
 
-Processes that decode import this module: it imports no network.
+Decoding processes import this module, so it must not import TensorFlow.
 """
 
 import base64
@@ -21,7 +21,7 @@ Label = Literal["NORMAL", "PNEUMONIA"]
 AETIOLOGIES: dict[Label, str] = {"NORMAL": "none", "PNEUMONIA": "bacterial"}  # of phantoms
 
 
-class ShownPicture(NamedTuple):
+class Picture(NamedTuple):
     """A picture as a data URL, and its size in pixels."""
 
     url: str
@@ -29,10 +29,10 @@ class ShownPicture(NamedTuple):
     height: int
 
 
-def show_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> ShownPicture | None:
-    """Return what `draw_picture` draws for the page, or None."""
+def show_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> Picture | None:
+    """Return the picture of `draw_picture` as a data URL, or None."""
     pixels = draw_picture(data, preparation, limits)
-    return None if pixels is None else ShownPicture(to_data_url(pixels), pixels.shape[1], pixels.shape[0])
+    return None if pixels is None else Picture(to_data_url(pixels), pixels.shape[1], pixels.shape[0])
 
 
 def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> Array | None:
@@ -57,8 +57,8 @@ def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> 
 
     try:
         if is_dicom(data):
-            whole = read_dicom(data, limits.max_megapixels).convert("L")
-            original, content = whole.size, trim(whole, limits)
+            image = read_dicom(data, limits.max_megapixels).convert("L")
+            original, content = image.size, trim(image, limits)
         else:
             facts = describe_image(io.BytesIO(data), limits.max_megapixels)
             if isinstance(facts, Refusal):
@@ -72,7 +72,7 @@ def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> 
 
 
 def draw_heat(evidence: Array) -> str | None:
-    """Return what `colour_evidence` draws as a data URL; None if there is no evidence."""
+    """Return the map of `colour_evidence` as a data URL; None if there is no evidence."""
     from chest_xray.models.gradcam import colour_evidence
 
     return to_data_url(colour_evidence(evidence, (SIDE // 2, SIDE // 2))) if evidence.any() else None
@@ -88,35 +88,35 @@ def encode_png(pixels: Array) -> bytes:
 
 
 def to_data_url(pixels: Array) -> str:
-    """Return pixels as for `encode_png` as a data URL."""
+    """Return the PNG of `encode_png` as a data URL."""
     return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
 
 
 class Samples(NamedTuple):
-    """Phantoms, which only a network of phantoms answers; or images that the network was not trained on; or none."""
+    """Samples: phantoms, for a network that was trained on some; images that it was not trained on; or none."""
 
     kind: Literal["phantoms", "validation", "test", "none"]
-    paths: Mapping[Label, Sequence[str]] = {}  # by label, of images
+    paths: Mapping[Label, Sequence[str]] = {}  # of files, by label; empty for phantoms
 
     @classmethod
     def of_validation(cls, image_split: DataFrame) -> Self:
-        """Offer the validation images of a split that are still in their place; none without some of each label."""
+        """Offer the validation images whose files still exist; "none" unless there are some of each label."""
         rows = image_split[image_split["subset"] == "validation"]
-        found = {
+        paths = {
             label: [path for path in rows.loc[rows["label"] == number, "path"] if Path(path).is_file()]
             for number, label in enumerate(AETIOLOGIES)
         }
-        return cls("validation", found) if all(found.values()) else cls("none")
+        return cls("validation", paths) if all(paths.values()) else cls("none")
 
     @classmethod
     def of_test(cls, folder: str | None) -> Self:
-        """Offer the images in a local folder's subfolders `NORMAL` and `PNEUMONIA`; none without some of each."""
-        found = {
+        """Offer the images in the subfolders `NORMAL` and `PNEUMONIA`; "none" unless there are some in each."""
+        paths = {
             label: [str(path) for path in Path(folder, label).glob("*") if not is_junk(path.name)]
             for label in AETIOLOGIES
             if folder
         }
-        return cls("test", found) if found and all(found.values()) else cls("none")
+        return cls("test", paths) if paths and all(paths.values()) else cls("none")
 
     def draw(self, label: Label) -> bytes:
         """Return the bytes of a random image with this label."""

@@ -1,4 +1,4 @@
-"""The network behind server and page: loaded once, decoding in processes, computing in batches on one thread."""
+"""The network behind server and page, loaded once; processes decode the files, and a thread scores them in batches."""
 
 import asyncio
 import logging
@@ -31,11 +31,11 @@ def start_decoders(options: Serving) -> Iterator[Decoders]:
         yield Decoders(light, heavy)
 
 
-class Waiting(NamedTuple):
-    """A prepared image, and the future of its prediction."""
+class QueuedImage(NamedTuple):
+    """A prepared image that waits for its prediction."""
 
     image: PreparedImage
-    answer: asyncio.Future[Prediction]
+    prediction: asyncio.Future[Prediction]
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
     ):
         self._load, self.options, self._on_failure, self._decoders = load, options, on_failure, decoders
         self._network = ThreadPoolExecutor(1, "network")
-        self._queue: asyncio.Queue[Waiting] = asyncio.Queue()
+        self._queue: asyncio.Queue[QueuedImage] = asyncio.Queue()
 
     @asynccontextmanager
     async def running(self, _app: Any = None) -> AsyncIterator[None]:
@@ -95,25 +95,25 @@ class Service:
         return await asyncio.shield(self._loaded)
 
     async def predict(self, data: bytes, turn_upright: bool = False) -> Prediction:
-        """Return the prediction for the bytes of a file; `turn_upright` turns it first, if it has to be turned."""
+        """Return the prediction for the bytes of a file; `turn_upright` turns an image that lies."""
         image = await self.read(data)
         if isinstance(image, Prediction):
             return image
         if turn_upright:
-            turning = (await self.predictor()).relax(Relaxation(turn_upright=True))
-            return (await self.compute(turning.predict_prepared, [image]))[0]
+            turning_predictor = (await self.predictor()).relax(Relaxation(turn_upright=True))
+            return (await self.compute(turning_predictor.predict_prepared, [image]))[0]
         return await self.score(image)
 
     async def read(self, data: bytes) -> Prepared:
         """Return the bytes of a file as a prepared image, or the refusal."""
         predictor = await self.predictor()
         try:
-            found = await self.decode(preprocess_file, data, predictor.preparation, predictor.limits)
+            image = await self.decode(preprocess_file, data, predictor.preparation, predictor.limits)
         except TooSlowError as error:
             return Prediction.refuse("too_slow", str(error))
         except DecoderDiedError as error:
             return Prediction.refuse("undecodable", str(error))
-        return found if isinstance(found, PreparedImage) else Prediction.refuse(*found)
+        return image if isinstance(image, PreparedImage) else Prediction.refuse(*image)
 
     async def decode(self, function: Callable[..., Result], data: bytes, *arguments: Any) -> Result:
         """Run a function of a file's bytes in a decoding process; see `DecodingPool.run`."""
@@ -126,9 +126,9 @@ class Service:
 
     async def score(self, image: PreparedImage) -> Prediction:
         """Return the prediction for a prepared image, scored in a batch with those of concurrent requests."""
-        answer: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(Waiting(image, answer))
-        return await answer
+        prediction: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(QueuedImage(image, prediction))
+        return await prediction
 
     async def _run_batches(self) -> None:
         """Score batches until cancelled; while one is computed, the next one grows."""
@@ -138,20 +138,20 @@ class Service:
                 async with asyncio.timeout(self.options.batch_window_ms / 1000):
                     while len(batch) < self.options.max_batch_size:
                         batch.append(await self._queue.get())
-            batch = [each for each in batch if not each.answer.done()]  # Some clients have disconnected.
+            batch = [item for item in batch if not item.prediction.done()]  # Some clients have disconnected.
             if batch:
                 await self._score_batch(batch)
 
-    async def _score_batch(self, batch: list[Waiting]) -> None:
+    async def _score_batch(self, batch: list[QueuedImage]) -> None:
         try:
             predictor = await self.predictor()
-            predictions = await self.compute(predictor.predict_prepared, [each.image for each in batch])
-            answered = list(zip(batch, predictions, strict=True))
+            predictions = await self.compute(predictor.predict_prepared, [item.image for item in batch])
+            pairs = list(zip(batch, predictions, strict=True))
         except Exception as error:
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
+            for item in batch:
+                if not item.prediction.done():
+                    item.prediction.set_exception(error)
             return
-        for waiting, prediction in answered:
-            if not waiting.answer.done():
-                waiting.answer.set_result(prediction)
+        for item, prediction in pairs:
+            if not item.prediction.done():
+                item.prediction.set_result(prediction)

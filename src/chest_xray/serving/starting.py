@@ -38,10 +38,10 @@ class Project(NamedTuple):
 def read_environment(env: str | None, params: dict[str, Any]) -> Project:
     """Read settings and network of an environment; arguments as for `kedro run --env` and `--params` (nested).
 
-    Without a network in the environment, it is that of this package, if there is one.
+    If the environment has no network, the network shipped with this package is used.
 
     Raises:
-        InputError: There is neither, or a setting is invalid.
+        InputError: There is no network, or a setting is invalid.
     """
     from kedro.framework.session import KedroSession
 
@@ -114,13 +114,13 @@ def load_network(catalog: Any, env: str | None) -> bytes:
 
 
 def start(project: Project, with_page: bool, browser: bool) -> None:
-    """Run the server, if wanted with the page, until the user stops it; `browser` opens the page.
+    """Run the server until the user stops it; `with_page` adds the page, and `browser` opens it.
 
     Raises:
         InputError: A library is missing, the address is in use, or the network cannot be loaded.
     """
     require_libraries(("fastapi", "uvicorn", "multipart", "pebble"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again; the exit removes the folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn re-raises the signal; exiting removes the folder
     with _listen(project.options) as listener, _private_folder():
         host, port = listener.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -150,7 +150,7 @@ def require_libraries(modules: tuple[str, ...]) -> None:
 
 @contextmanager
 def _private_folder() -> Iterator[None]:
-    """Create temporary files in a folder of this user alone, and remove it at the end."""
+    """Create temporary files in a folder that only this user can read, and remove it at the end."""
     previous = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="chest-xray-") as folder:
         tempfile.tempdir = folder

@@ -22,7 +22,7 @@ from chest_xray.pipelines.evaluation.nodes import (
     write_conclusions,
 )
 from chest_xray.reporting.i18n import Language, read_messages
-from chest_xray.reporting.tables import lay_out_metrics
+from chest_xray.reporting.tables import build_metrics_table
 from tests.builders import (
     TITLE,
     make_evaluation,
@@ -237,7 +237,7 @@ def test_metrics_of_few_images_are_valid_json_and_can_be_reported(test: pd.DataF
     page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
     assert read_messages(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
-    table = lay_out_metrics(metrics, header)
+    table = build_metrics_table(metrics, header)
     assert (table.loc[table["value"].isna(), "note"] != "").all()
 
 

@@ -35,7 +35,7 @@ from chest_xray.models.training import Run
 from chest_xray.reporting import image_figures as figures
 from chest_xray.reporting.comparison import draw_paired_differences, find_comparison
 from chest_xray.reporting.i18n import Language, render
-from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.report_contents import make_storable
 from chest_xray.reporting.style import draw_in_languages
 
 
@@ -186,4 +186,4 @@ def draw_augmentation(
 
 def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG), pages and values that the report shows of the comparison, by name."""
-    return gather(outputs)
+    return make_storable(outputs)

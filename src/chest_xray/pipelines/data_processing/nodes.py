@@ -29,7 +29,7 @@ from chest_xray.images.preprocessing import Preparation, fingerprint_files
 from chest_xray.metrics.metadata_baseline import fit_and_score_thresholds
 from chest_xray.metrics.results import MetadataBaseline
 from chest_xray.reporting import image_figures as figures
-from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.report_contents import make_storable
 from chest_xray.reporting.style import draw_in_languages
 
 logger = logging.getLogger(__name__)
@@ -292,4 +292,4 @@ def fit_metadata_baseline(image_split: DataFrame) -> MetadataBaseline:
 
 def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG) and values that the report shows of the data, by name."""
-    return gather(outputs)
+    return make_storable(outputs)

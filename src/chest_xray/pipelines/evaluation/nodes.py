@@ -43,9 +43,9 @@ from chest_xray.reporting import evaluation_figures as figures
 from chest_xray.reporting.abstention import draw_net_benefit, draw_risk_coverage
 from chest_xray.reporting.conclusions import find_conclusions
 from chest_xray.reporting.i18n import Language, render
-from chest_xray.reporting.report_contents import gather
+from chest_xray.reporting.report_contents import make_storable
 from chest_xray.reporting.style import Labels, draw_in_languages
-from chest_xray.reporting.tables import lay_out_metrics
+from chest_xray.reporting.tables import build_metrics_table
 
 
 def predict_test(
@@ -218,7 +218,7 @@ def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame
 
 def tabulate_metrics(metrics: Metrics, metadata_metrics: MetadataMetrics) -> DataFrame:
     """Tabulate the metrics of one run, one row a value; see `chest_xray.reporting.tables`."""
-    return lay_out_metrics(metrics, metadata_metrics)
+    return build_metrics_table(metrics, metadata_metrics)
 
 
 def draw_figures(
@@ -303,7 +303,7 @@ def measure_metadata_baseline(
 
 def gather_evidence(**outputs: Any) -> dict[str, Any]:
     """Gather the tables, figures (PNG), pages and values that the report shows of one run, by name."""
-    return gather(outputs)
+    return make_storable(outputs)
 
 
 def describe_model(model: Model) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict
     """
     read = contents.read_options
     for name, run in runs.items():
-        contents.require_shown(name, run)
+        contents.check_evidence(name, run)
     evidence, read_runs = read(evidence), {name: read(run) for name, run in runs.items()}
     return {language: render_report(evidence, read_runs, report.synthetic, language) for language in languages()}
 
