@@ -143,7 +143,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
         InputError: The target cannot be written.
     """
     from chest_xray.images.corruptions import locate_evidence, scale_evidence
-    from chest_xray.models.gradcam import lay_over
+    from chest_xray.models.gradcam import overlay_evidence
     from chest_xray.serving.pictures import draw_picture, encode_png
 
     picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits)
@@ -152,7 +152,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
         raise InputError(f"{path} was answered, but cannot be read again; expected an unchanged file. Run again.")
     falls = locate_evidence(predictor.compute_logits, image.pixels)
     try:
-        target.write_bytes(encode_png(lay_over(picture, scale_evidence(falls))))
+        target.write_bytes(encode_png(overlay_evidence(picture, scale_evidence(falls))))
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror}. Name another file with --overlay.") from error
     most = max(float(falls.max()), 0)

@@ -391,10 +391,10 @@ def test_an_option_accepts_values_within_its_limits(
 
 def test_transforms_are_off_by_default() -> None:
     assert not any(Augmentation().model_dump().values())
-    assert not Augmentation(copies=2, brightness=0.1, contrast=0.1, gamma=0.1, noise=0.1, blur=1).moves
+    assert not Augmentation(copies=2, brightness=0.1, contrast=0.1, gamma=0.1, noise=0.1, blur=1).is_geometric
     for name in ("zoom", "translation", "tilt", "aspect", "horizontal_flip"):
-        assert Augmentation.model_validate({name: 0.2 if name != "horizontal_flip" else True}).moves
-    assert Augmentation(collimation=2).moves
+        assert Augmentation.model_validate({name: 0.2 if name != "horizontal_flip" else True}).is_geometric
+    assert Augmentation(collimation=2).is_geometric
 
 
 def test_options_cannot_be_changed_afterwards() -> None:

@@ -17,16 +17,16 @@ class Augmentation(Options):
 
     Within these limits the label of a radiograph does not change. The reason for each transform, and its risk:
 
-    - `horizontal_flip`: opacities occur on either side; but the heart is on the right, as in dextrocardia (about 1 in
-      10,000), so a network trained with it cannot distinguish left from right.
+    - `horizontal_flip`: opacities occur on either side; but the heart then is on the right, as in dextrocardia (about 1
+      in 10,000), so a network trained with it cannot distinguish left from right.
     - `zoom` and `translation`: distance to the tube, body size and collimation vary; too strong, the lung bases are
       lost.
     - `tilt`: a child is seldom held straight; beyond about 15 degrees a technician would repeat the image.
     - `aspect`: collimation varies, and images are resized to the network's input; too strong, a hyperinflated chest
       and a flat one look alike.
     - `collimation`: a copy is cut in height or in width, by half a side at most, to a width / height drawn from 1 to
-      this, whatever the original's. Where the shape of images depends on the class, a network trained on originals
-      learns the shape; too strong, the lung bases are lost.
+      this, independent of the original's. Where the shape of images depends on the class, a network trained on
+      originals learns the shape; too strong, the lung bases are lost.
     - `brightness`, `contrast` and `gamma`: exposure and the detector's tone curve vary between rooms; too strong, faint
       viral opacities vanish.
     - `noise` and `blur`: dose, movement and compression vary; too strong, fine markings vanish.
@@ -46,13 +46,13 @@ class Augmentation(Options):
     blur: Annotated[float, Field(ge=0, le=5)] = 0.0  # largest standard deviation of the Gaussian, in pixels
 
     @property
-    def moves(self) -> bool:
-        """Whether any transform changes where things are."""
+    def is_geometric(self) -> bool:
+        """Whether any transform is geometric."""
         return self.horizontal_flip or any((self.zoom, self.translation, self.tilt, self.aspect, self.collimation))
 
 
 def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = None) -> Tensor:
-    """Return images altered by draws of their own, float32 in [0, 1] of shape (batch, height, width, 1) as before.
+    """Return the images, each altered at random, float32 in [0, 1] of shape (batch, height, width, 1) as before.
 
     Args:
         images: Originals.
@@ -72,15 +72,15 @@ def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspec
     Args:
         images: Originals.
         options: Ranges.
-        draws: In [-1, 1], the ends of each range, of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for
-            blur, brightness, contrast, gamma and noise, then those of `collimate`. Of blur and noise the absolute value
-            counts; a negative draw flips.
+        draws: In [-1, 1], which spans each range, of shape (NUM_DRAWS, batch): those of `affine_matrices`, then for
+            blur, brightness, contrast, gamma and noise, then those of `collimate`. For blur and noise the absolute
+            value is used.
         seed: Of the noise in each pixel, shape (2,).
         aspects: As for `augment`.
     """
     import tensorflow as tf
 
-    if options.moves:
+    if options.is_geometric:
         matrices = affine_matrices(options, draws[:6], images.shape[1:3])
         if options.collimation:
             matrices = collimate(matrices, options.collimation, draws[11:], aspects, images.shape[1:3])
@@ -91,16 +91,16 @@ def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspec
 
 
 def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int]) -> Tensor:
-    """Compute one matrix an image for flip, zoom, aspect, tilt and translation, so that pixels are interpolated once.
+    """Compute one matrix per image for flip, zoom, aspect, tilt and translation, so that pixels are interpolated once.
 
     Args:
         options: Ranges.
-        draws: In [-1, 1], of shape (6, batch): for flip, zoom, tilt, aspect, and translation across and down.
+        draws: In [-1, 1], of shape (6, batch): for flip (below 0), zoom, tilt, aspect, and translation across and down.
         size: Height and width of the images, in pixels.
 
     Returns:
         float32 of shape (batch, 8): the first eight entries of the projective matrix from a pixel (x, y) of the result
-        to its place in the source, as for TensorFlow's ImageProjectiveTransformV3.
+        to its position in the source, as for TensorFlow's ImageProjectiveTransformV3.
     """
     import tensorflow as tf
 
@@ -112,9 +112,9 @@ def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int])
     a, b = tf.cos(angle) * across, -tf.sin(angle) * down
     c, d = tf.sin(angle) * across, tf.cos(angle) * down
     x, y = (size[1] - 1) / 2, (size[0] - 1) / 2  # the centre, which stays in place
-    right = x - a * x - b * y + options.translation * draws[4] * size[1]
-    below = y - c * x - d * y + options.translation * draws[5] * size[0]
-    return tf.stack([a, b, right, c, d, below, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
+    x_shift = x - a * x - b * y + options.translation * draws[4] * size[1]
+    y_shift = y - c * x - d * y + options.translation * draws[5] * size[0]
+    return tf.stack([a, b, x_shift, c, d, y_shift, tf.zeros_like(a), tf.zeros_like(a)], axis=1)
 
 
 def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, size: tuple[int, int]) -> Tensor:
@@ -123,23 +123,23 @@ def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, s
     Args:
         matrices: From `affine_matrices`.
         widest: Width / height is drawn from 1 to this, log-uniformly; at least `MIN_SHARE` of a side remains.
-        draws: In [-1, 1], of shape (2, batch): for width / height, and for the place of the cut.
+        draws: In [-1, 1], of shape (2, batch): for width / height, and for the position of the cut.
         aspects: As for `augment`.
         size: Height and width of the images, in pixels.
     """
     import tensorflow as tf
 
-    wanted = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
-    across, down = (tf.clip_by_value(share, MIN_SHARE, 1.0) for share in (wanted, 1 / wanted))
-    # The part of the cut at the left or at the top.
+    relative_aspect = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
+    across, down = (tf.clip_by_value(share, MIN_SHARE, 1.0) for share in (relative_aspect, 1 / relative_aspect))
+    # Pixels that are cut off at the left and at the top.
     left, top = ((1 + draws[1]) / 2 * (1 - share) * (side - 1) for share, side in ((across, size[1]), (down, size[0])))
-    a, b, right, c, d, below, *rest = tf.unstack(matrices, axis=1)
-    moved = a * left + b * top + right, c * left + d * top + below
-    return tf.stack([a * across, b * down, moved[0], c * across, d * down, moved[1], *rest], axis=1)
+    a, b, x_shift, c, d, y_shift, *rest = tf.unstack(matrices, axis=1)
+    x_shift, y_shift = a * left + b * top + x_shift, c * left + d * top + y_shift
+    return tf.stack([a * across, b * down, x_shift, c * across, d * down, y_shift, *rest], axis=1)
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp float32 images (batch, height, width, channels) by their `affine_matrices`, bilinearly, mirrored outside.
+    """Warp float32 images (batch, height, width, channels) by `affine_matrices`: bilinear, with mirrored borders.
 
     Equal to TensorFlow's ImageProjectiveTransformV3 to 1e-6; compiled by XLA it takes 3.6 instead of 9.1 ms of
     processor time for a batch of 32 at 128 px (2026-11-25).
@@ -151,28 +151,28 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
 def _compile_warp() -> Any:
     import tensorflow as tf
 
-    def mirror(place: Tensor, side: int) -> Tensor:
+    def mirror(index: Tensor, side: int) -> Tensor:
         """Map integers into [0, side) by reflection."""
-        folded = place - 2 * side * tf.floor(place / (2 * side))
+        folded = index - 2 * side * tf.floor(index / (2 * side))
         return tf.cast(tf.minimum(folded, 2 * side - 1 - folded), tf.int32)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def sample(images: Tensor, matrices: Tensor) -> Tensor:
         num_images, height, width, channels = images.shape
         y, x = tf.meshgrid(tf.range(height, dtype=tf.float32), tf.range(width, dtype=tf.float32), indexing="ij")
-        a, b, right, c, d, below = (matrices[:, place, None, None] for place in range(6))
-        across, down = a * x + b * y + right, c * x + d * y + below
-        column, row = tf.floor(across), tf.floor(down)
-        first = tf.range(tf.shape(images)[0])[:, None, None] * height
+        a, b, x_shift, c, d, y_shift = (matrices[:, entry, None, None] for entry in range(6))
+        source_x, source_y = a * x + b * y + x_shift, c * x + d * y + y_shift
+        column, row = tf.floor(source_x), tf.floor(source_y)
+        first_row = tf.range(tf.shape(images)[0])[:, None, None] * height
         pixels = tf.reshape(images, [-1, channels])
 
         def read(row: Tensor, column: Tensor) -> Tensor:
-            return tf.gather(pixels, (first + mirror(row, height)) * width + mirror(column, width))
+            return tf.gather(pixels, (first_row + mirror(row, height)) * width + mirror(column, width))
 
-        beside, beyond = (across - column)[..., None], (down - row)[..., None]
-        upper = read(row, column) * (1 - beside) + read(row, column + 1) * beside
-        lower = read(row + 1, column) * (1 - beside) + read(row + 1, column + 1) * beside
-        return tf.ensure_shape(upper * (1 - beyond) + lower * beyond, (num_images, height, width, channels))
+        right, below = (source_x - column)[..., None], (source_y - row)[..., None]  # weights of these neighbours
+        upper = read(row, column) * (1 - right) + read(row, column + 1) * right
+        lower = read(row + 1, column) * (1 - right) + read(row + 1, column + 1) * right
+        return tf.ensure_shape(upper * (1 - below) + lower * below, (num_images, height, width, channels))
 
     return sample
 
@@ -188,7 +188,7 @@ def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed
         mean = tf.reduce_mean(images, axis=[1, 2, 3], keepdims=True)
         images = (images - mean) * (1.0 + options.contrast * contrast) + mean + options.brightness * brightness
     if options.noise:
-        # Another seed than that of the draws, or the noise would depend on them.
+        # With the seed of the draws, the noise would depend on them.
         grain = tf.random.stateless_normal(tf.shape(images), tf.random.fold_in(seed, 1))
         images += grain * tf.abs(noise) * options.noise
     return tf.clip_by_value(images, 0.0, 1.0)
@@ -198,10 +198,10 @@ def _blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
     """Gaussian blur by two passes with a kernel for each image, with the batch as channels."""
     import tensorflow as tf
 
-    reach = tf.range(-round(2 * largest), round(2 * largest) + 1, dtype=tf.float32)
-    kernels = tf.nn.softmax(-(reach[:, None] ** 2) / (2 * tf.maximum(sigmas, 0.05)[None, :] ** 2), axis=0)
+    offsets = tf.range(-round(2 * largest), round(2 * largest) + 1, dtype=tf.float32)
+    kernels = tf.nn.softmax(-(offsets[:, None] ** 2) / (2 * tf.maximum(sigmas, 0.05)[None, :] ** 2), axis=0)
     stacked = tf.transpose(images, [3, 1, 2, 0])
-    half = tf.shape(reach)[0] // 2
+    half = tf.shape(offsets)[0] // 2
     stacked = tf.pad(stacked, [[0, 0], [half, half], [half, half], [0, 0]], "SYMMETRIC")
     for kernel in (kernels[:, None, :, None], kernels[None, :, :, None]):
         stacked = tf.nn.depthwise_conv2d(stacked, kernel, [1, 1, 1, 1], "VALID")

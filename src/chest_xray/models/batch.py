@@ -1,6 +1,6 @@
-"""A batch of new files: their predictions, shard by shard, what became of it as a whole, and external evaluation.
+"""A batch of new files: predictions shard by shard, a summary, and the evaluation on labelled images of another site.
 
-In the evaluation on labelled images of another site, network and threshold are frozen, and refusals count.
+In that evaluation network and threshold are frozen, and refusals count.
 """
 
 import warnings
@@ -76,7 +76,7 @@ def score_shard(
 def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabytes: float) -> list[Prediction]:
     """Return one prediction for each file, in order.
 
-    Files are decoded in threads; those above `max_megabytes` are refused unread.
+    Files are decoded in threads; those above `max_megabytes` are refused without being read.
     """
 
     def read(file: ListedFile) -> Prepared:
@@ -91,7 +91,7 @@ def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabyt
         warnings.simplefilter("ignore")  # Of Pillow and pydicom; what matters becomes a reason.
         prepared = pool.map(read, files)
         batches = iter(lambda: list(islice(prepared, BATCH_SIZE)), [])
-        return [each for batch in batches for each in predictor.predict_prepared(batch)]
+        return [prediction for batch in batches for prediction in predictor.predict_prepared(batch)]
 
 
 _load = lru_cache(maxsize=1)(Predictor.load)
@@ -102,14 +102,14 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
 
     columns = {
         "path": [escape_invalid(file.name) for file in files],
-        "probability": [each.probability for each in predictions],
-        "decision": [each.decision for each in predictions],
-        "refer": [each.refer for each in predictions],
+        "probability": [prediction.probability for prediction in predictions],
+        "decision": [prediction.decision for prediction in predictions],
+        "refer": [prediction.refer for prediction in predictions],
         **{name: [use] * len(files) for name, use in predictor.describe_use().items()},
-        **{name: [getattr(each, name) for each in predictions] for name in MEASURED},
-        "reason": [each.reason for each in predictions],
-        "detail": [escape_invalid(each.detail) for each in predictions],
-        "warnings": [each.warnings for each in predictions],
+        **{name: [getattr(prediction, name) for prediction in predictions] for name in MEASURED},
+        "reason": [prediction.reason for prediction in predictions],
+        "detail": [escape_invalid(prediction.detail) for prediction in predictions],
+        "warnings": [prediction.warnings for prediction in predictions],
     }
     numbers = ("probability", "threshold", "expected_prevalence", "ood_score", *APPEARANCE)
     types = {**dict.fromkeys(numbers, pa.float64()), "width": pa.int32(), "height": pa.int32(), "refer": pa.bool_()}
@@ -117,12 +117,12 @@ def _tabulate(files: list[ListedFile], predictions: list[Prediction], predictor:
 
 
 def escape_invalid(text: str) -> str:
-    """Escape the bytes of a name that is no valid UTF-8."""
+    """Escape the bytes of a name that are not valid UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class BatchSummary(Result):
-    """What became of all files.
+    """How many files were answered, referred and refused.
 
     `num_referred` of the answered images are left to a human; None if the network has no referral band. `refused`
     counts files by reason. `shift` compares the images that could be read with the validation images; None if there is
@@ -198,7 +198,7 @@ def evaluate_external_set(
         evaluation: Seed of the bootstrap.
 
     Raises:
-        InputError: No labelled image of one class was answered.
+        InputError: All labelled images that were answered are of one class, or none was.
     """
     import numpy as np
 
@@ -215,7 +215,7 @@ def evaluate_external_set(
     counts = {name: int(count[0]) for name, count in cells.items()}
     measured = _measure(answered, is_positive, contract.operating_point.calibration, evaluation)
     shares = dict(proportions(counts))
-    right = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}
+    correct = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}
     num_pneumonia = int(labelled["label"].sum())
     totals = {"accuracy": len(labelled), "sensitivity": num_pneumonia, "specificity": len(labelled) - num_pneumonia}
     refused = labelled[labelled["reason"].notna()]
@@ -228,24 +228,24 @@ def evaluate_external_set(
         internal_prevalence=metrics.test.prevalence,
         counts=counts,
         answered={name: shares[name] if name in PROPORTIONS else measured[name] for name in list_internal(metrics)},
-        refused_as_errors={name: proportion(right[name], total) for name, total in totals.items()},
+        refused_as_errors={name: proportion(correct[name], total) for name, total in totals.items()},
         internal=list_internal(metrics),
         refused_by_class={
-            str(reason): {name: int((part["label"] == each).sum()) for each, name in enumerate(contract.labels)}
-            for reason, part in refused.groupby("reason")
+            str(reason): {name: int((images["label"] == index).sum()) for index, name in enumerate(contract.labels)}
+            for reason, images in refused.groupby("reason")
         },
     )
 
 
 def list_internal(metrics: Metrics) -> dict[str, Estimate]:
-    """List the metrics of the internal test that an external set is compared by."""
+    """List the metrics of the internal test that those of an external set are compared with."""
     test = metrics.test
-    places = (
+    sources = (
         (test.at_chosen, ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "npv", "mcc")),
         (test, ("auc", "pr_auc")),
         (test.calibration, ("brier", "ece", "slope", "intercept")),
     )
-    return {name: getattr(place, name) for place, names in places for name in names}
+    return {name: getattr(source, name) for source, names in sources for name in names}
 
 
 def _measure(
@@ -261,4 +261,4 @@ def _measure(
         **measure_ranking(label, probability, weights),
         **score_probabilities(label, moved, weights),
     }
-    return {name: estimate({"patients": each}, len(label)) for name, each in measured.items()}
+    return {name: estimate({"patients": values}, len(label)) for name, values in measured.items()}

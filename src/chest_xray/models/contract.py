@@ -75,13 +75,13 @@ def read_contract(text: bytes | str, name: str) -> Contract:
     try:
         return Contract.model_validate_json(text, strict=True)
     except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(map(str, each['loc'])) or 'contract'}: received {reprlib.repr(each['input'])}, but "
-            f"{each['msg']}"
-            for each in error.errors(include_url=False)
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'contract'}: received {reprlib.repr(problem['input'])}, but "
+            f"{problem['msg']}"
+            for problem in error.errors(include_url=False)
         )
         raise InputError(
-            f"the contract inside {name} is invalid ({found}). Package the network again: "
+            f"the contract inside {name} is invalid ({problems}). Package the network again: "
             "`kedro run --pipelines=export`."
         ) from error
 

@@ -25,13 +25,14 @@ def grad_cam(model: Model, images: Array) -> Array:
     """Compute which parts of each image are evidence for pneumonia (Selvaraju et al. 2017, section 3).
 
     Each channel of the explained layer is weighted by the mean gradient of the logit with respect to it; the map is the
-    positive part of the weighted sum. The logit, as the gradient of a saturated sigmoid is 0 in float32. The members of
-    a joint model are explained together, and maps of mirrored images are mirrored back. All is computed in float32.
+    positive part of the weighted sum. The logit is used since the gradient of a saturated sigmoid is 0 in float32. The
+    members of a joint model are explained together, and maps of mirrored images are mirrored back. All is computed in
+    float32.
 
-    Limits: the map is as coarse as the layer and interpolated to the image. It shows where, not why, and evidence for
-    pneumonia alone, also for a healthy child. Averaging the gradient ignores that layers after Flatten weigh each place
-    differently, so that a place without influence may be shown (Draelos and Carin 2020). A plausible map is no proof
-    that the network is right (Adebayo et al. 2018).
+    Limits: the map is as coarse as the layer and interpolated to the image. It shows where, not why, and only evidence
+    for pneumonia, even for a healthy child. Averaging the gradient ignores that layers after Flatten weigh positions
+    differently, so that one without influence may be highlighted (Draelos and Carin 2020). A plausible map does not
+    prove that the network is right (Adebayo et al. 2018).
 
     Args:
         model: A Sequential or functional network, also a nested one, with one probability as output; not changed.
@@ -39,7 +40,7 @@ def grad_cam(model: Model, images: Array) -> Array:
 
     Returns:
         float32 in [0, 1] of shape (n, height, width). 1 is the maximum of the same image, so maps of two images are
-        not comparable in strength; 0 is no evidence, and a map of zeros none in the whole image.
+        not comparable in strength; 0 is no evidence.
 
     Raises:
         InputError: No layer has maps of `MIN_CELLS` cells a side.
@@ -78,7 +79,7 @@ def _compute_batch_maps(exposed: Model, mirrored: list[bool], images: Array) -> 
 
 
 class _Trace(NamedTuple):
-    """The origin of a tensor."""
+    """How a tensor was computed."""
 
     is_mirrored: bool
     maps: list[tuple[Any, bool]]  # the last maps of sufficient size in each branch, and whether they are mirrored
@@ -94,20 +95,20 @@ def _add_map_outputs(network: Model) -> tuple[Model, list[bool]]:
     traces: dict[int, _Trace] = {}  # by the id of a tensor
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
-        before = [traces[id(given)] for given in keras.tree.flatten(inputs) if id(given) in traces]
-        is_mirrored = any(trace.is_mirrored for trace in before) != (type(layer).__name__ == "Flip")
+        earlier = [traces[id(tensor)] for tensor in keras.tree.flatten(inputs) if id(tensor) in traces]
+        is_mirrored = any(trace.is_mirrored for trace in earlier) != (type(layer).__name__ == "Flip")
         if isinstance(layer, keras.Model):
             exposed, mirrored = _add_map_outputs(layer)
             output, *maps = keras.tree.flatten(exposed(*inputs, **options))
-            found = [(each, inner != is_mirrored) for each, inner in zip(maps, mirrored, strict=True)]
+            own_maps = list(zip(maps, (inner != is_mirrored for inner in mirrored), strict=True))
         else:
             if isinstance(layer, keras.Layer):
                 layer.dtype_policy = "float32"
             output = layer(*inputs, **options)
             is_fine = len(output.shape) == 4 and min(output.shape[1:3]) >= MIN_CELLS
-            found = [(output, is_mirrored)] if is_fine else []
-        inherited = {id(each[0]): each for trace in before for each in trace.maps}
-        traces[id(output)] = _Trace(is_mirrored, found or list(inherited.values()))
+            own_maps = [(output, is_mirrored)] if is_fine else []
+        inherited = {id(pair[0]): pair for trace in earlier for pair in trace.maps}
+        traces[id(output)] = _Trace(is_mirrored, own_maps or list(inherited.values()))
         return output
 
     image = keras.Input(network.input_shape[1:])
@@ -119,7 +120,7 @@ def _add_map_outputs(network: Model) -> tuple[Model, list[bool]]:
         copy = keras.models.clone_model(network, image, clone_function=lambda layer: layer, call_function=call)
         output = copy.outputs[0]
     maps = traces[id(output)].maps
-    return keras.Model(image, [output, *(each for each, _ in maps)]), [is_mirrored for _, is_mirrored in maps]
+    return keras.Model(image, [output, *(layer_map for layer_map, _ in maps)]), [is_mirrored for _, is_mirrored in maps]
 
 
 class MapSanity(Options):
@@ -132,7 +133,7 @@ class MapSanity(Options):
 
 
 class ShuffledMaps(Result):
-    """Maps with some layers shuffled: the layers shuffled last, and how alike the maps are to those before.
+    """Maps after a step of shuffling: the layers shuffled in it, and how alike the maps are to the original ones.
 
     `num_maps` counts the images with a map before and after; `correlation` is the mean of their rank correlations (95%
     interval by bootstrap), None without any.
@@ -160,8 +161,8 @@ def compare_maps(
 ) -> MapComparison:
     """Compare the maps of a network with those after shuffling its weights layer by layer, from the output.
 
-    `explain` computes maps of shape (n, height, width) from a network and `images`, as `grad_cam` does; zeros alone are
-    no map. `model` is not changed.
+    `explain` computes maps of shape (n, height, width) from a network and `images`, as `grad_cam` does; a map of zeros
+    counts as none. `model` is not changed.
     """
     import numpy as np
 
@@ -187,7 +188,7 @@ def _decide(last: ShuffledMaps, sanity: MapSanity) -> Literal["depends", "does_n
 def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Model]]:
     """Shuffle the weights of a copy of a network layer by layer, from output to input; joined networks in parallel.
 
-    Shuffled, not drawn: weights keep their distribution, and activations their scale.
+    Weights are shuffled, not drawn anew, so that they keep their distribution, and activations their scale.
 
     Yields:
         The names of the layers shuffled in this step, and the copy, which the next step changes further.
@@ -200,7 +201,7 @@ def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Mode
     rng = np.random.default_rng(seed)
     for layers in _list_layers_downwards(copy):
         for layer in layers:
-            layer.set_weights([rng.permutation(each.ravel()).reshape(each.shape) for each in layer.get_weights()])
+            layer.set_weights([rng.permutation(array.ravel()).reshape(array.shape) for array in layer.get_weights()])
         yield [layer.name for layer in layers], copy
 
 
@@ -216,19 +217,19 @@ def _list_layers_downwards(model: Model) -> list[list[Any]]:
 def rank_correlations(first: Array, second: Array) -> Array:
     """Compute Spearman's rank correlation of each pair of maps (n, height, width) that are not 0 everywhere.
 
-    Two constant maps have 1, a constant and another one 0.
+    It is 1 for two constant maps, and 0 for a constant map and another.
     """
     import numpy as np
     from scipy.stats import rankdata
 
-    both = first.any(axis=(1, 2)) & second.any(axis=(1, 2))
-    shape = (int(both.sum()), int(np.prod(first.shape[1:])))
-    ranks = [rankdata(maps[both].reshape(shape), axis=1) for maps in (first, second)]
-    centred = [each - each.mean(axis=1, keepdims=True) for each in ranks]
-    norms = [np.linalg.norm(each, axis=1) for each in centred]
-    together, product = (centred[0] * centred[1]).sum(axis=1), norms[0] * norms[1]
-    correlation = np.divide(together, product, out=np.zeros(len(product)), where=product > 0)
-    return np.where((norms[0] == 0) & (norms[1] == 0), 1.0, correlation)
+    has_both = first.any(axis=(1, 2)) & second.any(axis=(1, 2))
+    shape = (int(has_both.sum()), int(np.prod(first.shape[1:])))
+    ranks = [rankdata(maps[has_both].reshape(shape), axis=1) for maps in (first, second)]
+    one, other = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    one_norm, other_norm = np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1)
+    covariance, scale = (one * other).sum(axis=1), one_norm * other_norm
+    correlation = np.divide(covariance, scale, out=np.zeros(len(scale)), where=scale > 0)
+    return np.where((one_norm == 0) & (other_norm == 0), 1.0, correlation)
 
 
 def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
@@ -243,12 +244,12 @@ def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
     colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
     steps = np.linspace(0, 1, len(HEAT))
     channels = [np.interp(evidence, steps, colours[:, channel]) for channel in range(3)]
-    layers = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
-    return np.asarray(Image.fromarray(layers, "RGBA").resize(size, Image.Resampling.BICUBIC))
+    rgba = np.stack([*channels, 255 * np.clip(evidence, 0, 1)], axis=-1).round().astype(np.uint8)
+    return np.asarray(Image.fromarray(rgba, "RGBA").resize(size, Image.Resampling.BICUBIC))
 
 
-def lay_over(picture: Array, evidence: Array) -> Array:
-    """Return a grey picture, uint8 (height, width), below half-transparent evidence in [0, 1]: uint8, with opacity."""
+def overlay_evidence(picture: Array, evidence: Array) -> Array:
+    """Overlay a grey picture, uint8 (height, width), with half-transparent evidence in [0, 1]: uint8, with opacity."""
     import numpy as np
     from PIL import Image
 

@@ -57,7 +57,7 @@ def score_images(
     table = image_split.iloc[rows].reset_index(drop=True)
     if both_passes and (separated := separate_passes(model)):
         network, has_flips = separated
-        single, flips = (each[:, 0] for each in network.predict(batches, verbose=0))
+        single, flips = (output[:, 0] for output in network.predict(batches, verbose=0))
         table, logits = table.assign(logit_single=single, logit_flips=flips), flips if has_flips else single
     else:
         logits = without_sigmoid(model).predict(batches, verbose=0)[:, 0]
@@ -151,9 +151,10 @@ class Predictor:
         fingerprint = fingerprint_model(b"".join(files.values()) if is_folder else files[NETWORK])
         return cls(contract, ood_detector, fingerprint, compute_logits)
 
-    def limit_megapixels(self, most: float) -> None:
+    def limit_megapixels(self, max_megapixels: float) -> None:
         """Lower the limit of the contract on the size of images that are decoded."""
-        self.limits = self.limits.model_copy(update={"max_megapixels": min(most, self.limits.max_megapixels)})
+        lower = min(max_megapixels, self.limits.max_megapixels)
+        self.limits = self.limits.model_copy(update={"max_megapixels": lower})
 
     def relax(self, relaxation: Relaxation) -> Self:
         """Return the predictor with the checks that a user has chosen."""
@@ -162,10 +163,10 @@ class Predictor:
         return relaxed
 
     def describe_use(self) -> dict[str, Any]:
-        """Return what belongs to every answer.
+        """Return the facts about the network that belong to every answer.
 
-        The fingerprint of the network (`model`), the `threshold` on the scale of the probability, the
-        `expected_prevalence` that both assume, and the `intended_use`.
+        Its fingerprint (`model`), the `threshold` on the scale of the probability, the `expected_prevalence` that both
+        assume, and the `intended_use`.
         """
         point = self.contract.operating_point
         return {
@@ -183,14 +184,14 @@ class Predictor:
         """Replace the images among the results of `read` by their predictions."""
         import numpy as np
 
-        images = [each for each in prepared if not isinstance(each, Prediction)]
-        scored = iter(self.score(np.stack([each.pixels for each in images])) if images else [])
-        return [each if isinstance(each, Prediction) else _add_image_facts(next(scored), each) for each in prepared]
+        images = [item for item in prepared if not isinstance(item, Prediction)]
+        scored = iter(self.score(np.stack([image.pixels for image in images])) if images else [])
+        return [item if isinstance(item, Prediction) else _add_image_facts(next(scored), item) for item in prepared]
 
     def read(self, source: bytes | str) -> Prepared:
         """Prepare a JPEG, PNG or DICOM file (bytes, path or fsspec address) as for training, or refuse it."""
-        found = preprocess_file(source, self.preparation, self.limits)
-        return found if isinstance(found, PreparedImage) else Prediction.refuse(*found)
+        result = preprocess_file(source, self.preparation, self.limits)
+        return result if isinstance(result, PreparedImage) else Prediction.refuse(*result)
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
@@ -207,12 +208,12 @@ class Predictor:
         rows = zip(*(column.tolist() for column in columns), views, strict=True)
         appearance = {name: values.tolist() for name, values in measure_appearance(pixels).items()}
         return [
-            self._decide(*row)._replace(**{name: values[number] for name, values in appearance.items()})
-            for number, row in enumerate(rows)
+            self._decide(*row)._replace(**{name: values[index] for name, values in appearance.items()})
+            for index, row in enumerate(rows)
         ]
 
     def _turn_upright(self, pixels: Array) -> tuple[Array, Array]:
-        """Turn what lies or is upside down, if `turn_upright` asks for it; return the number of quarter turns, too."""
+        """Turn images upright if `turn_upright` is set; return them, and the number of quarter turns of each."""
         import numpy as np
 
         if not self.limits.turn_upright:

@@ -52,12 +52,12 @@ class TrainingBatches:
 
     Args:
         pixels: uint8 of shape (images, height, width).
-        rows: Those for training, integers of shape (n,).
-        labels: 0 or 1 of each of `rows`, shape (n,).
+        rows: Rows of the images for training, integers of shape (n,).
+        labels: 0 or 1 for each of `rows`, shape (n,).
         aspects: Width / height of what each of `rows` shows, shape (n,).
         augmentation: How the copies differ.
-        batch_size: Images a batch.
-        seed: Of orders and copies.
+        batch_size: Images per batch.
+        seed: Of the orders and the copies.
     """
 
     def __init__(  # noqa: PLR0913
@@ -81,13 +81,13 @@ class TrainingBatches:
 
         start = step * self.batch_size
         numbers = np.arange(start, start + self.batch_size)
-        passes = {
-            number: np.random.default_rng([self.seed, number]).permutation(self.num_enlarged)
-            for number in np.unique(numbers // self.num_enlarged)
+        orders = {
+            epoch: np.random.default_rng([self.seed, epoch]).permutation(self.num_enlarged)
+            for epoch in np.unique(numbers // self.num_enlarged)
         }
-        items = np.array([passes[n // self.num_enlarged][n % self.num_enlarged] for n in numbers])
-        places, is_copy = items % len(self.rows), items >= len(self.rows)
-        return places, is_copy, self.labels[places].astype(np.float32)[:, None]
+        items = np.array([orders[n // self.num_enlarged][n % self.num_enlarged] for n in numbers])
+        positions, is_copy = items % len(self.rows), items >= len(self.rows)
+        return positions, is_copy, self.labels[positions].astype(np.float32)[:, None]
 
     def dataset(self, first_step: int = 0) -> Dataset:
         """Return the batches from `first_step` on: images float32 in [0, 1] (batch, height, width, 1), labels."""
@@ -97,8 +97,8 @@ class TrainingBatches:
         shape = (self.batch_size, *self.pixels.shape[1:])
 
         def read(step: Any) -> tuple[Array, Array, Array, Array]:
-            places, is_copy, labels = self.pick(int(step))
-            return np.ascontiguousarray(self.pixels[self.rows[places]]), is_copy, labels, self.aspects[places]
+            positions, is_copy, labels = self.pick(int(step))
+            return np.ascontiguousarray(self.pixels[self.rows[positions]]), is_copy, labels, self.aspects[positions]
 
         def make(step: Tensor) -> tuple[Tensor, Tensor]:
             types = [tf.uint8, tf.bool, tf.float32, tf.float32]

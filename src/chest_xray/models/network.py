@@ -138,7 +138,7 @@ def with_precision(network: Model, precision: Precision) -> Model:
 def is_float32(network: Model) -> bool:
     """Check whether every layer, also of networks inside, computes in float32."""
     return all(
-        is_float32(each) if hasattr(each, "layers") else each.compute_dtype == "float32" for each in network.layers
+        is_float32(layer) if hasattr(layer, "layers") else layer.compute_dtype == "float32" for layer in network.layers
     )
 
 
@@ -183,7 +183,7 @@ def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model
 
 
 def separate_passes(network: Model) -> tuple[Model, bool] | None:
-    """Separate flip test-time augmentation from a network that has it, and add it to one that has not.
+    """Separate flip test-time augmentation from a network that has it, and add it to one without.
 
     Returns:
         A model with two outputs, the logit of each image, and the mean logit of it and its mirror image, both float32
@@ -198,7 +198,7 @@ def separate_passes(network: Model) -> tuple[Model, bool] | None:
     image = keras.Input(network.input_shape[1:])
     single = member(image)
     both = keras.layers.Average()([single, member(keras.ops.flip(image, axis=2))])
-    has_flips = any(type(each).__name__ == "Flip" for each in getattr(network, "operations", network.layers))
+    has_flips = any(type(operation).__name__ == "Flip" for operation in getattr(network, "operations", network.layers))
     return keras.Model(image, [single, both]), has_flips
 
 
@@ -212,29 +212,29 @@ def choose_precision() -> Precision:
 
 
 def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
-    """Return the network with one output more a threshold (a logit): above one half where the decision is PNEUMONIA.
+    """Return the network with one more output per threshold (a logit), above 1/2 where the decision is PNEUMONIA.
 
     Logits are compared, as near 1 many probabilities are equal in float32.
     """
     import keras
 
-    def activate(name: str, values: Any) -> Any:
-        return keras.layers.Activation("sigmoid", name=name)(values)
+    def activate(name: str, logits: Any) -> Any:
+        return keras.layers.Activation("sigmoid", name=name)(logits)
 
     network = without_sigmoid(model)
     logits = network.outputs[0]
     outputs = {"probability": activate("probability", logits)}
-    outputs |= {at: activate(at, logits - _compute_boundary(threshold)) for at, threshold in thresholds.items()}
+    outputs |= {name: activate(name, logits - _compute_boundary(threshold)) for name, threshold in thresholds.items()}
     extended = keras.Model(network.inputs, outputs)
     extended.compile(
         loss={"probability": _loss},
         metrics={
-            at: [
+            name: [
                 keras.metrics.BinaryAccuracy("accuracy"),
                 keras.metrics.Precision(name="precision"),
                 keras.metrics.Recall(name="recall"),
             ]
-            for at in thresholds
+            for name in thresholds
         },
     )
     return extended

@@ -67,7 +67,7 @@ def write_folder(
 
     Args:
         packaged: The `.keras` file that `kedro run --pipelines=export` wrote.
-        folder: Is created; its files of these names are replaced once all are complete.
+        folder: Is created if missing; its files of these names are replaced once all new ones are complete.
         project: Content of `project.json`.
         results: Evaluation of the run; None leaves `metrics.json` and `test_scores.csv` out.
         origin: Facts for the notice: `data_licence`, `commit` and `pretrained`.
@@ -82,8 +82,8 @@ def write_folder(
         part = Path(name)
         (part / KERAS).write_bytes(packaged)
         with zipfile.ZipFile(io.BytesIO(packaged)) as archive:
-            for each in (CONTRACT, OOD_DETECTOR):
-                (part / each).write_bytes(archive.read(each))
+            for file_name in (CONTRACT, OOD_DETECTOR):
+                (part / file_name).write_bytes(archive.read(file_name))
         _convert(part / KERAS, part / NETWORK)
         _check_agreement(packaged, part)
         (part / PROJECT).write_text(json.dumps(project, indent=2), "utf-8")
@@ -91,8 +91,8 @@ def write_folder(
             (part / METRICS).write_text(results.metrics.model_dump_json(indent=2), "utf-8")
             _tabulate_scores(results).to_csv(part / SCORES, index=False)
         (part / NOTICE).write_text(_write_notice(contract, project["data_source"], origin), "utf-8")
-        for each in (METRICS, SCORES):
-            (folder / each).unlink(missing_ok=True)  # of an earlier network
+        for file_name in (METRICS, SCORES):
+            (folder / file_name).unlink(missing_ok=True)  # of an earlier network
         for file in part.iterdir():
             file.replace(folder / file.name)
 
@@ -122,7 +122,7 @@ def _convert(source: Path, target: Path) -> None:
     network = without_sigmoid(keras.saving.load_model(source, safe_mode=True))
     if not is_float32(network):
         raise InputError(
-            f"{source.name} computes in bfloat16; expected float32, as ONNX does, or its answers would be others. Set "
+            f"{source.name} computes in bfloat16; expected float32, as ONNX does, or its answers would differ. Set "
             "scoring_precision of the run to float32, and run modeling, evaluation and export again."
         )
     network(np.zeros((1, *network.input_shape[1:]), np.float32))  # The converter needs one call.
@@ -131,10 +131,10 @@ def _convert(source: Path, target: Path) -> None:
 
 def _check_agreement(packaged: bytes, folder: Path) -> None:
     """Compare logits, since probabilities of noise may be near 0 or 1, where they hide differences."""
-    by_keras, by_onnx = Predictor.load(packaged), Predictor.load(folder)
-    temperature = by_keras.contract.operating_point.calibration.temperature
+    keras_predictor, onnx_predictor = Predictor.load(packaged), Predictor.load(folder)
+    temperature = keras_predictor.contract.operating_point.calibration.temperature
     # The steepest slope of a sigmoid is 1/4.
-    difference = float(abs(_score_noise(by_keras) - _score_noise(by_onnx)).max()) / temperature / 4
+    difference = float(abs(_score_noise(keras_predictor) - _score_noise(onnx_predictor)).max()) / temperature / 4
     if difference > MAX_DISAGREEMENT:
         raise InputError(
             f"probabilities of the ONNX network differ by up to {difference:.1g} from those of Keras; expected at most "

@@ -10,7 +10,7 @@ from chest_xray.core.types import InputError
 from chest_xray.models.inference import Prediction, Predictor
 
 NAME = "chest-xray"
-SCHEME = "99CHESTXRAY"  # private codes; their meanings stand beside them
+SCHEME = "99CHESTXRAY"  # of private codes, each of which is written with its meaning
 SERIES_NUMBER = 900
 REQUIRED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 # Of type 2: present, but empty where the image has none.

@@ -53,9 +53,9 @@ class Checkpoint:
         """Replace the file by named lists of arrays and notes (plain values), atomically."""
         import numpy as np
 
-        sizes = {name: len(each) for name, each in arrays.items()}
+        sizes = {name: len(values) for name, values in arrays.items()}
         header = {"fingerprint": fingerprint, "sizes": sizes, "notes": notes}
-        named = {f"{name}.{i}": array for name, each in arrays.items() for i, array in enumerate(each)}
+        named = {f"{name}.{i}": array for name, values in arrays.items() for i, array in enumerate(values)}
         with atomic_path(self.filepath) as path:
             np.savez(path, header=np.array(json.dumps(header)), **named)  # type: ignore[arg-type]
 
@@ -119,8 +119,8 @@ def compile_network(untrained_model: Model, training: Training, steps_per_epoch:
     if training.schedule == "cosine":
         warmup = round(training.warmup_epochs * steps_per_epoch)
         num_steps = max(training.epochs * steps_per_epoch - warmup, 1)
-        start, warming = (0.0, {"warmup_target": rate, "warmup_steps": warmup}) if warmup else (rate, {})
-        rate = keras.optimizers.schedules.CosineDecay(start, num_steps, alpha=0.01, **warming)
+        initial_rate, warmup_options = (0.0, {"warmup_target": rate, "warmup_steps": warmup}) if warmup else (rate, {})
+        rate = keras.optimizers.schedules.CosineDecay(initial_rate, num_steps, alpha=0.01, **warmup_options)
     options: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if training.optimizer == "sgd" else {}
     if training.weight_average:
         options |= {"use_ema": True, "ema_momentum": training.weight_average}
@@ -133,7 +133,7 @@ def compile_network(untrained_model: Model, training: Training, steps_per_epoch:
 
 
 def fingerprint_training(untrained_model: Model, training_sets: TrainingSets, training: Training) -> str:
-    """Return a digest of network, data and settings, whose equality makes checkpoints interchangeable."""
+    """Return a digest of network, data and settings; a checkpoint with the same digest can be resumed from."""
     batches = training_sets.train
     # Without names: Keras numbers layers by how many the process has built before.
     layers = [layer.get_config() | {"name": ""} for layer in untrained_model.layers]
@@ -165,8 +165,8 @@ class TrainingState:
     def is_done(self) -> bool:
         """Whether all epochs are complete, or `patience` epochs brought no lower validation loss."""
         num_epochs = len(self.rows)
-        waited = num_epochs > 0 and num_epochs - 1 - self.best_epoch >= self.training.patience
-        return num_epochs >= self.training.epochs or (self.training.keep == "best" and waited)
+        has_stalled = num_epochs > 0 and num_epochs - 1 - self.best_epoch >= self.training.patience
+        return num_epochs >= self.training.epochs or (self.training.keep == "best" and has_stalled)
 
     def callbacks(self) -> list[Any]:
         """Return the callbacks for `fit`.
@@ -177,9 +177,9 @@ class TrainingState:
         import keras
         from tqdm.keras import TqdmCallback
 
-        found: list[Any] = [keras.callbacks.SwapEMAWeights()] if self.training.weight_average else []
-        found.append(keras.callbacks.LambdaCallback(on_epoch_end=self.record_epoch))
-        found.append(TqdmCallback(verbose=0, disable=None, desc="Training"))
+        callbacks: list[Any] = [keras.callbacks.SwapEMAWeights()] if self.training.weight_average else []
+        callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=self.record_epoch))
+        callbacks.append(TqdmCallback(verbose=0, disable=None, desc="Training"))
         if self.training.tensorboard:
             if importlib.util.find_spec("tensorboard") is None:
                 raise InputError(
@@ -187,8 +187,8 @@ class TrainingState:
                     "Install it: pip install 'chest-xray[tensorboard]'."
                 )
             folder = Path(self.checkpoint.filepath).parent / "tensorboard"
-            found.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
-        return found
+            callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        return callbacks
 
     def record_epoch(self, epoch: int, logs: dict[str, float]) -> None:
         """Add an epoch, from 0, to the history and to the checkpoint.
@@ -199,7 +199,7 @@ class TrainingState:
         import keras
 
         variables = {"network": self.network.variables, "optimizer": self.network.optimizer.variables}
-        arrays = {name: [keras.ops.convert_to_numpy(each) for each in values] for name, values in variables.items()}
+        arrays = {name: [keras.ops.convert_to_numpy(value) for value in values] for name, values in variables.items()}
         self._require_finite(epoch, logs, arrays["network"])
         now = time.perf_counter()
         self.rows.append({name: float(value) for name, value in logs.items()} | {"seconds": now - self.start})
@@ -218,17 +218,17 @@ class TrainingState:
         # Weights too: ReLU turns NaN into 0, after which the loss is finite.
         num_infinite = sum(not np.isfinite(value).all() for value in values)
         if num_infinite or not all(map(math.isfinite, logs.values())):
-            kept = f" The state of epoch {epoch} is in {self.checkpoint.filepath}." if epoch else ""
+            checkpoint_note = f" The state of epoch {epoch} is in {self.checkpoint.filepath}." if epoch else ""
             raise InputError(
                 f"training diverged in epoch {epoch + 1}: {logs}, and {num_infinite} of {len(values)} arrays of "
                 "weights hold NaN or infinity; expected finite numbers. Lower training.learning_rate, now "
-                f"{self.training.learning_rate}.{kept}"
+                f"{self.training.learning_rate}.{checkpoint_note}"
             )
 
     def resume(self) -> int:
         """Restore the state from the checkpoint, and return the number of complete epochs."""
-        if found := self.checkpoint.load(self.fingerprint):
-            arrays, self.rows = found
+        if stored := self.checkpoint.load(self.fingerprint):
+            arrays, self.rows = stored
             variables = [*self.network.variables, *self.network.optimizer.variables]
             for variable, value in zip(variables, arrays["network"] + arrays["optimizer"], strict=True):
                 variable.assign(value)
@@ -241,24 +241,24 @@ class TrainingState:
         import pandas as pd
 
         is_best = self.training.keep == "best"
-        kept = self.best_epoch if is_best else len(self.rows) - 1
+        selected = self.best_epoch if is_best else len(self.rows) - 1
         trained = with_precision(self.network, "float32")
         trained.set_weights(self.best if is_best else self._weights())
         table = pd.DataFrame(self.rows)
         table.insert(0, "epoch", range(1, len(table) + 1))
         table.insert(1, "steps", table["epoch"] * steps_per_epoch)
         table.insert(2, "seconds", table.pop("seconds").round(2))
-        table["kept"] = table.index == kept
+        table["kept"] = table.index == selected
         if is_best:
-            logger.info("Of %d epochs, epoch %d is kept.", len(table), kept + 1)
+            logger.info("Of %d epochs, epoch %d is kept.", len(table), selected + 1)
         return trained, table
 
     def _weights(self) -> list[Array]:
         """Return the weights used in validation: the average, if there is one."""
         if not self.training.weight_average:
             return list(self.network.get_weights())
-        present = self.network.get_weights()
+        current = self.network.get_weights()
         self.network.optimizer.finalize_variable_values(self.network.trainable_variables)
         averaged = list(self.network.get_weights())
-        self.network.set_weights(present)
+        self.network.set_weights(current)
         return averaged

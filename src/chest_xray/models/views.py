@@ -33,7 +33,7 @@ class ViewTraining(Options):
 
 
 def fit_view_classifier(radiographs: Array, options: ViewTraining) -> dict[str, Array]:
-    """Train the classifier on upright frontal chests, uint8 of shape (n, height, width), and what is built from them.
+    """Train the classifier on examples built from upright frontal chests, uint8 of shape (n, height, width).
 
     Returns:
         The weights, as `read_weights` does.
@@ -61,8 +61,8 @@ def fit_view_classifier(radiographs: Array, options: ViewTraining) -> dict[str, 
 
 def read_weights(network: Model) -> dict[str, Array]:
     """Return the weights of a network of `build_view_network`: `kernel_0`, `bias_0` and so on, float32."""
-    layers = [each.get_weights() for each in network.layers if each.weights]
-    return {f"{name}_{n}": pair[part] for n, pair in enumerate(layers) for part, name in enumerate(("kernel", "bias"))}
+    pairs = [layer.get_weights() for layer in network.layers if layer.weights]
+    return {f"{name}_{n}": pair[i] for n, pair in enumerate(pairs) for i, name in enumerate(("kernel", "bias"))}
 
 
 def build_view_network(hidden: int) -> Model:
@@ -79,7 +79,7 @@ def build_view_network(hidden: int) -> Model:
 
 
 def compute_view_logits(pixels: Array, classifier: dict[str, Array]) -> Array:
-    """Compute the logits of `VIEWS` for uint8 images (n, height, width): float32 (n, views), the same if mirrored."""
+    """Compute the logits of `VIEWS` for uint8 images (n, height, width): float32 (n, views), the mean over flips."""
     import numpy as np
     from PIL import Image
     from threadpoolctl import threadpool_limits
@@ -127,9 +127,9 @@ def find_upright(pixels: Array, classifier: dict[str, Array]) -> tuple[Array, Ar
     """
     import numpy as np
 
-    turned = [np.stack([_turn(each, turns) for each in pixels]) for turns in range(4)]
-    turns = np.stack([compute_ood_score(each, classifier) for each in turned]).argmin(axis=0)
-    return np.stack([turned[number][row] for row, number in enumerate(turns.tolist())]), turns
+    turned = [np.stack([_turn(image, turns) for image in pixels]) for turns in range(4)]
+    best = np.stack([compute_ood_score(images, classifier) for images in turned]).argmin(axis=0)
+    return np.stack([turned[turns][row] for row, turns in enumerate(best.tolist())]), best
 
 
 def _turn(image: Array, turns: int) -> Array:

@@ -18,7 +18,7 @@ from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.metrics.metadata_baseline import orient
 from chest_xray.metrics.results import MetadataBaseline
 from chest_xray.models.augmentation import NUM_DRAWS, Augmentation, alter, augment
-from chest_xray.models.gradcam import lay_over
+from chest_xray.models.gradcam import overlay_evidence
 from chest_xray.models.input_pipeline import scale
 from chest_xray.models.training import Run
 from chest_xray.reporting.conclusions import UNALTERED
@@ -256,7 +256,7 @@ def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Prepar
     sides = [(case if whole else preparation.model_dump())[name] for name in ("width", "height")]
     width, height = (max(1, round(SIDE * side / max(sides))) for side in sides)
     grey = read_pixels(case["path"], width, height, preparation.geometry)
-    return _encode(grey), _encode(lay_over(grey, evidence))
+    return _encode(grey), _encode(overlay_evidence(grey, evidence))
 
 
 def _encode(pixels: Array) -> bytes:
