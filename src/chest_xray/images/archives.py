@@ -59,10 +59,10 @@ class Download(Options):
 
 
 def fetch_archive(download: Download, folder: Path) -> dict[str, str]:
-    """Return `path`, `sha256` and `source` of an archive, after downloading it unless that has been done.
+    """Download an archive unless that has been done, and return its `path`, `sha256` and `source`.
 
     Args:
-        download: Its `source` is no preset; a file on this machine is used in place.
+        download: Its `source` is a URL or a path, and no preset; a file on this machine is used where it is.
         folder: Receives the download, and its part after a lost connection.
 
     Raises:
@@ -116,13 +116,13 @@ def _download(download: Download, folder: Path) -> Path:
 
 
 def _find_cause(error: Exception) -> str:
-    """Return what urllib3 wraps, such as a name that cannot be resolved, without the objects and the address."""
+    """Return the cause that urllib3 wraps, such as a name that cannot be resolved, without objects and addresses."""
     cause = getattr(error.args[0] if error.args else None, "reason", error)
     return re.sub(r"^<?HTTPS?Connection.*?[)>]: ", "", str(cause))
 
 
 class _ResumingDownloader:
-    """A downloader for pooch, whose own start from zero after every lost connection."""
+    """A downloader for pooch that resumes; those of pooch start from zero after every lost connection."""
 
     def __init__(self, download: Download, part: Path):
         self._options, self._part = download, part
@@ -133,16 +133,17 @@ class _ResumingDownloader:
 
         failures = 0
         while True:
-            before = self._size()
+            size_before = self._size()
             try:
                 self._fetch_rest(url)
                 break
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-                failures = 0 if self._size() > before else failures + 1
+                size = self._size()
+                failures = 0 if size > size_before else failures + 1
                 if failures >= self._options.attempts:
                     raise
-                lost = f"connection lost after {size:,} bytes" if (size := self._size()) else "no connection"
-                logger.warning("%s (%s); trying again.", lost, _find_cause(error))
+                problem = f"connection lost after {size:,} bytes" if size else "no connection"
+                logger.warning("%s (%s); trying again.", problem, _find_cause(error))
                 time.sleep(self._options.wait * 2 ** max(failures - 1, 0))
         self._part.replace(output_file)
         self._validator.unlink(missing_ok=True)
@@ -164,10 +165,10 @@ class _ResumingDownloader:
                 self._part.unlink()
                 raise requests.ConnectionError("the stored part is longer than the file; starting over")
             response.raise_for_status()
-            kind = response.headers.get("Content-Type", "")
-            if kind.startswith("text/html"):
+            content_type = response.headers.get("Content-Type", "")
+            if content_type.startswith("text/html"):
                 raise DatasetError(
-                    f"{response.url} is a web page ({kind}); expected a zip archive. Where the page asks for a "
+                    f"{response.url} is a web page ({content_type}); expected a zip archive. Where the page asks for a "
                     "login, fetch the file in a browser and name it with --params download.source=FILE."
                 )
             resumed = response.status_code == requests.codes.partial_content
@@ -192,8 +193,8 @@ class _ResumingDownloader:
     def _continues(self, response: Any) -> bool:
         """Check whether a response is of the same version of the file, and begins where the stored part ends."""
         tag, validator = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
-        same = not tag or not str(validator).startswith('"') or tag == validator
-        return same and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
+        is_same_version = not tag or not str(validator).startswith('"') or tag == validator
+        return is_same_version and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
 
     def _append(self, response: Any, *, resumed: bool) -> None:
         from tqdm import tqdm
@@ -211,10 +212,10 @@ class _ResumingDownloader:
                 f"{response.url} needs {total / 1e9:.1f} GB, more than {self._part.parent} has room for. Make "
                 "room, or set data_dir in conf/base/globals.yml to a folder on another disk."
             )
-        show = {"unit": "B", "unit_scale": True, "desc": "Downloading", "disable": None}
+        bar_options = {"unit": "B", "unit_scale": True, "desc": "Downloading", "disable": None}
         with (
             self._part.open("ab" if resumed else "wb") as file,
-            tqdm(total=total or None, initial=start, **show) as bar,
+            tqdm(total=total or None, initial=start, **bar_options) as bar,
         ):
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)
@@ -222,7 +223,7 @@ class _ResumingDownloader:
 
 
 class UnpackingLimits(Options):
-    """Limits on what an archive unpacks to: all files together, and their size over the packed size."""
+    """Limits on the files in an archive: their total size, their number, and their size relative to the archive."""
 
     max_gigabytes: Annotated[float, Field(gt=0)]
     max_files: Annotated[int, Field(gt=0)]
@@ -280,9 +281,9 @@ def extract(path: str, limits: UnpackingLimits, part: Path) -> None:
                         f"{path} cannot be unpacked here: {member.filename!r} is compressed by {method}. Windows does "
                         "so with large files: unpack it there or by 7-Zip, and name the folder."
                     )
-                if problem := _find_danger(member):
+                if problem := _find_problem(member):
                     raise DatasetError(f"{path} is refused: {member.filename!r} {problem}. {SOURCE}")
-            members = [each for each in archive.infolist() if not each.is_dir() and not is_junk(each.filename)]
+            members = [member for member in archive.infolist() if not member.is_dir() and not is_junk(member.filename)]
             total = sum(member.file_size for member in members)
             _refuse_excess(path, limits, len(members), total)
             if total > shutil.disk_usage(part).free:
@@ -292,7 +293,7 @@ def extract(path: str, limits: UnpackingLimits, part: Path) -> None:
                 )
             with tqdm(total=total, unit="B", unit_scale=True, desc="Unpacking", disable=None) as bar:
                 for member in members:
-                    archive.extract(member, part)  # Never more than the size declared, and checked by its CRC-32.
+                    archive.extract(member, part)  # Writes at most the declared size, and checks the CRC-32.
                     bar.update(member.file_size)
     except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError) as error:
         raise DatasetError(f"{path} is not a valid zip archive: {error}. Get it again.") from error
@@ -327,7 +328,7 @@ def extract_tar(path: str, limits: UnpackingLimits, part: Path) -> None:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Refuses long headers unread: `tarfile` reads whatever length they claim into memory."""
+    """Refuses long headers before they are read: `tarfile` reads any length that they claim into memory."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
@@ -341,17 +342,17 @@ class _TarInfo(tarfile.TarInfo):
 
 
 def _refuse_excess(path: str, limits: UnpackingLimits, num_files: int, total: int) -> None:
-    found = {"max_gigabytes": total / 1e9, "max_files": num_files, "max_ratio": total / Path(path).stat().st_size}
+    sizes = {"max_gigabytes": total / 1e9, "max_files": num_files, "max_ratio": total / Path(path).stat().st_size}
     for key, limit in limits:
-        if found[key] > limit:
+        if sizes[key] > limit:
             raise DatasetError(
                 f"{path} is refused: it would unpack to {num_files} files of {total / 1e9:.3g} GB, "
-                f"{found['max_ratio']:.3g} times its size. If you trust it, raise unpacking.{key} from {limit:g} "
+                f"{sizes['max_ratio']:.3g} times its size. If you trust it, raise unpacking.{key} from {limit:g} "
                 "(for prediction, the limits of new_images in conf/base/catalog_prediction.yml)."
             )
 
 
-def _find_danger(member: zipfile.ZipInfo) -> str | None:
+def _find_problem(member: zipfile.ZipInfo) -> str | None:
     path = PurePosixPath(member.filename)
     if path.is_absolute() or ".." in path.parts or any(":" in part for part in path.parts[:1]):
         return "points outside of the folder it is unpacked to"
@@ -366,11 +367,11 @@ def _find_danger(member: zipfile.ZipInfo) -> str | None:
 
 def _find_splits(part: Path, archive: str) -> Path:
     """Return the uppermost folder that holds both splits."""
-    for folder in sorted([part, *part.rglob("*/")], key=lambda each: (len(each.parts), each)):
-        if {each.name for each in folder.iterdir() if each.is_dir()} >= SPLITS:
+    for folder in sorted([part, *part.rglob("*/")], key=lambda path: (len(path.parts), path)):
+        if {entry.name for entry in folder.iterdir() if entry.is_dir()} >= SPLITS:
             return folder
-    found = ", ".join(sorted(each.name for each in part.iterdir())[:5]) or "nothing"
+    contents = ", ".join(sorted(entry.name for entry in part.iterdir())[:5]) or "nothing"
     raise DatasetError(
-        f"{archive} holds {found}; expected a folder with `train` and `test` in it. Arrange the images so, or name "
+        f"{archive} holds {contents}; expected a folder with `train` and `test` in it. Arrange the images so, or name "
         "another archive with --params download.source=FILE."
     )

@@ -1,4 +1,4 @@
-"""The audit of the data set: counts, patients, duplicates, how train and test differ; patients who share an image."""
+"""The audit of the data set: counts, patients (joined if they share an image), duplicates, train against test."""
 
 from typing import Annotated
 
@@ -21,23 +21,23 @@ class DuplicateSearch(Options):
 def find_close_pairs(codes: Array, max_distance: int) -> Array:
     """Return all pairs of rows of uint8 `codes` that differ in at most `max_distance` bits, of shape (pairs, 2).
 
-    Such codes agree in at least one of `max_distance` + 1 parts (pigeonhole principle), so only rows that agree in a
-    part are compared.
+    Such codes agree in at least one of `max_distance` + 1 segments (pigeonhole principle), so only rows that agree in a
+    segment are compared.
     """
     import numpy as np
 
-    found = [np.empty((0, 2), np.int64)]
-    for part in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
-        order = np.lexsort(part.T)
-        sorted_part = part[order]
+    close_pairs = [np.empty((0, 2), np.int64)]
+    for segment in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
+        order = np.lexsort(segment.T)
+        sorted_segment = segment[order]
         for step in range(1, len(order)):
-            agree = (sorted_part[step:] == sorted_part[:-step]).all(axis=1)
+            agree = (sorted_segment[step:] == sorted_segment[:-step]).all(axis=1)
             if not agree.any():
                 break
             pairs = np.stack([order[:-step][agree], order[step:][agree]], axis=1)
             distance = np.bitwise_count(codes[pairs[:, 0]] ^ codes[pairs[:, 1]]).sum(axis=1)
-            found.append(np.sort(pairs[distance <= max_distance], axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+            close_pairs.append(np.sort(pairs[distance <= max_distance], axis=1))
+    return np.unique(np.concatenate(close_pairs), axis=0)
 
 
 def join_patients(images: DataFrame, duplicates: DataFrame) -> Series:
@@ -48,10 +48,10 @@ def join_patients(images: DataFrame, duplicates: DataFrame) -> Series:
     from scipy.sparse.csgraph import connected_components
 
     codes, names = images["group"].factorize(sort=True)
-    code_of = dict(zip(images["path"], codes, strict=True))
+    code_by_path = dict(zip(images["path"], codes, strict=True))
     exact = duplicates[duplicates["kind"] == "exact"]
-    exact = exact[exact["first"].isin(code_of) & exact["second"].isin(code_of)]
-    links = (exact["first"].map(code_of).to_numpy(int), exact["second"].map(code_of).to_numpy(int))
+    exact = exact[exact["first"].isin(code_by_path) & exact["second"].isin(code_by_path)]
+    links = (exact["first"].map(code_by_path).to_numpy(int), exact["second"].map(code_by_path).to_numpy(int))
     graph = coo_array((np.ones(len(exact)), links), shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=False)
     return pd.Series(component[codes], index=images.index)

@@ -1,6 +1,6 @@
-"""Images changed on purpose: corrupted as other conditions of acquisition would, or with a part covered.
+"""Images changed on purpose: corrupted as by other conditions of acquisition, or with a part covered.
 
-Corruptions show how robust predictions are, and covering which part of an image they depend on.
+Corruptions show how robust predictions are; covering shows which part of an image they depend on.
 """
 
 import math
@@ -38,13 +38,13 @@ def corrupt(image: Array, kind: str, strength: float, rng: Generator) -> Array:
             "gamma": logarithm of the exponent, of either sign;
             "noise": standard deviation of Gaussian noise, in grey values in [0, 1];
             "blur": standard deviation of the Gaussian, in pixels;
-            "crop": share of each side that is cut off, at a random place;
+            "crop": share of each side that is cut off, at a random position;
             "tilt": degrees, in either direction;
             "wider", "narrower": share of the height or width that is cut off, half on each side;
-            "collimation": the same, of either;
-            "jpeg": quality of a JPEG, 1 to 100; the only kind of which more is weaker;
+            "collimation": the same, of the height or the width at random;
+            "jpeg": quality of a JPEG, 1 to 100; the only kind that is weaker for larger values;
             "none": unused.
-        rng: Draws the direction, the place and the noise.
+        rng: Draws the direction, the position and the noise.
 
     Returns:
         float32 of about [0, 1]; smaller than the image after "crop", "wider", "narrower" and "collimation".
@@ -149,7 +149,7 @@ def compute_corrupted(
 
     Args:
         table: `path`, `bytes`, `modified`, `kind` and `strength`.
-        options: Enter the fingerprint, as `preparation` does.
+        options: A part of the fingerprint, as `preparation` is.
         preparation: Of the result, uint8 of shape (rows, height, width).
         corrupt_row: Computes a corrupted image from the number of a row and its working image.
         stored: The result of an earlier run.
@@ -185,7 +185,7 @@ class Robustness(Options):
     def conditions(self) -> list[tuple[str, float]]:
         """List kind and strength: "none", and each kind at each strength."""
         strengths = self.model_dump(exclude={"seed"})
-        return [("none", 0.0), *((kind, float(each)) for kind, values in strengths.items() for each in values)]
+        return [("none", 0.0), *((kind, float(strength)) for kind, values in strengths.items() for strength in values)]
 
 
 def list_corrupted(image_split: DataFrame, subset: str, corruptions: ValidationCorruptions | Robustness) -> DataFrame:
@@ -214,7 +214,7 @@ def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
 
 
 def cover(pixels: Array, hidden: Array) -> Array:
-    """Return uint8 images (n, height, width), with pixels where `hidden` (height, width) replaced by the others' mean.
+    """Return uint8 images (n, height, width), their pixels in `hidden` (height, width) replaced by the others' mean.
 
     Black or white would be an edge that no radiograph has; the mean of the whole image would reveal how opaque the
     lungs are.
@@ -244,26 +244,26 @@ class CoveredImages:
 def locate_evidence(compute_logits: Callable[[Array], Array], pixels: Array) -> Array:
     """Compute by how much the logit falls where a part of an image is covered (Zeiler and Fergus 2014, section 4.2).
 
-    Windows of a sixth of each side, half a window apart, are covered one after the other as by `cover`. It needs no
-    gradients, so it serves any network. It does not see evidence that two distant places hold each on its own, and
-    covering itself may disturb the network.
+    Windows of a sixth of each side, half a window apart, are covered one after the other by `cover`. This needs no
+    gradients, so it serves any network. It misses evidence that is present twice at distant positions, and covering
+    itself may disturb the network.
 
     Args:
         compute_logits: Maps uint8 images (n, height, width) to their logits (n,).
         pixels: uint8 of shape (height, width).
 
     Returns:
-        float32 of shape (height, width), in log odds: the mean fall over the windows that cover a pixel. Above 0 the
-        place is evidence for PNEUMONIA, below 0 against it.
+        float32 of shape (height, width), in log odds: the mean fall over the windows that cover a pixel, above 0 for
+        evidence for PNEUMONIA, below 0 for evidence against it.
     """
     import numpy as np
 
     hidden = np.stack(
         [down[:, None] & across for down in _windows(pixels.shape[0]) for across in _windows(pixels.shape[1])]
     )
-    covered = np.concatenate([cover(pixels[None], each) for each in hidden])
-    whole, *others = compute_logits(np.concatenate([pixels[None], covered]))
-    falls = whole - np.array(others)
+    covered = np.concatenate([cover(pixels[None], window) for window in hidden])
+    logit, *covered_logits = compute_logits(np.concatenate([pixels[None], covered]))
+    falls = logit - np.array(covered_logits)
     return (np.tensordot(falls, hidden, 1) / hidden.sum(axis=0)).astype(np.float32)
 
 

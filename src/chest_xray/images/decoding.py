@@ -13,7 +13,7 @@ Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
 NOT_AN_IMAGE = "not an image"  # the reason where neither signature is found
 CHROMA_SIZE = (64, 64)  # pixels; a tint shows at any size
-# What of Pillow turns a stored image upright, for the Exif orientations 2 to 8.
+# Pillow's transpositions that turn a stored image upright, for the Exif orientations 2 to 8.
 TURNS = ["FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"]
 
 
@@ -47,7 +47,7 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
         Grey values, uint8 of shape (height, width); 0 is black.
 
     Raises:
-        ImageError: The file is damaged or incomplete, or no single JPEG or PNG image.
+        ImageError: The file is damaged or incomplete, or not a single JPEG or PNG image.
     """
     import numpy as np
 

@@ -14,7 +14,7 @@ from chest_xray.images.header import ImageError
 from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
-# What no pixels for display state, some of them beside their photometric interpretation (PS3.3, C.8.11.1).
+# Keywords and values that pixels for display do not have with these photometric interpretations (PS3.3, C.8.11.1).
 NOT_FOR_DISPLAY = (
     ("PresentationIntentType", "FOR PROCESSING", *GREY),
     ("SOPClassUID", "1.2.840.10008.5.1.4.1.1.1.1.1", *GREY),  # Digital X-Ray Image Storage - For Processing
@@ -95,15 +95,15 @@ def _decode_pixels(dataset: Any) -> Array:
     if syntax in EIGHT_BITS:  # On some damaged ones GDCM ends the process.
         jpeg.read_header(io.BytesIO(stream))
         if dataset.PhotometricInterpretation == "RGB" and not any(
-            each.content[:5] in (b"JFIF\0", b"Adobe") and len(each.content) >= ADOBE_BYTES
-            for each in jpeg.read_segments(io.BytesIO(stream))
+            segment.content[:5] in (b"JFIF\0", b"Adobe") and len(segment.content) >= ADOBE_BYTES
+            for segment in jpeg.read_segments(io.BytesIO(stream))
         ):  # libjpeg would guess YCbCr.
             stream = SOI + ADOBE_RGB + stream[2:]
         return np.asarray(jpeg.decode(stream, "RGB" if dataset.PhotometricInterpretation in COLOUR else "L"))
     require_whole_stream(stream)
     if syntax not in JPEG_2000_SYNTAXES and syntax != RLE:
         _require_sound_header(stream)
-    if syntax in JPEG_2000_SYNTAXES:  # As above.
+    if syntax in JPEG_2000_SYNTAXES:  # On some damaged ones, too, GDCM ends the process.
         dataset.pixel_array_options(decoding_plugin="pillow", correct_unused_bits=False)
     if syntax in LOSSLESS_JPEG:  # GDCM would clear upper bits.
         dataset.pixel_array_options(bits_stored=dataset.BitsAllocated, correct_unused_bits=False)
@@ -138,11 +138,12 @@ def _parse(data: bytes) -> Any:
                 dataset.update(item)
     pixels = dataset.get_item(PIXEL_DATA)
     if lengths:
-        cut = pixels is None or (lengths[0] != UNDEFINED and len(pixels.value or b"") < lengths[0])
+        is_truncated = pixels is None or (lengths[0] != UNDEFINED and len(pixels.value or b"") < lengths[0])
     else:
-        elsewhere = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
-        cut = any(name in dataset for name in DESCRIPTION) and not any(name in dataset for name in elsewhere)
-    if cut:
+        other_pixels = ("FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
+        has_other = any(name in dataset for name in other_pixels)
+        is_truncated = not has_other and any(name in dataset for name in DESCRIPTION)
+    if is_truncated:
         raise ImageError("truncated", "a DICOM file that ends before its pixels do")
     return dataset
 
@@ -177,18 +178,19 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
         raise UnsupportedDicomError(f"an object of modality {kind} without integer pixels; expected a radiograph")
     if (frames := read_number(dataset, "NumberOfFrames", 1)) > 1:
         raise UnsupportedDicomError(f"{frames:g} frames; expected one")
-    found = dataset.get("PhotometricInterpretation") or "none"
-    if found not in GREY + COLOUR:
-        raise UnsupportedDicomError(f"photometric interpretation {found}; expected {', '.join(GREY + COLOUR)}")
+    photometric = dataset.get("PhotometricInterpretation") or "none"
+    if photometric not in GREY + COLOUR:
+        raise UnsupportedDicomError(f"photometric interpretation {photometric}; expected {', '.join(GREY + COLOUR)}")
     width, height, samples = (int(read_number(dataset, name)) for name in ("Columns", "Rows", "SamplesPerPixel"))
-    if samples != (3 if found in COLOUR else 1) or (samples == 3 and read_number(dataset, "PixelRepresentation", 0)):
+    expected_samples = 3 if photometric in COLOUR else 1
+    if samples != expected_samples or (samples == 3 and read_number(dataset, "PixelRepresentation", 0)):
         raise UnsupportedDicomError(
-            f"{samples} samples per pixel with the photometric interpretation {found}; expected 3 of colour without "
-            "sign, or 1 of grey"
+            f"{samples} samples per pixel with the photometric interpretation {photometric}; expected 3 of colour "
+            "without sign, or 1 of grey"
         )
-    for keyword, value, *beside in NOT_FOR_DISPLAY:
-        if found in beside and str(dataset.get(keyword)).strip().upper() == value:
-            raise UnsupportedDicomError(f"a {keyword} of {value}, which {found} pixels for display do not have")
+    for keyword, value, *interpretations in NOT_FOR_DISPLAY:
+        if photometric in interpretations and str(dataset.get(keyword)).strip().upper() == value:
+            raise UnsupportedDicomError(f"a {keyword} of {value}, which {photometric} pixels for display do not have")
     if dataset.get("PresentationLUTSequence"):
         raise UnsupportedDicomError("a PresentationLUTSequence, which pixels for display do not have; expected none")
     if not width or not height:
@@ -224,20 +226,21 @@ def _join_fragments(encapsulated: bytes, syntax: str) -> bytes:
 
 
 def _refuse_stream(stream: bytes, dataset: Any) -> None:
-    """Refuse a compressed image that contradicts what the file states, or that unfolds from a few bytes."""
+    """Refuse a compressed image that contradicts the elements of the file, or has too few bytes for its pixels."""
     width, height, allocated = int(dataset.Columns), int(dataset.Rows), int(dataset.BitsAllocated)
-    header = read_stream_header(stream)
-    if header and header[:3] != (width, height, dataset.SamplesPerPixel):
-        raise UnsupportedDicomError(
-            f"a compressed image of {header[0]} x {header[1]} pixels of {header[2]} samples in a file that "
-            f"declares {width} x {height} of {dataset.SamplesPerPixel}; expected the same of both"
-        )
-    # JPEG 2000 has a sign; elsewhere it is the uppermost bit stored.
-    least = int(dataset.BitsStored) if dataset.get("PixelRepresentation") and stream[:2] == SOI else 2
-    if header and not least <= header[3] <= allocated:
-        raise UnsupportedDicomError(
-            f"a compressed image of {header[3]} bits in a file of {allocated}; expected {least} to {allocated}"
-        )
+    if header := read_stream_header(stream):
+        columns, rows, samples, bits = header
+        if (columns, rows, samples) != (width, height, dataset.SamplesPerPixel):
+            raise UnsupportedDicomError(
+                f"a compressed image of {columns} x {rows} pixels of {samples} samples in a file that "
+                f"declares {width} x {height} of {dataset.SamplesPerPixel}; expected the same of both"
+            )
+        # JPEG 2000 has a sign; elsewhere it is the uppermost bit stored.
+        min_bits = int(dataset.BitsStored) if dataset.get("PixelRepresentation") and stream[:2] == SOI else 2
+        if not min_bits <= bits <= allocated:
+            raise UnsupportedDicomError(
+                f"a compressed image of {bits} bits in a file of {allocated}; expected {min_bits} to {allocated}"
+            )
     if width * height > MAX_RATIO * len(stream):
         raise UnsupportedDicomError(
             f"{width} x {height} pixels in {len(stream):,} bytes; at most {MAX_RATIO} pixels a byte are read"
@@ -245,12 +248,12 @@ def _refuse_stream(stream: bytes, dataset: Any) -> None:
 
 
 def require_whole_stream(stream: bytes) -> None:
-    """Refuse a compressed image that is cut off, even where an end marker has been put back; decoders fill up.
+    """Refuse a truncated compressed image, even if an end marker was put back; decoders would invent the rest.
 
     Raises:
         ImageError: Part of the image is missing or damaged.
     """
-    stream = stream.rstrip(b"\0")  # To an even length, and by some writers further.
+    stream = stream.rstrip(b"\0")  # Padding to an even length; some writers add more.
     if stream[:2] == SOI:
         if END_OF_JPEG not in stream[-END_REACH:]:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
@@ -285,19 +288,20 @@ def _require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
 
 def _require_tile_parts(stream: bytes) -> None:
     """Walk through the tile-parts of JPEG 2000 (ITU-T T.800, A.4.2), each of which states its length."""
-    at = stream.find(START_OF_TILE_PART + b"\0\x0a")
-    while stream[at : at + 2] == START_OF_TILE_PART and at >= 0:
-        length = int.from_bytes(stream[at + 6 : at + 10], "big")
-        at = at + length if length else len(stream) - 2  # 0: up to the end of the image.
-    if at < 0 or stream[at : at + 2] != END_OF_JPEG:
+    position = stream.find(START_OF_TILE_PART + b"\0\x0a")
+    while stream[position : position + 2] == START_OF_TILE_PART and position >= 0:
+        length = int.from_bytes(stream[position + 6 : position + 10], "big")
+        position = position + length if length else len(stream) - 2  # 0: up to the end of the image.
+    if position < 0 or stream[position : position + 2] != END_OF_JPEG:
         raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
 
 
 def read_stream_header(stream: bytes) -> tuple[int, int, int, int] | None:
     """Read columns, rows, samples and bits of a JPEG, JPEG-LS or JPEG 2000 stream; None for others, such as RLE."""
     # JPEG 2000, perhaps inside a JP2 file: SOC and SIZ, with the extent and the offset of the image.
-    start = 0 if stream[:2] == JPEG_2000[:2] else stream.find(JPEG_2000) if stream[4:8] == b"jP  " else -1
-    if start >= 0 and len(stream) >= start + 43:
+    is_bare = stream[:2] == JPEG_2000[:2]
+    start = 0 if is_bare else stream.find(JPEG_2000)
+    if (is_bare or stream[4:8] == b"jP  ") and 0 <= start <= len(stream) - 43:
         right, bottom, left, top, samples, sign_and_bits = struct.unpack_from(">4I16xHB", stream, start + 8)
         return right - left, bottom - top, samples, (sign_and_bits & 0x7F) + 1
     for segment in jpeg.read_segments(io.BytesIO(stream)) if stream[:2] == SOI else ():

@@ -76,7 +76,7 @@ def _read(dataset: Any, keyword: str) -> str:
     if value is None:
         return ""
     values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else value
-    text = "\\".join(str(each) for each in values)
+    text = "\\".join(map(str, values))
     with suppress(UnicodeError):  # Codes should be ASCII, so pydicom reads others as Latin-1.
         text = text.encode("latin-1").decode(convert_encodings(dataset.get("SpecificCharacterSet"))[0])
     return text.strip().upper()
@@ -88,28 +88,28 @@ def _read_meanings(dataset: Any, keyword: str) -> list[str]:
 
 
 def _check_modality(dataset: Any) -> Refusal | None:
-    found = _read(dataset, "Modality")
-    if not found or found in RADIOGRAPHS:
+    modality = _read(dataset, "Modality")
+    if not modality or modality in RADIOGRAPHS:
         return None
-    return Refusal("modality", f"an image of modality {found}; expected a radiograph (CR or DX)")
+    return Refusal("modality", f"an image of modality {modality}; expected a radiograph (CR or DX)")
 
 
 def _check_part(dataset: Any) -> Refusal | None:
-    found = " ".join([_read(dataset, "BodyPartExamined"), *_read_meanings(dataset, "AnatomicRegionSequence")]).strip()
-    if CHEST.match(found) or not OTHER_PARTS.search(found):
+    part = " ".join([_read(dataset, "BodyPartExamined"), *_read_meanings(dataset, "AnatomicRegionSequence")]).strip()
+    if CHEST.match(part) or not OTHER_PARTS.search(part):
         return None
-    return Refusal("body_part", f"BodyPartExamined is {found}; expected CHEST")
+    return Refusal("body_part", f"BodyPartExamined is {part}; expected CHEST")
 
 
 def _check_view(dataset: Any) -> Refusal | None:
-    for found in (_read(dataset, "ViewPosition"), *_read_meanings(dataset, "ViewCodeSequence")):
-        if LATERAL.search(found):
-            return Refusal("view", f"by the file, the view is {found}; expected a frontal one (AP or PA)")
+    for view in (_read(dataset, "ViewPosition"), *_read_meanings(dataset, "ViewCodeSequence")):
+        if LATERAL.search(view):
+            return Refusal("view", f"by the file, the view is {view}; expected a frontal one (AP or PA)")
     return None
 
 
 def _check_direction(dataset: Any) -> Refusal | None:
-    """Check where rows and columns lead by PatientOrientation (PS3.3, C.7.6.1.1.1); the first letter counts."""
+    """Check the directions of rows and columns by the first letters of PatientOrientation (PS3.3, C.7.6.1.1.1)."""
     row, _, column = _read(dataset, "PatientOrientation").partition("\\")
     detail = f"PatientOrientation is {row}\\{column}; expected L\\F, the left and the feet of the patient"
     if row[:1] in ("A", "P") or column[:1] in ("A", "P"):
@@ -121,8 +121,8 @@ def _check_direction(dataset: Any) -> Refusal | None:
 
 def read_age(dataset: Any) -> float | None:
     """Return the age in years, by PatientAge or by the dates of birth and of the study; None where neither is known."""
-    if found := AGE.match(_read(dataset, "PatientAge")):
-        number, unit = found.groups()
+    if match := AGE.match(_read(dataset, "PatientAge")):
+        number, unit = match.groups()
         return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files have 000Y.
     born = _read_date(dataset, "PatientBirthDate")
     taken = [_read_date(dataset, name) for name in ("AcquisitionDate", "StudyDate", "ContentDate")]

@@ -39,20 +39,20 @@ class Window(NamedTuple):
 
 
 def read_numbers(dataset: Any, keyword: str) -> list[float]:
-    """Return the values of an element; NaN for empty ones among others, an empty list where all are.
+    """Return the values of an element: NaN for an empty one among others, an empty list if all are empty.
 
     Raises:
-        UnsupportedDicomError: A value is no number.
+        UnsupportedDicomError: A value is not a number.
     """
     try:
         value = dataset.get(keyword)
         if value is None or (isinstance(value, (str, bytes)) and not value.strip()):
             return []
         values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else list(value)
-        numbers = [math.nan if each is None or each == "" else float(each) for each in values]
+        numbers = [math.nan if item is None or item == "" else float(item) for item in values]
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
         raise UnsupportedDicomError(f"a {keyword} that is no number: {error}; expected a number") from error
-    return [] if all(each is None or each == "" for each in values) else numbers
+    return [] if all(item is None or item == "" for item in values) else numbers
 
 
 def read_number(dataset: Any, keyword: str, default: float | None = None) -> float:
@@ -65,19 +65,19 @@ def read_number(dataset: Any, keyword: str, default: float | None = None) -> flo
     if not numbers and default is not None:
         return default
     if not numbers or not math.isfinite(numbers[0]):
-        found = f"a {keyword} of {numbers[0]}" if numbers else f"no {keyword}"
-        raise UnsupportedDicomError(f"{found}; expected a number")
+        problem = f"a {keyword} of {numbers[0]}" if numbers else f"no {keyword}"
+        raise UnsupportedDicomError(f"{problem}; expected a number")
     return numbers[0]
 
 
 def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
-    """Take the bits in use from pixel cells, by BitsStored and HighBit.
+    """Extract the stored bits from pixel cells, by BitsStored and HighBit.
 
     Args:
         pixels: Integers as pydicom decodes them, of shape (height, width) or (height, width, 3), with
             `correct_unused_bits` switched off.
         dataset: The file.
-        native: The cells are as in the file (uncompressed or RLE); other decoders ignore HighBit.
+        native: Whether the cells are as in the file (uncompressed or RLE); other decoders ignore HighBit.
 
     Raises:
         UnsupportedDicomError: The elements contradict each other or the pixels.
@@ -96,23 +96,23 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
         return pixels
     window = _find_window(dataset) if shift and "RescaleSlope" not in dataset else None
     if window and (window.width > 1.5 * 2**stored or window.centre > 2**stored):  # It may be meant for the cells.
-        found = f"a window of centre {window.centre:g} and width {window.width:g}"
+        description = f"a window of centre {window.centre:g} and width {window.width:g}"
         raise UnsupportedDicomError(
-            f"{found} for pixels of BitsStored {stored} below HighBit {high}; expected one within their range"
+            f"{description} for pixels of BitsStored {stored} below HighBit {high}; expected one within their range"
         )
     cells: Array = pixels.astype(np.int64 if allocated > 16 else np.int32)
     values: Array = cells >> shift & (1 << stored) - 1
-    rest = cells & (1 << allocated) - 1 != values << shift
+    has_extra_bits = cells & (1 << allocated) - 1 != values << shift
     if signed:
         values -= (values >> stored - 1) << stored
-        rest &= cells != values << shift  # Upper bits may repeat the sign, or not.
+        has_extra_bits &= cells != values << shift  # Upper bits may repeat the sign, or not.
     padding = None if shift else find_padding(pixels, dataset)
     if padding is not None:  # It may lie beyond the bits stored, where `render_grey` has to find it.
-        rest &= ~padding
+        has_extra_bits &= ~padding
         values = np.where(padding, cells, values)
     # Overlays had their place in such bits before 2004.
     has_overlay = any(tag.group in OVERLAYS and tag.elem == OVERLAY_BIT for tag in dataset.keys())  # noqa: SIM118
-    if rest.any() and not has_overlay:
+    if has_extra_bits.any() and not has_overlay:
         raise UnsupportedDicomError(
             f"pixels use bits that BitsStored {stored} and HighBit {high} leave out; expected only those"
         )
@@ -121,15 +121,16 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
 
 def find_padding(values: Array, dataset: Any) -> Array | None:
     """Return where pixels are padding (PixelPaddingValue, PixelPaddingRangeLimit), bool of their shape, or None."""
-    given = read_numbers(dataset, "PixelPaddingValue")
-    if not given or not math.isfinite(given[0]):
+    padding = read_numbers(dataset, "PixelPaddingValue")
+    if not padding or not math.isfinite(padding[0]):
         return None
-    limit = (read_numbers(dataset, "PixelPaddingRangeLimit") or given)[0]
+    limit = (read_numbers(dataset, "PixelPaddingRangeLimit") or padding)[0]
     bits = int(read_number(dataset, "BitsAllocated"))
     signed = int(read_number(dataset, "PixelRepresentation", 0)) == 1
     # Some writers state the type of a negative value as unsigned, and the other way round.
-    ends = [_wrap(int(each), bits, signed=signed) for each in (given[0], limit if math.isfinite(limit) else given[0])]
-    return (values >= min(ends)) & (values <= max(ends))
+    ends = (padding[0], limit if math.isfinite(limit) else padding[0])
+    low, high = sorted(_wrap(int(end), bits, signed=signed) for end in ends)
+    return (values >= low) & (values <= high)
 
 
 def _wrap(value: int, bits: int, *, signed: bool) -> int:
@@ -143,7 +144,7 @@ def render_grey(stored: Array, dataset: Any) -> Array:
     The range of the window is scaled to 0 to 255.
 
     Without lookup table and window, 8-bit values stay unchanged, and so do deeper ones that fill the range of the bits
-    stored; the range of others is stretched. Padding is left out of that range and black. MONOCHROME1 is inverted.
+    stored; the range of others is stretched. Padding is excluded from that range, and black. MONOCHROME1 is inverted.
 
     Raises:
         UnsupportedDicomError: A transformation is damaged, or nothing but padding is there.
@@ -185,25 +186,27 @@ def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: 
     if table := _find_table(dataset, "VOILUTSequence"):
         largest = int(table.entries.max())
         # Some tables state 16 bits and need fewer; one that needs what it states has its range.
-        shown = _look_up(values, table) / (2**table.bits - 1 if largest.bit_length() == table.bits else max(largest, 1))
+        top = 2**table.bits - 1 if largest.bit_length() == table.bits else max(largest, 1)
+        scaled = _look_up(values, table) / top
     elif window := _find_window(dataset):
-        shown = _apply_window(values, window)
+        scaled = _apply_window(values, window)
     else:
-        seen = values if visible is None else values[visible]
-        low, high = float(seen.min()), float(seen.max())
-        below, above = ((each - ends[0]) / (ends[1] - ends[0]) for each in (low, high))
+        visible_values = values if visible is None else values[visible]
+        low, high = float(visible_values.min()), float(visible_values.max())
+        below, above = ((value - ends[0]) / (ends[1] - ends[0]) for value in (low, high))
         margins = sorted((below, 1 - above))
         if margins[0] >= 0 and (dataset.BitsStored == 8 or (margins[0] < NEAR_END and margins[1] < MAX_MARGIN)):
             low, high = ends
-        shown = (values - low) / max(high - low, 1e-9)
-    return np.rint(shown * 255).clip(0, 255).astype(np.uint8)
+        scaled = (values - low) / max(high - low, 1e-9)
+    return np.rint(scaled * 255).clip(0, 255).astype(np.uint8)
 
 
 def _find_window(dataset: Any) -> Window | None:
     """Return the first window that has a meaning."""
     centres, widths = read_numbers(dataset, "WindowCenter"), read_numbers(dataset, "WindowWidth")
-    given = dataset.get("VOILUTFunction") or ""
-    function = str(given if isinstance(given, str) else [*given, ""][0]).strip().upper() or FUNCTIONS[0]
+    functions = dataset.get("VOILUTFunction") or ""
+    first = functions if isinstance(functions, str) else next(iter(functions), "")
+    function = str(first).strip().upper() or FUNCTIONS[0]
     for centre, width in zip(centres, widths, strict=False):
         if math.isfinite(centre) and math.isfinite(width) and width > 0 and (width >= 1 or function != "LINEAR"):
             if function not in FUNCTIONS:
@@ -238,13 +241,13 @@ def _find_table(dataset: Any, keyword: str) -> Table | None:
             continue
         if len(descriptor) != 3:
             raise UnsupportedDicomError(f"a lookup table with {len(descriptor)} values of LUTDescriptor; expected 3")
-        number, first, bits = (int(each) for each in descriptor)
-        number = number or 1 << 16
-        if len(data) < number and bits <= 8:  # Two entries in each word, the lower first.
+        num_entries, first, bits = map(int, descriptor)
+        num_entries = num_entries or 1 << 16
+        if len(data) < num_entries and bits <= 8:  # Two entries in each word, the lower first.
             data = data.astype("<u2").view(np.uint8)
-        if len(data) < number:
-            raise UnsupportedDicomError(f"a lookup table of {number} entries that holds {len(data)}; expected all")
-        return Table(first, bits, data[:number])
+        if len(data) < num_entries:
+            raise UnsupportedDicomError(f"a lookup table of {num_entries} entries that holds {len(data)}; expected all")
+        return Table(first, bits, data[:num_entries])
     return None
 
 

@@ -56,7 +56,7 @@ def read_orientation(exif: bytes) -> int:
 
 
 def read_field(block: bytes, tag: int) -> int | None:
-    """Return an integer from the first directory of a TIFF block: None without it, 0 where it or that is damaged."""
+    """Return an integer from the first directory of a TIFF block: None if it is absent, 0 if anything is damaged."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(block[:4])
     if not order:
         return 0
@@ -64,10 +64,10 @@ def read_field(block: bytes, tag: int) -> int | None:
         (start,) = struct.unpack_from(f"{order}I", block, 4)
         (num_entries,) = struct.unpack_from(f"{order}H", block, start)
         for entry in range(start + 2, start + 2 + 12 * num_entries, 12):
-            found, kind, number = struct.unpack_from(f"{order}HHI", block, entry)
-            if found == tag:
-                readable = kind in INTEGERS and number == 1
-                return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0]) if readable else 0
+            entry_tag, kind, count = struct.unpack_from(f"{order}HHI", block, entry)
+            if entry_tag == tag:
+                is_integer = kind in INTEGERS and count == 1
+                return int(struct.unpack_from(order + INTEGERS[kind], block, entry + 8)[0]) if is_integer else 0
     except struct.error:  # A directory beyond the end of the block.
         return 0
     return None
@@ -75,7 +75,7 @@ def read_field(block: bytes, tag: int) -> int | None:
 
 @lru_cache(maxsize=16)  # Files of one device have the same.
 def refuse_profile(profile: bytes) -> None:
-    """Refuse grey values that an ICC profile shows much brighter or darker; one that cannot be read is ignored."""
+    """Refuse an ICC profile that shows grey values much brighter or darker; one that cannot be read is ignored."""
     import numpy as np
     from PIL import ImageCms
     from PIL.Image import fromarray
@@ -85,19 +85,19 @@ def refuse_profile(profile: bytes) -> None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         mode = "L" if profile[16:20] == b"GRAY" else "RGB"  # ICC.1, 7.2
-        srgb, quick = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOOPTIMIZE  # 256 values, no table for all colours
-        transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=quick)
-        shown = ImageCms.applyTransform(fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform)
+        srgb, flags = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOOPTIMIZE  # 256 values, no table for all colours
+        transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=flags)
+        displayed = ImageCms.applyTransform(fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform)
     except (OSError, ImageCms.PyCMSError):
         return
-    refuse_tones(np.asarray(shown)[0].mean(axis=1))
+    refuse_tones(np.asarray(displayed)[0].mean(axis=1))
 
 
-def refuse_tones(shown: Array) -> None:
-    """Refuse an image whose grey values 0 to 255 are shown as others, float of shape (256,), too far from them."""
+def refuse_tones(displayed: Array) -> None:
+    """Refuse an image that displays its grey values 0 to 255 too differently, as float of shape (256,)."""
     import numpy as np
 
-    change = float(np.abs(shown - np.arange(256)).max())
+    change = float(np.abs(displayed - np.arange(256)).max())
     if not change <= MAX_CHANGE:
         raise ImageError(
             "unsupported image",

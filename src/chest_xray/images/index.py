@@ -53,8 +53,8 @@ def drop_refused(images: DataFrame, refused_files: DataFrame, integrity: Integri
     for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
         rows = accepted[accepted["split"] == split]
         if not (rows["label"] == label).any():
-            found = rows["label"].map(dict(enumerate(CLASSES))).value_counts()
-            counts = ", ".join(f"{number} of {each}" for each, number in found.items()) or "none at all"
+            class_counts = rows["label"].map(dict(enumerate(CLASSES))).value_counts()
+            counts = ", ".join(f"{number} of {class_}" for class_, number in class_counts.items()) or "none at all"
             raise InputError(
                 f"no readable image of class {name} in the {split} split: found {counts}, set aside "
                 f"{_summarise(refused_files) or 'nothing'}; expected NORMAL/ and PNEUMONIA/, each with images. "
@@ -81,8 +81,8 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about single files; what matters becomes a reason.
-        starts, show = range(0, len(files), BLOCK), {"unit": "image", "unit_scale": BLOCK, "disable": None}
-        return list(chain(*thread_map(read_block, starts, max_workers=NUM_THREADS, desc="Indexing", **show)))
+        starts, bar_options = range(0, len(files), BLOCK), {"unit": "image", "unit_scale": BLOCK, "disable": None}
+        return list(chain(*thread_map(read_block, starts, max_workers=NUM_THREADS, desc="Indexing", **bar_options)))
 
 
 def describe_images(images: DataFrame, patients: Patients, patient_table: DataFrame) -> DataFrame:
@@ -112,11 +112,11 @@ def describe_images(images: DataFrame, patients: Patients, patient_table: DataFr
 
 def _summarise(refused_files: DataFrame) -> str:
     """Count by reason, with the first names of each."""
-    parts = []
+    summaries = []
     for reason, rows in refused_files.groupby("reason"):
         names = ", ".join(repr(path.rsplit("/", 1)[-1]) for path in rows["path"].iloc[:3])
-        parts.append(f"{len(rows)} {reason} ({names}{', ...' if len(rows) > 3 else ''})")
-    return "; ".join(parts)
+        summaries.append(f"{len(rows)} {reason} ({names}{', ...' if len(rows) > 3 else ''})")
+    return "; ".join(summaries)
 
 
 def read_feature(images: DataFrame, feature: str) -> Array:

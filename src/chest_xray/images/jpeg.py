@@ -19,9 +19,8 @@ RESTARTS = range(0xD0, 0xD8)
 MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by number of components
 MARKER = re.compile(rb"\xff+([^\x00\xff])")  # In compressed pixels 0xff is followed by 0.
 EXTRA = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-# bytes. A damaged stream that decodes by chance leaves bytes over, too; some writers pad with one value.
-MAX_EXTRA = 8
-MAX_BETWEEN = 20_000  # bytes before the pixels, two of each marker; files have some tens
+MAX_EXTRA = 8  # bytes that a damaged stream may leave over by chance; padding with one value may be longer
+MAX_BETWEEN = 20_000  # bytes in markers and between segments before the pixels; files have some tens
 NUM_COEFFICIENTS = 64
 END_REACH = 16  # bytes
 ICC_NAME = b"ICC_PROFILE\0"  # then number and count of the parts, a byte each: ICC.1, annex B.4
@@ -57,25 +56,23 @@ def read_header(file: Any) -> Header:
         raise ImageError("unsupported image", f"a JPEG of {precision} bits per sample; expected 8")
     if components not in MODES or not width or not height:
         raise ImageError("undecodable", f"a JPEG of {width} x {height} pixels and {components} components")
-    exif = next((each.content for each in segments if _is_named(each, APP1, b"Exif\0\0")), b"")
-    for block in [each.content[4:] for each in segments if _is_named(each, APP2, b"MPF\0")]:
+    exif = next((segment.content for segment in segments if _is_named(segment, APP1, b"Exif\0\0")), b"")
+    for block in [segment.content[4:] for segment in segments if _is_named(segment, APP2, b"MPF\0")]:
         number, entries = [read_field(block, tag) for tag in MP_INDEX]
         if number != 1 and (number, entries) != (None, None):
             raise ImageError("unsupported image", f"{number or 'uncounted'} images in one file; expected one")
-    if components == 4 and not any(_is_named(each, APP14, b"Adobe") for each in segments):
+    if components == 4 and not any(_is_named(segment, APP14, b"Adobe") for segment in segments):
         raise ImageError("unsupported image", "a CMYK JPEG without Adobe's marker, by which inks are stored inverted")
-    profile = sorted(
-        (each.content for each in segments if _is_named(each, APP2, ICC_NAME)), key=lambda each: each[12:13]
-    )
-    refuse_profile(b"".join(each[14:] for each in profile))
-    scans = 1
+    profile_parts = [segment.content[12:] for segment in segments if _is_named(segment, APP2, ICC_NAME)]
+    refuse_profile(b"".join(part[2:] for part in sorted(profile_parts, key=lambda part: part[:1])))
+    num_scans = 1
     if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
         file.seek(0)
-        found = read_scans(bytes(file.read()), segments)
-        if found.end is None:
+        scans = read_scans(bytes(file.read()), segments)
+        if scans.end is None:
             raise ImageError("truncated", "a JPEG that ends without its end marker")
-        scans = found.number if frame.marker in PROGRESSIVE else 1
-    return Header(width, height, MODES[components], read_orientation(exif), scans)
+        num_scans = scans.number if frame.marker in PROGRESSIVE else 1
+    return Header(width, height, MODES[components], read_orientation(exif), num_scans)
 
 
 def read_segments(file: Any) -> Iterator[Segment]:
@@ -91,7 +88,7 @@ def read_segments(file: Any) -> Iterator[Segment]:
             continue
         if start is None:
             continue  # Bytes between segments, which libjpeg skips.
-        marker, first, start = byte[0], start, None
+        marker, segment_start, start = byte[0], start, None
         if marker in (0, TEM, SOI) or marker in RESTARTS:
             continue
         if marker == EOI:
@@ -100,14 +97,14 @@ def read_segments(file: Any) -> Iterator[Segment]:
         content = bytes(file.read(max(length - 2, 0)))
         if len(content) != length - 2:
             raise ImageError("truncated", "a JPEG that ends before its pixels")
-        yield Segment(marker, first, content)
+        yield Segment(marker, segment_start, content)
         if marker == SOS:
             return
     raise ImageError("too large", f"a JPEG of more than {MAX_BETWEEN:,} bytes in and between markers; save it again")
 
 
 def _find_frame(segments: list[Segment]) -> Segment:
-    frames = [each for each in segments if each.marker in FRAMES]
+    frames = [segment for segment in segments if segment.marker in FRAMES]
     if len(frames) != 1 or len(frames[0].content) < 6:
         raise ImageError("undecodable", f"a JPEG with {len(frames)} complete frame headers; expected one")
     if frames[0].marker not in SEQUENTIAL | PROGRESSIVE:
@@ -136,36 +133,36 @@ def read_scans(data: bytes, segments: list[Segment]) -> Scans:
     """
     frame, scan = _find_frame(segments), segments[-1]
     missing: dict[int, list[int | None]] = {}
-    for at in range(6, len(frame.content) - 2, 3):
-        missing[frame.content[at]] = [None] * NUM_COEFFICIENTS
-    number, at = 0, scan.start
+    for component in frame.content[6:-2:3]:
+        missing[component] = [None] * NUM_COEFFICIENTS
+    number, position = 0, scan.start
     end = None
-    while match := MARKER.search(data, at):
-        marker, at = match[1][0], match.end()
+    while match := MARKER.search(data, position):
+        marker, position = match[1][0], match.end()
         if marker == EOI:
-            end = at
+            end = position
             break
         if marker in (TEM, SOI) or marker in RESTARTS:
             continue
-        length = int.from_bytes(data[at : at + 2], "big")
+        length = int.from_bytes(data[position : position + 2], "big")
         if marker == SOS:
             number += 1
-            _note_scan(data[at + 2 : at + length], frame.marker in PROGRESSIVE, missing)
-        at += length
+            _record_scan(data[position + 2 : position + length], frame.marker in PROGRESSIVE, missing)
+        position += length
     incomplete = any(bits != 0 for coefficients in missing.values() for bits in coefficients)
     return Scans(number, end, incomplete)
 
 
-def _note_scan(content: bytes, progressive: bool, missing: dict[int, list[int | None]]) -> None:
-    """Note how many low bits of each coefficient are missing after a scan (None: all)."""
+def _record_scan(content: bytes, progressive: bool, missing: dict[int, list[int | None]]) -> None:
+    """Record how many low bits of each coefficient are missing after a scan (None: all)."""
     if not content or len(content) < 4 + 2 * content[0]:
         return
     first, last, bits = content[-3], content[-2], content[-1] & 15
     if not progressive:
         first, last, bits = 0, NUM_COEFFICIENTS - 1, 0
-    for at in range(1, 1 + 2 * content[0], 2):
-        if content[at] in missing and last < NUM_COEFFICIENTS:
-            missing[content[at]][first : last + 1] = [bits] * (last + 1 - first)
+    for component in content[1 : 1 + 2 * content[0] : 2]:
+        if component in missing and last < NUM_COEFFICIENTS:
+            missing[component][first : last + 1] = [bits] * (last + 1 - first)
 
 
 def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
@@ -186,7 +183,7 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
     components = frame.content[5]
     if (frame.marker in PROGRESSIVE or segments[-1].content[0] < components) and read_scans(data, segments).incomplete:
         raise ImageError("truncated", "a JPEG of several scans, the last of which are missing")
-    colours = "CMYK" if components == 4 else "GRAY" if mode == "L" else mode
+    colours = "CMYK" if components == 4 else {"L": "GRAY"}.get(mode, mode)
     try:
         pixels = _decode_strictly(data, colours, min_size)
     except ValueError as error:
@@ -204,8 +201,8 @@ def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> An
     return simplejpeg.decode_jpeg(data, colours, min_width=min_size[0], min_height=min_size[1])
 
 
-def _decode_repaired(data: bytes, segments: list[Segment], problem: str, how: tuple[str, tuple[int, int]]) -> Any:
-    """Decode without what carries no pixels, after libjpeg has warned: all else must decode without a warning."""
+def _decode_repaired(data: bytes, segments: list[Segment], problem: str, target: tuple[str, tuple[int, int]]) -> Any:
+    """Decode after a warning of libjpeg: without all that carries no pixels, the file must decode without a warning."""
     removed = 0
     for _ in range(3):  # libjpeg does not count bytes that it has read ahead.
         end = read_scans(data, segments).end or len(data)
@@ -214,11 +211,15 @@ def _decode_repaired(data: bytes, segments: list[Segment], problem: str, how: tu
         removed += extra
         if removed > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
             break
-        kept = [_repair(each) for each in segments if not (each.marker in range(APP1, APP14) or each.marker == COM)]
+        headers = [
+            _repair(segment)
+            for segment in segments
+            if not (segment.marker in range(APP1, APP14) or segment.marker == COM)
+        ]
         body = data[segments[-1].start + 4 + len(segments[-1].content) : end - 2 - extra]
-        data = b"".join([SIGNATURE[:2], *kept, body, bytes([0xFF, EOI])])
+        data = b"".join([SIGNATURE[:2], *headers, body, bytes([0xFF, EOI])])
         try:
-            return _decode_strictly(data, *how)
+            return _decode_strictly(data, *target)
         except ValueError as error:
             if str(error) == problem and not extra:
                 break

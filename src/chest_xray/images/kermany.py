@@ -30,8 +30,8 @@ AETIOLOGIES = {"bact": "bacterial", "vir": "viral"}  # by their first letters
 class Published(Result):
     """How the files compare with those that were published.
 
-    `as_published` is True if all those of `PUBLISHED` that are there have the published number of bytes, and there is
-    one. `scale` is the median of their widths over the published ones, None if none is there.
+    `as_published` is True if some files of `PUBLISHED` are there and all of these have the published number of bytes.
+    `scale` is the median of their widths over the published ones, None if none is there.
     """
 
     as_published: bool
@@ -71,17 +71,17 @@ class ParsedName(NamedTuple):
 def parse_name(path: str, patients: Patients | None = None) -> ParsedName:
     """Parse patient and aetiology from the path of an image, `.../<class>/<name>`.
 
-    `patients` is of another naming than that of the Kermany set.
+    `patients` describes names other than those of the Kermany set.
     """
     folder, name = path.split("/")[-2:]
     pattern = patients.pattern if patients else None
     match = re.search(pattern, f"{folder}/{name}") if pattern else _match_name(name)
-    found = {key: value for key, value in match.groupdict().items() if value} if match else {}
-    stated = found.get("aetiology", "").lower()
+    groups = {key: value for key, value in match.groupdict().items() if value} if match else {}
+    stated = groups.get("aetiology", "").lower()
     aetiology = next((value for start, value in AETIOLOGIES.items() if stated.startswith(start)), "unknown")
     if folder.upper() == CLASSES[0]:
         aetiology = "none"
-    return ParsedName(found.get("patient") or f"{folder}/{name}", aetiology)
+    return ParsedName(groups.get("patient") or f"{folder}/{name}", aetiology)
 
 
 def _match_name(name: str) -> re.Match[str] | None:
@@ -114,9 +114,9 @@ def parse_series(path: str) -> tuple[str, int]:
     return f"{split.before.rstrip('-_')}{split.after}", split.number
 
 
-def short_path(paths: Series, parts: int = 3) -> Series:
+def short_path(paths: Series, num_parts: int = 3) -> Series:
     """Return split, class and name: what stays when a data set moves to another folder."""
-    return paths.str.rsplit("/", n=parts).str[-parts:].str.join("/")
+    return paths.str.rsplit("/", n=num_parts).str[-num_parts:].str.join("/")
 
 
 def compare_with_published(images: DataFrame) -> Published:
@@ -134,25 +134,25 @@ def compare_with_published(images: DataFrame) -> Published:
 def look_up_patients(paths: Series, patient_table: DataFrame) -> Series:
     """Return the patient of each image from a table; missing where it has no row.
 
-    `patient_table` has `patient` and `path`, of which split, class and name count.
+    `patient_table` has `patient` and `path`, of which only split, class and name are compared.
 
     Raises:
-        InputError: It names an image twice with different patients, or none of the images.
+        InputError: It has several patients for an image, or a row for none of the images.
     """
     table = patient_table.assign(path=short_path(patient_table["path"])).drop_duplicates(["path", "patient"])
-    torn = table.loc[table["path"].duplicated(), "path"]
-    if len(torn):
+    repeated = table.loc[table["path"].duplicated(), "path"]
+    if len(repeated):
         raise InputError(
-            f"the patient table gives {len(torn)} images several patients; first: {torn.iloc[0]}. Expected one patient "
-            "an image: correct or remove the other rows."
+            f"the patient table gives {len(repeated)} images several patients; first: {repeated.iloc[0]}. Expected one "
+            "patient an image: correct or remove the other rows."
         )
-    found = short_path(paths).map(table.set_index("path")["patient"])
-    if not found.notna().any():
+    patients = short_path(paths).map(table.set_index("path")["patient"])
+    if not patients.notna().any():
         raise InputError(
             f"the patient table has no row for any of the {len(paths)} images; first: {paths.iloc[0]}. "
             "Expected a column `path` that ends in train/NORMAL/name.jpeg, and a column `patient`."
         )
-    return found
+    return patients
 
 
 def find_unknown_patients(images: DataFrame) -> Series:

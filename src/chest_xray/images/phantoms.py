@@ -170,15 +170,15 @@ def _build_lateral_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
     return _build_chest(rng), rng.choice([-1, 1]) * rng.uniform(1.05, 2.1)
 
 
-def _build_long_bone(rng: Random, at: Point, length: float, flesh: float, tilt: float) -> Iterator[Ellipsoid]:
-    """Build a limb of one shaft with thick ends; `at` is its middle, `length` half of it, a tilt of 0 is upright."""
+def _build_long_bone(rng: Random, middle: Point, half: float, flesh: float, tilt: float) -> Iterator[Ellipsoid]:
+    """Build a limb of one shaft with thick ends; `half` is half its length, and a tilt of 0 is upright."""
     shaft = flesh * rng.uniform(0.2, 0.45)
-    yield Ellipsoid(at, (flesh, flesh, length * 1.3), SOFT * rng.uniform(0.4, 1.2), tilt)
-    yield Ellipsoid(at, (shaft, shaft, length * 1.05), BONE, tilt)
-    yield Ellipsoid(at, (shaft * 0.45, shaft * 0.45, length * 0.9), -BONE * 0.5, tilt)
+    yield Ellipsoid(middle, (flesh, flesh, half * 1.3), SOFT * rng.uniform(0.4, 1.2), tilt)
+    yield Ellipsoid(middle, (shaft, shaft, half * 1.05), BONE, tilt)
+    yield Ellipsoid(middle, (shaft * 0.45, shaft * 0.45, half * 0.9), -BONE * 0.5, tilt)
     for end in (-1, 1):
-        x, z = at[0] - end * length * np.sin(tilt), at[2] + end * length * np.cos(tilt)
-        yield Ellipsoid((x, at[1], z), (shaft * 1.7, shaft * 1.7, shaft * 1.3), BONE, tilt)
+        x, z = middle[0] - end * half * np.sin(tilt), middle[2] + end * half * np.cos(tilt)
+        yield Ellipsoid((x, middle[1], z), (shaft * 1.7, shaft * 1.7, shaft * 1.3), BONE, tilt)
 
 
 def _build_limb(rng: Random) -> tuple[list[Ellipsoid], float]:
@@ -189,13 +189,13 @@ def _build_limb(rng: Random) -> tuple[list[Ellipsoid], float]:
         return list(_build_long_bone(rng, (0, 0, 0), rng.uniform(0.7, 1.3), flesh, tilt)), 0.0
     if kind == 1:
         x, z = flesh * 0.4 * np.cos(tilt), flesh * 0.4 * np.sin(tilt)
-        pair = [_build_long_bone(rng, (s * x, 0, s * z), rng.uniform(0.7, 1.2), flesh * 0.7, tilt) for s in (-1, 1)]
-        return [each for bone in pair for each in bone], 0.0
+        bones = [_build_long_bone(rng, (s * x, 0, s * z), rng.uniform(0.7, 1.2), flesh * 0.7, tilt) for s in (-1, 1)]
+        return [ellipsoid for bone in bones for ellipsoid in bone], 0.0
     joint = []
     for sign, turn in ((1, tilt), (-1, tilt + bend)):
         length = rng.uniform(0.5, 0.9)
-        at = (-sign * length * np.sin(turn), 0.0, sign * length * np.cos(turn))
-        joint += list(_build_long_bone(rng, at, length, flesh, turn))
+        middle = (-sign * length * np.sin(turn), 0.0, sign * length * np.cos(turn))
+        joint += list(_build_long_bone(rng, middle, length, flesh, turn))
     return joint, 0.0
 
 
@@ -207,17 +207,17 @@ def _build_hand(rng: Random) -> tuple[list[Ellipsoid], float]:
     body += [Ellipsoid((s * 0.13 * size, 0, -0.95 * size), (0.07, 0.07, 0.5 * size), BONE) for s in (-1, 1)]
     body.append(Ellipsoid((0, 0, -0.95 * size), (0.24 * size, 0.14, 0.6 * size), 0.8))
     for finger in range(-2, 3):
-        lean, at, start = -finger * spread, finger * 0.12 * size, -0.4 * size
+        lean, base_x, start = -finger * spread, finger * 0.12 * size, -0.4 * size
         for length in np.array([0.34, 0.24, 0.16, 0.11]) * size * (1 - 0.08 * finger**2):
             middle = start + length / 2
-            centre = (at - middle * np.sin(lean), 0.0, middle * np.cos(lean))
+            centre = (base_x - middle * np.sin(lean), 0.0, middle * np.cos(lean))
             body.append(Ellipsoid(centre, (thin * size, thin, length * 0.47), BONE, lean))
             body.append(Ellipsoid(centre, (thin * 1.9 * size, thin * 1.6, length * 0.7), 0.7, lean))
             start += length * 1.08
     body += [Ellipsoid((x * size, 0, -0.48 * size), (0.05, 0.06, 0.05), BONE) for x in (-0.2, -0.07, 0.07, 0.2)]
-    hand = [_move(each, turn) for each in body]
+    hand = [_move(part, turn) for part in body]
     if rng.random() < 0.3:
-        return [_move(each, *pose) for each in hand for pose in ((0.0, 0.6, -0.45), (0.1, 0.6, 0.45))], 0.0
+        return [_move(part, *pose) for part in hand for pose in ((0.0, 0.6, -0.45), (0.1, 0.6, 0.45))], 0.0
     return hand, 0.0
 
 

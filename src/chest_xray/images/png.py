@@ -47,7 +47,7 @@ class Layout(NamedTuple):
 
     @property
     def mode(self) -> str:
-        """Pillow's name for it."""
+        """Pillow's name of the mode."""
         if self.colour == GREY and self.depth in (1, 16):
             return "1" if self.depth == 1 else "I;16"
         return MODES[self.colour]
@@ -74,13 +74,13 @@ def read_header(file: Any) -> Header:
     layout = _read_layout(file, chunks)
     orientation = 1
     _refuse_tones(
-        {each.kind: _read(file, each) for each in chunks if each.kind in TONES and _has_right_checksum(file, each)}
+        {chunk.kind: _read(file, chunk) for chunk in chunks if chunk.kind in TONES and _is_intact(file, chunk)}
     )
-    for each in chunks:
-        if each.kind == b"acTL" and (number := int.from_bytes(_read(file, each)[:4], "big")) > 1:
+    for chunk in chunks:
+        if chunk.kind == b"acTL" and (number := int.from_bytes(_read(file, chunk)[:4], "big")) > 1:
             raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
-        if each.kind == b"eXIf" and _has_right_checksum(file, each):
-            orientation = read_orientation(_read(file, each))
+        if chunk.kind == b"eXIf" and _is_intact(file, chunk):
+            orientation = read_orientation(_read(file, chunk))
     return Header(layout.width, layout.height, layout.mode, orientation)
 
 
@@ -88,7 +88,8 @@ def _refuse_tones(content: dict[bytes, bytes]) -> None:
     """Refuse grey values that are not those of sRGB, by the chunk that takes precedence (third edition, table 17)."""
     import numpy as np
 
-    coding, _, profile = content.get(b"cICP", b""), *content.get(b"iCCP", b"").partition(b"\0")[1:]
+    coding = content.get(b"cICP", b"")
+    _, _, profile = content.get(b"iCCP", b"").partition(b"\0")
     if len(coding) == 4 and not (coding[1] in SDR_TRANSFERS and coding[2:] == b"\0\1"):
         raise ImageError("unsupported image", f"a PNG with samples coded as {tuple(coding)} by cICP; expected sRGB")
     if not coding and profile:
@@ -101,19 +102,19 @@ def _refuse_tones(content: dict[bytes, bytes]) -> None:
 def _read_chunks(file: Any) -> Iterator[Chunk]:
     """Yield the chunks of an open file up to its end marker."""
     size = file.seek(0, 2)
-    at = len(SIGNATURE)
+    end = len(SIGNATURE)
     for _ in range(MAX_CHUNKS):
-        file.seek(at)
+        file.seek(end)
         start = bytes(file.read(8))
         length, kind = int.from_bytes(start[:4], "big"), start[4:]
-        at += 12 + length
-        if len(start) < 8 or (at > size and kind.isalpha()):
+        end += 12 + length
+        if len(start) < 8 or (end > size and kind.isalpha()):
             raise ImageError("truncated", "a PNG that ends without its end marker")
         if not kind.isalpha() or length > MAX_CHUNK:
             raise ImageError("undecodable", f"a PNG with a chunk {kind!r} of {length:,} bytes, which no standard has")
-        if kind[:1].isupper() and kind not in CRITICAL:  # 13.2: its meaning is unknown, and that of the others with it.
+        if kind[:1].isupper() and kind not in CRITICAL:  # 13.2: it may change the meaning of all others.
             raise ImageError("undecodable", f"a PNG with the critical chunk {kind!r}, which no standard has")
-        yield Chunk(kind, at - 4 - length, length)
+        yield Chunk(kind, end - 4 - length, length)
         if kind == b"IEND":
             return
     raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks; save the image again as PNG")
@@ -124,9 +125,9 @@ def _read(file: Any, chunk: Chunk) -> bytes:
     return bytes(file.read(chunk.length))
 
 
-def _has_right_checksum(file: Any, chunk: Chunk) -> bool:
-    found = zlib.crc32(_read(file, chunk), zlib.crc32(chunk.kind))
-    return found == int.from_bytes(file.read(4), "big")
+def _is_intact(file: Any, chunk: Chunk) -> bool:
+    checksum = zlib.crc32(_read(file, chunk), zlib.crc32(chunk.kind))
+    return checksum == int.from_bytes(file.read(4), "big")
 
 
 def _read_layout(file: Any, chunks: list[Chunk]) -> Layout:
@@ -148,15 +149,15 @@ def _read_layout(file: Any, chunks: list[Chunk]) -> Layout:
 
 
 def _require_checksum(file: Any, chunk: Chunk) -> None:
-    if not _has_right_checksum(file, chunk):
+    if not _is_intact(file, chunk):
         raise ImageError("undecodable", f"a damaged PNG: the checksum of its chunk {chunk.kind.decode()} is wrong")
 
 
 def decode(data: bytes) -> Image:
     """Decode to 8 bits per sample, or to mode "I;16".
 
-    Of colours with 16 bits the eight uppermost in use are kept. Where the file has transparency, the mode is "RGBA", or
-    16-bit grey is black there.
+    The eight uppermost bits in use of 16-bit colours are kept. A file with transparency becomes "RGBA"; 16-bit grey
+    becomes black where it is transparent.
 
     Raises:
         ImageError: A chunk that carries pixels is damaged or missing, or every pixel is transparent.
@@ -164,21 +165,21 @@ def decode(data: bytes) -> Image:
     import numpy as np
 
     file = io.BytesIO(data)
-    chunks = [each for each in _read_chunks(file) if each.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT")]
+    chunks = [chunk for chunk in _read_chunks(file) if chunk.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT")]
     layout = _read_layout(file, chunks)
-    for each in chunks:
-        _require_checksum(file, each)
-    content = {each.kind: _read(file, each) for each in chunks if each.kind != b"IDAT"}
-    if sum(each.kind != b"IDAT" for each in chunks) > len(content):
+    for chunk in chunks:
+        _require_checksum(file, chunk)
+    content = {chunk.kind: _read(file, chunk) for chunk in chunks if chunk.kind != b"IDAT"}
+    if sum(chunk.kind != b"IDAT" for chunk in chunks) > len(content):
         raise ImageError("undecodable", "a PNG that has a header, palette or transparent colour twice")
-    packed = b"".join(_read(file, each) for each in chunks if each.kind == b"IDAT")
+    packed = b"".join(_read(file, chunk) for chunk in chunks if chunk.kind == b"IDAT")
     _require_all_rows(packed, layout)
     if layout.depth == 16 and layout.colour != GREY:
-        image, mask = _decode_deep(layout, packed, content.get(b"tRNS"))
+        image, opacity = _decode_deep(layout, packed, content.get(b"tRNS"))
     else:
         image = _decode_by_pillow(layout, packed, content.get(b"PLTE", b""))
-        mask = _find_opaque(np.asarray(image), layout, content.get(b"tRNS"))
-    return _apply_transparency(image, mask)
+        opacity = _find_opacity(np.asarray(image), layout, content.get(b"tRNS"))
+    return _apply_opacity(image, opacity)
 
 
 def _require_all_rows(packed: bytes, layout: Layout) -> None:
@@ -197,18 +198,18 @@ def _require_all_rows(packed: bytes, layout: Layout) -> None:
 
 
 def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image:
-    """Decode a file of the chunks that carry pixels, whatever others there were."""
+    """Decode a file that has only the chunks that carry pixels."""
     import numpy as np
     from PIL.PngImagePlugin import PngImageFile
 
-    parts = [(b"IHDR", struct.pack(">IIBBBBB", *layout)), (b"IDAT", packed), (b"IEND", b"")]
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", *layout)), (b"IDAT", packed), (b"IEND", b"")]
     if layout.colour == PALETTE:
-        parts.insert(1, (b"PLTE", palette))
-    blocks = [struct.pack(">I", len(data)) + kind + data + _checksum(kind, data) for kind, data in parts]
+        chunks.insert(1, (b"PLTE", palette))
+    blocks = [struct.pack(">I", len(data)) + kind + data + _checksum(kind, data) for kind, data in chunks]
     # `Image.open` warns of images that are larger than its own limit; here the size has been checked.
     with PngImageFile(io.BytesIO(SIGNATURE + b"".join(blocks))) as image:
         if rawmode:
-            image.tile = [each._replace(args=rawmode) for each in image.tile]
+            image.tile = [tile._replace(args=rawmode) for tile in image.tile]
         image.load()
         if layout.colour == PALETTE and int(np.asarray(image).max()) >= len(palette) // 3:
             raise ImageError("undecodable", f"a PNG with colours beyond the {len(palette) // 3} of its palette")
@@ -225,8 +226,8 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
     from PIL.Image import fromarray
 
     if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.
-        halves = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
-        values: Array = np.asarray(halves).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
+        halved = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
+        values: Array = np.asarray(halved).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
         values = values[..., 0] << 8 | values[..., 1]
     else:
         mode = MODES[layout.colour]
@@ -236,9 +237,9 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
         values = upper << 8 | lower
     has_alpha = layout.colour in (GREY_ALPHA, COLOURS_ALPHA)
     colours = values[..., :-1] if has_alpha else values
-    opaque = (values[..., -1] >> 8).astype(np.uint8) if has_alpha else _find_opaque(values, layout, transparent)
+    opacity = (values[..., -1] >> 8).astype(np.uint8) if has_alpha else _find_opacity(values, layout, transparent)
     reduced = keep_upper_bits(colours)
-    return fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opaque
+    return fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opacity
 
 
 def keep_upper_bits(values: Array) -> Array:
@@ -256,7 +257,7 @@ def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
     return struct.unpack(f">{number}H", transparent)
 
 
-def _find_opaque(pixels: Array, layout: Layout, transparent: bytes | None) -> Array | None:
+def _find_opacity(pixels: Array, layout: Layout, transparent: bytes | None) -> Array | None:
     """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
     import numpy as np
 
@@ -274,20 +275,20 @@ def _find_opaque(pixels: Array, layout: Layout, transparent: bytes | None) -> Ar
     return None  # The standard forbids it beside a channel of opacity.
 
 
-def _apply_transparency(image: Image, opaque: Array | None) -> Image:
+def _apply_opacity(image: Image, opacity: Array | None) -> Image:
     import numpy as np
     from PIL.Image import fromarray
 
-    if opaque is None and image.mode in ("LA", "RGBA"):
-        opaque = np.asarray(image.getchannel("A"))
-    if opaque is None:
+    if opacity is None and image.mode in ("LA", "RGBA"):
+        opacity = np.asarray(image.getchannel("A"))
+    if opacity is None:
         return image
-    if int(opaque.max()) < HALF:
+    if int(opacity.max()) < HALF:
         raise ImageError(
             "blank", "a transparent image: no pixel is more opaque than transparent; save it without transparency"
         )
     if image.mode == "I;16":
-        return fromarray(np.where(opaque, np.asarray(image), 0).astype(np.uint16))
+        return fromarray(np.where(opacity, np.asarray(image), 0).astype(np.uint16))
     image = image.convert("RGBA")
-    image.putalpha(fromarray(opaque))
+    image.putalpha(fromarray(opacity))
     return image

@@ -1,6 +1,6 @@
 """Prepare unchecked images exactly as the images for training, or return why they are refused.
 
-A frame is cut off first: uniform strips along the sides, such as a border, padding or the page a picture was pasted on.
+A border is cut off first: uniform strips along the sides, such as a frame, padding or the page around a pasted picture.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from chest_xray.images.validation import (
     is_grey_mode,
 )
 
-SEARCHED = 256  # pixels of the longer side at which strips are searched; grain and JPEG artefacts average out
+SEARCH_SIDE = 256  # pixels of the longer side in the search for strips; grain and JPEG artefacts average out
 MAX_FRAMES = 3  # one around another
 MIN_LINES = 3
 # fraction of the width, and grey of 255: 10.6% of radiographs in train have uniform strips of 2% or more, nearly all of
 # them black and at the left or right; 0.6% have one wider than this.
 MAX_COLLIMATION, MAX_DARK = 0.08, 16
-# of 255, from a line to the next: 0.2% of train and none of 300 originals have such a step at a strip of that kind that
-# would else stay, and 6 in 10 of the black strips of 7.5% that were put beside them.
+# of 255, from a line to the next. Of the strips that would otherwise be kept, 0.2% in train and none in 300 originals
+# have such a step, and 6 in 10 of the black strips of 7.5% that were added to them.
 MIN_STEP = 16
 Box = tuple[float, float, float, float]  # left, top, right and bottom, as fractions of width and height
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -59,13 +59,13 @@ class Content(NamedTuple):
 
 
 def find_content(image: Image, tolerance: float, min_border: float) -> Box | None:
-    """Find what an added border leaves of a picture.
+    """Find the part of a picture inside an added border.
 
     A line belongs to a border if its grey values deviate by at most `tolerance` (standard deviation, of 255). Dark
-    strips at the left and right alone stay up to the width that radiographs have them, unless the picture begins
-    abruptly beside one: the network has learnt with them, and they were there when it was evaluated.
+    strips at the left and right alone are kept up to the width that radiographs have, unless the picture begins
+    abruptly beside one: the network was trained and evaluated with them.
 
-    Strips narrower than `min_border`, a fraction of a side, are left on every side, as radiographs have such.
+    Strips narrower than `min_border`, a fraction of a side, are kept on every side, as radiographs have such strips.
 
     Returns:
         The box of the content; None if there is no border, or nothing else.
@@ -73,7 +73,7 @@ def find_content(image: Image, tolerance: float, min_border: float) -> Box | Non
     import numpy as np
     from PIL.Image import Resampling
 
-    factor = min(1, SEARCHED / max(image.size))
+    factor = min(1, SEARCH_SIDE / max(image.size))
     small = image.resize((ceil(image.width * factor), ceil(image.height * factor)), Resampling.BOX)
     pixels = np.asarray(small, np.float32)
     height, width = pixels.shape
@@ -83,18 +83,17 @@ def find_content(image: Image, tolerance: float, min_border: float) -> Box | Non
         if min(inside.shape) < MIN_LINES:
             return None
         # Without the ends of each line, which another frame may share.
-        columns, rows = (
-            np.flatnonzero(each > tolerance) for each in (inside[1:-1].std(axis=0), inside[:, 1:-1].std(axis=1))
-        )
+        columns = np.flatnonzero(inside[1:-1].std(axis=0) > tolerance)
+        rows = np.flatnonzero(inside[:, 1:-1].std(axis=1) > tolerance)
         if not len(columns) or not len(rows):
             return None
         above, below = int(rows[0]), len(inside) - 1 - int(rows[-1])
         means = inside[1:-1].mean(axis=0)
         strips = _Strip(int(columns[0]), means), _Strip(len(means) - 1 - int(columns[-1]), means[::-1])
         is_frame = max(above, below) >= min_border * height or any(
-            each.lines >= min_border * width and each.is_dark(width) and each.ends_abruptly() for each in strips
+            strip.lines >= min_border * width and strip.is_dark(width) and strip.ends_abruptly() for strip in strips
         )
-        before, after = (0 if each.is_dark(width) and not is_frame else each.lines for each in strips)
+        before, after = (0 if strip.is_dark(width) and not is_frame else strip.lines for strip in strips)
         left, right = left + before, right - after
         top, bottom = top + above, bottom - below
     content = (left / width, top / height, right / width, bottom / height)
@@ -113,19 +112,19 @@ class _Strip(NamedTuple):
         return 0 < self.lines <= MAX_COLLIMATION * width and bool(self.means[: self.lines].mean() <= MAX_DARK)
 
     def ends_abruptly(self) -> bool:
-        """Check whether the picture begins within a line, where the shadow of a collimator fades."""
+        """Check whether the picture begins within a line; the shadow of a collimator would fade."""
         around = self.means[max(self.lines - 2, 0) : self.lines + 3]
         return bool((around[1:] - around[:-1]).max() >= MIN_STEP)
 
 
 def trim(image: Image, limits: InputChecks) -> Content:
     """Cut the border off a grey picture; see `find_content`."""
-    found = find_content(image, limits.border_tolerance, limits.min_border)
-    if found is None:
+    box = find_content(image, limits.border_tolerance, limits.min_border)
+    if box is None:
         return Content(image, WHOLE)
-    (left, top, right, bottom), (width, height) = found, image.size
+    (left, top, right, bottom), (width, height) = box, image.size
     x, y = min(ceil(left * width), width - 1), min(ceil(top * height), height - 1)  # inwards; at least a pixel is left
-    return Content(image.crop((x, y, max(floor(right * width), x + 1), max(floor(bottom * height), y + 1))), found)
+    return Content(image.crop((x, y, max(floor(right * width), x + 1), max(floor(bottom * height), y + 1))), box)
 
 
 def decode_content(data: bytes, size: tuple[int, int], geometry: Geometry, limits: InputChecks) -> Content:
@@ -134,10 +133,10 @@ def decode_content(data: bytes, size: tuple[int, int], geometry: Geometry, limit
     content = trim(whole, limits)
     if not content.is_trimmed:
         return content
-    # What is left, and where it is exactly, needs a larger scale; how abruptly a strip ends, too.
-    scale = [max(SEARCHED, ceil(each / share)) for each, share in zip(size, content.share, strict=True)]
-    closer = trim(decode_upright(data, (scale[0], scale[1]), geometry), limits)
-    return closer if closer.is_trimmed else Content(whole, WHOLE)
+    # The content, its exact position, and how abruptly a strip ends need a larger scale.
+    width, height = (max(SEARCH_SIDE, ceil(side / share)) for side, share in zip(size, content.share, strict=True))
+    enlarged = trim(decode_upright(data, (width, height), geometry), limits)
+    return enlarged if enlarged.is_trimmed else Content(whole, WHOLE)
 
 
 class Preparation(Options):
@@ -246,7 +245,7 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
 
 
 def measure_appearance(pixels: Array) -> dict[str, Array]:
-    """Measure what another device or another export changes in prepared images, whatever they show.
+    """Measure properties of prepared images that depend on the device and the export more than on the patient.
 
     Args:
         pixels: uint8 of shape (n, height, width).
@@ -271,14 +270,14 @@ def measure_appearance(pixels: Array) -> dict[str, Array]:
 
 
 def fingerprint_files(files: DataFrame, *options: Options) -> str:
-    """Digest what decides the values of an array to 32 hexadecimal digits: files, options and decoder versions.
+    """Return 32 hexadecimal digits for all that determines an array: files, options and decoder versions.
 
-    `files` has one row for each row of the array, with `path`, `bytes`, `modified` and all else that decides it.
+    `files` has one row for each row of the array, with `path`, `bytes`, `modified` and all else that determines it.
     """
     import pandas as pd
 
     digest = hashlib.sha256(pd.util.hash_pandas_object(files, index=False).to_numpy().tobytes())
-    for each in options:
-        digest.update(each.model_dump_json().encode())
+    for group in options:
+        digest.update(group.model_dump_json().encode())
     digest.update(" ".join(version(name) for name in DECODERS).encode())
     return digest.hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Assign whole patients to train, validation and test, each aetiology in its share and no image in two subsets."""
+"""Assign whole patients to train, validation and test, stratified by aetiology, and no image to two subsets."""
 
 from typing import Annotated
 
@@ -60,9 +60,9 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
     import pandas as pd
 
     train = image_index[image_index["split"] == "train"]
-    parts = pd.DataFrame(map(split_at_number, train["group"]), train.index, columns=NumberedName._fields)
-    images = train.assign(patient=join_patients(train, duplicates), number=parts["number"])
-    images["series"] = parts["before"] + "#" + parts["after"]
+    names = pd.DataFrame(map(split_at_number, train["group"]), train.index, columns=NumberedName._fields)
+    images = train.assign(patient=join_patients(train, duplicates), number=names["number"])
+    images["series"] = names["before"] + "#" + names["after"]
     by_patient = images.sort_values(["number", "group"]).groupby("patient", sort=False)
     patients = by_patient.agg(
         label=("label", "first"), aetiology=("aetiology", "first"), series=("series", "first"), images=("path", "size")
@@ -125,18 +125,18 @@ def require_no_leaks(image_split: DataFrame, duplicates: DataFrame) -> None:
         InputError: One is; the message names some.
     """
     subsets = image_split.groupby("group")["subset"].nunique()
-    torn = subsets.index[subsets > 1]
-    if len(torn):
+    leaking = subsets.index[subsets > 1]
+    if len(leaking):
         raise InputError(
-            f"{len(torn)} patients are in more than one of train, validation and test: {', '.join(torn[:5])}. "
+            f"{len(leaking)} patients are in more than one of train, validation and test: {', '.join(leaking[:5])}. "
             "A network would be tested on patients that it was trained on. Move all images of a patient to one side, "
             "in the folders or in the split table."
         )
     subset_of = image_split.set_index("path")["subset"]
     exact = duplicates[duplicates["kind"] == "exact"]
-    across = exact[exact["first"].map(subset_of) != exact["second"].map(subset_of)]
-    if len(across):
+    shared = exact[exact["first"].map(subset_of) != exact["second"].map(subset_of)]
+    if len(shared):
         raise InputError(
-            f"{len(across)} images are in more than one of train, validation and test: {across['first'].iloc[0]} and "
-            f"{across['second'].iloc[0]} are the same. Remove one of each pair."
+            f"{len(shared)} images are in more than one of train, validation and test: {shared['first'].iloc[0]} and "
+            f"{shared['second'].iloc[0]} are the same. Remove one of each pair."
         )

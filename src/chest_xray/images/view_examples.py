@@ -1,4 +1,4 @@
-"""Examples of upright frontal chests and of all else, built from training radiographs and from phantoms.
+"""Examples of upright frontal chests and of other images, built from training radiographs and from phantoms.
 
 The Kermany set has upright frontal chests alone. What the input checks must refuse is built from the same pictures
 (turned, cropped, inverted, put together wrongly), so that sharpness, grain and markers do not depend on the view.
@@ -16,7 +16,7 @@ from chest_xray.images.phantoms import PARTS, draw_body_part, draw_phantom
 Random = np.random.Generator
 VIEWS = ("frontal", "upside_down", "lying", "cropped", "inverted", "not_frontal_chest")
 SIDE = 48  # pixels of an example
-DRAWN = 64  # pixels of a phantom
+PHANTOM_SIDE = 64  # pixels of a phantom
 Build = Callable[[Array, Random], Array]
 
 
@@ -32,10 +32,10 @@ def draw_views(radiographs: Array, num_examples: dict[str, int], num_phantoms: i
     Returns:
         uint8 of shape (m, SIDE, SIDE), and int64 indices of `VIEWS`, (m,), both in random order.
     """
-    phantoms = {part: [draw_body_part(rng, part, DRAWN) for _ in range(num_phantoms)] for part in PARTS}
+    phantoms = {part: [draw_body_part(rng, part, PHANTOM_SIDE) for _ in range(num_phantoms)] for part in PARTS}
     simple = [draw_phantom(rng, aetiology) for aetiology in ("none", "bacterial", "viral") * (num_phantoms // 3)]
     chests, laterals = phantoms.pop("chest") + simple, phantoms.pop("lateral chest")
-    others = [each for group in phantoms.values() for each in group]
+    others = [phantom for group in phantoms.values() for phantom in group]
     sources = {"radiographs": list(radiographs), "chests": chests, "laterals": laterals, "others": others}
     examples, labels = [], []
     for kind, number in num_examples.items():
@@ -68,7 +68,7 @@ def _extend(image: Array, rng: Random) -> Array:
 
 
 def _cut(image: Array, centre: tuple[float, float], size: tuple[float, float], rng: Random, tilt: float = 0.0) -> Array:
-    """Take a part, in fractions of the width and height, to (2 SIDE, 2 SIDE); what lies outside is of one grey."""
+    """Cut out a part, in fractions of width and height, as (2 SIDE, 2 SIDE) pixels; the outside is of one grey."""
     rows, columns = image.shape
     (x, y), (width, height), side = centre, size, 2 * SIDE
     a, b = np.cos(tilt) * width * columns / side, -np.sin(tilt) * height * columns / side
@@ -94,7 +94,7 @@ def _crop(image: Array, rng: Random) -> Array:
     size = rng.uniform(0.3, 0.65, 2)
     if rng.random() < 0.25:
         size = np.array([rng.uniform(0.35, 0.55), rng.uniform(0.65, 1.0)])
-    centre = [rng.uniform(each / 2, 1 - each / 2) for each in size]
+    centre = [rng.uniform(share / 2, 1 - share / 2) for share in size]
     if rng.random() < 0.4:
         centre = [0.5 + rng.uniform(-0.03, 0.03) for _ in size]
         size = np.minimum(size, 0.65)
@@ -160,14 +160,16 @@ def _pose_other(image: Array, rng: Random) -> Array:
     lift = rng.integers(0, 80) if rng.random() < 0.4 else 0
     lifted = np.maximum(image, np.uint8(lift))
     zoom = rng.uniform(0.45, 1.15) if rng.random() < 0.5 else rng.uniform(0.85, 1.15)
-    free = 0.5 + rng.uniform(-0.5, 0.5, 2) * max(1 - zoom, 0.1)
-    posed = _cut(lifted, (free[0], free[1]), (zoom, zoom * rng.uniform(0.8, 1.25)), rng, np.radians(rng.normal(0, 8)))
+    centre = 0.5 + rng.uniform(-0.5, 0.5, 2) * max(1 - zoom, 0.1)
+    posed = _cut(
+        lifted, (centre[0], centre[1]), (zoom, zoom * rng.uniform(0.8, 1.25)), rng, np.radians(rng.normal(0, 8))
+    )
     posed = 255 - posed if rng.random() < 0.15 else posed
     return _turn_any_way(posed, rng) if rng.random() < 0.3 else posed[:, :: rng.choice([-1, 1])]
 
 
 def _draw_no_radiograph(_: Array, rng: Random) -> Array:
-    """Draw what is no radiograph: fractal noise, and a few shapes on a gradient or on it."""
+    """Draw an image that is no radiograph: a gradient, often with fractal noise, and a few shapes on it."""
     side, picture = 2 * SIDE, np.zeros((2 * SIDE, 2 * SIDE))
     decay = rng.uniform(0.4, 1.2)
     for power in range(1, 6):
@@ -186,7 +188,7 @@ def _draw_no_radiograph(_: Array, rng: Random) -> Array:
 
 
 def _vary_acquisition(image: Array, rng: Random) -> Array:
-    """Vary exposure, window, sharpness, grain, shading, markers and the rest of a frame, then reduce to SIDE."""
+    """Vary exposure, window, sharpness, grain, shading, markers and remains of a frame, then reduce to SIDE."""
     picture = Image.fromarray(image)
     if rng.random() < 0.3:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0, 2.5)))
@@ -218,7 +220,7 @@ def _burn_in_marks(picture: Image.Image, rng: Random) -> None:
 
 
 def _add_frame(grey: Array, rng: Random) -> None:
-    """Leave what trimming leaves of a border or a collimator, on one to four sides."""
+    """Draw what trimming leaves of a border or a collimator, on some sides."""
     level = rng.choice([0, 0, 1, rng.random()])
     for turned in (grey, grey[::-1], grey.T, grey.T[::-1]):
         if rng.random() < 0.5:
