@@ -1,4 +1,4 @@
-"""What the report shows of abstention and use: rules for the sentences, risk-coverage and decision curves."""
+"""Abstention and clinical use in the report: rules for the sentences, risk-coverage and decision curves."""
 
 from collections.abc import Iterator
 
@@ -12,26 +12,26 @@ from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, Labels, a
 
 # Jaeschke, Guyatt and Sackett 1994, JAMA 271:703: how far a likelihood ratio, or its inverse, shifts a probability.
 SHIFTS = ((10, "shift_large"), (5, "shift_moderate"), (2, "shift_small"), (1, "shift_minimal"))
-LOWEST = 0.2  # of the vertical axis of a decision curve, below 0, as a fraction of the prevalence
+LOWEST = 0.2  # how far the vertical axis of a decision curve reaches below 0, as a fraction of the prevalence
 
 
 def find_abstention(abstention: Abstention, metrics: Metrics) -> dict[str, list[Finding]]:
     """Return what the results of `measure_abstention` and the likelihood ratios show, below their heading."""
-    found = [
-        *_assess_order(abstention),
+    findings = [
+        *_assess_risk_coverage(abstention),
         *_assess_referral(abstention, metrics),
         *_assess_conformal(abstention.conformal),
-        *_describe_shifts(metrics),
-        *_assess_use(abstention),
+        *_describe_likelihood_ratios(metrics),
+        *_assess_net_benefit(abstention),
     ]
-    return {"abstention": found}
+    return {"abstention": findings}
 
 
-def _assess_order(abstention: Abstention) -> Iterator[Finding]:
-    order = abstention.risk_coverage
-    if order.by_chance > 0:
-        key = "order_informative" if find_side(order.area, order.by_chance) == "below" else "order_not_shown"
-        yield Finding(key, {**dict(order), "num_images": abstention.num_images})
+def _assess_risk_coverage(abstention: Abstention) -> Iterator[Finding]:
+    curve = abstention.risk_coverage
+    if curve.by_chance > 0:
+        key = "order_informative" if find_side(curve.area, curve.by_chance) == "below" else "order_not_shown"
+        yield Finding(key, {**dict(curve), "num_images": abstention.num_images})
 
 
 def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Finding]:
@@ -60,45 +60,44 @@ def _assess_conformal(conformal: ConformalSets) -> Iterator[Finding]:
         yield Finding(key, {"label": name, "promised": conformal.promised, "reached": reached})
 
 
-def _describe_shifts(metrics: Metrics) -> Iterator[Finding]:
-    """Put the likelihood ratios into words, by the end of each interval that is nearest to 1."""
+def _describe_likelihood_ratios(metrics: Metrics) -> Iterator[Finding]:
+    """Describe each likelihood ratio by the end of its interval that is nearer to 1."""
     point, prevalence = metrics.test.at_chosen, metrics.realistic_prevalence
     positive, negative = point.lr_positive, point.lr_negative
     if positive.value is not None and positive.low is not None:
         values = {"lr": positive, "prevalence": prevalence, "ppv": point.ppv_realistic}
         key = "positive_shift" if positive.high is not None else "positive_shift_open"
-        yield _name_shift(key, positive.low, values)
+        yield _describe_shift(key, positive.low, values)
     if negative.value is not None and negative.low is not None and negative.high:  # 0 where no resample has an error
         values = {"lr": negative, "prevalence": prevalence, "npv": point.npv_realistic}
-        yield _name_shift("negative_shift", 1 / negative.high, values)
+        yield _describe_shift("negative_shift", 1 / negative.high, values)
 
 
-def _name_shift(key: str, least: float, values: dict[str, object]) -> Finding:
-    strength = next((name for bound, name in SHIFTS if least > bound), None)
+def _describe_shift(key: str, ratio: float, values: dict[str, object]) -> Finding:
+    strength = next((name for bound, name in SHIFTS if ratio > bound), None)
     if strength is None:
         return Finding(f"{key.removesuffix('_open')}_not_shown", values)
     return Finding(key, {**values, "strength": Name(strength)})
 
 
-def _assess_use(abstention: Abstention) -> Iterator[Finding]:
-    for each in abstention.useful:
-        values = {"prevalence": each.prevalence, "num_images": abstention.num_images}
-        if each.by_decision is None:
+def _assess_net_benefit(abstention: Abstention) -> Iterator[Finding]:
+    for benefit in abstention.useful:
+        values = {"prevalence": benefit.prevalence, "num_images": abstention.num_images}
+        if benefit.by_decision is None:
             yield Finding("benefit_not_shown", values)
         else:
-            yield Finding("benefit_shown", {**values, **dict(zip(("low", "high"), each.by_decision, strict=True))})
+            low, high = benefit.by_decision
+            yield Finding("benefit_shown", {**values, "low": low, "high": high})
     yield Finding("benefit_caveat", {})
 
 
 def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labels: Labels) -> Figure:
     """Draw the accuracy on test by the share of images answered, and where the referral band lies."""
     figure, axes = new_figure(labels, width=6.4, height=4.8)
-    curve, order = curves[curves["curve"] == "risk_coverage"], abstention.risk_coverage
-    shown = labels("subset", subset=labels.translate("test"), num=abstention.num_images)
-    plot_band(axes, curve, color=ORANGE, label=shown)
-    axes.axhline(
-        1 - order.by_chance, color=GREY, linestyle=":", label=labels("all_answered", accuracy=1 - order.by_chance)
-    )
+    label = labels("subset", subset=labels.translate("test"), num=abstention.num_images)
+    plot_band(axes, curves[curves["curve"] == "risk_coverage"], color=ORANGE, label=label)
+    accuracy = 1 - abstention.risk_coverage.by_chance  # of all images
+    axes.axhline(accuracy, color=GREY, linestyle=":", label=labels("all_answered", accuracy=accuracy))
     if abstention.referral:
         answered = 1 - abstention.referral.referred.finite_value
         band = labels("referral_band", share=1 - answered)
@@ -113,14 +112,13 @@ def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labe
 def draw_net_benefit(curves: DataFrame, run: str, labels: Labels) -> Figure:
     """Draw the decision curves of test at each prevalence, beside treating all and treating none."""
     prevalences = sorted(curves["prevalence"].dropna().unique())
-    num = len(prevalences)
-    figure, axes = new_figure(labels, columns=num, width=PAGE_WIDTH, height=3.9, squeeze=False)
+    figure, axes = new_figure(labels, columns=len(prevalences), width=PAGE_WIDTH, height=3.9, squeeze=False)
     for panel, prevalence in zip(axes.flat, prevalences, strict=True):
-        at = curves[curves["prevalence"] == prevalence]
+        rows = curves[curves["prevalence"] == prevalence]
         for name, colour in (("by_probability", BLUE), ("by_decision", ORANGE)):
-            plot_band(panel, at[at["curve"] == name], color=colour, label=labels(name))
-        choices = at["x"].unique()
-        panel.plot(choices, treat_all(choices, prevalence), "--", color=GREY, label=labels("all_treated"))
+            plot_band(panel, rows[rows["curve"] == name], color=colour, label=labels(name))
+        thresholds = rows["x"].unique()
+        panel.plot(thresholds, treat_all(thresholds, prevalence), "--", color=GREY, label=labels("all_treated"))
         panel.axhline(0, color=GREY, linestyle=":", label=labels("none_treated"))
         label_axes(panel, labels("at_prevalence", prevalence=float(prevalence)), (labels("threshold_probability"), ""))
         panel.set(xlim=UNIT, ylim=(-LOWEST * prevalence, 1.05 * prevalence))

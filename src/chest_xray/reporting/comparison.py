@@ -1,4 +1,4 @@
-"""What the report shows of comparisons, of two runs and of the arms of the study: conclusions and figures."""
+"""Conclusions and figures of the comparison of two runs, and of the arms of the study."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,22 +27,22 @@ def find_sign(interval: PairedDifference | Bounds) -> int:
 
 
 def has_no_change(difference: PairedDifference | Bounds) -> bool:
-    """Check whether two networks differ in no resample, so that an interval would have no meaning."""
+    """Check whether two networks agree in every resample, so that an interval would have no meaning."""
     return difference.low == difference.high == 0
 
 
-def _in_points(found: PairedDifference | RepeatedComparison) -> dict[str, float]:
-    return {"value": 100 * found.value, "low": 100 * found.low, "high": 100 * found.high}
+def _in_points(difference: PairedDifference | RepeatedComparison) -> dict[str, float]:
+    return {name: 100 * getattr(difference, name) for name in ("value", "low", "high")}
 
 
-def _select(sides: Mapping[MetricName, int], side: int) -> tuple[Name, ...]:
-    return tuple(Name(name) for name, each in sides.items() if each == side)
+def _select_metrics(signs: Mapping[MetricName, int], selected: int) -> tuple[Name, ...]:
+    return tuple(Name(name) for name, sign in signs.items() if sign == selected)
 
 
 def summarise_effect(metrics: Mapping[MetricName, ComparedMetric]) -> Finding:
     """Return the metrics that augmentation is shown to improve and to worsen."""
-    sides = {name: find_sign(each.difference) for name, each in metrics.items()}
-    better, worse = _select(sides, 1), _select(sides, -1)
+    signs = {name: find_sign(metric.difference) for name, metric in metrics.items()}
+    better, worse = _select_metrics(signs, 1), _select_metrics(signs, -1)
     if better and worse:
         return Finding("augmentation_mixed", {"better": better, "worse": worse})
     if better:
@@ -53,31 +53,28 @@ def summarise_effect(metrics: Mapping[MetricName, ComparedMetric]) -> Finding:
 def list_differences(comparison: Comparison) -> Iterator[Finding]:
     """Return each difference with its interval, and the number of images that the two runs classify differently."""
     keys = {1: "difference_better", -1: "difference_worse", 0: "difference_not_shown"}
-    for name, each in comparison.metrics.items():
-        change = each.difference
-        values = {"metric": Name(name), "n": comparison.count(name), **_describe_change(change)}
-        values |= {"baseline": each.baseline, "augmented": each.augmented}
-        yield Finding("difference_none" if has_no_change(change) else keys[find_sign(change)], values)
+    for name, metric in comparison.metrics.items():
+        difference = metric.difference
+        values = {"metric": Name(name), "n": comparison.count(name), **_describe_difference(difference)}
+        values |= {"baseline": metric.baseline, "augmented": metric.augmented}
+        yield Finding("difference_none" if has_no_change(difference) else keys[find_sign(difference)], values)
     mcnemar = comparison.mcnemar
     disagree = mcnemar.corrected + mcnemar.regressed
     values = {**dict(mcnemar), "disagree": disagree, "num_images": comparison.num_images}
     yield Finding("mcnemar" if disagree else "same_decisions", values)
 
 
-def _describe_change(change: PairedDifference) -> dict[str, Any]:
-    return {
-        **_in_points(change),
-        "detectable": 100 * change.detectable,
-        "method": Name(f"over_{change.method}"),  # the key of the words for what an interval covers
-    }
+def _describe_difference(difference: PairedDifference) -> dict[str, Any]:
+    values = {**_in_points(difference), "detectable": 100 * difference.detectable}
+    return {**values, "method": Name(f"over_{difference.method}")}
 
 
 def describe_flips(comparison: Comparison) -> Iterator[Finding]:
     """Return by how much flip test-time augmentation changes accuracy, without and with augmentation in training."""
     for run in RUNS:
-        change = comparison.flips[run]["accuracy"]
-        values = {**_in_points(change), "num_images": comparison.num_images}
-        yield Finding(f"flips_{'alike' if has_no_change(change) else 'change'}_{run}", values)
+        difference = comparison.flips[run]["accuracy"]
+        effect = "alike" if has_no_change(difference) else "change"
+        yield Finding(f"flips_{effect}_{run}", {**_in_points(difference), "num_images": comparison.num_images})
 
 
 def describe_comparison(comparison: Comparison) -> Iterator[Finding]:
@@ -94,12 +91,12 @@ def describe_comparison(comparison: Comparison) -> Iterator[Finding]:
 
 
 def qualify_answer(comparison: Comparison) -> Iterator[Finding]:
-    """Return what limits the answer: settings that differ besides augmentation, and one seed; what a study adds."""
+    """Describe what limits the answer: other settings that differ, and a single seed; add the study if there is one."""
     settings, study = comparison.settings, comparison.study
     if settings:
-        listed = "; ".join(f"{each.name}: {each.first} / {each.second}" for each in settings)
+        listed = "; ".join(f"{setting.name}: {setting.first} / {setting.second}" for setting in settings)
         yield Finding("settings_differ", {"settings": listed})
-    if any(each.name == "run.seed" for each in settings):
+    if any(setting.name == "run.seed" for setting in settings):
         return
     if study is None:
         yield Finding("one_seed", {})
@@ -117,35 +114,36 @@ def find_comparison(comparison: Comparison) -> dict[str, list[Finding]]:
 
 
 def summarise_arms(study: Study) -> Iterator[Finding]:
-    """Return what is shown of each arm: for other patients and seeds, or for these seeds alone."""
-    for arm, metrics in study.differences.items():
-        whole = {name: find_sign(each.both) for name, each in metrics.items()}
-        part = {name: find_sign(each) for name, each in metrics.items() if not whole[name]}
-        for suffix, sides, num in (("", whole, {}), ("_these_seeds", part, {"num_seeds": len(study.seeds)})):
-            for key, side in (("better", 1), ("worse", -1)):
-                if names := _select(sides, side):
-                    yield Finding(f"arm_{key}{suffix}", {"arm": arm, key: names, **num})
-        if not any((*whole.values(), *part.values())):
+    """Return the metrics that each arm improves or worsens, for other patients and seeds or for these seeds alone."""
+    for arm, differences in study.differences.items():
+        any_seeds = {name: find_sign(difference.both) for name, difference in differences.items()}
+        these_seeds = {name: find_sign(differences[name]) for name, sign in any_seeds.items() if sign == 0}
+        seeds = {"num_seeds": len(study.seeds)}
+        for signs, suffix, values in ((any_seeds, "", {}), (these_seeds, "_these_seeds", seeds)):
+            for key, sign in (("better", 1), ("worse", -1)):
+                if names := _select_metrics(signs, sign):
+                    yield Finding(f"arm_{key}{suffix}", {"arm": arm, key: names, **values})
+        if not any((*any_seeds.values(), *these_seeds.values())):
             yield Finding("arm_not_shown", {"arm": arm})
 
 
 def list_arm_differences(study: Study) -> Iterator[Finding]:
     """Return each difference with both intervals and its spread over seeds, and McNemar's test of each pair of runs."""
-    for arm, metrics in study.differences.items():
-        for name, each in metrics.items():
-            both = each.both
+    for arm, differences in study.differences.items():
+        for name, difference in differences.items():
+            both = difference.both
             values = {
-                **_describe_change(each),
-                "deviation": 100 * each.deviation,
+                **_describe_difference(difference),
+                "deviation": 100 * difference.deviation,
                 "both": {"low": 100 * both.low, "high": 100 * both.high, "detectable": 100 * both.detectable},
-                "seed": {"least": 100 * min(each.by_seed), "most": 100 * max(each.by_seed)},
+                "seed": {"least": 100 * min(difference.by_seed), "most": 100 * max(difference.by_seed)},
                 "reference": study.arms[REFERENCE][name].mean,
                 "mean": study.arms[arm][name].mean,
             }
             values |= {"arm": arm, "metric": Name(name), "n": study.count(name)}
-            for_these_seeds = "arm_difference_these_seeds" if find_sign(each) else "arm_difference_not_shown"
+            for_these_seeds = "arm_difference_these_seeds" if find_sign(difference) else "arm_difference_not_shown"
             keys = {1: "arm_difference_better", -1: "arm_difference_worse", 0: for_these_seeds}
-            is_unchanged = has_no_change(each) and has_no_change(both)
+            is_unchanged = has_no_change(difference) and has_no_change(both)
             yield Finding("arm_difference_none" if is_unchanged else keys[find_sign(both)], values)
         pairs = study.mcnemar[arm]
         p = [pair.p for pair in pairs]
@@ -174,11 +172,11 @@ def draw_paired_differences(comparison: Comparison, labels: Labels) -> Figure:
     figure, axes = new_figure(labels, width=PAGE_WIDTH, height=2.8)
     beside = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 9}
     axes.text(1.02, len(comparison.metrics) - 0.5, " → ".join(map(labels.translate, RUNS)), **beside)
-    for height, each in enumerate(reversed(comparison.metrics.values())):
-        change = each.difference
-        axes.plot([100 * change.low, 100 * change.high], [height, height], color=BLUE, linewidth=2)
-        axes.plot(100 * change.value, height, "D", color=BLUE)
-        values = (labels.number(value, ".3f") for value in (each.baseline, each.augmented))
+    for height, metric in enumerate(reversed(comparison.metrics.values())):
+        points = _in_points(metric.difference)
+        axes.plot([points["low"], points["high"]], [height, height], color=BLUE, linewidth=2)
+        axes.plot(points["value"], height, "D", color=BLUE)
+        values = (labels.number(value, ".3f") for value in (metric.baseline, metric.augmented))
         axes.text(1.02, height, " → ".join(values), **beside)
     axes.axvline(0, color=GREY, linestyle=":")
     names = [
@@ -210,11 +208,12 @@ def draw_arms(study: Study, labels: Labels) -> Figure:
     return figure
 
 
-def _draw_difference(panel: Any, height: int, change: ArmDifference, labels: Labels) -> None:
-    both = [100 * change.both.low, 100 * change.both.high]
+def _draw_difference(panel: Any, height: int, difference: ArmDifference, labels: Labels) -> None:
+    points = _in_points(difference)
+    both = [100 * difference.both.low, 100 * difference.both.high]
     panel.plot(both, [height] * 2, color=GREY, linewidth=1.2, label=labels("patients_and_seeds"))
-    patients = [100 * change.low, 100 * change.high]
+    patients = [points["low"], points["high"]]
     panel.plot(patients, [height] * 2, color=BLUE, linewidth=4, solid_capstyle="butt", label=labels("patients"))
-    panel.plot(100 * change.value, height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
-    by_seed = [100 * each for each in change.by_seed]
+    panel.plot(points["value"], height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
+    by_seed = [100 * value for value in difference.by_seed]
     panel.plot(by_seed, [height - 0.25] * len(by_seed), "o", color=ORANGE, markersize=4, label=labels("one_seed"))

@@ -25,7 +25,7 @@ STRATUM_METRICS = ("sensitivity", "specificity", "auc")
 REQUIRED_ACCURACY = 0.80  # test accuracy that the assignment requires
 SIGNIFICANCE = 0.05  # of p-values
 SHAPE_PROPERTIES = ("aspect", "size")  # image properties that define strata
-UNALTERED = "none"  # the corruption that changes nothing
+UNALTERED = "none"  # the name of the condition without corruption
 CHANCE = 0.5  # AUC of a score without information
 
 
@@ -34,20 +34,20 @@ def is_above(first: Interval, second: Interval) -> bool:
     return first.low is not None and second.high is not None and first.low > second.high
 
 
-def find_side(measured: Interval, reference: float) -> str | None:
+def find_side(interval: Interval, reference: float) -> str | None:
     """Return where an interval lies: "above", "below" or "around" a reference value; None without a value."""
-    if measured.value is None:
+    if interval.value is None:
         return None
-    if measured.low is not None and measured.low > reference:
+    if interval.low is not None and interval.low > reference:
         return "above"
-    return "below" if measured.high is not None and measured.high < reference else "around"
+    return "below" if interval.high is not None and interval.high < reference else "around"
 
 
 def find_weaker_aetiology(metrics: Metrics) -> str | None:
     """Return the aetiology with the lower sensitivity, or None if the intervals overlap."""
-    found = metrics.test.sensitivity_by_aetiology
+    sensitivity = metrics.test.sensitivity_by_aetiology
     for worse, better in (("bacterial", "viral"), ("viral", "bacterial")):
-        if worse in found and better in found and is_above(found[better], found[worse]):
+        if {worse, better} <= set(sensitivity) and is_above(sensitivity[better], sensitivity[worse]):
             return worse
     return None
 
@@ -61,35 +61,38 @@ def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, S
     """Return the weakest and the strongest stratum for each metric in which the two are shown to differ."""
     uneven = {}
     for name in STRATUM_METRICS:
-        ordered = sorted(_list_comparable_strata(metrics, by, name), key=lambda each: _pick(each, name).finite_value)
-        if ordered and is_above(_pick(ordered[-1], name), _pick(ordered[0], name)):
-            uneven[name] = ordered[0], ordered[-1]
+        strata = _list_comparable_strata(metrics, by, name)
+        strata.sort(key=lambda stratum: _get_estimate(stratum, name).finite_value)
+        if strata and is_above(_get_estimate(strata[-1], name), _get_estimate(strata[0], name)):
+            uneven[name] = strata[0], strata[-1]
     return uneven
 
 
 def _list_comparable_strata(metrics: Metrics, by: str, name: str) -> list[Stratum]:
-    strata = (each for each in metrics.test.strata if each.by == by)
-    return [each for each in strata if _pick(each, name).low is not None and _pick(each, name).n >= MIN_CLASS_IMAGES]
+    pairs = [(stratum, _get_estimate(stratum, name)) for stratum in metrics.test.strata if stratum.by == by]
+    return [stratum for stratum, estimate in pairs if estimate.low is not None and estimate.n >= MIN_CLASS_IMAGES]
 
 
-def _pick(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
-    picked: Estimate = getattr(metrics, name)
-    return picked
+def _get_estimate(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
+    estimate: Estimate = getattr(metrics, name)
+    return estimate
 
 
-def in_points(measured: Measured) -> Measured:
+def in_points(difference: Measured) -> Measured:
     """Convert a difference to percentage points."""
-    bounds = {name: getattr(measured, name) for name in ("value", "low", "high")}
-    return measured.model_copy(update={name: each and 100 * each for name, each in bounds.items()})
+    shares = {name: getattr(difference, name) for name in ("value", "low", "high")}
+    return difference.model_copy(update={name: share and 100 * share for name, share in shares.items()})
 
 
 def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
-    """Assess the network on test, also against the metadata baseline on the same images."""
+    """Assess the network on test, alone and in comparison with the metadata baseline on the same images."""
     test, point = metrics.test, metrics.test.at_chosen
     accuracy = point.accuracy
     yield Finding("performance", {**dict(test), **dict(point)})
     key = "above_bar_unsure" if accuracy.finite_value > REQUIRED_ACCURACY else "below_bar"
-    yield Finding("above_bar" if find_side(accuracy, REQUIRED_ACCURACY) == "above" else key, {"bar": REQUIRED_ACCURACY})
+    if find_side(accuracy, REQUIRED_ACCURACY) == "above":
+        key = "above_bar"
+    yield Finding(key, {"bar": REQUIRED_ACCURACY})
     majority = max(test.prevalence, 1 - test.prevalence)
     key = "above_majority" if find_side(accuracy, majority) == "above" else "not_above_majority"
     yield Finding(key, {"majority": majority})
@@ -100,20 +103,20 @@ def assess_performance(metrics: Metrics, metadata_metrics: MetadataMetrics) -> I
     for rule, other in test.points.items():
         if rule != test.rule:
             yield Finding("other_point", {**dict(other), "rule": Name(rule)})
-    for rule, chosen in metrics.operating_point.points.items():
-        if chosen.reached is not None:
-            key = "holds_in_every_condition" if chosen.reached else "fails_in_some_condition"
-            yield Finding(key, {**dict(chosen), "rule": Name(rule)})
+    for rule, threshold in metrics.operating_point.points.items():
+        if threshold.reached is not None:
+            key = "holds_in_every_condition" if threshold.reached else "fails_in_some_condition"
+            yield Finding(key, {**dict(threshold), "rule": Name(rule)})
     yield Finding("ranking" if test.auc.finite_value < 1 else "ranking_separated", {"auc": test.auc})
     if test.auc.finite_value < 1:
         yield Finding("precision_recall", {"pr_auc": test.pr_auc, "prevalence": test.prevalence})
-    measured = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
-    if missing := [name for name, each in measured.items() if isinstance(each, Interval) and each.value is None]:
+    values = {**dict(point), **dict(test.calibration), "auc": test.auc, "pr_auc": test.pr_auc}
+    if missing := [name for name, value in values.items() if isinstance(value, Interval) and value.value is None]:
         yield Finding("undefined", {"missing": tuple(map(Name, missing))})
 
 
 def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Finding]:
-    """Report how the network ranks images of similar metadata, and decides on those that the baseline gets wrong."""
+    """Report how the network ranks images with similar metadata, and classifies those that the baseline gets wrong."""
     shortcuts = metadata_metrics.shortcuts
     for by, within in (("width", shortcuts.within_width), ("metadata_score", shortcuts.within_score)):
         if not within.auc.is_point and (side := find_side(within.auc, CHANCE)):
@@ -126,19 +129,20 @@ def assess_shortcuts(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Ite
 
 
 def describe_intervals(metrics: Metrics) -> Iterator[Finding]:
-    """Compare the intervals of accuracy by what they allow for, and describe the runs of errors along file numbers."""
+    """Compare the intervals of accuracy over images, patients and blocks, and report runs of errors in file numbers."""
     dependence = metrics.dependence
     if dependence is None:
         return
-    by_method = {str(each.method): each for each in dependence.intervals["accuracy"]}
-    method = widest(*dependence.intervals["accuracy"]).method
-    values = {"block_length": dependence.block_length, "method": Name(f"over_{method}")}
+    intervals = dependence.intervals["accuracy"]
+    by_method = {str(interval.method): interval for interval in intervals}
+    values = {"block_length": dependence.block_length, "method": Name(f"over_{widest(*intervals).method}")}
     yield Finding("widest_interval", {**by_method, **values})
-    found = [each for each in dependence.runs if each.p_holm < SIGNIFICANCE and each.num_runs < each.expected]
-    for each in found:
-        yield Finding("errors_in_runs", {**dict(each), "num_tests": len(dependence.runs)})
-    if dependence.runs and not found:
-        yield Finding("errors_in_no_runs", {"num_tests": len(dependence.runs)})
+    num_tests = {"num_tests": len(dependence.runs)}
+    clustered = [test for test in dependence.runs if test.p_holm < SIGNIFICANCE and test.num_runs < test.expected]
+    for test in clustered:
+        yield Finding("errors_in_runs", {**dict(test), **num_tests})
+    if dependence.runs and not clustered:
+        yield Finding("errors_in_no_runs", num_tests)
 
 
 def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
@@ -155,18 +159,18 @@ def assess_predictive_values(metrics: Metrics) -> Iterator[Finding]:
 
 
 def _bound_predictive_values(point: Decisions, prevalence: float) -> tuple[Estimate, Estimate]:
-    """Return PPV and NPV at a prevalence; where no such decision is wrong, with the lower bound of Wilson's intervals.
+    """Return PPV and NPV at a prevalence; without false positives or negatives, their lower bound is from Wilson's.
 
-    Resamples have no error of a kind that the sample has none of, so that a bootstrap would show no uncertainty.
+    If a sample has no error of a kind, no resample has one, and a bootstrap would show no uncertainty.
     """
     ppv, npv = point.ppv_realistic, point.npv_realistic
     if None in (ppv.value, npv.value, point.sensitivity.low, point.specificity.low):
         return ppv, npv
-    sensitivity, specificity = (each.low or 0.0 for each in (point.sensitivity, point.specificity))
-    found, alarmed = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
+    sensitivity, specificity = point.sensitivity.low or 0.0, point.specificity.low or 0.0
+    detected, false_alarms = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     cleared, missed = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
     if point.fp == 0:
-        ppv = ppv.model_copy(update={"low": found / (found + alarmed)})
+        ppv = ppv.model_copy(update={"low": detected / (detected + false_alarms)})
     if point.fn == 0:
         npv = npv.model_copy(update={"low": cleared / (cleared + missed)})
     return ppv, npv
@@ -176,21 +180,21 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
     """Assess the calibrated probabilities, moved to the prevalence of test."""
     test, calibration = metrics.test, metrics.test.calibration
     expected = metrics.operating_point.calibration.expected_prevalence
-    found = {**dict(calibration), "prevalence": test.prevalence, "expected": expected}
+    values = {**dict(calibration), "prevalence": test.prevalence, "expected": expected}
     slope = calibration.slope
-    yield Finding("calibrated", found)
+    yield Finding("calibrated", values)
     if calibration.ece_by_chance is not None:
         is_beyond = calibration.ece.finite_value > calibration.ece_by_chance
-        yield Finding("error_beyond_chance" if is_beyond else "error_within_chance", found)
+        yield Finding("error_beyond_chance" if is_beyond else "error_within_chance", values)
     if None in (slope.low, slope.high) and slope.value is not None:
-        yield Finding("slope_open", found)
+        yield Finding("slope_open", values)
     elif side := find_side(slope, 1):
         keys = {"above": "slope_too_timid", "around": "slope_holds", "below": "slope_too_extreme"}
-        yield Finding(keys[side], found)
-    # Where the classes are separated, the intercept rests on no error; there is no slope then.
+        yield Finding(keys[side], values)
+    # If a threshold separates the classes without error, the slope is undefined and the intercept not informative.
     if slope.value is not None and (side := find_side(calibration.intercept, 0)):
         keys = {"above": "level_too_low", "around": "level_holds", "below": "level_too_high"}
-        yield Finding(keys[side], found)
+        yield Finding(keys[side], values)
 
 
 def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
@@ -212,11 +216,11 @@ def describe_errors(metrics: Metrics) -> Iterator[Finding]:
     kind, counts = classify_errors(point)
     keys = {"normal": "misses_normal", "pneumonia": "misses_pneumonia", "balanced": "errors_balanced"}
     yield Finding(keys.get(kind, "no_errors"), counts)
-    found = metrics.test.sensitivity_by_aetiology
+    sensitivity = metrics.test.sensitivity_by_aetiology
     if worse := find_weaker_aetiology(metrics):
-        yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", found)
-    elif {"bacterial", "viral"} <= set(found):
-        yield Finding("aetiology_alike", found)
+        yield Finding("bacterial_weaker" if worse == "bacterial" else "viral_weaker", sensitivity)
+    elif {"bacterial", "viral"} <= set(sensitivity):
+        yield Finding("aetiology_alike", sensitivity)
     for by in SHAPE_PROPERTIES:
         yield from _compare_strata(metrics, by)
     yield _compare_with_half(metrics.test)
@@ -225,12 +229,12 @@ def describe_errors(metrics: Metrics) -> Iterator[Finding]:
 def _compare_with_half(test: SubsetMetrics) -> Finding:
     """Compare the chosen threshold with 0.5 by McNemar's exact test.
 
-    Between two thresholds, all decisions on a class change in one direction: the counts give the discordant pairs.
+    Moving a threshold changes all decisions on a class in one direction, so that the counts give the discordant pairs.
     """
     from scipy.stats import binomtest
 
     changes = [getattr(test.at_chosen, cell) - getattr(test.at_half, cell) for cell in ("tp", "tn")]
-    corrected, changed = sum(each for each in changes if each > 0), sum(map(abs, changes))
+    corrected, changed = sum(change for change in changes if change > 0), sum(map(abs, changes))
     p = float(binomtest(corrected, changed).pvalue) if changed else 1.0
     key = "threshold_alike"
     if p < SIGNIFICANCE:
@@ -243,24 +247,24 @@ def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
     uneven = _find_uneven_strata(metrics, by)
     for name, (worse, better) in uneven.items():
         values = {"worse_range": worse.name, "better_range": better.name, "metric": Name(name)}
-        pair = {"worse": _pick(worse, name), "better": _pick(better, name)}
+        pair = {"worse": _get_estimate(worse, name), "better": _get_estimate(better, name)}
         num = len(_list_comparable_strata(metrics, by, name))
         yield Finding("stratum_weaker", {"by": Name(by), "num": num, **values, **pair})
     compared = [name for name in STRATUM_METRICS if len(_list_comparable_strata(metrics, by, name)) > 1]
     if compared and not uneven:
         yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(map(Name, compared))})
     for stratum in metrics.test.strata:
-        lacking = tuple(Name(name) for name in STRATUM_METRICS if _pick(stratum, name).value is None)
+        lacking = tuple(Name(name) for name in STRATUM_METRICS if _get_estimate(stratum, name).value is None)
         if stratum.by == by and lacking:
             yield Finding("stratum_undefined", {**dict(stratum), "by": Name(by), "lacking": lacking})
 
 
 def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
-    """Compare the metrics on validation and on test that do not depend on the prevalence, which differs."""
+    """Compare validation and test by metrics that do not depend on the prevalence, because it differs."""
 
-    def compare(name: str) -> dict[str, Interval]:
-        both = {subset: _pick(each.at_chosen, name) for subset, each in metrics.subsets.items()}
-        return {**both, "gap": in_points(getattr(metrics.gap.at_chosen, name))}
+    def compare(metric: str) -> dict[str, Interval]:
+        estimates = {name: _get_estimate(subset.at_chosen, metric) for name, subset in metrics.subsets.items()}
+        return {**estimates, "gap": in_points(getattr(metrics.gap.at_chosen, metric))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
     gap = metrics.gap.at_chosen.balanced_accuracy
@@ -274,7 +278,7 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
 def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[Finding]:
     """Suggest what to try next.
 
-    `training` has `train_accuracy` and `validation_accuracy` of the kept epoch.
+    `training` has `train_accuracy` and `validation_accuracy` of the epoch whose weights were kept.
     """
     test, point, gap = metrics.test, metrics.test.at_chosen, metrics.gap.at_chosen
     if is_lower_on_test(metrics, "balanced_accuracy") or is_lower_on_test(metrics, "specificity"):
@@ -297,11 +301,11 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
     for by in SHAPE_PROPERTIES:
         if uneven := _find_uneven_strata(metrics, by):
             gaps = {
-                name: _pick(better, name).finite_value - _pick(worse, name).finite_value
+                name: _get_estimate(better, name).finite_value - _get_estimate(worse, name).finite_value
                 for name, (worse, better) in uneven.items()
             }
             name = max(gaps, key=gaps.__getitem__)
-            values = {"range": uneven[name][0].name, "found": _pick(uneven[name][0], name)}
+            values = {"range": uneven[name][0].name, "found": _get_estimate(uneven[name][0], name)}
             yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
     validation = proportion(round(training["validation_accuracy"] * num), num)
@@ -333,12 +337,12 @@ def _read_metric(row: Any, name: str) -> Estimate:
 
 
 def _read_change(row: Any, name: str) -> Interval:
-    bounds = (f"{name}_change", f"{name}_change_low", f"{name}_change_high")
-    return Interval(**dict(zip(("value", "low", "high"), (float(row[each]) for each in bounds), strict=True)))
+    value, low, high = (float(row[f"{name}_change{bound}"]) for bound in ("", "_low", "_high"))
+    return Interval(value=value, low=low, high=high)
 
 
 def _is_worse(row: Any, name: str) -> bool:
-    """Check whether a metric is shown to be lower than in the first condition, corrected for their number."""
+    """Check whether a metric is shown to be lower than in the first condition; p is corrected for multiple tests."""
     return bool(row[f"{name}_change"] < 0 and row[f"{name}_p"] < SIGNIFICANCE)
 
 
@@ -349,30 +353,31 @@ def assess_maps(map_sanity: MapComparison) -> Iterator[Finding]:
 
 
 def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
-    """Report whether the border alone separates the classes, and whether the centre alone does as well as the whole."""
-    auc = {row["shown"]: _read_metric(row, "auc") for row in occlusion_table.to_dict("records")}
+    """Report whether the border alone ranks better than chance, and the centre alone worse than the whole image."""
+    rows = {row["shown"]: row for row in occlusion_table.to_dict("records")}
+    auc = {view: _read_metric(row, "auc") for view, row in rows.items()}
     keys = {"above": "border_informative", "around": "border_uninformative", "below": "border_reversed"}
     yield Finding(keys[find_side(auc["border"], CHANCE) or "around"], auc)
-    centre = next(row for row in occlusion_table.to_dict("records") if row["shown"] == "centre")
-    change = _read_change(centre, "auc")
-    key = "centre_same" if change.is_point else "centre_worse" if _is_worse(centre, "auc") else "centre_alike"
-    yield Finding(key, {**auc, "change": change, "p": centre["auc_p"]})
+    change = _read_change(rows["centre"], "auc")
+    key = "centre_worse" if _is_worse(rows["centre"], "auc") else "centre_alike"
+    key = "centre_same" if change.is_point else key
+    yield Finding(key, {**auc, "change": change, "p": rows["centre"]["auc_p"]})
 
 
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
-    """Report from which strength of each corruption accuracy is shown to drop, image by image."""
+    """Report the first strength of each corruption at which accuracy is shown to drop, in paired comparisons."""
     is_unaltered = robustness_table["kind"] == UNALTERED
     unaltered = _read_metric(robustness_table[is_unaltered].iloc[0], "accuracy")
     yield Finding("unaltered", {"accuracy": unaltered})
     tolerated = []
     for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
-        lost = next((row for _, row in rows.iterrows() if _is_worse(row, "accuracy")), None)
-        if lost is None:
+        first_loss = next((row for _, row in rows.iterrows() if _is_worse(row, "accuracy")), None)
+        if first_loss is None:
             tolerated.append(Name(kind))
         else:
-            change = {"change": in_points(_read_change(lost, "accuracy")), "p": lost["accuracy_p"]}
-            change |= {"num_images": int(lost["n"])}
-            yield Finding("kind_loses", {**lost, **change, "kind": Name(kind), "worst": rows["accuracy"].min()})
+            values = {**first_loss, "p": first_loss["accuracy_p"], "num_images": int(first_loss["n"])}
+            values |= {"change": in_points(_read_change(first_loss, "accuracy")), "worst": rows["accuracy"].min()}
+            yield Finding("kind_loses", {**values, "kind": Name(kind)})
     if tolerated:
         yield Finding("kinds_tolerated", {"kinds": tuple(tolerated)})
 

@@ -1,6 +1,6 @@
 """Figures of a training run and its evaluation.
 
-In all of them `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have a row per image
+In all of them, `curves` is from `compute_curves` and `metrics` from `compute_metrics`; predictions have a row per image
 with `label`, `probability`, `log_odds`, `calibrated` and `aetiology`; `labels` are those of a language.
 """
 
@@ -32,11 +32,14 @@ from chest_xray.reporting.style import (
 MARKERS = {"at_half": "o", "balanced": "D", "sensitivity": "s", "specificity": "^"}
 LINES = {"at_half": ":", "balanced": "-", "sensitivity": "--", "specificity": "-."}
 NUM_SCORE_BINS = 40
-KINDS = ("none", "bacterial", "viral", "unknown")
+AETIOLOGIES = ("none", "bacterial", "viral", "unknown")
 HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
-# What Plotly replaces by these columns.
+# Placeholders that Plotly replaces by these columns.
 HOVER = {name: f"%{{customdata[{i}]{':.3f' if 0 < i < 3 else ''}}}" for i, name in enumerate(HOVER_COLUMNS)}
-MIDDLE, FAINT = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on the dark background of Kedro-Viz
+MID_GREY, FAINT_GREY = (
+    "#8C8C8C",
+    "rgba(128, 128, 128, 0.25)",
+)  # visible on white and on Kedro-Viz's dark background
 SYMBOLS = {"at_half": "circle", "balanced": "diamond", "sensitivity": "square", "specificity": "triangle-up"}
 DASHES = {"at_half": "dot", "balanced": "solid", "sensitivity": "dash", "specificity": "dashdot"}
 CORNERS = (0.1, 0.2, 0.3, 0.5)  # sides of the enlarged part of a ROC plot
@@ -46,22 +49,23 @@ UNIT = (-0.02, 1.02)  # limits of an axis for values in [0, 1]
 def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw the ROC curves of validation and test with 95% bands, and the upper left corner enlarged.
 
-    Marked are the threshold that decides, and an uncalibrated output of 0.5.
+    Markers show the threshold that decides, and an uncalibrated output of 0.5.
     """
     figure, axes = new_figure(labels, width=4.4, height=5)
-    shown = (AT_HALF, metrics.test.rule)
+    marked = (AT_HALF, metrics.test.rule)
     corner = axes.inset_axes((0.36, 0.1, 0.62, 0.62))
     for name, colour in (("validation", BLUE), ("test", ORANGE)):
-        part, auc = metrics.subsets[name], metrics.subsets[name].auc
+        subset, auc = metrics.subsets[name], metrics.subsets[name].auc
         key = "curve_of_subset_without_interval" if auc.is_point else "curve_of_subset"
-        label = labels(key, subset=labels.translate(name), auc=auc, num_images=part.num_images)
+        label = labels(key, subset=labels.translate(name), auc=auc, num_images=subset.num_images)
         for panel in (axes, corner):
             plot_band(panel, curves.query("curve == 'roc' and subset == @name"), color=colour, label=label)
-            for at in shown:
-                point = part.by_name[at]
-                _mark(panel, at, colour, 1 - point.specificity.finite_value, point.sensitivity.finite_value)
+            for point in marked:
+                decisions = subset.by_name[point]
+                x, y = 1 - decisions.specificity.finite_value, decisions.sensitivity.finite_value
+                _mark_point(panel, point, colour, x, y)
     axes.plot([0, 1], [0, 1], ":", color=GREY)
-    _explain_markers(axes, metrics, labels, shown)
+    _explain_markers(axes, metrics, labels, marked)
     label_axes(axes, labels("roc_title", run=metrics.run), (labels("false_positive_rate"), labels("sensitivity")))
     axes.set(xlim=UNIT, ylim=UNIT, aspect="equal")
     side = _find_corner(metrics.test)
@@ -77,24 +81,24 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
 
 def _find_corner(test: SubsetMetrics) -> float:
     """Return the side of the upper left square of the ROC plot that contains the chosen operating point of test."""
-    furthest = max(1 - each.finite_value for each in (test.at_chosen.sensitivity, test.at_chosen.specificity))
-    return next((side for side in CORNERS if furthest < 0.95 * side), 1.0)
+    farthest = 1 - min(test.at_chosen.sensitivity.finite_value, test.at_chosen.specificity.finite_value)
+    return next((side for side in CORNERS if farthest < 0.95 * side), 1.0)
 
 
 def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
     """Draw the precision-recall curves of validation and test with 95% bands, thresholds and prevalence."""
     figure, axes = new_figure(labels, width=6.4, height=6.2)
     for name, colour, dashes in (("validation", BLUE, "--"), ("test", ORANGE, ":")):
-        part, curve = metrics.subsets[name], curves.query("curve == 'precision_recall' and subset == @name")
-        area = (curve["x"].diff() * curve["value"]).sum()
-        subset = labels.translate(name)
-        label = labels("precision_of_subset", subset=subset, num=part.num_images, area=float(area))
+        subset, curve = metrics.subsets[name], curves.query("curve == 'precision_recall' and subset == @name")
+        area = float((curve["x"].diff() * curve["value"]).sum())
+        title = labels.translate(name)
+        label = labels("precision_of_subset", subset=title, num=subset.num_images, area=area)
         plot_band(axes, curve, color=colour, label=label, drawstyle="steps-pre")
-        base = labels("precision_by_chance", subset=subset, prevalence=part.prevalence)
-        axes.axhline(part.prevalence, color=colour, linestyle=dashes, label=base)
-        for at, point in part.by_name.items():
-            if point.precision.value is not None:
-                _mark(axes, at, colour, point.sensitivity.finite_value, point.precision.value)
+        chance = labels("precision_by_chance", subset=title, prevalence=subset.prevalence)
+        axes.axhline(subset.prevalence, color=colour, linestyle=dashes, label=chance)
+        for point, decisions in subset.by_name.items():
+            if decisions.precision.value is not None:
+                _mark_point(axes, point, colour, decisions.sensitivity.finite_value, decisions.precision.value)
     _explain_markers(axes, metrics, labels, tuple(metrics.test.by_name))
     label_axes(axes, labels("precision_title", run=metrics.run), (labels("recall"), labels("precision")))
     axes.set(xlim=UNIT, ylim=UNIT)
@@ -103,25 +107,25 @@ def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -
 
 
 def plot_band(axes: Any, curve: DataFrame, **style: Any) -> None:
-    """Draw `value` of a curve against `x`, and its band from `low` to `high`; style of the line as for `plot`."""
+    """Draw `value` of a curve against `x`, and its band from `low` to `high`; `style` is that of the line."""
     axes.fill_between(curve["x"], curve["low"], curve["high"], color=style["color"], alpha=0.18, linewidth=0)
     axes.plot(curve["x"], curve["value"], **style)
 
 
-def _mark(axes: Any, at: str, colour: str, x: float, y: float) -> None:
-    axes.plot(x, y, MARKERS[at], color=colour, markeredgecolor="white", markersize=8, zorder=3)
+def _mark_point(axes: Any, point: str, colour: str, x: float, y: float) -> None:
+    axes.plot(x, y, MARKERS[point], color=colour, markeredgecolor="white", markersize=8, zorder=3)
 
 
-def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, shown: Iterable[str]) -> None:
-    for at in shown:
-        axes.plot([], [], MARKERS[at], color=GREY, label=_name_threshold(metrics, at, labels))
+def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, points: Iterable[str]) -> None:
+    for point in points:
+        axes.plot([], [], MARKERS[point], color=GREY, label=_name_threshold(metrics, point, labels))
     axes.fill_between([], [], color=GREY, alpha=0.18, label=labels("band"))
 
 
-def _name_threshold(metrics: Metrics, at: str, labels: Labels) -> str:
-    key = "threshold_decides" if at == metrics.test.rule else "threshold"
-    threshold = _name_probability(metrics.test.by_name[at].threshold, labels)
-    return labels(key, threshold=threshold, point=labels.translate(at))
+def _name_threshold(metrics: Metrics, point: str, labels: Labels) -> str:
+    key = "threshold_decides" if point == metrics.test.rule else "threshold"
+    threshold = _name_probability(metrics.test.by_name[point].threshold, labels)
+    return labels(key, threshold=threshold, point=labels.translate(point))
 
 
 def _name_probability(probability: float, labels: Labels) -> str:
@@ -130,9 +134,9 @@ def _name_probability(probability: float, labels: Labels) -> str:
 
 def mark_thresholds(axes: Any, metrics: Metrics, labels: Labels) -> None:
     """Draw a vertical line at each threshold, on an axis of log odds."""
-    for at, point in metrics.test.by_name.items():
-        label = _name_threshold(metrics, at, labels)
-        axes.axvline(point.log_odds, color="black", linestyle=LINES[at], linewidth=1.2, label=label)
+    for point, decisions in metrics.test.by_name.items():
+        label = _name_threshold(metrics, point, labels)
+        axes.axvline(decisions.log_odds, color="black", linestyle=LINES[point], linewidth=1.2, label=label)
 
 
 def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
@@ -143,8 +147,8 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
     figure, axes = new_figure(labels, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
     figure.suptitle(labels("confusion_title", run=metrics.run), fontsize=11)
     correct = np.eye(2, dtype=bool)
-    for panel, (at, point) in zip(axes, points.items(), strict=True):
-        counts = np.array([[point.tn, point.fp], [point.fn, point.tp]])
+    for panel, (point, decisions) in zip(axes, points.items(), strict=True):
+        counts = np.array([[decisions.tn, decisions.fp], [decisions.fn, decisions.tp]])
         shares = counts / counts.sum(axis=1, keepdims=True)
         for cells, colours in ((correct, "Blues"), (~correct, "Oranges")):
             masked = np.ma.array(shares, mask=~cells)
@@ -157,8 +161,8 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
         panel.spines[:].set_visible(False)
         panel.grid(visible=False)
         panel.tick_params(length=0)
-        name = _name_threshold(metrics, at, labels).replace(" (", "\n(")
-        accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=point.accuracy.finite_value)
+        name = _name_threshold(metrics, point, labels).replace(" (", "\n(")
+        accuracy = labels("with_accuracy", num=int(counts.sum()), accuracy=decisions.accuracy.finite_value)
         panel.set_title(f"{name}\n{accuracy}", fontsize=9.5)
         panel.set_xlabel(labels("decision"), fontsize=9.5)
     axes[0].set_ylabel(labels("true_class"), fontsize=9.5)
@@ -183,8 +187,8 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
     for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):
         error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
         above.vlines(bins["predicted"], bins["low"], bins["high"], color=colour, alpha=0.6)
-        named = labels("calibration_error", scale=title, error=float(error), num=NUM_BINS)
-        above.plot(bins["predicted"], bins["value"], "o", color=colour, label=named)
+        legend = labels("calibration_error", scale=title, error=float(error), num=NUM_BINS)
+        above.plot(bins["predicted"], bins["value"], "o", color=colour, label=legend)
         above.plot([0, 1], [0, 1], ":", color=GREY, label=labels("perfect"))
         above.set_title(title, fontsize=10)
         above.set(xlim=UNIT, ylim=UNIT)
@@ -213,10 +217,10 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
 
     table = pd.DataFrame({"label": label, "predicted": probability})
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
-    found = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), predicted=("predicted", "mean"))
-    shares = [proportion(int(ones), int(images)) for ones, images in zip(found["ones"], found["images"], strict=True)]
-    middle = (found.index + 0.5) / NUM_BINS
-    return found.reset_index(drop=True).assign(middle=middle).join(pd.DataFrame(map(dict, shares)))
+    table = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), predicted=("predicted", "mean"))
+    shares = [proportion(int(ones), int(images)) for ones, images in zip(table["ones"], table["images"], strict=True)]
+    middle = (table.index + 0.5) / NUM_BINS
+    return table.reset_index(drop=True).assign(middle=middle).join(pd.DataFrame(map(dict, shares)))
 
 
 def draw_scores(
@@ -226,23 +230,24 @@ def draw_scores(
     import numpy as np
 
     tables = {"validation": validation_predictions, "test": test_predictions}
-    kinds = [each for each in KINDS if any((table["aetiology"] == each).any() for table in tables.values())]
+    present = set().union(*(table["aetiology"] for table in tables.values()))
+    aetiologies = [aetiology for aetiology in AETIOLOGIES if aetiology in present]
     layout = {"sharex": True, "sharey": "row", "squeeze": False}
-    figure, axes = new_figure(labels, columns=2, rows=len(kinds), width=PAGE_WIDTH, height=5.8, **layout)
+    figure, axes = new_figure(labels, columns=2, rows=len(aetiologies), width=PAGE_WIDTH, height=5.8, **layout)
     log_odds = np.concatenate([table["log_odds"] for table in tables.values()])
     edges = np.linspace(log_odds.min() - 0.5, log_odds.max() + 0.5, NUM_SCORE_BINS + 1)
-    colours = dict(zip(KINDS, (BLUE, ORANGE, PURPLE, GREEN), strict=True))
+    colours = dict(zip(AETIOLOGIES, (BLUE, ORANGE, PURPLE, GREEN), strict=True))
     for column, (subset, table) in enumerate(tables.items()):
-        for panel, kind in zip(axes[:, column], kinds, strict=True):
-            chosen = table[table["aetiology"] == kind]
-            shares = np.histogram(chosen["log_odds"], edges)[0] / max(len(chosen), 1)
-            panel.stairs(shares, edges, fill=True, color=colours[kind], alpha=0.75)
+        for panel, aetiology in zip(axes[:, column], aetiologies, strict=True):
+            rows = table[table["aetiology"] == aetiology]
+            shares = np.histogram(rows["log_odds"], edges)[0] / max(len(rows), 1)
+            panel.stairs(shares, edges, fill=True, color=colours[aetiology], alpha=0.75)
             mark_thresholds(panel, metrics, labels)
-            is_positive = chosen["log_odds"] >= metrics.operating_point.chosen.log_odds
-            is_right = ~is_positive if kind == "none" else is_positive
-            key = ("cleared" if kind == "none" else "detected") if len(chosen) else "no_share"
-            values = {"subset": labels.translate(subset), "kind": labels(f"kind_{kind}"), "num": len(chosen)}
-            panel.set_title(labels(key, **values, share=float(is_right.mean())), fontsize=9.5)
+            is_positive = rows["log_odds"] >= metrics.operating_point.chosen.log_odds
+            is_correct, key = (~is_positive, "cleared") if aetiology == "none" else (is_positive, "detected")
+            key = key if len(rows) else "no_share"
+            values = {"subset": labels.translate(subset), "kind": labels(f"kind_{aetiology}"), "num": len(rows)}
+            panel.set_title(labels(key, **values, share=float(is_correct.mean())), fontsize=9.5)
         panel.set_xlabel(labels("log_odds"), fontsize=9.5)
     figure.supylabel(labels("share_of_kind"), fontsize=9.5)
     add_heading(figure, labels("scores_title", run=metrics.run))
@@ -253,14 +258,14 @@ def draw_thresholds(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figu
     """Draw sensitivity, specificity and their mean against the threshold, on corrupted validation and on test."""
     figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=4.6, sharex=True, sharey=True)
     for panel, subset in zip(axes, ("corrupted", "test"), strict=True):
-        part = curves[curves["subset"] == subset]
-        sensitivity, specificity = (part[part["curve"] == name] for name in ("sensitivity", "specificity"))
+        rows = curves[curves["subset"] == subset]
+        sensitivity, specificity = (rows[rows["curve"] == name] for name in ("sensitivity", "specificity"))
         plot_band(panel, sensitivity, color=ORANGE, label=labels("sensitivity"))
         plot_band(panel, specificity, color=BLUE, label=labels("specificity"))
         mean = (sensitivity["value"].to_numpy() + specificity["value"].to_numpy()) / 2
         panel.plot(sensitivity["x"], mean, color=GREY, linewidth=1, label=labels("mean_of_both"))
         mark_thresholds(panel, metrics, labels)
-        title = labels(f"thresholds_on_{subset}", num=int(part["num_images"].iloc[0]))
+        title = labels(f"thresholds_on_{subset}", num=int(rows["num_images"].iloc[0]))
         label_axes(panel, title, (labels("log_odds"), ""))
     axes[0].set_ylabel(labels("share_right"), fontsize=9.5)
     axes[0].set_ylim(UNIT)
@@ -269,7 +274,7 @@ def draw_thresholds(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figu
 
 
 def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
-    """Count correct and wrong decisions at every threshold that changes them.
+    """Count correct and wrong decisions at every threshold at which a decision changes.
 
     Args:
         predictions: `label` and `log_odds` of each image; both classes occur.
@@ -311,19 +316,19 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
     for name, (colour, x, y) in curves.items():
         line = {"color": colour, "shape": "linear" if name == "roc" else "hv"}
         figure.add_scatter(x=x, y=y, name=labels(name), line=line, **hover, row=1, col=1 if name == "roc" else 2)
-    for at, point in metrics.test.by_name.items():
-        sensitivity, specificity = point.sensitivity.finite_value, point.specificity.finite_value
-        counts = (point.tp, point.fn, point.tn, point.fp)
-        look = {
-            "marker": {"symbol": SYMBOLS[at], "size": 11, "color": MIDDLE, "line": {"color": "white", "width": 1}},
-            "customdata": [[_name_probability(point.threshold, labels), sensitivity, specificity, *counts]],
+    for point, decisions in metrics.test.by_name.items():
+        sensitivity, specificity = decisions.sensitivity.finite_value, decisions.specificity.finite_value
+        counts = (decisions.tp, decisions.fn, decisions.tn, decisions.fp)
+        style = {
+            "marker": {"symbol": SYMBOLS[point], "size": 11, "color": MID_GREY, "line": {"color": "white", "width": 1}},
+            "customdata": [[_name_probability(decisions.threshold, labels), sensitivity, specificity, *counts]],
             "mode": "markers",
             "hovertemplate": template,
-            "name": _name_threshold(metrics, at, labels),
+            "name": _name_threshold(metrics, point, labels),
         }
-        figure.add_scatter(x=[1 - specificity], y=[sensitivity], **look, row=1, col=1)
-        dash = {"dash": DASHES[at], "width": 1.2, "color": MIDDLE}
-        figure.add_vline(x=point.log_odds, line=dash, opacity=1, row=1, col=2)
+        figure.add_scatter(x=[1 - specificity], y=[sensitivity], **style, row=1, col=1)
+        dash = {"dash": DASHES[point], "width": 1.2, "color": MID_GREY}
+        figure.add_vline(x=decisions.log_odds, line=dash, opacity=1, row=1, col=2)
     title = labels("explorer_title", run=metrics.run, num=metrics.test.num_images)
     title = f"{title}<br><sup>{labels('data', source=labels.data_source)}</sup>"
     figure.update_layout(template="simple_white", title=title, height=520, hovermode="closest")
@@ -332,7 +337,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
     figure.update_xaxes(title=labels("false_positive_rate"), range=UNIT, row=1, col=1)
     figure.update_xaxes(title=labels("log_odds"), row=1, col=2)
     figure.update_xaxes(title_font_size=12)
-    figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT, title_font_size=12)
+    figure.update_yaxes(range=UNIT, showgrid=True, gridcolor=FAINT_GREY, title_font_size=12)
     figure.update_yaxes(title=labels("sensitivity"), row=1, col=1)
     figure.update_yaxes(title=labels("share_right"), row=1, col=2)
     return figure
@@ -345,9 +350,9 @@ def plot_learning_curves(history: DataFrame, image_split: DataFrame, title: str,
     num = image_split["subset"].value_counts()
     for panel, name in zip(axes, ("loss", "accuracy"), strict=True):
         panel.axvline(kept, color=GREY, linestyle=":", label=labels("kept_epoch", epoch=kept))
-        for key, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
+        for column, subset, line, colour in ((name, "train", "o-", BLUE), (f"val_{name}", "validation", "s-", ORANGE)):
             label = labels("subset", subset=labels.translate(subset), num=int(num[subset]))
-            panel.plot(history["epoch"], history[key], line, label=label, color=colour, markersize=4)
+            panel.plot(history["epoch"], history[column], line, label=label, color=colour, markersize=4)
         panel.xaxis.get_major_locator().set_params(integer=True)
         label_axes(panel, labels(f"{name}_by_epoch"), (labels("epoch"), labels(f"{name}_axis")))
     axes[0].set_ylim(0, 1.05 * history[["loss", "val_loss"]].max().max())

@@ -1,7 +1,7 @@
 """Figures of the images: their properties, their augmentation, and the checks of robustness and explanation.
 
-In all of them `image_index` has one row per image, `prepared_images` is uint8 of shape (images, height, width) with one
-row of `image_split` each, `run` has the augmentation that is shown, and `labels` are those of a language.
+In all of them, `image_index` has one row per image; `prepared_images` is uint8 of shape (images, height, width), with
+one row of `image_split` per image; `run` has the augmentation to draw, and `labels` are those of a language.
 """
 
 import io
@@ -37,7 +37,7 @@ from chest_xray.reporting.style import (
 
 NUM_COPIES = 5  # shown beside each original
 DRAWS = (-1.0, -0.5, 0.0, 0.5, 1.0)  # from one end of a range to the other
-ONE_SIDED = {"noise", "blur"}  # whose ranges start at zero
+ONE_SIDED = {"noise", "blur"}  # transforms whose ranges start at zero
 NUM_COLUMNS = 4  # panels in a row
 GROUPS = ("false_negative", "false_positive", "true_positive", "true_negative")  # of the gallery, in this order
 SIDE = 384  # pixels of the longer side of a picture of the gallery
@@ -45,10 +45,10 @@ QUALITY = 80  # of WebP, at most 100
 
 
 def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
-    """Draw two train images of each class, of median width and from two patients, in their own proportions."""
+    """Draw two train images of each class, of near-median width and different patients, in their own proportions."""
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=7)
     for panel in axes.flat:
-        panel.set_axis_off()  # where a class has a single patient
+        panel.set_axis_off()  # A class with a single patient leaves a panel empty.
     for label, name in enumerate(CLASSES):
         rows = image_index[(image_index["split"] == "train") & (image_index["label"] == label)]
         rows = rows.drop_duplicates("group").sort_values(["width", "path"])
@@ -72,8 +72,8 @@ def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
             values = np.sort(read_feature(select_class(image_index, split, label), feature))
             style = {"color": (BLUE, ORANGE)[label], "linestyle": "-" if split == "train" else "--"}
-            shown = labels("subset", subset=f"{labels.translate(split)} {name}", num=len(values))
-            panel.plot(values, np.linspace(0, 1, len(values)), label=shown, **style)
+            legend = labels("subset", subset=f"{labels.translate(split)} {name}", num=len(values))
+            panel.plot(values, np.linspace(0, 1, len(values)), label=legend, **style)
         panel.locator_params(axis="x", nbins=6)  # keeps long numbers apart
         label_axes(panel, labels.translate(feature), [labels.translate(unit), labels("cumulative_share")])
     add_heading(figure, labels("headers_title"))
@@ -91,8 +91,8 @@ def draw_metadata_baseline(image_index: DataFrame, metadata_baseline: MetadataBa
         false_positive_rate, sensitivity, _ = roc_curve(truth, orient(read_feature(test, feature), rule.direction))
         label = labels("feature_auc", feature=labels.translate(feature), **dict(rule.test))
         (line,) = axes.plot(false_positive_rate, sensitivity, label=label)
-        look = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
-        axes.plot(1 - rule.test.specificity, rule.test.sensitivity, "o", **look)
+        style = {"color": line.get_color(), "markersize": 8, "markeredgecolor": "white", "zorder": 3}
+        axes.plot(1 - rule.test.specificity, rule.test.sensitivity, "o", **style)
     axes.plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
     axes.plot([], [], "o", color=GREY, label=labels("fitted_threshold"))
     axes.set_aspect("equal")
@@ -125,16 +125,16 @@ def draw_transforms(
     """Draw a training image of each class beside every active transform alone, at full strength."""
     import numpy as np
 
-    names = _list_active(run.augmentation)
+    names = _list_active_transforms(run.augmentation)
     columns = 1 + len(names)
     figure, axes = new_figure(labels, columns=columns, rows=2, width=1.65 * columns, height=4.6)
     for label, panels in enumerate(np.reshape(axes, (2, -1))):
         image, aspect = _find_first(label, prepared_images, image_split, preparation)
         show_image(panels[0], image[..., 0], labels("original", name=CLASSES[label]).replace(": ", ":\n"))
         for panel, name in zip(panels[1:], names, strict=True):
-            end = -1.0 if name == "horizontal_flip" else 1.0
-            (altered,) = _transform_alone(image, aspect, run.augmentation, name, (end,))
-            show_image(panel, altered, _describe_strength(name, run, end, labels))
+            draw = -1.0 if name == "horizontal_flip" else 1.0
+            (altered,) = _apply_transform(image, aspect, run.augmentation, name, (draw,))
+            show_image(panel, altered, _describe_strength(name, run, draw, labels))
     return figure
 
 
@@ -144,12 +144,12 @@ def draw_transform_ranges(
     """Draw a PNEUMONIA training image along the range of every active transform, one row each."""
     import numpy as np
 
-    names = _list_active(run.augmentation) or ["horizontal_flip"]
+    names = _list_active_transforms(run.augmentation) or ["horizontal_flip"]
     figure, axes = new_figure(labels, columns=len(DRAWS), rows=len(names), width=10, height=0.4 + 2.2 * len(names))
     image, aspect = _find_first(1, prepared_images, image_split, preparation)
     for name, panels in zip(names, np.reshape(axes, (len(names), -1)), strict=True):
         draws = tuple((1 + draw) / 2 for draw in DRAWS) if name in ONE_SIDED else DRAWS
-        altered = _transform_alone(image, aspect, run.augmentation, name, draws)
+        altered = _apply_transform(image, aspect, run.augmentation, name, draws)
         for panel, draw, pixels in zip(panels, draws, altered, strict=True):
             show_image(panel, pixels, _describe_strength(name, run, draw, labels))
     return figure
@@ -165,19 +165,19 @@ def _find_first(
     return np.asarray(scale(prepared_images[row])), float(compute_aspects(image_split, preparation)[row])
 
 
-def _list_active(options: Augmentation) -> list[str]:
+def _list_active_transforms(options: Augmentation) -> list[str]:
     return [name for name, strength in options if name != "copies" and strength]
 
 
-def _transform_alone(image: Array, aspect: float, options: Augmentation, name: str, draws: tuple[float, ...]) -> Array:
+def _apply_transform(image: Array, aspect: float, options: Augmentation, name: str, draws: tuple[float, ...]) -> Array:
     """Return the image under one transform at each draw: float32 of shape (draws, height, width)."""
     import numpy as np
     import tensorflow as tf
 
-    alone = Augmentation(**{name: getattr(options, name)})
+    transform = Augmentation(**{name: getattr(options, name)})
     all_draws = tf.constant(np.tile(np.array(draws, np.float32), (NUM_DRAWS, 1)))
     aspects = np.full(len(draws), aspect, np.float32)
-    return np.asarray(alter(np.stack([image] * len(draws)), alone, all_draws, (0, 0), aspects))[..., 0]
+    return np.asarray(alter(np.stack([image] * len(draws)), transform, all_draws, (0, 0), aspects))[..., 0]
 
 
 def _describe_strength(name: str, run: Run, draw: float, labels: Labels) -> str:
@@ -190,7 +190,7 @@ def _describe_strength(name: str, run: Run, draw: float, labels: Labels) -> str:
 
 
 def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels: Labels) -> Figure:
-    """Draw a test image in each view of `measure_occlusion`, with the AUC of all test images and its paired change.
+    """Draw a test image in each view of `measure_occlusion`, with the AUC of the view over the test set and its change.
 
     `occluded_examples` is uint8 of shape (3, height, width): whole, border, centre.
     """
@@ -205,7 +205,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels:
 
 
 def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
-    """Draw by how much each corruption changes accuracy and AUC, against its strength, with paired 95% intervals.
+    """Draw the change of accuracy and AUC against the strength of each corruption, with paired 95% intervals.
 
     `robustness_table` is from `measure_robustness`.
     """
@@ -218,7 +218,7 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
         panel.set_visible(False)
     for panel, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
         panel.set_visible(True)
-        _draw_kind(panel, rows, unaltered, labels)
+        _draw_corruption(panel, rows, unaltered, labels)
         label_axes(panel, labels.translate(str(kind)), (labels(f"strength_{kind}"), ""))
         panel.tick_params(labelsize=8)
         panel.xaxis.label.set_size(8)
@@ -229,20 +229,20 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
     return figure
 
 
-def _draw_kind(panel: Any, rows: DataFrame, unaltered: Any, labels: Labels) -> None:
+def _draw_corruption(panel: Any, rows: DataFrame, unaltered: Any, labels: Labels) -> None:
     panel.axhline(0, color=GREY, linestyle=":", linewidth=1)
-    for name, colour, marker, aside in (("accuracy", BLUE, "o", -0.08), ("auc", ORANGE, "s", 0.08)):
-        value, low, high = (100 * rows[f"{name}_change{part}"] for part in ("", "_low", "_high"))
-        at = [step + aside for step in range(len(rows))]
+    for name, colour, marker, offset in (("accuracy", BLUE, "o", -0.08), ("auc", ORANGE, "s", 0.08)):
+        value, low, high = (100 * rows[f"{name}_change{bound}"] for bound in ("", "_low", "_high"))
+        x = [step + offset for step in range(len(rows))]
         label = labels(f"{name}_unaltered", value=unaltered[name])
-        look = {"marker": marker, "markersize": 4, "color": colour, "elinewidth": 1}
-        panel.errorbar(at, value, [value - low, high - value], label=label, **look)
+        style = {"marker": marker, "markersize": 4, "color": colour, "elinewidth": 1}
+        panel.errorbar(x, value, [value - low, high - value], label=label, **style)
     panel.set_xticks(range(len(rows)), [labels.number(strength, "g") for strength in rows["strength"]])
     panel.margins(x=0.15)
 
 
 def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Preparation) -> tuple[bytes, bytes]:
-    """Draw the part of an image that the network sees, in its proportions, and the same below its Grad-CAM map.
+    """Draw the part of an image that the network sees, in its own proportions, without and with its Grad-CAM map.
 
     Args:
         case: `path` of the file; `width` and `height` of the image in pixels.
@@ -252,9 +252,10 @@ def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Prepar
     Returns:
         Two pictures of equal size as WebP.
     """
-    whole = preparation.geometry == "stretch"
-    sides = [(case if whole else preparation.model_dump())[name] for name in ("width", "height")]
-    width, height = (max(1, round(SIDE * side / max(sides))) for side in sides)
+    size = preparation.width, preparation.height
+    if preparation.geometry == "stretch":  # The other geometries give an image the proportions of their output.
+        size = case["width"], case["height"]
+    width, height = (max(1, round(SIDE * side / max(size))) for side in size)
     grey = read_pixels(case["path"], width, height, preparation.geometry)
     return _encode(grey), _encode(overlay_evidence(grey, evidence))
 

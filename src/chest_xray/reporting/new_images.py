@@ -1,6 +1,7 @@
-"""What is reported of new images: the sentences on a batch, and the page of an external evaluation."""
+"""Reports on new images: the sentences on a batch, and the page of an external evaluation."""
 
 from collections.abc import Iterator
+from operator import attrgetter
 from typing import Any
 
 from chest_xray.core.types import DataFrame, Figure
@@ -14,7 +15,7 @@ from chest_xray.reporting.report_contents import Report
 from chest_xray.reporting.report_page import read_page_messages, render_page, tabulate_record
 from chest_xray.reporting.style import BLUE, GREY, ORANGE, PAGE_WIDTH, Labels, add_legend, label_axes, new_figure
 
-COMPARED = ("accuracy", "sensitivity", "specificity", "auc")
+COMPARED_METRICS = ("accuracy", "sensitivity", "specificity", "auc")
 NUM_BINS = 20
 
 
@@ -31,14 +32,14 @@ def describe_batch(summary: BatchSummary) -> Iterator[Finding]:
 
 def describe_shift(shift: Shift) -> Finding:
     """Return whether a batch resembles the validation images, and the measure in which it differs most."""
-    found = [each for each in shift.measures if each.verdict == "different"]
-    most = max(found or shift.measures, key=lambda each: each.distance)
+    different = [measure for measure in shift.measures if measure.verdict == "different"]
+    most_different = max(different or shift.measures, key=attrgetter("distance"))
     values = {
-        **dict(most),
+        **dict(most_different),
         **dict(shift.rule),
         "verdict": shift.verdict,
-        "measure": Name(most.measure),
-        "different": tuple(Name(each.measure) for each in found),
+        "measure": Name(most_different.measure),
+        "different": tuple(Name(measure.measure) for measure in different),
         "min_images": shift.min_images,
     }
     if shift.verdict == "too_few":
@@ -60,7 +61,7 @@ def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
             "expected": evaluation.batch.expected_prevalence,
         },
     )
-    for name in COMPARED:
+    for name in COMPARED_METRICS:
         external, internal = evaluation.answered[name], evaluation.internal[name]
         if None in (external.low, internal.low):
             continue
@@ -79,22 +80,23 @@ def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation, labels
     answered = predictions[predictions["decision"].notna() & predictions["label"].notna()]
     label, probability = answered["label"].astype(int), answered["probability"]
     figure, axes = new_figure(labels, columns=2, width=PAGE_WIDTH, height=4)
-    for each, colour in enumerate((BLUE, ORANGE)):
-        chosen = probability[label == each]
-        name = labels("subset", subset=CLASSES[each], num=len(chosen))
-        axes[0].hist(chosen, np.linspace(0, 1, NUM_BINS + 1), color=colour, alpha=0.55, label=name)
+    for number, (name, colour) in enumerate(zip(CLASSES, (BLUE, ORANGE), strict=True)):
+        of_class = probability[label == number]
+        legend = labels("subset", subset=name, num=len(of_class))
+        axes[0].hist(of_class, np.linspace(0, 1, NUM_BINS + 1), color=colour, alpha=0.55, label=legend)
     label_axes(axes[0], labels("answered"), (labels("calibrated_probability"), labels("images")))
     add_legend(axes[0])
     auc = evaluation.answered["auc"]
-    specificity, sensitivity = evaluation.answered["specificity"], evaluation.answered["sensitivity"]
-    false, true, _ = roc_curve(label, probability)
+    false_positive_rate, sensitivity, _ = roc_curve(label, probability)
     key = "auc_alone" if auc.low is None else "auc_with_interval"
-    axes[1].plot(false, true, color=ORANGE, label=labels(key, auc=auc))
-    axes[1].plot(
-        1 - specificity.finite_value, sensitivity.finite_value, "o", color=ORANGE, label=labels("frozen_threshold")
+    axes[1].plot(false_positive_rate, sensitivity, color=ORANGE, label=labels(key, auc=auc))
+    points = (
+        (evaluation.answered, "o", ORANGE, "frozen_threshold"),
+        (evaluation.internal, "s", BLUE, "on_internal_test"),
     )
-    at = (1 - evaluation.internal["specificity"].finite_value, evaluation.internal["sensitivity"].finite_value)
-    axes[1].plot(*at, "s", color=BLUE, label=labels("on_internal_test"))
+    for metrics, marker, colour, key in points:
+        x, y = 1 - metrics["specificity"].finite_value, metrics["sensitivity"].finite_value
+        axes[1].plot(x, y, marker, color=colour, label=labels(key))
     axes[1].plot([0, 1], [0, 1], ":", color=GREY, label=labels("chance"))
     label_axes(axes[1], labels("roc"), (labels("false_positive_rate"), labels("sensitivity")))
     axes[1].set(aspect="equal")
@@ -110,23 +112,23 @@ def render_external(
     page = {**messages["page"], "title": messages["external"]["title"]}
     texts = messages | {"page": page}
 
-    def table(frame: DataFrame, name: str) -> list[Any]:
+    def make_tables(frame: DataFrame, name: str) -> list[Any]:
         return [make_table(frame, name, "", texts)] if len(frame) else []
 
     blocks = {
         "summary": [make_sentences(describe_batch(evaluation.batch), texts)],
         "beside_internal": [
             make_sentences(compare_with_internal(evaluation), texts),
-            *table(tabulate_external(evaluation), "external"),
+            *make_tables(tabulate_external(evaluation), "external"),
             make_figure(figure[language], "external", "", texts),
         ],
-        "shift": table(tabulate_shift(evaluation), "shift"),
-        "refusals": table(tabulate_refusals(evaluation), "refusals"),
+        "shift": make_tables(tabulate_shift(evaluation), "shift"),
+        "refusals": make_tables(tabulate_refusals(evaluation), "refusals"),
         "limits": [Listing(list(messages["external"]["limits"].values()))],
-        "environment": table(tabulate_record(run_record), "run_record"),
+        "environment": make_tables(tabulate_record(run_record), "run_record"),
     }
     titles = messages["sections"] | messages["external"]["sections"]
-    sections = [Section(name.replace("_", "-"), titles[name], each) for name, each in blocks.items() if each]
+    sections = [Section(name.replace("_", "-"), titles[name], content) for name, content in blocks.items() if content]
     about = {"data_source": translate_text(evaluation.title, messages), "run_record": run_record}
     return render_page(sections, texts, about, language, synthetic=report.synthetic)
 
@@ -142,7 +144,7 @@ def tabulate_external(evaluation: ExternalEvaluation) -> DataFrame:
     }
     rows = [
         {"metric": {"slope": "calibration_slope", "intercept": "calibration_intercept"}.get(name, name)}
-        | {key: each[name].model_dump() if name in each else None for key, each in sources.items()}
+        | {column: metrics[name].model_dump() if name in metrics else None for column, metrics in sources.items()}
         for name in evaluation.internal
     ]
     return pd.DataFrame(rows, dtype=object)
@@ -153,11 +155,11 @@ def tabulate_shift(evaluation: ExternalEvaluation) -> DataFrame:
     import pandas as pd
 
     shift = evaluation.batch.shift
-    return pd.DataFrame([each.model_dump() for each in shift.measures] if shift else [])
+    return pd.DataFrame([measure.model_dump() for measure in shift.measures] if shift else [])
 
 
 def tabulate_refusals(evaluation: ExternalEvaluation) -> DataFrame:
     """Tabulate refused images by `reason` and class."""
     import pandas as pd
 
-    return pd.DataFrame([{"reason": reason, **each} for reason, each in evaluation.refused_by_class.items()])
+    return pd.DataFrame([{"reason": reason, **counts} for reason, counts in evaluation.refused_by_class.items()])

@@ -1,4 +1,4 @@
-"""The common style of all figures, each of which shows the source of its data, and their labels in each language."""
+"""The common style of all figures, which show the source of their data, and their labels in each language."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -17,8 +17,8 @@ from chest_xray.reporting.i18n import (
 
 # Okabe and Ito 2008: distinguishable by colour-blind readers. Grey is for everything that is not data.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#595959"
-CHARACTERS = 15  # of the data source that fit in an inch
-WIDE = 36  # characters from which labels of a legend do not fit in three columns
+CHARACTERS_PER_INCH = 15  # of the line with the data source
+LONG_LABEL = 36  # characters; legends with longer labels have two columns instead of three
 PAGE_WIDTH = 8.2  # inches: the width of the report, 900 pixels, where text is not scaled down
 
 
@@ -44,7 +44,7 @@ class Labels:
 
 
 def draw_in_languages(draw: Callable[[Labels], Figure], data_source: str) -> dict[str, Figure]:
-    """Return what `draw` draws with the labels of each language, by language."""
+    """Draw a figure with the labels of each language, and return the figures by language."""
     return {language: draw(Labels(data_source, language)) for language in languages()}
 
 
@@ -54,7 +54,7 @@ def new_figure(
     """Create a figure outside of pyplot's global state.
 
     Args:
-        labels: Of the language; its data source is printed below the plots.
+        labels: The labels of a language; their data source is printed below the plots.
         columns: Number of plots side by side.
         rows: Number of plots one below the other.
         width: In inches, at 110 pixels an inch; `PAGE_WIDTH` fills a report.
@@ -77,7 +77,7 @@ def new_figure(
         panel.set_axisbelow(True)
         if labels.mark != ".":
             localise_ticks(panel, labels)
-    source = textwrap.fill(labels("data", source=labels.data_source), int(CHARACTERS * width))
+    source = textwrap.fill(labels("data", source=labels.data_source), int(CHARACTERS_PER_INCH * width))
     figure.supxlabel(source, fontsize=8, color=GREY)
     return figure, axes
 
@@ -104,20 +104,20 @@ def label_axes(axes: Any, title: str, labels: Sequence[str]) -> None:
 
 
 def add_legend(axes: Any, **options: Any) -> None:
-    """Add a legend on white, so that grid and curves do not cross its text; options as for matplotlib's `legend`."""
+    """Add a legend on white, so that no line crosses its text; the options are those of matplotlib's `legend`."""
     axes.legend(**{"fontsize": 9, "facecolor": "white", "edgecolor": "none", "framealpha": 0.9, **options})
 
 
 def add_heading(figure: Figure, title: str) -> None:
-    """Add a title above all plots of a complete figure, with one legend that names each label once."""
-    named: dict[str, Any] = {}
+    """Add a title above all plots of a complete figure, with one legend for all of them."""
+    handles: dict[str, Any] = {}
     for panel in figure.axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            named.setdefault(label, handle)
-    look = {
-        "ncols": 2 if len(named) == 4 or max(map(len, named)) > WIDE else 3,
+            handles.setdefault(label, handle)
+    style = {
+        "ncols": 2 if len(handles) == 4 or max(map(len, handles)) > LONG_LABEL else 3,
         "frameon": False,
         "title_fontsize": 11,
         "fontsize": 9,
     }
-    figure.legend(list(named.values()), list(named), title=title, loc="outside upper center", **look)
+    figure.legend(list(handles.values()), list(handles), title=title, loc="outside upper center", **style)

@@ -97,12 +97,9 @@ def _find_gap(gap: Gap, row: Row) -> Interval:
     """Return the gap of a metric over all images; strata are too small to have one."""
     if row["stratum"] != "all":
         return UNKNOWN
-    name, point = row["metric"], row.get("point")
-    if point:
-        gaps: Any = gap.by_name[point]
-    else:
-        gaps = gap if name in ("auc", "pr_auc") else gap.calibration
-    interval: Interval = getattr(gaps, name, UNKNOWN)
+    gaps: Any = gap.by_name[row["point"]] if "point" in row else gap.calibration
+    name = row["metric"]
+    interval: Interval = getattr(gap if name in ("auc", "pr_auc") else gaps, name, UNKNOWN)
     return interval
 
 

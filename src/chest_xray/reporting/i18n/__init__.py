@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, RootModel
 from chest_xray.core.types import InputError
 
 ENGLISH = "en"
-MORE_DIGITS = 8  # A probability closer to 0 or 1 than these show is written as a bound; other numbers as 0.
+MAX_EXTRA_DIGITS = 8  # A probability that needs more to differ from 0 or 1 is printed as a bound; other numbers as 0.
 
 TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -40,8 +40,8 @@ class Name(str):
 class Finding(NamedTuple):
     """The key of a sentence and its values.
 
-    A `Name` is translated, a tuple of names is translated and joined with commas, and other text as `translate_text`
-    does; a model is formatted as a dict of its fields, other values as they are.
+    A `Name` is translated, a tuple of names is translated and joined with commas, and other text is translated by
+    `translate_text`; a model is formatted as a dict of its fields, and any other value as it is.
     """
 
     key: str
@@ -51,9 +51,9 @@ class Finding(NamedTuple):
 def render(
     title: str, sections: Mapping[str, Sequence[Finding]], about: Mapping[str, str], language: str = "en"
 ) -> str:
-    """Return findings as a Markdown page, one bullet a finding; empty sections are omitted.
+    """Return findings as a Markdown page, one bullet per finding; empty sections are omitted.
 
-    `title` and the keys of `sections` are keys of texts, `about` has `data_source` and the values of the title.
+    `title` and the keys of `sections` are keys of messages; `about` has `data_source` and the values of the title.
 
     Raises:
         InputError: The language is unknown.
@@ -69,7 +69,7 @@ def render(
 
 
 def escape_markdown(text: str) -> str:
-    """Escape a text that users can set, such as a title or the source of the data."""
+    """Escape a text that users can set, such as a title or the data source, for Markdown."""
     return re.sub(r"([\\`*_\[\]<>|$#])", r"\\\1", " ".join(text.split()))
 
 
@@ -111,30 +111,32 @@ class _LocalFormatter(Formatter):
         if not isinstance(value, Real) or isinstance(value, int):
             text = super().format_field(value, format_spec)
             return text.replace(",", "\N{NO-BREAK SPACE}") if format_spec == "," and self._mark == "," else text
-        text = _write_power(_write(float(value), format_spec))
+        text = _format_exponent(_format_float(float(value), format_spec))
         return text.replace(".", self._mark).replace("-", "\N{MINUS SIGN}")
 
 
-def _write_power(text: str) -> str:
-    """Write a power of ten as people do, instead of `1e-07`."""
+def _format_exponent(text: str) -> str:
+    """Replace the `e-07` of a number by a power of ten with a superscript."""
     number, marker, power = text.partition("e")
     return f"{number}{TIMES}10{str(int(power)).translate(SUPERSCRIPTS)}" if marker else text
 
 
-def _write(value: float, form: str) -> str:
-    """Format a number, with more digits where fewer would turn it into 0, or a share of less than 1 into 1 or 100%."""
-    text = format(value, form)
-    parts = re.fullmatch(r"(.*\.)(\d+)([f%])", form)
-    if parts is None or value == 0:
-        return text.replace("-", "") if value == 0 else text
-    before, digits, kind = parts.groups()
-    limits = {0.0, 100.0 if kind == "%" else 1.0} if 0 < value < 1 else {0.0}
-    longer = (format(value, f"{before}{int(digits) + more}{kind}") for more in range(MORE_DIGITS + 1))
-    written = next((each for each in longer if float(each.rstrip("%")) not in limits), None)
-    if written is None and 0 < value < 1 and "+" not in before:
+def _format_float(value: float, form: str) -> str:
+    """Format a number, with more digits if it would be rounded to 0, or a share below 1 to 1 or 100%."""
+    fixed_point = re.fullmatch(r"(.*\.)(\d+)([f%])", form)
+    if value == 0 or fixed_point is None:
+        return format(value or 0.0, form)  # not -0
+    prefix, digits, kind = fixed_point.groups()
+    is_share = 0 < value < 1
+    wrong = {0.0, 100.0 if kind == "%" else 1.0} if is_share else {0.0}
+    for num_digits in range(int(digits), int(digits) + MAX_EXTRA_DIGITS + 1):
+        text = format(value, f"{prefix}{num_digits}{kind}")
+        if float(text.rstrip("%")) not in wrong:
+            return text
+    if is_share and "+" not in prefix:
         step = 10 ** -(int(digits) + (2 if kind == "%" else 0))
         return f"< {format(step, form)}" if value < step else f"> {format(1 - step, form)}"
-    return written or format(0.0, form)
+    return format(0.0, form)
 
 
 def languages() -> list[str]:
@@ -154,7 +156,7 @@ def read_messages(language: str) -> Mapping[str, Any]:
 
     _require_language(language)
     text = resources.files(__package__).joinpath(f"{language}.yml").read_text(encoding="utf-8")
-    # Ten times as fast, where PyYAML was built with it.
+    # The C loader is ten times as fast; some builds of PyYAML lack it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     messages: dict[str, Any] = yaml.load(text, loader)
     return messages
