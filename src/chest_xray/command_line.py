@@ -14,7 +14,7 @@ from chest_xray import __version__
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import InputError
 from chest_xray.images.validation import is_junk
-from chest_xray.metrics.operating_point import OperatingPoint, name_probability
+from chest_xray.metrics.operating_point import OperatingPoint, format_probability
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.batch import escape_invalid, predict_files
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
@@ -174,7 +174,7 @@ def _to_row(name: str, prediction: Prediction, width: int) -> str:
     notes = f"  refer to a human: near the threshold, leans to {prediction.decision}" if prediction.refer else ""
     notes += f"  warning: {', '.join(prediction.warnings.split())}" if prediction.warnings else ""
     answer = "refer" if prediction.refer else f"{prediction.decision}"
-    return f"{start}  {name_probability(prediction.probability, 4):>11}  {answer:<9}  {score}{notes}"
+    return f"{start}  {format_probability(prediction.probability, 4):>11}  {answer:<9}  {score}{notes}"
 
 
 def _escape(text: str) -> str:
@@ -223,8 +223,8 @@ def info(model: Path | None) -> None:
     rows = {
         "network": f"{path} (fingerprint {predictor.fingerprint})",
         "input": f"{preparation.width} x {preparation.height} px, {contract.input.channel} ({preparation.geometry})",
-        "decision": f"{contract.labels[1]} from a probability of {name_probability(chosen.threshold)} ({point.rule}); "
-        f"on corrupted validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
+        "decision": f"{contract.labels[1]} from a probability of {format_probability(chosen.threshold)} ({point.rule})"
+        f"; on corrupted validation sensitivity {chosen.sensitivity:.3f}, specificity {chosen.specificity:.3f}",
         "refers": _describe_band(point),
         "prevalence": f"{point.calibration.expected_prevalence:.1%}, which probabilities assume",
         "refuses": f"an OOD score above {checks.limits.max_ood_score:.2f}, {checks.refused['validation']:.1%} of "
@@ -241,7 +241,7 @@ def info(model: Path | None) -> None:
 def _describe_band(point: OperatingPoint) -> str:
     if point.band is None:
         return "nothing to a human; it was packaged without a referral band"
-    bounds = [name_probability(bound) for bound in point.bounds]
+    bounds = [format_probability(bound) for bound in point.bounds]
     share = f"{point.band.max_referred:.0%} of corrupted validation"
     return f"to a human between probabilities of {' and '.join(bounds)}, {share}"
 

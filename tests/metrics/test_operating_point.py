@@ -23,7 +23,7 @@ from chest_xray.metrics.operating_point import (
     compute_log_odds,
     compute_logit,
     fit_calibration,
-    name_probability,
+    format_probability,
 )
 from chest_xray.pipelines.modeling.nodes import choose_operating_point, summarise_corruptions
 from tests.builders import TITLE, make_one_point, make_point, make_predictions, make_run
@@ -262,7 +262,7 @@ def test_images_of_one_class_alone_are_refused() -> None:
     ],
 )
 def test_a_probability_is_never_written_as_1(probability: float, written: str) -> None:
-    assert name_probability(probability) == written
+    assert format_probability(probability) == written
 
 
 def make_logits(temperature: float, bias: float, num_images: int = 40_000) -> pd.DataFrame:

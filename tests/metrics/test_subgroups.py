@@ -14,9 +14,9 @@ from chest_xray.metrics.results import Stratum
 from chest_xray.metrics.subgroups import (
     MIN_CLASS_IMAGES,
     choose_cuts,
+    format_range,
     measure_conditions,
     measure_shape,
-    name_range,
     stratify,
 )
 from tests.builders import NONE, make_evaluation, make_point, make_predictions
@@ -108,8 +108,8 @@ def test_the_auc_has_an_interval_where_there_are_enough_images_of_both_classes(n
 
 
 def test_ranges_are_named_in_signs() -> None:
-    assert [name_range(None, 1.2, "aspect"), name_range(1.2, 1.5, "aspect")] == ["< 1.20", "1.20-1.50"]
-    assert [name_range(229.4, None, "size"), name_range(None, None, "size")] == ["≥ 229", "≥ 0"]
+    assert [format_range(None, 1.2, "aspect"), format_range(1.2, 1.5, "aspect")] == ["< 1.20", "1.20-1.50"]
+    assert [format_range(229.4, None, "size"), format_range(None, None, "size")] == ["≥ 229", "≥ 0"]
 
 
 def make_conditions(num: int = 200) -> dict[str, pd.DataFrame]:

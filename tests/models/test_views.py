@@ -10,11 +10,11 @@ from chest_xray.images.view_examples import KINDS, SIDE, VIEWS, draw_views
 from chest_xray.models.views import (
     ViewTraining,
     build_view_network,
+    classify_view,
     compute_ood_score,
     compute_view_logits,
     find_upright,
     fit_view_classifier,
-    name_view,
     read_weights,
     score_views,
 )
@@ -43,7 +43,7 @@ def test_other_orientations_and_objects_are_distinguished_from_upright_chests(cl
     for view, images in {"upside_down": chests[:, ::-1], "lying": np.rot90(chests, axes=(1, 2))}.items():
         logits = compute_view_logits(images, classifier)
         assert np.mean(score_views(logits) > 0.5) > 0.9
-        assert np.mean([name_view(each) == view for each in logits]) > 0.8
+        assert np.mean([classify_view(each) == view for each in logits]) > 0.8
     hands = np.stack([draw_body_part(rng, "hand", SIDE) for _ in range(20)])
     assert np.mean(compute_ood_score(hands, classifier) > 0.5) > 0.9
 
@@ -76,8 +76,8 @@ def test_a_misspelt_kind_of_example_is_refused() -> None:
 def test_the_score_is_the_probability_of_all_but_the_first_view() -> None:
     logits = np.array([[np.log(3), 0, 0, 0, 0, 0], [800, 0, 0, 0, 0, 0], [0, 0, 0, 800, 0, 0]])
     np.testing.assert_allclose(score_views(logits), [5 / 8, 0, 1], atol=1e-12)
-    assert name_view(logits[2]) == VIEWS[3]
-    assert name_view(np.array([9.0, 0, 1, 0, 0, 0])) == VIEWS[2]
+    assert classify_view(logits[2]) == VIEWS[3]
+    assert classify_view(np.array([9.0, 0, 1, 0, 0, 0])) == VIEWS[2]
 
 
 def test_a_classifier_depends_on_its_seed_alone() -> None:

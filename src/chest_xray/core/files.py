@@ -1,6 +1,6 @@
-"""What is stored: files on any fsspec filesystem, written whole or not at all, and arrays computed row by row.
+"""Storage: files on any fsspec filesystem, written completely or not at all, and arrays computed row by row.
 
-An array has a fingerprint of all that decides its values, so that none is computed again without need.
+An array has a fingerprint of all that determines its values, so that it is not computed again needlessly.
 """
 
 import errno
@@ -29,7 +29,7 @@ REMEDIES = {
     errno.EPERM: "Get permission to write there",
 }
 NUM_THREADS = 2 * (os.cpu_count() or 1)  # Reading waits for the disk half of the time.
-TASK = 8  # rows; a task for each would cost a fortieth of decoding it
+TASK = 8  # rows; one task per row would add a fortieth to the time of decoding
 
 
 @contextmanager
@@ -56,15 +56,15 @@ def atomic_path(filepath: str) -> Iterator[Path]:
             else:
                 filesystem.put_file(str(part), target)
     except OSError as error:
-        # NumPy does not pass on why it could not write a whole array; a disk that is full is what does that.
+        # NumPy does not report why it could not write a whole array; the cause is a full disk.
         is_cut_off = error.errno is None and re.search(r"\d+ requested and \d+ written", str(error))
-        number = errno.ENOSPC if is_cut_off else error.errno
-        if number not in REMEDIES:
+        code = errno.ENOSPC if is_cut_off else error.errno
+        if code not in REMEDIES:
             raise
         from kedro.io import DatasetError  # Prediction without a project does without Kedro.
 
         raise DatasetError(
-            f"cannot write {filepath}: {os.strerror(number)}. The old file is untouched. {REMEDIES[number]}, "
+            f"cannot write {filepath}: {os.strerror(code)}. The old file is untouched. {REMEDIES[code]}, "
             "or name another folder in conf/base/globals.yml (data_dir), and run again."
         ) from error
 
@@ -107,7 +107,7 @@ class ListedFile(NamedTuple):
 class Shard(NamedTuple):
     """Some rows of a table that is stored shard by shard."""
 
-    key: str  # hexadecimal digest of all that decides the rows
+    key: str  # hexadecimal digest of all that determines the rows
     rows: Any  # a table of pyarrow, of the same schema for all shards
 
 
@@ -123,7 +123,7 @@ class StoredArray:
 
     values: Array  # uint8, rows first
     fingerprint: str  # hexadecimal digest; same fingerprint, same array
-    failures: list[tuple[int, str]] = field(default_factory=list)  # rows left out of `values`: their number, and why
+    failures: list[tuple[int, str]] = field(default_factory=list)  # index of each row left out of `values`, and why
 
 
 StoredArrays = Mapping[str, StoredArray]  # by the name of the dataset
@@ -140,7 +140,7 @@ def compute_rows(
 
     Args:
         title: Shown beside the progress bar.
-        fingerprint: Digest of all that decides the values.
+        fingerprint: Digest of all that determines the values.
         shape: Shape of the array, rows first.
         compute: Returns the uint8 values of one row, in several threads; InputError leaves the row out.
         stored: The result of an earlier run.
@@ -165,8 +165,8 @@ def compute_rows(
                 failed.append((row, str(error)))
         return failed
 
-    starts, show = range(0, shape[0], TASK), {"unit": "row", "unit_scale": TASK, "disable": None}
-    failures = list(chain(*thread_map(fill, starts, max_workers=NUM_THREADS, desc=title, **show)))
+    starts, bar_options = range(0, shape[0], TASK), {"unit": "row", "unit_scale": TASK, "disable": None}
+    failures = list(chain(*thread_map(fill, starts, max_workers=NUM_THREADS, desc=title, **bar_options)))
     if failures:
         if len(failures) == shape[0]:
             raise InputError(

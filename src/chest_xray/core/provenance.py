@@ -50,7 +50,7 @@ class Lineage:
         self._in_memory: dict[str, dict[str, str]] = {}  # `made_from` of outputs that are not on disk
         try:
             self._entries = Entries.validate_json(file.read_bytes()) if file.exists() else {}
-        except ValidationError:  # A damaged file is like none.
+        except ValidationError:  # A damaged file counts as none.
             self._entries = {}
 
     def record(self, name: str, path: Path | None, inputs: Iterable[tuple[str, Any]]) -> None:
@@ -60,15 +60,15 @@ class Lineage:
         """
         with self._lock:
             made_from: dict[str, str] = {}
-            for each, value in inputs:
-                if is_parameter(each):
-                    made_from[each] = digest_value(value)
-                elif each in self._entries:
-                    made_from[each] = self._entries[each].digest
+            for input_name, value in inputs:
+                if is_parameter(input_name):
+                    made_from[input_name] = digest_value(value)
+                elif input_name in self._entries:
+                    made_from[input_name] = self._entries[input_name].digest
                 else:
-                    made_from |= self._in_memory.get(each, {})
-            for each in PRESENTATION:
-                made_from.pop(each, None)
+                    made_from |= self._in_memory.get(input_name, {})
+            for parameter in PRESENTATION:
+                made_from.pop(parameter, None)
             if path is None or not path.exists():
                 self._in_memory[name] = made_from
                 return
@@ -111,9 +111,9 @@ class Lineage:
         ]
 
     def is_current(self, name: str, read_parameter: Callable[[str], Any]) -> bool:
-        """Check whether all that an output was made from is as it is now; False for an output without an entry.
+        """Check whether all that an output was made from is unchanged; False for an output without an entry.
 
-        `read_parameter` returns the present value of a parameter.
+        `read_parameter` returns the current value of a parameter.
         """
         return name in self._entries and all(
             digest == (digest_value(read_parameter(parent)) if is_parameter(parent) else self._entries[parent].digest)
@@ -121,7 +121,7 @@ class Lineage:
         )
 
     def _ancestry(self, name: str) -> Iterator[tuple[str, str, str]]:
-        """Yield each output that `name` depends on, itself first, with each of its inputs and their digest then."""
+        """Yield (output, input, digest that the input had then) for `name` and all outputs that it depends on."""
         waiting, seen = [name], {name}
         while waiting:
             child = waiting.pop()
@@ -160,13 +160,13 @@ def digest_value(value: Any) -> str:
 def digest_path(path: Path) -> str:
     """Digest a file, or all files of a folder with their names; return "" where there is nothing."""
     if path.is_dir():
-        files = sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
-        parts = [f"{each.relative_to(path)} {digest_path(each)}" for each in files]
-        return blake2b("\n".join(parts).encode("utf-8", "surrogateescape"), digest_size=DIGEST_SIZE).hexdigest()
+        files = sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
+        lines = [f"{file.relative_to(path)} {digest_path(file)}" for file in files]
+        return blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=DIGEST_SIZE).hexdigest()
     if not path.is_file():
         return ""
-    with path.open("rb") as file:
-        return file_digest(file, lambda: blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+    with path.open("rb") as stream:
+        return file_digest(stream, lambda: blake2b(digest_size=DIGEST_SIZE)).hexdigest()
 
 
 def describe_run(
@@ -194,9 +194,9 @@ def describe_run(
 def describe_opening(run: str, recipe: str, num_images: int, weights: Sequence[Any]) -> dict[str, Any]:
     """Return what is recorded when a run scores the test split: `docs/test_ledger.yml` can be checked against it.
 
-    `run` is its name, `recipe` its title, and `weights` are the arrays of the network, of which `model` is the digest.
+    `run` is its name, `recipe` its title, and `weights` are the arrays of the network, whose digest is `model`.
     """
-    digest = sha256(b"".join(each.tobytes() for each in weights)).hexdigest()[:16]
+    digest = sha256(b"".join(array.tobytes() for array in weights)).hexdigest()[:16]
     opened = datetime.now(UTC).isoformat(timespec="seconds")
     return {"run": run, "recipe": recipe, "opened": opened, "num_images": num_images, "model": digest}
 
@@ -210,13 +210,13 @@ def hide_secrets(text: str) -> str:
 
 
 def hide_values(value: Any, name: str = "") -> Any:
-    """Apply `hide_secrets` to nested parameters; all values below a name that matches `SECRET` are hidden."""
+    """Apply `hide_secrets` to nested parameters; all values under a name that matches `SECRET` are hidden."""
     if re.search(SECRET, name, re.IGNORECASE):
         return HIDDEN
     if isinstance(value, dict):
-        return {key: hide_values(each, str(key)) for key, each in value.items()}
+        return {key: hide_values(entry, str(key)) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [hide_values(each) for each in value]
+        return [hide_values(entry) for entry in value]
     return hide_secrets(value) if isinstance(value, str) else value
 
 

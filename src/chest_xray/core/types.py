@@ -1,8 +1,8 @@
-"""Types: heavy ones for annotations; parameters and results, which are frozen and validated when they are built.
+"""Types for annotations, and models of parameters and results, which are frozen and validated when they are built.
 
-Heavy types are real to a type checker and Any at run time: Kedro resolves the annotations of every node, and importing
-pandas and keras for them would take 0.4 s and 5 s a command. Validators are compiled at first use (`defer_build`),
-which spares commands that use none 0.1 s.
+Types of heavy libraries are real to a type checker and Any at run time: Kedro resolves the annotations of every node,
+and importing pandas and keras for them would take 0.4 s and 5 s a command. Validators are compiled at first use
+(`defer_build`), which saves 0.1 s in commands that use none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 class Result(BaseModel):
-    """What a node found, with checked fields; `ResultDataset` writes it to JSON and reads it back."""
+    """A result of a node, with validated fields; `ResultDataset` writes it to JSON and reads it back."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
@@ -65,7 +65,7 @@ class Options(BaseModel):
         except ValidationError as error:
             known = ", ".join(cls.model_fields)
             lines = [
-                f"{'.'.join(map(str, each['loc']))}: received {each['input']!r}, but {each['msg']}"
-                for each in error.errors(include_url=False)
+                f"{'.'.join(map(str, problem['loc']))}: received {problem['input']!r}, but {problem['msg']}"
+                for problem in error.errors(include_url=False)
             ]
             raise InputError("; ".join(lines) + f" (known keys: {known})") from error

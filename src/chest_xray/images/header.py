@@ -94,7 +94,7 @@ def refuse_profile(profile: bytes) -> None:
 
 
 def refuse_tones(displayed: Array) -> None:
-    """Refuse an image that displays its grey values 0 to 255 too differently, as float of shape (256,)."""
+    """Refuse an image whose grey values 0 to 255 are displayed as others, float of shape (256,), too far from them."""
     import numpy as np
 
     change = float(np.abs(displayed - np.arange(256)).max())

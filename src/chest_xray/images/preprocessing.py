@@ -33,8 +33,8 @@ MIN_LINES = 3
 # fraction of the width, and grey of 255: 10.6% of radiographs in train have uniform strips of 2% or more, nearly all of
 # them black and at the left or right; 0.6% have one wider than this.
 MAX_COLLIMATION, MAX_DARK = 0.08, 16
-# of 255, from a line to the next. Of the strips that would otherwise be kept, 0.2% in train and none in 300 originals
-# have such a step, and 6 in 10 of the black strips of 7.5% that were added to them.
+# of 255, from a line to the next: 0.2% of train and none of 300 originals have such a step at a strip that would
+# otherwise be kept, and 6 in 10 of the originals to which a black strip of 7.5% was added.
 MIN_STEP = 16
 Box = tuple[float, float, float, float]  # left, top, right and bottom, as fractions of width and height
 WHOLE = (0.0, 0.0, 1.0, 1.0)

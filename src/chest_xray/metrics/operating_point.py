@@ -314,7 +314,7 @@ def to_probability(log_odds: float) -> float:
     return float(expit(log_odds))
 
 
-def name_probability(probability: float, decimals: int = 3) -> str:
+def format_probability(probability: float, decimals: int = 3) -> str:
     """Format a probability such that it differs from 0 and 1: "0.500", "0.99996", "2.1e-08", "1 - 2.1e-08"."""
     distance = min(probability, 1 - probability)
     if distance >= MIN_DECIMAL:

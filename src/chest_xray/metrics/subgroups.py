@@ -98,7 +98,7 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
         values = measure_shape(predictions, by)
         for low, high in zip([None, *inner], [*inner, None], strict=True):
             member = (values >= (low or 0)) & (values < (high or float("inf")))
-            yield _Range("aspect" if by == "aspect" else "size", name_range(low, high, by), low, high), member
+            yield _Range("aspect" if by == "aspect" else "size", format_range(low, high, by), low, high), member
 
 
 def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
@@ -117,8 +117,8 @@ def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[t
             yield _Range("series", name), member
 
 
-def name_range(low: float | None, high: float | None, by: str) -> str:
-    """Write a stratum in signs that need no translation, such as "1.20-1.50" or "≥ 1.50"."""
+def format_range(low: float | None, high: float | None, by: str) -> str:
+    """Format a stratum in signs that need no translation, such as "1.20-1.50" or "≥ 1.50"."""
     decimals = 2 if by == "aspect" else 0
     if high is None:
         return f"≥ {low:.{decimals}f}" if low is not None else "≥ 0"

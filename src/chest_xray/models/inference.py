@@ -16,7 +16,7 @@ from chest_xray.metrics.operating_point import compute_log_odds
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract, read_contract
 from chest_xray.models.input_pipeline import image_batches, scale
 from chest_xray.models.network import separate_passes, without_sigmoid
-from chest_xray.models.views import compute_view_logits, find_upright, name_view, score_views
+from chest_xray.models.views import classify_view, compute_view_logits, find_upright, score_views
 
 BATCH_SIZE = 64  # images at once; more is not faster on a processor
 TURNED = "turned"  # a warning
@@ -233,7 +233,7 @@ class Predictor:
     ) -> Prediction:
         ood_score = float(score_views(views[None])[0])
         if ood_score > (limit := self.limits.max_ood_score):
-            view = name_view(views)
+            view = classify_view(views)
             detail = f"an out-of-distribution score of {ood_score:.2f}; expected at most {limit:.2f}: {REFUSED[view]}"
             return Prediction.refuse(view, detail, ood_score)
         answer = Prediction(probability, self.contract.labels[is_positive], None, "", ood_score)

@@ -108,8 +108,8 @@ def score_views(logits: Array) -> Array:
     return scores
 
 
-def name_view(logits: Array) -> str:
-    """Name the likeliest of `VIEWS` but the first, given the logits of one image."""
+def classify_view(logits: Array) -> str:
+    """Return the likeliest of `VIEWS` other than "frontal" from the logits of one image."""
     from chest_xray.images.view_examples import VIEWS
 
     return VIEWS[1 + int(logits[1:].argmax())]

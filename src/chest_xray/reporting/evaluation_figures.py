@@ -11,7 +11,7 @@ from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
-from chest_xray.metrics.operating_point import name_probability
+from chest_xray.metrics.operating_point import format_probability
 from chest_xray.metrics.results import AT_HALF, Metrics, SubsetMetrics
 from chest_xray.metrics.summary import move_to_prevalence
 from chest_xray.reporting.style import (
@@ -124,12 +124,12 @@ def _explain_markers(axes: Any, metrics: Metrics, labels: Labels, points: Iterab
 
 def _name_threshold(metrics: Metrics, point: str, labels: Labels) -> str:
     key = "threshold_decides" if point == metrics.test.rule else "threshold"
-    threshold = _name_probability(metrics.test.by_name[point].threshold, labels)
+    threshold = _format_probability(metrics.test.by_name[point].threshold, labels)
     return labels(key, threshold=threshold, point=labels.translate(point))
 
 
-def _name_probability(probability: float, labels: Labels) -> str:
-    return name_probability(probability).replace(".", labels.mark)
+def _format_probability(probability: float, labels: Labels) -> str:
+    return format_probability(probability).replace(".", labels.mark)
 
 
 def mark_thresholds(axes: Any, metrics: Metrics, labels: Labels) -> None:
@@ -293,7 +293,7 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
     table = pd.DataFrame({"sensitivity": sensitivity, "specificity": 1 - false_positive_rate})
     table["tp"] = (sensitivity * num_pneumonia).round().astype(int)
     table["fp"] = (false_positive_rate * num_normal).round().astype(int)
-    table["threshold"] = ["", *map(name_probability, expit(cuts[1:]).tolist())]
+    table["threshold"] = ["", *map(format_probability, expit(cuts[1:]).tolist())]
     table["log_odds"] = [cuts[1] + 0.5, *cuts[1:]]
     return table.assign(fn=num_pneumonia - table["tp"], tn=num_normal - table["fp"])
 
@@ -321,7 +321,7 @@ def draw_threshold_explorer(test_predictions: DataFrame, metrics: Metrics, label
         counts = (decisions.tp, decisions.fn, decisions.tn, decisions.fp)
         style = {
             "marker": {"symbol": SYMBOLS[point], "size": 11, "color": MID_GREY, "line": {"color": "white", "width": 1}},
-            "customdata": [[_name_probability(decisions.threshold, labels), sensitivity, specificity, *counts]],
+            "customdata": [[_format_probability(decisions.threshold, labels), sensitivity, specificity, *counts]],
             "mode": "markers",
             "hovertemplate": template,
             "name": _name_threshold(metrics, point, labels),
