@@ -1,7 +1,7 @@
 """How results were made: what each output was made from, and the command, commit, machine and time of a run.
 
 Every output on a local disk has an entry in `lineage.json` in the data folder: the digest of its bytes and those of its
-node's inputs. Before a run starts, its inputs are compared with these entries, so that none are of different data.
+node's inputs. Before a run starts, its inputs are compared with these entries, so that all are from the same data.
 """
 
 import json

@@ -102,12 +102,12 @@ def _flatten(image: Image) -> Image:
 
 def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
     """Return the stored width and height in pixels below which decoding would lose detail of the result."""
-    least = size
+    minimum = size
     if geometry != "stretch":
         ratios = [target / side for target, side in zip(size, header.upright, strict=True)]
         ratio = max(ratios) if geometry == "crop" else min(ratios)
-        least = ceil(header.upright[0] * ratio), ceil(header.upright[1] * ratio)
-    return least[::-1] if header.orientation in QUARTER_TURNS else least
+        minimum = ceil(header.upright[0] * ratio), ceil(header.upright[1] * ratio)
+    return minimum[::-1] if header.orientation in QUARTER_TURNS else minimum
 
 
 def fit_grey(image: Image, size: tuple[int, int], geometry: Geometry) -> Image:

@@ -106,7 +106,7 @@ def parse_series(path: str) -> tuple[str, int]:
     """Parse the series of an image and its number there from its path.
 
     It is the number of the patient in names of the Kermany set, such as ("person_virus", 12) or ("NORMAL2-IM", 12), and
-    the last number in others. A name without any is a series of its own.
+    the last number in others. A name without a number is a series of its own.
     """
     name = path.rsplit("/", 1)[-1]
     match = _match_name(name)

@@ -168,7 +168,7 @@ def preprocess_file(source: bytes | str, preparation: Preparation, limits: Input
         if isinstance(source, str):
             with open_file(source) as file:
                 source = bytes(file.read())
-    except Exception as error:  # Of whatever storage the path names.
+    except Exception as error:  # Each kind of storage raises its own.
         return Refusal("unreadable", f"{type(error).__name__}: {error}")
     try:
         return (_prepare_dicom if is_dicom(source) else _prepare_image)(source, preparation, limits)

@@ -37,7 +37,7 @@ SIGNATURES = {  # of files that users mistake for radiographs; for messages
 MAX_SCANS = 100
 MAX_WORK = 20  # pixels times scans, as a multiple of the largest image
 BLOCK = 1 << 20  # bytes
-# Of a data set without its prefix: the first element is of group 2 or 8, and names its type or length.
+# The start of a DICOM data set without the prefix: an element of group 2 or 8, then its type or its length.
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0([A-Z]{2}|..\0\0)|\0[\x02\x08]\0.([A-Z]{2}|\0\0..)", re.DOTALL)
 
 
@@ -83,7 +83,7 @@ def read_header(path: str, max_megapixels: float) -> ImageFacts | Refusal:
         return Refusal("not a regular file", str(error))
     except PermissionError as error:
         return Refusal("no permission", f"{error.strerror or error}; change its mode or its owner")
-    except Exception as error:  # Of whatever storage the path names.
+    except Exception as error:  # Each kind of storage raises its own.
         return Refusal("not an image", f"{type(error).__name__}: {error}")
 
 

@@ -150,7 +150,7 @@ def _move_middle(image: Array, rng: Random) -> Array:
 
 
 def _overlay_turned(image: Array, rng: Random) -> Array:
-    """Lay a chest over itself after a quarter turn: dense and dark places, but no chest."""
+    """Overlay a chest with itself after a quarter turn: dense and dark regions, but no chest."""
     posed = _pose(image, rng).astype(np.float32)
     return ((posed + np.rot90(posed, int(rng.choice([1, 3])))) / 2).astype(np.uint8)
 

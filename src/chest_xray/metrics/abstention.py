@@ -45,8 +45,8 @@ class Referral(Result):
 class ConformalSets(Result):
     """Conformal sets on test; see `fit_conformal`.
 
-    `normal_up_to` and `pneumonia_from` are log odds, None where the class is in every set for want of validation
-    images. `reached` is how many sets contain the class of their image, by class; `sizes` the shares of `SIZES`.
+    `normal_up_to` and `pneumonia_from` are log odds, None where the class is in every set as validation has too few
+    images. `reached` is the share of sets that contain the class of their image, by class; `sizes` those of `SIZES`.
     """
 
     promised: UnitInterval
@@ -59,8 +59,8 @@ class ConformalSets(Result):
 class UsefulRange(Result):
     """The threshold probabilities for which the 95% band of net benefit lies above both treat-all and treat-none.
 
-    `by_probability`: whoever is treated from that calibrated probability on; `by_decision`: whoever the operating point
-    classifies as PNEUMONIA. None if that is nowhere shown.
+    `by_probability`: treated are images with at least that calibrated probability; `by_decision`: those that the
+    operating point classifies as PNEUMONIA. None if there is no such threshold probability.
     """
 
     prevalence: UnitInterval
@@ -81,7 +81,7 @@ class Abstention(Result):
 def measure_abstention(
     validation: DataFrame, test: DataFrame, operating_point: OperatingPoint, options: Evaluation
 ) -> tuple[Abstention, DataFrame]:
-    """Measure on test what abstention gains, and where the answers are of use.
+    """Measure on test what abstention gains, and for which threshold probabilities the network is useful.
 
     Conformal sets are fitted to the unaltered `validation` images; `test` also has `path` and `group` (the patient).
 

@@ -71,7 +71,7 @@ class DifferingSetting(Result):
 
 
 class ComparedImages(Result):
-    """How many test images networks are compared on; `num_groups` are patients."""
+    """How many test images and patients (`num_groups`) networks are compared on."""
 
     num_images: int
     num_normal: int

@@ -131,21 +131,21 @@ def evaluate_metadata_baseline(
     draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
     threshold, prevalence = sign * rule.threshold, evaluation.realistic_prevalence
-    of_baseline = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
+    baseline = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
     log_odds = test_predictions["log_odds"].to_numpy()
-    of_network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
+    network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
     num, is_positive = len(scored), (scored["log_odds"] >= threshold).to_numpy()
-    rates = {name: values for name, values in of_baseline.items() if name not in RANKING}
+    rates = {name: values for name, values in baseline.items() if name not in RANKING}
     cut = {"threshold": rule.threshold, "log_odds": None}
     return MetadataMetrics(
         feature=BASELINE,
         direction=rule.direction,
-        auc=estimate(of_baseline["auc"], num),
-        pr_auc=estimate(of_baseline["pr_auc"], num),
+        auc=estimate(baseline["auc"], num),
+        pr_auc=estimate(baseline["pr_auc"], num),
         at_rule=describe_decisions(label, is_positive, cut, rates),
         strata=stratify(scored, is_positive, metrics.strata_cuts, evaluation.num_series_blocks, draws),
         difference=Difference(
-            **{name: estimate(subtract(of_network[name], of_baseline[name]), num) for name in Difference.model_fields}
+            **{name: estimate(subtract(network[name], baseline[name]), num) for name in Difference.model_fields}
         ),
         shortcuts=measure_shortcuts(
             test_predictions, metadata_score, is_positive != (label == 1), point.log_odds, draws

@@ -211,17 +211,17 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
     worst = np.min(
         [_sensitivity_and_specificity(table["label"], table["log_odds"], cuts) for table in conditions], axis=0
     )
-    least = {"sensitivity": rule.min_sensitivity, "specificity": rule.min_specificity}
+    minimum = {"sensitivity": rule.min_sensitivity, "specificity": rule.min_specificity}
     points: dict[Rule, Point] = {}
     for name in get_args(Rule):
-        required = np.array([[least[metric] if metric == name else rule.min_counterpart] for metric in least])
+        required = np.array([[minimum[metric] if metric == name else rule.min_counterpart] for metric in minimum])
         reached = (worst >= required).all(axis=0)
         if name == "balanced":
             best = np.lexsort((cuts, pooled.sum(axis=0).round(9), worst.min(axis=0)))[-1]
         else:
-            best = _find_required(worst, name, least[name])
+            best = _find_required(worst, name, minimum[name])
             if not reached[best]:
-                best = _find_required(pooled, name, least[name])
+                best = _find_required(pooled, name, minimum[name])
         points[name] = Point(
             log_odds=float(cuts[best]),
             threshold=to_probability(float(cuts[best])),
@@ -234,12 +234,12 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
     return points
 
 
-def _find_required(rates: Array, metric: str, least: float) -> int:
-    """Return the index, among falling thresholds, where a metric is at least `least` and the other one is highest."""
+def _find_required(rates: Array, metric: str, minimum: float) -> int:
+    """Return the index, among falling thresholds, where a metric reaches a minimum and the other one is highest."""
     sensitivity, specificity = rates
     if metric == "sensitivity":
-        return int((sensitivity >= least).argmax())
-    return int((specificity >= least).sum()) - 1
+        return int((sensitivity >= minimum).argmax())
+    return int((specificity >= minimum).sum()) - 1
 
 
 def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -> ReferralBand:
@@ -264,7 +264,7 @@ def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -
 
 
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:
-    """Fit temperature and bias of the logits by logistic regression, each class counting alike (Platt 1999).
+    """Fit temperature and bias of the logits by logistic regression with balanced classes (Platt 1999).
 
     Args:
         predictions: `label` and `logit` of each image.

@@ -143,8 +143,8 @@ class CalibrationErrors(Result, Generic[Measured]):
 class CalibrationMetrics(CalibrationErrors[Estimate]):
     """Calibration of one subset, of probabilities moved from the expected prevalence to that of the subset.
 
-    `shift_of_prevalence` are the log odds by which they were moved, `ece_by_chance` what chance alone would give (None
-    if not computed), and `brier_unmoved` and `ece_unmoved` are of the probabilities as they are used.
+    `shift_of_prevalence` is that move in log odds, `ece_by_chance` the error of perfectly calibrated probabilities by
+    chance (None if not computed), and `brier_unmoved` and `ece_unmoved` are of the probabilities as they are used.
     """
 
     ece_by_chance: float | None

@@ -108,11 +108,12 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
     prevalence = estimate_prevalence(by_measure[SCORE], reference) if len(by_measure[SCORE]) else None
     num_normal, num_pneumonia = reference.normal.num_images, reference.pneumonia.num_images
     mixture = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
-    min_images = _count_needed(reference, mixture)
+    min_images = _compute_min_images(reference, mixture)
     shifts = [_compare(name, batch, reference, mixture) for name, batch in by_measure.items() if len(batch)]
     verdicts = {shift.verdict for shift in shifts}
+    undetected: Verdict = "alike" if verdicts == {"alike"} else "too_few"
     return Shift(
-        verdict="different" if "different" in verdicts else "alike" if verdicts == {"alike"} else "too_few",
+        verdict="different" if "different" in verdicts else undetected,
         prevalence=prevalence,
         min_images=min_images,
         rule=reference.rule,
@@ -135,13 +136,13 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
 
     rule, num = reference.rule, len(values)
     distance = _measure_distance(values, name, reference, prevalence)
-    p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _count_effective(reference, prevalence))))
+    p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _compute_effective_size(reference, prevalence))))
     quantiles = _read_quantiles(name, reference)
     below = [_cumulate(quantiles, values, prevalence, side) for side in ("left", "right")]
     if distance >= rule.max_distance and p < _correct_significance(reference):
         verdict: Verdict = "different"
     else:
-        needed = _count_needed(reference, prevalence)
+        needed = _compute_min_images(reference, prevalence)
         is_alike = distance < rule.max_distance and needed is not None and num >= needed
         verdict = "alike" if is_alike else "too_few"
     pooled = np.sort(np.concatenate(quantiles))
@@ -164,8 +165,8 @@ def _measure_distance(values: Array, name: str, reference: Reference, prevalence
 
     quantiles = _read_quantiles(name, reference)
     points = np.concatenate([values, *quantiles])
-    of_batch = np.searchsorted(values, points, side="right") / len(values)
-    return float(np.abs(of_batch - _cumulate(quantiles, points, prevalence, "right")).max())
+    batch_shares = np.searchsorted(values, points, side="right") / len(values)
+    return float(np.abs(batch_shares - _cumulate(quantiles, points, prevalence, "right")).max())
 
 
 def _cumulate(
@@ -184,7 +185,7 @@ def _read_quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
     return np.array(reference.normal.quantiles[name]), np.array(reference.pneumonia.quantiles[name])
 
 
-def _count_effective(reference: Reference, prevalence: float) -> float:
+def _compute_effective_size(reference: Reference, prevalence: float) -> float:
     """Return the effective sample size of the mixture: how many images of one kind vary as much."""
     return 1 / ((1 - prevalence) ** 2 / reference.normal.num_images + prevalence**2 / reference.pneumonia.num_images)
 
@@ -194,10 +195,10 @@ def _correct_significance(reference: Reference) -> float:
     return reference.rule.significance / len(reference.normal.quantiles)
 
 
-def _count_needed(reference: Reference, prevalence: float) -> int | None:
+def _compute_min_images(reference: Reference, prevalence: float) -> int | None:
     """Return the number of images from which a distance of `max_distance` is beyond chance."""
     from scipy.special import kolmogi
 
     joint_size = (float(kolmogi(_correct_significance(reference))) / reference.rule.max_distance) ** 2
-    inverse = 1 / joint_size - 1 / _count_effective(reference, prevalence)
+    inverse = 1 / joint_size - 1 / _compute_effective_size(reference, prevalence)
     return math.ceil(1 / inverse) if inverse > 0 else None

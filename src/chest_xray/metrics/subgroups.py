@@ -73,7 +73,7 @@ def stratify(
         ranked against all NORMAL images, and their specificity is None, as it is not a property of the aetiology. A
         stratum of a series is of one class.
     """
-    strata = [*_strata(predictions, cuts), *_number_strata(predictions, num_series_blocks)]
+    strata = [*_list_image_strata(predictions, cuts), *_list_series_strata(predictions, num_series_blocks)]
     return [
         _measure(
             predictions[member], decision[member], range_, {name: weights[:, member] for name, weights in draws.items()}
@@ -89,7 +89,7 @@ class _Range(NamedTuple):
     high: float | None = None
 
 
-def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[_Range, Array]]:
+def _list_image_strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tuple[_Range, Array]]:
     is_normal = (predictions["label"] == 0).to_numpy()
     for name in sorted(predictions.loc[~is_normal, "aetiology"].unique()):
         member = is_normal | (predictions["aetiology"] == name).to_numpy()
@@ -101,7 +101,7 @@ def _strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> Iterator[tu
             yield _Range("aspect" if by == "aspect" else "size", format_range(low, high, by), low, high), member
 
 
-def _number_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
+def _list_series_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
     """Cut each series of a class with enough patients into blocks of equally many consecutive patients."""
     import numpy as np
 
@@ -199,8 +199,8 @@ def measure_conditions(
     paths = first["path"].tolist()
     if different := [name for name, table in conditions.items() if table["path"].tolist() != paths]:
         raise InputError(
-            f"the conditions {different} are not of the same test images in the same order as the first; expected so. "
-            "Run the evaluation again, so that all are of the present data."
+            f"the conditions {different} are not of the same test images in the same order as the first condition; "
+            "expected the same images. Run the evaluation again, so that all are of the current data."
         )
     draws = draw_resamples(first, evaluation.block_length, evaluation.seed)
     point = operating_point.chosen

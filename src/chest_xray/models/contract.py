@@ -11,7 +11,7 @@ from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.shift import Reference
 
-# Names inside a .keras file, which is a ZIP archive, where Keras leaves them alone; and in a folder of `kedro ship`.
+# Names of files inside a .keras file, a ZIP archive in which Keras ignores them, and in a folder of `kedro ship`.
 CONTRACT = "contract.json"
 OOD_DETECTOR = "ood_detector.npz"  # NumPy's own format, without pickle
 NETWORK = "network.onnx"  # in the folder alone: from images in [0, 1] to logits

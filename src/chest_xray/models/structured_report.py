@@ -29,7 +29,7 @@ DECISIONS = {"NORMAL": ("17621005", "Normal"), "PNEUMONIA": ("233604007", "Pneum
 
 
 def build_report(image: Any, prediction: Prediction, use: dict[str, Any]) -> Any:
-    """Build the report of one answer or refusal; it states that no person has verified it.
+    """Build the report of one answer or refusal, marked as not verified by a person.
 
     Args:
         image: The data set of the image (pydicom), with or without pixels; not changed.
