@@ -160,11 +160,11 @@ def test_the_reliability_figure_shows_both_scales_their_errors_and_how_many_imag
         *(
             "uncalibrated: ECE 0.420 in 15 bins",
             "perfect calibration",
-            "calibrated, moved to 60.0%: ECE 0.060 in 15 bins",
+            "calibrated, adjusted to 60.0%: ECE 0.060 in 15 bins",
         )
     ]
     above, calibrated, below, images = axes_of(figure)
-    assert [axes.get_title() for axes in (above, calibrated)] == ["uncalibrated", "calibrated, moved to 60.0%"]
+    assert [axes.get_title() for axes in (above, calibrated)] == ["uncalibrated", "calibrated, adjusted to 60.0%"]
     np.testing.assert_allclose(above.lines[0].get_xydata(), [[0.2, 0], [0.3, 1], [0.6, 1], [0.7, 0], [0.9, 1]])
     np.testing.assert_allclose(calibrated.lines[0].get_xydata(), [[0.1, 0], [0.5, 0.5], [0.9, 1]])
     assert [bar.get_height() for bar in below.patches] == [1] * 5

@@ -141,7 +141,7 @@ def test_a_confusion_matrix_has_counts_and_shares_of_each_class_by_decision() ->
 
 def test_an_interval_without_width_is_not_shown_as_one() -> None:
     sure_of_it = interval(1.0, 1.0, 1.0)
-    assert format_tile("auc", sure_of_it.with_n(200), ENGLISH) == ("1.000", "no interval: no resample differs, n = 200")
+    assert format_tile("auc", sure_of_it.with_n(200), ENGLISH) == ("1.000", "no interval: all resamples agree, n = 200")
     assert format_cell({**dict(sure_of_it), "n": 200}, ENGLISH) == "1.000, n = 200"
 
 

@@ -102,8 +102,8 @@ def test_the_page_names_run_and_source_and_fills_every_number() -> None:
             page = write_robustness_conclusions(sanity, occlusion, table, "phantoms", Language("en"))
             assert page.startswith(f"# Robustness and explanation checks, {TITLE}\n\nData: phantoms.")
             assert (
-                "Accuracy suffers from blur: from strength 1, where it is 50.0%, "
+                "Accuracy falls with blur from strength 1 on, where it is 50.0%, "
                 "a difference of \N{MINUS SIGN}40.0 points" in page
             )
-            assert "by Holm's method, of: noise." in page
+            assert "by Holm's method): noise." in page
             assert "{" not in page

@@ -134,7 +134,7 @@ def test_an_answer_states_the_error_rates_on_test() -> None:
 @pytest.mark.parametrize(
     ("language", "heading", "reason"),
     [
-        ("en", "Too close to the threshold: refer to a human", "From 37.8% to 62.2%, the network does not decide"),
+        ("en", "Too close to the threshold: refer to a human", "Between 37.8% and 62.2%, the network does not decide"),
         ("ru", "Слишком близко к порогу: нужно показать врачу", "При вероятности от 37,8% до 62,2% сеть не принимает"),
     ],
 )

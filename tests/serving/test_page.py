@@ -148,7 +148,7 @@ def test_a_refused_image_is_shown_with_the_reason_and_without_a_decision(
     browser.get(f"{site.url}/en/")
     send(browser, tmp_path, "black.png", BLACK)
     assert text_of(browser, ".answer h2") == "No answer for this file"
-    assert "It is blank" in text_of(browser, ".answer .big")
+    assert "The image is blank" in text_of(browser, ".answer .big")
     assert "grey values deviate by 0.0" in text_of(browser, ".answer")
     assert len(browser.find_elements(By.CSS_SELECTOR, ".stack img")) == 1
     assert browser.find_elements(By.CSS_SELECTOR, "input[type=range], .bar") == []

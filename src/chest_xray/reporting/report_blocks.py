@@ -52,7 +52,7 @@ class Listing(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Pictures of one image as data URLs of equal size in pixels: the image, and itself below its Grad-CAM map."""
+    """Pictures of one image as data URLs of equal size in pixels: the image alone, and with its Grad-CAM map."""
 
     caption: str
     sources: list[str]
@@ -174,17 +174,17 @@ def make_confusion_matrix(point: Decisions, messages: Mapping[str, Any]) -> Tabl
     return Table(caption, caption, heads, rows, [False, True, True], css_class="confusion")
 
 
-def format_tile(name: str, measured: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
+def format_tile(name: str, estimate: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
     """Return the two texts of a tile: a metric, shares in percent, and its interval with n."""
     form = ".3f" if name == "auc" else ".1%"
-    if measured.is_point:
-        value = format_number(measured.finite_value, form, messages)
-        return value, messages["tile_without_interval"].format(measured.n)
+    if estimate.is_point:
+        value = format_number(estimate.finite_value, form, messages)
+        return value, messages["tile_without_interval"].format(estimate.n)
     value, *bounds = (
         MISSING if number is None else format_number(number, form, messages)
-        for number in (measured.value, measured.low, measured.high)
+        for number in (estimate.value, estimate.low, estimate.high)
     )
-    return value, messages["tile"].format(*bounds, measured.n)
+    return value, messages["tile"].format(*bounds, estimate.n)
 
 
 def format_cell(value: Any, messages: Mapping[str, Any]) -> str:

@@ -55,10 +55,10 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
     ]
 
 
-def _rate(measured: Interval, reference: float) -> Tone:
+def _rate(interval: Interval, reference: float) -> Tone:
     """Return "good" if the interval is above a reference value, "bad" if it is below, and otherwise "unsure"."""
     tones: dict[str | None, Tone] = {"above": "good", "below": "bad"}
-    return tones.get(find_side(measured, reference), "unsure")
+    return tones.get(find_side(interval, reference), "unsure")
 
 
 def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
