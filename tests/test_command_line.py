@@ -409,7 +409,7 @@ def damage(shipped: Path, folder: Path, name: str, data: bytes) -> Path:
 
 
 def test_a_folder_without_a_file_is_no_network(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"is no packaged network \(.*network\.onnx.*`kedro ship --folder FOLDER`"):
+    with pytest.raises(InputError, match=r"is not a packaged network \(.*network\.onnx.*`kedro ship --folder FOLDER`"):
         Predictor.load(tmp_path)
 
 

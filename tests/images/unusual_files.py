@@ -157,12 +157,12 @@ def _windows() -> Iterator[Case]:
         yield case(f"no window after slope {slope}, {intercept}", expected, _dicom_file, window=None, **values)
     for text in ("NaN", "inf", "-0", ""):
         yield case(f"window width {text!r}", BASE, _patched, "77.7777 ", text, window=(2048, "77.7777"))
-    refusal = "WindowWidth that is no number"
+    refusal = "WindowWidth that is not a number"
     yield case("window width 'wide'", refusal, _patched, "77.7777 ", "wide", window=(2048, "77.7777"))
     for text in ("0", "NaN", "inf", "-inf", "0.0"):
         values = {"RescaleSlope": "77.7777", "RescaleIntercept": 0}
         yield case(f"slope {text}", "RescaleSlope of", _patched, "77.7777 ", text, **values)
-    yield case("slope no number", "no number", _patched, "77.7777 ", "1,5", RescaleSlope="77.7777")
+    yield case("slope not a number", "not a number", _patched, "77.7777 ", "1,5", RescaleSlope="77.7777")
     yield case("function unknown", "window with the function CUBIC", _dicom_file, VOILUTFunction="CUBIC")
     exact = "LINEAR_EXACT"
     yield case("function in small letters", BASE, _patched, exact, exact.lower(), VOILUTFunction=exact)

@@ -60,7 +60,7 @@ def test_non_images_are_refused_and_images_are_scored(predictor: Predictor) -> N
 
 def test_a_file_without_a_contract_is_not_a_packaged_network(tmp_path: Path) -> None:
     (tmp_path / "a.keras").write_bytes(b"none")
-    with pytest.raises(InputError, match=r"a\.keras is no packaged network .*Make one with `kedro run --pipelines=ex"):
+    with pytest.raises(InputError, match=r"a\.keras is not a packaged network .*Make one with `kedro run --pipe"):
         Predictor.load(tmp_path / "a.keras")
 
 
@@ -143,7 +143,7 @@ def test_code_inside_an_ood_detector_is_not_run(tmp_path: Path) -> None:
     with zipfile.ZipFile(sound) as source, zipfile.ZipFile(changed, "w") as target:
         for name in source.namelist():
             target.writestr(name, arrays.getvalue() if name == OOD_DETECTOR else source.read(name))
-    with pytest.raises(InputError, match=r"changed\.keras is no packaged network \(Object arrays cannot be loaded"):
+    with pytest.raises(InputError, match=r"changed\.keras is not a packaged network \(Object arrays cannot be loaded"):
         Predictor.load(changed)
     assert not (tmp_path / "has_run").exists()
 

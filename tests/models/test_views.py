@@ -68,7 +68,7 @@ def test_logits_equal_those_of_keras_for_an_image_and_its_mirror_image() -> None
 def test_a_misspelt_kind_of_example_is_refused() -> None:
     options = {"phantoms": 3, "pools": 1, "passes": 1, "hidden": 4, "learning_rate": 0.1, "seed": 1}
     with pytest.raises(
-        InputError, match=r"examples: .*limbs is no kind of example; expected some of frontal, upside down"
+        InputError, match=r"examples: .*limbs is not a kind of example; expected some of frontal, upside down"
     ):
         ViewTraining.model_validate({"examples": {"limbs": 3}, **options})
 

@@ -51,7 +51,7 @@ def read_numbers(dataset: Any, keyword: str) -> list[float]:
         values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else list(value)
         numbers = [math.nan if item is None or item == "" else float(item) for item in values]
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise UnsupportedDicomError(f"a {keyword} that is no number: {error}; expected a number") from error
+        raise UnsupportedDicomError(f"a {keyword} that is not a number: {error}; expected a number") from error
     return [] if all(item is None or item == "" for item in values) else numbers
 
 

@@ -90,7 +90,7 @@ def measure(
         `score_probabilities`), `balanced.f1` and so on for each of `list_thresholds` (see `compute_rates`).
     """
     label, log_odds, probability = (predictions[name].to_numpy() for name in ("label", "log_odds", "probability"))
-    moved = move_to_prevalence(predictions, operating_point.calibration)
+    moved = adjust_to_prevalence(predictions, operating_point.calibration)
 
     def compute(weights: Array) -> dict[str, Array]:
         metrics = measure_ranking(label, log_odds, weights)
@@ -132,7 +132,7 @@ def summarise(
             for group in ("calibration", "unmoved")
             for name, values in _select_group(measured, group).items()
         },
-        ece_by_chance=compute_error_by_chance(move_to_prevalence(predictions, operating_point.calibration)),
+        ece_by_chance=compute_error_by_chance(adjust_to_prevalence(predictions, operating_point.calibration)),
         shift_of_prevalence=compute_prevalence_shift(label.mean(), operating_point.calibration),
     )
     clipped = sigmoid.astype("float32").clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
@@ -258,7 +258,7 @@ def _select_group(measured: Mapping[str, Measure], group: str) -> dict[str, Meas
     return {name.removeprefix(f"{group}."): values for name, values in measured.items() if name.startswith(f"{group}.")}
 
 
-def move_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
+def adjust_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
     """Return the probabilities of the same network at the prevalence of the evaluated images.
 
     Probabilities are calibrated for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they are biased,

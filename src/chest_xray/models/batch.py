@@ -18,7 +18,7 @@ from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.operating_point import Calibration
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.metrics.shift import Shift, add_size, compare_with_reference
-from chest_xray.metrics.summary import Evaluation, estimate, measure_ranking, move_to_prevalence
+from chest_xray.metrics.summary import Evaluation, adjust_to_prevalence, estimate, measure_ranking
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import (
     APPEARANCE,
@@ -255,7 +255,7 @@ def _measure(
 
     label, probability = answered["label"].to_numpy(), answered["probability"].to_numpy(float)
     weights = draw_patient_resamples(answered["group"].to_numpy(), evaluation.seed)
-    moved = move_to_prevalence(answered.assign(log_odds=logit(probability)), calibration)
+    moved = adjust_to_prevalence(answered.assign(log_odds=logit(probability)), calibration)
     measured = {
         **compute_rates(count_outcomes(label, is_positive, weights), evaluation.realistic_prevalence),
         **measure_ranking(label, probability, weights),

@@ -137,9 +137,9 @@ class Predictor:
             ood_detector = dict(np.load(io.BytesIO(files[OOD_DETECTOR]), allow_pickle=False))
         except (zipfile.BadZipFile, KeyError, ValueError, FileNotFoundError) as error:
             raise InputError(
-                f"{name} is no packaged network ({error}); expected a .keras file with {CONTRACT} and {OOD_DETECTOR} "
-                "inside. Make one with `kedro run --pipelines=export`. Or expected a folder with these two and "
-                f"{NETWORK}: make one with `kedro ship --folder FOLDER`."
+                f"{name} is not a packaged network ({error}); expected a .keras file with {CONTRACT} and "
+                f"{OOD_DETECTOR} inside. Make one with `kedro run --pipelines=export`. Or expected a folder with these "
+                f"two and {NETWORK}: make one with `kedro ship --folder FOLDER`."
             ) from error
         contract = read_contract(files[CONTRACT], str(name))
         if infinite := [key for key, values in ood_detector.items() if not np.isfinite(values).all()]:

@@ -16,7 +16,7 @@ def _require_known_kinds(examples: dict[str, int]) -> dict[str, int]:
     from chest_xray.images.view_examples import KINDS
 
     if unknown := sorted(set(examples) - set(KINDS)):
-        raise ValueError(f"{', '.join(unknown)} is no kind of example; expected some of {', '.join(KINDS)}")
+        raise ValueError(f"{', '.join(unknown)} is not a kind of example; expected some of {', '.join(KINDS)}")
     return examples
 
 

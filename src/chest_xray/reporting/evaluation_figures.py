@@ -13,7 +13,7 @@ from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
 from chest_xray.metrics.operating_point import format_probability
 from chest_xray.metrics.results import AT_HALF, Metrics, SubsetMetrics
-from chest_xray.metrics.summary import move_to_prevalence
+from chest_xray.metrics.summary import adjust_to_prevalence
 from chest_xray.reporting.style import (
     BLUE,
     GREEN,
@@ -179,7 +179,7 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
     prevalence, calibration = metrics.test.prevalence, metrics.operating_point.calibration
-    moved = move_to_prevalence(test_predictions, calibration)
+    moved = adjust_to_prevalence(test_predictions, calibration)
     scales = {
         labels("uncalibrated"): (test_predictions["sigmoid"].to_numpy(), ORANGE),
         labels("moved", prevalence=prevalence): (moved, BLUE),

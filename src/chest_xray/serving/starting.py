@@ -107,7 +107,7 @@ def load_network(catalog: Any, env: str | None) -> bytes:
     if not catalog.exists(NETWORK):
         command = "kedro run --pipelines=export" + (f" --env={env}" if env else "")
         raise InputError(
-            f"there is no packaged network at {catalog.get(NETWORK)._describe()['filepath']}; expected what the "
+            f"there is not a packaged network at {catalog.get(NETWORK)._describe()['filepath']}; expected what the "
             f"pipeline `export` leaves there. Run `{command}` first."
         )
     return catalog.load(NETWORK)
