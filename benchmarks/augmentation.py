@@ -22,21 +22,19 @@ import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
-from kedro.config import OmegaConfigLoader
 
 from chest_xray.core.types import Dataset, Tensor
 from chest_xray.models.augmentation import Augmentation, augment
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, build_network
 from chest_xray.models.training import Training, compile_network
+from chest_xray.settings import CONFIG_LOADER_ARGS, ConfigLoader
 
 SIZE = 128  # pixels
 ROUNDS = 5
 STEPS = 30  # of each training, in each round
 BATCHES = 200  # through each augmentation, in each round
-SETTINGS = OmegaConfigLoader(str(Path(__file__).parents[1] / "conf"), base_env="base", default_run_env="base")[
-    "parameters"
-]
+SETTINGS = ConfigLoader(str(Path(__file__).parents[1] / "conf"), **CONFIG_LOADER_ARGS)["parameters"]
 TRAINING = Training.model_validate(SETTINGS["training"])
 DEFAULT = Augmentation.model_validate(SETTINGS["augmented"]["augmentation"])
 # What the three layers of Keras do, at the strengths of the default.

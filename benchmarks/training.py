@@ -17,19 +17,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from kedro.config import OmegaConfigLoader
 
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import Network, Precision, build_network
 from chest_xray.models.training import Training, compile_network
+from chest_xray.settings import CONFIG_LOADER_ARGS, ConfigLoader
 
 ROUNDS = 5
 STEPS = 60  # in each round
 NUM_IMAGES = 1024
-SETTINGS = OmegaConfigLoader(str(Path(__file__).parents[1] / "conf"), base_env="base", default_run_env="base")[
-    "parameters"
-]
+SETTINGS = ConfigLoader(str(Path(__file__).parents[1] / "conf"), **CONFIG_LOADER_ARGS)["parameters"]
 TEXTBOOK = {"filters": [32, 64, 128, 128], "last_pooling": "block", "dense_units": 256, "dropout": 0.5}
 
 

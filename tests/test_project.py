@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from runpy import run_path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -229,3 +231,10 @@ def test_make_install_names_the_pythons_that_work_before_it_creates_anything(
     assert f"{program} is missing, has no module venv, or is no Python 3.11 to 3.13" in ended.stderr
     assert "make install PYTHON=python3.12" in ended.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_that_each_benchmark_can_be_imported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(path.parent)  # as Python does for a script
+    with patch.dict(os.environ):
+        run_path(str(path), run_name="imported")
