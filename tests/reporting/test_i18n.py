@@ -333,8 +333,9 @@ def flatten(messages: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def placeholders(text: str) -> list[tuple[str, str | None]]:
-    """What a sentence fills in and how numbers are written, in the order of the names."""
-    return sorted((field, form) for _, field, form, _ in string.Formatter().parse(text) if field is not None)
+    """What a sentence fills in and how numbers are written, in the order of the names; without the English plurals."""
+    fields = [(field, form) for _, field, form, _ in string.Formatter().parse(text) if field is not None]
+    return sorted((field, "" if "|" in (form or "") else form) for field, form in fields)
 
 
 @pytest.mark.parametrize("language", languages())
@@ -368,6 +369,11 @@ def test_a_run_and_the_source_are_named_in_the_language_and_unknown_ones_as_they
     messages = read_messages("ru")
     assert translate_text("with augmentation", messages) == "с аугментацией"  # noqa: RUF001
     assert translate_text("stronger", messages) == "stronger"
+
+
+@pytest.mark.parametrize(("count", "expected"), [(0, "0 images"), (1, "1 image"), (2, "2 images"), (21, "21 images")])
+def test_a_count_is_followed_by_the_singular_or_the_plural(count: int, expected: str) -> None:
+    assert translate(Finding("told", {"count": count}), {"told": "{count:image|images}"}) == expected
 
 
 def test_numbers_have_the_decimal_mark_of_the_language_and_words_keep_their_points() -> None:

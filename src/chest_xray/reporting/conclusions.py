@@ -309,7 +309,9 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
             yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
     validation = proportion(round(training["validation_accuracy"] * num), num)
-    train = round(training["train_accuracy"], 3)  # as it is written, so that no sentence contradicts its numbers
+    # Without an interval: the train images are all that the network has learnt from, not a sample of them. Rounded as
+    # it is written, so that no sentence contradicts its numbers.
+    train = round(training["train_accuracy"], 3)
     if find_side(validation, train) == "below":
         yield Finding("try_regularisation", {"train": train, "validation": validation})
     yield Finding("try_other_hospital", {})

@@ -108,6 +108,10 @@ class _LocalFormatter(Formatter):
         self._mark = messages.get("decimal_mark", ".")
 
     def format_field(self, value: Any, format_spec: str) -> Any:
+        """Format a value; the form "image|images" of a count appends the English singular or plural."""
+        one, separator, many = format_spec.partition("|")
+        if separator:
+            return f"{value} {one if value == 1 else many}"
         if not isinstance(value, Real) or isinstance(value, int):
             text = super().format_field(value, format_spec)
             return text.replace(",", "\N{NO-BREAK SPACE}") if format_spec == "," and self._mark == "," else text
