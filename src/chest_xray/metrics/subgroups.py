@@ -223,6 +223,4 @@ def measure_conditions(
             row |= {f"{name}_change": change.value, f"{name}_p": p}
             row |= {f"{name}_change_low": change.low, f"{name}_change_high": change.high}
     columns = [f"{name}_{suffix}" for name in COMPARED for suffix in ("change", "change_low", "change_high", "p")]
-    table = pd.DataFrame(rows, columns=[*rows[0], *columns])
-    table = table.round({str(name): 4 for name in table if not str(name).endswith("_p")})  # a rounded p would be 0
-    return table.assign(threshold=point.threshold)
+    return pd.DataFrame(rows, columns=[*rows[0], *columns])

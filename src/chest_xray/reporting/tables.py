@@ -28,9 +28,9 @@ def build_metrics_table(metrics: Metrics, metadata_metrics: MetadataMetrics) -> 
     """Tabulate the results of `compute_metrics` and `measure_metadata_baseline`.
 
     Returns:
-        One row per metric, subset and stratum, rounded to four decimals: `metric`; `point` (at_half, balanced,
-        sensitivity, specificity), `decides` and `threshold` (not rounded) of decisions; `subset`; `stratum` ("all", or
-        such as "aspect ≥ 1.50"); `n` (images); `value`, `low`, `high` (95% interval). Only on test:
+        One row per metric, subset and stratum: `metric`; `point` (at_half, balanced, sensitivity, specificity),
+        `decides` and `threshold` of decisions; `subset`; `stratum` ("all", or such as "aspect ≥ 1.50"); `n` (images);
+        `value`, `low`, `high` (95% interval). Only on test:
         `metadata_baseline`; `validation`; `gap` (test minus validation), `gap_low`, `gap_high`. `note`: why a value is
         missing.
     """
@@ -50,7 +50,7 @@ def build_metrics_table(metrics: Metrics, metadata_metrics: MetadataMetrics) -> 
     table = pd.DataFrame(rows, columns=COLUMNS + COMPARISON_COLUMNS)
     numbers = ["value", "low", "high", *COMPARISON_COLUMNS[:-1]]
     names = {name: f"calibration_{name}" for name in ("slope", "intercept")}
-    return table.assign(metric=table["metric"].replace(names), **table[numbers].astype(float).round(4))
+    return table.assign(metric=table["metric"].replace(names), **table[numbers].astype(float))
 
 
 def _identify(row: Row) -> tuple[Any, ...]:
@@ -152,7 +152,7 @@ def tabulate_arms(study: Study) -> DataFrame:
             rows.append(row)
     both = [f"{key}_both" for key in bounds]
     columns = ["arm", "metric", "n", "mean", "deviation", "difference", *bounds, "difference_deviation", *both]
-    return pd.DataFrame(rows, columns=columns).round(4)
+    return pd.DataFrame(rows, columns=columns)
 
 
 def tabulate_runs(study: Study) -> DataFrame:

@@ -197,7 +197,7 @@ def test_the_table_has_a_row_for_each_metric() -> None:
     table = tabulate_comparison(make_comparison(accuracy=interval(-0.01234, 0.05, 0.1)))
     assert table.columns.tolist() == ["metric", "n", "baseline", "augmented", "difference", "low", "high", "detectable"]
     assert table["metric"].tolist() == ["accuracy", "sensitivity", "specificity", "auc"]
-    assert table.iloc[0].tolist() == ["accuracy", 100, 0.8, 0.85, 0.05, -0.0123, 0.1, 0.03]
+    assert table.iloc[0, 1:].tolist() == pytest.approx([100, 0.8, 0.85, 0.05, -0.01234, 0.1, 0.03])
     assert table["n"].tolist() == [100, 60, 40, 100]  # sensitivity uses PNEUMONIA images, specificity NORMAL images
 
 

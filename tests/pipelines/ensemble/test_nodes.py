@@ -71,5 +71,5 @@ def test_the_table_lists_members_with_mean_and_standard_deviation() -> None:
     first, second = make_run_metrics(accuracy=sure(0.8)), make_run_metrics(accuracy=sure(0.9))
     table = tabulate_members(first=first, second=second).set_index("member")
     assert table.index.tolist() == ["first", "second", "mean", "deviation"]
-    assert table["accuracy"].tolist() == [0.8, 0.9, 0.85, 0.0707]  # 0.1 / sqrt(2)
+    assert table["accuracy"].tolist() == pytest.approx([0.8, 0.9, 0.85, 0.1 / 2**0.5])
     assert table.loc["deviation", "specificity"] == 0

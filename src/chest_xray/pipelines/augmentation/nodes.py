@@ -157,7 +157,7 @@ def tabulate_comparison(comparison: Comparison) -> DataFrame:
         }
         for name, metric in comparison.metrics.items()
     ]
-    return pd.DataFrame(rows).round(4)
+    return pd.DataFrame(rows)
 
 
 def write_comparison(comparison: Comparison, data_source: str, language: Language) -> str:

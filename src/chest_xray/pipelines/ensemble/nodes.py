@@ -44,4 +44,4 @@ def tabulate_members(**metrics: Metrics) -> DataFrame:
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()
-    return table.rename_axis("member").reset_index().round(4)
+    return table.rename_axis("member").reset_index()
