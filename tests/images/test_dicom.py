@@ -14,8 +14,9 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom import JPEG_2000, is_dicom, read_dicom, read_stream_header, require_whole_stream
+from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
+from chest_xray.images.dicom_streams import JPEG_2000, read_stream_header, require_whole_stream
 from chest_xray.images.header import ImageError
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write

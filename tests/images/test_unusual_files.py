@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, InputError
-from chest_xray.images.decoding import read_pixels
+from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.dicom import is_dicom
 from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
 from chest_xray.images.validation import Refusal, read_header
 from tests.builders import make_acceptance
-from tests.images.unusual_files import CASES, Case
+from tests.images.unusual_files import BASE, CASES, SHAPES, Case
 
 SIZE = 48
 PREPARATION = Preparation(width=SIZE, height=SIZE)
@@ -68,6 +68,19 @@ def test_a_file_is_decoded_or_refused_for_what_it_is(case: Case, tmp_path: Path)
             assert re.search(case.expected, found)
         else:
             require_same(found, case.expected)
+
+
+@pytest.mark.parametrize("geometry", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("case", SHAPES, ids=[case.name for case in SHAPES])
+def test_an_image_has_the_shape_that_a_viewer_shows(case: Case, geometry: Geometry) -> None:
+    preparation = PREPARATION.model_copy(update={"geometry": geometry})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = preprocess_file(case.build(), preparation, LIMITS)
+    assert isinstance(found, PreparedImage), found
+    assert (found.width, found.height) == BASE.shape[::-1]
+    expected = np.asarray(fit_grey(Image.fromarray(BASE), (SIZE, SIZE), geometry))
+    assert np.abs(found.pixels - expected.astype(float)).mean() <= LARGEST_DIFFERENCE
 
 
 @pytest.mark.skipif(

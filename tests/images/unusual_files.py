@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 from pydicom import Dataset, dcmread
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.uid import (
+    BasicTextSRStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -26,6 +27,7 @@ from pydicom.uid import (
 )
 
 from chest_xray.core.types import Array
+from chest_xray.images.dicom_layout import EDGES
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, write
 
@@ -321,6 +323,10 @@ def _structures() -> Iterator[Case]:
         yield case(f"DICOM and {len(extra)} bytes {extra[:2]!r}", BASE, _followed, _dicom_file, extra)
     for share in (0.1, 0.3, 0.6, 0.9, 0.999):
         yield case(f"DICOM cut at {share}", "truncated", _cut, _dicom_file, share)
+    before = _dicom_file().index(b"\x28\0\x02\0US")
+    for size in (200, before - 9, before, before + 30):
+        yield case(f"DICOM cut after {size} bytes", "truncated", lambda size=size: _dicom_file()[:size])
+    yield case("a report in DICOM", "without integer pixels", _report)
     refusal = "DICOM without its prefix"
     for syntax, name in (
         (ImplicitVRLittleEndian, ImplicitVRLittleEndian.name),
@@ -460,6 +466,14 @@ def _transcoded(name: str) -> bytes:
     return transcode(_dicom_file(), name)
 
 
+def _report() -> bytes:
+    dataset = _dicom()
+    dataset.SOPClassUID = BasicTextSRStorage
+    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated"):
+        delattr(dataset, keyword)
+    return write(dataset)
+
+
 def _renamed(syntax: str) -> bytes:
     dataset = dcmread(io.BytesIO(_transcoded("JPEG2000Lossless")))
     dataset.file_meta.TransferSyntaxUID = HTJ2KLossless  # pydicom does not write all others.
@@ -491,6 +505,182 @@ def _cut(build: Callable[[], bytes], share: float) -> bytes:
 
 def _followed(build: Callable[[], bytes], extra: bytes) -> bytes:
     return build() + extra
+
+
+# What a header says of the part, the shape and the direction of the picture
+
+Elements = dict[str, Any]
+
+
+def _edges(*places: int | None) -> Elements:
+    """The left, right, upper and lower edge of a rectangular shutter."""
+    return {f"Shutter{edge}Edge": place for edge, place in zip(EDGES, places, strict=True)}
+
+
+RECTANGLE = _edges(21, WIDTH, 1, 60)
+CIRCLE: Elements = {"CenterOfCircularShutter": [36, 48], "RadiusOfCircularShutter": 30}
+CORNER: Elements = {"VerticesOfThePolygonalShutter": [1, 1, 1, WIDTH, 36, WIDTH, 36, 48, HEIGHT, 48, HEIGHT, 1]}
+RGB: Elements = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
+ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
+IN_CIRCLE = (ROWS - 35) ** 2 + (COLUMNS - 47) ** 2 <= 30**2
+IN_ELLIPSE = (2 * (ROWS - 35)) ** 2 + (COLUMNS - 47) ** 2 <= 30**2
+IN_CORNER = (ROWS < 36) | (COLUMNS < 48)
+
+
+def _shutters() -> Iterator[Case]:
+    values: Elements
+    for shape, visible, values in (
+        ("RECTANGULAR", INSIDE, RECTANGLE),
+        ("CIRCULAR", IN_CIRCLE, CIRCLE),
+        ("CIRCULAR", IN_ELLIPSE, CIRCLE | {"PixelSpacing": [0.4, 0.2]}),
+        ("POLYGONAL", IN_CORNER, CORNER),
+        ("POLYGONAL", INSIDE, {"VerticesOfThePolygonalShutter": [1, 21, 1, WIDTH, 60, WIDTH, 60, 21]}),
+        (["RECTANGULAR", "CIRCULAR"], INSIDE & IN_CIRCLE, RECTANGLE | CIRCLE),
+        (["POLYGONAL", "RECTANGULAR", "CIRCULAR"], INSIDE & IN_CIRCLE & IN_CORNER, RECTANGLE | CIRCLE | CORNER),
+    ):
+        for shade, value in ((0, None), (0, 0), (255, 65535)):
+            stated = {"ShutterShape": shape, "ShutterPresentationValue": value, **values}
+            yield case(f"shutter {stated}", np.where(visible, BASE, shade), _dicom_file, **stated)
+    grey: Elements = {"ShutterShape": "RECTANGULAR", **RECTANGLE, "ShutterPresentationValue": 0x8080}
+    hidden = np.where(INSIDE, BASE, 128)
+    yield case("shutter of MONOCHROME1", np.where(INSIDE, 255 - BASE, 128), _dicom_file, **grey, **MONOCHROME1)
+    yield case("shutter of RGB", hidden, lambda: write(make_dataset(np.repeat(BASE[..., None], 3, 2), **RGB, **grey)))
+    macro = {"SharedFunctionalGroupsSequence": [_item(FrameDisplayShutterSequence=[_item(**grey)])]}
+    yield case("shutter of a frame", hidden, _dicom_file, **macro)
+    for rows, bitmap in ((HEIGHT, hidden), (HEIGHT - 1, "cannot be applied")):
+        yield case(f"shutter BITMAP of {rows} rows", bitmap, _with_bitmap_shutter, rows)
+    whole, far = _edges(1, WIDTH, 1, HEIGHT), {"CenterOfCircularShutter": [900, 900], "RadiusOfCircularShutter": 30}
+    for name, values in (
+        ("of the whole", {"ShutterShape": "RECTANGULAR", **whole}),
+        ("beyond the whole", {"ShutterShape": "RECTANGULAR", **_edges(-9, 999, 0, 999)}),
+        ("of a wide circle", {"ShutterShape": "CIRCULAR", **CIRCLE, "RadiusOfCircularShutter": 99}),
+        ("without a shape", {"ShutterShape": None, **RECTANGLE}),
+        ("of a value alone", {"ShutterPresentationValue": 65535}),
+        ("that is a collimator", {"CollimatorShape": "RECTANGULAR", "CollimatorLeftVerticalEdge": 21}),
+    ):
+        yield case(f"shutter {name}", BASE, _dicom_file, **values)
+    for expected, values in (
+        ("hides every pixel", {"ShutterShape": "RECTANGULAR", **_edges(0, 0, 0, 0)}),
+        ("hides every pixel", {"ShutterShape": ["RECTANGULAR", "CIRCULAR"], **whole, **far}),
+        ("no ShutterUpperHorizontalEdge", {"ShutterShape": "RECTANGULAR", **_edges(1, 90, None, 60)}),
+        ("cannot be applied", {"ShutterShape": "CIRCULAR", "RadiusOfCircularShutter": 30}),
+        ("cannot be applied", {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 1, 60]}),
+        ("cannot be applied", {"ShutterShape": "POLYGONAL"}),
+        ("shape STAR", {"ShutterShape": "STAR"}),
+        ("no ShutterOverlayGroup", {"ShutterShape": "BITMAP"}),
+    ):
+        yield case(f"shutter with {values}", expected, _dicom_file, **values)
+
+
+def _with_bitmap_shutter(rows: int) -> bytes:
+    dataset = _dicom(ShutterShape="BITMAP", ShutterOverlayGroup=0x6002, ShutterPresentationValue=0x8080)
+    elements = ((0x10, "US", rows), (0x11, "US", WIDTH), (0x40, "CS", "G"), (0x50, "SS", [1, 1]), (0x100, "US", 1))
+    for element, vr, value in (*elements, (0x102, "US", 0)):
+        dataset.add_new((0x6002, element), vr, value)
+    dataset.add_new((0x6002, 0x3000), "OW", np.packbits(~INSIDE[:rows], bitorder="little").tobytes())
+    return write(dataset)
+
+
+def _directions() -> Iterator[Case]:
+    flip: Elements = {"FieldOfViewHorizontalFlip": "YES"}  # of the device; PatientOrientation is that of the result
+    for expected, values in (
+        (BASE[:, ::-1], {"PatientOrientation": ["R", "F"]}),
+        (BASE[:, ::-1], {"PatientOrientation": ["RF", "FL"]}),
+        (BASE[:, ::-1], {"PatientOrientation": ["R", "F"], **flip}),
+        (BASE, {"PatientOrientation": ["L", "F"], **flip}),
+        (BASE, flip),
+        (BASE, {"PatientOrientation": ["LH", "FR"]}),
+        (BASE, {"PatientOrientation": "R"}),
+        (BASE, {"PatientOrientation": "RF"}),
+        (BASE, {"PatientOrientation": None}),
+        *((BASE, {"ViewPosition": view, "PatientOrientation": ["L", "F"]}) for view in ("AP", "PA")),
+    ):
+        yield case(f"direction {values}", expected, _dicom_file, **values)
+    left: Elements = {"PatientOrientation": ["R", "F"], "ShutterShape": "RECTANGULAR"}
+    yield case("direction with a shutter", PADDED[:, ::-1], _dicom_file, **left, **RECTANGLE)
+    yield case("turned by 180 degrees", "upside_down", _dicom_file, PatientOrientation=["R", "H"])
+
+
+NARROW, LOW = (np.asarray(Image.fromarray(BASE).resize(size, Image.Resampling.BOX)) for size in ((48, 72), (96, 36)))
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+
+
+def _pixel_shapes() -> Iterator[Case]:
+    """Files whose pixels are twice as wide or as high as the other way, and files with square ones all the same."""
+    for (stored, (down, across)), keyword in product(((NARROW, (1, 2)), (LOW, (2, 1))), SPACINGS):
+        yield case(f"{keyword} {down} and {across}", BASE, _square_file, stored, **{keyword: [down, across]})
+    measures = _item(PixelMeasuresSequence=[_item(PixelSpacing=[1, 2])])
+    yield case("spacing of a frame", BASE, _square_file, NARROW, SharedFunctionalGroupsSequence=[measures])
+    for name, values in (
+        ("square", {"PixelSpacing": [0.139, 0.139]}),
+        ("nearly square", {"PixelSpacing": [0.139, 0.14]}),
+        ("square, and a ratio", {"ImagerPixelSpacing": [0.2, 0.2], "PixelAspectRatio": [1, 2]}),
+        ("none, and a square ratio", {"PixelSpacing": None, "PixelAspectRatio": [1, 1]}),
+        ("0", {"PixelSpacing": [0, 0.1]}),
+        ("one value", {"PixelSpacing": 0.3}),
+    ):
+        yield case(f"spacing {name}", BASE, _square_file, BASE, **values)
+    comma = partial(_patched, "0.3333\\0.1111", "0,3333\\0,1111", PixelSpacing=["0.3333", "0.1111"])
+    yield case("spacing with commas", BASE, comma)
+    for unit, (x, y, stored) in product(
+        (0, 1), ((1, 2, NARROW), (2, 1, LOW), (1, 1, BASE), (99, 100, BASE), (0, 2, BASE))
+    ):
+        density = struct.pack(">IIB", x * 100, y * 100, unit)
+        yield case(f"PNG with pHYs {x} {y} of unit {unit}", BASE, _grey_png, stored, before=chunk(b"pHYs", density))
+        jfif = struct.pack(">BHH", unit, x * 30, y * 30)
+        yield case(f"JPEG of density {x} {y} of unit {unit}", BASE, _with_density, stored, jfif)
+    wide = struct.pack(">IIB", 1, 2, 0)
+    yield case("PNG with pHYs of a wrong checksum", BASE, _grey_png, before=chunk(b"pHYs", wide, damaged=True))
+    yield case("PNG with pHYs after the rows", BASE, _grey_png, after=chunk(b"pHYs", wide))
+    yield case("PNG with pHYs too short", BASE, _grey_png, before=chunk(b"pHYs", wide[:8]))
+    turned = partial(_grey_png, np.rot90(NARROW), before=chunk(b"pHYs", struct.pack(">IIB", 2, 1, 0)))
+    yield case("PNG with pHYs, turned", BASE, turned, after=chunk(b"eXIf", exif(6)))
+    turn = _segment(0xE1, b"Exif\0\0" + exif(6))
+    yield case("JPEG of density 2 1, turned", BASE, _with_density, np.rot90(NARROW), b"\0\0\2\0\1", turn)
+
+
+def _square_file(stored: Array, **values: Any) -> bytes:
+    return write(make_dataset(stored, **values))
+
+
+def _with_density(stored: Array, density: bytes, segments: bytes = b"") -> bytes:
+    """A JPEG whose first segment, of JFIF, states unit and densities."""
+    data = encode(stored, "JPEG", quality=95)
+    return data[:13] + density + data[18:20] + segments + data[20:]
+
+
+def _run_length_headers() -> Iterator[Case]:
+    """RLE of two segments, whose header then states others."""
+    refused = "RLE in a DICOM file"
+    for place, values in ((0, (0, 1, 3, 16, 2**31)), (1, (0, 63, 66)), (2, (0, 64, 10**7))):
+        for value in values:
+            yield case(f"RLE with {value} at {place} of its header", refused, _restated_segments, {place: value})
+    for change in (-300, -10, -2, -1, 1, 2, 10, 300):
+        yield case(f"RLE, second segment moved by {change}", refused, _restated_segments, {}, change)
+    yield case("RLE, an unused offset stated", BASE, _restated_segments, {3: 99})
+    for name, expected, between, after in (
+        *(("zeros between segments", BASE, bytes(8), b""), ("zeros after segments", BASE, b"", bytes(8))),
+        *(("codes without effect", BASE, b"\x80" * 4, b"\x80" * 4), ("bytes between", refused, b"\7" * 8, b"")),
+        ("bytes after segments", refused, b"", b"\7" * 8),
+    ):
+        yield case(f"RLE, {name}", expected, _restated_segments, {}, len(between), between, after)
+    yield case("RLE without a header", "expected at least 64", _cut_stream, _run_lengths, 0.004, b"")
+    for samples, dataset in ((1, make_dataset(BASE)), (3, make_dataset(np.repeat(BASE[..., None], 3, 2), **RGB))):
+        build = partial(lambda dataset: write(compress(dataset, RLELossless)), dataset)
+        yield case(f"RLE of {samples} segments", BASE, build)
+
+
+def _restated_segments(header: dict[int, int], change: int = 0, between: bytes = b"", after: bytes = b"") -> bytes:
+    dataset = dcmread(io.BytesIO(_run_lengths()))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    words = list(struct.unpack_from("<16I", stream))
+    second = words[2]
+    words[2] += change
+    for place, value in header.items():
+        words[place] = value
+    stream = struct.pack("<16I", *words) + stream[64:second] + between + stream[second:] + after
+    dataset.PixelData = encapsulate([stream + bytes(len(stream) % 2)])
+    return write(dataset)
 
 
 # PNG
@@ -643,6 +833,28 @@ def _png_tones() -> Iterator[Case]:
         ("two transparent colours", chunk(b"tRNS", bytes(2)) + chunk(b"tRNS", b"\0\1")),
     ):
         yield case(f"PNG of {name}", "twice", _grey_png, colour=3 * (name == "two palettes"), before=before)
+    transparent = chunk(b"tRNS", struct.pack(">H", int(BASE[40, 40])))
+    frames, linear = chunk(b"acTL", struct.pack(">II", 9, 0)), chunk(b"gAMA", struct.pack(">I", 100_000))
+    for kind, after in (("tRNS", transparent), ("acTL", frames), ("gAMA", linear), ("PLTE", chunk(b"PLTE", bytes(99)))):
+        yield case(f"PNG with {kind} after the rows", BASE, _grey_png, after=after)
+    late = chunk(b"PLTE", GREY_PALETTE)
+    yield case("palette after the rows", "beyond the 0 of its palette", _grey_png, colour=3, after=late)
+    usual = chunk(b"gAMA", struct.pack(">I", 45_455))
+    yield case("PNG with two gAMA, the first linear", refusal, _grey_png, before=linear + usual)
+    yield case("PNG with two gAMA, the second linear", BASE, _grey_png, before=usual + linear)
+    broken = chunk(b"gAMA", struct.pack(">I", 45_455), damaged=True)
+    yield case("PNG with two gAMA, the first damaged", refusal, _grey_png, before=broken + linear)
+    for number in (5, 99, 255):
+        rows = partial(_with_filter, number=number)
+        yield case(f"PNG with the filter {number}", "undecodable|truncated", _grey_png, rows=rows)
+    empty = chunk(b"IDAT", b"")
+    yield case("PNG with empty IDAT", BASE, _grey_png, before=empty + chunk(b"tEXt", b"a\0b"), after=empty)
+    yield case(
+        "PNG with bytes after its compressed rows", BASE, _grey_png, rows=lambda raw: zlib.compress(raw) + b"more"
+    )
+    for level, window in ((0, 15), (9, 9)):
+        rows = partial(_compress, level=level, window=window)
+        yield case(f"PNG compressed at level {level}, window {window}", BASE, _grey_png, rows=rows)
     yield case("PNG with a critical chunk of its own", "critical chunk b'ABCD'", _grey_png, before=chunk(b"ABCD", b""))
     taller: dict[str, Any] = {"rows": lambda raw: zlib.compress(raw + raw[: WIDTH + 1])}
     yield case("PNG of more rows than it states", "undecodable: .* of rows", _grey_png, **taller)
@@ -663,6 +875,15 @@ def _profiles() -> Iterator[tuple[str, bytes, Array | str]]:
 
 def _png_with_profile(size: int) -> bytes:
     return _grey_png(before=chunk(b"iCCP", b"profile\0\0" + zlib.compress(bytes(size))))
+
+
+def _with_filter(raw: bytes, number: int) -> bytes:
+    return zlib.compress(raw[: 10 * (WIDTH + 1)] + bytes([number]) + raw[10 * (WIDTH + 1) + 1 :])
+
+
+def _compress(raw: bytes, level: int, window: int) -> bytes:
+    packer = zlib.compressobj(level, zlib.DEFLATED, window)
+    return packer.compress(raw) + packer.flush()
 
 
 def _cut_rows(raw: bytes, share: float) -> bytes:
@@ -865,6 +1086,7 @@ def _two_pictures(kind: str) -> bytes:
     return encode(BASE, kind, save_all=True, append_images=[Image.fromarray(255 - BASE)])
 
 
+SHAPES = [*_pixel_shapes()]
 CASES = [
     *_voi_tables(),
     *_windows(),
@@ -872,6 +1094,10 @@ CASES = [
     *_padding(),
     *_structures(),
     *_contradictions(),
+    *_shutters(),
+    *_directions(),
+    *SHAPES,
+    *_run_length_headers(),
     *_png_kinds(),
     *_png_transparency(),
     *_png_damage(),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from chest_xray.core.files import open_file
 from chest_xray.core.types import Array, Image, InputError
 from chest_xray.images import jpeg, png
-from chest_xray.images.header import QUARTER_TURNS, Header, ImageError
+from chest_xray.images.header import QUARTER_TURNS, Header, ImageError, square_pixels
 
 Geometry = Literal["stretch", "crop", "pad"]
 DECODERS = ("simplejpeg", "pillow")  # Their versions decide the last bit of a pixel.
@@ -63,6 +63,7 @@ def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "str
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
     else:
         image = _flatten(png.decode(data))
+    image = square_pixels(image, header.pixel_aspect)
     return image.transpose(Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
 
 

@@ -5,11 +5,12 @@ import struct
 from functools import lru_cache
 from typing import NamedTuple
 
-from chest_xray.core.types import Array
+from chest_xray.core.types import Array, Image
 
 ORIENTATION = 0x0112  # Exif 2.32, section 4.6.4
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 MAX_CHANGE = 32  # of 255: a gamma of 1.8 for 2.2, or of 1.0, changes up to 19, or 72
+MAX_DISTORTION = 1.02  # pixels are square up to this ratio of their sides, such as 72 x 73 dots per inch
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
 
 
@@ -30,19 +31,36 @@ class ImageError(ValueError):
 
 
 class Header(NamedTuple):
-    """Width and height in pixels as stored, Pillow's name of the mode, Exif orientation, and the scans of a JPEG."""
+    """Width and height as stored, Pillow's mode, Exif orientation, scans of a JPEG, and width / height of a pixel."""
 
     width: int
     height: int
     mode: str
     orientation: int = 1
     scans: int = 1
+    pixel_aspect: float = 1
 
     @property
     def upright(self) -> tuple[int, int]:
-        """Width and height after the image is turned upright."""
-        size = (self.width, self.height)
+        """Width and height after the image is turned upright, and its pixels are made square."""
+        size = square_size((self.width, self.height), self.pixel_aspect)
         return size[::-1] if self.orientation in QUARTER_TURNS else size
+
+
+def square_size(size: tuple[int, int], pixel_aspect: float) -> tuple[int, int]:
+    """Return width and height of an image after its pixels, of this width / height, are made square by enlarging it."""
+    width, height = size
+    if max(pixel_aspect, 1 / pixel_aspect) <= MAX_DISTORTION:
+        return size
+    return (round(width * pixel_aspect), height) if pixel_aspect > 1 else (width, round(height / pixel_aspect))
+
+
+def square_pixels(image: Image, pixel_aspect: float) -> Image:
+    """Enlarge an image to `square_size`."""
+    from PIL.Image import Resampling
+
+    size = square_size(image.size, pixel_aspect)
+    return image if size == image.size else image.resize(size, Resampling.BILINEAR)
 
 
 def read_orientation(exif: bytes) -> int:

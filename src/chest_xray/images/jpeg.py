@@ -72,7 +72,16 @@ def read_header(file: Any) -> Header:
         if scans.end is None:
             raise ImageError("truncated", "a JPEG that ends without its end marker")
         num_scans = scans.number if frame.marker in PROGRESSIVE else 1
-    return Header(width, height, MODES[components], read_orientation(exif), num_scans)
+    return Header(width, height, MODES[components], read_orientation(exif), num_scans, _read_pixel_aspect(segments))
+
+
+def _read_pixel_aspect(segments: list[Segment]) -> float:
+    """Return width / height of a pixel by the densities of JFIF, whatever their unit (ITU-T T.871, section 10.1)."""
+    for segment in segments:
+        if _is_named(segment, APP0, b"JFIF\0") and len(segment.content) >= 12:
+            across, down = struct.unpack_from(">8xHH", segment.content)
+            return float(down / across) if across and down else 1
+    return 1
 
 
 def read_segments(file: Any) -> Iterator[Segment]:

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array, Image
@@ -19,7 +20,7 @@ MODES = {GREY: "L", COLOURS: "RGB", PALETTE: "P", GREY_ALPHA: "LA", COLOURS_ALPH
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 MAX_CHUNKS = 100_000
 MAX_CHUNK = 2**31 - 1  # bytes
-TONES = (b"cICP", b"iCCP", b"sRGB", b"gAMA")
+DESCRIPTIONS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"acTL", b"pHYs", b"eXIf")
 SDR_TRANSFERS = (1, 2, 4, 6, 13, 14, 15)  # near sRGB, or not stated: ITU-T H.273, table 3
 MAX_PROFILE = 1 << 22  # bytes
 CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
@@ -72,16 +73,21 @@ def read_header(file: Any) -> Header:
     """
     chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
-    orientation = 1
-    _refuse_tones(
-        {chunk.kind: _read(file, chunk) for chunk in chunks if chunk.kind in TONES and _is_intact(file, chunk)}
+    described = [*_list_before_rows(chunks), *(chunk for chunk in chunks if chunk.kind == b"eXIf")]
+    content = {  # Of several chunks of a kind, libpng takes the first.
+        chunk.kind: _read(file, chunk)
+        for chunk in reversed(described)
+        if chunk.kind in DESCRIPTIONS and _is_intact(file, chunk)
+    }
+    _refuse_tones(content)
+    if (number := int.from_bytes(content.get(b"acTL", b"")[:4], "big")) > 1:
+        raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
+    density = content.get(b"pHYs", b"")
+    across, down = struct.unpack(">IIx", density) if len(density) == 9 else (0, 0)  # pixels per unit
+    return Header(
+        *(layout.width, layout.height, layout.mode, read_orientation(content.get(b"eXIf", b""))),
+        pixel_aspect=down / across if across and down else 1,
     )
-    for chunk in chunks:
-        if chunk.kind == b"acTL" and (number := int.from_bytes(_read(file, chunk)[:4], "big")) > 1:
-            raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
-        if chunk.kind == b"eXIf" and _is_intact(file, chunk):
-            orientation = read_orientation(_read(file, chunk))
-    return Header(layout.width, layout.height, layout.mode, orientation)
 
 
 def _refuse_tones(content: dict[bytes, bytes]) -> None:
@@ -118,6 +124,11 @@ def _read_chunks(file: Any) -> Iterator[Chunk]:
         if kind == b"IEND":
             return
     raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks; save the image again as PNG")
+
+
+def _list_before_rows(chunks: list[Chunk]) -> list[Chunk]:
+    """Return the chunks before IDAT; of later ones, only Exif may say something of the image (third edition, 5.6)."""
+    return list(takewhile(lambda chunk: chunk.kind != b"IDAT", chunks))
 
 
 def _read(file: Any, chunk: Chunk) -> bytes:
@@ -165,14 +176,16 @@ def decode(data: bytes) -> Image:
     import numpy as np
 
     file = io.BytesIO(data)
-    chunks = [chunk for chunk in _read_chunks(file) if chunk.kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT")]
+    chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
-    for chunk in chunks:
+    described = [chunk for chunk in _list_before_rows(chunks) if chunk.kind in (b"IHDR", b"PLTE", b"tRNS")]
+    rows = [chunk for chunk in chunks if chunk.kind == b"IDAT"]
+    for chunk in described + rows:
         _require_checksum(file, chunk)
-    content = {chunk.kind: _read(file, chunk) for chunk in chunks if chunk.kind != b"IDAT"}
-    if sum(chunk.kind != b"IDAT" for chunk in chunks) > len(content):
+    content = {chunk.kind: _read(file, chunk) for chunk in described}
+    if len(described) > len(content):
         raise ImageError("undecodable", "a PNG that has a header, palette or transparent colour twice")
-    packed = b"".join(_read(file, chunk) for chunk in chunks if chunk.kind == b"IDAT")
+    packed = b"".join(_read(file, chunk) for chunk in rows)
     _require_all_rows(packed, layout)
     if layout.depth == 16 and layout.colour != GREY:
         image, opacity = _decode_deep(layout, packed, content.get(b"tRNS"))

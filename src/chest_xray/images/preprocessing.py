@@ -148,7 +148,7 @@ class Preparation(Options):
 
 
 class PreparedImage(NamedTuple):
-    """Prepared pixels, uint8 of shape (height, width), and the size of the upright original in pixels.
+    """Prepared pixels, uint8 of shape (height, width), and the size of the upright original in square pixels.
 
     `warnings` names what an answer should not conceal: `trimmed`, `adult`.
     """
