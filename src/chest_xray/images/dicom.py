@@ -153,7 +153,8 @@ def _parse(data: bytes) -> Any:
         kind = UID(dataset.file_meta.get("MediaStorageSOPClassUID") or "").name or "Image Storage"
         is_truncated = not has_other and ("Image Storage" in kind or any(name in dataset for name in DESCRIPTION))
     if is_truncated:
-        raise ImageError("truncated", "a DICOM file that ends before its pixels do")
+        or_none = "" if lengths else ", or has none"
+        raise ImageError("truncated", f"a DICOM image that ends before its pixels do{or_none}")
     return dataset
 
 
