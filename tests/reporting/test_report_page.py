@@ -104,6 +104,14 @@ def test_every_figure_and_table_that_is_declared_is_shown_with_its_words(languag
     assert "None" not in text
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_cells_of_tables_show_words_and_not_keys(language: str) -> None:
+    cells = re.findall(r"<t[dh][^>]*>\s*([^<]*?)\s*</t[dh]>", write(language))
+    assert len(cells) > 50
+    assert [cell for cell in cells if re.fullmatch(r"[a-z]+(_[a-z]+)+", cell)] == []
+    assert [cell for cell in cells if language == "ru" and re.fullmatch(r"width|height|width / height", cell)] == []
+
+
 def test_evidence_of_an_earlier_version_is_refused_and_not_shown_in_part() -> None:
     older = make_run_evidence("baseline")
     del older["abstention"], older["net_benefit"]
