@@ -12,6 +12,7 @@ from scipy.special import logit
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import PackagedModelDataset
+from chest_xray.images.index import FEATURES
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.abstention import Abstention
@@ -352,7 +353,8 @@ def make_metadata_baseline(specificity: float = 0.4, sensitivity: float = 0.6, *
     rule = FeatureRule(unit="pixels", threshold=300.0, direction="at most", train=scores, test=scores)
     of_width = scores.model_copy(update={"specificity": specificity})
     width = rule.model_copy(update={"test": of_width, **changes})
-    return MetadataBaseline(features={"width": width, "height": rule, "aspect": rule, "bytes": rule})
+    others = {name: rule.model_copy(update={"unit": unit}) for name, unit in FEATURES.items()}
+    return MetadataBaseline(features=others | {"width": width})
 
 
 def make_metadata_metrics(
