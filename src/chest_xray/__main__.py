@@ -18,7 +18,7 @@ def main() -> None:
         configure_project("chest_xray")
         run()
     else:
-        from chest_xray import command_line
+        from chest_xray.serving import command_line
 
         command_line.main()
 

@@ -96,7 +96,7 @@ def ship(env: str | None, folder: Path | None) -> None:
 def _require_one_origin(context: Any) -> None:
     """Refuse a network and metrics that were made from different trainings, as a run does for its inputs."""
     from chest_xray.core.provenance import Lineage
-    from chest_xray.hooks import list_pipelines
+    from chest_xray.hooks.runs import list_pipelines
     from chest_xray.serving.starting import METRICS, NETWORK, PREDICTIONS
 
     makers = {output: name for name, pipeline in list_pipelines().items() for output in pipeline.all_outputs()}

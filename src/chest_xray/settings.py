@@ -6,8 +6,8 @@ from typing import Any
 from kedro.config import OmegaConfigLoader
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from chest_xray.hooks import LogRun, RecordRun, RemoveCheckpoints, RunLock
-from chest_xray.run_checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks, UseShippedNetwork
+from chest_xray.hooks.checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks, UseShippedNetwork
+from chest_xray.hooks.runs import LogRun, RecordRun, RemoveCheckpoints, RunLock
 
 # Kedro calls the last first: the checks before all others, and `RunLock` after them.
 CHECKS = (CheckInputs(), CompareSettings(), UseShippedNetwork(), CheckCommand(), HideTracebacks())

@@ -1,4 +1,4 @@
-"""The folder of a network that runs without TensorFlow; the wheel has one such folder, `chest_xray/shipped`."""
+"""The folder of a network that runs without TensorFlow; the wheel has one such folder, `chest_xray/models/shipped`."""
 
 import io
 import json
@@ -13,7 +13,7 @@ from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
 from chest_xray.models.inference import MAX_DISAGREEMENT, Predictor
 from chest_xray.models.network import is_float32, without_sigmoid
 
-SHIPPED = Path(__file__).parents[1] / "shipped"
+SHIPPED = Path(__file__).parent / "shipped"
 KERAS = "packaged.keras"  # the same network for the pipelines `prediction` and `external`
 TRAINED = Path("data/06_models/augmented/packaged.keras")  # where `export` writes it, in the folder of a project
 METRICS = "metrics.json"  # see docs/metrics.md

@@ -13,11 +13,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline import Node, Pipeline
 from kedro_datasets.json import JSONDataset
 
-from chest_xray import hooks
 from chest_xray.core.provenance import Lineage
 from chest_xray.core.types import InputError
 from chest_xray.datasets import CheckpointDataset
-from chest_xray.hooks import NUM_NAMED, LogRun, RecordRun, RemoveCheckpoints, RunLock
+from chest_xray.hooks import runs
+from chest_xray.hooks.runs import NUM_NAMED, LogRun, RecordRun, RemoveCheckpoints, RunLock
 from tests.builders import TITLE, make_point, make_run, make_study
 
 pytestmark = pytest.mark.usefixtures("registered_pipelines")
@@ -212,7 +212,7 @@ def describe(source: Any) -> Any:
 def run(folder: Path, pipeline: Pipeline, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Call the hooks as Kedro does in a run whose nodes take these seconds."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr("chest_xray.hooks.monotonic", lambda: clock.now)
+    monkeypatch.setattr("chest_xray.hooks.runs.monotonic", lambda: clock.now)
     stored = {name: JSONDataset(filepath=str(folder / "data" / f"{name}.json")) for name in ("first", "report")}
     catalog, log = DataCatalog(stored), LogRun()
     loader = {"globals": {"data_dir": "data"}}
@@ -246,7 +246,7 @@ def test_a_run_in_a_folder_below_the_project_logs_as_one_in_the_project(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configured: list[Any] = []
-    monkeypatch.setattr(hooks, "LOGGING", SimpleNamespace(configure=configured.append))
+    monkeypatch.setattr(runs, "LOGGING", SimpleNamespace(configure=configured.append))
     monkeypatch.delenv("KEDRO_LOGGING_CONFIG", raising=False)
     context = SimpleNamespace(project_path=tmp_path, config_loader={"globals": {"data_dir": "data"}}, params={})
     for folder in ("conf", "notebooks"):

@@ -9,8 +9,8 @@ from kedro.io import DataCatalog, DatasetError, MemoryDataset
 from kedro.runner import ParallelRunner
 
 from chest_xray.core.types import InputError
+from chest_xray.hooks.checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks
 from chest_xray.pipeline_registry import register_pipelines
-from chest_xray.run_checks import CheckCommand, CheckInputs, CompareSettings, HideTracebacks
 
 MADE_BY_DATA_PROCESSING = (
     *("prepared_images", "image_split", "corrupted_validation_images", "corrupted_test_images", "data_evidence"),

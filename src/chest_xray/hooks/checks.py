@@ -15,7 +15,7 @@ from kedro.validation.exceptions import ParameterValidationError
 from pydantic import BaseModel
 
 from chest_xray.core.types import InputError, flatten
-from chest_xray.hooks import list_pipelines
+from chest_xray.hooks.runs import list_pipelines
 
 logger = logging.getLogger(__name__)
 # The catalog reads them; no node does.

@@ -21,7 +21,6 @@ from PIL import Image
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from chest_xray import command_line
 from chest_xray.core.types import Array, InputError
 from chest_xray.images.phantoms import draw_phantom
 from chest_xray.models import shipping
@@ -39,6 +38,7 @@ from chest_xray.models.shipping import (
     read_metrics,
     write_folder,
 )
+from chest_xray.serving import command_line
 from chest_xray.serving.starting import read_folder
 from tests import commands
 from tests.builders import changed, encode, interval, make_contract, make_packaged, make_predictions, make_run_metrics
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:In the future `np.object` will b
 HEAVY = ("kedro", "keras", "tensorflow")
 RUN = f"""
 import sys
-from chest_xray.command_line import main
+from chest_xray.serving.command_line import main
 try:
     main()
 finally:
@@ -62,7 +62,7 @@ SHOWN = {  # by path
     "serve": {"model": "contract"},
     "demo": {"en/sample/PNEUMONIA": "The label", "ru/sample/PNEUMONIA": "Разметка"},
 }
-SHIPPED_HERE = "src/chest_xray/shipped"
+SHIPPED_HERE = "src/chest_xray/models/shipped"
 PREDICTIONS = make_predictions([0, 1, 0, 1], [0.1, 0.8, 0.6, 0.4])  # 3 of 4 pairs in order
 
 
@@ -88,9 +88,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("ship") / "project")
     make_packaged(project / "data/test/06_models/augmented/packaged.keras")
     write_results(project / "data/test")
-    done = run_kedro(project, "ship", "--env=test", "--folder=src/chest_xray/shipped")
+    done = run_kedro(project, "ship", "--env=test", "--folder=src/chest_xray/models/shipped")
     assert done.returncode == 0, done.stderr
-    folder = project / "src/chest_xray/shipped"
+    folder = project / "src/chest_xray/models/shipped"
     assert done.stdout.endswith(f"Written: {SHIPPED_HERE}\n")
     return folder
 
@@ -98,7 +98,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def project_without_runs(shipped: Path) -> Path:
     """That copy with its shipped network, but without the network that it was made from."""
-    project = shipped.parents[2]
+    project = shipped.parents[3]
     (project / "data/test/06_models/augmented/packaged.keras").unlink(missing_ok=True)
     return project
 
@@ -106,7 +106,7 @@ def project_without_runs(shipped: Path) -> Path:
 @pytest.fixture(scope="module")
 def installed(shipped: Path) -> Path:
     """The content of the wheel of that copy, in a folder that is like `site-packages`."""
-    project = shipped.parents[2]
+    project = shipped.parents[3]
     for name in ("README.md", "LICENSE"):
         copy(ROOT / name, project)
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", "dist"]
@@ -167,11 +167,11 @@ def test_a_wheel_gives_the_probabilities_of_keras_without_importing_it(
 
 
 def test_the_wheel_has_the_network_its_notice_and_the_script(installed: Path) -> None:
-    names = {path.name for path in (installed / "chest_xray/shipped").iterdir()}
+    names = {path.name for path in (installed / "chest_xray/models/shipped").iterdir()}
     assert names == {NETWORK, KERAS, CONTRACT, "ood_detector.npz", METRICS, SCORES, PROJECT, NOTICE}
     (script,) = installed.glob("*.dist-info/entry_points.txt")
-    assert "chest-xray = chest_xray.command_line:main" in script.read_text()
-    notice = (installed / "chest_xray/shipped" / NOTICE).read_text("utf-8")
+    assert "chest-xray = chest_xray.serving.command_line:main" in script.read_text()
+    notice = (installed / "chest_xray/models/shipped" / NOTICE).read_text("utf-8")
     assert "Weights (`network.onnx`, `packaged.keras`): MIT" in notice
     assert "Training data: SYNTHETIC phantoms drawn by this project, not radiographs; licence: MIT." in notice
 
@@ -455,7 +455,7 @@ def test_a_network_of_phantoms_is_not_put_into_the_wheel_by_default(empty_projec
     assert done.returncode != 0
     assert "received an environment of synthetic phantoms; expected radiographs for the network of" in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (empty_project / "src/chest_xray/shipped").exists()
+    assert not (empty_project / "src/chest_xray/models/shipped").exists()
 
 
 def test_a_network_of_another_origin_than_its_metrics_is_not_shipped(project: Path, tmp_path: Path) -> None:

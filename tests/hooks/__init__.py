@@ -1,0 +1,1 @@
+"""Tests of chest_xray.hooks."""
