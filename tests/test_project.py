@@ -1,5 +1,6 @@
 """The command line: user errors give one-sentence messages, and listing pipelines loads no heavy library."""
 
+import ast
 import json
 import os
 import re
@@ -110,6 +111,20 @@ def test_every_path_in_the_docs_exists(page: Path) -> None:
 
 def test_the_docs_contain_paths() -> None:
     assert len(list_named_paths(ROOT / "docs/architecture.md")) > 20
+
+
+def test_every_module_and_test_that_make_mutate_names_exists() -> None:
+    tree = ast.parse((ROOT / "benchmarks/mutate.py").read_text(encoding="utf-8"))
+    (modules,) = (
+        ast.literal_eval(each.value)
+        for each in tree.body
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "MODULES"
+    )
+    named = {f"src/chest_xray/{name}.py" for name in modules} | {
+        f"tests/{test}" for tests in modules.values() for test in tests.split()
+    }
+    assert len(named) > 40
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
 
 
 NUMBERS = (
