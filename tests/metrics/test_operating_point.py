@@ -17,6 +17,7 @@ from chest_xray.metrics.operating_point import (
     OperatingPoint,
     OperatingPointRule,
     Point,
+    ReferralBand,
     add_calibrated,
     calibrate,
     choose_points,
@@ -54,6 +55,9 @@ def test_a_band_is_chosen_around_the_point_that_decides_unless_it_is_switched_of
     assert (is_between == found.find_referred(log_odds)).all()
     older = OperatingPoint.model_validate(found.model_dump(exclude={"band"}))
     assert not older.find_referred(log_odds).any()
+    assert older.bounds == (older.chosen.threshold, older.chosen.threshold)
+    with pytest.raises(ValidationError, match="half_width\n  Input should be greater than or equal to 0 "):
+        ReferralBand(max_referred=0.25, half_width=-0.5)
 
 
 def expect(threshold: float, whole: tuple[float, float], worst: tuple[float, float], *, reached: bool) -> Any:
