@@ -10,7 +10,7 @@ import simplejpeg
 from PIL import Image, ImageOps
 
 from chest_xray.core.types import Array, InputError
-from chest_xray.images.decoding import decode_grey, read_pixels
+from chest_xray.images.decoding import decode_colours, decode_grey, read_pixels
 from chest_xray.images.header import ImageError, read_orientation
 
 
@@ -183,6 +183,12 @@ def test_a_jpeg_on_its_side_is_decoded_at_the_least_scale_of_its_upright_size() 
     assert stored.shape == (280, 210)
     upright = Image.fromarray(np.rot90(stored, -1)).resize((270, 200), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(decode_grey(data, (270, 200)), upright)
+
+
+@pytest.mark.parametrize(("side", "decoded"), [(512, 64), (504, 126), (40, 40)])
+def test_colours_of_a_jpeg_are_decoded_at_the_least_scale_of_64_pixels_and_more(side: int, decoded: int) -> None:
+    image = decode_colours(encode(noise(side, side).convert("RGB"), "JPEG"))
+    assert (image.mode, image.size) == ("RGB", (decoded, decoded))
 
 
 def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:

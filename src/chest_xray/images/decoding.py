@@ -97,7 +97,7 @@ def _flatten(image: Image) -> Image:
     if image.mode == "I;16":
         return fromarray(png.keep_upper_bits(np.asarray(image)))
     if image.mode == "RGBA":
-        image = alpha_composite(new("RGBA", image.size, (0, 0, 0, 255)), image)
+        image = alpha_composite(new("RGBA", image.size, "black"), image)
     return image.convert("L")
 
 
@@ -105,9 +105,9 @@ def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tupl
     """Return the stored width and height in pixels below which decoding would lose detail of the result."""
     minimum = size
     if geometry != "stretch":
-        ratios = [target / side for target, side in zip(size, header.upright, strict=True)]
-        ratio = max(ratios) if geometry == "crop" else min(ratios)
-        minimum = ceil(header.upright[0] * ratio), ceil(header.upright[1] * ratio)
+        width, height = header.upright
+        ratio = (max if geometry == "crop" else min)(size[0] / width, size[1] / height)
+        minimum = ceil(width * ratio), ceil(height * ratio)
     return minimum[::-1] if header.orientation in QUARTER_TURNS else minimum
 
 
@@ -119,5 +119,5 @@ def fit_grey(image: Image, size: tuple[int, int], geometry: Geometry) -> Image:
     if geometry == "crop":
         return ImageOps.fit(image, size, Resampling.BILINEAR)
     if geometry == "pad":
-        return ImageOps.pad(image, size, Resampling.BILINEAR, color=0)
+        return ImageOps.pad(image, size, Resampling.BILINEAR, color="black")
     return image.resize(size, Resampling.BILINEAR)
