@@ -4,13 +4,15 @@
 
 Cosmic Ray makes the mutants in a clone of the last commit; nothing is changed here. The operators that it leaves in are
 those of KEPT. Each mutant meets its tests in a fork of this process, which has the libraries in memory and nothing of
-the project, nor any thread of TensorFlow: importing TensorFlow takes longer than most tests.
+the project, nor any thread of TensorFlow: importing TensorFlow takes longer than most tests. Of each file, the tests
+that execute the mutated line come first, the quickest of them before the others; the first failure ends a run.
 """
 
 import argparse
 import csv
 import gc
 import importlib
+import json
 import os
 import random
 import resource
@@ -21,16 +23,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
 
+import coverage
 import pytest
 
 LIBRARIES = (
-    "gdcm hypothesis kedro.framework.session kedro_datasets.pandas keras pandas pydicom.pixels scipy.ndimage "
-    "scipy.optimize scipy.sparse.csgraph scipy.stats simplejpeg sklearn.linear_model sklearn.metrics PIL.ImageOps"
+    "gdcm hypothesis kedro.framework.session kedro_datasets.pandas keras pandas pyarrow.parquet pydicom.pixels "
+    "scipy.ndimage scipy.optimize scipy.sparse.csgraph scipy.stats simplejpeg sklearn.linear_model sklearn.metrics "
+    "PIL.ImageOps"
 )
 PYTEST = (
     "-x -q -o addopts= -p _hypothesis_pytestplugin --hypothesis-seed=0 -W ignore::pytest.PytestAssertRewriteWarning"
@@ -81,7 +87,46 @@ FOUND = """SELECT job_id, start_pos_row, start_pos_col, operator_name, occurrenc
 test_outcome, diff FROM mutation_specs LEFT JOIN work_results USING (job_id) ORDER BY 2, 3, 4, 5"""
 
 
-def run_tests(tests: list[str], seconds: float) -> int:
+class _Record:
+    """Writes how long each test takes, and which tests execute each line of a file."""
+
+    def __init__(self, source: Path, output: Path):
+        self.source, self.output = str(source.absolute()), output
+        self.seconds: dict[str, float] = {}
+        self.coverage = coverage.Coverage(data_file=None, include=[self.source], config_file=False)
+        self.coverage.start()
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.coverage.switch_context(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0) + report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
+        lines = self.coverage.get_data().contexts_by_lineno(self.source)
+        self.output.write_text(json.dumps({"seconds": self.seconds, "lines": lines}))
+
+
+class _Order:
+    """Puts first, of each file, the tests that execute a line, and the quickest of them before the others."""
+
+    def __init__(self, recorded: dict[str, Any], line: int):
+        self.seconds, self.first = recorded["seconds"], set(recorded["lines"].get(str(line), ()))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        files = list(dict.fromkeys(item.path for item in items))
+        items.sort(
+            key=lambda item: (
+                item.nodeid not in self.first,
+                files.index(item.path),
+                self.seconds.get(item.nodeid, 0),
+            )
+        )
+
+
+def run_tests(tests: list[str], seconds: float, plugin: Callable[[], _Record | _Order]) -> int:
     """Run tests in a fork and return the exit code of pytest; that of a fork that takes too long is below 0."""
     child = os.fork()
     if child == 0:
@@ -91,7 +136,7 @@ def run_tests(tests: list[str], seconds: float) -> int:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
-        os._exit(pytest.main([*PYTEST.split(), "-m", "not slow", *tests]))
+        os._exit(pytest.main([*PYTEST.split(), "-m", "not slow", *tests], plugins=[plugin()]))
     _, status = os.waitpid(child, 0)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what it started
@@ -103,14 +148,16 @@ def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) 
     tests = [f"tests/{each}" for each in MODULES[module].split()]
     began = time.monotonic()
     sys.dont_write_bytecode = False  # by the tests without a mutant alone: Python takes two changes in a second for one
-    if run_tests(tests, 900):
+    source, record = Path(f"src/chest_xray/{module}.py"), folder / "record.json"
+    if run_tests(tests, 900, lambda: _Record(source, record)):
         raise SystemExit(f"{module}: tests fail without any mutant")
+    original, recorded = source.read_text("utf-8").splitlines(), json.loads(record.read_text("utf-8"))
     sys.dont_write_bytecode = True
     seconds = 30 + 4 * (time.monotonic() - began)
     name = folder / module.replace("/", ".")
     config, session, address = (f"{name}.{end}" for end in ("toml", "sqlite", "socket"))
     Path(config).write_text(
-        f'[cosmic-ray]\nmodule-path = "src/chest_xray/{module}.py"\ntimeout = {seconds + 30}\nexcluded-modules = []\n'
+        f'[cosmic-ray]\nmodule-path = "{source}"\ntimeout = {seconds + 30}\nexcluded-modules = []\n'
         f'test-command = "{sys.executable} -I -S -c \\"{CLIENT.format(address)}\\""\n'
         '[cosmic-ray.distributor]\nname = "local"\n[cosmic-ray.filters.operators-filter]\n'
         f"exclude-operators = ['core/Replace(?=Unary|Binary|Comparison)(?!({'|'.join(KEPT)})$)']\n"
@@ -128,7 +175,10 @@ def mutate(module: str, cosmic_ray: Path, folder: Path, sample: int, seed: int) 
         running = subprocess.Popen([cosmic_ray / "cosmic-ray", "exec", config, session])
         while running.poll() is None:
             with suppress(TimeoutError), listener.accept()[0] as connection:
-                connection.send(str(abs(run_tests(tests, seconds))).encode())
+                pairs = zip(original, source.read_text("utf-8").splitlines(), strict=False)
+                line = next(number for number, (old, new) in enumerate(pairs, 1) if old != new)
+                code = run_tests(tests, seconds, lambda line=line: _Order(recorded, line))
+                connection.send(str(abs(code)).encode())
     with sqlite3.connect(session) as database:
         rows = [row for row in database.execute(FOUND).fetchall() if row[6] == "NORMAL"]
     survived = [row for row in rows if row[7] == "SURVIVED"]
