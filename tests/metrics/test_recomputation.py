@@ -211,7 +211,7 @@ def test_accuracy_by_coverage_and_the_area() -> None:
     if area.method == "blocks":
         assert (area.low, area.high) == pytest.approx(bounds(areas[1:]))
     curve = curves[curves["curve"] == "risk_coverage"]
-    np.testing.assert_allclose(curve["value"], accuracy_of[0])
+    np.testing.assert_allclose(curve[["x", "value"]], np.stack([coverage[0], accuracy_of[0]], axis=1))
     assert (curve["low"] <= curve["high"]).all()
 
 
