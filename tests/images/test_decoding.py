@@ -157,6 +157,8 @@ def noise(width: int, height: int) -> Image.Image:
         *(((320, 240), (100, 100), "crop", (160, 120)), ((240, 320), (100, 100), "crop", (120, 160))),
         # Padding shows 100 of the longer side, 75 of the shorter: 3/8.
         *(((320, 240), (100, 100), "pad", (120, 90)), ((240, 320), (100, 100), "pad", (90, 120))),
+        # 100 of 320 is more than 60 of 240, and 60 of 320 is less than 100 of 240.
+        *(((320, 240), (100, 60), "crop", (120, 90)), ((320, 240), (60, 100), "pad", (80, 60))),
     ],
 )
 def test_a_jpeg_is_decoded_at_the_least_scale_that_the_result_can_show(
@@ -185,10 +187,13 @@ def test_a_jpeg_on_its_side_is_decoded_at_the_least_scale_of_its_upright_size() 
     np.testing.assert_array_equal(decode_grey(data, (270, 200)), upright)
 
 
-@pytest.mark.parametrize(("side", "decoded"), [(512, 64), (504, 126), (40, 40)])
-def test_colours_of_a_jpeg_are_decoded_at_the_least_scale_of_64_pixels_and_more(side: int, decoded: int) -> None:
-    image = decode_colours(encode(noise(side, side).convert("RGB"), "JPEG"))
-    assert (image.mode, image.size) == ("RGB", (decoded, decoded))
+@pytest.mark.parametrize(("long", "short", "eighths"), [(600, 512, 1), (600, 504, 2), (56, 40, 8)])
+def test_colours_of_a_jpeg_are_decoded_at_the_least_scale_with_64_pixels_a_side(
+    long: int, short: int, eighths: int
+) -> None:
+    for size in ((long, short), (short, long)):
+        image = decode_colours(encode(noise(*size).convert("RGB"), "JPEG"))
+        assert (image.mode, image.size) == ("RGB", tuple(side * eighths // 8 for side in size))
 
 
 def test_a_mention_of_exif_that_turns_nothing_changes_no_pixel() -> None:
