@@ -18,14 +18,14 @@ import pytest
 from pydicom.uid import RLELossless
 from scipy.special import expit, logit
 
-from chest_xray.core.types import InputError
+from chest_xray.core.types import Array, InputError
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.view_examples import VIEWS
 from chest_xray.models import inference
 from chest_xray.models.batch import score_shard
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from chest_xray.models.inference import Prediction, Predictor, Relaxation
-from tests.builders import encode, make_packaged, make_pixels, with_band
+from tests.builders import encode, make_contract, make_packaged, make_pixels, with_band
 from tests.dicom_files import compress, make_dataset, write
 
 
@@ -180,6 +180,29 @@ def test_an_out_of_distribution_image_gets_an_ood_score_and_no_prediction(tmp_pa
     assert refused.detail.startswith(
         f"an out-of-distribution score of {refused.ood_score:.2f}; expected at most 0.10: it "
     )
+
+
+def test_many_images_are_scored_64_at_a_time_in_their_order() -> None:
+    sizes = []
+
+    def compute_logits(pixels: Array) -> Array:
+        sizes.append(len(pixels))
+        return pixels[:, 0, 0].astype(np.float32)
+
+    found = Predictor(make_contract(), {}, "", compute_logits).compute_logits(
+        np.arange(130, dtype=np.uint8)[:, None, None]
+    )
+    assert (sizes, found.dtype) == ([64, 64, 2], np.float64)
+    np.testing.assert_array_equal(found, np.arange(130))
+
+
+def test_the_limit_of_megapixels_is_lowered_and_never_raised(predictor: Predictor) -> None:
+    lowered = predictor.relax(Relaxation())
+    for limit in (0.004, 1000.0):
+        lowered.limit_megapixels(limit)
+        assert lowered.limits.max_megapixels == 0.004
+    (found,) = lowered.predict([encode(make_pixels(1, 80, 60)[0])])
+    assert found.reason == "too large"
 
 
 def test_an_image_that_lies_is_turned_upright_on_request_alone(predictor: Predictor) -> None:
