@@ -1,5 +1,6 @@
 """Batches of float32 in [0, 1] from prepared pixels; the same for training, test and prediction."""
 
+from collections.abc import Callable
 from typing import Any
 
 from chest_xray.core.types import Array, Dataset, Tensor
@@ -28,11 +29,11 @@ def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
         return scale(tf.ensure_shape(tf.numpy_function(read, [batch], tf.uint8), (None, *pixels.shape[1:])))
 
     batches = tf.data.Dataset.from_tensor_slices(rows).batch(batch_size)
-    return _read_ahead(batches.map(make, num_parallel_calls=2, deterministic=True))
+    return _map_ahead(batches, make)
 
 
-def _read_ahead(batches: Dataset) -> Dataset:
-    """Prefetch batches, and switch the autotuner off.
+def _map_ahead(dataset: Dataset, make: Callable[[Tensor], Any]) -> Dataset:
+    """Apply a function in order and ahead of use, with the autotuner off.
 
     The autotuner of tf.data delays the end of a dataset: 200 steps of 28 ms took 10.2 instead of 5.6 s (TensorFlow
     2.21, 2026-11-25).
@@ -41,7 +42,7 @@ def _read_ahead(batches: Dataset) -> Dataset:
 
     options = tf.data.Options()
     options.autotune.enabled = False
-    return batches.prefetch(4).with_options(options)
+    return dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(4).with_options(options)
 
 
 class TrainingBatches:
@@ -110,5 +111,4 @@ class TrainingBatches:
                 images = tf.where(tf.ensure_shape(is_copy, shape[:1])[:, None, None, None], altered, images)
             return images, tf.ensure_shape(labels, (self.batch_size, 1))
 
-        steps = tf.data.Dataset.counter(first_step)
-        return _read_ahead(steps.map(make, num_parallel_calls=2, deterministic=True))
+        return _map_ahead(tf.data.Dataset.counter(first_step), make)
