@@ -202,7 +202,7 @@ def test_the_limit_of_megapixels_is_lowered_and_never_raised(predictor: Predicto
         lowered.limit_megapixels(limit)
         assert lowered.limits.max_megapixels == 0.004
     (found,) = lowered.predict([encode(make_pixels(1, 80, 60)[0])])
-    assert found.reason == "too large"
+    assert found.reason == "too_large"
 
 
 def test_an_image_that_lies_is_turned_upright_on_request_alone(predictor: Predictor) -> None:
