@@ -2,6 +2,7 @@
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_phantoms_have_the_stated_size_and_opacities_brighten_their_lungs() -> N
 
 
 def test_a_folder_is_drawn_once_and_never_into_real_data(tmp_path: Path) -> None:
-    options = {"path": str(tmp_path / "train"), "num_images": NUM_IMAGES, "seed": 1}
+    options: dict[str, Any] = {"path": str(tmp_path / "train"), "num_images": NUM_IMAGES, "seed": 1}
     dataset = PhantomFolderDataset(**options)
     assert dataset.exists()
     files = dataset.load()
