@@ -37,6 +37,7 @@ LATIN = (
     "None True collimation brightness contrast gamma noise blur Epoch step ms s loss accuracy precision recall val "
     "Model sequential Layer type Output Shape Param Conv D MaxPooling Flatten Dense Dropout conv d max pooling "
     "flatten dense dropout Total Trainable Non trainable params KB B SHA chest xray kedro keras tensorflow Python "
+    "Keras RandomFlip RandomZoom RandomRotation "
 )
 SOMEWHERE = re.compile(r"(?<![\w.])/(?:home|root|Users|private|tmp|var|work|mnt|opt)/[\w.-]+|[A-Z]:\\\\\w+")
 
