@@ -209,7 +209,9 @@ def describe(source: Any) -> Any:
     return source
 
 
-def run(folder: Path, pipeline: Pipeline, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+def run(
+    folder: Path, pipeline: Pipeline, seconds: dict[str, float], monkeypatch: pytest.MonkeyPatch, saves: int = 1
+) -> None:
     """Call the hooks as Kedro does in a run whose nodes take these seconds."""
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr("chest_xray.hooks.runs.monotonic", lambda: clock.now)
@@ -221,7 +223,7 @@ def run(folder: Path, pipeline: Pipeline, seconds: dict[str, float], monkeypatch
     for node in pipeline.nodes:
         log.before_node_run(node)
         clock.now += seconds[node.name]
-        for name in node.outputs:
+        for name in node.outputs * saves:
             catalog.get(name, fallback_to_runtime_pattern=True)
             log.after_dataset_saved(name, node)
     log.after_pipeline_run(pipeline)
@@ -240,6 +242,16 @@ def test_only_nodes_that_take_time_and_store_something_have_a_line(
         "3 nodes in 62 s.",
         "Report (in Russian: report.ru.html): data/report.json",
     ]
+
+
+def test_a_node_that_saves_several_times_is_counted_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    pairs = itertools.pairwise(("source", "first", "second"))
+    pipeline = Pipeline([Node(describe, before, after, name=f"make_{after}") for before, after in pairs])
+    run(tmp_path, pipeline, {"make_first": 2, "make_second": 0}, monkeypatch, saves=2)
+    assert caplog.messages[:2] == ["  1/2 make_first, 2.0 s"] * 2
 
 
 def test_a_run_in_a_folder_below_the_project_logs_as_one_in_the_project(

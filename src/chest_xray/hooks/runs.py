@@ -261,7 +261,7 @@ class LogRun(ProjectHook):
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Start counting."""
-        self._catalog, self._num_nodes, self._num_done = catalog, len(pipeline.nodes), 0
+        self._catalog, self._num_nodes, self._done = catalog, len(pipeline.nodes), set[str]()
         self._start, self._starts = monotonic(), dict[str, float]()
 
     @hook_impl
@@ -274,11 +274,11 @@ class LogRun(ProjectHook):
         """Log a node once its last output is saved; at the debug level if it was quick or saved nothing to disk."""
         if dataset_name != node.outputs[-1]:
             return
-        self._num_done += 1
+        self._done.add(node.name)  # A generator saves several times.
         seconds = monotonic() - self._starts[node.name]
         in_memory = all(isinstance(self._catalog[name], MemoryDataset) for name in node.outputs)
         level = logging.DEBUG if in_memory or seconds < QUICK else logging.INFO
-        logger.log(level, "%3d/%d %s, %.1f s", self._num_done, self._num_nodes, node.name, seconds)
+        logger.log(level, "%3d/%d %s, %.1f s", len(self._done), self._num_nodes, node.name, seconds)
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline) -> None:
