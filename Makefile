@@ -60,14 +60,16 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 		notebooks/xray_nn.ipynb && \
 	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		--KernelManager.transport_encryption=auto \
 		--NotebookExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor $$folder/$(REPORT).ipynb && \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to html --HTMLExporter.mathjax_url= --HTMLExporter.require_js_url= \
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
 	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
 
-# As root, such as in a container, Jupyter wants --allow-root. LAB="--no-browser --port=8890": more options of Jupyter.
+# As root, such as in a container, Jupyter wants --allow-root. Without JUPYTER_DATA_DIR, Kedro writes the kernel to the home folder. LAB="--no-browser --port=8890": more options of Jupyter.
 lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session loaded (KEDRO_ENV=demo for the demo)
-	$(BIN)/kedro jupyter lab --ServerApp.root_dir="$(CURDIR)/notebooks" $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
+	JUPYTER_DATA_DIR="$(CURDIR)/.venv/share/jupyter" $(BIN)/kedro jupyter lab --ServerApp.root_dir="$(CURDIR)/notebooks" \
+		--KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
 
 lock: .venv/installed  ## Resolve pyproject.toml into requirements.lock, for all platforms
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --quiet --universal --all-extras \

@@ -224,6 +224,7 @@ def test_make_lab_opens_the_notebooks_and_allows_root_to_root_alone(
     command = ["make", "--dry-run", "--old-file=.venv/installed", "lab"]
     printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
     assert f'kedro jupyter lab --ServerApp.root_dir="{ROOT}/notebooks"' in printed
+    assert f'JUPYTER_DATA_DIR="{ROOT}/.venv/share/jupyter"' in printed  # not in the home folder
     assert ("--allow-root" in printed) == is_allowed
 
 
