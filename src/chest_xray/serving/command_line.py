@@ -64,7 +64,7 @@ def model_option(kind: str, also: str = "") -> Callable[..., Any]:
 def predict(
     paths: tuple[str, ...], model: Path | None, as_json: bool, overlay: Path | None, max_megabytes: float, **checks: Any
 ) -> None:
-    """Classify JPEG, PNG and DICOM files; a folder means all files below it.
+    """Classify JPEG, PNG and DICOM files, or all files in folders.
 
     The exit code is 0 if every file was answered, 1 if one was refused, and 2 if the command cannot run.
     """
@@ -195,7 +195,7 @@ def _describe_use(predictor: Predictor) -> str:
 @model_option("Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)")
 @click.option("--folder", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where reports go.")
 def write_dicom_reports(paths: tuple[str, ...], model: Path | None, folder: Path) -> None:
-    """Write a DICOM Structured Report of each DICOM file's answer or refusal.
+    """Write a DICOM Structured Report of each answer or refusal.
 
     The exit code is 0 if every file has a report, and 1 if one has not.
     """
@@ -215,7 +215,7 @@ def write_dicom_reports(paths: tuple[str, ...], model: Path | None, folder: Path
     "Folder of `kedro ship`, or a packaged.keras (which needs TensorFlow)", f", or ./{TRAINED} where it exists"
 )
 def info(model: Path | None) -> None:
-    """Describe the network: its file, its contract in short, and its metrics on test."""
+    """Describe the network: its file, contract and metrics on test."""
     path, predictor = model or find_network(), _load(model)
     contract, checks = predictor.contract, predictor.contract.input_checks
     point, preparation = contract.operating_point, contract.input.preparation
@@ -260,7 +260,7 @@ def _describe_test(metrics: Metrics | None) -> str:
 @address_options
 @model_option("Folder of `kedro ship`", f", or ./{TRAINED} where it exists")
 def serve(model: Path | None, **options: Any) -> None:
-    """Classify images over HTTP, as `kedro serve` does; the interface is described at /openapi.json."""
+    """Classify images over HTTP. The interface is described at /openapi.json."""
     _start(model, options, None, with_page=False)
 
 
@@ -270,7 +270,7 @@ def serve(model: Path | None, **options: Any) -> None:
 @page_options
 @click.option("--data-root", type=FOLDER, help="Offer radiographs of DIR/test/NORMAL and DIR/test/PNEUMONIA to try.")
 def demo(model: Path | None, browser: bool, data_root: Path | None, **options: Any) -> None:
-    """Open a page on this machine for images of your own, as `kedro demo` does."""
+    """Open a page on this machine for images of your own."""
     _start(model, options, data_root, with_page=True, browser=browser)
 
 
