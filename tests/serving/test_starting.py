@@ -3,6 +3,7 @@
 import queue
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import webbrowser
@@ -15,7 +16,7 @@ import pytest
 
 from chest_xray.core.types import InputError
 from chest_xray.serving import starting
-from chest_xray.serving.starting import Project, require_libraries, start
+from chest_xray.serving.starting import Project, start
 from tests.builders import make_packaged
 from tests.conftest import run_kedro
 from tests.serving.commands import PATIENCE, started
@@ -33,11 +34,17 @@ def test_a_missing_packaged_network_gives_an_error_with_the_export_command(comma
     assert "Traceback" not in done.stderr
 
 
-def test_a_missing_library_gives_an_error_with_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_libraries(("pebble", "uvicorn"))
-    monkeypatch.setitem(sys.modules, "pebble", None)
-    with pytest.raises(InputError, match=r"pebble not installed; .* Run `pip install -e '\.\[serve\]'`"):
-        require_libraries(("pebble", "uvicorn"))
+def test_missing_libraries_give_an_error_with_the_install_command() -> None:
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("fastapi", "multipart", "pebble", "starlette", "uvicorn"))
+sys.argv[1:] = ["serve"]
+from chest_xray.serving.command_line import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Error: fastapi, uvicorn, multipart, pebble not installed; expected the extra `serve`. Run `" in done.stderr
 
 
 def test_a_setting_out_of_range_stops_the_command(empty_project: Path) -> None:

@@ -6,16 +6,18 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jinja2
-from starlette.requests import Request
 
 from chest_xray.metrics.results import Estimate, Metrics
 from chest_xray.models.contract import Contract
 from chest_xray.models.gradcam import HEAT
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.pictures import Samples
+
+if TYPE_CHECKING:  # of the extra `serve`, which `kedro run` does not need
+    from starlette.requests import Request
 
 PACKAGE = "chest_xray.serving"
 LANGUAGES = ("en", "ru")
@@ -135,7 +137,7 @@ def read_style() -> str:
     return style.replace("HEAT_COLOURS", ", ".join(HEAT))
 
 
-def choose_language(request: Request, default: str) -> str:
+def choose_language(request: "Request", default: str) -> str:
     """Return the language of a request from `?language=`, else from `Accept-Language`, else the default."""
     preferred = [request.query_params.get("language", "")]
     ranked = []
