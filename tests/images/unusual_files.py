@@ -344,8 +344,12 @@ def _structures() -> Iterator[Case]:
     yield case("three samples of grey", "3 samples per pixel", _dicom_file, SamplesPerPixel=3)
     for bits in (8, 12, 14, 16):
         pixels = np.repeat(_deep(bits)[..., None], 3, axis=2)
-        values = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0}
-        yield case(f"RGB of 16 bits holds {bits}", BASE, _dicom_file, pixels, bits=16, window=None, **values)
+        yield case(f"RGB of 16 bits holds {bits}", BASE, _dicom_file, pixels, bits=16, window=None, **RGB)
+    for name, profile, expected in _profiles():
+        colours = make_dataset(
+            np.repeat(BASE[..., None], 3, axis=2), **RGB, ICCProfile=profile + bytes(len(profile) % 2)
+        )
+        yield case(f"DICOM with a profile of {name}", expected, partial(write, colours))
 
 
 # A picture of a quarter of the range by its window, and what elements of DICOM files may not, or may, state beside it.
@@ -549,6 +553,9 @@ def _shutters() -> Iterator[Case]:
     yield case("shutter of a frame", hidden, _dicom_file, **macro)
     for rows, bitmap in ((HEIGHT, hidden), (HEIGHT - 1, "cannot be applied")):
         yield case(f"shutter BITMAP of {rows} rows", bitmap, _with_bitmap_shutter, rows)
+    small: Elements = {"ShutterShape": "RECTANGULAR", **RECTANGLE}
+    for text in (" RECTANGULAR", "rectangular "):
+        yield case(f"shutter of the shape {text!r}", PADDED, _patched, "RECTANGULAR ", text, **small)
     whole, far = _edges(1, WIDTH, 1, HEIGHT), {"CenterOfCircularShutter": [900, 900], "RadiusOfCircularShutter": 30}
     for name, values in (
         ("of the whole", {"ShutterShape": "RECTANGULAR", **whole}),
@@ -598,6 +605,7 @@ def _directions() -> Iterator[Case]:
         yield case(f"direction {values}", expected, _dicom_file, **values)
     left: Elements = {"PatientOrientation": ["R", "F"], "ShutterShape": "RECTANGULAR"}
     yield case("direction with a shutter", PADDED[:, ::-1], _dicom_file, **left, **RECTANGLE)
+    yield case("direction with spaces", BASE[:, ::-1], _patched, "R\\FA", "R\\ F", PatientOrientation=["R", "FA"])
     yield case("turned by 180 degrees", "upside_down", _dicom_file, PatientOrientation=["R", "H"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
-from chest_xray.images.dicom_display import UnsupportedDicomError, read_number, render_grey, unpack_stored
+from chest_xray.images.dicom_display import UnsupportedDicomError, read_codes, read_number, render_grey, unpack_stored
 from chest_xray.images.dicom_layout import lay_out, read_pixel_aspect
 from chest_xray.images.dicom_streams import (
     RLE,
@@ -19,7 +19,7 @@ from chest_xray.images.dicom_streams import (
     require_sound_segments,
     require_whole_stream,
 )
-from chest_xray.images.header import ImageError, square_size
+from chest_xray.images.header import ImageError, refuse_profile, square_size
 from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -72,8 +72,10 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
     pixels = _decode_pixels(dataset)
     syntax = dataset.file_meta.TransferSyntaxUID
     stored = unpack_stored(pixels, dataset, native=not syntax.is_encapsulated or syntax == RLE)
-    is_colour = dataset.PhotometricInterpretation in COLOUR
-    return lay_out(fromarray(keep_upper_bits(stored) if is_colour else render_grey(stored, dataset)), dataset)
+    if dataset.PhotometricInterpretation in COLOUR:
+        refuse_profile(dataset.get("ICCProfile") or b"")
+        return lay_out(fromarray(keep_upper_bits(stored)), dataset)
+    return lay_out(fromarray(render_grey(stored, dataset)), dataset)
 
 
 def _decode_pixels(dataset: Any) -> Array:
@@ -193,7 +195,7 @@ def _refuse_unsupported(dataset: Any, max_megapixels: float) -> None:
     if photometric not in GREY + COLOUR:
         raise UnsupportedDicomError(f"photometric interpretation {photometric}; expected {', '.join(GREY + COLOUR)}")
     for keyword, value, *interpretations in NOT_FOR_DISPLAY:
-        if photometric in interpretations and str(dataset.get(keyword)).strip().upper() == value:
+        if photometric in interpretations and value in read_codes(dataset, keyword):
             raise UnsupportedDicomError(f"a {keyword} of {value}, which {photometric} pixels for display do not have")
     if dataset.get("PresentationLUTSequence"):
         raise UnsupportedDicomError("a PresentationLUTSequence, which pixels for display do not have; expected none")

@@ -1,6 +1,7 @@
 """From the stored values of a DICOM image to the grey that its own transformations show (PS3.3, C.7.6.3 and C.11)."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array
@@ -68,6 +69,13 @@ def read_number(dataset: Any, keyword: str, default: float | None = None) -> flo
         problem = f"a {keyword} of {numbers[0]}" if numbers else f"no {keyword}"
         raise UnsupportedDicomError(f"{problem}; expected a number")
     return numbers[0]
+
+
+def read_codes(dataset: Any, keyword: str) -> list[str]:
+    """Return the values of an element of type CS in capitals, without the spaces that do not count."""
+    value = dataset.get(keyword)
+    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value or ""]
+    return [str(item).strip().upper() for item in values]
 
 
 def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
@@ -204,9 +212,7 @@ def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: 
 def _find_window(dataset: Any) -> Window | None:
     """Return the first window that has a meaning."""
     centres, widths = read_numbers(dataset, "WindowCenter"), read_numbers(dataset, "WindowWidth")
-    functions = dataset.get("VOILUTFunction") or ""
-    first = functions if isinstance(functions, str) else next(iter(functions), "")
-    function = str(first).strip().upper() or FUNCTIONS[0]
+    function = next(iter(read_codes(dataset, "VOILUTFunction")), "") or FUNCTIONS[0]
     for centre, width in zip(centres, widths, strict=False):
         if math.isfinite(centre) and math.isfinite(width) and width > 0 and (width >= 1 or function != "LINEAR"):
             if function not in FUNCTIONS:

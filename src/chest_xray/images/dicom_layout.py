@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from chest_xray.core.types import Array, Image
-from chest_xray.images.dicom_display import UnsupportedDicomError, read_number, read_numbers
+from chest_xray.images.dicom_display import UnsupportedDicomError, read_codes, read_number, read_numbers
 from chest_xray.images.header import square_pixels
 
 EDGES = ("LeftVertical", "RightVertical", "UpperHorizontal", "LowerHorizontal")
@@ -22,10 +22,8 @@ def lay_out(image: Image, dataset: Any) -> Image:
     from PIL.Image import Transpose
 
     image = square_pixels(_close_shutter(image, dataset), read_pixel_aspect(dataset))
-    match dataset.get("PatientOrientation"):
-        case [row, column] if (str(row)[:1] + str(column)[:1]).upper() == "RF":
-            return image.transpose(Transpose.FLIP_LEFT_RIGHT)
-    return image
+    directions = [direction[:1] for direction in read_codes(dataset, "PatientOrientation")]
+    return image.transpose(Transpose.FLIP_LEFT_RIGHT) if directions == ["R", "F"] else image
 
 
 def read_pixel_aspect(dataset: Any) -> float:
@@ -42,8 +40,7 @@ def _close_shutter(image: Image, dataset: Any) -> Image:
     import numpy as np
     from PIL.Image import fromarray
 
-    shapes = dataset.get("ShutterShape") or ()
-    shapes = [shapes] if isinstance(shapes, str) else list(shapes)
+    shapes = read_codes(dataset, "ShutterShape")
     try:
         hidden = [_find_hidden(shape, dataset, image.size) for shape in shapes if shape]
     except (ValueError, TypeError, AttributeError, LookupError) as error:
