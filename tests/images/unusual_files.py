@@ -628,6 +628,9 @@ def _pixel_shapes() -> Iterator[Case]:
         ("one value", {"PixelSpacing": 0.3}),
     ):
         yield case(f"spacing {name}", BASE, _square_file, BASE, **values)
+    for spacing in ("1e-300\\1e300", "nan\\1", "inf\\1", "-1\\1", "0\\0"):
+        build = partial(_patched, "0.333333\\0.111111", spacing, PixelSpacing=["0.333333", "0.111111"])
+        yield case(f"spacing {spacing}", BASE, build)
     comma = partial(_patched, "0.3333\\0.1111", "0,3333\\0,1111", PixelSpacing=["0.3333", "0.1111"])
     yield case("spacing with commas", BASE, comma)
     for unit, (x, y, stored) in product(
@@ -1094,6 +1097,11 @@ def _two_pictures(kind: str) -> bytes:
     return encode(BASE, kind, save_all=True, append_images=[Image.fromarray(255 - BASE)])
 
 
+VAST: tuple[tuple[str, Callable[[], bytes], str], ...] = (
+    ("DICOM", partial(_square_file, BASE, PixelSpacing=["1e-5", "1e5"]), "at most 10 megapixels"),
+    ("PNG", partial(_grey_png, before=chunk(b"pHYs", struct.pack(">IIB", 1, 2**31, 0))), "too.large"),
+    ("JPEG", partial(_with_density, BASE, b"\0\0\1\xff\xff"), "too.large"),
+)
 SHAPES = [*_pixel_shapes()]
 CASES = [
     *_voi_tables(),
@@ -1105,6 +1113,7 @@ CASES = [
     *_shutters(),
     *_directions(),
     *SHAPES,
+    *(Case(f"{kind} with pixels of a vast ratio", build, expected) for kind, build, expected in VAST),
     *_run_length_headers(),
     *_png_kinds(),
     *_png_transparency(),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 from chest_xray.core.types import Array
@@ -11,6 +12,7 @@ FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 OVERLAYS = range(0x6000, 0x6100, 2)  # groups (PS3.3, C.9.2)
 OVERLAY_BIT = 0x0102  # element
 MAX_OFFSET = 0xFFFF
+MAX_TEXT = 200  # characters that a message repeats
 # Fractions of the range of the stored bits. An image fills the range if its values come within the first of one end
 # and within the second of the other.
 NEAR_END, MAX_MARGIN = 1 / 64, 1 / 4
@@ -52,7 +54,8 @@ def read_numbers(dataset: Any, keyword: str) -> list[float]:
         values = [value] if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") else list(value)
         numbers = [math.nan if item is None or item == "" else float(item) for item in values]
     except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
-        raise UnsupportedDicomError(f"a {keyword} that is not a number: {error}; expected a number") from error
+        problem = shorten(str(error), MAX_TEXT)
+        raise UnsupportedDicomError(f"a {keyword} that is not a number: {problem}; expected a number") from error
     return [] if all(item is None or item == "" for item in values) else numbers
 
 

@@ -1,6 +1,5 @@
 """Show a decoded DICOM image as its header says: the part inside its shutter, with square pixels, not mirrored."""
 
-import math
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +9,7 @@ from chest_xray.images.header import square_pixels
 
 EDGES = ("LeftVertical", "RightVertical", "UpperHorizontal", "LowerHorizontal")
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+MAX_SPACING = 1e6  # mm; beyond it and its inverse, nothing is known of the shape
 P_VALUES_PER_GREY = 257  # Shutters are stated in P-Values, 0 (black) to 65,535 (white): PS3.3, C.7.6.11.
 
 
@@ -31,7 +31,7 @@ def read_pixel_aspect(dataset: Any) -> float:
     for keyword in SPACINGS:
         with suppress(UnsupportedDicomError):
             match read_numbers(dataset, keyword):
-                case [height, width] if 0 < height < math.inf and 0 < width < math.inf:
+                case [height, width] if all(1 / MAX_SPACING < side < MAX_SPACING for side in (height, width)):
                     return width / height
     return 1.0
 
@@ -43,6 +43,8 @@ def _close_shutter(image: Image, dataset: Any) -> Image:
     shapes = read_codes(dataset, "ShutterShape")
     try:
         hidden = [_find_hidden(shape, dataset, image.size) for shape in shapes if shape]
+    except UnsupportedDicomError:
+        raise
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise UnsupportedDicomError(f"a {'/'.join(shapes)} shutter that cannot be applied: {error}") from error
     if not hidden or not (outside := np.logical_or.reduce(hidden)).any():
