@@ -662,10 +662,10 @@ def _with_density(stored: Array, density: bytes, segments: bytes = b"") -> bytes
 
 def _run_length_headers() -> Iterator[Case]:
     """RLE of two segments, whose header then states others."""
-    refused = "RLE in a DICOM file"
+    refused, places = "RLE in a DICOM file whose segment at", "RLE in a DICOM file with .* segments at"
     for place, values in ((0, (0, 1, 3, 16, 2**31)), (1, (0, 63, 66)), (2, (0, 64, 10**7))):
         for value in values:
-            yield case(f"RLE with {value} at {place} of its header", refused, _restated_segments, {place: value})
+            yield case(f"RLE with {value} at {place} of its header", places, _restated_segments, {place: value})
     for change in (-300, -10, -2, -1, 1, 2, 10, 300):
         yield case(f"RLE, second segment moved by {change}", refused, _restated_segments, {}, change)
     yield case("RLE, an unused offset stated", BASE, _restated_segments, {3: 99})
@@ -675,10 +675,20 @@ def _run_length_headers() -> Iterator[Case]:
         ("bytes after segments", refused, b"", b"\7" * 8),
     ):
         yield case(f"RLE, {name}", expected, _restated_segments, {}, len(between), between, after)
+    yield case("RLE cut off", f"truncated: {refused}", _cut_stream, _run_lengths, 0.9, b"")
+    for num, expected in ((-1, f"truncated: {refused}"), (0, "blank"), (1, f"undecodable: {refused}")):
+        yield case(f"RLE of runs, {num} too many", expected, _equal_runs, HEIGHT * WIDTH // 128 + num)
     yield case("RLE without a header", "expected at least 64", _cut_stream, _run_lengths, 0.004, b"")
     for samples, dataset in ((1, make_dataset(BASE)), (3, make_dataset(np.repeat(BASE[..., None], 3, 2), **RGB))):
         build = partial(lambda dataset: write(compress(dataset, RLELossless)), dataset)
         yield case(f"RLE of {samples} segments", BASE, build)
+
+
+def _equal_runs(number: int) -> bytes:
+    """A blank image of a number of runs of 128 pixels."""
+    dataset = compress(make_dataset(BASE), RLELossless)
+    dataset.PixelData = encapsulate([struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x07" * number])
+    return write(dataset)
 
 
 def _restated_segments(header: dict[int, int], change: int = 0, between: bytes = b"", after: bytes = b"") -> bytes:
