@@ -643,7 +643,7 @@ def _pixel_shapes() -> Iterator[Case]:
     wide = struct.pack(">IIB", 1, 2, 0)
     yield case("PNG with pHYs of a wrong checksum", BASE, _grey_png, before=chunk(b"pHYs", wide, damaged=True))
     yield case("PNG with pHYs after the rows", BASE, _grey_png, after=chunk(b"pHYs", wide))
-    yield case("PNG with pHYs too short", BASE, _grey_png, before=chunk(b"pHYs", wide[:8]))
+    yield case("PNG with pHYs too short", BASE, _grey_png, before=chunk(b"pHYs", wide[:7]))
     turned = partial(_grey_png, np.rot90(NARROW), before=chunk(b"pHYs", struct.pack(">IIB", 2, 1, 0)))
     yield case("PNG with pHYs, turned", BASE, turned, after=chunk(b"eXIf", exif(6)))
     turn = _segment(0xE1, b"Exif\0\0" + exif(6))

@@ -34,8 +34,8 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
     """Decode a JPEG or PNG file to one grey channel of the given size.
 
     A JPEG is decoded at the smallest scale (1, 7/8 ... 1/8) that is not below the size. The Exif orientation is
-    applied, transparent pixels become black, and a deeper grey scale keeps its eight uppermost bits in use (12-bit
-    pixels in a 16-bit file become neither black nor clipped).
+    applied, pixels are made square, transparent ones become black, and a deeper grey scale keeps its eight uppermost
+    bits in use (12-bit pixels in a 16-bit file become neither black nor clipped).
 
     Args:
         data: The whole file.

@@ -31,14 +31,20 @@ class ImageError(ValueError):
 
 
 class Header(NamedTuple):
-    """Width and height as stored, Pillow's mode, Exif orientation, scans of a JPEG, and width / height of a pixel."""
+    """Width and height as stored, Pillow's mode, Exif orientation, scans of a JPEG, pixels per unit across and down."""
 
     width: int
     height: int
     mode: str
     orientation: int = 1
     scans: int = 1
-    pixel_aspect: float = 1
+    densities: tuple[int, ...] = (1, 1)
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width / height of a pixel; 1 where it is not stated."""
+        across, down = self.densities
+        return down / across if across and down else 1
 
     @property
     def upright(self) -> tuple[int, int]:

@@ -65,6 +65,8 @@ def read_header(file: Any) -> Header:
         raise ImageError("unsupported image", "a CMYK JPEG without Adobe's marker, by which inks are stored inverted")
     profile_parts = [segment.content[12:] for segment in segments if _is_named(segment, APP2, ICC_NAME)]
     refuse_profile(b"".join(part[2:] for part in sorted(profile_parts, key=lambda part: part[:1])))
+    jfif = next((segment.content for segment in segments if _is_named(segment, APP0, b"JFIF\0")), b"")
+    densities = struct.unpack_from(">8xHH", jfif.ljust(12, b"\0"))  # across and down: ITU-T T.871, section 10.1
     num_scans = 1
     if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
         file.seek(0)
@@ -72,16 +74,7 @@ def read_header(file: Any) -> Header:
         if scans.end is None:
             raise ImageError("truncated", "a JPEG that ends without its end marker")
         num_scans = scans.number if frame.marker in PROGRESSIVE else 1
-    return Header(width, height, MODES[components], read_orientation(exif), num_scans, _read_pixel_aspect(segments))
-
-
-def _read_pixel_aspect(segments: list[Segment]) -> float:
-    """Return width / height of a pixel by the densities of JFIF, whatever their unit (ITU-T T.871, section 10.1)."""
-    for segment in segments:
-        if _is_named(segment, APP0, b"JFIF\0") and len(segment.content) >= 12:
-            across, down = struct.unpack_from(">8xHH", segment.content)
-            return float(down / across) if across and down else 1
-    return 1
+    return Header(width, height, MODES[components], read_orientation(exif), num_scans, densities)
 
 
 def read_segments(file: Any) -> Iterator[Segment]:

@@ -82,12 +82,9 @@ def read_header(file: Any) -> Header:
     _refuse_tones(content)
     if (number := int.from_bytes(content.get(b"acTL", b"")[:4], "big")) > 1:
         raise ImageError("unsupported image", f"an animated PNG of {number} frames; expected one image")
-    density = content.get(b"pHYs", b"")
-    across, down = struct.unpack(">IIx", density) if len(density) == 9 else (0, 0)  # pixels per unit
-    return Header(
-        *(layout.width, layout.height, layout.mode, read_orientation(content.get(b"eXIf", b""))),
-        pixel_aspect=down / across if across and down else 1,
-    )
+    densities = struct.unpack_from(">II", content.get(b"pHYs", b"").ljust(8, b"\0"))
+    orientation = read_orientation(content.get(b"eXIf", b""))
+    return Header(layout.width, layout.height, layout.mode, orientation, densities=densities)
 
 
 def _refuse_tones(content: dict[bytes, bytes]) -> None:
