@@ -63,7 +63,8 @@ def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "str
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
     else:
         image = _flatten(png.decode(data))
-    image = square_pixels(image, header.pixel_aspect)
+    if geometry != "stretch":  # Stretching gives the shape by itself.
+        image = square_pixels(image, header.pixel_aspect)
     return image.transpose(Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
 
 
