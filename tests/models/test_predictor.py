@@ -198,6 +198,7 @@ def test_many_images_are_scored_64_at_a_time_in_their_order() -> None:
 
 def test_the_limit_of_megapixels_is_lowered_and_never_raised(predictor: Predictor) -> None:
     lowered = predictor.relax(Relaxation())
+    assert lowered.limits == predictor.limits
     for limit in (0.004, 1000.0):
         lowered.limit_megapixels(limit)
         assert lowered.limits.max_megapixels == 0.004
