@@ -71,7 +71,8 @@ MODULES = {
     "images/splitting": "images/test_splitting.py images/test_audit.py pipelines/cross_validation",
     "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",
     "models/augmentation": "models/test_augmentation.py",
-    "models/inference": "models/test_inference.py models/test_predictor.py pipelines/modeling serving/test_command_line.py",
+    "models/inference": "models/test_inference.py models/test_predictor.py pipelines/modeling "
+    "serving/test_command_line.py",
     "models/batch": "models/test_batch.py models/test_predictor.py pipelines/prediction",
     "pipelines/modeling/nodes": "pipelines/modeling models/test_training.py metrics/test_operating_point.py",
 }
