@@ -66,7 +66,7 @@ MODULES = {
     "images/validation": "images/test_validation.py images/test_index.py",
     "images/preprocessing": "images/test_preprocessing.py images/test_unusual_files.py images/test_dicom_claims.py",
     "images/corruptions": "images/test_corruptions.py images/test_test_corruptions.py "
-    "images/test_validation_corruptions.py",
+    "images/test_validation_corruptions.py pipelines/robustness",
     "images/audit": "images/test_audit.py images/test_splitting.py",
     "images/splitting": "images/test_splitting.py images/test_audit.py pipelines/cross_validation",
     "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",

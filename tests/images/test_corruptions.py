@@ -219,6 +219,11 @@ def test_a_covered_image_reveals_nothing_of_what_it_hides() -> None:
     np.testing.assert_array_equal(cover(pixels, hidden), cover(brighter, hidden))
 
 
+def test_white_is_1_in_a_working_image(tmp_path: Path) -> None:
+    Image.new("L", (40, 30), 255).save(tmp_path / "white.png")
+    assert (read_working_image(str(tmp_path / "white.png")) == 1).all()
+
+
 @pytest.mark.parametrize("width", [0.0, 1.0])
 def test_a_region_of_nothing_or_of_everything_is_refused(width: float) -> None:
     with pytest.raises(ValueError, match=f"width: received {width}"):
@@ -241,6 +246,17 @@ def test_covering_that_lowers_the_logit_marks_evidence() -> None:
     # Windows of 4 x 6 start every 2 x 3: four cover (4, 18), with all, half, half and a quarter of the bright one.
     assert found.max() == pytest.approx(4.66 * (1 + 1 / 2 + 1 / 2 + 1 / 4) / 4, rel=0.05)
     assert np.abs(found[20:, 30:]).max() < 0.3
+
+
+def test_whole_windows_are_covered_half_a_window_apart() -> None:
+    nums = []
+
+    def compute_logits(images: Array) -> Array:
+        nums.append(len(images))
+        return np.zeros(len(images))
+
+    locate_evidence(compute_logits, make_pixels(1, 24, 36)[0])
+    assert nums == [1 + 11 * 11]  # the image itself, and 4 x 6 pixels from every second row and third column on
 
 
 def test_every_pixel_is_covered_at_any_size() -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from chest_xray.core.types import Array, InputError
-from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted
+from chest_xray.images.corruptions import ValidationCorruptions, draw_combined, list_corrupted
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
 from tests.builders import make_split, save_images
@@ -42,6 +42,15 @@ def corrupt_all(split: pd.DataFrame, corruptions: ValidationCorruptions) -> tupl
 
 def test_conditions_are_none_each_kind_at_each_strength_and_all_together() -> None:
     assert make_corruptions().conditions() == CONDITIONS
+
+
+def test_every_kind_is_drawn_up_to_the_stated_share_of_its_greatest_strength() -> None:
+    drawn = [draw_combined(make_corruptions(), np.random.default_rng(seed)) for seed in range(50)]
+    greatest = {"contrast": 0.6, "gamma": 0.5, "noise": 0.1, "blur": 2.0, "crop": 0.2, "tilt": 8.0, "collimation": 0.25}
+    for strengths in drawn:
+        assert [kind for kind, _ in strengths] == list(greatest)
+    for kind, most in greatest.items():
+        assert 0.5 * most < max(dict(strengths)[kind] for strengths in drawn) <= 0.6 * most
 
 
 def test_each_validation_image_is_listed_once_for_each_condition_and_no_other(split: pd.DataFrame) -> None:
