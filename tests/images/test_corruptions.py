@@ -18,6 +18,7 @@ from chest_xray.images.corruptions import (
     fit,
     locate_evidence,
     read_working_image,
+    scale_evidence,
 )
 from tests.builders import make_pixels
 
@@ -257,6 +258,11 @@ def test_whole_windows_are_covered_half_a_window_apart() -> None:
 
     locate_evidence(compute_logits, make_pixels(1, 24, 36)[0])
     assert nums == [1 + 11 * 11]  # the image itself, and 4 x 6 pixels from every second row and third column on
+
+
+@pytest.mark.parametrize(("largest", "scaled"), [(4.0, [0, 0, 0.5, 1]), (0.5, [0, 0, 0.25, 0.5])])
+def test_evidence_is_scaled_to_its_largest_value_or_to_log_odds_of_1(largest: float, scaled: list[float]) -> None:
+    assert scale_evidence(np.array([-largest, 0, largest / 2, largest])).tolist() == scaled
 
 
 def test_every_pixel_is_covered_at_any_size() -> None:

@@ -62,6 +62,11 @@ def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, floa
     assert (found.conflict.num_normal, found.conflict.num_pneumonia) == tuple(
         int((images.loc[is_wrong, "label"] == each).sum()) for each in (0, 1)
     )
+    wrong = images[is_wrong]
+    is_correct = (wrong["log_odds"] >= 0) == (wrong["label"] == 1)
+    for share, member in (("accuracy", wrong["label"] >= 0), ("sensitivity", wrong["label"] == 1)):
+        assert getattr(found.conflict, share).value == pytest.approx(is_correct[member].mean())
+        assert getattr(found.conflict, share).n == member.sum()
     low, high = found.within_score.auc.low, found.within_score.auc.high
     assert low is not None
     assert high is not None
