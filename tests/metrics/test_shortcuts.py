@@ -64,7 +64,8 @@ def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, floa
     )
     wrong = images[is_wrong]
     is_correct = (wrong["log_odds"] >= 0) == (wrong["label"] == 1)
-    for share, member in (("accuracy", wrong["label"] >= 0), ("sensitivity", wrong["label"] == 1)):
+    members = (wrong["label"] >= 0, wrong["label"] == 1, wrong["label"] == 0)
+    for share, member in zip(("accuracy", "sensitivity", "specificity"), members, strict=True):
         assert getattr(found.conflict, share).value == pytest.approx(is_correct[member].mean())
         assert getattr(found.conflict, share).n == member.sum()
     low, high = found.within_score.auc.low, found.within_score.auc.high
