@@ -68,6 +68,9 @@ def measure(images: pd.DataFrame, logit: np.ndarray) -> tuple[float, float, floa
     for share, member in zip(("accuracy", "sensitivity", "specificity"), members, strict=True):
         assert getattr(found.conflict, share).value == pytest.approx(is_correct[member].mean())
         assert getattr(found.conflict, share).n == member.sum()
+    counts = pd.crosstab(cut_at_quantiles(images["width"].to_numpy(float)), images["label"])
+    pairs = (counts[0] * counts[1]).sum() / (counts[0].sum() * counts[1].sum())
+    assert found.within_width.share_of_pairs == pytest.approx(pairs)
     low, high = found.within_score.auc.low, found.within_score.auc.high
     assert low is not None
     assert high is not None
