@@ -274,7 +274,7 @@ def trace_net_benefit(
         for name, threshold in thresholds.items():
             columns = _trace_benefit(log_odds >= threshold, is_class, factors, complete)
             tables.append(pd.DataFrame({"curve": name, "prevalence": prevalence, "x": grid, **columns}))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables)
 
 
 def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, draws: list[Array]) -> dict[str, Array]:
@@ -295,8 +295,8 @@ def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, dra
     value, *wilson = _join_wilson_intervals(shares, factors)
     bounds = [wilson]
     for weights in draws:
-        resampled = (weights @ (is_treated & member) / (weights @ member) for member in is_class)
-        benefit = sum(share * factor for share, factor in zip(resampled, factors, strict=True))
+        resampled = np.stack([weights @ (is_treated & member) / (weights @ member) for member in is_class])
+        benefit = (resampled * factors[:, None]).sum(axis=0)
         bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
     return {"value": value, "low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
 
