@@ -56,7 +56,7 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 	else env=demo; echo "No data/01_raw/chest_xray/train and no DATA_ROOT: on SYNTHETIC phantoms (see data/README.md)."; fi; \
 	case $$env in base|local) folder=data/08_reporting ;; *) folder=data/$$env/08_reporting ;; esac; \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --output-dir $$folder --output $(REPORT) \
-		--NotebookExporter.preprocessors=chest_xray.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
+		--NotebookExporter.preprocessors=chest_xray.pipelines.notebook.Translate --Translate.language="$(NOTEBOOK_LANGUAGE)" \
 		notebooks/xray_nn.ipynb && \
 	KEDRO_ENV=$$env CHEST_XRAY_DATA_ROOT="$(DATA_ROOT)" CHEST_XRAY_LANGUAGE="$(NOTEBOOK_LANGUAGE)" \
 	$(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \

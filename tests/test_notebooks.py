@@ -93,7 +93,7 @@ def texts(notebook: Any) -> dict[str, str]:
 
 def translate(language: str, path: Path = REPORT) -> Any:
     """Pass the report through nbconvert as `make notebook` does, without executing it."""
-    config = Config({"NotebookExporter": {"preprocessors": ["chest_xray.notebook.Translate"]}})
+    config = Config({"NotebookExporter": {"preprocessors": ["chest_xray.pipelines.notebook.Translate"]}})
     config.Translate.language = language
     body, _ = NotebookExporter(config=config).from_filename(str(path))  # type: ignore[no-untyped-call]
     return nbformat.reads(body, as_version=4)  # type: ignore[no-untyped-call]
@@ -313,6 +313,6 @@ def test_a_language_without_translation_is_refused_before_anything_runs() -> Non
 
 
 def test_report_uses_every_message_of_its_section() -> None:
-    code = (ROOT / "src/chest_xray/notebook.py").read_text(encoding="utf-8")
+    code = (ROOT / "src/chest_xray/pipelines/notebook.py").read_text(encoding="utf-8")
     used = set(re.findall(r'_translate\(\s*"(\w+)"', code)) | set(re.findall(r'\["notebook"\]\["(\w+)"\]', code))
     assert used == set(read_messages("en")["notebook"])
