@@ -66,7 +66,8 @@ notebook: .venv/installed  ## Execute the notebook on your data (DATA_ROOT=DIR i
 		--HTMLExporter.language_code="$(NOTEBOOK_LANGUAGE)" $$folder/$(REPORT).ipynb && \
 	echo "Done: $$folder/$(REPORT).ipynb and $(REPORT).html"
 
-# As root, such as in a container, Jupyter wants --allow-root. Without JUPYTER_DATA_DIR, Kedro writes the kernel to the home folder. LAB="--no-browser --port=8890": more options of Jupyter.
+# As root, such as in a container, Jupyter wants --allow-root. Without JUPYTER_DATA_DIR, Kedro writes the kernel to the home
+# folder. LAB="--no-browser --port=8890": more options of Jupyter.
 lab: .venv/installed  ## Open notebooks/ in a browser, with catalog and session loaded (KEDRO_ENV=demo for the demo)
 	JUPYTER_DATA_DIR="$(CURDIR)/.venv/share/jupyter" $(BIN)/kedro jupyter lab --ServerApp.root_dir="$(CURDIR)/notebooks" \
 		--KernelManager.transport_encryption=auto $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB)
