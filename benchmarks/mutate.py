@@ -58,7 +58,7 @@ MODULES = {
     "images/decoding": "images/test_decoding.py images/test_unusual_files.py",
     "images/dicom": "images/test_dicom.py images/test_unusual_files.py",
     "images/dicom_streams": "images/test_dicom.py images/test_unusual_files.py",
-    "images/dicom_layout": "images/test_dicom.py images/test_unusual_files.py",
+    "images/dicom_layout": "images/test_dicom_layout.py images/test_dicom.py images/test_unusual_files.py",
     "images/dicom_claims": "images/test_dicom_claims.py",
     "images/dicom_display": "images/test_dicom.py images/test_unusual_files.py",
     "images/header": "images/test_header.py images/test_unusual_files.py images/test_validation.py",

@@ -74,7 +74,7 @@ def _find_hidden(shape: str, dataset: Any, size: tuple[int, int]) -> Array:
     if shape == "POLYGONAL":
         vertices = np.reshape(read_numbers(dataset, "VerticesOfThePolygonalShutter"), (-1, 2))
         visible = new("1", size)
-        ImageDraw.Draw(visible).polygon([(column - 1, row - 1) for row, column in vertices.tolist()], fill=1)
+        ImageDraw.Draw(visible).polygon([(column - 1, row - 1) for row, column in vertices.tolist()], fill=True)
         return ~np.asarray(visible)
     if shape == "BITMAP":
         bitmap = dataset.overlay_array(int(read_number(dataset, "ShutterOverlayGroup")))
