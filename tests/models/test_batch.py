@@ -1,11 +1,20 @@
 """A batch is counted whole, compared with validation by what could be read, and evaluated where it has labels."""
 
+from typing import cast
+
 import pandas as pd
 import pytest
 
+from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame, InputError
-from chest_xray.models.batch import ExternalEvaluation, evaluate_external_set, list_internal, summarise_batch
-from chest_xray.models.inference import Prediction
+from chest_xray.models.batch import (
+    ExternalEvaluation,
+    evaluate_external_set,
+    list_internal,
+    predict_files,
+    summarise_batch,
+)
+from chest_xray.models.inference import Prediction, Predictor
 from tests.builders import make_contract, make_evaluation, make_point, make_run_metrics, with_band
 
 SICK = Prediction(0.9, "PNEUMONIA", None, "", 1.0, 90, 50, 0.5, 300, 200)
@@ -22,6 +31,19 @@ EMPTY = Prediction.refuse("empty", "zero bytes")
 
 def tabulate(*predictions: Prediction) -> DataFrame:
     return pd.DataFrame(predictions)
+
+
+def test_a_file_of_as_many_megabytes_as_are_allowed_is_read() -> None:
+    class Reader:
+        def read(self, path: str) -> Prediction:
+            return Prediction.refuse("empty", path)
+
+        def predict_prepared(self, batch: list[Prediction]) -> list[Prediction]:
+            return batch
+
+    files = [ListedFile("a.png", "a.png", size, "", "") for size in (1_000_000, 1_000_001)]
+    found = predict_files(cast(Predictor, Reader()), files, max_megabytes=1)
+    assert [each.reason for each in found] == ["empty", "too_large"]
 
 
 def test_answers_and_refusals_are_counted_and_all_images_that_were_read_are_compared() -> None:
@@ -88,6 +110,8 @@ def test_metrics_are_on_answered_images_and_refusals_are_errors_beside_them() ->
         "specificity": (6 / 8, 8),
     }
     assert found.refused_by_class == {"not_frontal_chest": {"NORMAL": 1, "PNEUMONIA": 1}}
+    fewer = evaluate(make_predictions().drop(index=13))
+    assert fewer.refused_by_class == {"not_frontal_chest": {"NORMAL": 1, "PNEUMONIA": 0}}
     assert (found.num_images, found.num_unlabelled, found.num_patients) == (14, 1, 7)
     assert found.prevalence == 6 / 14
     assert found.batch.num_files == 15
