@@ -82,8 +82,8 @@ def predict_files(predictor: Predictor, files: Sequence[ListedFile], max_megabyt
     def read(file: ListedFile) -> Prepared:
         if file.problem:
             return Prediction.refuse("unreadable", file.problem)
-        if file.size > max_megabytes * 1e6:
-            detail = f"{file.size / 1e6:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
+        if (megabytes := file.size / 1e6) > max_megabytes:
+            detail = f"{megabytes:,.0f} MB; files of at most {max_megabytes:g} MB are opened"
             return Prediction.refuse("too_large", detail)
         return predictor.read(file.path)
 
