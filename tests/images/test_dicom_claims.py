@@ -47,6 +47,8 @@ def view_code(meaning: str) -> Dataset:
         ({"ViewCodeSequence": Sequence([view_code("left lateral")])}, "view"),
         ({"ViewCodeSequence": Sequence([view_code("postero-anterior")])}, None),
         ({"PatientOrientation": ["A", "F"]}, "view"),
+        ({"PatientOrientation": ["AL", "F"]}, "view"),
+        ({"PatientOrientation": ["L", "PF"]}, "view"),
         ({"PatientOrientation": ["L", "H"]}, "upside_down"),
         ({"PatientOrientation": ["F", "L"]}, "lying"),
         ({"PatientOrientation": ["R", "F"]}, None),
@@ -56,6 +58,13 @@ def view_code(meaning: str) -> Dataset:
         ({"BodyPartExamined": "BRUSTWIRBEL"}, "body_part"),
         ({"BodyPartExamined": "КОЛЕНО".encode().decode("latin-1"), "SpecificCharacterSet": "ISO_IR 192"}, "body_part"),
         ({"ViewPosition": "БОК".encode("iso8859-5").decode("latin-1"), "SpecificCharacterSet": "ISO_IR 144"}, "view"),
+        (
+            {
+                "ViewPosition": "БОК".encode("iso8859-5").decode("latin-1"),
+                "SpecificCharacterSet": ["ISO 2022 IR 144", "ISO 2022 IR 100"],
+            },
+            "view",
+        ),
         ({"ViewPosition": "ÿþ", "SpecificCharacterSet": "ISO_IR 192"}, None),
         ({"AnatomicRegionSequence": Sequence([view_code("Knee")])}, "body_part"),
         ({"AnatomicRegionSequence": Sequence([view_code("Chest")]), "BodyPartExamined": "ABDOMEN"}, None),
@@ -88,14 +97,18 @@ def test_adults_are_refused(elements: dict[str, str], reason: str | None) -> Non
 
 
 def test_ages_are_in_years() -> None:
-    def read(age: str) -> float | None:
+    def read(**elements: str) -> float | None:
         dataset = Dataset()
-        dataset.PatientAge = age
+        for name, value in elements.items():
+            setattr(dataset, name, value)
         return read_age(dataset)
 
-    assert read("002Y") == 2
-    assert read("018M") == pytest.approx(1.5)
-    assert read("052W") == pytest.approx(1, abs=0.01)
+    assert read(PatientAge="002Y") == 2
+    assert read(PatientAge="018M") == pytest.approx(1.5)
+    assert read(PatientAge="052W") == pytest.approx(1, abs=0.01)
+    assert read(PatientAge="073D") == pytest.approx(0.2, abs=0.001)
+    assert read(PatientBirthDate="20200229", StudyDate="20200229") == 0
+    assert read(PatientBirthDate="20200229", StudyDate="20200228") is None
 
 
 def test_an_adult_gets_an_answer_with_a_warning_if_the_limits_allow_it() -> None:
