@@ -271,6 +271,11 @@ def test_runs_are_counted_along_each_series_over_the_first_image_of_each_patient
         assert [each.p_holm for each in found] == pytest.approx([8 / 924] * 2)
 
 
+def test_runs_are_counted_in_series_of_ten_patients_and_more() -> None:
+    found = find_runs(make_numbered(2 * MIN_BLOCKS, 2 * MIN_BLOCKS - 1), np.arange(4 * MIN_BLOCKS - 1) % 2 == 0)
+    assert [each.series for each in found] == ["IM"]
+
+
 def test_holms_correction_matches_a_textbook_example() -> None:
     assert correct_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert correct_by_holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
