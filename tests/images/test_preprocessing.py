@@ -15,6 +15,7 @@ from chest_xray.images.preprocessing import (
     Preparation,
     PreparedImage,
     decode_content,
+    estimate_work,
     find_content,
     fingerprint_files,
     measure_appearance,
@@ -121,6 +122,19 @@ def test_a_narrow_strip_stays() -> None:
     image = Image.fromarray(np.pad(noise, ((1, 0), (0, 0))))
     assert find_content(image, 4, 0.02) is None
     assert find_content(image, 4, 0.005) is not None
+    between = np.pad(np.pad(noise, ((0, 0), (1, 0))), ((0, 0), (0, 30)), constant_values=255)
+    assert find_content(Image.fromarray(between), 4, 0.02) == (0, 0, 101 / 131, 1)
+    small = np.pad(noise[:40, :39], ((0, 0), (1, 0)))  # where one column is a fortieth
+    assert find_content(Image.fromarray(small), 4, 0.02) == (1 / 40, 0, 1, 1)
+
+
+def test_lines_that_deviate_by_exactly_the_tolerance_belong_to_a_border() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)
+    stripes = np.tile(np.array([[100], [108]], np.uint8), (21, 10))  # of a deviation of 4
+    bordered = np.hstack([np.pad(noise, 1, "reflect"), stripes])
+    assert find_content(Image.fromarray(bordered), 4, 0.02) == (0, 0, 42 / 52, 1)
+    assert find_content(Image.fromarray(bordered.T), 4, 0.02) == (0, 0, 1, 42 / 52)
+    assert find_content(Image.fromarray(bordered), 3.99, 0.02) is None
 
 
 def test_a_blank_picture_has_no_content_to_find() -> None:
@@ -140,6 +154,12 @@ def test_a_picture_that_is_too_small_without_its_border_is_refused() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)
     refusal = preprocess_file(encode(np.pad(noise, 40)), PREPARATION, LIMITS)
     assert refusal[0] == "too_small"
+
+
+def test_the_work_of_a_file_without_a_readable_header_is_none() -> None:
+    pixels = make_pixels(1, 40, 60)[0]
+    assert estimate_work(encode(pixels)) == 40 * 60
+    assert estimate_work(encode(pixels)[:20]) == estimate_work(b"no image") == 0
 
 
 def fingerprint(images: pd.DataFrame = IMAGES, **options: Any) -> str:
@@ -193,6 +213,8 @@ def test_sharpness_measures_detail_and_not_contrast_or_brightness() -> None:
     assert measure_appearance(stripes)["sharpness"][0] == pytest.approx(4)
     assert measure_appearance(stripes // 2 + 50)["sharpness"][0] == pytest.approx(4)
     assert measure_appearance(broad)["sharpness"][0] < 1
+    checks = np.where(np.indices((1, 16, 16)).sum(axis=0) % 2, 140, 100).astype(np.uint8)  # The Laplacian is +-160.
+    assert measure_appearance(checks)["sharpness"][0] == pytest.approx(8)
     assert measure_appearance(np.full((1, 16, 16), 7, np.uint8))["sharpness"][0] == 0
 
 

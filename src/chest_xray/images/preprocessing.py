@@ -123,7 +123,7 @@ def trim(image: Image, limits: InputChecks) -> Content:
     if box is None:
         return Content(image, WHOLE)
     (left, top, right, bottom), (width, height) = box, image.size
-    x, y = min(ceil(left * width), width - 1), min(ceil(top * height), height - 1)  # inwards; at least a pixel is left
+    x, y = ceil(left * width), ceil(top * height)  # inwards; at least a pixel is left
     return Content(image.crop((x, y, max(floor(right * width), x + 1), max(floor(bottom * height), y + 1))), box)
 
 
