@@ -137,6 +137,14 @@ def test_lines_that_deviate_by_exactly_the_tolerance_belong_to_a_border() -> Non
     assert find_content(Image.fromarray(bordered), 3.99, 0.02) is None
 
 
+@pytest.mark.parametrize("place", [1, -2])
+def test_lines_that_differ_in_one_place_other_than_their_ends_belong_to_the_picture(place: int) -> None:
+    image = np.pad(np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8), ((0, 0), (0, 10)))
+    image[place, 40:] = 255
+    assert find_content(Image.fromarray(image), 4, 0.02) is None
+    assert find_content(Image.fromarray(image.T), 4, 0.02) is None
+
+
 def test_a_blank_picture_has_no_content_to_find() -> None:
     assert find_content(Image.new("L", (60, 40), 200), 4, 0.02) is None
     image = Image.new("L", (64, 64), 200)
