@@ -16,7 +16,12 @@ from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8B
 from chest_xray.core.types import Array
 from chest_xray.images.dicom import is_dicom, read_dicom
 from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
-from chest_xray.images.dicom_streams import JPEG_2000, read_stream_header, require_whole_stream
+from chest_xray.images.dicom_streams import (
+    JPEG_2000,
+    read_stream_header,
+    require_sound_header,
+    require_whole_stream,
+)
 from chest_xray.images.header import ImageError
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
@@ -386,3 +391,8 @@ def test_the_end_marker_of_a_jpeg_is_looked_for_in_its_last_sixteen_bytes() -> N
     for end in (b"", b"\xff", b"\xff\xd9" + b"x" * 15):
         with pytest.raises(ImageError, match="a JPEG in a DICOM file that ends without its end marker"):
             require_whole_stream(b"\xff\xd8 pixels " + end)
+
+
+def test_bytes_between_the_segments_of_a_lossless_jpeg_are_counted() -> None:
+    with pytest.raises(ImageError, match="a JPEG in a DICOM file with 3 bytes between segments"):
+        require_sound_header(b"\xff\xd8" + bytes(3) + b"\xff\xc4\0\2")

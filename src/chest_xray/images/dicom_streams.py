@@ -91,7 +91,7 @@ def require_whole_stream(stream: bytes) -> None:
 def _require_tile_parts(stream: bytes) -> None:
     """Walk through the tile-parts of JPEG 2000 (ITU-T T.800, A.4.2), each of which states its length."""
     position = stream.find(START_OF_TILE_PART + b"\0\x0a")
-    while stream[position : position + 2] == START_OF_TILE_PART and position >= 0:
+    while stream[position : position + 2] == START_OF_TILE_PART:
         length = int.from_bytes(stream[position + 6 : position + 10], "big")
         position = position + length if length else len(stream) - 2  # 0: up to the end of the image.
     if position < 0 or stream[position : position + 2] != END_OF_JPEG:
