@@ -1,6 +1,7 @@
 """DICOM files are read as their own window shows them, or not at all and with a reason."""
 
 import io
+import struct
 import warnings
 import zlib
 from contextlib import suppress
@@ -19,7 +20,9 @@ from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
 from chest_xray.images.dicom_streams import (
     JPEG_2000,
     read_stream_header,
+    refuse_stream,
     require_sound_header,
+    require_sound_segments,
     require_whole_stream,
 )
 from chest_xray.images.header import ImageError
@@ -396,3 +399,28 @@ def test_the_end_marker_of_a_jpeg_is_looked_for_in_its_last_sixteen_bytes() -> N
 def test_bytes_between_the_segments_of_a_lossless_jpeg_are_counted() -> None:
     with pytest.raises(ImageError, match="a JPEG in a DICOM file with 3 bytes between segments"):
         require_sound_header(b"\xff\xd8" + bytes(3) + b"\xff\xc4\0\2")
+
+
+def test_a_tile_part_without_a_length_reaches_to_the_end_marker() -> None:
+    stream = JPEG_2000 + b"\xff\x90\0\x0a" + bytes(6) + b"pixels"
+    require_whole_stream(stream + b"\xff\xd9")
+    with pytest.raises(ImageError, match="a JPEG 2000 image in a DICOM file that ends before its last tile does"):
+        require_whole_stream(stream)
+
+
+def make_elements(rows: int, columns: int) -> Dataset:
+    dataset = Dataset()
+    dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, dataset.BitsAllocated = rows, columns, 1, 8
+    return dataset
+
+
+def test_a_jpeg_2000_image_has_two_bits_or_more() -> None:
+    extent = b"".join(each.to_bytes(4, "big") for each in (60, 40, 0, 0))
+    stream = JPEG_2000 + bytes(4) + extent + bytes(16) + b"\0\1"
+    refuse_stream(stream + b"\1", make_elements(40, 60))
+    with pytest.raises(UnsupportedDicomError, match="image of 1 bits in a file of 8; expected 2 to 8"):
+        refuse_stream(stream + b"\0", make_elements(40, 60))
+
+
+def test_a_code_of_rle_without_effect_is_passed_over() -> None:
+    require_sound_segments(struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80\x01ab", make_elements(1, 2))
