@@ -408,6 +408,11 @@ def test_a_tile_part_without_a_length_reaches_to_the_end_marker() -> None:
         require_whole_stream(stream)
 
 
+def test_bytes_after_the_end_marker_of_jpeg_2000_do_not_count() -> None:
+    tile_part = b"\xff\x90\0\x0a\0\0" + (16).to_bytes(4, "big") + b"pixels"
+    require_whole_stream(JPEG_2000 + tile_part * 2 + b"\xff\xd9" + b"more")
+
+
 def make_elements(rows: int, columns: int) -> Dataset:
     dataset = Dataset()
     dataset.Rows, dataset.Columns, dataset.SamplesPerPixel, dataset.BitsAllocated = rows, columns, 1, 8
