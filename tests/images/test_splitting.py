@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.core.types import DataFrame, InputError
 from chest_xray.images.audit import DuplicateSearch
-from chest_xray.images.splitting import HoldOut
+from chest_xray.images.splitting import Blocks, HoldOut, assign_blocks
 from chest_xray.pipelines.data_processing.nodes import assign_subsets
 
 NO_DUPLICATES = pd.DataFrame(columns=["first", "second", "kind"])
@@ -119,6 +119,9 @@ def test_the_same_image_in_train_and_test_stops_the_run() -> None:
     message = r"1 images are in more than one of train, validation and test: .*3_none_0\.jpeg and .*100_none_0\.jpeg"
     with pytest.raises(InputError, match=message):
         split(build_index(), pd.DataFrame([pair]))
+    other = {"first": "/data/train/NORMAL/4_none_0.jpeg", "second": "/data/test/NORMAL/101_none_0.jpeg"}
+    with pytest.raises(InputError, match=message.replace("1", "2", 1)):
+        split(build_index(), pd.DataFrame([pair, {**other, "kind": "exact"}]))
     assert len(split(build_index(), pd.DataFrame([{**pair, "kind": "near"}])))  # Told in the audit, not forbidden.
 
 
@@ -146,11 +149,22 @@ def test_a_given_split_that_divides_a_patient_stops_the_run() -> None:
             lambda own: pd.concat([own, own.iloc[:1]]),
             "names 1 images more than once; first: train/NORMAL/0_none_0.jpeg",
         ),
+        (
+            lambda own: pd.concat([own, own.iloc[:2]]),
+            "names 2 images more than once; first: train/NORMAL/0_none_0.jpeg",
+        ),
     ],
 )
 def test_a_split_of_the_user_that_does_not_fit_is_explained(change: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         split(build_index(), own=change(split(build_index())[["path", "subset"]]))
+
+
+def test_a_patient_is_in_the_block_of_the_middle_of_their_images() -> None:
+    index = build_index(images_a_patient=1)
+    three = index[index["group"].isin(["0_none", "1_none", "2_none"])]
+    found = assign_blocks(three, NO_DUPLICATES, Blocks(num_folds=2, max_group_images=5))
+    assert found.tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +173,8 @@ def test_a_split_of_the_user_that_does_not_fit_is_explained(change: Any, message
         (HoldOut, "share", (0.05, 0.5), (0.049, 0.501, 0)),
         (HoldOut, "max_group_images", (1, 2), (0,)),
         (HoldOut, "seed", (0, 2**31 - 1), (-1, 2**31)),
+        (Blocks, "num_folds", (2, 20), (1, 21)),
+        (Blocks, "max_group_images", (1, 2), (0,)),
         (DuplicateSearch, "hash_size", (8, 16, 32), (0, 9, 40)),
         (DuplicateSearch, "max_distance", (0, 255), (-1, 256)),
     ],
@@ -166,7 +182,11 @@ def test_a_split_of_the_user_that_does_not_fit_is_explained(change: Any, message
 def test_an_option_takes_what_lies_within_its_limits(
     options: Any, name: str, allowed: tuple[float, ...], refused: tuple[float, ...]
 ) -> None:
-    sound = OPTIONS if options is HoldOut else {"hash_size": 16, "max_distance": 20}
+    sound = {
+        HoldOut: OPTIONS,
+        Blocks: {"num_folds": 5, "max_group_images": 5},
+        DuplicateSearch: {"hash_size": 16, "max_distance": 20},
+    }[options]
     for value in allowed:
         assert getattr(options.model_validate({**sound, name: value}), name) == value
     for value in refused:
