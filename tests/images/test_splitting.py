@@ -182,13 +182,13 @@ def test_a_patient_is_in_the_block_of_the_middle_of_their_images() -> None:
 def test_an_option_takes_what_lies_within_its_limits(
     options: Any, name: str, allowed: tuple[float, ...], refused: tuple[float, ...]
 ) -> None:
-    sound = {
+    sound: dict[Any, dict[str, float]] = {
         HoldOut: OPTIONS,
         Blocks: {"num_folds": 5, "max_group_images": 5},
         DuplicateSearch: {"hash_size": 16, "max_distance": 20},
-    }[options]
+    }
     for value in allowed:
-        assert getattr(options.model_validate({**sound, name: value}), name) == value
+        assert getattr(options.model_validate({**sound[options], name: value}), name) == value
     for value in refused:
         with pytest.raises(InputError, match=f"{name}: received {value}"):
-            options.model_validate({**sound, name: value})
+            options.model_validate({**sound[options], name: value})
