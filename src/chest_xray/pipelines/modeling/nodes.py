@@ -163,7 +163,7 @@ def choose_operating_point(
     label, logit = corrupted_predictions["label"], corrupted_predictions["logit"]
     if label.nunique() < 2:
         raise InputError(
-            f"the validation images are all of one class (label {label.iloc[0]}); expected both. Raise hold_out.share."
+            f"the validation images are all of one class (label {label.max()}); expected both. Raise hold_out.share."
         )
     calibration = fit_calibration(corrupted_predictions, operating_point.expected_prevalence)
     table = corrupted_predictions.assign(log_odds=compute_log_odds(logit, calibration))
