@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from chest_xray.images.header import Header, read_orientation
+from chest_xray.images.header import Header, ImageError, read_orientation, refuse_profile
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -22,3 +22,19 @@ def test_an_orientation_is_a_number_of_one_two_or_four_bytes(
 
 def test_an_image_is_upright_and_of_one_scan_unless_its_header_states_otherwise() -> None:
     assert Header(60, 40, "L") == Header(60, 40, "L", orientation=1, scans=1)
+
+
+def make_grey_profile(gamma: float) -> bytes:
+    """The least that a profile has (ICC.1, 7.2 and 10.6): a header, a white point, and a tone curve."""
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    start = b"\2\x10\0\0mntrGRAYXYZ ".rjust(20, b"\0") + bytes(12) + b"acsp"
+    tags = b"wtpt" + struct.pack(">II", 156, 20) + b"kTRC" + struct.pack(">II", 176, 14)
+    content = b"XYZ \0\0\0\0" + white + b"curv" + struct.pack(">IIHxx", 0, 1, round(gamma * 256))
+    rest = start.ljust(64, b"\0") + white
+    return struct.pack(">I", 192) + rest.ljust(124, b"\0") + struct.pack(">I", 2) + tags + content
+
+
+def test_the_gamma_of_a_grey_profile_counts() -> None:
+    refuse_profile(make_grey_profile(2.2))
+    with pytest.raises(ImageError, match=r"a colour profile or gamma that changes grey values by up to \d+ of 255"):
+        refuse_profile(make_grey_profile(1.0))
