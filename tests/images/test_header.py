@@ -2,9 +2,10 @@
 
 import struct
 
+import numpy as np
 import pytest
 
-from chest_xray.images.header import Header, ImageError, read_orientation, refuse_profile
+from chest_xray.images.header import Header, ImageError, read_orientation, refuse_profile, refuse_tones
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -38,3 +39,12 @@ def test_the_gamma_of_a_grey_profile_counts() -> None:
     refuse_profile(make_grey_profile(2.2))
     with pytest.raises(ImageError, match=r"a colour profile or gamma that changes grey values by up to \d+ of 255"):
         refuse_profile(make_grey_profile(1.0))
+
+
+def test_a_grey_value_is_displayed_as_another_up_to_32_away() -> None:
+    displayed = np.arange(256.0)
+    displayed[100] += 32
+    refuse_tones(displayed)
+    displayed[100] += 0.5
+    with pytest.raises(ImageError, match="changes grey values by up to 32 of 255; expected at most 32"):
+        refuse_tones(displayed)
