@@ -23,6 +23,7 @@ def test_an_orientation_is_a_number_of_one_two_or_four_bytes(
 
 def test_an_image_is_upright_and_of_one_scan_unless_its_header_states_otherwise() -> None:
     assert Header(60, 40, "L") == Header(60, 40, "L", orientation=1, scans=1)
+    assert Header(60, 40, "L").upright == (60, 40)
 
 
 def make_grey_profile(gamma: float) -> bytes:
