@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 import warnings
 import zlib
 from contextlib import suppress
@@ -181,8 +182,12 @@ def test_a_deflated_bomb_is_refused_before_it_is_inflated() -> None:
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     bomb = whole[:start] + packer.compress(bytes(90_000_000)) + packer.flush()
     assert len(bomb) < 100_000
+    tracemalloc.start()
     with pytest.raises(UnsupportedDicomError, match="inflates to more than 80 MB"):
         read_dicom(bomb, 10)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 20_000_000
 
 
 def pack_stream(stream: bytes, rows: int, columns: int, syntax: Any) -> bytes:
