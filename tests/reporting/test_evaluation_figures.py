@@ -1,5 +1,6 @@
 """Figures show what was computed, with the number of images and the source."""
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from chest_xray.reporting.evaluation_figures import (
     draw_thresholds,
     tabulate_bins,
 )
+from chest_xray.reporting.i18n import languages
 from chest_xray.reporting.style import Labels
 from tests.builders import TITLE, axes_of, changed, make_evaluation, make_point, make_predictions, sure
 
@@ -185,10 +187,10 @@ def test_scores_are_drawn_by_kind_with_thresholds_and_with_what_becomes_of_each(
     assert [axes.get_title() for axes in places] == [
         *("validation, healthy: n = 2, 50.0% cleared", "test, healthy: n = 3, 66.7% cleared"),
         *(
-            "validation, bacterial pneumonia: n = 2, 100.0% detected",
-            "test, bacterial pneumonia: n = 2, 50.0% detected",
+            "validation, bacterial pneumonia:\nn = 2, 100.0% detected",
+            "test, bacterial pneumonia:\nn = 2, 50.0% detected",
         ),
-        *("validation, viral pneumonia: n = 0", "test, viral pneumonia: n = 1, 100.0% detected"),
+        *("validation, viral pneumonia: n = 0", "test, viral pneumonia:\nn = 1, 100.0% detected"),
     ]
     for axes in places:
         assert [line.get_xdata()[0] for line in axes.lines] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
@@ -219,13 +221,13 @@ def test_thresholds_are_drawn_where_they_are_chosen_beside_where_they_are_evalua
         assert [line.get_xdata()[0] for line in axes.lines[3:]] == pytest.approx(logit([0.5, 0.35, 0.25, 0.25]))
 
 
-def draw_all(table: pd.DataFrame, threshold: float) -> list[Figure]:
-    metrics = compute_metrics(table, table, make_point(threshold), SEED)
+def draw_all(table: pd.DataFrame, threshold: float, labels: Labels = LABELS, run: str = TITLE) -> list[Figure]:
+    metrics = compute_metrics(table, table, make_point(threshold), SEED).model_copy(update={"run": run})
     curves = compute_curves(table, table, table, make_point(threshold), SEED)
     return [
-        *(draw(curves, metrics, LABELS) for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
-        *(draw_reliability(table, metrics, LABELS), draw_scores(table, table, metrics, LABELS)),
-        draw_confusion_matrices(metrics, LABELS),
+        *(draw(curves, metrics, labels) for draw in (draw_roc_curve, draw_precision_recall, draw_thresholds)),
+        *(draw_reliability(table, metrics, labels), draw_scores(table, table, metrics, labels)),
+        draw_confusion_matrices(metrics, labels),
     ]
 
 
@@ -243,7 +245,7 @@ def test_every_figure_is_drawn_without_a_warning(
     labels: list[int], probabilities: list[float], threshold: float
 ) -> None:
     for figure in draw_all(make_predictions(labels, probabilities), threshold):
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         for line in (line for axes in axes_of(figure) for line in axes.lines):
             assert np.isfinite(np.asarray(line.get_xydata(), float)).all()
 
@@ -255,3 +257,18 @@ def test_no_figure_is_wider_than_a_report_and_each_states_n() -> None:
         legends = [*figure.legends, *(axes.get_legend() for axes in axes_of(figure))]
         texts += [text for legend in legends if legend for text in [legend.get_title().get_text(), *texts_of(legend)]]
         assert any("n = " in text for text in texts)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_no_title_or_label_is_cut_off_or_written_over_another(language: str) -> None:
+    for figure in draw_all(TEST, 0.35, Labels("phantoms", language), "without augmentation"):
+        figure.draw_without_rendering()
+        panels = axes_of(figure)
+        texts = [legend.get_title() for legend in figure.legends]
+        texts += [text for axes in panels for text in (axes.title, axes.xaxis.label, axes.yaxis.label)]
+        boxes = {text.get_text(): text.get_window_extent() for text in texts if text.get_text()}
+        width, height = figure.bbox.width, figure.bbox.height
+        outside = [text for text, box in boxes.items() if box.x0 < 0 or box.x1 > width or box.y0 < 0 or box.y1 > height]
+        assert outside == []
+        below = [axes.xaxis.label.get_window_extent() for axes in panels if axes.get_xlabel()]
+        assert not any(first.overlaps(second) for first, second in combinations(below, 2))
