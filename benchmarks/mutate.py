@@ -45,9 +45,8 @@ ROOT = Path(__file__).parents[1]
 MEMORY = 12 << 30  # bytes of address space that a mutant may ask for
 # The tests of a module: its own first, for the first failure ends a run.
 MODULES = {
-    "metrics/binary": "metrics/test_binary.py metrics/test_summary.py metrics/test_subgroups.py",
+    "metrics/binary": "metrics/test_binary.py metrics/test_bootstrap.py metrics/test_summary.py",
     "metrics/bootstrap": "metrics/test_bootstrap.py metrics/test_summary.py metrics/test_recomputation.py",
-    "metrics/curves": "metrics/test_curves.py",
     "metrics/calibration_error": "metrics/test_calibration_error.py metrics/test_summary.py",
     "metrics/comparison": "metrics/test_comparison.py metrics/test_study.py",
     "metrics/summary": "metrics/test_summary.py pipelines/robustness/test_corruptions.py pipelines/evaluation",

@@ -1,17 +1,16 @@
-"""Intervals over patients: the weighted AUC against scikit-learn, patients drawn whole, and runs of errors."""
+"""Intervals over patients, who are drawn whole, and over blocks of patients; runs of errors."""
 
 import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from chest_xray.images.kermany import parse_series
+from chest_xray.metrics.binary import weighted_auc
 from chest_xray.metrics.bootstrap import (
     MIN_BLOCKS,
     NUM_RESAMPLES,
-    bootstrap_auc,
     correct_by_holm,
     count_runs,
     draw_patient_resamples,
@@ -21,12 +20,11 @@ from chest_xray.metrics.bootstrap import (
     interval,
     resample_blocks,
     resample_weights,
-    weighted_auc,
-    weighted_average_precision,
     widest,
 )
 from chest_xray.metrics.results import UNKNOWN, Interval, Method
 from chest_xray.metrics.subgroups import stratify
+from chest_xray.metrics.summary import bootstrap_auc
 from tests.builders import make_predictions
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -34,57 +32,9 @@ PROBABILITIES = [0.1, 0.3, 0.35, 0.8, 0.2, 0.6, 0.7, 0.9]
 
 
 def auc_over_patients(table: pd.DataFrame, seed: int = 1) -> Interval:
-    return bootstrap_auc(table, {"patients": draw_patient_resamples(table["group"].to_numpy(), seed)})
-
-
-def auc(labels: list[int], scores: list[float], weights: list[float]) -> float:
-    return float(weighted_auc(np.array(labels), np.array(scores), np.array([weights]))[0])
-
-
-def test_the_auc_is_the_share_of_pairs_in_the_right_order() -> None:
-    # Of the four pairs, 0.7 is above 0.2 and 0.5, and 0.4 is above 0.2 alone.
-    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 1, 1, 1]) == 0.75
-
-
-def test_a_tie_counts_half() -> None:
-    # 0.5 ties with 0.5 (1/2) and is above 0.2 (1); 0.7 is above both (2): 3.5 of 4.
-    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.5, 0.7], [1, 1, 1, 1]) == 0.875
-
-
-def test_weights_count_an_image_as_often_as_it_was_drawn() -> None:
-    # Pairs: 0.4 above 0.2 (3 x 1), 0.4 below 0.5 (2 x 3 wrong), the image at 0.7 not drawn: 3 of 3 + 6.
-    assert auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 2, 3, 0]) == pytest.approx(1 / 3)
-
-
-def test_a_resample_of_one_class_alone_has_no_auc() -> None:
-    assert np.isnan(auc([0, 0, 1, 1], [0.2, 0.5, 0.4, 0.7], [1, 1, 0, 0]))
-
-
-def test_a_single_pair_in_the_right_order_is_an_auc_of_1() -> None:
-    assert auc([0, 1], [0.2, 0.7], [1, 1]) == 1
-
-
-def test_average_precision_adds_up_what_each_score_gains_at_its_precision() -> None:
-    # From 0.9 down: 1 of 1 is PNEUMONIA, then 1 of 2, at 0.7 two images at once, 2 of 4, and at 0.2 3 of 5.
-    label, score = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.7, 0.7, 0.2])
-    by_hand = {
-        (1, 1, 1, 1, 1): (1 + 2 / 4 + 3 / 5) / 3,
-        (0, 1, 2, 1, 1): (2 * 2 / 4 + 3 / 5) / 3,
-        (0, 1, 0, 0, 1): 1 / 2,
-        (1, 0, 0, 0, 0): 1,
-        (0, 1, 0, 1, 0): np.nan,
-    }
-    found = weighted_average_precision(label, score, np.array(list(by_hand), float))
-    np.testing.assert_allclose(found, list(by_hand.values()))
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_weighted_auc_equals_scikit_learn_on_tables_with_ties(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    label, score = rng.integers(0, 2, 40), rng.integers(0, 8, 40) / 8
-    weights = rng.integers(0, 4, (20, 40)).astype(float)
-    theirs = [roc_auc_score(label, score, sample_weight=each) for each in weights]
-    np.testing.assert_allclose(weighted_auc(label, score, weights), theirs, rtol=1e-12)
+    found = bootstrap_auc(table, {"patients": draw_patient_resamples(table["group"].to_numpy(), seed)})
+    assert found.n == len(table)
+    return Interval(**found.model_dump(exclude={"n"}))
 
 
 def test_the_auc_does_not_depend_on_the_order_of_images_nor_on_a_monotone_change_of_scores() -> None:
@@ -116,9 +66,8 @@ def test_the_interval_of_an_auc_uses_every_resample_but_not_the_original_sample(
     table = make_predictions(LABELS, PROBABILITIES)
     areas = weighted_auc(np.array(LABELS), np.array(PROBABILITIES), resample_weights(table["group"].to_numpy(), 1))
     assert len(set(areas)) == 3
-    assert auc_over_patients(table) == interval(11 / 16, areas).with_method(
-        "patients"
-    )  # pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4
+    # Pairs: 0.2: 1, 0.6 and 0.7: 3, 0.9: 4 of 4.
+    assert auc_over_patients(table) == interval(11 / 16, areas).with_method("patients")
 
 
 def test_more_images_of_the_same_patients_do_not_narrow_the_interval() -> None:

@@ -12,8 +12,8 @@ import pytest
 from scipy.stats import norm
 
 from chest_xray.core.types import Array
-from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion
-from chest_xray.metrics.bootstrap import draw_patient_resamples, draw_resamples, interval, weighted_auc
+from chest_xray.metrics.binary import compute_rates, count_outcomes, proportion, weighted_auc
+from chest_xray.metrics.bootstrap import draw_patient_resamples, draw_resamples, interval
 
 NUM_SIMULATIONS = 1000
 NUM_PATIENTS, NUM_IMAGES = 100, 3  # images of each patient

@@ -9,9 +9,10 @@ import pytest
 
 from chest_xray.metrics.abstention import compute_risk_coverage, measure_abstention, trace_net_benefit
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
+from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import MetricName, estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.subgroups import stratify
+from chest_xray.metrics.summary import bootstrap_auc
 from tests.builders import make_evaluation, make_point, make_predictions, with_band
 
 NUM_RESAMPLES, LENGTH, SEED = 60, 4, 11

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from chest_xray.core.types import InputError
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.bootstrap import bootstrap_auc, correct_by_holm, draw_resamples
+from chest_xray.metrics.bootstrap import correct_by_holm, draw_resamples
 from chest_xray.metrics.results import Stratum
 from chest_xray.metrics.subgroups import (
     MIN_CLASS_IMAGES,
@@ -19,6 +19,7 @@ from chest_xray.metrics.subgroups import (
     measure_shape,
     stratify,
 )
+from chest_xray.metrics.summary import bootstrap_auc
 from tests.builders import NONE, make_evaluation, make_point, make_predictions
 
 

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 
 from chest_xray.core.types import Array, DataFrame, Result, UnitInterval
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, proportion
+from chest_xray.metrics.binary import NUM_GRID_POINTS, compute_rates, count_outcomes, divide_or_nan, proportion
 from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
-from chest_xray.metrics.curves import NUM_GRID_POINTS
 from chest_xray.metrics.operating_point import OperatingPoint
 from chest_xray.metrics.results import Decisions, Estimate, Method
 from chest_xray.metrics.subgroups import estimate_share
@@ -140,7 +139,7 @@ def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Met
 
 
 def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> DataFrame:
-    """Return the accuracy by coverage as a curve with its 95% band; see `chest_xray.metrics.curves`.
+    """Return the accuracy by coverage as a curve with its 95% band; see `chest_xray.metrics.binary`.
 
     Returns:
         One row per distinct distance from the threshold: `curve`, "risk_coverage"; `x`, the coverage; `value`, the

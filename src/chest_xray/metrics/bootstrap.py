@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import parse_series
-from chest_xray.metrics.binary import divide_or_nan
 from chest_xray.metrics.results import UNKNOWN, Interval, Method, RunsTest
 
 NUM_RESAMPLES = 2000
@@ -92,58 +91,6 @@ def sort_by_file_number(predictions: DataFrame) -> DataFrame:
     return table.assign(row=np.arange(len(table))).sort_values(["label", "series", "number", "path"])
 
 
-def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
-    """Return the area under the ROC curve in many weightings at once, as the share of pairs in the right order.
-
-    Ties count half (Hanley and McNeil 1982).
-
-    Args:
-        label: 0 or 1, shape (images,).
-        score: Higher means more likely 1, shape (images,).
-        weights: Of shape (resamples, images).
-
-    Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of one class.
-    """
-    import numpy as np
-
-    order = np.argsort(score, kind="stable")
-    label, score, weights = label[order], score[order], weights[:, order]
-    negatives = np.pad(np.cumsum(weights * (label == 0), axis=1), ((0, 0), (1, 0)))
-    positive = np.flatnonzero(label == 1)
-    below = np.searchsorted(score, score[positive], side="left")
-    up_to = np.searchsorted(score, score[positive], side="right")
-    concordant = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
-    pairs = weights[:, positive].sum(axis=1) * negatives[:, -1]
-    return divide_or_nan(concordant, pairs)
-
-
-def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
-    """Return the area under the precision-recall curve in many weightings at once, as average precision.
-
-    Points are not joined by lines, which would overestimate it (Davis and Goadrich 2006); tied scores are one point.
-
-    Args:
-        label: 0 or 1, shape (images,).
-        score: Higher means more likely 1, shape (images,).
-        weights: Of shape (resamples, images).
-
-    Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. An uninformative score
-        reaches the share of class 1.
-    """
-    import numpy as np
-
-    order = np.argsort(-score, kind="stable")
-    label, score, weights = label[order], score[order], weights[:, order]
-    last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    selected = np.cumsum(weights, axis=1)[:, last_of_ties]
-    true_positives = np.cumsum(weights * label, axis=1)[:, last_of_ties]
-    precision = np.divide(true_positives, selected, out=np.zeros(selected.shape), where=selected > 0)
-    area = (np.diff(true_positives, axis=1, prepend=0) * precision).sum(axis=1)
-    return divide_or_nan(area, true_positives[:, -1])
-
-
 def interval(estimate: float, resampled: Array) -> Interval:
     """Join an estimate with its percentile 95% interval.
 
@@ -211,17 +158,6 @@ def compute_in_resamples(
     by_method = {method: compute(weights) for method, weights in draws.items()}
     names = next(iter(by_method.values()))
     return {name: {method: metrics[name] for method, metrics in by_method.items()} for name in names}
-
-
-def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Interval:
-    """Return the area under the ROC curve, in [0, 1], with the widest of its 95% intervals.
-
-    `predictions` has `label` and `log_odds` of each image, of both classes; `draws` are from `draw_resamples` for them.
-    """
-    label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
-    areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}
-    whole = float(next(iter(areas.values()))[0])
-    return find_widest(whole, {method: area[1:] for method, area in areas.items()})
 
 
 def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AliasChoices, Field
 
 from chest_xray.core.types import Array, DataFrame, Result, flatten
-from chest_xray.metrics.binary import divide_or_nan
-from chest_xray.metrics.bootstrap import find_widest, interval, weighted_auc
+from chest_xray.metrics.binary import divide_or_nan, weighted_auc
+from chest_xray.metrics.bootstrap import find_widest, interval
 from chest_xray.metrics.results import Estimate, Interval, Method
 
 Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample

@@ -10,8 +10,8 @@ from operator import itemgetter
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.index import FEATURES, read_feature
 from chest_xray.images.kermany import compare_with_published
-from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan
-from chest_xray.metrics.bootstrap import bootstrap_auc, compute_in_resamples, draw_resamples, weighted_auc
+from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, weighted_auc
+from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
 from chest_xray.metrics.comparison import subtract
 from chest_xray.metrics.results import (
     Conflict,
@@ -27,7 +27,7 @@ from chest_xray.metrics.results import (
     WithinStrata,
 )
 from chest_xray.metrics.subgroups import estimate_auc, estimate_share, stratify
-from chest_xray.metrics.summary import Evaluation, describe_decisions, estimate, measure_ranking
+from chest_xray.metrics.summary import Evaluation, bootstrap_auc, describe_decisions, estimate, measure_ranking
 
 NUM_STRATA = 5
 RANKING = ("auc", "pr_auc")
@@ -225,7 +225,7 @@ def measure_shortcuts(
         return WithinStrata(auc=auc, num_strata=len(set(strata.tolist())), share_of_pairs=float(share[0]))
 
     return Shortcuts(
-        score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws).with_n(len(label)),
+        score_auc=bootstrap_auc(test_predictions.assign(log_odds=metadata_score), draws),
         within_width=measure_within(test_predictions["width"].to_numpy(float)),
         within_score=measure_within(metadata_score),
         conflict=_measure_conflict(

@@ -8,11 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 from chest_xray.core.types import Array, DataFrame, InputError
 from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import MIN_BLOCKS, bootstrap_auc, correct_by_holm, draw_resamples, sort_by_file_number
+from chest_xray.metrics.bootstrap import MIN_BLOCKS, correct_by_holm, draw_resamples, sort_by_file_number
 from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import UNKNOWN, Estimate, Interval, Method, Stratum
-from chest_xray.metrics.summary import Evaluation, count_decisions, estimate, widen
+from chest_xray.metrics.summary import Evaluation, bootstrap_auc, count_decisions, estimate, widen
 
 MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals that are too narrow, down to a point
 COMPARED: tuple[MetricName, ...] = ("accuracy", "auc")  # of which the differences are tested

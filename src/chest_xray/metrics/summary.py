@@ -12,13 +12,18 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 
 from chest_xray.core.types import Array, DataFrame, InputError, Options, Seed, Series, UnitInterval
-from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportions
+from chest_xray.metrics.binary import (
+    PROPORTIONS,
+    compute_rates,
+    count_outcomes,
+    proportions,
+    weighted_auc,
+    weighted_average_precision,
+)
 from chest_xray.metrics.bootstrap import (
     compute_in_resamples,
     find_runs,
     find_widest,
-    weighted_auc,
-    weighted_average_precision,
     widest,
 )
 from chest_xray.metrics.calibration_error import (
@@ -208,6 +213,16 @@ def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
     """
     whole = float(next(iter(measured.values()))[0])
     return find_widest(whole, {method: values[1:] for method, values in measured.items()}).with_n(num)
+
+
+def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Estimate:
+    """Return the area under the ROC curve, in [0, 1], with the widest of its 95% intervals.
+
+    `predictions` has `label` and `log_odds` of each image, of both classes; `draws` are from `draw_resamples` for them.
+    """
+    label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
+    areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}
+    return estimate(areas, len(label))
 
 
 def describe_dependence(

@@ -1,23 +1,26 @@
-"""The report page: its sections, in order, and the tables that only it has."""
+"""The report page, with its sections in order and the tables that only it has; and the model card."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import resources
 from itertools import chain
 from typing import Any
 
 from chest_xray.core.types import DataFrame
-from chest_xray.metrics.results import Interval, MetadataMetrics, Metrics
+from chest_xray.images.kermany import CLASSES
+from chest_xray.metrics.results import Estimate, Interval, MetadataMetrics, Metrics, SubsetMetrics
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.abstention import find_abstention
 from chest_xray.reporting.comparison import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
-from chest_xray.reporting.i18n import read_messages, translate, translate_text
+from chest_xray.reporting.i18n import Finding, Name, read_messages, translate, translate_text
 from chest_xray.reporting.report_blocks import (
     Column,
     Listing,
     Row,
     Section,
+    format_cell,
     format_tile,
     make_confusion_matrix,
     make_examples,
@@ -30,6 +33,7 @@ from chest_xray.reporting.report_findings import (
     assess_augmentation,
     assess_run,
     describe_data,
+    describe_network,
     describe_protocol,
     describe_test_looks,
 )
@@ -39,6 +43,8 @@ Messages = Mapping[str, Any]
 TILES = ("accuracy", "sensitivity", "specificity", "auc")
 NUM_EXAMPLES = 2  # pictures of each class in the summary
 TEST_METRICS = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")
+# The hub's name of each metric, and our name of it; all at the chosen threshold.
+HUB_METRICS = {"accuracy": "accuracy", "recall": "sensitivity", "specificity": "specificity", "precision": "precision"}
 
 
 def render_report(evidence: Evidence, runs: Mapping[str, Evidence], synthetic: bool, language: str) -> str:
@@ -231,3 +237,71 @@ def read_page_messages(language: str) -> dict[str, Any]:
     messages, english = read_messages(language), read_messages("en")
     reasons = {reason: messages["missing"][name] for name, reason in english["missing"].items()}
     return {**messages, "language": language, "cells": messages["cells"] | reasons}
+
+
+def write_card(evidence: Evidence, run: Evidence, described_model: dict[str, Any], messages: Messages) -> str:
+    """Return the model card of a run in the format of the Hugging Face hub: Markdown below a YAML header.
+
+    `evidence` has the datasets that do not belong to a single run, by name, and `run` those of the run.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    report, test = evidence["params_report"], run["metrics"].test
+    metadata = ModelCardData(
+        model_name="chest-xray",
+        library_name="keras",
+        license="mit",
+        pipeline_tag="image-classification",
+        tags=["medical", "radiology", "chest-x-ray", "pneumonia", *(["synthetic"] if report.synthetic else [])],
+        eval_results=list(_list_results(evidence["params_data_source"], test)),
+    )
+    findings = [*_describe_model(evidence, described_model, messages), *describe_test_looks(run["metrics"], report)]
+    card = ModelCard.from_template(
+        metadata,
+        template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
+        messages={**messages["page"], **messages["card"]},
+        run=translate_text(run["metrics"].run, messages),
+        synthetic=report.synthetic,
+        description=[translate(finding, messages) for finding in findings],
+        model=described_model,
+        labels=list(CLASSES),
+        preparation=evidence["params_preparation"],
+        point=run["operating_point"],
+        table=make_table(contents.select_overall_metrics(run["metrics_table"]), "metrics_table", "", messages),
+        aetiologies=[
+            (messages["cells"].get(name, name), format_cell(sensitivity.model_dump(), messages))
+            for name, sensitivity in test.sensitivity_by_aetiology.items()
+        ],
+        intended_use=list(messages["intended_use"].values()),
+        limits=list(messages[contents.name_limits(report)].values()),
+    )
+    return str(card)
+
+
+def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
+    from huggingface_hub import EvalResult
+
+    estimates: dict[str, Estimate] = {name: getattr(test.at_chosen, key) for name, key in HUB_METRICS.items()}
+    for name, estimate in {**estimates, "roc_auc": test.auc}.items():
+        if estimate.value is not None:
+            yield EvalResult(
+                task_type="image-classification",
+                dataset_type="chest-xray",
+                dataset_name=data_source,
+                dataset_split="test",
+                metric_type=name,
+                metric_name=f"{name} (95% interval {estimate.low:.3f} to {estimate.high:.3f})",
+                metric_value=round(estimate.value, 4),
+            )
+
+
+def _describe_model(evidence: Evidence, model: dict[str, Any], messages: Messages) -> Iterator[Finding]:
+    preparation = evidence["params_preparation"]
+    yield Finding("card_model", {"parameters": model["parameters"]})
+    yield from describe_network(evidence["params_model"])
+    geometry = Name(f"geometry_{preparation.geometry}")
+    yield Finding("protocol_preparation", {**preparation.model_dump(), "geometry": geometry})
+    train = evidence["class_counts"].query("subset == 'train'")
+    counts = {name: int(train[name].sum()) for name in ("images", "groups")}
+    source = translate_text(evidence["params_data_source"], messages)
+    yield Finding("card_data", {**counts, "data_source": source, "licence": evidence["params_report"].data_licence})

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from chest_xray.images.corruptions import Robustness
-from chest_xray.metrics.bootstrap import bootstrap_auc, draw_resamples
+from chest_xray.metrics.bootstrap import draw_resamples
+from chest_xray.metrics.summary import bootstrap_auc
 from chest_xray.pipelines.robustness.nodes import measure_robustness, predict_corrupted_test
 from chest_xray.reporting.i18n import languages, read_messages
 from chest_xray.reporting.image_figures import draw_robustness

@@ -13,9 +13,9 @@ from typing import Any
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics import abstention as measured_abstention
 from chest_xray.metrics.abstention import Abstention
+from chest_xray.metrics.binary import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import PASSES
-from chest_xray.metrics.curves import NUM_CUTS, compute_rank_curves, compute_threshold_curves
 from chest_xray.metrics.metadata_baseline import evaluate_metadata_baseline, fit_and_score_thresholds, score_metadata
 from chest_xray.metrics.operating_point import (
     OperatingPoint,

@@ -4,8 +4,7 @@ from typing import Any
 
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import Language, languages
-from chest_xray.reporting.model_card import write_card
-from chest_xray.reporting.report_page import read_page_messages, render_report
+from chest_xray.reporting.report_page import read_page_messages, render_report, write_card
 
 
 def join_evidence(data_evidence: dict[str, Any], comparison_evidence: dict[str, Any], **others: Any) -> dict[str, Any]:
@@ -41,6 +40,6 @@ def write_report(evidence: dict[str, Any], report: contents.Report, **runs: dict
 
 
 def write_model_card(evidence: dict[str, Any], run: dict[str, Any], language: Language) -> str:
-    """Write the model card of one run; see `chest_xray.reporting.model_card.write_card`."""
+    """Write the model card of one run; see `chest_xray.reporting.report_page.write_card`."""
     read = contents.read_options
     return write_card(read(evidence), read(run), run["described_model"], read_page_messages(language.root))
