@@ -22,7 +22,7 @@ from tests.dicom_files import compress, make_dataset, write
 from tests.images.unusual_files import BASE, CASES, GREY_PALETTE, RECTANGLE, chunk, exif, write_png
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom_layout import EDGES
+from chest_xray.images.dicom_display import EDGES
 from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
 from chest_xray.images.validation import InputChecks
 

@@ -30,8 +30,7 @@ from PIL import Image
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets import ArrayDataset, ImageFolderDataset
-from chest_xray.images.index import Integrity
-from chest_xray.images.kermany import Patients
+from chest_xray.images.kermany import Integrity, Patients
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.pipelines.data_processing.nodes import index_images, prepare_images
 

@@ -12,7 +12,7 @@ from scipy.special import logit
 
 from chest_xray.core.types import Array
 from chest_xray.datasets import PackagedModelDataset
-from chest_xray.images.index import FEATURES
+from chest_xray.images.kermany import FEATURES
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.validation import InputChecks
 from chest_xray.metrics.abstention import Abstention

@@ -193,10 +193,7 @@ def test_every_path_below_the_data_folder_has_a_key_that_kedro_completes_with_th
     ("path", "is_ignored"),
     [
         *((each, True) for each in ("data/01_raw/a.png", "notebooks/data/demo/a.png", "build/lib/a.py", "dist/a.whl")),
-        *(
-            (each, False)
-            for each in ("data/README.md", "src/chest_xray/datasets/resumable.py", "src/chest_xray/build.py")
-        ),
+        *((each, False) for each in ("data/README.md", "src/chest_xray/datasets/atomic.py", "src/chest_xray/build.py")),
     ],
 )
 def test_data_and_builds_are_ignored_by_git_and_sources_are_not(path: str, is_ignored: bool) -> None:

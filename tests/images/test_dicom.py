@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL.Image import new
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
@@ -17,7 +18,7 @@ from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8B
 
 from chest_xray.core.types import Array
 from chest_xray.images.dicom import is_dicom, read_dicom
-from chest_xray.images.dicom_display import UnsupportedDicomError, render_grey
+from chest_xray.images.dicom_display import EDGES, UnsupportedDicomError, lay_out, render_grey
 from chest_xray.images.dicom_streams import (
     JPEG_2000,
     read_stream_header,
@@ -434,3 +435,13 @@ def test_a_jpeg_2000_image_has_two_bits_or_more() -> None:
 
 def test_a_code_of_rle_without_effect_is_passed_over() -> None:
     require_sound_segments(struct.pack("<16I", 1, 64, *[0] * 14) + b"\x80\x01ab", make_elements(1, 2))
+
+
+@pytest.mark.parametrize(("value", "shade"), [(-70_000, 0), (0, 0), (0x8080, 128), (65_535, 255), (70_000, 255)])
+def test_a_shutter_has_the_stated_shade_or_the_nearest_of_eight_bits(value: int, shade: int) -> None:
+    dataset = Dataset()
+    dataset.ShutterShape = "RECTANGULAR"
+    for edge, place in zip(EDGES, (2, 4, 1, 3), strict=True):
+        setattr(dataset, f"Shutter{edge}Edge", place)
+    dataset.add_new("ShutterPresentationValue", "SL", value)
+    assert np.asarray(lay_out(new("L", (4, 3), 7), dataset)).tolist() == [[shade, 7, 7, 7]] * 3

@@ -20,7 +20,6 @@ from chest_xray.images.validation import (
     check_contrast,
     check_header,
     describe_image,
-    find_misplacement,
     is_grey_mode,
     read_header,
 )
@@ -151,22 +150,6 @@ def test_the_error_of_a_storage_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["NORMAL/.DS_Store", "NORMAL/Thumbs.db", "__MACOSX/NORMAL/IM-1.jpeg", "NORMAL/._IM-1.jpeg"]
-)
-def test_what_operating_systems_leave_behind_is_junk(path: str) -> None:
-    assert find_misplacement(f"/data/train/{path}") == ("junk", "left behind by an operating system")
-
-
-def test_an_unknown_class_folder_is_named_with_what_was_expected() -> None:
-    refusal = find_misplacement("/data/train/COVID/a.jpeg")
-    assert refusal == ("unknown class folder", "is in COVID/; expected NORMAL or PNEUMONIA")
-
-
-def test_class_folders_may_be_written_in_any_case() -> None:
-    assert find_misplacement("/data/train/Normal/a.jpeg") is None
-
-
-@pytest.mark.parametrize(
     ("kind", "name"),
     [
         ("TIFF", "a TIFF image"),
@@ -220,15 +203,6 @@ def test_an_open_file_is_identified_by_its_beginning_at_any_position() -> None:
     refusal = describe_image(file, 1)
     assert isinstance(refusal, Refusal)
     assert refusal.detail.startswith("begins with b'%PDF-1.7' (a PDF document); expected")
-
-
-def test_the_folder_that_counts_is_the_one_above_the_file() -> None:
-    assert find_misplacement("NORMAL/a.jpeg") is None
-    assert find_misplacement("NORMAL/other/a.jpeg") == (
-        "unknown class folder",
-        "is in other/; expected NORMAL or PNEUMONIA",
-    )
-    assert find_misplacement("a.jpeg") == ("unknown class folder", "is in /; expected NORMAL or PNEUMONIA")
 
 
 LIMITS = make_acceptance(min_side=32, max_aspect=2.5, max_chroma=20, min_contrast=1)

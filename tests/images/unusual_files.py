@@ -27,7 +27,7 @@ from pydicom.uid import (
 )
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom_layout import EDGES
+from chest_xray.images.dicom_display import EDGES
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, write
 

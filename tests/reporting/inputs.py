@@ -11,7 +11,7 @@ from kedro.config import OmegaConfigLoader
 from PIL import Image
 
 from chest_xray.core.types import DataFrame
-from chest_xray.images.index import FEATURES
+from chest_xray.images.kermany import FEATURES
 from chest_xray.reporting import report_contents as contents
 from chest_xray.reporting.i18n import languages
 from chest_xray.reporting.image_figures import GROUPS

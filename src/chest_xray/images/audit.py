@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from chest_xray.core.types import Array, DataFrame, Options, Result, Series
-from chest_xray.images.index import FEATURES, read_feature, select_class
-from chest_xray.images.kermany import Published, find_unknown_patients
+from chest_xray.images.kermany import FEATURES, Published, find_unknown_patients, read_feature, select_class
 
 DIGEST_BYTES = 16  # BLAKE2b; two different images among a million agree with a chance of 1e-27.
 

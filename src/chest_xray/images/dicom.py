@@ -7,8 +7,15 @@ from typing import Any
 
 from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
-from chest_xray.images.dicom_display import UnsupportedDicomError, read_codes, read_number, render_grey, unpack_stored
-from chest_xray.images.dicom_layout import lay_out, read_pixel_aspect
+from chest_xray.images.dicom_display import (
+    UnsupportedDicomError,
+    lay_out,
+    read_codes,
+    read_number,
+    read_pixel_aspect,
+    render_grey,
+    unpack_stored,
+)
 from chest_xray.images.dicom_streams import (
     RLE,
     SOI,

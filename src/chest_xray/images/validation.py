@@ -10,7 +10,6 @@ from chest_xray.core.types import Array, Image, InputError, Options
 from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
 from chest_xray.images.dicom import PREFIX_END, is_dicom
 from chest_xray.images.header import ImageError
-from chest_xray.images.kermany import CLASSES
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 SIGNATURES = {  # of files that users mistake for radiographs; for messages
@@ -60,16 +59,6 @@ def is_junk(path: str) -> bool:
     """Check whether a file, by its path with `/`, is one that operating systems leave in folders and archives."""
     *folders, name = path.split("/")
     return name.startswith(".") or name.lower() in JUNK_NAMES or "__MACOSX" in folders
-
-
-def find_misplacement(path: str) -> Refusal | None:
-    """Refuse a file in the wrong place as "junk" or for its "unknown class folder"."""
-    folders = path.split("/")[:-1]
-    if is_junk(path):
-        return Refusal("junk", "left behind by an operating system")
-    if not folders or folders[-1].upper() not in CLASSES:
-        return Refusal("unknown class folder", f"is in {'/'.join(folders[-1:])}/; expected {' or '.join(CLASSES)}")
-    return None
 
 
 def read_header(path: str, max_megapixels: float) -> ImageFacts | Refusal:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from operator import itemgetter
 
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.images.index import FEATURES, read_feature
-from chest_xray.images.kermany import compare_with_published
+from chest_xray.images.kermany import FEATURES, compare_with_published, read_feature
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, weighted_auc
 from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
 from chest_xray.metrics.comparison import subtract

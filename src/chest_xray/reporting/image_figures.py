@@ -12,8 +12,7 @@ from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.decoding import read_pixels
-from chest_xray.images.index import FEATURES, read_feature, select_class
-from chest_xray.images.kermany import CLASSES
+from chest_xray.images.kermany import CLASSES, FEATURES, read_feature, select_class
 from chest_xray.images.preprocessing import Preparation, compute_aspects
 from chest_xray.metrics.metadata_baseline import orient
 from chest_xray.metrics.results import MetadataBaseline

@@ -12,7 +12,7 @@ from typing import Any
 from chest_xray.core.files import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images import audit as data_audit
-from chest_xray.images import index, splitting
+from chest_xray.images import kermany, splitting
 from chest_xray.images.audit import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.corruptions import (
     SWAPPED,
@@ -39,7 +39,7 @@ def index_images(
     train_images: DataFrame,
     test_images: DataFrame,
     own_tables: dict[str, DataFrame],
-    integrity: index.Integrity,
+    integrity: kermany.Integrity,
     patients: Patients,
 ) -> tuple[DataFrame, DataFrame]:
     """Index the files of both splits from paths, headers and last bytes; no pixel is decoded.
@@ -62,27 +62,27 @@ def index_images(
 
     files = pd.concat([train_images.assign(split="train"), test_images.assign(split="test")], ignore_index=True)
     columns = ["width", "height", "mode", "reason", "detail"]
-    facts = pd.DataFrame(index.read_file_facts(files, integrity), columns=columns)
+    facts = pd.DataFrame(kermany.read_file_facts(files, integrity), columns=columns)
     files = files.drop(columns="problem").join(facts)
     readable = files["reason"].isna()
-    refused = files.loc[~readable, index.REFUSED].reset_index(drop=True)
-    return index.describe_images(
+    refused = files.loc[~readable, kermany.REFUSED].reset_index(drop=True)
+    return kermany.describe_images(
         files[readable].drop(columns=["reason", "detail"]), patients, own_tables["patients"]
     ), refused
 
 
-def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: index.Integrity) -> DataFrame:
+def drop_unreadable(indexed_images: DataFrame, unreadable_files: DataFrame, integrity: kermany.Integrity) -> DataFrame:
     """Return the images whose header can be read, before any is decoded.
 
     Raises:
         InputError: More files are unreadable than tolerated, or a class has no image left in a split.
     """
-    return index.drop_refused(indexed_images, unreadable_files, integrity)
+    return kermany.drop_refused(indexed_images, unreadable_files, integrity)
 
 
-def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrity: index.Integrity) -> DataFrame:
+def drop_undecodable(readable_images: DataFrame, quarantine: DataFrame, integrity: kermany.Integrity) -> DataFrame:
     """Return the decoded images, in the order of the prepared ones; for errors see `drop_unreadable`."""
-    return index.drop_refused(readable_images, quarantine, integrity)
+    return kermany.drop_refused(readable_images, quarantine, integrity)
 
 
 def prepare_images(
@@ -119,7 +119,7 @@ def list_quarantine(readable_images: DataFrame, unreadable_files: DataFrame, und
     import pandas as pd
 
     paths = readable_images["path"].iloc[undecodable_rows["row"].astype(int)].to_numpy()
-    damaged = undecodable_rows.assign(path=paths, reason="undecodable")[index.REFUSED]
+    damaged = undecodable_rows.assign(path=paths, reason="undecodable")[kermany.REFUSED]
     return pd.concat([unreadable_files, damaged], ignore_index=True)
 
 
@@ -246,8 +246,8 @@ def tabulate_headers(image_index: DataFrame) -> DataFrame:
     import pandas as pd
 
     rows = []
-    for feature, split, (label, name) in product(index.FEATURES, ("train", "test"), enumerate(CLASSES)):
-        values = index.read_feature(index.select_class(image_index, split, label), feature)
+    for feature, split, (label, name) in product(kermany.FEATURES, ("train", "test"), enumerate(CLASSES)):
+        values = kermany.read_feature(kermany.select_class(image_index, split, label), feature)
         quantiles = np.percentile(values, [0, 5, 50, 95, 100]).round(3)
         rows.append((feature, split, name, len(values), *quantiles))
     columns = ["feature", "split", "class", "images", "minimum", "p5", "median", "p95", "maximum"]
@@ -265,7 +265,7 @@ def audit_images(
         unknown_patients=data_audit.summarise_unknown_patients(image_split),
         duplicates=summarise_duplicates(duplicates),
         modes={
-            f"{split}/{name}": index.select_class(image_split, split, label)["mode"].value_counts().to_dict()
+            f"{split}/{name}": kermany.select_class(image_split, split, label)["mode"].value_counts().to_dict()
             for split, (label, name) in product(("train", "test"), enumerate(CLASSES))
         },
         shift={name: data_audit.compare_splits(image_split, label, audit) for label, name in enumerate(CLASSES)},
