@@ -7,15 +7,15 @@ import pytest
 from scipy.special import expit, logit
 
 from chest_xray.metrics.calibration_error import (
+    calibration_errors,
     compute_error_by_chance,
-    expected_calibration_error,
     recalibrate,
     score_probabilities,
 )
 
 
 def calibration_error(labels: list[int], probabilities: list[float]) -> float:
-    return expected_calibration_error(np.array(labels), np.array(probabilities))
+    return float(calibration_errors(np.array(labels), np.array(probabilities), np.ones((1, len(labels))))[0])
 
 
 def test_the_calibration_error_is_the_mean_distance_between_promise_and_truth_by_bin() -> None:

@@ -7,20 +7,23 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from chest_xray.metrics.bootstrap import Draws
 from chest_xray.metrics.comparison import (
     Disagreement,
     IntervalOverBoth,
+    MetricName,
     compare_decisions,
     estimate_over_seeds,
     interval_over_both,
     minimum_detectable_difference,
+    resample_metrics,
     split_by_arm_and_seed,
-    weighted_metric,
 )
 
 LABEL = np.array([0, 0, 1, 1, 1])
 PROBABILITY = np.array([0.2, 0.7, 0.6, 0.9, 0.1])
 DECISION = PROBABILITY >= 0.5  # right on the first, third and fourth
+TABLE = pd.DataFrame({"label": LABEL, "log_odds": PROBABILITY, "decision": DECISION})
 
 
 @pytest.mark.parametrize(
@@ -33,16 +36,15 @@ DECISION = PROBABILITY >= 0.5  # right on the first, third and fourth
         ("auc", 3 / 6, 7 / 12),
     ],
 )
-def test_a_metric_counts_each_image_as_often_as_it_was_drawn(name: str, plain: float, weighted: float) -> None:
-    metric = weighted_metric(name, LABEL, PROBABILITY, DECISION)
-    found = metric(np.array([[1, 1, 1, 1, 1], [1, 1, 1, 3, 2]], float))
-    assert found.tolist() == pytest.approx([plain, weighted])
+def test_a_metric_counts_each_image_as_often_as_it_was_drawn(name: MetricName, plain: float, weighted: float) -> None:
+    draws: Draws = {"patients": np.array([[1, 1, 1, 1, 1], [1, 1, 1, 3, 2]], float)}
+    assert resample_metrics(TABLE, draws)[name]["patients"].tolist() == pytest.approx([plain, weighted])
 
 
 @pytest.mark.parametrize("name", ["sensitivity", "auc"])
-def test_a_metric_without_images_is_not_a_number(name: str) -> None:
-    metric = weighted_metric(name, LABEL, PROBABILITY, DECISION)
-    assert np.isnan(metric(np.array([[1, 1, 0, 0, 0]], float))).all()
+def test_a_metric_without_images_is_not_a_number(name: MetricName) -> None:
+    draws: Draws = {"blocks": np.array([[1, 1, 0, 0, 0]], float)}
+    assert np.isnan(resample_metrics(TABLE, draws)[name]["blocks"]).all()
 
 
 def test_disagreement_is_counted_by_who_is_right() -> None:

@@ -5,14 +5,21 @@ on the same scale; and `weights` is how often each image counts, float64 of shap
 """
 
 import math
-from collections.abc import Mapping
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Result, UnitInterval
 from chest_xray.images.kermany import CLASSES
-from chest_xray.metrics.binary import NUM_GRID_POINTS, compute_rates, count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
+from chest_xray.metrics.binary import (
+    NUM_GRID_POINTS,
+    compute_rates,
+    count_outcomes,
+    cumulate_positives,
+    divide_or_nan,
+    proportion,
+)
+from chest_xray.metrics.bootstrap import Draws, compute_in_resamples, draw_resamples
 from chest_xray.metrics.operating_point import OperatingPoint
-from chest_xray.metrics.results import Decisions, Estimate, Method
+from chest_xray.metrics.results import Decisions, Estimate
 from chest_xray.metrics.subgroups import estimate_share
 from chest_xray.metrics.summary import Evaluation, compute_prevalence_shift, describe_decisions, estimate
 
@@ -22,11 +29,7 @@ SIZES = ("empty", "one", "both")  # of a conformal set
 
 
 class RiskCoverage(Result):
-    """The area under the risk-coverage curve of test: the error rate among the images farthest from the threshold.
-
-    `area` is its mean over all numbers of answered images, 0 at best (Geifman, Uziel and El-Yaniv 2019). `by_chance` is
-    the expected area of a random order, which is the error rate; `best` that of an order with all errors at the end.
-    """
+    """The area under the risk-coverage curve of test (Geifman, Uziel and El-Yaniv 2019); see docs/metrics.md."""
 
     area: Estimate
     by_chance: float
@@ -34,7 +37,7 @@ class RiskCoverage(Result):
 
 
 class Referral(Result):
-    """The referral band on test: the shares `referred` of all images and of errors; and the other decisions, if any."""
+    """The referral band on test; `answered` are the other decisions, if any."""
 
     referred: Estimate
     errors_referred: Estimate
@@ -42,11 +45,7 @@ class Referral(Result):
 
 
 class ConformalSets(Result):
-    """Conformal sets on test; see `fit_conformal`.
-
-    `normal_up_to` and `pneumonia_from` are log odds, None where the class is in every set as validation has too few
-    images. `reached` is the share of sets that contain the class of their image, by class; `sizes` those of `SIZES`.
-    """
+    """Conformal sets on test; see `fit_conformal` and docs/metrics.md."""
 
     promised: UnitInterval
     normal_up_to: float | None
@@ -59,7 +58,7 @@ class UsefulRange(Result):
     """The threshold probabilities for which the 95% band of net benefit lies above both treat-all and treat-none.
 
     `by_probability`: treated are images with at least that calibrated probability; `by_decision`: those that the
-    operating point classifies as PNEUMONIA. None if there is no such threshold probability.
+    operating point classifies as PNEUMONIA. None if there is none.
     """
 
     prevalence: UnitInterval
@@ -87,8 +86,6 @@ def measure_abstention(
     Returns:
         The results, and the curves of `trace_risk_coverage` and `trace_net_benefit`.
     """
-    import pandas as pd
-
     draws, threshold = draw_resamples(test, options.block_length, options.seed), operating_point.chosen.log_odds
     benefit = trace_net_benefit(test, operating_point, options, draws)
     useful = [
@@ -112,21 +109,14 @@ def compute_risk_coverage(predictions: DataFrame, threshold: float, weights: Arr
         Coverage, the share of images that are answered, from few to all; and the accuracy among them, NaN where none
         is; both of shape (resamples, distinct distances). Images at the same distance are answered together.
     """
-    import numpy as np
-
     log_odds = predictions["log_odds"].to_numpy()
-    distance = np.abs(log_odds - threshold)
-    order = np.argsort(-distance, kind="stable")
-    last_of_ties = np.flatnonzero(np.append(np.diff(distance[order]) != 0, True))
-    is_correct = ((log_odds >= threshold) == predictions["label"].to_numpy())[order]
-    answered = np.cumsum(weights[:, order], axis=1)[:, last_of_ties]
-    correct = np.cumsum(weights[:, order] * is_correct, axis=1)[:, last_of_ties]
+    is_correct = (log_odds >= threshold) == predictions["label"].to_numpy()
+    wrong, correct = (counts[:, 1:] for counts in cumulate_positives(is_correct, np.abs(log_odds - threshold), weights))
+    answered = wrong + correct
     return answered / answered[:, -1:], divide_or_nan(correct, answered)
 
 
-def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> RiskCoverage:
-    import numpy as np
-
+def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Draws) -> RiskCoverage:
     areas = {}
     for method, weights in draws.items():
         coverage, accuracy = compute_risk_coverage(test, threshold, weights)
@@ -139,15 +129,10 @@ def _measure_risk_coverage(test: DataFrame, threshold: float, draws: Mapping[Met
 
 
 def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array) -> DataFrame:
-    """Return the accuracy by coverage as a curve with its 95% band; see `chest_xray.metrics.binary`.
+    """Return the accuracy by coverage as a curve "risk_coverage" with its 95% band.
 
-    Returns:
-        One row per distinct distance from the threshold: `curve`, "risk_coverage"; `x`, the coverage; `value`, the
-        accuracy among the answered images; and `low` and `high`, the band; all in [0, 1].
+    As `chest_xray.metrics.binary.compute_rank_curves`, with one row per distinct distance from the threshold.
     """
-    import numpy as np
-    import pandas as pd
-
     coverage, accuracy = compute_risk_coverage(predictions, threshold, weights)
     grid = np.linspace(0, 1, NUM_GRID_POINTS)
     resampled = [
@@ -158,11 +143,11 @@ def trace_risk_coverage(predictions: DataFrame, threshold: float, weights: Array
 
 
 def measure_referral(
-    test: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Mapping[Method, Array]
+    test: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Draws
 ) -> Referral | None:
     """Measure how many images the band refers, how many of the errors, and how good the other decisions are.
 
-    `prevalence` is for the predictive values; `draws` are from `draw_resamples`. None without a band.
+    `prevalence` is for the predictive values. None without a band.
     """
     if operating_point.band is None:
         return None
@@ -201,8 +186,6 @@ def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]
         The highest log odds with NORMAL in the set, and the lowest with PNEUMONIA; infinite where a class has too few
         images for the coverage.
     """
-    import numpy as np
-
     limits = []
     for label, sign in ((0, 1), (1, -1)):
         nonconformity = np.sort(sign * validation["log_odds"][validation["label"] == label].to_numpy())
@@ -211,12 +194,8 @@ def fit_conformal(validation: DataFrame, coverage: float) -> tuple[float, float]
     return limits[0], limits[1]
 
 
-def measure_conformal(
-    test: DataFrame, limits: tuple[float, float], options: Evaluation, draws: Mapping[Method, Array]
-) -> ConformalSets:
+def measure_conformal(test: DataFrame, limits: tuple[float, float], options: Evaluation, draws: Draws) -> ConformalSets:
     """Measure the coverage of conformal sets in each class of test, and their sizes."""
-    import numpy as np
-
     label, log_odds = test["label"].to_numpy(), test["log_odds"].to_numpy()
     contains = {CLASSES[0]: log_odds <= limits[0], CLASSES[1]: log_odds >= limits[1]}
     size = np.sum(list(contains.values()), axis=0)
@@ -232,21 +211,15 @@ def measure_conformal(
 
 
 def trace_net_benefit(
-    predictions: DataFrame, operating_point: OperatingPoint, options: Evaluation, draws: Mapping[Method, Array]
+    predictions: DataFrame, operating_point: OperatingPoint, options: Evaluation, draws: Draws
 ) -> DataFrame:
     """Return decision curves: the net benefit of treating those whom the network selects (Vickers and Elkin 2006).
 
     Net benefit is sensitivity * prevalence - (1 - specificity) * (1 - prevalence) * p / (1 - p): the share of children
     who are correctly treated, less a penalty for those treated needlessly. The threshold probability p is that from
     which one would treat: (1 - p) / p healthy children treated needlessly cancel one correctly treated child. At every
-    prevalence the sensitivity and specificity of these images are assumed, and probabilities are moved to it (Saerens
-    et al. 2002). The effect of a treatment, and what is known of a child besides the image, are not considered.
-
-    Args:
-        predictions: Of both classes.
-        operating_point: Calibration and chosen threshold.
-        options: `decision_prevalences`.
-        draws: The weights of the resamples, for each method.
+    prevalence the sensitivity and specificity of these images are assumed, and probabilities are adjusted to it
+    (Saerens et al. 2002). The effect of a treatment, and what else is known of a child, are not considered.
 
     Returns:
         One row per curve, prevalence and threshold probability: `curve`, "by_probability" or "by_decision" (see
@@ -254,17 +227,13 @@ def trace_net_benefit(
         band. It spans the percentile intervals of all methods and the interval of Zou and Donner (2008) from Wilson's
         for both shares, as resamples of a share without errors show no uncertainty.
     """
-    import numpy as np
-    import pandas as pd
     from scipy.special import logit
 
     log_odds = predictions["log_odds"].to_numpy()[:, None]
     grid = np.arange(1, NUM_PROBABILITIES + 1) / (NUM_PROBABILITIES + 1)
     is_class = [predictions["label"].to_numpy()[:, None] == label for label in (0, 1)]
     # Resamples without one of the classes are left out.
-    complete = [
-        weights[np.all([weights @ member[:, 0] > 0 for member in is_class], axis=0)] for weights in draws.values()
-    ]
+    complete = [draw[np.all([draw @ member[:, 0] > 0 for member in is_class], axis=0)] for draw in draws.values()]
     tables = []
     for prevalence in options.decision_prevalences:
         shift = compute_prevalence_shift(prevalence, operating_point.calibration)
@@ -285,31 +254,20 @@ def _trace_benefit(is_treated: Array, is_class: list[Array], factors: Array, dra
         factors: Of each class at each threshold probability, shape (classes, grid).
         draws: Weights of the resamples of each method; all have images of both classes.
     """
-    import numpy as np
-
-    shares = []
+    wilson = []
     for member in is_class:
-        num_treated = is_treated[member[:, 0]].sum(axis=0)
-        shares.append([proportion(int(count), int(member.sum())) for count in num_treated])
-    value, *wilson = _join_wilson_intervals(shares, factors)
-    bounds = [wilson]
+        treated = [proportion(int(num), int(member.sum())) for num in is_treated[member[:, 0]].sum(axis=0)]
+        wilson.append([(share.value, share.low, share.high) for share in treated])
+    shares, lows, highs = np.moveaxis(np.array(wilson, float), -1, 0)
+    ends = factors * (lows - shares), factors * (highs - shares)
+    below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
+    value = (shares * factors).sum(axis=0)
+    bounds = [(value - below, value + above)]  # Zou and Donner 2008
     for weights in draws:
         resampled = np.stack([weights @ (is_treated & member) / (weights @ member) for member in is_class])
         benefit = (resampled * factors[:, None]).sum(axis=0)
-        bounds.append(np.percentile(benefit[1:], [2.5, 97.5], axis=0))
+        bounds.append(tuple(np.percentile(benefit[1:], [2.5, 97.5], axis=0)))
     return {"value": value, "low": np.min(bounds, axis=(0, 1)), "high": np.max(bounds, axis=(0, 1))}
-
-
-def _join_wilson_intervals(shares: list[list[Estimate]], factors: Array) -> tuple[Array, Array, Array]:
-    """Return the sum over classes of shares times factors, and its 95% interval (Zou and Donner 2008)."""
-    import numpy as np
-
-    estimates = [[(share.value, share.low, share.high) for share in row] for row in shares]
-    value, low, high = np.moveaxis(np.array(estimates, float), -1, 0)
-    ends = factors * (low - value), factors * (high - value)
-    below, above = (np.sqrt((side(*ends) ** 2).sum(axis=0)) for side in (np.minimum, np.maximum))
-    benefit = (value * factors).sum(axis=0)
-    return benefit, benefit - below, benefit + above
 
 
 def treat_all(probabilities: Array, prevalence: float) -> Array:
@@ -319,8 +277,6 @@ def treat_all(probabilities: Array, prevalence: float) -> Array:
 
 def find_useful(curve: DataFrame) -> tuple[float, float] | None:
     """Return the longest range of threshold probabilities whose band lies above treat-all and treat-none, or None."""
-    import numpy as np
-
     grid, prevalence = curve["x"].to_numpy(), float(curve["prevalence"].iloc[0])
     is_useful = curve["low"].to_numpy() > np.maximum(treat_all(grid, prevalence), 0)
     runs = np.split(np.arange(len(grid)), np.flatnonzero(np.diff(is_useful)) + 1)

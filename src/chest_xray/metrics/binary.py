@@ -1,13 +1,17 @@
 """Metrics of decisions at one threshold and of a ranking, for many weightings of the images at once, and curves.
 
+In all functions `label` is 0 or 1 (PNEUMONIA), `decision` True where an image is classified as PNEUMONIA, and `score`
+higher where PNEUMONIA is more likely, each of shape (images,); `weights` is how often each image counts, float64 of
+shape (resamples, images). Metrics are of shape (resamples,), and NaN where the denominator is 0.
+
 Curves have 95% bands: how far each point would move with other patients. Bands are pointwise and vertical, over
 resampled patients: at each position on the horizontal axis they hold the middle 95% of the values of the resamples
 (Macskassy, Provost and Rosset 2005, on ROC bands).
 """
 
-from collections.abc import Iterator
 from functools import cache
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.metrics.bootstrap import resample_weights
 from chest_xray.metrics.results import UNKNOWN, Estimate, Shares
@@ -25,21 +29,23 @@ PROPORTIONS = {  # the cells of the confusion matrix in the numerator and in the
 
 
 def count_outcomes(label: Array, decision: Array, weights: Array) -> dict[str, Array]:
-    """Count the cells of the confusion matrix.
-
-    Args:
-        label: 0 or 1 (PNEUMONIA), shape (images,).
-        decision: True where an image is classified as PNEUMONIA, shape (images,).
-        weights: How often each image counts, float64 of shape (resamples, images).
-
-    Returns:
-        `tn`, `fp`, `fn`, `tp`, each float64 of shape (resamples,).
-    """
-    import numpy as np
-
+    """Count the cells of the confusion matrix: `tn`, `fp`, `fn`, `tp`, each float64 of shape (resamples,)."""
     cells = {"tn": (0, False), "fp": (0, True), "fn": (1, False), "tp": (1, True)}
     member = np.stack([(label == truth) & (decision == predicted) for truth, predicted in cells.values()], axis=1)
     return dict(zip(cells, (weights @ member.astype(float)).T, strict=True))
+
+
+def count_cells(label: Array, decision: Array) -> dict[str, int]:
+    """Return `count_outcomes` of the images themselves."""
+    return {name: int(count[0]) for name, count in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
+
+
+def compute_shares(counts: dict[str, Array]) -> dict[str, Array]:
+    """Compute `accuracy`, `sensitivity`, `specificity`, `precision` (PPV) and `npv` from `count_outcomes`."""
+    return {
+        name: divide_or_nan(*(np.sum([counts[cell] for cell in cells], axis=0) for cells in fraction))
+        for name, fraction in PROPORTIONS.items()
+    }
 
 
 def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Array]:
@@ -50,19 +56,13 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
         prevalence: Of PNEUMONIA, in (0, 1), for the realistic predictive values.
 
     Returns:
-        Each of the shape of the counts, NaN where the denominator is 0: `accuracy`, `sensitivity`,
-        `specificity`, `precision` (PPV) and `npv` at the prevalence of the images, `balanced_accuracy`, all in
-        [0, 1]; `ppv_realistic` and `npv_realistic` at the prevalence given, by Bayes' rule (Altman and Bland 1994, BMJ
+        Those of `compute_shares`, at the prevalence of the images, and `balanced_accuracy`, all in [0, 1];
+        `ppv_realistic` and `npv_realistic` at the prevalence given, by Bayes' rule (Altman and Bland 1994, BMJ
         309:102); `f1` in [0, 1]; `mcc` in [-1, 1] (Matthews 1975); the likelihood ratios `lr_positive` and
         `lr_negative`, 0 or more, infinite where no decision of the kind is wrong (Deeks and Altman 2004, BMJ 329:168).
     """
-    import numpy as np
-
     tn, fp, fn, tp = (counts[name] for name in ("tn", "fp", "fn", "tp"))
-    shares = {
-        name: divide_or_nan(*(np.sum([counts[cell] for cell in cells], axis=0) for cells in fraction))
-        for name, fraction in PROPORTIONS.items()
-    }
+    shares = compute_shares(counts)
     sensitivity, specificity = shares["sensitivity"], shares["specificity"]
     true_positives, false_positives = sensitivity * prevalence, (1 - specificity) * (1 - prevalence)
     true_negatives, false_negatives = specificity * (1 - prevalence), (1 - sensitivity) * prevalence
@@ -80,23 +80,13 @@ def compute_rates(counts: dict[str, Array], prevalence: float) -> dict[str, Arra
 
 def divide_or_nan(part: Array, whole: Array, *, infinite: bool = False) -> Array:
     """Divide arrays of one shape: NaN where `whole` is 0, or infinity with `infinite` and a positive `part`."""
-    import numpy as np
-
     quotient = np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
     return np.where((whole == 0) & (part > 0), np.inf, quotient) if infinite else quotient
 
 
 @cache  # A decision curve has the same counts at many thresholds.
 def proportion(count: int, total: int) -> Estimate:
-    """Return a share with Wilson's 95% interval (Wilson 1927).
-
-    Args:
-        count: Images in the numerator.
-        total: Images in the denominator.
-
-    Returns:
-        In [0, 1], or None if `total` is 0; `n` is `total`.
-    """
+    """Return a share of `total` images with Wilson's 95% interval (Wilson 1927), in [0, 1], or None if `total` is 0."""
     from scipy.stats import binomtest
 
     if total == 0:
@@ -115,56 +105,42 @@ def proportions(counts: dict[str, int]) -> Shares[Estimate]:
     )
 
 
-def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
-    """Return the area under the ROC curve in many weightings at once, as the share of pairs in the right order.
-
-    Ties count half (Hanley and McNeil 1982).
-
-    Args:
-        label: 0 or 1, shape (images,).
-        score: Higher means more likely 1, shape (images,).
-        weights: Of shape (resamples, images).
+def cumulate_positives(label: Array, score: Array, weights: Array) -> tuple[Array, Array]:
+    """Count false and true positives from above the highest score to the lowest; images of equal scores come together.
 
     Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of one class.
+        Both of shape (resamples, 1 + distinct scores), rising from 0.
     """
-    import numpy as np
-
-    order = np.argsort(score, kind="stable")
+    order = np.argsort(-score, kind="stable")
     label, score, weights = label[order], score[order], weights[:, order]
-    negatives = np.pad(np.cumsum(weights * (label == 0), axis=1), ((0, 0), (1, 0)))
-    positive = np.flatnonzero(label == 1)
-    below = np.searchsorted(score, score[positive], side="left")
-    up_to = np.searchsorted(score, score[positive], side="right")
-    concordant = (weights[:, positive] * (negatives[:, below] + negatives[:, up_to]) / 2).sum(axis=1)
-    pairs = weights[:, positive].sum(axis=1) * negatives[:, -1]
-    return divide_or_nan(concordant, pairs)
+    last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
+    false_positives, true_positives = (
+        np.pad(np.cumsum(weights * (label == truth), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for truth in (0, 1)
+    )
+    return false_positives, true_positives
+
+
+def weighted_auc(label: Array, score: Array, weights: Array) -> Array:
+    """Return the area under the ROC curve, in [0, 1], as the share of pairs in the right order.
+
+    Ties count half (Hanley and McNeil 1982).
+    """
+    false_positives, true_positives = cumulate_positives(label, score, weights)
+    num_negatives = false_positives[:, -1:]
+    lower = num_negatives - (false_positives[:, 1:] + false_positives[:, :-1]) / 2  # negatives below each score
+    concordant = (np.diff(true_positives, axis=1) * lower).sum(axis=1)
+    return divide_or_nan(concordant, true_positives[:, -1] * num_negatives[:, 0])
 
 
 def weighted_average_precision(label: Array, score: Array, weights: Array) -> Array:
-    """Return the area under the precision-recall curve in many weightings at once, as average precision.
+    """Return the area under the precision-recall curve, in [0, 1], as average precision.
 
     Points are not joined by lines, which would overestimate it (Davis and Goadrich 2006); tied scores are one point.
-
-    Args:
-        label: 0 or 1, shape (images,).
-        score: Higher means more likely 1, shape (images,).
-        weights: Of shape (resamples, images).
-
-    Returns:
-        float64 in [0, 1], shape (resamples,); NaN where a resample has no image of class 1. An uninformative score
-        reaches the share of class 1.
+    An uninformative score reaches the share of class 1.
     """
-    import numpy as np
-
-    order = np.argsort(-score, kind="stable")
-    label, score, weights = label[order], score[order], weights[:, order]
-    last_of_ties = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
-    selected = np.cumsum(weights, axis=1)[:, last_of_ties]
-    true_positives = np.cumsum(weights * label, axis=1)[:, last_of_ties]
-    precision = np.divide(true_positives, selected, out=np.zeros(selected.shape), where=selected > 0)
-    area = (np.diff(true_positives, axis=1, prepend=0) * precision).sum(axis=1)
-    return divide_or_nan(area, true_positives[:, -1])
+    false_positives, true_positives = cumulate_positives(label, score, weights)
+    precision = np.nan_to_num(divide_or_nan(true_positives, true_positives + false_positives))[:, 1:]
+    return divide_or_nan((np.diff(true_positives, axis=1) * precision).sum(axis=1), true_positives[:, -1])
 
 
 def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
@@ -178,15 +154,15 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
         One row per vertex: `curve`, "roc" or "precision_recall"; `x`, 1 - specificity or the sensitivity; `value`, the
         sensitivity or the precision; and `low` and `high`, the band; all in [0, 1].
     """
-    import numpy as np
-    import pandas as pd
     from sklearn.metrics import precision_recall_curve, roc_curve
 
-    label, score = predictions["label"], predictions["log_odds"]
+    label, score = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
     false_positive_rate, sensitivity, _ = roc_curve(label, score, drop_intermediate=False)
     precision, recall, _ = (values[::-1] for values in precision_recall_curve(label, score))
     end = int(np.argmax(recall == 1)) + 1  # Lower thresholds find no more positives.
-    counts = _count_positives_by_resample(predictions, seed)
+    counts = cumulate_positives(label, score, resample_weights(predictions["group"].to_numpy(), seed))
+    has_both = (counts[0][:, -1] > 0) & (counts[1][:, -1] > 0)
+    counts = counts[0][has_both], counts[1][has_both]
     tables = []
     for name, x, value, resampled in (
         ("roc", false_positive_rate, sensitivity, _roc_in_resamples(*counts)),
@@ -199,33 +175,11 @@ def compute_rank_curves(predictions: DataFrame, seed: int) -> DataFrame:
 
 
 def _grid() -> Array:
-    import numpy as np
-
     return np.linspace(0, 1, NUM_GRID_POINTS)
-
-
-def _count_positives_by_resample(predictions: DataFrame, seed: int) -> tuple[Array, Array]:
-    """Return the weights of false and of true positives, from the highest threshold to the lowest.
-
-    Both of shape (resamples, distinct scores + 1). Resamples that lack a class are left out.
-    """
-    import numpy as np
-
-    order = np.argsort(-predictions["log_odds"].to_numpy(), kind="stable")
-    label, score = (predictions[name].to_numpy()[order] for name in ("label", "log_odds"))
-    weights = resample_weights(predictions["group"].to_numpy(), seed)[:, order]
-    last_of_equals = np.flatnonzero(np.append(np.diff(score) != 0, True))
-    false_positives, true_positives = (
-        np.pad(np.cumsum(weights * (label == truth), axis=1)[:, last_of_equals], ((0, 0), (1, 0))) for truth in (0, 1)
-    )
-    has_both = (false_positives[:, -1] > 0) & (true_positives[:, -1] > 0)
-    return false_positives[has_both], true_positives[has_both]
 
 
 def _find_first_columns(shares: Array, offset: float) -> Array:
     """Find in each row of rising shares the first column with at least the value of each grid point plus `offset`."""
-    import numpy as np
-
     rows = 2 * np.arange(len(shares))[:, None]  # Rows two apart follow each other as one rising sequence.
     indices = np.searchsorted((shares + rows).ravel(), (_grid() + rows + offset).ravel())
     return indices.reshape(len(shares), NUM_GRID_POINTS) - np.arange(len(shares))[:, None] * shares.shape[1]
@@ -233,8 +187,6 @@ def _find_first_columns(shares: Array, offset: float) -> Array:
 
 def _roc_in_resamples(false_positives: Array, true_positives: Array) -> Array:
     """Return sensitivity at the grid points of 1 - specificity, linear between vertices, the upper one at a step."""
-    import numpy as np
-
     x, y = false_positives / false_positives[:, -1:], true_positives / true_positives[:, -1:]
     after = np.minimum(_find_first_columns(x, ROUNDING), x.shape[1] - 1)
     x0, y0 = (np.take_along_axis(rate, after - 1, axis=1) for rate in (x, y))
@@ -248,8 +200,6 @@ def _precision_in_resamples(false_positives: Array, true_positives: Array) -> Ar
 
     It is not interpolated, as it is not linear between thresholds (Davis and Goadrich 2006).
     """
-    import numpy as np
-
     column = np.maximum(_find_first_columns(true_positives / true_positives[:, -1:], -ROUNDING), 1)
     true, false = (np.take_along_axis(counts, column, axis=1) for counts in (true_positives, false_positives))
     return np.divide(true, true + false, out=np.ones_like(true), where=true + false > 0)
@@ -267,28 +217,18 @@ def compute_threshold_curves(predictions: DataFrame, cuts: Array, seed: int) -> 
         One row per curve and threshold: `curve`, "sensitivity" or "specificity"; `x`, the log odds; `value`, and `low`
         and `high`, the band, in [0, 1].
     """
-    import numpy as np
-    import pandas as pd
-
+    names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)
+    num_reached = np.searchsorted(cuts, predictions["log_odds"].to_numpy(), side="right")
+    draws = resample_weights(np.arange(len(names)), seed)
     tables = []
-    for name, positive, total in _count_positives_by_patient(predictions, cuts):
-        correct = positive if name == "sensitivity" else total[:, None] - positive
-        weights = resample_weights(np.arange(len(total)), seed)
-        weights = weights[weights @ total > 0]  # without those that lack the class
+    for label, name in ((1, "sensitivity"), (0, "specificity")):
+        member = predictions["label"].to_numpy() == label
+        counts = np.zeros((len(names), len(cuts) + 1))  # images of each patient by the number of cuts that they reach
+        np.add.at(counts, (patient[member], num_reached[member]), 1)
+        positive, total = counts[:, ::-1].cumsum(axis=1)[:, -2::-1], counts.sum(axis=1)
+        correct = positive if label else total[:, None] - positive
+        weights = draws[draws @ total > 0]  # without those that lack the class
         low, high = np.percentile((weights @ correct) / (weights @ total)[:, None], [2.5, 97.5], axis=0)
         shares = {"value": correct.sum(axis=0) / total.sum(), "low": low, "high": high}
         tables.append(pd.DataFrame({"curve": name, "x": cuts, **shares}))
     return pd.concat(tables, ignore_index=True)
-
-
-def _count_positives_by_patient(predictions: DataFrame, cuts: Array) -> Iterator[tuple[str, Array, Array]]:
-    """Yield the metric of each class, and by patient its positive (patients, thresholds) and all (patients,) images."""
-    import numpy as np
-
-    names, patient = np.unique(predictions["group"].to_numpy(), return_inverse=True)
-    num_reached = np.searchsorted(cuts, predictions["log_odds"].to_numpy(), side="right")
-    for label, name in ((1, "sensitivity"), (0, "specificity")):
-        member = predictions["label"].to_numpy() == label
-        counts = np.zeros((len(names), len(cuts) + 1))
-        np.add.at(counts, (patient[member], num_reached[member]), 1)
-        yield name, counts[:, ::-1].cumsum(axis=1)[:, -2::-1], counts.sum(axis=1)

@@ -7,27 +7,25 @@ Patients of neighbouring file numbers may share a day, a room or a setting: bloc
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import parse_series
 from chest_xray.metrics.results import UNKNOWN, Interval, Method, RunsTest
 
 NUM_RESAMPLES = 2000
 MIN_BLOCKS = 5  # of a series; a resample of fewer blocks would hardly differ from the series itself
+Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample
+Metric = TypeVar("Metric", bound=str)
 
 
 def resample_weights(groups: Array, seed: int) -> Array:
-    """Draw patients with replacement.
-
-    Args:
-        groups: The patient of each image, shape (images,).
-        seed: Same seed, same draws.
+    """Draw patients with replacement; `groups` is the patient of each image, shape (images,).
 
     Returns:
         How often each image counts in each resample, float64 of shape (NUM_RESAMPLES, images).
     """
-    import numpy as np
-
     names, patient = np.unique(groups, return_inverse=True)
     times = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=NUM_RESAMPLES)
     return times[:, patient].astype(float)
@@ -45,10 +43,8 @@ def resample_blocks(predictions: DataFrame, length: int, seed: int) -> Array:
         seed: Same seed, same draws.
 
     Returns:
-        How often each image counts in each resample, float64 of shape (NUM_RESAMPLES, images).
+        As `resample_weights`.
     """
-    import numpy as np
-
     rng = np.random.default_rng(seed)
     weights = np.empty((NUM_RESAMPLES, len(predictions)))
     for series, patients in _list_series(predictions):
@@ -79,30 +75,19 @@ def _list_series(predictions: DataFrame) -> Iterator[tuple[str, list[Array]]]:
 def sort_by_file_number(predictions: DataFrame) -> DataFrame:
     """Return the images in the order of their file numbers, class by class and series by series.
 
-    Returns:
-        `label`, `group`, and `row` (in `predictions`), `series` and `number`, from the file name; see
-        `chest_xray.images.kermany.parse_series`.
+    With `label`, `group`, `row` (in `predictions`), and `series` and `number` from the file name; see `parse_series`.
     """
-    import numpy as np
-    import pandas as pd
-
     parsed = pd.DataFrame(map(parse_series, predictions["path"]), columns=["series", "number"])
     table = predictions[["path", "label", "group"]].reset_index(drop=True).join(parsed)
     return table.assign(row=np.arange(len(table))).sort_values(["label", "series", "number", "path"])
 
 
 def interval(estimate: float, resampled: Array) -> Interval:
-    """Join an estimate with its percentile 95% interval.
+    """Join an estimate with the percentile 95% interval of its values in each resample, shape (resamples,).
 
-    Args:
-        estimate: Of the sample itself.
-        resampled: The same in each resample, shape (resamples,); NaN is ignored.
-
-    Returns:
-        None stands for an infinite bound, and for all three values if the estimate is not finite or each resample NaN.
+    NaN is ignored. None stands for an infinite bound, and for all three values if the estimate is not finite or each
+    resample NaN.
     """
-    import numpy as np
-
     defined = resampled[~np.isnan(resampled)]
     if not np.isfinite(estimate) or not len(defined):
         return UNKNOWN
@@ -112,11 +97,8 @@ def interval(estimate: float, resampled: Array) -> Interval:
     return Interval(value=float(estimate), low=low, high=high)
 
 
-def find_widest(estimate: float, resampled: Mapping[Method, Array]) -> Interval:
-    """Return the widest interval of an estimate over the methods of resampling; an unbounded one is the widest.
-
-    `resampled` has for each method the value in each resample, shape (resamples,).
-    """
+def find_widest(estimate: float, resampled: Draws) -> Interval:
+    """Return the widest `interval` of an estimate over the methods of resampling; an unbounded one is the widest."""
     result = widest(*(interval(estimate, values).with_method(method) for method, values in resampled.items()))
     return UNKNOWN if result.value is None else result
 
@@ -132,28 +114,18 @@ def widest(*intervals: Interval) -> Interval:
 
 def draw_patient_resamples(groups: Array, seed: int) -> Array:
     """Return the weights of the sample itself, all 1, and below them those of `resample_weights`, as one array."""
-    import numpy as np
-
     return np.vstack([np.ones(len(groups)), resample_weights(groups, seed)])
 
 
 def draw_resamples(predictions: DataFrame, block_length: int, seed: int) -> dict[Method, Array]:
-    """Return for both methods of resampling the weights of the sample itself, all 1, and then of each resample.
-
-    See `resample_weights` and `resample_blocks`, which reads `path`, `label` and `group` of each image.
-    """
-    import numpy as np
-
-    blocks = resample_blocks(predictions, block_length, seed)
-    return {
-        "patients": draw_patient_resamples(predictions["group"].to_numpy(), seed),
-        "blocks": np.vstack([np.ones(len(predictions)), blocks]),
-    }
+    """Return for `resample_weights` and `resample_blocks` the weights of the sample itself, all 1, above the others."""
+    blocks = np.vstack([np.ones(len(predictions)), resample_blocks(predictions, block_length, seed)])
+    return {"patients": draw_patient_resamples(predictions["group"].to_numpy(), seed), "blocks": blocks}
 
 
 def compute_in_resamples(
-    compute: Callable[[Array], Mapping[str, Array]], draws: Mapping[Method, Array]
-) -> dict[str, dict[Method, Array]]:
+    compute: Callable[[Array], Mapping[Metric, Array]], draws: Draws
+) -> dict[Metric, dict[Method, Array]]:
     """Compute metrics for each method of resampling; `compute` returns them by name from the weights of the images."""
     by_method = {method: compute(weights) for method, weights in draws.items()}
     names = next(iter(by_method.values()))
@@ -163,15 +135,12 @@ def compute_in_resamples(
 def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
     """Test whether errors come in runs along the file numbers of each series (Wald and Wolfowitz 1940).
 
-    Only the first image of each patient counts, as further ones would make runs of their own.
+    Only the first image of each patient counts, as further ones would make runs of their own. There is one test for
+    each class and series of at least `2 * MIN_BLOCKS` patients, with p-values corrected by `correct_by_holm`.
 
     Args:
         predictions: `path`, `label` and `group` of each image.
         decision: True where an image is classified as PNEUMONIA, shape (images,).
-
-    Returns:
-        One test for each class and series of at least `2 * MIN_BLOCKS` patients, with p-values corrected by
-        `correct_by_holm`.
     """
     table = sort_by_file_number(predictions).drop_duplicates(["label", "series", "group"])
     table = table.assign(is_error=(decision != predictions["label"].to_numpy())[table["row"]])
@@ -185,14 +154,9 @@ def find_runs(predictions: DataFrame, decision: Array) -> list[RunsTest]:
 
 
 def count_runs(errors: Array) -> dict[str, float]:
-    """Return the runs of equal values in a sequence, those expected of a random order, and the exact p-value.
+    """Count the runs of equal values in a sequence, bool of shape (images,); with the fields of `RunsTest`.
 
-    Args:
-        errors: bool, shape (images,), in order.
-
-    Returns:
-        `num`, `num_errors`, `num_runs`, `expected`; and `p`, two-sided: twice the smaller tail over all orders of these
-        values, at most 1.
+    The exact `p` is two-sided: twice the smaller tail over all orders of these values, at most 1.
     """
     num, num_errors = len(errors), int(errors.sum())
     num_runs = 1 + int((errors[1:] != errors[:-1]).sum())
@@ -216,16 +180,8 @@ def _count_orders(runs: int, first: int, second: int) -> int:
 
 
 def correct_by_holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number (Holm 1979), which limits the chance of one or more false findings.
-
-    Args:
-        p_values: In [0, 1].
-
-    Returns:
-        In the same order, each at least its p-value and at most 1.
-    """
-    corrected, largest = [1.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = largest
+    """Return p-values corrected for their number (Holm 1979), which limits the chance of one or more false findings."""
+    ascending, order = np.sort(p_values), np.argsort(p_values)
+    stepped = np.minimum(1.0, np.arange(len(p_values), 0, -1) * ascending)
+    corrected: list[float] = np.maximum.accumulate(stepped)[np.argsort(order)].tolist()
     return corrected

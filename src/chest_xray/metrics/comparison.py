@@ -1,17 +1,17 @@
 """Networks on the same test images: paired differences over patients and seeds, and disagreement."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AliasChoices, Field
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame, Result, flatten
-from chest_xray.metrics.binary import divide_or_nan, weighted_auc
-from chest_xray.metrics.bootstrap import find_widest, interval
+from chest_xray.metrics.binary import compute_shares, count_outcomes, weighted_auc
+from chest_xray.metrics.bootstrap import Draws, compute_in_resamples, find_widest, interval
 from chest_xray.metrics.results import Estimate, Interval, Method
 
-Draws = Mapping[Method, Array]  # for each method of resampling, the whole sample first and then every resample
 MetricName = Literal["accuracy", "sensitivity", "specificity", "auc"]
 RunName = Literal["baseline", "augmented"]
 Passes = Literal["single", "flips"]  # without and with flip test-time augmentation
@@ -37,7 +37,7 @@ class Bounds(Result):
 
 
 class IntervalOverBoth(Bounds):
-    """The interval of a difference over patients and seeds; see `interval_over_both`."""
+    """See `interval_over_both`."""
 
     detectable: Detectable
 
@@ -55,7 +55,7 @@ class PairedDifference(Interval):
 
 
 class Disagreement(Result):
-    """How many decisions of one network another corrects and how many it gets wrong, with McNemar's test."""
+    """See `compare_decisions`."""
 
     corrected: int
     regressed: int
@@ -179,25 +179,6 @@ class Study(ComparedImages):
     mcnemar: dict[str, list[SeedDisagreement]]
 
 
-def weighted_metric(name: str, label: Array, log_odds: Array, decision: Array) -> Callable[[Array], Array]:
-    """Return a metric as a function of how often each image counts.
-
-    Args:
-        name: One of `METRICS`.
-        label: 0 (NORMAL) or 1 (PNEUMONIA), shape (images,).
-        log_odds: Higher means more likely pneumonia, shape (images,); as probabilities, many large ones would be 1.
-        decision: Whether an image is classified as PNEUMONIA, bool, shape (images,).
-
-    Returns:
-        From weights (resamples, images) to float64 in [0, 1] of shape (resamples,); NaN where nothing is counted.
-    """
-    if name == "auc":
-        return lambda weights: weighted_auc(label, log_odds, weights)
-    is_correct = (decision == label).astype(float)
-    is_counted = {"accuracy": label >= 0, "sensitivity": label == 1, "specificity": label == 0}[name].astype(float)
-    return lambda weights: divide_or_nan(weights @ (is_correct * is_counted), weights @ is_counted)
-
-
 def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[DifferingSetting]:
     """Return the settings besides augmentation and flips in which two runs differ; both are from `record_settings`."""
     one, other = ({name: value for name, value in flatten(run) if value != {}} for run in (first, second))
@@ -210,9 +191,13 @@ def list_differing_settings(first: Mapping[str, Any], second: Mapping[str, Any])
 
 def count_images(table: DataFrame) -> dict[str, int]:
     """Return the fields of `ComparedImages` for a table of `label` and `group`, one row an image."""
-    num_pneumonia = int((table["label"] == 1).sum())
-    counts = {"num_images": len(table), "num_normal": len(table) - num_pneumonia, "num_pneumonia": num_pneumonia}
-    return counts | {"num_groups": int(table["group"].nunique())}
+    num, num_pneumonia, num_groups = len(table), int((table["label"] == 1).sum()), int(table["group"].nunique())
+    return {
+        "num_images": num,
+        "num_normal": num - num_pneumonia,
+        "num_pneumonia": num_pneumonia,
+        "num_groups": num_groups,
+    }
 
 
 def compare_decisions(label: Array, first: Array, second: Array) -> Disagreement:
@@ -231,15 +216,9 @@ def compare_decisions(label: Array, first: Array, second: Array) -> Disagreement
 
 
 def minimum_detectable_difference(standard_error: float, freedom: float = math.inf) -> float:
-    """Return the true difference that a two-sided test at 5% detects with a power of 80%.
+    """Return the true difference that a two-sided test at 5% detects with a power of 80%, from its standard error.
 
-    Args:
-        standard_error: Of the difference.
-        freedom: Degrees of freedom of the standard error; if infinite, as hundreds of patients nearly are, the result
-            is 2.8 times the standard error (Cohen 1988).
-
-    Returns:
-        In the unit of the standard error.
+    With infinite degrees of freedom, as hundreds of patients nearly are, it is 2.8 standard errors (Cohen 1988).
     """
     from scipy.stats import t
 
@@ -255,14 +234,10 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
     differences; three seeds estimate their standard deviation only within a factor of 0.5 to 6.
 
     Args:
-        by_seed: The paired difference of each of two or more seeds, shape (seeds,).
+        by_seed: The paired difference of each of two or more seeds, in [-1, 1], shape (seeds,).
         standard_error: Of the mean difference, over patients or blocks of patients.
         num_groups: Number of patients.
-
-    Returns:
-        Within [-1, 1].
     """
-    import numpy as np
     from scipy.stats import t
 
     over_patients, num = standard_error**2, len(by_seed)
@@ -278,25 +253,32 @@ def interval_over_both(by_seed: Array, standard_error: float, num_groups: int) -
 
 def split_by_arm_and_seed(study_predictions: DataFrame) -> dict[str, dict[int, DataFrame]]:
     """Return the predictions of each run, by arm and seed."""
-    runs: dict[str, dict[int, DataFrame]] = {}
-    for arm, arm_table in study_predictions.groupby("arm", sort=False):
-        runs[str(arm)] = {int(str(seed)): table for seed, table in arm_table.groupby("seed", sort=False)}
-    return runs
+    return {
+        str(arm): {int(str(seed)): table for seed, table in runs.groupby("seed", sort=False)}
+        for arm, runs in study_predictions.groupby("arm", sort=False)
+    }
 
 
 def resample_metrics(table: DataFrame, draws: Draws) -> Resampled:
     """Compute each of `METRICS` for each method of resampling.
 
     Args:
-        table: `label`, `log_odds` and `decision` of each image.
+        table: `label`, `log_odds` and `decision` of each image. As probabilities, many large log odds would be 1.
         draws: Weights of shape (1 + resamples, images); see `chest_xray.metrics.bootstrap.draw_resamples`.
 
     Returns:
-        Of shape (1 + resamples,): of the whole sample, then of each resample.
+        Of shape (1 + resamples,): of the whole sample, then of each resample; NaN where nothing is counted.
     """
-    columns = [table[name].to_numpy() for name in ("label", "log_odds", "decision")]
-    functions = {name: weighted_metric(name, *columns) for name in METRICS}
-    return {name: {method: metric(weights) for method, weights in draws.items()} for name, metric in functions.items()}
+    label, log_odds, decision = (table[name].to_numpy() for name in ("label", "log_odds", "decision"))
+
+    def compute(weights: Array) -> dict[MetricName, Array]:
+        metrics = {
+            **compute_shares(count_outcomes(label, decision, weights)),
+            "auc": weighted_auc(label, log_odds, weights),
+        }
+        return {name: metrics[name] for name in METRICS}
+
+    return compute_in_resamples(compute, draws)
 
 
 def subtract(first: Draws, second: Draws) -> dict[Method, Array]:
@@ -306,21 +288,18 @@ def subtract(first: Draws, second: Draws) -> dict[Method, Array]:
 
 def resample_arms(runs: dict[str, dict[int, DataFrame]], draws: Draws) -> dict[str, Resampled]:
     """Return `resample_metrics` of every arm, of shape (seeds, 1 + resamples)."""
-    import numpy as np
-
-    def stack_seeds(tables: dict[int, DataFrame]) -> Resampled:
+    stacked = {}
+    for arm, tables in runs.items():
         seeds = [resample_metrics(table, draws) for table in tables.values()]
-        return {name: {method: np.stack([run[name][method] for run in seeds]) for method in draws} for name in METRICS}
-
-    return {arm: stack_seeds(tables) for arm, tables in runs.items()}
+        stacked[arm] = {
+            name: {method: np.stack([run[name][method] for run in seeds]) for method in draws} for name in METRICS
+        }
+    return stacked
 
 
 def summarise_seeds(by_seed: Array) -> SeedSummary:
     """Return mean and standard deviation over seeds, and the values themselves."""
-    import numpy as np
-
-    deviation = float(np.std(by_seed, ddof=1))
-    return SeedSummary(by_seed=by_seed.tolist(), mean=float(by_seed.mean()), deviation=deviation)
+    return SeedSummary(by_seed=by_seed.tolist(), mean=by_seed.mean(), deviation=np.std(by_seed, ddof=1))
 
 
 def estimate_difference(paired: Draws) -> PairedDifference:
@@ -333,12 +312,11 @@ def estimate_difference(paired: Draws) -> PairedDifference:
         The widest 95% interval, and that of each method; the largest standard error, and with it the
         `minimum_detectable_difference` and `p`, two-sided, that there is no difference (Wald's test).
     """
-    import numpy as np
     from scipy.stats import norm
 
-    averaged: dict[Method, Array] = {method: np.atleast_2d(values).mean(axis=0) for method, values in paired.items()}
+    averaged = {method: np.atleast_2d(values).mean(axis=0) for method, values in paired.items()}
     value = float(next(iter(averaged.values()))[0])
-    resampled = {method: values[1:] for method, values in averaged.items()}
+    resampled: Draws = {method: values[1:] for method, values in averaged.items()}
     error = max(float(np.nanstd(values)) for values in resampled.values())
     return PairedDifference(
         **dict(find_widest(value, resampled)),

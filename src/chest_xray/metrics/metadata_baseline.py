@@ -4,13 +4,13 @@ The baseline is a threshold on the width, fitted on train. A network that has le
 ranks no better than chance among images of one size, and errs where the baseline does.
 """
 
-from collections.abc import Mapping
 from operator import itemgetter
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.kermany import FEATURES, compare_with_published, read_feature
 from chest_xray.metrics.binary import compute_rates, count_outcomes, divide_or_nan, weighted_auc
-from chest_xray.metrics.bootstrap import compute_in_resamples, draw_resamples
+from chest_xray.metrics.bootstrap import Draws, compute_in_resamples, draw_resamples
 from chest_xray.metrics.comparison import subtract
 from chest_xray.metrics.results import (
     Conflict,
@@ -54,8 +54,7 @@ def orient(values: Array, direction: Direction) -> Array:
     return values if direction == "at least" else -values
 
 
-def score_threshold(values: Array, labels: Array, threshold: float, direction: Direction) -> RuleScores:
-    """Score one thresholded feature."""
+def _score_threshold(values: Array, labels: Array, threshold: float, direction: Direction) -> RuleScores:
     from sklearn.metrics import roc_auc_score
 
     is_positive = values >= threshold if direction == "at least" else values <= threshold
@@ -68,11 +67,9 @@ def score_threshold(values: Array, labels: Array, threshold: float, direction: D
     )
 
 
-def measure_scores(
-    label: Array, score: Array, threshold: float, prevalence: float, draws: Mapping[Method, Array]
+def _measure_scores(
+    label: Array, score: Array, threshold: float, prevalence: float, draws: Draws
 ) -> dict[str, dict[Method, Array]]:
-    """Compute ranking and rates of a score at a threshold, on whole and resampled data."""
-
     def compute(weights: Array) -> dict[str, Array]:
         rates = compute_rates(count_outcomes(label, score >= threshold, weights), prevalence)
         return measure_ranking(label, score, weights) | rates
@@ -84,26 +81,23 @@ def fit_and_score_thresholds(image_index: DataFrame) -> MetadataBaseline:
     """Fit the best threshold on width, height and aspect on train alone, and score each on train and on test.
 
     These features are known without decoding a pixel. The number of bytes is a feature only of files that are as
-    published: that of others depends on how they were encoded anew.
-
-    Args:
-        image_index: One row an image; the thresholds are fitted on all of the official train split.
+    published: that of others depends on how they were encoded anew. `image_index` has one row an image.
     """
     rules = {}
-    excluded = set() if compare_with_published(image_index).as_published else {"bytes"}
+    features = dict(FEATURES)
+    if not compare_with_published(image_index).as_published:
+        features.pop("bytes", None)
     labels = image_index["label"].to_numpy()
     train, test = ((image_index["split"] == split).to_numpy() for split in ("train", "test"))
-    for feature, unit in FEATURES.items():
-        if feature in excluded:
-            continue
+    for feature, unit in features.items():
         values = read_feature(image_index, feature)
         threshold, direction = find_best_threshold(values[train], labels[train])
         rules[feature] = FeatureRule(
             unit=unit,
             threshold=threshold,
             direction=direction,
-            train=score_threshold(values[train], labels[train], threshold, direction),
-            test=score_threshold(values[test], labels[test], threshold, direction),
+            train=_score_threshold(values[train], labels[train], threshold, direction),
+            test=_score_threshold(values[test], labels[test], threshold, direction),
         )
     return MetadataBaseline(features=rules)
 
@@ -117,12 +111,8 @@ def evaluate_metadata_baseline(
 ) -> MetadataMetrics:
     """Evaluate the threshold on the width as the network is evaluated, and compare the network with it.
 
-    Args:
-        test_predictions: One row a test image; the features of the header are columns of it.
-        metadata_baseline: From `fit_and_score_thresholds`.
-        metadata_score: From `score_metadata`, shape (images,).
-        metrics: From `compute_metrics`: the chosen threshold and the cuts of the strata.
-        evaluation: Seed of the bootstrap, and realistic prevalence.
+    `test_predictions` has one row a test image, with the features of the header; `metadata_baseline` is from
+    `fit_and_score_thresholds`, `metadata_score` from `score_metadata`, and `metrics` from `compute_metrics`.
     """
     rule = metadata_baseline.features[BASELINE]
     sign = 1 if rule.direction == "at least" else -1
@@ -130,9 +120,9 @@ def evaluate_metadata_baseline(
     draws = draw_resamples(test_predictions, evaluation.block_length, evaluation.seed)
     label, point = scored["label"].to_numpy(), metrics.operating_point.chosen
     threshold, prevalence = sign * rule.threshold, evaluation.realistic_prevalence
-    baseline = measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
+    baseline = _measure_scores(label, scored["log_odds"].to_numpy(), threshold, prevalence, draws)
     log_odds = test_predictions["log_odds"].to_numpy()
-    network = measure_scores(label, log_odds, point.log_odds, prevalence, draws)
+    network = _measure_scores(label, log_odds, point.log_odds, prevalence, draws)
     num, is_positive = len(scored), (scored["log_odds"] >= threshold).to_numpy()
     rates = {name: values for name, values in baseline.items() if name not in RANKING}
     cut = {"threshold": rule.threshold, "log_odds": None}
@@ -146,16 +136,12 @@ def evaluate_metadata_baseline(
         difference=Difference(
             **{name: estimate(subtract(network[name], baseline[name]), num) for name in Difference.model_fields}
         ),
-        shortcuts=measure_shortcuts(
-            test_predictions, metadata_score, is_positive != (label == 1), point.log_odds, draws
-        ),
+        shortcuts=measure_shortcuts(test_predictions, metadata_score, is_positive != label, point.log_odds, draws),
     )
 
 
 def cut_at_quantiles(values: Array, num_strata: int = NUM_STRATA) -> Array:
     """Return the stratum of each value, int of shape (images,): quintiles by default, fewer where many values tie."""
-    import numpy as np
-
     inner = np.quantile(values, np.linspace(0, 1, num_strata + 1)[1:-1])
     return np.searchsorted(np.unique(inner), values, side="left")
 
@@ -163,18 +149,12 @@ def cut_at_quantiles(values: Array, num_strata: int = NUM_STRATA) -> Array:
 def compute_auc_within(label: Array, score: Array, strata: Array, weights: Array) -> tuple[Array, Array]:
     """Compute the AUC over pairs of one stratum: the mean over strata, weighted by their discordant pairs.
 
-    Args:
-        label: 0 or 1, shape (images,).
-        score: Higher means more likely 1, shape (images,).
-        strata: The stratum of each image, shape (images,).
-        weights: How often each image counts, of shape (resamples, images).
+    `strata` is the stratum of each image, shape (images,); the other arguments are those of `weighted_auc`.
 
     Returns:
         The AUC in [0, 1], NaN where no stratum has both labels; and the share of all pairs of a 0 and a 1 that are
         within a stratum, in [0, 1]. Both of shape (resamples,).
     """
-    import numpy as np
-
     concordant, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for stratum in np.unique(strata):
         member = strata == stratum
@@ -194,20 +174,18 @@ def score_metadata(train: DataFrame, images: DataFrame) -> Array:
     Returns:
         Log odds of pneumonia, float64 of shape (images,).
     """
-    import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-    terms = PolynomialFeatures(2, include_bias=False)
+    terms, columns = PolynomialFeatures(2, include_bias=False), ["width", "height"]
     fitted = make_pipeline(StandardScaler(), terms, LogisticRegression(max_iter=1000))
-    columns = ["width", "height"]
     fitted.fit(np.log(train[columns].to_numpy(float)), train["label"])
     return np.asarray(fitted.decision_function(np.log(images[columns].to_numpy(float))))
 
 
 def measure_shortcuts(
-    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, draws: Mapping[Method, Array]
+    test_predictions: DataFrame, metadata_score: Array, is_wrong: Array, threshold: float, draws: Draws
 ) -> Shortcuts:
     """Measure what the network has learned beyond the metadata.
 
@@ -233,7 +211,7 @@ def measure_shortcuts(
     )
 
 
-def _measure_conflict(images: DataFrame, threshold: float, draws: Mapping[Method, Array]) -> Conflict:
+def _measure_conflict(images: DataFrame, threshold: float, draws: Draws) -> Conflict:
     label, log_odds = images["label"].to_numpy(), images["log_odds"].to_numpy()
     is_correct = (log_odds >= threshold) == (label == 1)
     return Conflict(

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame, Options, Result, Series, UnitInterval
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -43,9 +44,8 @@ class Point(Result):
     """A threshold, and its metrics on corrupted validation.
 
     An image is classified as PNEUMONIA when its calibrated log odds are `log_odds` or more. `threshold` is the same as
-    a probability, on the scale of `calibrate`, for people: near 0 and 1 many log odds round to one probability.
-    `sensitivity` and `specificity` are over all conditions. `worst_sensitivity` and `worst_specificity` are the lowest
-    of any condition, and `reached` is whether they are what the rule requires; None if that was not measured.
+    a probability, for people. `worst_sensitivity` and `worst_specificity` are the lowest of any condition, and
+    `reached` is whether they are what the rule requires; None if that was not measured. See docs/metrics.md.
     """
 
     log_odds: float
@@ -74,8 +74,7 @@ class ReferralBand(Result):
 class OperatingPoint(Result):
     """The thresholds, and how outputs of the network become probabilities.
 
-    `points` has one entry a rule, and `rule` names the one that decides. `run` is the title of the run. `band` lies
-    around the chosen threshold; None refers nothing, as networks do that were packaged before there was a band.
+    `band` is None where nothing is referred, as in networks that were packaged before there was a band.
     """
 
     run: str
@@ -103,8 +102,6 @@ class OperatingPoint(Result):
 
     def find_referred(self, log_odds: Array | Series) -> Array:
         """Return True for each image that a human should decide on, from its calibrated log odds, shape (images,)."""
-        import numpy as np
-
         return np.abs(np.asarray(log_odds) - self.chosen.log_odds) < (self.band.half_width if self.band else 0)
 
 
@@ -133,21 +130,20 @@ def score_recipe(predictions: DataFrame) -> RecipeScore:
     Args:
         predictions: `label`, `sigmoid`, `kind`, `strength` and `fold` of each image and condition.
     """
-    import numpy as np
     from sklearn.metrics import roc_auc_score
 
     table = predictions.assign(condition=predictions["kind"] + " " + predictions["strength"].astype(str))
     cuts = np.unique(np.quantile(table["sigmoid"], np.linspace(0, 1, NUM_CUTS), method="nearest"))
-    balanced = {
-        by: {
+    balanced = [
+        {
             str(name): _sensitivity_and_specificity(images["label"], images["sigmoid"], cuts).mean(axis=0)
             for name, images in table.groupby(by, sort=False)
         }
         for by in ("condition", "fold")
-    }
-    best = int(np.min([*balanced["condition"].values(), *balanced["fold"].values()], axis=0).argmax())
+    ]
+    best = int(np.min([accuracies for group in balanced for accuracies in group.values()], axis=0).argmax())
     by_condition, by_fold = (
-        {name: float(accuracies[best]) for name, accuracies in balanced[by].items()} for by in ("condition", "fold")
+        {name: float(accuracies[best]) for name, accuracies in group.items()} for group in balanced
     )
 
     def mean_auc(images: DataFrame) -> float:
@@ -175,8 +171,6 @@ def average_worst_quarter(areas: Iterable[float]) -> float:
 
 def _sensitivity_and_specificity(label: Series, score: Series, cuts: Array) -> Array:
     """Return sensitivity and specificity at each threshold, of shape (2, thresholds)."""
-    import numpy as np
-
     pneumonia, normal = (np.sort(score[label == truth].to_numpy()) for truth in (1, 0))
     detected = len(pneumonia) - np.searchsorted(pneumonia, cuts)
     return np.stack([detected / len(pneumonia), np.searchsorted(normal, cuts) / len(normal)])
@@ -201,16 +195,11 @@ def choose_points(predictions: DataFrame, rule: OperatingPointRule) -> dict[Rule
         all conditions together, and `reached` is False. For "balanced", `reached` is whether both are at least
         `min_counterpart` in every condition.
     """
-    import numpy as np
-
-    label, score = predictions["label"], predictions["log_odds"]
-    cuts = np.unique(score)[::-1]
+    cuts = np.unique(predictions["log_odds"])[::-1]
     cuts = np.concatenate([[np.nextafter(cuts[0], np.inf)], cuts])  # At the first one no image is PNEUMONIA.
-    pooled = _sensitivity_and_specificity(label, score, cuts)
-    conditions = [images for _, images in predictions.groupby(["kind", "strength"], sort=False)]
-    worst = np.min(
-        [_sensitivity_and_specificity(table["label"], table["log_odds"], cuts) for table in conditions], axis=0
-    )
+    tables = [predictions, *(images for _, images in predictions.groupby(["kind", "strength"], sort=False))]
+    pooled, *rates = (_sensitivity_and_specificity(table["label"], table["log_odds"], cuts) for table in tables)
+    worst = np.min(rates, axis=0)
     minimum = {"sensitivity": rule.min_sensitivity, "specificity": rule.min_specificity}
     points: dict[Rule, Point] = {}
     for name in get_args(Rule):
@@ -243,22 +232,15 @@ def _find_required(rates: Array, metric: str, minimum: float) -> int:
 
 
 def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -> ReferralBand:
-    """Choose the widest band around the threshold that refers at most a given share of the images to a human.
+    """Choose the widest band around the threshold (calibrated log odds) that refers at most a share of the images.
 
     The parameter is a share of images, and not an accuracy of the others, for three reasons. The time of a reader
     limits this share, and every network can reach it. It is a quantile of a distance, which other images of the same
     kind reproduce; the width at which an accuracy is first reached is selected among many, which is optimistic
     (Geifman and El-Yaniv 2017 correct for that). And whether new images agree with it can be checked without labels,
     while an accuracy on validation is lost unnoticed on images of another kind. The accuracy on the answered images is
-    measured on test, by `chest_xray.metrics.abstention.measure_referral`.
-
-    Args:
-        predictions: `log_odds` of each corrupted validation image.
-        threshold: Calibrated log odds.
-        max_referred: In (0, 1).
+    measured on test, by `chest_xray.metrics.abstention.measure_referral`. `predictions` are of corrupted validation.
     """
-    import numpy as np
-
     distance = np.sort(np.abs(predictions["log_odds"] - threshold))
     return ReferralBand(max_referred=max_referred, half_width=float(distance[int(max_referred * len(distance))]))
 
@@ -266,12 +248,7 @@ def choose_band(predictions: DataFrame, threshold: float, max_referred: float) -
 def fit_calibration(predictions: DataFrame, expected_prevalence: float) -> Calibration:
     """Fit temperature and bias of the logits by logistic regression with balanced classes (Platt 1999).
 
-    Args:
-        predictions: `label` and `logit` of each image.
-        expected_prevalence: Share of PNEUMONIA where the network is to be used, in (0, 1).
-
-    Returns:
-        See `calibrate`.
+    `predictions` has `label` and `logit` of each image.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -287,13 +264,9 @@ def compute_log_odds(logit: Array | Series, calibration: Calibration) -> Array:
     """Return the calibrated log odds of pneumonia, on which decisions are made.
 
     The logit is divided by the temperature, and the bias and the log odds of the prevalence are added (Saerens, Latinne
-    and Decaestecker 2002). The result never falls where the logit rises, and is not rounded as probabilities are.
-
-    Returns:
-        float64 of shape (images,), as `logit`.
+    and Decaestecker 2002). The result, float64 of shape (images,), never falls where the logit rises, and is not
+    rounded as probabilities are.
     """
-    import numpy as np
-
     return np.asarray(logit, float) / calibration.temperature + _compute_shift(calibration)
 
 
@@ -326,18 +299,12 @@ def format_probability(probability: float, decimals: int = 3) -> str:
 
 def calibrate(logit: Array | Series, calibration: Calibration) -> Array:
     """Return the probability of pneumonia, in [0, 1], that holds at the expected prevalence; see `compute_log_odds`."""
-    import numpy as np
     from scipy.special import expit
 
     return np.asarray(expit(compute_log_odds(logit, calibration)))
 
 
 def add_calibrated(predictions: DataFrame, operating_point: OperatingPoint) -> DataFrame:
-    """Add the calibrated log odds and probability of pneumonia.
-
-    Returns:
-        A new table with the columns `log_odds`, see `compute_log_odds`, and `probability`, in [0, 1], both float64.
-    """
-    calibration = operating_point.calibration
-    logit = predictions["logit"]
+    """Return a new table with the columns `log_odds`, of `compute_log_odds`, and `probability`, of `calibrate`."""
+    logit, calibration = predictions["logit"], operating_point.calibration
     return predictions.assign(log_odds=compute_log_odds(logit, calibration), probability=calibrate(logit, calibration))

@@ -1,4 +1,4 @@
-"""The metrics of a run as types. What each key of their JSON holds is described in docs/metrics.md."""
+"""The metrics of a run as types; docs/metrics.md describes what each key of their JSON holds."""
 
 from typing import Annotated, Generic, Literal, Self, TypeVar
 
@@ -85,8 +85,7 @@ class Rates(Shares[Measured], Generic[Measured]):
 class Counts(Result):
     """A threshold, and how many decisions are right and wrong at it.
 
-    `threshold` is a calibrated probability, and `log_odds` the same as log odds; of the metadata baseline, `threshold`
-    is a value of its feature, and `log_odds` None.
+    Of the metadata baseline, `threshold` is a value of its feature, and `log_odds` None.
     """
 
     threshold: float
@@ -110,10 +109,7 @@ Decided = TypeVar("Decided", Decisions, Rates[Interval])
 
 
 class AtPoints(Result, Generic[Decided]):
-    """Metrics of decisions at an uncalibrated output of 0.5, and at the operating point of each rule.
-
-    `rule` names the one that decides.
-    """
+    """Metrics at an uncalibrated output of 0.5 and at the operating point of each rule; `rule` is the one used."""
 
     rule: Rule
     at_half: Decided
@@ -141,10 +137,10 @@ class CalibrationErrors(Result, Generic[Measured]):
 
 
 class CalibrationMetrics(CalibrationErrors[Estimate]):
-    """Calibration of one subset, of probabilities moved from the expected prevalence to that of the subset.
+    """Calibration of one subset, of probabilities adjusted from the expected prevalence to that of the subset.
 
-    `shift_of_prevalence` is that move in log odds, `ece_by_chance` the error of perfectly calibrated probabilities by
-    chance (None if not computed), and `brier_unmoved` and `ece_unmoved` are of the probabilities as they are used.
+    `shift_of_prevalence` is that adjustment in log odds; `brier_unmoved` and `ece_unmoved` are without it.
+    `ece_by_chance` is None if it was not computed.
     """
 
     ece_by_chance: float | None
@@ -199,7 +195,7 @@ class RunsTest(Result):
 
 
 class Dependence(Result):
-    """What the errors depend on: the intervals of each method by metric, and a test of each series of file numbers."""
+    """What the errors depend on."""
 
     block_length: int
     intervals: dict[str, list[Estimate]]
@@ -246,8 +242,7 @@ class ConditionMetrics(Result):
 class CorruptionMetrics(Result):
     """The metrics on corrupted validation by which recipes are ranked, pooled over all conditions, and those of each.
 
-    `worst_auc` is the mean over the worst quarter of conditions; `specificity` is at the highest threshold that has
-    the sensitivity that the rule requires.
+    `worst_auc` is the mean over the worst quarter of conditions; `specificity` is at the sensitivity that is required.
     """
 
     num_images: int
@@ -269,10 +264,7 @@ class Difference(Result):
 
 
 class WithinStrata(Result):
-    """AUC of the network over the pairs of test images of one stratum of metadata.
-
-    `share_of_pairs` is their share among all pairs of a PNEUMONIA and a NORMAL image.
-    """
+    """AUC of the network over the pairs of test images of one stratum of metadata, and their share among all pairs."""
 
     auc: Estimate
     num_strata: int
@@ -291,10 +283,7 @@ class Conflict(Result):
 
 
 class Shortcuts(Result):
-    """What the network has learned beyond the metadata; see `chest_xray.metrics.metadata_baseline`.
-
-    `score_auc` is the AUC of a score of the metadata alone, whose strata are those of `within_score`.
-    """
+    """What the network has learned beyond the metadata; see `chest_xray.metrics.metadata_baseline`."""
 
     score_auc: Estimate
     within_width: WithinStrata

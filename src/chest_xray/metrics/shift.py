@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame, Options, Result, UnitInterval
 from chest_xray.metrics.operating_point import Share
 from chest_xray.metrics.subgroups import measure_shape
@@ -33,7 +34,7 @@ class ShiftRule(Options):
 
 
 class ClassReference(Result):
-    """Validation images of one class: how many, and the quantiles of each of `MEASURES`."""
+    """Validation images of one class, with the quantiles of each of `MEASURES`."""
 
     num_images: Annotated[int, Field(ge=1)]
     quantiles: dict[str, list[float]]
@@ -82,16 +83,13 @@ def add_size(images: DataFrame) -> DataFrame:
 
 def describe_reference(values: DataFrame, rule: ShiftRule) -> Reference:
     """Summarise validation images by quantiles; `values` has `label` (1: PNEUMONIA) and each of `MEASURES`."""
-    import numpy as np
-
     levels = (np.arange(NUM_QUANTILES) + 0.5) / NUM_QUANTILES
-
-    def summarise(label: int) -> ClassReference:
+    classes = []
+    for label in (0, 1):
         images = values[values["label"] == label]
         quantiles = {name: np.quantile(images[name].dropna().to_numpy(float), levels).tolist() for name in MEASURES}
-        return ClassReference(num_images=len(images), quantiles=quantiles)
-
-    return Reference(rule=rule, normal=summarise(0), pneumonia=summarise(1))
+        classes.append(ClassReference(num_images=len(images), quantiles=quantiles))
+    return Reference(rule=rule, normal=classes[0], pneumonia=classes[1])
 
 
 def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
@@ -101,19 +99,17 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
         values: One row per image, with each of `MEASURES`; missing values are ignored.
         reference: From `describe_reference`; `brightness` and `grey_deviation` are left out if it lacks them.
     """
-    import numpy as np
-
-    measured = [name for name in MEASURES if name in reference.normal.quantiles]
-    by_measure = {name: np.sort(values[name].dropna().to_numpy(float)) for name in measured}
+    available = reference.normal.quantiles
+    by_measure = {name: np.sort(values[name].dropna().to_numpy(float)) for name in MEASURES if name in available}
     prevalence = estimate_prevalence(by_measure[SCORE], reference) if len(by_measure[SCORE]) else None
     num_normal, num_pneumonia = reference.normal.num_images, reference.pneumonia.num_images
     mixture = num_pneumonia / (num_normal + num_pneumonia) if prevalence is None else prevalence
     min_images = _compute_min_images(reference, mixture)
-    shifts = [_compare(name, batch, reference, mixture) for name, batch in by_measure.items() if len(batch)]
+    shifts = [_compare(name, batch, reference, mixture, min_images) for name, batch in by_measure.items() if len(batch)]
     verdicts = {shift.verdict for shift in shifts}
-    undetected: Verdict = "alike" if verdicts == {"alike"} else "too_few"
+    verdict: Verdict = "alike" if verdicts == {"alike"} else "too_few"
     return Shift(
-        verdict="different" if "different" in verdicts else undetected,
+        verdict="different" if "different" in verdicts else verdict,
         prevalence=prevalence,
         min_images=min_images,
         rule=reference.rule,
@@ -123,15 +119,12 @@ def compare_with_reference(values: DataFrame, reference: Reference) -> Shift:
 
 def estimate_prevalence(scores: Array, reference: Reference) -> float:
     """Return the share of PNEUMONIA with which the reference fits the sorted scores of a batch best, in [0, 1]."""
-    import numpy as np
-
     shares = np.linspace(0, 1, NUM_PREVALENCES)
     distances = [_measure_distance(scores, SCORE, reference, share) for share in shares]
     return float(shares[int(np.argmin(distances))])
 
 
-def _compare(name: str, values: Array, reference: Reference, prevalence: float) -> MeasureShift:
-    import numpy as np
+def _compare(name: str, values: Array, reference: Reference, prevalence: float, min_images: int | None) -> MeasureShift:
     from scipy.special import kolmogorov
 
     rule, num = reference.rule, len(values)
@@ -139,12 +132,10 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
     p = float(kolmogorov(distance / np.sqrt(1 / num + 1 / _compute_effective_size(reference, prevalence))))
     quantiles = _read_quantiles(name, reference)
     below = [_cumulate(quantiles, values, prevalence, side) for side in ("left", "right")]
+    is_alike = distance < rule.max_distance and min_images is not None and num >= min_images
+    verdict: Verdict = "alike" if is_alike else "too_few"
     if distance >= rule.max_distance and p < _correct_significance(reference):
-        verdict: Verdict = "different"
-    else:
-        needed = _compute_min_images(reference, prevalence)
-        is_alike = distance < rule.max_distance and needed is not None and num >= needed
-        verdict = "alike" if is_alike else "too_few"
+        verdict = "different"
     pooled = np.sort(np.concatenate(quantiles))
     median_index = np.searchsorted(_cumulate(quantiles, pooled, prevalence, "right"), 0.5)
     return MeasureShift(
@@ -161,8 +152,6 @@ def _compare(name: str, values: Array, reference: Reference, prevalence: float) 
 
 def _measure_distance(values: Array, name: str, reference: Reference, prevalence: float) -> float:
     """Return the largest difference of the distribution functions of sorted values and of the mixed reference."""
-    import numpy as np
-
     quantiles = _read_quantiles(name, reference)
     points = np.concatenate([values, *quantiles])
     batch_shares = np.searchsorted(values, points, side="right") / len(values)
@@ -173,15 +162,11 @@ def _cumulate(
     quantiles: tuple[Array, Array], values: Array, prevalence: float, side: Literal["left", "right"]
 ) -> Array:
     """Return the share of the mixed reference below each value, or up to it with "right"."""
-    import numpy as np
-
     normal, pneumonia = (np.searchsorted(reference, values, side=side) / len(reference) for reference in quantiles)
     return np.asarray((1 - prevalence) * normal + prevalence * pneumonia)
 
 
 def _read_quantiles(name: str, reference: Reference) -> tuple[Array, Array]:
-    import numpy as np
-
     return np.array(reference.normal.quantiles[name]), np.array(reference.pneumonia.quantiles[name])
 
 

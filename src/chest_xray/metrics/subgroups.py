@@ -6,12 +6,13 @@ Also of the same images under several conditions, such as corruptions, each comp
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, InputError
-from chest_xray.metrics.binary import count_outcomes, divide_or_nan, proportion
-from chest_xray.metrics.bootstrap import MIN_BLOCKS, correct_by_holm, draw_resamples, sort_by_file_number
+from chest_xray.metrics.binary import count_cells, divide_or_nan, proportion
+from chest_xray.metrics.bootstrap import MIN_BLOCKS, Draws, correct_by_holm, draw_resamples, sort_by_file_number
 from chest_xray.metrics.comparison import METRICS, MetricName, estimate_difference, resample_metrics, subtract
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
-from chest_xray.metrics.results import UNKNOWN, Estimate, Interval, Method, Stratum
+from chest_xray.metrics.results import UNKNOWN, Estimate, Stratum
 from chest_xray.metrics.summary import Evaluation, bootstrap_auc, count_decisions, estimate, widen
 
 MIN_CLASS_IMAGES = 10  # resampling fewer makes intervals that are too narrow, down to a point
@@ -19,14 +20,9 @@ COMPARED: tuple[MetricName, ...] = ("accuracy", "auc")  # of which the differenc
 
 
 def measure_shape(images: DataFrame, by: str) -> Array:
-    """Return the property of the original images by which they are stratified.
+    """Return the "aspect" (width / height) or "size" (pixels: the side of a square of the same area) of each image.
 
-    Args:
-        images: `width` and `height` in pixels.
-        by: "aspect" (width / height) or "size" (pixels: the side of a square of the same area).
-
-    Returns:
-        float64 of shape (images,).
+    `images` has `width` and `height` of the original in pixels. float64 of shape (images,).
     """
     width, height = (images[name].to_numpy(float) for name in ("width", "height"))
     return width / height if by == "aspect" else (width * height) ** 0.5
@@ -35,18 +31,10 @@ def measure_shape(images: DataFrame, by: str) -> Array:
 def choose_cuts(
     validation_predictions: DataFrame, aspect_cuts: tuple[float, ...], size_quantiles: tuple[float, ...]
 ) -> dict[str, list[float]]:
-    """Choose the limits of strata from validation alone.
+    """Choose the limits of strata by `aspect` and `size` (see `measure_shape`), ascending, from validation alone.
 
-    Args:
-        validation_predictions: `width` and `height` of the validation images, whose patients are drawn from train.
-        aspect_cuts: Width / height.
-        size_quantiles: Shares in (0, 1) of the validation images, whose sizes become the cuts.
-
-    Returns:
-        `aspect` and `size`: ascending, each once.
+    `size_quantiles` are shares in (0, 1) of the validation images, whose sizes become the cuts.
     """
-    import numpy as np
-
     sizes = np.quantile(measure_shape(validation_predictions, "size"), size_quantiles)
     return {"aspect": sorted(set(aspect_cuts)), "size": sorted(set(sizes.tolist()))}
 
@@ -56,7 +44,7 @@ def stratify(
     decision: Array,
     cuts: dict[str, list[float]],
     num_series_blocks: int,
-    draws: Mapping[Method, Array],
+    draws: Draws,
 ) -> list[Stratum]:
     """Compute the metrics of each stratum.
 
@@ -103,18 +91,14 @@ def _list_image_strata(predictions: DataFrame, cuts: dict[str, list[float]]) -> 
 
 def _list_series_strata(predictions: DataFrame, num_series_blocks: int) -> Iterator[tuple[_Range, Array]]:
     """Cut each series of a class with enough patients into blocks of equally many consecutive patients."""
-    import numpy as np
-
     for (_, series), images in sort_by_file_number(predictions).groupby(["label", "series"]):
         patients = images["group"].unique()
         if len(patients) < 2 * MIN_BLOCKS:
             continue
         for block in np.array_split(patients, num_series_blocks):
-            members = images[images["group"].isin(block)]
-            member = np.zeros(len(predictions), bool)
-            member[members["row"]] = True
-            name = f"{series} {members['number'].min()}-{members['number'].max()}".strip()
-            yield _Range("series", name), member
+            rows = images[images["group"].isin(block)]
+            name = f"{series} {rows['number'].min()}-{rows['number'].max()}".strip()
+            yield _Range("series", name), np.isin(np.arange(len(predictions)), rows["row"])
 
 
 def format_range(low: float | None, high: float | None, by: str) -> str:
@@ -125,16 +109,11 @@ def format_range(low: float | None, high: float | None, by: str) -> str:
     return f"< {high:.{decimals}f}" if low is None else f"{low:.{decimals}f}-{high:.{decimals}f}"
 
 
-def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the share of `is_counted`, such as correct decisions, among some images, with the widest 95% interval.
+def estimate_share(is_counted: Array, member: Array, draws: Draws) -> Estimate:
+    """Return the share of `is_counted`, such as correct decisions, among the images that are `member`.
 
-    Args:
-        is_counted: bool, shape (images,).
-        member: Among which images, bool, shape (images,).
-        draws: From `chest_xray.metrics.bootstrap.draw_resamples`, for these images.
-
-    Returns:
-        In [0, 1], or None if there is no such image; of fewer than `MIN_CLASS_IMAGES`, with Wilson's interval.
+    Both are bool of shape (images,), and `draws` are from `draw_resamples` for these images. With the widest 95%
+    interval, that of Wilson for fewer than `MIN_CLASS_IMAGES`; None if there is no such image.
     """
     num = int(member.sum())
     wilson = proportion(int(is_counted[member].sum()), num)
@@ -146,22 +125,17 @@ def estimate_share(is_counted: Array, member: Array, draws: Mapping[Method, Arra
     return widen(estimate(shares, num), wilson)
 
 
-def estimate_auc(images: DataFrame, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the AUC of images; None if they lack a class, and without bounds for few (`MIN_CLASS_IMAGES`) of a class.
-
-    `images` has `label` and `log_odds`, and `draws` are from `draw_resamples` for them.
-    """
+def estimate_auc(images: DataFrame, draws: Draws) -> Estimate:
+    """Return the AUC, None if a class is missing, and without bounds if it has fewer than `MIN_CLASS_IMAGES` images."""
     least = min(int((images["label"] == label).sum()) for label in (0, 1))
-    area = bootstrap_auc(images, draws) if least else UNKNOWN
-    return (area if least >= MIN_CLASS_IMAGES else Interval(value=area.value, low=None, high=None)).with_n(len(images))
+    area = bootstrap_auc(images, draws) if least else UNKNOWN.with_n(len(images))
+    return area if least >= MIN_CLASS_IMAGES else area.model_copy(update={"low": None, "high": None, "method": None})
 
 
-def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[Method, Array]) -> Stratum:
-    import numpy as np
-
+def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Draws) -> Stratum:
     label = images["label"].to_numpy()
     is_correct = decision == (label == 1)
-    counts = {name: int(count[0]) for name, count in count_outcomes(label, decision, np.ones((1, len(label)))).items()}
+    counts = count_cells(label, decision)
     return Stratum(
         **range_._asdict(),
         **counts,
@@ -177,12 +151,12 @@ def _measure(images: DataFrame, decision: Array, range_: _Range, draws: Mapping[
 def measure_conditions(
     conditions: Mapping[Any, DataFrame], operating_point: OperatingPoint, evaluation: Evaluation
 ) -> DataFrame:
-    """Measure each condition, and its paired difference from the first.
+    """Measure each condition, and its paired difference from the first, with the same draws for all.
 
     Args:
         conditions: Of each `path`, `label`, `group` and `logit`, one row an image, in the same order.
         operating_point: Its calibration, and the point that decides.
-        evaluation: Seed and block length of the bootstrap, whose draws are the same for all conditions.
+        evaluation: Seed and block length of the bootstrap.
 
     Returns:
         One row a condition: `n` (images), `threshold`; `accuracy`, `sensitivity`, `specificity` and `auc`, with the
@@ -193,8 +167,6 @@ def measure_conditions(
     Raises:
         InputError: The conditions are not of the same images.
     """
-    import pandas as pd
-
     first = next(iter(conditions.values()))
     paths = first["path"].tolist()
     if different := [name for name, table in conditions.items() if table["path"].tolist() != paths]:

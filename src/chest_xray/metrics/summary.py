@@ -1,6 +1,6 @@
 """How well predictions agree with labels, at thresholds and over all of them, with 95% intervals.
 
-The types are in `chest_xray.metrics.results`. In all functions `predictions` has one row per image, with `label` (1 is
+In all functions `predictions` has one row per image, with `label` (1 is
 PNEUMONIA), `logit`, `sigmoid`, `log_odds` and `probability`, as the node `predict_test` returns it; `operating_point`
 was chosen on corrupted validation; and `weights` is how often each image counts, float64 of shape (resamples, images).
 """
@@ -11,16 +11,18 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from chest_xray.core.types import Array, DataFrame, InputError, Options, Seed, Series, UnitInterval
+from chest_xray.core.libraries import np
+from chest_xray.core.types import Array, DataFrame, InputError, Options, Seed, UnitInterval
 from chest_xray.metrics.binary import (
-    PROPORTIONS,
     compute_rates,
+    count_cells,
     count_outcomes,
     proportions,
     weighted_auc,
     weighted_average_precision,
 )
 from chest_xray.metrics.bootstrap import (
+    Draws,
     compute_in_resamples,
     find_runs,
     find_widest,
@@ -37,7 +39,6 @@ from chest_xray.metrics.operating_point import Calibration, OperatingPoint, Poin
 from chest_xray.metrics.results import (
     AT_HALF,
     UNKNOWN,
-    CalibrationErrors,
     CalibrationMetrics,
     CountedDecisions,
     Decisions,
@@ -45,8 +46,6 @@ from chest_xray.metrics.results import (
     Estimate,
     Gap,
     Interval,
-    Method,
-    Rates,
     Stratum,
     SubsetMetrics,
 )
@@ -54,7 +53,7 @@ from chest_xray.metrics.results import (
 SCHEMA_VERSION = 4  # of the JSON; 1 had no such key
 LOGIT_AT_HALF = 0.0  # the usual threshold on a sigmoid, an output of 0.5
 HEADLINES = ("accuracy", "sensitivity", "specificity", "balanced_accuracy")  # at the chosen threshold; and the AUC
-Resampled = Mapping[str, Mapping[Method, Array]]  # by metric and method, of the images themselves and of each resample
+Resampled = Mapping[str, Draws]  # by metric and method, of the images themselves and of each resample
 Measure = TypeVar("Measure")
 
 
@@ -73,33 +72,23 @@ class Evaluation(Options):
 
 def list_thresholds(operating_point: OperatingPoint) -> dict[str, float]:
     """Return the calibrated log odds of each threshold: `AT_HALF`, an uncalibrated output of 0.5, and every rule."""
-    import numpy as np
-
     at_half = float(compute_log_odds(np.asarray(LOGIT_AT_HALF), operating_point.calibration))
-    return {AT_HALF: at_half, **{rule: point.log_odds for rule, point in operating_point.points.items()}}
+    return {AT_HALF: at_half} | {str(rule): point.log_odds for rule, point in operating_point.points.items()}
 
 
-def measure(
-    predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Mapping[Method, Array]
-) -> Resampled:
-    """Compute every metric in every resample.
-
-    Args:
-        predictions: Of both classes.
-        operating_point: Its points and calibration.
-        prevalence: Realistic share of PNEUMONIA, in (0, 1).
-        draws: The weights of the resamples, for each method.
+def measure(predictions: DataFrame, operating_point: OperatingPoint, prevalence: float, draws: Draws) -> Resampled:
+    """Compute every metric in every resample; `prevalence` is the realistic share of PNEUMONIA, in (0, 1).
 
     Returns:
         By dotted name and method, each of shape (resamples,): `auc`, `pr_auc`, `calibration.slope` and so on (see
         `score_probabilities`), `balanced.f1` and so on for each of `list_thresholds` (see `compute_rates`).
     """
     label, log_odds, probability = (predictions[name].to_numpy() for name in ("label", "log_odds", "probability"))
-    moved = adjust_to_prevalence(predictions, operating_point.calibration)
+    adjusted = adjust_to_prevalence(predictions, operating_point.calibration)
 
     def compute(weights: Array) -> dict[str, Array]:
         metrics = measure_ranking(label, log_odds, weights)
-        scores = score_probabilities(label, moved, weights)
+        scores = score_probabilities(label, adjusted, weights)
         metrics |= {f"calibration.{name}": values for name, values in scores.items()}
         metrics["unmoved.brier_unmoved"] = weights @ (probability - label) ** 2 / weights.sum(axis=1)
         metrics["unmoved.ece_unmoved"] = calibration_errors(label, probability, weights)
@@ -119,18 +108,15 @@ def measure_ranking(label: Array, score: Array, weights: Array) -> dict[str, Arr
 def summarise(
     predictions: DataFrame, operating_point: OperatingPoint, measured: Resampled, strata: list[Stratum]
 ) -> SubsetMetrics:
-    """Return all metrics of one subset.
-
-    `measured` is from `measure`, of the images themselves and then of resamples; `strata` from `stratify`.
-    """
+    """Return all metrics of one subset; `measured` is from `measure`, and `strata` from `stratify`."""
     from sklearn.metrics import log_loss
 
     label, sigmoid = predictions["label"].to_numpy(), predictions["sigmoid"].to_numpy()
     points: dict[Any, Decisions] = {}
     for name, log_odds in list_thresholds(operating_point).items():
         cut = {"threshold": to_probability(log_odds), "log_odds": log_odds}
-        rates = _select_group(measured, name)
-        points[name] = describe_decisions(label, predictions["log_odds"] >= log_odds, cut, rates)
+        is_positive = (predictions["log_odds"] >= log_odds).to_numpy()
+        points[name] = describe_decisions(label, is_positive, cut, _select_group(measured, name))
     calibration = CalibrationMetrics(
         **{
             name: estimate(values, len(label))
@@ -159,21 +145,12 @@ def summarise(
 
 def count_decisions(predictions: DataFrame, point: Point) -> CountedDecisions:
     """Count correct and wrong decisions at an operating point, and return the rates with Wilson's intervals."""
-    cut = {"threshold": point.threshold, "log_odds": point.log_odds}
-    return _count_decisions(predictions["label"], predictions["log_odds"] >= point.log_odds, cut)
+    is_positive = (predictions["log_odds"] >= point.log_odds).to_numpy()
+    counts = count_cells(predictions["label"].to_numpy(), is_positive)
+    return CountedDecisions(threshold=point.threshold, log_odds=point.log_odds, **counts, **dict(proportions(counts)))
 
 
-def _count_decisions(label: Array | Series, decision: Array | Series, cut: dict[str, Any]) -> CountedDecisions:
-    from sklearn.metrics import confusion_matrix
-
-    cells = confusion_matrix(label, decision, labels=[0, 1]).ravel()
-    counts = dict(zip(("tn", "fp", "fn", "tp"), cells.tolist(), strict=True))
-    return CountedDecisions(**cut, **counts, **dict(proportions(counts)))
-
-
-def describe_decisions(
-    label: Array | Series, decision: Array | Series, cut: dict[str, Any], measured: Resampled
-) -> Decisions:
+def describe_decisions(label: Array, decision: Array, cut: dict[str, Any], measured: Resampled) -> Decisions:
     """Return counts and metrics of decisions, with the widest of their intervals.
 
     Args:
@@ -182,10 +159,11 @@ def describe_decisions(
         cut: `threshold` and `log_odds`; see `chest_xray.metrics.results.Counts`.
         measured: From `compute_rates`, of the images themselves and then of resamples.
     """
-    counted = dict(_count_decisions(label, decision, cut))
-    counted["balanced_accuracy"] = _average_shares(counted["sensitivity"], counted["specificity"])
+    counts = count_cells(label, decision)
+    wilson = dict(proportions(counts))
+    wilson["balanced_accuracy"] = _average_shares(wilson["sensitivity"], wilson["specificity"])
     rates = {name: estimate(values, len(label)) for name, values in measured.items()}
-    return Decisions(**counted | {name: widen(rate, counted.get(name, rate)) for name, rate in rates.items()})
+    return Decisions(**cut, **counts, **{name: widen(rate, wilson.get(name, rate)) for name, rate in rates.items()})
 
 
 def _average_shares(first: Estimate, second: Estimate) -> Estimate:
@@ -206,7 +184,7 @@ def widen(bootstrapped: Estimate, wilson: Estimate) -> Estimate:
     return wilson if wilson.value is None else widest(wilson, bootstrapped).with_n(wilson.n)
 
 
-def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
+def estimate(measured: Draws, num: int) -> Estimate:
     """Return a metric of `num` images with the widest of its 95% intervals; see `find_widest`.
 
     `measured` is by method, of the images themselves and then of each resample, float64 of shape (1 + resamples,).
@@ -215,11 +193,8 @@ def estimate(measured: Mapping[Method, Array], num: int) -> Estimate:
     return find_widest(whole, {method: values[1:] for method, values in measured.items()}).with_n(num)
 
 
-def bootstrap_auc(predictions: DataFrame, draws: Mapping[Method, Array]) -> Estimate:
-    """Return the area under the ROC curve, in [0, 1], with the widest of its 95% intervals.
-
-    `predictions` has `label` and `log_odds` of each image, of both classes; `draws` are from `draw_resamples` for them.
-    """
+def bootstrap_auc(predictions: DataFrame, draws: Draws) -> Estimate:
+    """Return the AUC of images of both classes, in [0, 1], with the widest of its 95% intervals."""
     label, log_odds = predictions["label"].to_numpy(), predictions["log_odds"].to_numpy()
     areas = {method: weighted_auc(label, log_odds, weights) for method, weights in draws.items()}
     return estimate(areas, len(label))
@@ -232,39 +207,31 @@ def describe_dependence(
 
     `predictions` also has `path` and `group`; `measured` is from `measure`, by blocks of `block_length` patients.
     """
-    counted = count_decisions(predictions, operating_point.chosen)
+    wilson = dict(count_decisions(predictions, operating_point.chosen))
+    wilson["balanced_accuracy"] = _average_shares(wilson["sensitivity"], wilson["specificity"])
     intervals = {}
     for name in (*(f"{operating_point.rule}.{headline}" for headline in HEADLINES), "auc"):
         short = name.rpartition(".")[2]
-        wilson = [getattr(counted, short)] if short in PROPORTIONS else []
-        if short == "balanced_accuracy":
-            wilson = [_average_shares(counted.sensitivity, counted.specificity)]
-        num = wilson[0].n if wilson else len(predictions)
-        intervals[short] = [*wilson, *(estimate({method: values}, num) for method, values in measured[name].items())]
+        first = [wilson[short]] if short in wilson else []
+        num = first[0].n if first else len(predictions)
+        intervals[short] = [*first, *(estimate({method: values}, num) for method, values in measured[name].items())]
     is_positive = (predictions["log_odds"] >= operating_point.chosen.log_odds).to_numpy()
     return Dependence(block_length=block_length, intervals=intervals, runs=find_runs(predictions, is_positive))
 
 
 def measure_gap(validation: Resampled, test: Resampled, operating_point: OperatingPoint) -> Gap:
-    """Return by how much each metric is larger on test than on validation; both are from `measure`.
-
-    They are resampled independently, as their patients differ.
-    """
-    import numpy as np
-
+    """Return by how much each metric of `measure` is larger on test; resampled independently, as patients differ."""
     with np.errstate(invalid="ignore"):  # infinite on both sides
         changes = {name: subtract(values, validation[name]) for name, values in test.items()}
     gaps = {name: Interval(**estimate(change, 0).model_dump(exclude={"n"})) for name, change in changes.items()}
-    rates: dict[Any, Rates[Interval]] = {
-        point: Rates[Interval](**_select_group(gaps, point)) for point in list_thresholds(operating_point)
-    }
+    rates: dict[Any, Any] = {point: _select_group(gaps, point) for point in list_thresholds(operating_point)}
     return Gap(
         rule=operating_point.rule,
         at_half=rates.pop(AT_HALF),
         points=rates,
         auc=gaps["auc"],
         pr_auc=gaps["pr_auc"],
-        calibration=CalibrationErrors[Interval](**_select_group(gaps, "calibration")),
+        calibration=_select_group(gaps, "calibration"),
     )
 
 
@@ -274,15 +241,11 @@ def _select_group(measured: Mapping[str, Measure], group: str) -> dict[str, Meas
 
 
 def adjust_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Array:
-    """Return the probabilities of the same network at the prevalence of the evaluated images.
+    """Return the probabilities, in [0, 1], at the prevalence of the evaluated images, which are of both classes.
 
     Probabilities are calibrated for `expected_prevalence`. Where PNEUMONIA is more or less frequent, they are biased,
     however good the network is. The difference of the log odds of both prevalences is added (Saerens et al. 2002).
-
-    Returns:
-        float64 in [0, 1], shape (images,); `predictions` has images of both classes.
     """
-    import numpy as np
     from scipy.special import expit
 
     shift = compute_prevalence_shift(predictions["label"].mean(), calibration)
@@ -290,7 +253,7 @@ def adjust_to_prevalence(predictions: DataFrame, calibration: Calibration) -> Ar
 
 
 def compute_prevalence_shift(prevalence: float, calibration: Calibration) -> float:
-    """Return the log odds by which probabilities move from the expected prevalence to another one."""
+    """Return the log odds that adjust probabilities from the expected prevalence to another one."""
     from scipy.special import logit
 
     return float(logit(prevalence) - logit(calibration.expected_prevalence))

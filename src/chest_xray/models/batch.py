@@ -12,7 +12,7 @@ from typing import Any
 
 from chest_xray.core.files import NUM_THREADS, ListedFile
 from chest_xray.core.types import Array, DataFrame, InputError, Result
-from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_outcomes, proportion, proportions
+from chest_xray.metrics.binary import PROPORTIONS, compute_rates, count_cells, count_outcomes, proportion, proportions
 from chest_xray.metrics.bootstrap import draw_patient_resamples
 from chest_xray.metrics.calibration_error import score_probabilities
 from chest_xray.metrics.operating_point import Calibration
@@ -200,8 +200,6 @@ def evaluate_external_set(
     Raises:
         InputError: All labelled images that were answered are of one class, or none was.
     """
-    import numpy as np
-
     contract, fingerprint = packaged
     labelled = predictions[predictions["label"].notna()].astype({"label": int})
     answered = labelled[labelled["decision"].notna()]
@@ -211,8 +209,7 @@ def evaluate_external_set(
             f"of {len(labelled)} labelled ones; expected NORMAL and PNEUMONIA. See the reasons in predictions.csv."
         )
     label, is_positive = answered["label"].to_numpy(), (answered["decision"] == contract.labels[1]).to_numpy()
-    cells = count_outcomes(label, is_positive, np.ones((1, len(answered))))
-    counts = {name: int(count[0]) for name, count in cells.items()}
+    counts = count_cells(label, is_positive)
     measured = _measure(answered, is_positive, contract.operating_point.calibration, evaluation)
     shares = dict(proportions(counts))
     correct = {"accuracy": counts["tn"] + counts["tp"], "sensitivity": counts["tp"], "specificity": counts["tn"]}

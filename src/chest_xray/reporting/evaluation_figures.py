@@ -7,10 +7,11 @@ with `label`, `probability`, `log_odds`, `calibrated` and `aetiology`; `labels` 
 from collections.abc import Iterable
 from typing import Any
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
-from chest_xray.metrics.calibration_error import NUM_BINS, expected_calibration_error
+from chest_xray.metrics.calibration_error import NUM_BINS, calibration_errors
 from chest_xray.metrics.operating_point import format_probability
 from chest_xray.metrics.results import AT_HALF, Metrics, SubsetMetrics
 from chest_xray.metrics.summary import adjust_to_prevalence
@@ -141,8 +142,6 @@ def mark_thresholds(axes: Any, metrics: Metrics, labels: Labels) -> None:
 
 def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
     """Draw the confusion matrices of test at each threshold, with shares of each class."""
-    import numpy as np
-
     points = metrics.test.by_name
     figure, axes = new_figure(labels, columns=len(points), width=PAGE_WIDTH, height=3.4, sharey=True)
     figure.suptitle(labels("confusion_title", run=metrics.run), fontsize=11)
@@ -185,7 +184,8 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
         labels("moved", prevalence=prevalence): (moved, BLUE),
     }
     for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):
-        error, bins = expected_calibration_error(label, probability), tabulate_bins(label, probability)
+        (error,) = calibration_errors(label, probability, np.ones((1, len(label))))
+        bins = tabulate_bins(label, probability)
         above.vlines(bins["predicted"], bins["low"], bins["high"], color=colour, alpha=0.6)
         legend = labels("calibration_error", scale=title, error=float(error), num=NUM_BINS)
         above.plot(bins["predicted"], bins["value"], "o", color=colour, label=legend)
@@ -212,9 +212,6 @@ def tabulate_bins(label: Array, probability: Array) -> DataFrame:
         One row per bin that is not empty: `middle`; number of `images`; `predicted`, the mean probability; share of 1,
         as `value`, `low` and `high` (Wilson's 95% interval).
     """
-    import numpy as np
-    import pandas as pd
-
     table = pd.DataFrame({"label": label, "predicted": probability})
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
     table = table.groupby(bins).agg(images=("label", "size"), ones=("label", "sum"), predicted=("predicted", "mean"))
@@ -227,8 +224,6 @@ def draw_scores(
     validation_predictions: DataFrame, test_predictions: DataFrame, metrics: Metrics, labels: Labels
 ) -> Figure:
     """Draw histograms of the scores, one row per aetiology, validation beside test, with the thresholds."""
-    import numpy as np
-
     tables = {"validation": validation_predictions, "test": test_predictions}
     present = set().union(*(table["aetiology"] for table in tables.values()))
     aetiologies = [aetiology for aetiology in AETIOLOGIES if aetiology in present]
@@ -283,7 +278,6 @@ def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
         One row per threshold, from above the highest score ("") to the lowest score: `threshold` as text; `log_odds`;
         `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
-    import pandas as pd
     from scipy.special import expit
     from sklearn.metrics import roc_curve
 

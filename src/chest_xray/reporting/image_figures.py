@@ -10,6 +10,7 @@ from collections.abc import Hashable, Mapping
 from itertools import product
 from typing import Any
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images.decoding import read_pixels
 from chest_xray.images.kermany import CLASSES, FEATURES, read_feature, select_class
@@ -64,8 +65,6 @@ def draw_example_radiographs(image_index: DataFrame, labels: Labels) -> Figure:
 
 def draw_headers(image_index: DataFrame, labels: Labels) -> Figure:
     """Draw the cumulative distributions of width, height, aspect and file size, by split and class."""
-    import numpy as np
-
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=6.4)
     for panel, (feature, unit) in zip(axes.flat, FEATURES.items(), strict=True):
         for split, (label, name) in product(("train", "test"), enumerate(CLASSES)):
@@ -105,8 +104,6 @@ def draw_augmented_examples(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, labels: Labels
 ) -> Figure:
     """Draw a training image of each class beside augmented copies."""
-    import numpy as np
-
     figure, axes = new_figure(labels, columns=1 + NUM_COPIES, rows=2, width=PAGE_WIDTH, height=3.5)
     for label, panels in enumerate(axes):
         image, aspect = _find_first(label, prepared_images, image_split, preparation)
@@ -122,8 +119,6 @@ def draw_transforms(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, labels: Labels
 ) -> Figure:
     """Draw a training image of each class beside every active transform alone, at full strength."""
-    import numpy as np
-
     names = _list_active_transforms(run.augmentation)
     columns = 1 + len(names)
     figure, axes = new_figure(labels, columns=columns, rows=2, width=1.65 * columns, height=4.6)
@@ -141,8 +136,6 @@ def draw_transform_ranges(
     prepared_images: Array, image_split: DataFrame, preparation: Preparation, run: Run, labels: Labels
 ) -> Figure:
     """Draw a PNEUMONIA training image along the range of every active transform, one row each."""
-    import numpy as np
-
     names = _list_active_transforms(run.augmentation) or ["horizontal_flip"]
     figure, axes = new_figure(labels, columns=len(DRAWS), rows=len(names), width=10, height=0.4 + 2.2 * len(names))
     image, aspect = _find_first(1, prepared_images, image_split, preparation)
@@ -158,8 +151,6 @@ def _find_first(
     label: int, prepared_images: Array, image_split: DataFrame, preparation: Preparation
 ) -> tuple[Array, float]:
     """Return the first training image of a class, float32 in [0, 1] of shape (height, width, 1), and its aspect."""
-    import numpy as np
-
     row = np.flatnonzero((image_split["subset"] == "train") & (image_split["label"] == label))[0]
     return np.asarray(scale(prepared_images[row])), float(compute_aspects(image_split, preparation)[row])
 
@@ -170,7 +161,6 @@ def _list_active_transforms(options: Augmentation) -> list[str]:
 
 def _apply_transform(image: Array, aspect: float, options: Augmentation, name: str, draws: tuple[float, ...]) -> Array:
     """Return the image under one transform at each draw: float32 of shape (draws, height, width)."""
-    import numpy as np
     import tensorflow as tf
 
     transform = Augmentation(**{name: getattr(options, name)})

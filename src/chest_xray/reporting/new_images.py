@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import DataFrame, Figure
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.shift import Shift
@@ -74,7 +75,6 @@ def compare_with_internal(evaluation: ExternalEvaluation) -> Iterator[Finding]:
 
 def draw_external(predictions: DataFrame, evaluation: ExternalEvaluation, labels: Labels) -> Figure:
     """Draw the probabilities of the answered images of each class, and the ROC curve."""
-    import numpy as np
     from sklearn.metrics import roc_curve
 
     answered = predictions[predictions["decision"].notna() & predictions["label"].notna()]
@@ -135,8 +135,6 @@ def render_external(
 
 def tabulate_external(evaluation: ExternalEvaluation) -> DataFrame:
     """Tabulate `metric`, `external` (answered images), `refused_as_errors` and `internal`."""
-    import pandas as pd
-
     sources = {
         "external": evaluation.answered,
         "refused_as_errors": evaluation.refused_as_errors,
@@ -152,14 +150,10 @@ def tabulate_external(evaluation: ExternalEvaluation) -> DataFrame:
 
 def tabulate_shift(evaluation: ExternalEvaluation) -> DataFrame:
     """Tabulate the measures of the shift."""
-    import pandas as pd
-
     shift = evaluation.batch.shift
     return pd.DataFrame([measure.model_dump() for measure in shift.measures] if shift else [])
 
 
 def tabulate_refusals(evaluation: ExternalEvaluation) -> DataFrame:
     """Tabulate refused images by `reason` and class."""
-    import pandas as pd
-
     return pd.DataFrame([{"reason": reason, **counts} for reason, counts in evaluation.refused_by_class.items()])

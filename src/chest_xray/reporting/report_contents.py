@@ -10,6 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame, InputError, Options, Result, Series
 from chest_xray.images.audit import Audit, AuditSummary
 from chest_xray.images.corruptions import ValidationCorruptions
@@ -75,15 +76,11 @@ def _select_test(metrics_table: DataFrame) -> DataFrame:
 
 def list_conditions(corruption_metrics: CorruptionMetrics) -> DataFrame:
     """Tabulate the metrics of corrupted validation, one row per condition."""
-    import pandas as pd
-
     return pd.DataFrame(condition.model_dump() for condition in corruption_metrics.conditions)
 
 
 def list_metadata_baselines(metadata_baseline: MetadataBaseline) -> DataFrame:
     """Tabulate the metadata baseline, one row per feature: its rule, and its metrics on test."""
-    import pandas as pd
-
     rows = [
         {"feature": feature, "direction": rule.direction, "threshold": rule.threshold, "unit": rule.unit}
         | rule.test.model_dump(exclude={"num"})
@@ -94,8 +91,6 @@ def list_metadata_baselines(metadata_baseline: MetadataBaseline) -> DataFrame:
 
 def list_cells(comparison: Comparison) -> DataFrame:
     """Tabulate the metrics of both runs, one row without and one row with flip test-time augmentation for each run."""
-    import pandas as pd
-
     excluded: dict[str, set[str]] = {name: {"method", "n"} for name in METRICS}
     return pd.DataFrame(cell.model_dump(exclude=excluded) for cell in comparison.cells)
 
@@ -119,8 +114,6 @@ def omit_p_values(table: DataFrame) -> DataFrame:
 
 def _join_columns(table: DataFrame, columns: dict[str, str]) -> Series:
     """Join columns into one column of dicts; `columns` maps each key of the dicts to the name of a column."""
-    import pandas as pd
-
     rows = table[list(columns.values())].set_axis(list(columns), axis=1).to_dict("records")
     return pd.Series(rows, index=table.index, dtype=object)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from chest_xray.core.libraries import np
 from chest_xray.images.audit import AuditSummary
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.metadata_baseline import BASELINE
@@ -178,7 +179,6 @@ def _count_flow(audit: AuditSummary) -> dict[str, int]:
 
 def _test_separation(scores: RuleScores, classes: Mapping[str, int]) -> float:
     """Return the p-value of Fisher's exact test of the decisions of a rule against the class."""
-    import numpy as np
     from scipy.stats import fisher_exact
 
     num_normal, num_pneumonia = (classes[name] for name in CLASSES)

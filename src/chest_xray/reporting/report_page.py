@@ -7,6 +7,7 @@ from importlib import resources
 from itertools import chain
 from typing import Any
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame
 from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.results import Estimate, Interval, MetadataMetrics, Metrics, SubsetMetrics
@@ -176,7 +177,6 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
         One row per metric: `metric`, one column per run, `metadata_baseline`; cells are numbers or dicts of `value`,
         `low`, `high`.
     """
-    import pandas as pd
 
     def to_cell(interval: Interval) -> dict[str, float | None]:
         return interval.model_dump(include={"value", "low", "high"})
@@ -198,8 +198,6 @@ def summarise_runs(runs: Mapping[str, Evidence], messages: Messages) -> DataFram
 
 def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
     """Tabulate the output of `chest_xray.core.provenance.describe_run`: `fact` and `found`, None if unknown."""
-    import pandas as pd
-
     git, machine = run_record["git"], run_record["machine"]
     facts = {
         **{name: run_record[name] for name in ("command", "environment", "session", "started")},
@@ -217,8 +215,6 @@ def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
 
 def tabulate_seeds(runs: Mapping[str, Evidence]) -> DataFrame:
     """Tabulate the `seed` of each run, and the `epochs`, optimiser `steps` and `seconds` of its training."""
-    import pandas as pd
-
     rows = [
         {
             "run": name,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame
 from chest_xray.metrics.abstention import Abstention
 from chest_xray.metrics.comparison import Study
@@ -34,8 +35,6 @@ def build_metrics_table(metrics: Metrics, metadata_metrics: MetadataMetrics) -> 
         `metadata_baseline`; `validation`; `gap` (test minus validation), `gap_low`, `gap_high`. `note`: why a value is
         missing.
     """
-    import pandas as pd
-
     reasons = read_messages("en")["missing"]
     rows = [{**row, "subset": name} for name, subset in metrics.subsets.items() for row in _list_rows(subset)]
     validation = {_identify(row): row["value"] for row in rows if row["subset"] == "validation"}
@@ -110,8 +109,6 @@ def tabulate_abstention(abstention: Abstention) -> DataFrame:
         One row per metric: `metric`; `test`, a dict of `value`, `low`, `high` and `n`; and `expected`: what was
         promised, or the result if images were left out at random; None if there is no such value.
     """
-    import pandas as pd
-
     order, referral, conformal = abstention.risk_coverage, abstention.referral, abstention.conformal
     rows: list[tuple[str, Estimate, float | None]] = [("risk_coverage_area", order.area, order.by_chance)]
     if referral:
@@ -137,8 +134,6 @@ def tabulate_arms(study: Study) -> DataFrame:
         `difference`, `low`, `high`, `detectable` (over patients), `difference_deviation` (over seeds), `low_both`,
         `high_both`, `detectable_both` (over patients and seeds). `detectable` is the minimum detectable difference.
     """
-    import pandas as pd
-
     bounds = ["low", "high", "detectable"]
     rows = []
     for arm, metrics in study.arms.items():
@@ -162,8 +157,6 @@ def tabulate_runs(study: Study) -> DataFrame:
         `arm`, `seed`, `metric`, `value`; `difference` from the arm `none` of the same seed; and with accuracy
         `corrected`, `regressed` and `p` of McNemar's test.
     """
-    import pandas as pd
-
     rows = []
     for arm, metrics in study.arms.items():
         for name, metric in metrics.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from chest_xray.core.types import Array, DataFrame, Figure, InputError
 from chest_xray.images.preprocessing import Preparation
-from chest_xray.metrics.binary import count_outcomes, proportions
+from chest_xray.metrics.binary import count_cells, proportions
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,
@@ -119,11 +119,8 @@ def _subtract_metrics(first: Resampled, second: Resampled) -> dict[MetricName, P
 
 
 def _measure_cell(run: RunName, passes: Passes, cell: DataFrame, measured: Resampled) -> Cell:
-    import numpy as np
-
     label, decision = cell["label"].to_numpy(), cell["decision"].to_numpy()
-    counts = count_outcomes(label, decision, np.ones((1, len(cell))))
-    wilson = dict(proportions({name: int(count[0]) for name, count in counts.items()}))
+    wilson = dict(proportions(count_cells(label, decision)))
     intervals = {name: estimate(resampled, len(cell)) for name, resampled in measured.items()}
     return Cell(
         run=run,
