@@ -17,8 +17,14 @@ import pytest
 from kedro.io import DatasetError
 
 from chest_xray.core.files import Shard, ShardOrder, StoredArray
-from chest_xray.datasets import ArrayDataset, FinishedShardsDataset, ShardedTableDataset, StoredArraysDataset
-from chest_xray.datasets.atomic import CSVDataset, JSONDataset, ParquetDataset, ResultDataset, TextDataset
+from chest_xray.datasets import (
+    ArrayDataset,
+    FinishedShardsDataset,
+    ShardedTableDataset,
+    StoredArraysDataset,
+    TextDataset,
+)
+from chest_xray.datasets.atomic import CSVDataset, JSONDataset, ParquetDataset, ResultDataset
 from tests import commands
 from tests.builders import make_point
 
@@ -40,11 +46,12 @@ def test_a_failed_save_keeps_the_old_file(
     loaded = dataset.load()
     assert loaded.equals(data) if isinstance(data, pd.DataFrame) else loaded == data
 
-    def tear(plain: Any, _: Any) -> None:
-        Path(plain._filepath).write_bytes(b"ha")
+    def tear(plain: Any, *_: Any) -> None:
+        Path(getattr(plain, "_filepath", plain)).write_bytes(b"ha")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kind.plain, "save", tear)
+    owner, method = (kind.plain, "save") if hasattr(kind, "plain") else (Path, "write_text")
+    monkeypatch.setattr(owner, method, tear)
     with pytest.raises(DatasetError, match="No space left on device"):
         dataset.save(data)
     assert (tmp_path / "new/file").read_bytes() == before

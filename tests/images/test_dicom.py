@@ -17,7 +17,7 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from chest_xray.core.types import Array
-from chest_xray.images.dicom import is_dicom, read_dicom
+from chest_xray.images.dicom import read_dicom
 from chest_xray.images.dicom_display import EDGES, UnsupportedDicomError, lay_out, render_grey
 from chest_xray.images.dicom_streams import (
     JPEG_2000,
@@ -27,7 +27,7 @@ from chest_xray.images.dicom_streams import (
     require_sound_segments,
     require_whole_stream,
 )
-from chest_xray.images.header import ImageError
+from chest_xray.images.header import ImageError, is_dicom
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
 

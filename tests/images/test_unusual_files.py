@@ -11,7 +11,7 @@ from PIL import Image
 
 from chest_xray.core.types import Array, InputError
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
-from chest_xray.images.dicom import is_dicom
+from chest_xray.images.header import is_dicom
 from chest_xray.images.preprocessing import Preparation, PreparedImage, preprocess_file
 from chest_xray.images.validation import Refusal, read_header
 from tests.builders import make_acceptance

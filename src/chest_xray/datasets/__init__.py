@@ -19,3 +19,4 @@ from chest_xray.datasets.single_file import MarkdownDataset as MarkdownDataset
 from chest_xray.datasets.single_file import PackagedModelDataset as PackagedModelDataset
 from chest_xray.datasets.single_file import PageDataset as PageDataset
 from chest_xray.datasets.single_file import PlotlyDataset as PlotlyDataset
+from chest_xray.datasets.single_file import TextDataset as TextDataset

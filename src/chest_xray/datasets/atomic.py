@@ -4,6 +4,7 @@ The datasets of kedro-datasets lose the old file on a full disk. Arrays are on a
 their fingerprint and a digest of their bytes; the table of predictions is stored shard by shard.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b, file_digest, sha256
@@ -11,13 +12,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset, DatasetError
-from kedro_datasets import json, pandas, text
-from kedro_datasets._typing import JSONPreview
+from kedro.utils import load_obj
+from kedro_datasets import pandas
 from pydantic import BaseModel, ValidationError
 
 from chest_xray.core.files import Shard, ShardOrder, StoredArray, StoredArrays, atomic_path, replace_text
 from chest_xray.core.types import Array, DataFrame
-from chest_xray.datasets.single_file import LocalDataset, ReadOnlyDataset
+from chest_xray.datasets.single_file import JSONPreview, LocalDataset, ReadOnlyDataset, TextDataset
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +55,30 @@ class ParquetDataset(AtomicDataset, pandas.ParquetDataset):
     plain = pandas.ParquetDataset
 
 
-class JSONDataset(AtomicDataset, json.JSONDataset):
-    """Plain values in a JSON file."""
+class JSONDataset(TextDataset):
+    """Plain values in a JSON file; `save_args` are those of `json.dumps`."""
 
-    plain = json.JSONDataset
+    def __init__(
+        self, *, filepath: str, save_args: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
+    ):
+        super().__init__(filepath=filepath, metadata=metadata)
+        self._save_args = save_args or {}
+
+    def load(self) -> Any:
+        """Return the values."""
+        return json.loads(super().load())
+
+    def save(self, data: Any) -> None:
+        """Write the values whole or not at all."""
+        super().save(json.dumps(data, **self._save_args))
+
+    def preview(self) -> JSONPreview:
+        """Return the JSON."""
+        return JSONPreview(TextDataset.load(self))
 
 
 class ResultDataset(JSONDataset):
-    """A typed result in a JSON file, checked when it is read.
-
-    Args:
-        filepath: A local path or fsspec address.
-        result: The type, a `chest_xray.core.types.Result`, by its dotted name.
-        arguments: Of the plain dataset.
-    """
+    """A typed result in a JSON file, checked when it is read: a `chest_xray.core.types.Result`, by its dotted name."""
 
     def __init__(self, *, filepath: str, result: str, **arguments: Any):
         super().__init__(filepath=filepath, **arguments)
@@ -79,30 +90,18 @@ class ResultDataset(JSONDataset):
         Raises:
             DatasetError: The file holds something else, such as what an older version wrote.
         """
-        from kedro.utils import load_obj
-
         try:
-            return load_obj(self._result).model_validate(json.JSONDataset.load(self))
+            return load_obj(self._result).model_validate(super().load())
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise DatasetError(
-                f"{self._address} is not a {self._result.rpartition('.')[2]} "
+                f"{self._filepath} is not a {self._result.rpartition('.')[2]} "
                 f"({'.'.join(map(str, first['loc']))}: {first['msg']}). Run the pipeline that writes it again."
             ) from error
 
     def save(self, data: Any) -> None:
         """Write the result whole or not at all."""
         super().save(data.model_dump(mode="json"))
-
-    def preview(self) -> JSONPreview:
-        """Return the JSON for Kedro-Viz; that of the plain dataset expects plain values from `load`."""
-        return self.plain(filepath=self._address, **self._arguments).preview()
-
-
-class TextDataset(AtomicDataset, text.TextDataset):
-    """A text."""
-
-    plain = text.TextDataset
 
 
 class About(BaseModel):

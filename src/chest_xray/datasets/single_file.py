@@ -94,17 +94,21 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
         )
 
 
-class MarkdownDataset(FileDataset):
-    """A Markdown text in UTF-8."""
+class TextDataset(FileDataset):
+    """A text in UTF-8."""
 
-    def load(self) -> str:
+    def load(self) -> Any:
         """Return the text as it was saved."""
-        return Path(self._local()).read_text(encoding="utf-8")
+        return Path(self._local()).read_text("utf-8")
 
-    def save(self, data: str) -> None:
+    def save(self, data: Any) -> None:
         """Write the text whole or not at all."""
         with atomic_path(self._filepath) as path:
-            path.write_text(data, encoding="utf-8")
+            path.write_text(data, "utf-8")
+
+
+class MarkdownDataset(TextDataset):
+    """A Markdown text."""
 
     def preview(self) -> HTMLPreview:
         """Return the page as HTML; HTML in the text, such as in the name of a file, is shown as text."""
@@ -118,14 +122,12 @@ class PageDataset(FileDataset):
 
     def load(self) -> dict[str, str]:
         """Return the pages by language."""
-        filesystem, _ = fsspec.core.url_to_fs(self._filepath)
-        return {language: filesystem.read_text(path, encoding="utf-8") for language, path in _find(self._filepath)}
+        return {language: page.decode() for language, page in _read_languages(self._filepath).items()}
 
     def save(self, data: dict[str, str]) -> None:
         """Write each page whole or not at all."""
         for language, text in data.items():
-            with atomic_path(_place(self._filepath, language)) as path:
-                path.write_text(text, encoding="utf-8")
+            TextDataset(filepath=_place(self._filepath, language)).save(text)
 
 
 class FigureDataset(FileDataset):
@@ -136,13 +138,18 @@ class FigureDataset(FileDataset):
 
     def load(self) -> dict[str, bytes]:
         """Return the PNG files by language."""
-        filesystem, _ = fsspec.core.url_to_fs(self._filepath)
-        return {language: filesystem.cat_file(path) for language, path in _find(self._filepath)}
+        return _read_languages(self._filepath)
 
     def save(self, data: dict[str, Figure]) -> None:
-        """Draw each figure at its own resolution and write it whole or not at all."""
+        """Draw each figure at its own resolution; no text is parsed as a formula, since names may hold `$`."""
         for language, figure in data.items():
-            _draw(figure, _place(self._filepath, language))
+            for text in _list_texts(figure):
+                text.set_parse_math(False)
+            if (layout := figure.get_layout_engine()) is not None:
+                layout.execute(figure)
+                figure.set_layout_engine(None)  # With an engine, even "none", matplotlib lays it out once more.
+            with atomic_path(_place(self._filepath, language)) as path:
+                figure.savefig(path, format="png")
 
     def preview(self) -> ImagePreview:
         """Return the English PNG in base64."""
@@ -176,23 +183,13 @@ def _place(path: str, language: str) -> str:
     return path if language == UNNAMED else f"{start}.{language}.{suffix}"
 
 
-def _find(filepath: str) -> list[tuple[str, str]]:
-    """Return each language with the path of its file."""
+def _read_languages(filepath: str) -> dict[str, bytes]:
+    """Return the content of the file of each language."""
     filesystem, path = fsspec.core.url_to_fs(filepath)
     start, _, suffix = path.rpartition(".")
     others = filesystem.glob(f"{glob.escape(start)}.??.{suffix}")
-    return [(UNNAMED, path), *((other.rsplit(".", 2)[1], other) for other in others)]
-
-
-def _draw(figure: Any, filepath: str) -> None:
-    """Write a PNG file; no text is parsed as a formula, since titles and names of files may hold `$`."""
-    for text in _list_texts(figure):
-        text.set_parse_math(False)
-    if (layout := figure.get_layout_engine()) is not None:
-        layout.execute(figure)
-        figure.set_layout_engine(None)  # With an engine, even "none", matplotlib draws twice, once to lay it out.
-    with atomic_path(filepath) as path:
-        figure.savefig(path, format="png")
+    paths = {UNNAMED: path} | {other.rsplit(".", 2)[1]: other for other in others}
+    return {language: filesystem.cat_file(path) for language, path in paths.items()}
 
 
 def _list_texts(artist: Any) -> Iterator[Any]:
@@ -207,26 +204,25 @@ def _list_texts(artist: Any) -> Iterator[Any]:
             yield from _list_texts(child)
 
 
-class PlotlyDataset(FileDataset):
+class PlotlyDataset(TextDataset):
     """A figure of Plotly in a JSON file; the dataset of kedro-datasets takes a second to import."""
 
     def load(self) -> Any:
         """Return the figure."""
         from plotly.io import from_json
 
-        return from_json(Path(self._local()).read_text("utf-8"))
+        return from_json(super().load())
 
     def save(self, data: Any) -> None:
         """Write the figure whole or not at all."""
-        with atomic_path(self._filepath) as path:
-            path.write_text(data.to_json(), "utf-8")
+        super().save(data.to_json())
 
     def preview(self) -> PlotlyPreview:
         """Return the figure as plain values."""
-        return PlotlyPreview(json.loads(Path(self._local()).read_text("utf-8")))
+        return PlotlyPreview(json.loads(super().load()))
 
 
-class EvidenceDataset(FileDataset):
+class EvidenceDataset(TextDataset):
     """A dict of tables (pandas), pictures (bytes), plain values, and dicts that hold tables or pictures, as JSON.
 
     Missing values of tables are loaded as pandas infers them.
@@ -234,14 +230,11 @@ class EvidenceDataset(FileDataset):
 
     def load(self) -> dict[str, Any]:
         """Return the dict."""
-        stored = json.loads(Path(self._local()).read_text("utf-8"))
-        return {name: _decode(kind, value) for name, (kind, value) in stored.items()}
+        return {name: _decode(kind, value) for name, (kind, value) in json.loads(super().load()).items()}
 
     def save(self, data: dict[str, Any]) -> None:
         """Write the dict whole or not at all."""
-        text = json.dumps({name: _encode(value) for name, value in data.items()}, ensure_ascii=False)
-        with atomic_path(self._filepath) as path:
-            path.write_text(text, "utf-8")
+        super().save(json.dumps({name: _encode(value) for name, value in data.items()}, ensure_ascii=False))
 
 
 def _encode(value: Any) -> tuple[str, Any]:
@@ -349,30 +342,20 @@ class PackagedModelDataset(FileDataset):
         with atomic_path(self._filepath) as path:
             try:
                 if path.suffix == ".keras":
-                    _write_keras(data, path)
+                    data.model.save(path)
+                    arrays = io.BytesIO()
+                    np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
+                    with zipfile.ZipFile(path, "a") as archive:
+                        archive.writestr(CONTRACT, data.contract.model_dump_json(indent=2))
+                        archive.writestr(OOD_DETECTOR, arrays.getvalue())
                 elif path.suffix == ".onnx":
-                    _write_onnx(data, str(path))
+                    import onnx
+
+                    data.model.export(str(path), format="onnx", verbose=False)
+                    converted = onnx.load(path)
+                    onnx.helper.set_model_props(converted, {"contract": data.contract.model_dump_json(indent=2)})
+                    onnx.save(converted, path)
                 else:
                     data.model.export(str(path), format="litert", verbose=False)
             except ImportError as error:
                 raise DatasetError(f"{error}. Install the converters: pip install 'chest-xray[export]'.") from error
-
-
-def _write_keras(data: PackagedModel, path: Path) -> None:
-    import numpy as np
-
-    data.model.save(path)
-    arrays = io.BytesIO()
-    np.savez(arrays, **data.ood_detector)  # type: ignore[arg-type]
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(CONTRACT, data.contract.model_dump_json(indent=2))
-        archive.writestr(OOD_DETECTOR, arrays.getvalue())
-
-
-def _write_onnx(data: PackagedModel, path: str) -> None:
-    import onnx
-
-    data.model.export(path, format="onnx", verbose=False)
-    converted = onnx.load(path)
-    onnx.helper.set_model_props(converted, {"contract": data.contract.model_dump_json(indent=2)})
-    onnx.save(converted, path)

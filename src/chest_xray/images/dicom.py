@@ -5,6 +5,11 @@ import zlib
 from itertools import product
 from typing import Any
 
+import numpy as np
+from PIL.Image import fromarray
+from pydicom.filereader import data_element_generator, read_partial
+from pydicom.uid import UID
+
 from chest_xray.core.types import Array, Image
 from chest_xray.images import jpeg
 from chest_xray.images.dicom_display import (
@@ -26,7 +31,7 @@ from chest_xray.images.dicom_streams import (
     require_sound_segments,
     require_whole_stream,
 )
-from chest_xray.images.header import ImageError, refuse_profile, square_size
+from chest_xray.images.header import PREFIX_END, ImageError, refuse_profile, square_size
 from chest_xray.images.png import keep_upper_bits
 
 GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -40,7 +45,6 @@ NOT_FOR_DISPLAY = (
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_RCT", "YBR_ICT")
 DEFLATED = "1.2.840.10008.1.2.1.99"
 INFLATED_BYTES = 8  # for each pixel allowed: 16-bit colour and a generous header
-PREFIX_END = 132  # bytes
 TRANSFER_SYNTAX = 0x00020010
 PIXEL_DATA = 0x7FE00010
 UNDEFINED = 0xFFFFFFFF  # a length
@@ -55,11 +59,6 @@ SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPE
 ADOBE_RGB, ADOBE_BYTES = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5), 12  # APP14: no transformation; those libjpeg reads
 
 
-def is_dicom(data: bytes) -> bool:
-    """Check for the prefix of a DICOM file (PS3.10, section 7.1)."""
-    return data[128:PREFIX_END] == b"DICM"
-
-
 def read_dicom(data: bytes, max_megapixels: float) -> Image:
     """Decode the only frame of a DICOM file, as `dicom_display.render_grey` shows it.
 
@@ -71,8 +70,6 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
         ImageError: The file or its compressed image is cut off or damaged.
         Exception: The file is damaged; the type depends on pydicom and its decoders.
     """
-    from PIL.Image import fromarray
-
     _refuse_bomb(data, max_megapixels)
     dataset = _parse(data)
     _refuse_unsupported(dataset, max_megapixels)
@@ -112,8 +109,6 @@ def _decode_pixels(dataset: Any) -> Array:
 
 def _decode_eight_bits(stream: bytes, dataset: Any) -> Array:
     """Decode a JPEG of 8 bits by libjpeg-turbo, as GDCM ends the process on some damaged ones."""
-    import numpy as np
-
     syntax, photometric = dataset.file_meta.TransferSyntaxUID, dataset.PhotometricInterpretation
     if dataset.BitsStored > 8 or dataset.get("PixelRepresentation"):
         raise UnsupportedDicomError(
@@ -135,9 +130,6 @@ def _parse(data: bytes) -> Any:
     Raises:
         ImageError: The file ends before its pixels do.
     """
-    from pydicom.filereader import read_partial
-    from pydicom.uid import UID
-
     lengths: list[int] = []  # of the pixels, as stated
 
     def stop(tag: int, _: Any, length: int) -> bool:
@@ -169,8 +161,6 @@ def _parse(data: bytes) -> Any:
 
 def _refuse_bomb(data: bytes, max_megapixels: float) -> None:
     """Refuse a deflated file that inflates too far, or is cut off: pydicom would inflate it whole."""
-    from pydicom.filereader import data_element_generator
-
     file = io.BytesIO(data)
     file.seek(PREFIX_END)
     syntax = ""

@@ -6,6 +6,9 @@ from contextlib import suppress
 from datetime import date
 from typing import Any
 
+from pydicom import dcmread
+from pydicom.charset import convert_encodings
+
 from chest_xray.images.validation import InputChecks, Refusal
 
 RADIOGRAPHS = ("CR", "DX", "DR", "RG", "RF", "XA", "OT", "SC")  # modalities; the last two may be anything
@@ -50,8 +53,6 @@ def check_claims(data: bytes, limits: InputChecks) -> tuple[Refusal | None, tupl
     Returns:
         A refusal (`modality`, `body_part`, `view`, `upside_down`, `lying` or `adult`) or None, and warnings (`adult`).
     """
-    from pydicom import dcmread
-
     dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(TAGS))
     refusal = _check_modality(dataset) or _check_part(dataset) or _check_view(dataset) or _check_direction(dataset)
     if refusal:
@@ -67,8 +68,6 @@ def check_claims(data: bytes, limits: InputChecks) -> tuple[Refusal | None, tupl
 
 def _read(dataset: Any, keyword: str) -> str:
     """Return an element as text in capitals, its values separated by backslashes; empty where it cannot be read."""
-    from pydicom.charset import convert_encodings
-
     try:
         value = dataset.get(keyword)
     except Exception:  # pydicom raises several kinds on values that break the rules of their type.

@@ -10,6 +10,10 @@ from contextlib import suppress
 from textwrap import shorten
 from typing import Any, NamedTuple
 
+import numpy as np
+from PIL import ImageDraw
+from PIL.Image import Transpose, fromarray, new
+
 from chest_xray.core.types import Array, Image
 from chest_xray.images.header import ImageError, square_pixels
 
@@ -102,8 +106,6 @@ def unpack_stored(pixels: Array, dataset: Any, *, native: bool) -> Array:
     Raises:
         UnsupportedDicomError: The elements contradict each other or the pixels.
     """
-    import numpy as np
-
     allocated, stored = int(read_number(dataset, "BitsAllocated")), int(read_number(dataset, "BitsStored"))
     high, signed = int(read_number(dataset, "HighBit", stored - 1)), pixels.dtype.kind == "i"
     shift = high + 1 - stored
@@ -169,8 +171,6 @@ def render_grey(stored: Array, dataset: Any) -> Array:
     Raises:
         UnsupportedDicomError: A transformation is damaged, or nothing but padding is there.
     """
-    import numpy as np
-
     padding = find_padding(stored, dataset)
     if padding is not None and padding.all():
         raise UnsupportedDicomError("every pixel is padding; expected an image")
@@ -201,8 +201,6 @@ def _apply_modality(stored: Array, dataset: Any) -> tuple[Array, tuple[float, fl
 
 def _apply_voi(values: Array, ends: tuple[float, float], dataset: Any, visible: Array | None) -> Array:
     """Apply the lookup table, or else the window, or else neither (C.11.2); return uint8."""
-    import numpy as np
-
     if table := _find_table(dataset, "VOILUTSequence"):
         largest = int(table.entries.max())
         # Some tables state 16 bits and need fewer; one that needs what it states has its range.
@@ -235,8 +233,6 @@ def _find_window(dataset: Any) -> Window | None:
 
 def _apply_window(values: Array, window: Window) -> Array:
     """Map values to 0 to 1, by C.11.2.1.2.1 and C.11.2.1.3."""
-    import numpy as np
-
     centre, width, function = window
     if function == "SIGMOID":
         return 1 / (1 + np.exp(-4 * (values - centre) / width))
@@ -249,8 +245,6 @@ def _apply_window(values: Array, window: Window) -> Array:
 
 def _find_table(dataset: Any, keyword: str) -> Table | None:
     """Return the first lookup table of a sequence; None where it has none, or empty ones alone."""
-    import numpy as np
-
     sequence = dataset.get(keyword)
     for item in sequence if hasattr(sequence, "__iter__") and not isinstance(sequence, (str, bytes)) else ():
         order = "<u2" if item.original_encoding[1] in (None, True) else ">u2"
@@ -271,8 +265,6 @@ def _find_table(dataset: Any, keyword: str) -> Table | None:
 
 def _read_words(value: Any, order: str) -> Array:
     """Return the 16-bit words of an element as unsigned integers, whatever its type."""
-    import numpy as np
-
     if value is None or (isinstance(value, str) and not value):
         return np.empty(0, np.uint16)
     if isinstance(value, (bytes, bytearray)):
@@ -281,8 +273,6 @@ def _read_words(value: Any, order: str) -> Array:
 
 
 def _look_up(values: Array, table: Table) -> Array:
-    import numpy as np
-
     # The type of the first value is often stated wrong: it is negative where the pixels are, or all lie below it.
     first = table.first
     if first > MAX_OFFSET // 2 and (values.min() < 0 or values.max() < first):
@@ -297,8 +287,6 @@ def lay_out(image: Image, dataset: Any) -> Image:
     Raises:
         UnsupportedDicomError: The shutter is incomplete, or hides all.
     """
-    from PIL.Image import Transpose
-
     image = square_pixels(_close_shutter(image, dataset), read_pixel_aspect(dataset))
     directions = [direction[:1] for direction in read_codes(dataset, "PatientOrientation")]
     return image.transpose(Transpose.FLIP_LEFT_RIGHT) if directions == ["R", "F"] else image
@@ -315,9 +303,6 @@ def read_pixel_aspect(dataset: Any) -> float:
 
 
 def _close_shutter(image: Image, dataset: Any) -> Image:
-    import numpy as np
-    from PIL.Image import fromarray
-
     shapes = read_codes(dataset, "ShutterShape")
     try:
         hidden = [_find_hidden(shape, dataset, image.size) for shape in shapes if shape]
@@ -337,10 +322,6 @@ def _close_shutter(image: Image, dataset: Any) -> Image:
 
 def _find_hidden(shape: str, dataset: Any, size: tuple[int, int]) -> Array:
     """Return where a shutter hides pixels (PS3.3, C.7.6.11 and C.7.6.15), bool of shape (height, width)."""
-    import numpy as np
-    from PIL import ImageDraw
-    from PIL.Image import new
-
     columns, rows = np.arange(1, size[0] + 1), np.arange(1, size[1] + 1)[:, None]
     if shape == "RECTANGULAR":
         left, right, upper, lower = (read_number(dataset, f"Shutter{edge}Edge") for edge in EDGES)

@@ -6,6 +6,8 @@ import re
 import struct
 from typing import Any
 
+from pydicom.encaps import encapsulate, generate_fragments, parse_basic_offsets
+
 from chest_xray.core.types import Array
 from chest_xray.images import jpeg
 from chest_xray.images.dicom_display import UnsupportedDicomError
@@ -26,8 +28,6 @@ START_OF_TILE_PART = b"\xff\x90"  # SOT
 
 def join_fragments(encapsulated: bytes, syntax: str) -> bytes:
     """Join the fragments of the only compressed image, wherever the offset table says that it begins."""
-    from pydicom.encaps import generate_fragments, parse_basic_offsets
-
     file = io.BytesIO(encapsulated)
     parse_basic_offsets(file)
     fragments = list(generate_fragments(file))
@@ -141,8 +141,6 @@ def require_all_pixels(pixels: Array, stream: bytes, dataset: Any) -> None:
 
     Bytes put before its end marker become the missing pixels, so the image would change.
     """
-    from pydicom.encaps import encapsulate
-
     end = stream.rindex(END_OF_JPEG)
     dataset.PixelData = encapsulate([stream[:end] + FILLING + stream[end:] + bytes(len(stream) % 2)])
     if (dataset.pixel_array != pixels).any():

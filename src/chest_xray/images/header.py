@@ -11,8 +11,8 @@ ORIENTATION = 0x0112  # Exif 2.32, section 4.6.4
 QUARTER_TURNS = (5, 6, 7, 8)  # Exif orientations that swap width and height.
 MAX_CHANGE = 32  # of 255: a gamma of 1.8 for 2.2, or of 1.0, changes up to 19, or 72
 MAX_DISTORTION = 1.02  # pixels are square up to this ratio of their sides, such as 72 x 73 dots per inch
+PREFIX_END = 132  # bytes; of DICOM
 INTEGERS = {1: "B", 3: "H", 4: "I"}  # types of a TIFF field
-
 
 REMEDIES = {  # by the reason of an error
     "truncated": "copy or export the file again",
@@ -28,6 +28,11 @@ class ImageError(ValueError):
     def __init__(self, reason: str, detail: str):
         super().__init__(f"{detail}; {REMEDIES[reason]}" if reason in REMEDIES else detail)
         self.reason = reason
+
+
+def is_dicom(data: bytes) -> bool:
+    """Check for the prefix of a DICOM file (PS3.10, section 7.1)."""
+    return data[128:PREFIX_END] == b"DICM"
 
 
 class Header(NamedTuple):

@@ -14,9 +14,7 @@ from pydantic import Field
 from chest_xray.core.files import open_file
 from chest_xray.core.types import Array, DataFrame, Image, Options
 from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_upright, fit_grey, read_image_header
-from chest_xray.images.dicom import is_dicom, read_dicom
-from chest_xray.images.dicom_claims import check_claims
-from chest_xray.images.header import ImageError
+from chest_xray.images.header import ImageError, is_dicom
 from chest_xray.images.validation import (
     InputChecks,
     Refusal,
@@ -206,6 +204,9 @@ def _prepare_image(data: bytes, preparation: Preparation, limits: InputChecks) -
 
 
 def _prepare_dicom(data: bytes, preparation: Preparation, limits: InputChecks) -> PreparedImage | Refusal:
+    from chest_xray.images.dicom import read_dicom
+    from chest_xray.images.dicom_claims import check_claims
+
     image = read_dicom(data, limits.max_megapixels)
     refusal, warnings = check_claims(data, limits)
     if refusal := refusal or check_header(image.size, limits) or check_colour(image, limits):

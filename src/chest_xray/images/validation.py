@@ -8,8 +8,7 @@ from pydantic import Field
 from chest_xray.core.files import open_file
 from chest_xray.core.types import Array, Image, InputError, Options
 from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
-from chest_xray.images.dicom import PREFIX_END, is_dicom
-from chest_xray.images.header import ImageError
+from chest_xray.images.header import PREFIX_END, ImageError, is_dicom
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 SIGNATURES = {  # of files that users mistake for radiographs; for messages

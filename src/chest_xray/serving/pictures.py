@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Self
 
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import fit_grey
-from chest_xray.images.dicom import is_dicom, read_dicom
+from chest_xray.images.header import is_dicom
 from chest_xray.images.preprocessing import Preparation, decode_content, trim
 from chest_xray.images.validation import InputChecks, Refusal, describe_image, is_junk
 
@@ -57,6 +57,8 @@ def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> 
 
     try:
         if is_dicom(data):
+            from chest_xray.images.dicom import read_dicom
+
             image = read_dicom(data, limits.max_megapixels).convert("L")
             original, content = image.size, trim(image, limits)
         else:
