@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chest_xray.metrics.results import Interval
-from chest_xray.pipelines.study.nodes import write_study
+from chest_xray.pipelines.experiments.nodes import write_study
 from chest_xray.reporting.comparison import describe_study, draw_arms, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language
 from chest_xray.reporting.style import Labels
@@ -78,7 +78,7 @@ def test_equal_and_unequal_training_are_distinguished_and_the_number_of_differen
 
 
 def test_the_page_names_the_uncertainty_that_each_interval_covers() -> None:
-    page = write_study(make_study(accuracy=(ABOVE, WIDE)), "phantoms", Language("en"))
+    page = write_study(make_study(accuracy=(ABOVE, WIDE)), "phantoms", Language(root="en"))
     assert page.startswith("# What does each part of augmentation do?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the arms were compared"]

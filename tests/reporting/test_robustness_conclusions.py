@@ -99,7 +99,7 @@ def test_the_page_names_run_and_source_and_fills_every_number() -> None:
     ):
         for occlusion in (make_occlusion_table(0.8, 0.9), make_occlusion_table(0.5, 0.95)):
             table = make_robustness_table(blur=[0.5], noise=[0.9])
-            page = write_robustness_conclusions(sanity, occlusion, table, "phantoms", Language("en"))
+            page = write_robustness_conclusions(sanity, occlusion, table, "phantoms", Language(root="en"))
             assert page.startswith(f"# Robustness and explanation checks, {TITLE}\n\nData: phantoms.")
             assert (
                 "Accuracy falls with blur from strength 1 on, where it is 50.0%, "

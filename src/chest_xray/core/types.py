@@ -47,6 +47,13 @@ class Result(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
+    @classmethod
+    def model_rebuild(cls, **settings: Any) -> bool | None:
+        """Compile the validator, but not that of a generic type, which pydantic would compile on import for nobody."""
+        if cls.__pydantic_generic_metadata__["parameters"]:
+            return None
+        return super().model_rebuild(**settings)
+
 
 class Options(BaseModel):
     """A group of parameters; unknown keys and values out of range are refused."""

@@ -56,7 +56,7 @@ class Estimate(Interval):
 
 
 AT_HALF = "at_half"
-UNKNOWN = Interval(value=None, low=None, high=None)
+UNKNOWN = Interval.model_construct(value=None, low=None, high=None)  # compiles no validator on import
 Measured = TypeVar("Measured", bound=Interval)
 
 

@@ -71,7 +71,7 @@ class Relaxation(Options):
     answer_adults: bool | None = None
 
 
-AS_PACKAGED = Relaxation()
+AS_PACKAGED = Relaxation.model_construct()  # compiles no validator on import
 
 
 class Prediction(NamedTuple):

@@ -106,7 +106,7 @@ def test_one_seed_is_stated_beside_what_a_study_found_over_several() -> None:
     study = make_study(accuracy=(interval(0.06, 0.08, 0.1), interval(0.05, 0.08, 0.11)))
     study = study.model_copy(update={"differences": {"everything": study.differences["flip"]}})
     alone, beside = (
-        " ".join(write_comparison(compare(make_pairs(), each), "phantoms", Language("en")).split())
+        " ".join(write_comparison(compare(make_pairs(), each), "phantoms", Language(root="en")).split())
         for each in (None, study)
     )
     assert "The study repeated" not in alone
@@ -282,7 +282,7 @@ def test_settings_that_differ_qualify_the_answer() -> None:
         DifferingSetting(name="training.epochs", first=3, second=1),
         DifferingSetting(name="training.batch_size", first=8, second=16),
     ]
-    page = write_comparison(found, "phantoms", Language("en"))
+    page = write_comparison(found, "phantoms", Language(root="en"))
     assert "(without / with: training.epochs: 3 / 1; training.batch_size: 8 / 16)" in page.partition("## In numbers")[0]
     assert "One seed was compared" in page.partition("## In numbers")[0]
     assert compare(make_pairs()).settings == []
@@ -317,7 +317,7 @@ def test_training_and_flips_have_a_cell_each_and_the_headline_is_without_flips()
 
 def test_the_page_states_answer_numbers_and_data_source() -> None:
     comparison = compare(make_pairs())
-    page = write_comparison(comparison, "phantoms", Language("en"))
+    page = write_comparison(comparison, "phantoms", Language(root="en"))
     assert page.startswith("# Did augmentation help?\n\nData: phantoms. ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == ["## Answer", "## In numbers", "## How the two were compared"]

@@ -234,7 +234,7 @@ def test_metrics_of_few_images_are_valid_json_and_can_be_reported(test: pd.DataF
     )
     plain = [each.model_dump() for each in (metrics, header)]
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(language))
+    page = write_conclusions(metrics, make_history([0.7, 0.5], kept=2), header, "phantoms", Language(root=language))
     assert read_messages(language)["undefined"].split("{")[0] in page
     assert not [word for word in ("nan", "None", "inf ", "inf,") if word in page]
     table = build_metrics_table(metrics, header)
@@ -244,7 +244,7 @@ def test_metrics_of_few_images_are_valid_json_and_can_be_reported(test: pd.DataF
 def test_the_conclusions_are_under_their_headings_with_the_source() -> None:
     _, _, metrics = make_metrics()
     history, header = make_history([0.7, 0.5], kept=2), make_metadata_metrics()
-    page = write_conclusions(metrics, history, header, "phantoms", Language("en"))
+    page = write_conclusions(metrics, history, header, "phantoms", Language(root="en"))
     assert page.startswith("# Conclusions, as a trial\n\nData: phantoms. For teaching and research; ")
     headings = [line for line in page.splitlines() if line.startswith("## ")]
     assert headings == [
@@ -257,7 +257,7 @@ def test_the_conclusions_are_under_their_headings_with_the_source() -> None:
 def test_the_conclusions_are_the_same_in_another_language() -> None:
     _, _, metrics = make_metrics()
     found = (metrics, make_history([0.7, 0.5], kept=2), make_metadata_metrics())
-    english, russian = (write_conclusions(*found, "phantoms", Language(name)) for name in ("en", "ru"))
+    english, russian = (write_conclusions(*found, "phantoms", Language(root=name)) for name in ("en", "ru"))
     marks = [[line.split(" ")[0] for line in page.splitlines()[3:]] for page in (russian, english)]
     assert marks[0] == marks[1]
     assert "На 5 тестовых снимках 5 пациентов доля верных решений сети — 60,0%" in russian  # noqa: RUF001

@@ -8,7 +8,7 @@ from numbers import Real
 from string import Formatter
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict
 
 from chest_xray.core.types import InputError
 
@@ -19,16 +19,17 @@ TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-class Language(RootModel[str]):
+class Language(BaseModel):
     """The two-letter code of a language, validated when Kedro reads the parameters."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
+    root: str
 
     @classmethod
     def model_validate(cls, obj: Any, **settings: Any) -> Self:
         """Validate the code; an unknown language raises `InputError`."""
         _require_language(obj)
-        return super().model_validate(obj, **settings)
+        return super().model_validate({"root": obj}, **settings)
 
 
 class Name(str):
