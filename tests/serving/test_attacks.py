@@ -19,10 +19,9 @@ import pytest
 from PIL import Image
 
 from chest_xray.serving.app import create_app
-from chest_xray.serving.decoding_pool import DecodingPool, TooSlowError
 from chest_xray.serving.options import Serving
 from chest_xray.serving.page import add_page
-from chest_xray.serving.service import Service, start_decoders
+from chest_xray.serving.service import DecodingPool, Service, TooSlowError, start_decoders
 from tests.builders import encode, make_pixels
 from tests.serving.fakes import BACKGROUND, Fake, make_serving, serving
 
