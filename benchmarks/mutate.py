@@ -53,7 +53,7 @@ MODULES = {
     "metrics/subgroups": "metrics/test_subgroups.py metrics/test_recomputation.py",
     "metrics/abstention": "metrics/test_abstention.py metrics/test_recomputation.py",
     "metrics/metadata_baseline": "metrics/test_metadata_baseline.py metrics/test_shortcuts.py",
-    "metrics/operating_point": "metrics/test_operating_point.py pipelines/cross_validation",
+    "metrics/operating_point": "metrics/test_operating_point.py pipelines/experiments",
     "images/decoding": "images/test_decoding.py images/test_unusual_files.py",
     "images/dicom": "images/test_dicom.py images/test_unusual_files.py",
     "images/dicom_streams": "images/test_dicom.py images/test_unusual_files.py",
@@ -67,7 +67,7 @@ MODULES = {
     "images/corruptions": "images/test_corruptions.py images/test_test_corruptions.py "
     "images/test_validation_corruptions.py pipelines/robustness",
     "images/audit": "images/test_audit.py images/test_splitting.py",
-    "images/splitting": "images/test_splitting.py images/test_audit.py pipelines/cross_validation",
+    "images/splitting": "images/test_splitting.py images/test_audit.py pipelines/experiments",
     "models/input_pipeline": "models/test_input_pipeline.py models/test_training.py",
     "models/augmentation": "models/test_augmentation.py",
     "models/inference": "models/test_inference.py models/test_predictor.py pipelines/modeling "

@@ -37,8 +37,8 @@ from chest_xray.metrics.operating_point import score_recipe
 from chest_xray.models.input_pipeline import TrainingBatches
 from chest_xray.models.network import join_networks, with_precision
 from chest_xray.models.training import Checkpoint, TrainingSets
-from chest_xray.pipelines.cross_validation.nodes import split_folds
 from chest_xray.pipelines.data_processing.nodes import corrupt_validation
+from chest_xray.pipelines.experiments.nodes import split_folds
 from chest_xray.pipelines.modeling import nodes
 from chest_xray.pipelines.notebook import Project
 

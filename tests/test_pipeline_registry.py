@@ -14,8 +14,7 @@ from kedro.pipeline import Node, Pipeline
 from chest_xray.models.training import Run
 from chest_xray.pipeline_registry import register_pipelines
 from chest_xray.pipelines import report
-from chest_xray.pipelines.ensemble.pipeline import OTHER_SEEDS
-from chest_xray.pipelines.study.pipeline import ARMS, SEEDS
+from chest_xray.pipelines.experiments.pipeline import ARMS, OTHER_SEEDS, SEEDS
 from chest_xray.settings import CONFIG_LOADER_ARGS, ConfigLoader
 from tests.conftest import ROOT
 

@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 from markupsafe import escape
 
 from chest_xray.images.view_examples import VIEWS
-from chest_xray.pipelines.ensemble.pipeline import OTHER_SEEDS
+from chest_xray.pipelines.experiments.pipeline import OTHER_SEEDS
 from tests.browser import count_sheets, open_browser
 from tests.conftest import ROOT, copy_project, run_kedro, start_kedro
 
@@ -154,7 +154,7 @@ def step_by_step(
     """A project in which each pipeline ran alone, in order; and what each printed."""
     project = copy_project(tmp_path_factory.mktemp("step_by_step") / "project")
     shutil.copytree(prepared_project / "data", project / "data")
-    replace_once(project / "src/chest_xray/pipelines/ensemble/pipeline.py", seeds(OTHER_SEEDS), seeds(MEMBERS))
+    replace_once(project / "src/chest_xray/pipelines/experiments/pipeline.py", seeds(OTHER_SEEDS), seeds(MEMBERS))
     folder = prepared_project / "data/test/01_raw/phantoms/test"
     images = {"prediction": [f"--params=images={folder}"], "external": [f"--params=external_root={folder}"]}
     printed = {}

@@ -4,17 +4,13 @@ from kedro.pipeline import Pipeline
 
 from chest_xray.pipelines import (
     augmentation,
-    cross_validation,
     data_processing,
-    download,
-    ensemble,
     evaluation,
+    experiments,
     export,
-    external,
     modeling,
     prediction,
     report,
-    study,
 )
 
 
@@ -28,12 +24,12 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": report.create_pipeline(),
     }
     on_request = {
-        "download": download.create_pipeline(),
-        "ensemble": ensemble.create_pipeline(),
-        "cross_validation": cross_validation.create_pipeline(),
-        "study": study.create_pipeline(),
+        "download": data_processing.create_download(),
+        "ensemble": experiments.create_ensemble(),
+        "cross_validation": experiments.create_cross_validation(),
+        "study": experiments.create_study(),
         "export": export.create_pipeline("augmented"),
         "prediction": prediction.create_pipeline("augmented"),
-        "external": external.create_pipeline("augmented"),
+        "external": prediction.create_external("augmented"),
     }
     return {**pipelines, **on_request, "__default__": Pipeline([*pipelines.values()])}

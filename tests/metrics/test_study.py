@@ -15,7 +15,7 @@ from chest_xray.metrics.comparison import (
 )
 from chest_xray.metrics.operating_point import OperatingPointRule
 from chest_xray.pipelines.evaluation.nodes import decide_images
-from chest_xray.pipelines.study.nodes import compare_arms, join_runs
+from chest_xray.pipelines.experiments.nodes import compare_arms, join_runs
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
 from tests.builders import make_evaluation, make_history, make_point, make_predictions
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 from chest_xray.core.types import Array, InputError, Model
 from chest_xray.models.gradcam import grad_cam
 from chest_xray.models.network import build_network, join_networks, with_precision
-from chest_xray.pipelines.ensemble.nodes import join_models
+from chest_xray.pipelines.experiments.nodes import join_models
 from tests.builders import TINY_NETWORK
 
 FIVE_BLOCKS = TINY_NETWORK.model_copy(update={"filters": (2, 3, 4, 4, 5)})

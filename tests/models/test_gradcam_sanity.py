@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from chest_xray.core.types import Array, Model
 from chest_xray.models.gradcam import MapSanity, compare_maps, grad_cam, rank_correlations, shuffle_downwards
 from chest_xray.models.network import build_network
-from chest_xray.pipelines.ensemble.nodes import join_models
+from chest_xray.pipelines.experiments.nodes import join_models
 from chest_xray.pipelines.robustness.nodes import check_maps
 from tests.builders import TINY_NETWORK, make_pixels, make_split
 

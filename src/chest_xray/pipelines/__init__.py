@@ -1,4 +1,4 @@
-"""One package for each pipeline: its node functions in `nodes.py`, their wiring in `pipeline.py`."""
+"""Pipelines by subject: node functions in `nodes.py`, their wiring in `pipeline.py`."""
 
 import warnings
 from collections.abc import Callable

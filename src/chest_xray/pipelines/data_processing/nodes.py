@@ -1,4 +1,4 @@
-"""All nodes of data_processing: index, audit, split by patient, prepare and corrupt.
+"""All nodes of download and of data_processing: index, audit, split by patient, prepare and corrupt.
 
 The columns of the tables are described in docs/data.md. `prepared_images` is uint8 of shape (images, height, width),
 one for each row of `readable_images`, `image_index` and `image_split`. `stored_arrays` are the results of earlier runs.
@@ -7,12 +7,14 @@ one for each row of `readable_images`, `image_index` and `image_split`. `stored_
 import logging
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 from chest_xray.core.files import StoredArray, StoredArrays, compute_rows
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images import audit as data_audit
 from chest_xray.images import kermany, splitting
+from chest_xray.images.archives import Download, UnpackingLimits, fetch_archive, unpack
 from chest_xray.images.audit import DIGEST_BYTES, DuplicateSearch, find_close_pairs, summarise_duplicates
 from chest_xray.images.corruptions import (
     SWAPPED,
@@ -33,6 +35,25 @@ from chest_xray.reporting.report_contents import make_storable
 from chest_xray.reporting.style import draw_in_languages
 
 logger = logging.getLogger(__name__)
+
+
+def locate_archive(download: Download) -> Download:
+    """Return the download with the address of a preset; a `sha256` of its own has priority over that of the preset."""
+    preset = download.presets.get(download.source)
+    if preset is None:
+        return download
+    return download.model_copy(update={"source": preset.url, "sha256": download.sha256 or preset.sha256})
+
+
+def download_archive(archive_source: Download, download_folder: Path) -> dict[str, str]:
+    """Download the archive, or the rest of it, and return its `path`, `sha256` and `source`."""
+    return fetch_archive(archive_source, download_folder)
+
+
+def unpack_archive(image_archive: dict[str, str], unpacking: UnpackingLimits, image_folder: Path) -> dict[str, str]:
+    """Unpack `train` and `test` unless that has been done, and return the archive with its `folder`."""
+    unpack(image_archive, unpacking, image_folder)
+    return {**image_archive, "folder": str(image_folder)}
 
 
 def index_images(

@@ -1,4 +1,4 @@
-"""From image folders to an index, an audit, a split and prepared pixels."""
+"""From an archive to image folders, and from these to an index, an audit, a split and prepared pixels."""
 
 from kedro.pipeline import Pipeline
 
@@ -48,3 +48,14 @@ def create_pipeline() -> Pipeline:
         make_node(nodes.gather_evidence, {name: name for name in contents.list_data_datasets()}, "data_evidence"),
     ]
     return Pipeline(parts, namespace="data_processing", prefix_datasets_with_namespace=False)  # One group in Kedro-Viz.
+
+
+def create_download() -> Pipeline:
+    """Wire the download of the archive, or the use of one at hand; it runs only if requested by name."""
+    return Pipeline(
+        [
+            make_node(nodes.locate_archive, "params:download", "archive_source"),
+            make_node(nodes.download_archive, ["archive_source", "download_folder"], "image_archive"),
+            make_node(nodes.unpack_archive, ["image_archive", "params:unpacking", "image_folder"], "unpacked_archive"),
+        ]
+    )

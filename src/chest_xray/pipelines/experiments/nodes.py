@@ -1,8 +1,9 @@
-"""All nodes of the study: decisions of every run, and the arms compared."""
+"""All nodes of cross_validation, ensemble and study, which train many networks and compare or join them."""
 
 from functools import partial
 
-from chest_xray.core.types import DataFrame, Figure, InputError
+from chest_xray.core.types import DataFrame, Figure, InputError, Model
+from chest_xray.images.splitting import Blocks, assign_blocks
 from chest_xray.metrics.bootstrap import draw_resamples
 from chest_xray.metrics.comparison import (
     METRICS,
@@ -17,11 +18,75 @@ from chest_xray.metrics.comparison import (
     subtract,
     summarise_seeds,
 )
+from chest_xray.metrics.operating_point import RecipeScore, score_recipe
+from chest_xray.metrics.results import Metrics
 from chest_xray.metrics.summary import Evaluation
+from chest_xray.models.network import join_networks
 from chest_xray.reporting.comparison import describe_study, draw_arms, list_arm_differences, summarise_arms
 from chest_xray.reporting.i18n import Language, render
 from chest_xray.reporting.style import draw_in_languages
 from chest_xray.reporting.tables import tabulate_arms, tabulate_runs
+
+
+def split_folds(image_split: DataFrame, duplicates: DataFrame, cross_validation: Blocks) -> list[DataFrame]:
+    """Return `image_split` once for each fold, in which one block of file numbers is the validation subset."""
+    blocks = assign_blocks(image_split, duplicates, cross_validation)
+    is_train = image_split["split"] == "train"
+    folds = []
+    for number in range(cross_validation.num_folds):
+        subset = image_split["split"].mask(is_train, "train").mask(blocks == number, "validation")
+        folds.append(image_split.assign(subset=subset))
+    return folds
+
+
+def measure_recipe(**corrupted_predictions: DataFrame) -> RecipeScore:
+    """Score a recipe by its predictions of the corrupted validation images of every fold; see `score_recipe`."""
+    import pandas as pd
+
+    tables = [table.assign(fold=name) for name, table in corrupted_predictions.items()]
+    return score_recipe(pd.concat(tables, ignore_index=True))
+
+
+def join_models(*models: Model) -> Model:
+    """Return one model with the sigmoid of the mean logit of several networks."""
+    return join_networks(models)
+
+
+def average_histories(*histories: DataFrame) -> DataFrame:
+    """Return the mean of several histories of `train_model`, over the epochs that all of them have.
+
+    `seconds` and `steps` are sums, and the last epoch is the one in `kept`.
+    """
+    import pandas as pd
+
+    epochs = min(map(len, histories))
+    stacked = pd.concat([history.head(epochs) for history in histories]).groupby("epoch", as_index=False)
+    averaged = stacked.mean(numeric_only=True)
+    averaged[["steps", "seconds"]] = stacked[["steps", "seconds"]].sum()[["steps", "seconds"]]
+    return averaged.assign(kept=averaged["epoch"] == epochs)
+
+
+def tabulate_members(**metrics: Metrics) -> DataFrame:
+    """Return one row per member of test metrics, then `mean` and `deviation` (standard, n - 1), from `compute_metrics`.
+
+    Accuracy, sensitivity and specificity are at the chosen threshold.
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, member in metrics.items():
+        point = member.test.at_chosen
+        rows[name] = {
+            "accuracy": point.accuracy.value,
+            "sensitivity": point.sensitivity.value,
+            "specificity": point.specificity.value,
+            "auc": member.test.auc.value,
+            "ece": member.test.calibration.ece.value,
+            "validation_accuracy": member.validation.at_chosen.accuracy.value,
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.loc["mean"], table.loc["deviation"] = table.mean(), table.std()
+    return table.rename_axis("member").reset_index()
 
 
 def join_runs(**decisions: DataFrame) -> DataFrame:

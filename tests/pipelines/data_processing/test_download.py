@@ -13,8 +13,8 @@ from chest_xray.core.types import InputError
 from chest_xray.datasets import FolderDataset
 from chest_xray.datasets.atomic import JSONDataset
 from chest_xray.images.archives import Download, UnpackingLimits
-from chest_xray.pipelines.download import create_pipeline
-from chest_xray.pipelines.download.nodes import download_archive, locate_archive
+from chest_xray.pipelines.data_processing import create_download
+from chest_xray.pipelines.data_processing.nodes import download_archive, locate_archive
 from tests.http_server import Served, serve
 
 PARAMETERS = yaml.safe_load(Path("conf/base/parameters_download.yml").read_text("utf-8"))
@@ -61,7 +61,7 @@ def test_a_broken_download_resumes_and_is_unpacked_to_image_folders(tmp_path: Pa
                 "unpacked_archive": JSONDataset(filepath=str(tmp_path / "download/unpacked.json")),
             }
         )
-        SequentialRunner().run(create_pipeline(), catalog)
+        SequentialRunner().run(create_download(), catalog)
     assert len(served.requests) == 2
     assert catalog["unpacked_archive"].load()["folder"] == str(tmp_path / "chest_xray")
     assert (tmp_path / "chest_xray/test/NORMAL/1.jpeg").read_bytes() == bytes(range(256)) * 400

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.images.splitting import Blocks, assign_blocks
-from chest_xray.pipelines.cross_validation.nodes import measure_recipe, split_folds
+from chest_xray.pipelines.experiments.nodes import measure_recipe, split_folds
 from tests.builders import make_predictions
 
 NO_DUPLICATES = pd.DataFrame({"kind": [], "first": [], "second": []}, dtype=str)

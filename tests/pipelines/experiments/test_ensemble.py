@@ -7,7 +7,7 @@ import pytest
 
 from chest_xray.core.types import Array
 from chest_xray.models.network import build_network
-from chest_xray.pipelines.ensemble.nodes import average_histories, join_models, tabulate_members
+from chest_xray.pipelines.experiments.nodes import average_histories, join_models, tabulate_members
 from tests.builders import TINY_NETWORK, make_history, make_run_metrics, sure
 
 IMAGES = np.array([0.25, 0.5, 1.0], np.float32)[:, None, None, None] * np.ones((1, 8, 8, 1), np.float32)

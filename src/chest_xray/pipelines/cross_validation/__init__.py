@@ -1,3 +1,0 @@
-"""The cross_validation pipeline."""
-
-from chest_xray.pipelines.cross_validation.pipeline import create_pipeline as create_pipeline
