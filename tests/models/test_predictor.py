@@ -160,8 +160,13 @@ def test_one_network_is_loaded_once_for_all_shards(tmp_path: Path, monkeypatch: 
 def test_a_dicom_file_gives_the_same_prediction_as_the_png(predictor: Predictor) -> None:
     pixels = make_pixels(1, 80, 60)[0]
     as_png, as_dicom = predictor.predict([encode(pixels), write(make_dataset(pixels))])
-    assert as_png == as_dicom
+    assert as_png == _approximate(as_dicom)
     assert as_png.reason is None
+
+
+def _approximate(prediction: Prediction) -> Prediction:
+    """Return a prediction whose OOD score equals another one that BLAS rounded in another order."""
+    return prediction._replace(ood_score=pytest.approx(prediction.ood_score, rel=1e-6))
 
 
 def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
@@ -220,7 +225,7 @@ def test_an_image_that_lies_is_turned_upright_on_request_alone(predictor: Predic
 def test_an_answer_states_that_a_border_was_cut_off(predictor: Predictor) -> None:
     pixels = make_pixels(1, 80, 60)[0]
     plain, framed = predictor.predict([encode(pixels), encode(np.pad(pixels, 20))])
-    assert framed == plain._replace(warnings="trimmed", width=100, height=120)
+    assert framed == _approximate(plain)._replace(warnings="trimmed", width=100, height=120)
 
 
 def test_the_decision_compares_the_calibrated_probability_with_the_threshold(tmp_path: Path) -> None:
