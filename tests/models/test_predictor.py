@@ -166,7 +166,7 @@ def test_a_dicom_file_gives_the_same_prediction_as_the_png(predictor: Predictor)
 
 def _approximate(prediction: Prediction) -> Prediction:
     """Return a prediction whose OOD score equals another one that BLAS rounded in another order."""
-    return prediction._replace(ood_score=pytest.approx(prediction.ood_score, rel=1e-6))
+    return prediction._replace(ood_score=pytest.approx(prediction.ood_score, rel=1e-6))  # type: ignore[arg-type]
 
 
 def test_sixteen_bits_of_png_are_read(predictor: Predictor) -> None:
