@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.libraries import tf
 from chest_xray.core.types import Options, Tensor
 
 Share = Annotated[float, Field(ge=0, le=0.5)]
@@ -60,8 +61,6 @@ def augment(images: Tensor, options: Augmentation, seed: Any, aspects: Tensor = 
         seed: int64 of shape (2,).
         aspects: Width / height of what each image shows, float32 of shape (batch,); needed by collimation alone.
     """
-    import tensorflow as tf
-
     draws = tf.random.stateless_uniform([NUM_DRAWS, tf.shape(images)[0]], seed, minval=-1.0, maxval=1.0)
     return alter(images, options, draws, seed, aspects)
 
@@ -78,8 +77,6 @@ def alter(images: Tensor, options: Augmentation, draws: Tensor, seed: Any, aspec
         seed: Of the noise in each pixel, shape (2,).
         aspects: As for `augment`.
     """
-    import tensorflow as tf
-
     if options.is_geometric:
         matrices = affine_matrices(options, draws[:6], images.shape[1:3])
         if options.collimation:
@@ -102,8 +99,6 @@ def affine_matrices(options: Augmentation, draws: Tensor, size: tuple[int, int])
         float32 of shape (batch, 8): the first eight entries of the projective matrix from a pixel (x, y) of the result
         to its position in the source, as for TensorFlow's ImageProjectiveTransformV3.
     """
-    import tensorflow as tf
-
     flip = tf.where(draws[0] < 0, -1.0, 1.0) if options.horizontal_flip else tf.ones_like(draws[0])
     zoom = 1.0 + options.zoom * draws[1]
     angle = draws[2] * (options.tilt * 3.14159265 / 180)
@@ -127,8 +122,6 @@ def collimate(matrices: Tensor, widest: float, draws: Tensor, aspects: Tensor, s
         aspects: As for `augment`.
         size: Height and width of the images, in pixels.
     """
-    import tensorflow as tf
-
     relative_aspect = tf.exp(tf.math.log(widest) * (draws[0] + 1) / 2) / aspects
     across, down = (tf.clip_by_value(share, MIN_SHARE, 1.0) for share in (relative_aspect, 1 / relative_aspect))
     # Pixels that are cut off at the left and at the top.
@@ -149,8 +142,6 @@ def warp(images: Tensor, matrices: Tensor) -> Tensor:
 
 @cache
 def _compile_warp() -> Any:
-    import tensorflow as tf
-
     def mirror(index: Tensor, side: int) -> Tensor:
         """Map integers into [0, side) by reflection."""
         folded = index - 2 * side * tf.floor(index / (2 * side))
@@ -178,8 +169,6 @@ def _compile_warp() -> Any:
 
 
 def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed: Any) -> Tensor:
-    import tensorflow as tf
-
     brightness, contrast, gamma, noise = (draw[:, None, None, None] for draw in tf.unstack(draws))
     if options.gamma:
         # tf.pow takes six times as long: 6.4 instead of 1.1 ms a batch of 32 at 128 px (2026-11-24).
@@ -196,8 +185,6 @@ def _change_intensity(images: Tensor, options: Augmentation, draws: Tensor, seed
 
 def _blur(images: Tensor, sigmas: Tensor, largest: float) -> Tensor:
     """Gaussian blur by two passes with a kernel for each image, with the batch as channels."""
-    import tensorflow as tf
-
     offsets = tf.range(-round(2 * largest), round(2 * largest) + 1, dtype=tf.float32)
     kernels = tf.nn.softmax(-(offsets[:, None] ** 2) / (2 * tf.maximum(sigmas, 0.05)[None, :] ** 2), axis=0)
     stacked = tf.transpose(images, [3, 1, 2, 0])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from chest_xray.core.libraries import keras, np, tf
 from chest_xray.core.types import Array, InputError, Model, Options, Result, Seed
 from chest_xray.metrics.bootstrap import interval, resample_weights
 from chest_xray.metrics.results import Interval
@@ -45,8 +46,6 @@ def grad_cam(model: Model, images: Array) -> Array:
     Raises:
         InputError: No layer has maps of `MIN_CELLS` cells a side.
     """
-    import numpy as np
-
     exposed, mirrored = _add_map_outputs(without_sigmoid(model))
     if not mirrored:
         raise InputError(
@@ -60,8 +59,6 @@ def grad_cam(model: Model, images: Array) -> Array:
 
 def _compute_batch_maps(exposed: Model, mirrored: list[bool], images: Array) -> Array:
     """Compute the maps of one batch."""
-    import tensorflow as tf
-
     with tf.GradientTape() as tape:
         logit, *layers = exposed(tf.convert_to_tensor(images, tf.float32), training=False)
         # Images are independent: the gradient of the sum is that of each logit.
@@ -90,8 +87,6 @@ def _add_map_outputs(network: Model) -> tuple[Model, list[bool]]:
 
     The layers are shared with `network`, and compute in float32 from then on.
     """
-    import keras
-
     traces: dict[int, _Trace] = {}  # by the id of a tensor
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
@@ -164,8 +159,6 @@ def compare_maps(
     `explain` computes maps of shape (n, height, width) from a network and `images`, as `grad_cam` does; a map of zeros
     counts as none. `model` is not changed.
     """
-    import numpy as np
-
     trained = explain(model, images)
     steps: list[ShuffledMaps] = []
     for names, shuffled in shuffle_downwards(model, sanity.seed):
@@ -193,9 +186,6 @@ def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Mode
     Yields:
         The names of the layers shuffled in this step, and the copy, which the next step changes further.
     """
-    import keras
-    import numpy as np
-
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     rng = np.random.default_rng(seed)
@@ -207,8 +197,6 @@ def shuffle_downwards(model: Model, seed: int) -> Iterator[tuple[list[str], Mode
 
 def _list_layers_downwards(model: Model) -> list[list[Any]]:
     """Return the layers with weights, the last first; those at one level of joined networks together."""
-    import keras
-
     own = [[layer] for layer in reversed(model.layers) if layer.weights and not isinstance(layer, keras.Model)]
     joined = [_list_layers_downwards(layer) for layer in model.layers if isinstance(layer, keras.Model)]
     return own + [list(chain(*level)) for level in zip_longest(*joined, fillvalue=[])]
@@ -219,7 +207,6 @@ def rank_correlations(first: Array, second: Array) -> Array:
 
     It is 1 for two constant maps, and 0 for a constant map and another.
     """
-    import numpy as np
     from scipy.stats import rankdata
 
     has_both = first.any(axis=(1, 2)) & second.any(axis=(1, 2))
@@ -238,7 +225,6 @@ def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
     Returns:
         uint8 of shape (height, width, 4) for a `size` (width, height): red, green, blue and opacity.
     """
-    import numpy as np
     from PIL import Image, ImageColor
 
     colours = np.array([ImageColor.getrgb(colour) for colour in HEAT], float)
@@ -250,7 +236,6 @@ def colour_evidence(evidence: Array, size: tuple[int, int]) -> Array:
 
 def overlay_evidence(picture: Array, evidence: Array) -> Array:
     """Overlay a grey picture, uint8 (height, width), with half-transparent evidence in [0, 1]: uint8, with opacity."""
-    import numpy as np
     from PIL import Image
 
     heat = colour_evidence(evidence, (picture.shape[1], picture.shape[0]))

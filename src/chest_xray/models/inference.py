@@ -9,6 +9,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from chest_xray.core.libraries import keras, np, tf
 from chest_xray.core.types import Array, DataFrame, InputError, Model, Options
 from chest_xray.images.preprocessing import Preparation, PreparedImage, measure_appearance, preprocess_file
 from chest_xray.images.validation import InputChecks
@@ -49,7 +50,6 @@ def score_images(
         round large ones to 1); and with `both_passes` `logit_single` and `logit_flips`, one of which is
         `logit`, unless the model is a mean of several networks.
     """
-    import numpy as np
     from scipy.special import expit
 
     rows = np.flatnonzero(image_split["subset"] == subset)
@@ -128,8 +128,6 @@ class Predictor:
         Raises:
             InputError: It is neither, or its contract is invalid.
         """
-        import numpy as np
-
         is_folder = not isinstance(source, bytes) and Path(source).is_dir()
         name = "the file" if isinstance(source, bytes) else source
         try:
@@ -182,8 +180,6 @@ class Predictor:
 
     def predict_prepared(self, prepared: Sequence[Prepared]) -> list[Prediction]:
         """Replace the images among the results of `read` by their predictions."""
-        import numpy as np
-
         images = [item for item in prepared if not isinstance(item, Prediction)]
         scored = iter(self.score(np.stack([image.pixels for image in images])) if images else [])
         return [item if isinstance(item, Prediction) else _add_image_facts(next(scored), item) for item in prepared]
@@ -195,7 +191,6 @@ class Predictor:
 
     def score(self, pixels: Array) -> list[Prediction]:
         """Return one prediction for each image in `pixels`, uint8 of shape (n, height, width)."""
-        import numpy as np
         from scipy.special import expit
 
         pixels, turns = self._turn_upright(pixels)
@@ -214,16 +209,12 @@ class Predictor:
 
     def _turn_upright(self, pixels: Array) -> tuple[Array, Array]:
         """Turn images upright if `turn_upright` is set; return them, and the number of quarter turns of each."""
-        import numpy as np
-
         if not self.limits.turn_upright:
             return pixels, np.zeros(len(pixels), int)
         return find_upright(pixels, self._ood_detector)
 
     def compute_logits(self, pixels: Array) -> Array:
         """Return the logit, float64, of each image in `pixels`, uint8 of shape (n, height, width)."""
-        import numpy as np
-
         starts = range(0, len(pixels), BATCH_SIZE)
         batches = [self._compute_logits(pixels[start : start + BATCH_SIZE]) for start in starts]
         return np.concatenate(batches).astype(float)
@@ -272,7 +263,6 @@ def _load_onnx(data: bytes, contract: Contract) -> Callable[[Array], Array]:
     Raises:
         InputError: The file is damaged, or its input is not that of the contract.
     """
-    import numpy as np
     import onnxruntime
 
     remedy = "Write the folder again: `kedro ship --folder FOLDER`."
@@ -297,10 +287,6 @@ def _load_onnx(data: bytes, contract: Contract) -> Callable[[Array], Array]:
 
 def _load_keras(data: bytes) -> Callable[[Array], Array]:
     """Compile the network, which halves the time of `Model.predict` on small batches."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
     with tempfile.NamedTemporaryFile(suffix=".keras") as file:
         file.write(data)
         file.flush()

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from chest_xray.core.libraries import np, tf
 from chest_xray.core.types import Array, Dataset, Tensor
 from chest_xray.models.augmentation import Augmentation, augment
 
 
 def scale(pixels: Tensor) -> Tensor:
     """Scale uint8 grey values (..., height, width) to float32 in [0, 1] (..., height, width, 1)."""
-    import tensorflow as tf
-
     return tf.cast(pixels, tf.float32)[..., None] / 255
 
 
@@ -19,8 +18,6 @@ def image_batches(pixels: Array, rows: Array, batch_size: int) -> Dataset:
 
     `pixels` are uint8 of shape (images, height, width), and may be a memory map, which is read batch by batch.
     """
-    import numpy as np
-    import tensorflow as tf
 
     def read(batch: Array) -> Array:
         return np.ascontiguousarray(pixels[batch])
@@ -38,8 +35,6 @@ def _map_ahead(dataset: Dataset, make: Callable[[Tensor], Any]) -> Dataset:
     The autotuner of tf.data delays the end of a dataset: 200 steps of 28 ms took 10.2 instead of 5.6 s (TensorFlow
     2.21, 2026-11-25).
     """
-    import tensorflow as tf
-
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.map(make, num_parallel_calls=2, deterministic=True).prefetch(4).with_options(options)
@@ -78,8 +73,6 @@ class TrainingBatches:
 
     def pick(self, step: int) -> tuple[Array, Array, Array]:
         """Return positions in `rows`, whether each is a copy, and labels (float32, 2D) of batch `step`, from 0."""
-        import numpy as np
-
         start = step * self.batch_size
         numbers = np.arange(start, start + self.batch_size)
         orders = {
@@ -92,9 +85,6 @@ class TrainingBatches:
 
     def dataset(self, first_step: int = 0) -> Dataset:
         """Return the batches from `first_step` on: images float32 in [0, 1] (batch, height, width, 1), labels."""
-        import numpy as np
-        import tensorflow as tf
-
         shape = (self.batch_size, *self.pixels.shape[1:])
 
         def read(step: Any) -> tuple[Array, Array, Array, Array]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from chest_xray.core.libraries import keras, np
 from chest_xray.core.types import InputError, Model, Options, Tensor
 from chest_xray.metrics.calibration_error import MIN_PROBABILITY
 
@@ -48,7 +49,6 @@ def build_network(size: tuple[int, int], options: Network) -> Model:
     Raises:
         InputError: The image is too small for so many blocks, or the weights cannot be fetched.
     """
-    import keras
     from keras import layers
 
     image = keras.Input((*size, 1))
@@ -100,7 +100,6 @@ def _build_residual(image: Any, options: Network) -> Any:
 
 def _build_backbone(image: Any, options: Network) -> Any:
     """A network of keras.applications reads three channels in [0, 255], which it scales itself."""
-    import keras
     from keras import layers
 
     colours = layers.Concatenate()([layers.Rescaling(255.0)(image)] * 3)
@@ -149,8 +148,6 @@ def without_sigmoid(network: Model) -> Model:
 
 def _copy(network: Model, change: Callable[[Any], dict[str, Any]]) -> Model:
     """Return an uncompiled copy with the same weights and changed settings of layers."""
-    import keras
-
     # Keras would copy the optimizer of a compiled model too, which triples the file.
     plain = keras.Model(network.inputs[0], network.outputs[0])
 
@@ -169,8 +166,6 @@ def join_networks(networks: Sequence[Model], *, flip_tta: bool = False) -> Model
 
     With `flip_tta` (flip test-time augmentation) the mean is over each image and its mirror image.
     """
-    import keras
-
     image = keras.Input(networks[0].input_shape[1:])
     views = [image, keras.ops.flip(image, axis=2)] if flip_tta else [image]
     logits = []
@@ -189,8 +184,6 @@ def separate_passes(network: Model) -> tuple[Model, bool] | None:
         A model with two outputs, the logit of each image, and the mean logit of it and its mirror image, both float32
         of shape (batch, 1); and whether the second is that of the network. None for a mean of several networks.
     """
-    import keras
-
     members = [layer for layer in network.layers if layer.name.startswith("member_")]
     if len(members) > 1:
         return None
@@ -216,7 +209,6 @@ def add_decision_outputs(model: Model, thresholds: dict[str, float]) -> Model:
 
     Logits are compared, as near 1 many probabilities are equal in float32.
     """
-    import keras
 
     def activate(name: str, logits: Any) -> Any:
         return keras.layers.Activation("sigmoid", name=name)(logits)
@@ -245,13 +237,9 @@ def _compute_boundary(threshold: float) -> float:
 
     Two, as `evaluate` and `predict` differ in the last bit.
     """
-    import numpy as np
-
     return float(threshold - 2 * np.spacing(np.float32(max(abs(threshold), 1))))
 
 
 def _loss(labels: Tensor, probabilities: Tensor) -> Tensor:
     """Binary cross-entropy of the probability; unclipped, Keras would use the logit behind it."""
-    import keras
-
     return keras.losses.binary_crossentropy(labels, keras.ops.clip(probabilities, MIN_PROBABILITY, 1 - MIN_PROBABILITY))

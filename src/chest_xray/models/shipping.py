@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chest_xray.core.libraries import keras, np
 from chest_xray.core.types import Array, DataFrame, InputError
 from chest_xray.metrics.results import Metrics
 from chest_xray.models.contract import CONTRACT, NETWORK, OOD_DETECTOR, Contract
@@ -116,9 +117,6 @@ def _tabulate_scores(results: Results) -> DataFrame:
 
 def _convert(source: Path, target: Path) -> None:
     """Write the network without its sigmoid, whose float32 rounds probabilities near 1 to 1."""
-    import keras
-    import numpy as np
-
     network = without_sigmoid(keras.saving.load_model(source, safe_mode=True))
     if not is_float32(network):
         raise InputError(
@@ -143,8 +141,6 @@ def _check_agreement(packaged: bytes, folder: Path) -> None:
 
 
 def _score_noise(predictor: Predictor) -> Array:
-    import numpy as np
-
     size = (predictor.preparation.height, predictor.preparation.width)
     noise = np.random.default_rng(0).integers(0, 256, (NUM_CHECKED, *size), dtype=np.uint8)
     return predictor.compute_logits(noise)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from chest_xray.core.files import atomic_path
+from chest_xray.core.libraries import keras, np, pd, tf
 from chest_xray.core.types import Array, DataFrame, Dataset, InputError, Model, Options
 from chest_xray.models.augmentation import Augmentation
 from chest_xray.models.input_pipeline import TrainingBatches, image_batches
@@ -32,8 +33,6 @@ class Checkpoint:
 
     def load(self, fingerprint: str) -> tuple[dict[str, list[Array]], Any] | None:
         """Return the named lists of arrays and the notes saved with this fingerprint, or None."""
-        import numpy as np
-
         if not Path(self.filepath).is_file():
             return None
         try:
@@ -51,8 +50,6 @@ class Checkpoint:
 
     def save(self, fingerprint: str, arrays: dict[str, list[Array]], notes: Any) -> None:
         """Replace the file by named lists of arrays and notes (plain values), atomically."""
-        import numpy as np
-
         sizes = {name: len(values) for name, values in arrays.items()}
         header = {"fingerprint": fingerprint, "sizes": sizes, "notes": notes}
         named = {f"{name}.{i}": array for name, values in arrays.items() for i, array in enumerate(values)}
@@ -105,16 +102,12 @@ class TrainingSets:
 
 def make_validation_batches(pixels: Array, rows: Array, labels: Array) -> Dataset:
     """Return batches of images and float32 labels (batch, 1), in the order of `rows`; see `image_batches`."""
-    import tensorflow as tf
-
     targets = tf.data.Dataset.from_tensor_slices(labels[rows].astype("float32")[:, None])
     return tf.data.Dataset.zip(image_batches(pixels, rows, 64), targets.batch(64))
 
 
 def compile_network(untrained_model: Model, training: Training, steps_per_epoch: int) -> Model:
     """Return a compiled copy of the network in the precision of `training`, with its optimizer built."""
-    import keras
-
     rate: Any = training.learning_rate
     if training.schedule == "cosine":
         warmup = round(training.warmup_epochs * steps_per_epoch)
@@ -174,7 +167,6 @@ class TrainingState:
         Raises:
             InputError: TensorBoard is not installed.
         """
-        import keras
         from tqdm.keras import TqdmCallback
 
         callbacks: list[Any] = [keras.callbacks.SwapEMAWeights()] if self.training.weight_average else []
@@ -196,8 +188,6 @@ class TrainingState:
         Raises:
             InputError: A metric or a weight is not finite; the checkpoint still holds the epoch before.
         """
-        import keras
-
         variables = {"network": self.network.variables, "optimizer": self.network.optimizer.variables}
         arrays = {name: [keras.ops.convert_to_numpy(value) for value in values] for name, values in variables.items()}
         self._require_finite(epoch, logs, arrays["network"])
@@ -213,8 +203,6 @@ class TrainingState:
         self.network.stop_training = self.is_done
 
     def _require_finite(self, epoch: int, logs: dict[str, float], values: list[Array]) -> None:
-        import numpy as np
-
         # Weights too: ReLU turns NaN into 0, after which the loss is finite.
         num_infinite = sum(not np.isfinite(value).all() for value in values)
         if num_infinite or not all(map(math.isfinite, logs.values())):
@@ -238,8 +226,6 @@ class TrainingState:
 
     def finish(self, steps_per_epoch: int) -> tuple[Model, DataFrame]:
         """Return the selected model in float32, and the history."""
-        import pandas as pd
-
         is_best = self.training.keep == "best"
         selected = self.best_epoch if is_best else len(self.rows) - 1
         trained = with_precision(self.network, "float32")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from chest_xray.core.libraries import keras, np
 from chest_xray.core.types import Array, Model, Options
 
 MIN_CONTRAST = 0.02  # of the full range: below it, standardising would enlarge the noise of the encoder
@@ -38,9 +39,6 @@ def fit_view_classifier(radiographs: Array, options: ViewTraining) -> dict[str, 
     Returns:
         The weights, as `read_weights` does.
     """
-    import keras
-    import numpy as np
-
     from chest_xray.images.view_examples import VIEWS, draw_views
 
     keras.utils.set_random_seed(options.seed)
@@ -67,8 +65,6 @@ def read_weights(network: Model) -> dict[str, Array]:
 
 def build_view_network(hidden: int) -> Model:
     """Build the untrained network, from standardised images to logits of `VIEWS`."""
-    import keras
-
     from chest_xray.images.view_examples import SIDE, VIEWS
 
     layers = [keras.layers.Input((SIDE, SIDE, 1))]
@@ -80,7 +76,6 @@ def build_view_network(hidden: int) -> Model:
 
 def compute_view_logits(pixels: Array, classifier: dict[str, Array]) -> Array:
     """Compute the logits of `VIEWS` for uint8 images (n, height, width): float32 (n, views), the mean over flips."""
-    import numpy as np
     from PIL import Image
     from threadpoolctl import threadpool_limits
 
@@ -125,8 +120,6 @@ def find_upright(pixels: Array, classifier: dict[str, Array]) -> tuple[Array, Ar
     Returns:
         The images after these turns, in the same shape, and the number of turns, int64 (n,), 0 to 3.
     """
-    import numpy as np
-
     turned = [np.stack([_turn(image, turns) for image in pixels]) for turns in range(4)]
     best = np.stack([compute_ood_score(images, classifier) for images in turned]).argmin(axis=0)
     return np.stack([turned[turns][row] for row, turns in enumerate(best.tolist())]), best
@@ -134,7 +127,6 @@ def find_upright(pixels: Array, classifier: dict[str, Array]) -> tuple[Array, Ar
 
 def _turn(image: Array, turns: int) -> Array:
     """Turn an image anticlockwise by quarter turns, and stretch it to its former shape."""
-    import numpy as np
     from PIL import Image
 
     turned = Image.fromarray(np.ascontiguousarray(np.rot90(image, turns)))
@@ -143,8 +135,6 @@ def _turn(image: Array, turns: int) -> Array:
 
 def _standardise(images: Array) -> Array:
     """Scale uint8 images to mean 0 and standard deviation 1, float32."""
-    import numpy as np
-
     grey = images.astype(np.float32) / 255
     grey -= grey.mean(axis=(1, 2), keepdims=True)
     grey /= np.maximum(grey.std(axis=(1, 2), keepdims=True), MIN_CONTRAST)
@@ -153,8 +143,6 @@ def _standardise(images: Array) -> Array:
 
 def _compute_logits(images: Array, classifier: dict[str, Array]) -> Array:
     """Apply the layers of `build_view_network` to standardised images."""
-    import numpy as np
-
     values = images[..., None]
     for layer in range(len(CONVOLUTIONS)):
         kernel, bias = classifier[f"kernel_{layer}"], classifier[f"bias_{layer}"]

@@ -16,6 +16,7 @@ import yaml
 from nbconvert.preprocessors import Preprocessor
 from traitlets import Enum
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame, Figure, Model
 from chest_xray.metrics.operating_point import OperatingPoint, add_calibrated
 from chest_xray.metrics.results import CountedDecisions, Decisions, Interval, Metrics
@@ -63,7 +64,6 @@ class Project:
     """
 
     def __init__(self) -> None:
-        import pandas as pd
         from kedro.utils import find_kedro_project
 
         folder = find_kedro_project(Path.cwd())
@@ -167,8 +167,6 @@ class Project:
 
     def tabulate(self, decisions: dict[str, Decisions | CountedDecisions]) -> DataFrame:
         """Return accuracy, precision, recall and specificity of decisions, with 95% intervals."""
-        import pandas as pd
-
         rows = {}
         for name, counted in decisions.items():
             num_images = counted.tn + counted.fp + counted.fn + counted.tp
@@ -229,8 +227,6 @@ class Project:
 
 def _tabulate_epochs(history: Any) -> DataFrame:
     """Return what `fit` returned as the node `train_model` does: the last epoch is kept."""
-    import pandas as pd
-
     table = pd.DataFrame(history.history).assign(epoch=[1 + epoch for epoch in history.epoch])
     return table.assign(steps=table["epoch"] * history.params["steps"], kept=table["epoch"] == table["epoch"].max())
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from chest_xray import __version__
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame
 from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
@@ -247,8 +248,6 @@ def _to_answer(prediction: Prediction, predictor: Predictor, language: str) -> A
 
 
 def _tabulate(predictions: list[Prediction]) -> DataFrame:
-    import pandas as pd
-
     return pd.DataFrame(predictions, columns=Prediction._fields)
 
 

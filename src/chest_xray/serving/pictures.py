@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.images.decoding import fit_grey
 from chest_xray.images.header import is_dicom
@@ -46,8 +47,6 @@ def draw_picture(data: bytes, preparation: Preparation, limits: InputChecks) -> 
     Returns:
         uint8 of shape (height, width), or None if the file cannot be shown.
     """
-    import numpy as np
-
     geometry = preparation.geometry
 
     def scale(original: tuple[float, float]) -> tuple[int, int]:
@@ -123,8 +122,6 @@ class Samples(NamedTuple):
     def draw(self, label: Label) -> bytes:
         """Return the bytes of a random image with this label."""
         if self.kind == "phantoms":
-            import numpy as np
-
             from chest_xray.images.phantoms import draw_phantom
 
             return encode_png(draw_phantom(np.random.default_rng(), AETIOLOGIES[label]))

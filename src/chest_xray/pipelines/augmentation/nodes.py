@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import Array, DataFrame, Figure, InputError
 from chest_xray.images.preprocessing import Preparation
 from chest_xray.metrics.binary import count_cells, proportions
@@ -139,8 +140,6 @@ def _read_steps(pairs: DataFrame) -> OptimizerSteps:
 
 def tabulate_comparison(comparison: Comparison) -> DataFrame:
     """Return one row a metric: `n`, `baseline`, `augmented`, `difference`, `low`, `high`, `detectable`."""
-    import pandas as pd
-
     rows = [
         {
             "metric": name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chest_xray.core.files import StoredArray, StoredArrays, compute_rows
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Figure
 from chest_xray.images import audit as data_audit
 from chest_xray.images import kermany, splitting
@@ -79,8 +80,6 @@ def index_images(
     Raises:
         InputError: The patient table does not fit the images; see `look_up_patients`.
     """
-    import pandas as pd
-
     files = pd.concat([train_images.assign(split="train"), test_images.assign(split="test")], ignore_index=True)
     columns = ["width", "height", "mode", "reason", "detail"]
     facts = pd.DataFrame(kermany.read_file_facts(files, integrity), columns=columns)
@@ -113,8 +112,6 @@ def prepare_images(
 
     The second output has `row` and `detail` of the images that cannot be decoded.
     """
-    import pandas as pd
-
     if preparation.geometry == "pad":
         logger.warning(
             "padding shows the shape of each image, which depends on the class: on the Kermany set the accuracy "
@@ -137,8 +134,6 @@ def prepare_images(
 
 def list_quarantine(readable_images: DataFrame, unreadable_files: DataFrame, undecodable_rows: DataFrame) -> DataFrame:
     """Return `path`, `reason` and `detail` of all files that are set aside."""
-    import pandas as pd
-
     paths = readable_images["path"].iloc[undecodable_rows["row"].astype(int)].to_numpy()
     damaged = undecodable_rows.assign(path=paths, reason="undecodable")[kermany.REFUSED]
     return pd.concat([unreadable_files, damaged], ignore_index=True)
@@ -154,7 +149,6 @@ def hash_images(prepared_images: Array, comparison: DuplicateSearch, stored_arra
     import hashlib
 
     import imagehash
-    import numpy as np
     from PIL import Image
 
     def compute(row: int) -> Array:
@@ -174,9 +168,6 @@ def find_duplicates(image_index: DataFrame, image_hashes: Array, comparison: Dup
 
     An image with k copies is in k - 1 exact pairs, each with the first.
     """
-    import numpy as np
-    import pandas as pd
-
     digests = pd.DataFrame(np.ascontiguousarray(image_hashes[:, -DIGEST_BYTES:]).view("u8"))
     keys = digests.assign(width=image_index["width"], height=image_index["height"])
     _, first, same = np.unique(keys.groupby(list(keys)).ngroup(), return_index=True, return_inverse=True)
@@ -214,8 +205,6 @@ def corrupt_validation(
     image_split: DataFrame, corruptions: ValidationCorruptions, preparation: Preparation, stored_arrays: StoredArrays
 ) -> StoredArray:
     """Return the corrupted validation images, uint8 of shape (rows, height, width); see `list_corrupted`."""
-    import numpy as np
-
     table = list_corrupted(image_split, "validation", corruptions)
     conditions = table[["kind", "strength", "label"]].to_numpy()
 
@@ -239,8 +228,6 @@ def corrupt_test(
 
     Direction, place and noise are drawn once an image, so that conditions differ in strength alone.
     """
-    import numpy as np
-
     table = list_corrupted(image_split, "test", robustness)
     conditions = table[["kind", "strength"]].to_numpy()
     num_conditions = len(robustness.conditions())
@@ -263,9 +250,6 @@ def count_classes(image_split: DataFrame) -> DataFrame:
 
 def tabulate_headers(image_index: DataFrame) -> DataFrame:
     """Return quantiles of width, height, aspect and file size, by split and class."""
-    import numpy as np
-    import pandas as pd
-
     rows = []
     for feature, split, (label, name) in product(kermany.FEATURES, ("train", "test"), enumerate(CLASSES)):
         values = kermany.read_feature(kermany.select_class(image_index, split, label), feature)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from chest_xray.core.libraries import np, pd, tf
 from chest_xray.core.types import Array, DataFrame, Figure, Model
 from chest_xray.metrics import abstention as measured_abstention
 from chest_xray.metrics.abstention import Abstention
@@ -149,9 +150,6 @@ def compute_curves(
         as from `compute_rank_curves` for validation and test, and from `compute_threshold_curves` for corrupted and
         test.
     """
-    import numpy as np
-    import pandas as pd
-
     corrupted = add_calibrated(corrupted_predictions, operating_point)
     tables = {"validation": validation_predictions, "corrupted": corrupted, "test": test_predictions}
     log_odds = np.concatenate([table["log_odds"] for table in tables.values()])
@@ -171,9 +169,6 @@ def evaluate_with_keras(
     Returns:
         `loss`, and at each of `at_half` and `at_chosen`: `accuracy`, `precision`, `recall` in [0, 1].
     """
-    import numpy as np
-    import tensorflow as tf
-
     rows = np.flatnonzero(image_split["subset"] == "test")
     labels = image_split["label"].to_numpy(np.float32)[rows, None]
     answers = tf.data.Dataset.from_tensor_slices(dict.fromkeys(("probability", "at_half", "at_chosen"), labels))
@@ -194,8 +189,6 @@ def cross_check(metrics: Metrics, keras_evaluation: dict[str, Any]) -> DataFrame
     Raises:
         ValueError: A pair differs by more than rounding; one of the two was measured on other data.
     """
-    import pandas as pd
-
     rows = [("loss", "", keras_evaluation["loss"], metrics.test.loss)]
     for at, decisions in (("at_half", metrics.test.at_half), ("at_chosen", metrics.test.at_chosen)):
         for keras_name, measured in (

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame, Figure, InputError, Model
 from chest_xray.images.splitting import Blocks, assign_blocks
 from chest_xray.metrics.bootstrap import draw_resamples
@@ -41,8 +42,6 @@ def split_folds(image_split: DataFrame, duplicates: DataFrame, cross_validation:
 
 def measure_recipe(**corrupted_predictions: DataFrame) -> RecipeScore:
     """Score a recipe by its predictions of the corrupted validation images of every fold; see `score_recipe`."""
-    import pandas as pd
-
     tables = [table.assign(fold=name) for name, table in corrupted_predictions.items()]
     return score_recipe(pd.concat(tables, ignore_index=True))
 
@@ -57,8 +56,6 @@ def average_histories(*histories: DataFrame) -> DataFrame:
 
     `seconds` and `steps` are sums, and the last epoch is the one in `kept`.
     """
-    import pandas as pd
-
     epochs = min(map(len, histories))
     stacked = pd.concat([history.head(epochs) for history in histories]).groupby("epoch", as_index=False)
     averaged = stacked.mean(numeric_only=True)
@@ -71,8 +68,6 @@ def tabulate_members(**metrics: Metrics) -> DataFrame:
 
     Accuracy, sensitivity and specificity are at the chosen threshold.
     """
-    import pandas as pd
-
     rows = {}
     for name, member in metrics.items():
         point = member.test.at_chosen
@@ -95,8 +90,6 @@ def join_runs(**decisions: DataFrame) -> DataFrame:
     Raises:
         InputError: Fewer than two seeds, or runs that were tested on different images.
     """
-    import pandas as pd
-
     num_seeds = len({name.rpartition("_")[2] for name in decisions})
     if num_seeds < 2:
         raise InputError(

@@ -6,6 +6,7 @@
 from functools import partial
 from typing import Any
 
+from chest_xray.core.libraries import keras, np
 from chest_xray.core.types import Array, DataFrame, Figure, InputError, Model
 from chest_xray.images.corruptions import ValidationCorruptions, list_corrupted
 from chest_xray.images.preprocessing import Preparation, compute_aspects
@@ -39,8 +40,6 @@ from chest_xray.reporting.style import draw_in_languages
 
 def build_model(prepared_images: Array, model: Network, run: Run) -> Model:
     """Build the untrained network for images of the prepared size; the seed of the run gives its weights."""
-    import keras
-
     keras.utils.set_random_seed(run.seed)
     height, width = prepared_images.shape[1:]
     return build_network((height, width), model)
@@ -74,7 +73,6 @@ def build_training_sets(
     An epoch has as many steps as the originals fill batches in `passes_per_epoch` passes, whatever the number of
     copies, so that runs with and without augmentation take the same number of optimizer steps.
     """
-    import numpy as np
     from sklearn.utils.class_weight import compute_class_weight
 
     labels = image_split["label"].to_numpy()
@@ -115,8 +113,6 @@ def train_model(
     Raises:
         InputError: Loss or weights are not finite; the checkpoint holds the epoch before.
     """
-    import keras
-
     keras.utils.set_random_seed(training_sets.train.seed)
     network = compile_network(untrained_model, training, training_sets.steps_per_epoch)
     fingerprint = fingerprint_training(untrained_model, training_sets, training)

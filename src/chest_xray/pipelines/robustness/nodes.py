@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Figure, Model, Options
 from chest_xray.images.corruptions import CoveredImages, Occlusion, Robustness, central_region, list_corrupted
 from chest_xray.images.preprocessing import Preparation
@@ -49,9 +50,6 @@ def select_cases(
         their median logit. Also `run` (its title), `of` (the number of such decisions), `path`, `aetiology`,
         `probability` and `threshold`, both calibrated, `width` and `height` (pixels), and `row` of the prepared images.
     """
-    import numpy as np
-    import pandas as pd
-
     point = operating_point.chosen
     is_positive = test_predictions["log_odds"] >= point.log_odds
     table = test_predictions.assign(
@@ -88,8 +86,6 @@ def draw_gallery(
         `cases`, the table without the paths of files, whose names stay; and `plain_{row}` and `overlay_{row}` of each
         of its rows, from 0: pictures as from `chest_xray.reporting.image_figures.draw_pair`.
     """
-    import numpy as np
-
     pixels = prepared_images[gallery_cases["row"].to_numpy(int)]
     maps = grad_cam(model, pixels.astype(np.float32)[..., None] / 255)
     names = gallery_cases["path"].str.rsplit("/", n=1).str[-1].str.rsplit(".", n=1).str[0]
@@ -101,8 +97,6 @@ def draw_gallery(
 
 def check_maps(model: Model, prepared_images: Array, image_split: DataFrame, sanity: MapSanity) -> MapComparison:
     """Compare the Grad-CAM maps of a sample of test images with those of shuffled weights; see `compare_maps`."""
-    import numpy as np
-
     rng = np.random.default_rng(sanity.seed)
     test = rng.permutation(np.flatnonzero(image_split["subset"] == "test"))[: sanity.num_images]
     images = prepared_images[np.sort(test)].astype(np.float32)[..., None] / 255
@@ -118,9 +112,6 @@ def predict_occluded(
         The tables of `score_images` with a column `shown` ("border", "centre"), concatenated; and the first test image
         with pneumonia whole, its border and its centre, uint8 of shape (3, height, width).
     """
-    import numpy as np
-    import pandas as pd
-
     inside = central_region(prepared_images.shape[1:], occlusion)
     views: dict[str, Any] = {
         "border": CoveredImages(prepared_images, inside),
