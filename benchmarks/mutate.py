@@ -72,7 +72,7 @@ MODULES = {
     "models/augmentation": "models/test_augmentation.py",
     "models/inference": "models/test_inference.py models/test_predictor.py pipelines/modeling "
     "serving/test_command_line.py",
-    "models/batch": "models/test_batch.py models/test_predictor.py pipelines/prediction",
+    "models/batch": "models/test_batch.py models/test_predictor.py pipelines/deployment",
     "pipelines/modeling/nodes": "pipelines/modeling models/test_training.py metrics/test_operating_point.py",
 }
 # In the place of an operator the one most like a slip, not all eleven; none for `|`, an operator of types too. Numbers,

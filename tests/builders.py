@@ -55,7 +55,7 @@ from chest_xray.models.contract import Contract, FittedInputChecks, PackagedMode
 from chest_xray.models.network import Network, ScoringPrecision, build_network, with_precision
 from chest_xray.models.training import Run, Training
 from chest_xray.models.views import build_view_network, read_weights
-from chest_xray.pipelines.export.nodes import measure_input_checks, write_contract
+from chest_xray.pipelines.deployment.nodes import measure_input_checks, write_contract
 
 TINY_NETWORK = Network(
     architecture="plain",

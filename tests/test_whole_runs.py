@@ -284,7 +284,7 @@ def test_a_third_run_needs_one_line_and_no_catalog_entry_and_with_one_seed_predi
 
 def test_a_killed_study_resumes_and_trains_nothing_twice(prepared_project: Path, project: Path) -> None:
     shutil.copytree(prepared_project / "data", project / "data")
-    whole, small = "study.create_pipeline()", 'study.create_pipeline(("none", "flip"), (1, 2))'
+    whole, small = "experiments.create_study()", 'experiments.create_study(("none", "flip"), (1, 2))'
     replace_once(project / "src/chest_xray/pipeline_registry.py", whole, small)
     write_english_alone(project)
     command = ("run", ENVIRONMENT, "--pipelines=study")

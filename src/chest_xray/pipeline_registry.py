@@ -5,11 +5,10 @@ from kedro.pipeline import Pipeline
 from chest_xray.pipelines import (
     augmentation,
     data_processing,
+    deployment,
     evaluation,
     experiments,
-    export,
     modeling,
-    prediction,
     report,
 )
 
@@ -28,8 +27,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "ensemble": experiments.create_ensemble(),
         "cross_validation": experiments.create_cross_validation(),
         "study": experiments.create_study(),
-        "export": export.create_pipeline("augmented"),
-        "prediction": prediction.create_pipeline("augmented"),
-        "external": prediction.create_external("augmented"),
+        "export": deployment.create_export("augmented"),
+        "prediction": deployment.create_prediction("augmented"),
+        "external": deployment.create_external("augmented"),
     }
     return {**pipelines, **on_request, "__default__": Pipeline([*pipelines.values()])}

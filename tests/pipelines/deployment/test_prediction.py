@@ -16,7 +16,7 @@ from chest_xray.core.files import Shard, ShardOrder
 from chest_xray.core.types import InputError
 from chest_xray.datasets import FinishedShardsDataset, NewImagesDataset, ShardedTableDataset
 from chest_xray.models.batch import score_shard
-from chest_xray.pipelines.prediction.nodes import Scoring, predict_images
+from chest_xray.pipelines.deployment.nodes import Scoring, predict_images
 from tests import commands
 from tests.builders import encode, make_packaged, make_pixels
 from tests.dicom_files import make_dataset, write
@@ -62,7 +62,7 @@ def predict(images: Path, packaged: Path, output: Path, **changes: Any) -> pd.Da
 def list_keys(files: Any, packaged: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The keys of the shards, none of which is scored."""
     with monkeypatch.context() as patch:
-        patch.setattr("chest_xray.pipelines.prediction.nodes.score_locally", lambda *_: iter(()))
+        patch.setattr("chest_xray.pipelines.deployment.nodes.score_locally", lambda *_: iter(()))
         scoring = Scoring(shard=4, max_megabytes=100, engine="local")
         (order,) = predict_images(files, packaged, scoring, frozenset())
     assert isinstance(order, ShardOrder)
@@ -123,7 +123,7 @@ SLOW_RUN = """
 import sys, time
 from pathlib import Path
 from chest_xray.models import batch
-from tests.pipelines.prediction.test_prediction import predict
+from tests.pipelines.deployment.test_prediction import predict
 score = batch.score_shard
 def slowly(*given):
     table = score(*given)

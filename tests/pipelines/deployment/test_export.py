@@ -8,7 +8,7 @@ from chest_xray.images.preprocessing import Preparation
 from chest_xray.models.contract import read_contract
 from chest_xray.models.network import build_network
 from chest_xray.models.views import compute_ood_score
-from chest_xray.pipelines.export.nodes import export_model, measure_input_checks, write_contract
+from chest_xray.pipelines.deployment.nodes import export_model, measure_input_checks, write_contract
 from tests.builders import (
     TINY_NETWORK,
     make_acceptance,
