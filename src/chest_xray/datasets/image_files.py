@@ -9,14 +9,14 @@ import zipfile
 from collections.abc import Iterator
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import fsspec
 from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
 from chest_xray.core.types import DataFrame
-from chest_xray.datasets.single_file import FileDataset, ReadOnlyDataset
+from chest_xray.datasets.single_file import FileDataset, ReadOnlyDataset, exists
 from chest_xray.images.archives import UnpackingLimits, extract, extract_tar
 from chest_xray.images.validation import is_junk
 
@@ -33,15 +33,6 @@ COMMAND = "`kedro run --pipelines=prediction --params images=PATH`"
 TABLES = {"split": ("subset", "split_table"), "patients": ("patient", "patient_table")}  # column and parameter of each
 
 
-class FileEntry(NamedTuple):
-    """A file as its storage lists it; `modified` is empty where unknown, `problem` for files that can be opened."""
-
-    path: str
-    size: int  # bytes
-    modified: str
-    problem: str
-
-
 class ImageFolderDataset(FileDataset, ReadOnlyDataset):
     """Lists every file below the folder of a split, `path`: a local folder or an fsspec address that ends in its name.
 
@@ -53,10 +44,7 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
         super().__init__(filepath=path.rstrip("/"), metadata=metadata)
 
     def load(self) -> DataFrame:
-        """Return one row for each file, in order of path.
-
-        Columns: `path` (str, for fsspec), `bytes` (int64), `modified` (str, empty where unknown), `problem` (str, why
-        a file or a folder cannot be opened; empty for others).
+        """Return one row for each file, in order of path: all of `ListedFile` but the name, with `bytes` for the size.
 
         Raises:
             DatasetError: There is no such folder, several that may be meant, or no file in it.
@@ -68,7 +56,7 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
         for file in list_files(filesystem, _find_split(filesystem, root, self._filepath)):
             # No table can hold a path that is not valid UTF-8; its odd bytes are shown as escapes.
             shown = file.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-            rows.append(file if shown == file.path else file._replace(path=shown, problem="name is not UTF-8"))
+            rows.append((file if shown == file.path else file._replace(path=shown, problem="name is not UTF-8"))[1:])
         if not rows:
             raise DatasetError(f"{self._filepath} holds no files. {REMEDY}")
         files = pd.DataFrame(sorted(rows), columns=["path", "bytes", "modified", "problem"])
@@ -81,11 +69,10 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
         return bool(filesystem.isdir(root))
 
 
-def list_files(filesystem: Any, folder: str) -> Iterator[FileEntry]:
-    """Yield every file below a folder.
+def list_files(filesystem: Any, folder: str) -> Iterator[ListedFile]:
+    """Yield every file below a folder, and unlike fsspec's `find`, folders that cannot be listed.
 
-    Folders that cannot be listed are yielded too, which fsspec's `find` omits, and links to folders are followed, which
-    it does not; once, and not to what is listed anyway.
+    Links to folders are followed once, and not to what is listed anyway.
     """
     waiting, root = [folder], os.path.realpath(folder)
     followed: set[str] = set()
@@ -94,25 +81,25 @@ def list_files(filesystem: Any, folder: str) -> Iterator[FileEntry]:
         try:
             entries = filesystem.ls(current, detail=True)
         except OSError as error:  # Such as a path that is too long for the system.
-            denied = isinstance(error, PermissionError)
-            yield FileEntry(current, 0, "", "no permission" if denied else str(error.strerror or error))
+            problem = "no permission" if isinstance(error, PermissionError) else str(error.strerror or error)
+            yield ListedFile(current, current, 0, "", problem)
             continue
         for entry in entries:
+            path, is_link = entry["name"], entry.get("islink")
             if entry["type"] == "directory":
-                waiting.append(entry["name"])
-            elif entry.get("islink") and filesystem.isdir(entry["name"]):
-                target = os.path.realpath(entry["name"])
+                waiting.append(path)
+            elif is_link and filesystem.isdir(path):
+                target = os.path.realpath(path)
                 if target in followed or f"{target}/".startswith(f"{root}/") or root.startswith(f"{target}/"):
-                    yield FileEntry(entry["name"], 0, "", "link to a folder that is listed already")
-                    continue
-                followed.add(target)
-                waiting.append(entry["name"])
+                    yield ListedFile(path, path, 0, "", "link to a folder that is listed already")
+                else:
+                    followed.add(target)
+                    waiting.append(path)
             else:
                 modified = entry.get("mtime") or entry.get("LastModified") or entry.get("ETag") or ""
                 # Reading a pipe or a device might never end.
-                special = entry["type"] == "other" and not entry.get("islink")
-                problem = "not a regular file" if special else ""
-                yield FileEntry(entry["name"], entry["size"] or 0, str(modified), problem)
+                problem = "not a regular file" if entry["type"] == "other" and not is_link else ""
+                yield ListedFile(path, path, entry["size"] or 0, str(modified), problem)
 
 
 def _find_split(filesystem: Any, root: str, path: str) -> str:
@@ -140,12 +127,11 @@ def _find_split(filesystem: Any, root: str, path: str) -> str:
         raise DatasetError(f"no image folder at {path}{several}.{unpack} {REMEDY}")
     val = f"{folder.rsplit('/', 1)[0]}/val"
     if name == "train" and filesystem.isdir(val):
-        logger.info(
+        message = (
             "%s (%d files) is left out: the 16 images that the Kaggle mirror puts there are too few to choose a model "
-            "by. Validation images come from train, by whole patients.",
-            val,
-            sum(1 for _ in list_files(filesystem, val)),
+            "by. Validation images come from train, by whole patients."
         )
+        logger.info(message, val, sum(1 for _ in list_files(filesystem, val)))
     return folder
 
 
@@ -168,11 +154,7 @@ class PhantomFolderDataset(ImageFolderDataset):
         self._num_images, self._seed = num_images, seed
 
     def load(self) -> DataFrame:
-        """Return one row for each image, as `ImageFolderDataset` does; draws all if there is no such folder.
-
-        Raises:
-            DatasetError: The folder exists and holds no file.
-        """
+        """Return one row for each image, as `ImageFolderDataset` does; draws all if there is no such folder."""
         from chest_xray.images.phantoms import draw_phantom_folder
 
         if not Path(self._filepath).is_dir():
@@ -194,14 +176,7 @@ class NewImagesDataset(ReadOnlyDataset):
         metadata: See `single_file`.
     """
 
-    def __init__(
-        self,
-        *,
-        path: str | None,
-        unpacked: dict[str, str],
-        limits: dict[str, float],
-        metadata: dict[str, Any] | None = None,
-    ):
+    def __init__(self, *, path: str | None, unpacked: dict[str, str], limits: dict[str, float], metadata: Any = None):
         self._path, self._unpacked, self.metadata = path, Path(unpacked["path"]), metadata
         self._limits = UnpackingLimits.model_validate(limits)
 
@@ -290,12 +265,11 @@ def list_new_files(path: str) -> list[ListedFile]:
     else:
         paths = [root] if filesystem.exists(root) else _glob(filesystem, root)
         entries = [(file, filesystem.info(file)) for file in paths if not filesystem.isdir(file)]
-        files = [FileEntry(file, entry["size"] or 0, str(entry.get("mtime") or ""), "") for file, entry in entries]
-    listed = []
-    for file in files:
-        address = str(filesystem.unstrip_protocol(file.path)) if "://" in path else file.path
-        listed.append(ListedFile(address, address, file.size, file.modified, file.problem))
-    return listed
+        files = [ListedFile(file, file, each["size"] or 0, str(each.get("mtime") or ""), "") for file, each in entries]
+    if "://" not in path:
+        return files
+    addresses = [str(filesystem.unstrip_protocol(file.path)) for file in files]
+    return [file._replace(name=address, path=address) for file, address in zip(files, addresses, strict=True)]
 
 
 class UserTablesDataset(ReadOnlyDataset):
@@ -305,11 +279,7 @@ class UserTablesDataset(ReadOnlyDataset):
     """
 
     def __init__(
-        self,
-        *,
-        split: dict[str, str | None] | None = None,
-        patients: dict[str, str | None] | None = None,
-        metadata: dict[str, Any] | None = None,
+        self, *, split: dict[str, Any] | None = None, patients: dict[str, Any] | None = None, metadata: Any = None
     ):
         tables = {"split": split, "patients": patients}
         self._paths = {name: table["path"] if table else None for name, table in tables.items()}
@@ -324,15 +294,10 @@ class UserTablesDataset(ReadOnlyDataset):
         return {name: _read_pairs(path, *TABLES[name]) for name, path in self._paths.items()}
 
     def _exists(self) -> bool:
-        return all(not path or _file_exists(path) for path in self._paths.values())
+        return all(not path or exists(path) for path in self._paths.values())
 
     def _describe(self) -> dict[str, Any]:
         return dict(self._paths)
-
-
-def _file_exists(path: str) -> bool:
-    filesystem, place = fsspec.core.url_to_fs(path)
-    return bool(filesystem.exists(place))
 
 
 def _read_pairs(path: str | None, column: str, parameter: str) -> DataFrame:
@@ -341,7 +306,7 @@ def _read_pairs(path: str | None, column: str, parameter: str) -> DataFrame:
     columns = ["path", column]
     if not path:
         return pd.DataFrame(columns=columns, dtype="str")
-    if not _file_exists(path):
+    if not exists(path):
         raise DatasetError(f"no {parameter.replace('_', ' ')} at {path}; name another with --params {parameter}=FILE.")
     return read_table(path, columns)[columns].dropna().astype("str")
 

@@ -32,6 +32,12 @@ JSONPreview = NewType("JSONPreview", str)
 PlotlyPreview = NewType("PlotlyPreview", dict[str, Any])
 
 
+def exists(address: str) -> bool:
+    """Check whether there is a file or a folder at a local path or fsspec address."""
+    filesystem, path = fsspec.core.url_to_fs(address)
+    return bool(filesystem.exists(path))
+
+
 class FileDataset(AbstractDataset[Any, Any]):
     """A dataset at one local path or fsspec address, which ends in one of `suffixes` where a class has them.
 
@@ -60,8 +66,7 @@ class FileDataset(AbstractDataset[Any, Any]):
             return str(file.name)
 
     def _exists(self) -> bool:
-        filesystem, path = fsspec.core.url_to_fs(self._filepath)
-        return bool(filesystem.exists(path))
+        return exists(self._filepath)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": self._filepath}
