@@ -13,7 +13,8 @@ import pytest
 from PIL.Image import new
 from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit, RLELossless
 
 from chest_xray.core.types import Array
@@ -30,6 +31,7 @@ from chest_xray.images.dicom_streams import (
 from chest_xray.images.header import ImageError, is_dicom
 from tests.builders import encode
 from tests.dicom_files import compress, make_dataset, ramp, write
+from tests.images.unusual_files import transcode
 
 
 def grey(dataset: Dataset | bytes) -> Array:
@@ -445,3 +447,43 @@ def test_a_shutter_has_the_stated_shade_or_the_nearest_of_eight_bits(value: int,
         setattr(dataset, f"Shutter{edge}Edge", place)
     dataset.add_new("ShutterPresentationValue", "SL", value)
     assert np.asarray(lay_out(new("L", (4, 3), 7), dataset)).tolist() == [[shade, 7, 7, 7]] * 3
+
+
+GREY_RAMP = np.stack([ramp(np.uint8, 0, 255)] * 3, axis=-1)
+
+
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("syntax", ["JPEGLosslessProcess14", "JPEGLosslessProcess14_1", "JPEGLSLossless"])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_lossless_colours_are_those_declared_pixel_by_pixel_whatever_planar_configuration_is_stated(
+    photometric: str, syntax: str, planar: int
+) -> None:
+    pixels = GREY_RAMP if photometric == "RGB" else convert_color_space(GREY_RAMP, "RGB", "YBR_FULL")
+    colours: dict[str, Any] = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": photometric}
+    dataset = dcmread(io.BytesIO(transcode(write(make_dataset(pixels, **colours)), syntax)))
+    dataset.PlanarConfiguration = planar
+    np.testing.assert_allclose(np.asarray(read_dicom(write(dataset), 10)), GREY_RAMP, atol=1)
+
+
+@pytest.mark.parametrize(("transformation", "is_known"), [(0, True), (1, True), (2, False), (9, False)])
+def test_an_unknown_transformation_of_adobe_does_not_end_the_process(transformation: int, is_known: bool) -> None:
+    pixels = convert_color_space(GREY_RAMP, "RGB", "YBR_FULL")
+    colours: dict[str, Any] = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "YBR_FULL"}
+    data = transcode(write(make_dataset(pixels, **colours)), "JPEGLosslessProcess14_1")
+    dataset = dcmread(io.BytesIO(data))
+    stream = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    marked = stream[:2] + b"\xff\xee\0\x0eAdobe\0\x64" + bytes([0, 0, 0, 0, transformation]) + stream[2:]
+    dataset.PixelData = encapsulate([marked + bytes(len(marked) % 2)])
+    if is_known:
+        np.testing.assert_allclose(np.asarray(read_dicom(write(dataset), 10)), GREY_RAMP, atol=1)
+    else:
+        with pytest.raises(ImageError, match=f"Adobe's colour transformation {transformation}; expected 0 or 1"):
+            read_dicom(write(dataset), 10)
+
+
+def test_bits_of_colours_in_jpeg_2000_beyond_those_stored_are_refused_and_not_cleared() -> None:
+    colours: dict[str, Any] = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "PhotometricInterpretation": "RGB"}
+    dataset = dcmread(io.BytesIO(transcode(write(make_dataset(GREY_RAMP, **colours)), "JPEG2000Lossless")))
+    dataset.BitsStored, dataset.HighBit = 7, 6
+    with pytest.raises(UnsupportedDicomError, match="pixels use bits that BitsStored 7 and HighBit 6 leave out"):
+        read_dicom(write(dataset), 10)

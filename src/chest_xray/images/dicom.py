@@ -56,7 +56,7 @@ LOSSLESS_JPEG = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", DEFLATED)
 SYNTAXES = (*NATIVE, RLE, *EIGHT_BITS, *JPEG_2000_SYNTAXES, *LOSSLESS_JPEG, *JPEG_LS)
-ADOBE_RGB, ADOBE_BYTES = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5), 12  # APP14: no transformation; those libjpeg reads
+ADOBE_RGB = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5)  # APP14: no transformation
 
 
 def read_dicom(data: bytes, max_megapixels: float) -> Image:
@@ -85,25 +85,27 @@ def read_dicom(data: bytes, max_megapixels: float) -> Image:
 def _decode_pixels(dataset: Any) -> Array:
     """Decode all pixel cells, or none."""
     syntax = dataset.file_meta.TransferSyntaxUID
-    dataset.pixel_array_options(correct_unused_bits=False)  # pydicom takes the lowest bits, whatever HighBit is.
-    if not syntax.is_encapsulated:
-        return dataset.pixel_array
-    stream = join_fragments(dataset.PixelData, syntax)
-    refuse_stream(stream, dataset)
-    if syntax in EIGHT_BITS:
-        return _decode_eight_bits(stream, dataset)
-    require_whole_stream(stream)
+    options: dict[str, Any] = {"correct_unused_bits": False}  # pydicom takes the lowest bits, whatever HighBit is.
+    stream = b""
+    if syntax.is_encapsulated:
+        stream = join_fragments(dataset.PixelData, syntax)
+        refuse_stream(stream, dataset)
+        if syntax in EIGHT_BITS:
+            return _decode_eight_bits(stream, dataset)
+        require_whole_stream(stream)
     if syntax == RLE:
         require_sound_segments(stream, dataset)
     elif syntax in JPEG_2000_SYNTAXES:  # On some damaged ones GDCM ends the process.
-        dataset.pixel_array_options(decoding_plugin="pillow", correct_unused_bits=False)
-    else:
+        options["decoding_plugin"] = "pillow"
+    elif syntax.is_encapsulated:
         require_sound_header(stream)
-    if syntax not in LOSSLESS_JPEG:
-        return dataset.pixel_array
-    dataset.pixel_array_options(bits_stored=dataset.BitsAllocated, correct_unused_bits=False)
-    pixels = dataset.pixel_array  # with its upper bits, which GDCM would clear
-    require_all_pixels(pixels, stream, dataset)
+    if syntax in LOSSLESS_JPEG:
+        dataset.PlanarConfiguration = 0  # GDCM decodes pixel by pixel, the only order of JPEG (PS3.5, 8.2.1).
+        options["bits_stored"] = dataset.BitsAllocated  # or GDCM would clear the upper bits
+    dataset.pixel_array_options(**options)
+    pixels = dataset.pixel_array
+    if syntax in LOSSLESS_JPEG:
+        require_all_pixels(pixels, stream, dataset)
     return pixels
 
 
@@ -116,10 +118,7 @@ def _decode_eight_bits(stream: bytes, dataset: Any) -> Array:
             "sign, or Explicit VR Little Endian, as `dcmdjpeg IN OUT` of DCMTK writes it"
         )
     jpeg.read_header(io.BytesIO(stream))
-    if photometric == "RGB" and not any(
-        segment.content[:5] in (b"JFIF\0", b"Adobe") and len(segment.content) >= ADOBE_BYTES
-        for segment in jpeg.read_segments(io.BytesIO(stream))
-    ):  # libjpeg would guess YCbCr.
+    if photometric == "RGB":  # libjpeg would guess YCbCr; a marker that the image has itself overrides this one.
         stream = SOI + ADOBE_RGB + stream[2:]
     return np.asarray(jpeg.decode(stream, "RGB" if photometric in COLOUR else "L"))
 

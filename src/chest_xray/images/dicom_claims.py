@@ -27,19 +27,9 @@ LATERAL = re.compile(
 )
 AGE = re.compile(r"0*(\d{1,3}) *([DWMY])")  # PS3.5, table 6.2-1, and what some writers make of it
 DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
-TAGS = (
-    "PatientAge",
-    "PatientBirthDate",
-    "Modality",
-    "ViewPosition",
-    "ViewCodeSequence",
-    "BodyPartExamined",
-    "AnatomicRegionSequence",
-    "PatientOrientation",
-    "StudyDate",
-    "AcquisitionDate",
-    "ContentDate",
-)
+DATES = ["AcquisitionDate", "StudyDate", "ContentDate"]
+TAGS = [*DATES, "PatientAge", "PatientBirthDate", "Modality", "ViewPosition", "ViewCodeSequence", "BodyPartExamined"]
+TAGS += ["AnatomicRegionSequence", "PatientOrientation"]
 ADULT = "adult"  # the reason of a refusal, and the name of a warning
 
 
@@ -54,8 +44,7 @@ def check_claims(data: bytes, limits: InputChecks) -> tuple[Refusal | None, tupl
         A refusal (`modality`, `body_part`, `view`, `upside_down`, `lying` or `adult`) or None, and warnings (`adult`).
     """
     dataset = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(TAGS))
-    refusal = _check_modality(dataset) or _check_part(dataset) or _check_view(dataset) or _check_direction(dataset)
-    if refusal:
+    if refusal := _find_contradiction(dataset):
         return refusal, ()
     age = read_age(dataset)
     if age is None or age < limits.max_age + 1:  # Years of age are completed ones.
@@ -86,29 +75,17 @@ def _read_meanings(dataset: Any, keyword: str) -> list[str]:
     return [_read(item, "CodeMeaning") for item in sequence] if hasattr(sequence, "__iter__") else []
 
 
-def _check_modality(dataset: Any) -> Refusal | None:
+def _find_contradiction(dataset: Any) -> Refusal | None:
     modality = _read(dataset, "Modality")
-    if not modality or modality in RADIOGRAPHS:
-        return None
-    return Refusal("modality", f"an image of modality {modality}; expected a radiograph (CR or DX)")
-
-
-def _check_part(dataset: Any) -> Refusal | None:
+    if modality and modality not in RADIOGRAPHS:
+        return Refusal("modality", f"an image of modality {modality}; expected a radiograph (CR or DX)")
     part = " ".join([_read(dataset, "BodyPartExamined"), *_read_meanings(dataset, "AnatomicRegionSequence")]).strip()
-    if CHEST.match(part) or not OTHER_PARTS.search(part):
-        return None
-    return Refusal("body_part", f"BodyPartExamined is {part}; expected CHEST")
-
-
-def _check_view(dataset: Any) -> Refusal | None:
+    if OTHER_PARTS.search(part) and not CHEST.match(part):
+        return Refusal("body_part", f"BodyPartExamined is {part}; expected CHEST")
     for view in (_read(dataset, "ViewPosition"), *_read_meanings(dataset, "ViewCodeSequence")):
         if LATERAL.search(view):
             return Refusal("view", f"by the file, the view is {view}; expected a frontal one (AP or PA)")
-    return None
-
-
-def _check_direction(dataset: Any) -> Refusal | None:
-    """Check the directions of rows and columns by the first letters of PatientOrientation (PS3.3, C.7.6.1.1.1)."""
+    # The directions of rows and columns begin with A or P, H or F, L or R (PS3.3, C.7.6.1.1.1).
     row, _, column = _read(dataset, "PatientOrientation").partition("\\")
     detail = f"PatientOrientation is {row}\\{column}; expected L\\F, the left and the feet of the patient"
     if row[:1] in ("A", "P") or column[:1] in ("A", "P"):
@@ -124,7 +101,7 @@ def read_age(dataset: Any) -> float | None:
         number, unit = match.groups()
         return int(number) * DAYS[unit] / DAYS["Y"] if int(number) else None  # Anonymised files have 000Y.
     born = _read_date(dataset, "PatientBirthDate")
-    taken = [_read_date(dataset, name) for name in ("AcquisitionDate", "StudyDate", "ContentDate")]
+    taken = [_read_date(dataset, name) for name in DATES]
     days = next(((day - born).days for day in taken if day is not None), None) if born else None
     return days / DAYS["Y"] if days is not None and days >= 0 else None
 

@@ -84,28 +84,28 @@ def require_whole_stream(stream: bytes) -> None:
     if stream[:2] == SOI:
         if END_OF_JPEG not in stream[-END_REACH:]:
             raise ImageError("truncated", "a JPEG in a DICOM file that ends without its end marker")
-    elif stream.startswith(JPEG_2000):
-        _require_tile_parts(stream)
-
-
-def _require_tile_parts(stream: bytes) -> None:
-    """Walk through the tile-parts of JPEG 2000 (ITU-T T.800, A.4.2), each of which states its length."""
-    position = stream.find(START_OF_TILE_PART + b"\0\x0a")
-    while stream[position : position + 2] == START_OF_TILE_PART:
-        length = int.from_bytes(stream[position + 6 : position + 10], "big")
-        position = position + length if length else len(stream) - 2  # 0: up to the end of the image.
-    if position < 0 or stream[position : position + 2] != END_OF_JPEG:
-        raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
+    elif stream.startswith(JPEG_2000):  # Each tile-part states its length (ITU-T T.800, A.4.2).
+        position = stream.find(START_OF_TILE_PART + b"\0\x0a")
+        while stream[position : position + 2] == START_OF_TILE_PART:
+            length = int.from_bytes(stream[position + 6 : position + 10], "big")
+            position = position + length if length else len(stream) - 2  # 0: up to the end of the image.
+        if position < 0 or stream[position : position + 2] != END_OF_JPEG:
+            raise ImageError("truncated", "a JPEG 2000 image in a DICOM file that ends before its last tile does")
 
 
 def require_sound_header(stream: bytes) -> None:
-    """Refuse headers of lossless JPEG and JPEG-LS with which GDCM ends the process: gaps, and missing tables."""
-    end, kinds = 2, set()
+    """Refuse headers of lossless JPEG and JPEG-LS with which GDCM ends the process."""
+    end, kinds, transformation = 2, set(), 0
     for segment in jpeg.read_segments(io.BytesIO(stream)):
         if segment.start != end:
             raise ImageError("undecodable", f"a JPEG in a DICOM file with {segment.start - end} bytes between segments")
         end += 4 + len(segment.content)
         kinds.add(segment.marker)
+        if segment.marker == jpeg.APP14 and segment.content.startswith(b"Adobe"):
+            transformation = segment.content[11] if len(segment.content) > 11 else 0
+    if transformation > 1 and FRAME_OF_JPEG_LS not in kinds:
+        detail = f"a JPEG in a DICOM file with Adobe's colour transformation {transformation}; expected 0 or 1"
+        raise ImageError("undecodable", detail)
     if not kinds & {HUFFMAN_TABLES, FRAME_OF_JPEG_LS}:
         raise ImageError("undecodable", "a JPEG in a DICOM file without its tables")
 

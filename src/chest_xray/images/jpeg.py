@@ -68,7 +68,8 @@ def read_header(file: Any) -> Header:
     jfif = next((segment.content for segment in segments if _is_named(segment, APP0, b"JFIF\0")), b"")
     densities = struct.unpack_from(">8xHH", jfif.ljust(12, b"\0"))  # across and down: ITU-T T.871, section 10.1
     num_scans = 1
-    if frame.marker in PROGRESSIVE or not _ends_with_marker(file):
+    file.seek(max(file.seek(0, 2) - END_REACH, 0))
+    if frame.marker in PROGRESSIVE or b"\xff\xd9" not in bytes(file.read()):
         file.seek(0)
         scans = read_scans(bytes(file.read()), segments)
         if scans.end is None:
@@ -121,11 +122,6 @@ def _is_named(segment: Segment, marker: int, name: bytes) -> bool:
     return segment.marker == marker and segment.content.startswith(name)
 
 
-def _ends_with_marker(file: Any) -> bool:
-    file.seek(max(file.seek(0, 2) - END_REACH, 0))
-    return b"\xff\xd9" in bytes(file.read())
-
-
 def read_scans(data: bytes, segments: list[Segment]) -> Scans:
     """Walk through the scans of a JPEG up to its end marker.
 
@@ -133,12 +129,9 @@ def read_scans(data: bytes, segments: list[Segment]) -> Scans:
         data: The whole file.
         segments: Those up to the header of the first scan.
     """
-    frame, scan = _find_frame(segments), segments[-1]
-    missing: dict[int, list[int | None]] = {}
-    for component in frame.content[6:-2:3]:
-        missing[component] = [None] * NUM_COEFFICIENTS
-    number, position = 0, scan.start
-    end = None
+    frame, number, position, end = _find_frame(segments), 0, segments[-1].start, None
+    # low bits that are missing of each coefficient of a component; None: all
+    missing: dict[int, list[int | None]] = {each: [None] * NUM_COEFFICIENTS for each in frame.content[6:-2:3]}
     while match := MARKER.search(data, position):
         marker, position = match[1][0], match.end()
         if marker == EOI:
@@ -149,22 +142,16 @@ def read_scans(data: bytes, segments: list[Segment]) -> Scans:
         length = int.from_bytes(data[position : position + 2], "big")
         if marker == SOS:
             number += 1
-            _record_scan(data[position + 2 : position + length], frame.marker in PROGRESSIVE, missing)
+            content = data[position + 2 : position + length]
+            is_whole = content and len(content) >= 4 + 2 * content[0]
+            first, last, bits = 0, NUM_COEFFICIENTS - 1, 0
+            if is_whole and frame.marker in PROGRESSIVE:
+                first, last, bits = content[-3], content[-2], content[-1] & 15
+            for component in content[1 : 1 + 2 * content[0] : 2] if is_whole else ():
+                if component in missing and last < NUM_COEFFICIENTS:
+                    missing[component][first : last + 1] = [bits] * (last + 1 - first)
         position += length
-    incomplete = any(bits != 0 for coefficients in missing.values() for bits in coefficients)
-    return Scans(number, end, incomplete)
-
-
-def _record_scan(content: bytes, progressive: bool, missing: dict[int, list[int | None]]) -> None:
-    """Record how many low bits of each coefficient are missing after a scan (None: all)."""
-    if not content or len(content) < 4 + 2 * content[0]:
-        return
-    first, last, bits = content[-3], content[-2], content[-1] & 15
-    if not progressive:
-        first, last, bits = 0, NUM_COEFFICIENTS - 1, 0
-    for component in content[1 : 1 + 2 * content[0] : 2]:
-        if component in missing and last < NUM_COEFFICIENTS:
-            missing[component][first : last + 1] = [bits] * (last + 1 - first)
+    return Scans(number, end, any(bits != 0 for coefficients in missing.values() for bits in coefficients))
 
 
 def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
@@ -213,11 +200,12 @@ def _decode_repaired(data: bytes, segments: list[Segment], problem: str, target:
         removed += extra
         if removed > MAX_EXTRA and surplus.count(surplus[:1]) < extra:
             break
-        headers = [
-            _repair(segment)
-            for segment in segments
-            if not (segment.marker in range(APP1, APP14) or segment.marker == COM)
-        ]
+        headers = []
+        for marker, _, content in segments:
+            if marker == APP0 and content.startswith(b"JFIF\0") and content[5:6] not in (b"\1", b"\2"):
+                content = content[:5] + b"\1" + content[6:]  # libjpeg warns of other versions, and does not use them.
+            if marker not in range(APP1, APP14) and marker != COM:
+                headers.append(bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content)
         body = data[segments[-1].start + 4 + len(segments[-1].content) : end - 2 - extra]
         data = b"".join([SIGNATURE[:2], *headers, body, bytes([0xFF, EOI])])
         try:
@@ -229,11 +217,3 @@ def _decode_repaired(data: bytes, segments: list[Segment], problem: str, target:
             segments = list(read_segments(io.BytesIO(data)))
     reason = "truncated" if "premature end" in problem else "undecodable"
     raise ImageError(reason, f"damaged pixels of a JPEG: {problem}")
-
-
-def _repair(segment: Segment) -> bytes:
-    """Return the bytes of a segment; libjpeg warns of a JFIF version it does not know, and does not use it."""
-    content = segment.content
-    if _is_named(segment, APP0, b"JFIF\0") and content[5:6] not in (b"\1", b"\2"):
-        content = content[:5] + b"\1" + content[6:]
-    return bytes([0xFF, segment.marker]) + (len(content) + 2).to_bytes(2, "big") + content

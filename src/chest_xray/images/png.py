@@ -73,7 +73,11 @@ def read_header(file: Any) -> Header:
     """
     chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
-    described = [*_list_before_rows(chunks), *(chunk for chunk in chunks if chunk.kind == b"eXIf")]
+    # Of chunks after IDAT, only Exif may say something of the image (third edition, 5.6).
+    described = [
+        *takewhile(lambda chunk: chunk.kind != b"IDAT", chunks),
+        *(chunk for chunk in chunks if chunk.kind == b"eXIf"),
+    ]
     content = {  # Of several chunks of a kind, libpng takes the first.
         chunk.kind: _read(file, chunk)
         for chunk in reversed(described)
@@ -123,11 +127,6 @@ def _read_chunks(file: Any) -> Iterator[Chunk]:
     raise ImageError("too large", f"a PNG of more than {MAX_CHUNKS:,} chunks; save the image again as PNG")
 
 
-def _list_before_rows(chunks: list[Chunk]) -> list[Chunk]:
-    """Return the chunks before IDAT; of later ones, only Exif may say something of the image (third edition, 5.6)."""
-    return list(takewhile(lambda chunk: chunk.kind != b"IDAT", chunks))
-
-
 def _read(file: Any, chunk: Chunk) -> bytes:
     file.seek(chunk.start)
     return bytes(file.read(chunk.length))
@@ -175,7 +174,11 @@ def decode(data: bytes) -> Image:
     file = io.BytesIO(data)
     chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
-    described = [chunk for chunk in _list_before_rows(chunks) if chunk.kind in (b"IHDR", b"PLTE", b"tRNS")]
+    described = [
+        chunk
+        for chunk in takewhile(lambda chunk: chunk.kind != b"IDAT", chunks)
+        if chunk.kind in (b"IHDR", b"PLTE", b"tRNS")
+    ]
     rows = [chunk for chunk in chunks if chunk.kind == b"IDAT"]
     for chunk in described + rows:
         _require_checksum(file, chunk)
@@ -212,10 +215,10 @@ def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: st
     import numpy as np
     from PIL.PngImagePlugin import PngImageFile
 
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", *layout)), (b"IDAT", packed), (b"IEND", b"")]
+    chunks = [b"IHDR" + struct.pack(">IIBBBBB", *layout), b"IDAT" + packed, b"IEND"]
     if layout.colour == PALETTE:
-        chunks.insert(1, (b"PLTE", palette))
-    blocks = [struct.pack(">I", len(data)) + kind + data + _checksum(kind, data) for kind, data in chunks]
+        chunks.insert(1, b"PLTE" + palette)
+    blocks = [struct.pack(">I", len(each) - 4) + each + struct.pack(">I", zlib.crc32(each)) for each in chunks]
     # `Image.open` warns of images that are larger than its own limit; here the size has been checked.
     with PngImageFile(io.BytesIO(SIGNATURE + b"".join(blocks))) as image:
         if rawmode:
@@ -224,10 +227,6 @@ def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: st
         if layout.colour == PALETTE and int(np.asarray(image).max()) >= len(palette) // 3:
             raise ImageError("undecodable", f"a PNG with colours beyond the {len(palette) // 3} of its palette")
         return image.copy()
-
-
-def _checksum(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image, Array | None]:
@@ -259,14 +258,6 @@ def keep_upper_bits(values: Array) -> Array:
     return (values >> (max(8, int(values.max()).bit_length()) - 8)).astype(np.uint8)
 
 
-def _unpack(transparent: bytes, number: int) -> tuple[int, ...]:
-    if len(transparent) != 2 * number:
-        raise ImageError(
-            "undecodable", f"a damaged PNG: its transparent colour has {len(transparent)} bytes; expected {2 * number}"
-        )
-    return struct.unpack(f">{number}H", transparent)
-
-
 def _find_opacity(pixels: Array, layout: Layout, transparent: bytes | None) -> Array | None:
     """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
     import numpy as np
@@ -277,12 +268,17 @@ def _find_opacity(pixels: Array, layout: Layout, transparent: bytes | None) -> A
         table = np.full(256, 255, np.uint8)
         table[: len(transparent)] = np.frombuffer(transparent[:256], np.uint8)
         return table[pixels]
+    if layout.colour not in (GREY, COLOURS):
+        return None  # The standard forbids it beside a channel of opacity.
+    expected = 2 * CHANNELS[layout.colour]
+    if len(transparent) != expected:
+        detail = f"a damaged PNG: its transparent colour has {len(transparent)} bytes; expected {expected}"
+        raise ImageError("undecodable", detail)
+    colour = np.frombuffer(transparent, ">u2").astype(int)
     if layout.colour == COLOURS:
-        return ~(pixels == np.array(_unpack(transparent, 3))).all(axis=-1) * np.uint8(255)
-    if layout.colour == GREY:
-        scale = 1 if layout.depth in (1, 16) else 255 // (2**layout.depth - 1)
-        return (pixels != _unpack(transparent, 1)[0] * scale) * np.uint8(255)
-    return None  # The standard forbids it beside a channel of opacity.
+        return (pixels != colour).any(axis=-1) * np.uint8(255)
+    scale = 1 if layout.depth in (1, 16) else 255 // (2**layout.depth - 1)
+    return (pixels != colour[0] * scale) * np.uint8(255)
 
 
 def _apply_opacity(image: Image, opacity: Array | None) -> Image:

@@ -12,18 +12,14 @@ from chest_xray.images.header import PREFIX_END, ImageError, is_dicom
 
 JUNK_NAMES = ("thumbs.db", "desktop.ini", "ehthumbs.db")
 SIGNATURES = {  # of files that users mistake for radiographs; for messages
-    b"II*\0": "a TIFF image",
-    b"MM\0*": "a TIFF image",
-    b"II+\0": "a TIFF image",
-    b"MM\0+": "a TIFF image",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "a TIFF image"),
     b"GIF8": "a GIF image",
     b"BM": "a BMP image",
     b"RIFF": "a WebP image, or sound or video",
     b"\0\0\1\0": "an icon (ICO)",
     b"8BPS": "a Photoshop file",
     **{bytes([0, 0, 0, size]) + b"ftyp": "a HEIC or AVIF image, or video" for size in range(0x14, 0x40, 4)},
-    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
-    b"\0\0\0\x0cjP": "a JPEG 2000 image",
+    **dict.fromkeys((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP"), "a JPEG 2000 image"),
     b"%!PS": "PostScript (EPS)",
     b"%PDF": "a PDF document",
     b"PK\3\4": "a zip archive or an office document",
@@ -106,15 +102,11 @@ def _refuse_other(file: Any) -> Refusal:
             "unsupported dicom",
             "DICOM without its prefix; expected 128 bytes and DICM (PS3.10, 7.1). Export the file again",
         )
-    if not any(start) and _is_all_zeros(file):
+    file.seek(0)
+    if not any(start) and not any(any(block) for block in iter(lambda: file.read(BLOCK), b"")):
         return Refusal("not an image", "exists, but holds nothing but zeros; copy or download it again")
     kind = next((f" ({kind})" for signature, kind in SIGNATURES.items() if start.startswith(signature)), "")
     return Refusal("not an image", f"begins with {start!r}{kind}; expected JPEG, PNG or DICOM")
-
-
-def _is_all_zeros(file: Any) -> bool:
-    file.seek(0)
-    return not any(any(block) for block in iter(lambda: file.read(BLOCK), b""))
 
 
 class InputChecks(Options):
@@ -139,8 +131,9 @@ def check_header(size: tuple[int, int], limits: InputChecks) -> Refusal | None:
     if min(width, height) < limits.min_side:
         return Refusal("too_small", f"{width} x {height} pixels; expected at least {limits.min_side} on either side")
     if max(width, height) > limits.max_aspect * min(width, height):
-        detail = f"{width} x {height} pixels; expected sides of at most 1 to {limits.max_aspect:g}"
-        return Refusal("extreme_aspect", detail)
+        return Refusal(
+            "extreme_aspect", f"{width} x {height} pixels; expected sides of at most 1 to {limits.max_aspect:g}"
+        )
     return None
 
 
@@ -164,8 +157,6 @@ def is_grey_mode(mode: str) -> bool:
 
 def check_contrast(pixels: Array, limits: InputChecks) -> Refusal | None:
     """Refuse a blank image (uint8), whose standard deviation is below `min_contrast`."""
-    contrast = float(pixels.std())
-    if contrast < limits.min_contrast:
-        detail = f"grey values deviate by {contrast:.1f} of 255; expected at least {limits.min_contrast:g}"
-        return Refusal("blank", detail)
-    return None
+    if (contrast := float(pixels.std())) >= limits.min_contrast:
+        return None
+    return Refusal("blank", f"grey values deviate by {contrast:.1f} of 255; expected at least {limits.min_contrast:g}")
