@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, InputError
 
 logger = logging.getLogger(__name__)
@@ -148,7 +149,6 @@ def compute_rows(
     Raises:
         InputError: No row could be computed.
     """
-    import numpy as np
     from tqdm.contrib.concurrent import thread_map
 
     if stored is not None and stored.fingerprint == fingerprint:

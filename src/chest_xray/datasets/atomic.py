@@ -17,6 +17,7 @@ from kedro_datasets import pandas
 from pydantic import BaseModel, ValidationError
 
 from chest_xray.core.files import Shard, ShardOrder, StoredArray, StoredArrays, atomic_path, replace_text
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame
 from chest_xray.datasets.single_file import JSONPreview, LocalDataset, ReadOnlyDataset, TextDataset
 
@@ -121,8 +122,6 @@ class ArrayDataset(LocalDataset):
         Raises:
             DatasetError: The array is damaged.
         """
-        import numpy as np
-
         try:
             return np.load(self._path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -133,8 +132,6 @@ class ArrayDataset(LocalDataset):
 
     def save(self, data: StoredArray) -> None:
         """Write the array whole or not at all, unless it was read from there."""
-        import numpy as np
-
         if isinstance(data.values, np.memmap) and Path(str(data.values.filename)) == self._path.absolute():
             return
         with atomic_path(str(self._path)) as path, path.open("wb") as file:
@@ -156,8 +153,6 @@ class _Stored(Mapping[str, StoredArray]):
         self._folder = folder
 
     def __getitem__(self, name: str) -> StoredArray:
-        import numpy as np
-
         path = self._folder / f"{name}.npy"
         try:
             about = About.model_validate_json(_about(path).read_bytes())
@@ -200,8 +195,6 @@ class ShardedTableDataset(LocalDataset):
 
     def load(self) -> DataFrame:
         """Return all rows."""
-        import pandas as pd
-
         return pd.read_parquet(self._path / "all.parquet")
 
     def save(self, data: Shard | ShardOrder) -> None:

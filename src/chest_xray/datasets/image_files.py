@@ -15,6 +15,7 @@ import fsspec
 from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.single_file import FileDataset, ReadOnlyDataset, exists
 from chest_xray.images.archives import UnpackingLimits, extract, extract_tar
@@ -49,8 +50,6 @@ class ImageFolderDataset(FileDataset, ReadOnlyDataset):
         Raises:
             DatasetError: There is no such folder, several that may be meant, or no file in it.
         """
-        import pandas as pd
-
         filesystem, root = fsspec.core.url_to_fs(self._filepath)
         rows = []
         for file in list_files(filesystem, _find_split(filesystem, root, self._filepath)):
@@ -301,8 +300,6 @@ class UserTablesDataset(ReadOnlyDataset):
 
 
 def _read_pairs(path: str | None, column: str, parameter: str) -> DataFrame:
-    import pandas as pd
-
     columns = ["path", column]
     if not path:
         return pd.DataFrame(columns=columns, dtype="str")
@@ -317,8 +314,6 @@ def read_table(path: str, columns: list[str]) -> DataFrame:
     Raises:
         DatasetError: One of `columns` is missing.
     """
-    import pandas as pd
-
     table = pd.read_parquet(path) if path.endswith(".parquet") else pd.read_csv(path, dtype="str")
     if not set(columns) <= set(table):
         received, expected = ", ".join(table.columns), " and ".join(columns)

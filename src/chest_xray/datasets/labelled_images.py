@@ -10,6 +10,7 @@ import fsspec
 from kedro.io import DatasetError
 
 from chest_xray.core.files import ListedFile
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import DataFrame
 from chest_xray.datasets.image_files import list_new_files, read_table
 from chest_xray.datasets.single_file import ReadOnlyDataset
@@ -45,8 +46,6 @@ class LabelledImagesDataset(ReadOnlyDataset):
         Raises:
             DatasetError: Nothing is named or found, a column is missing, or no file has a label.
         """
-        import pandas as pd
-
         if not self._path:
             raise DatasetError(f"no labelled images are named. Expected a folder or a table: {COMMAND}.")
         is_table = self._path.endswith((".csv", ".parquet"))

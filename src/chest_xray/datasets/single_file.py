@@ -18,6 +18,7 @@ import fsspec
 from kedro.io import AbstractDataset, DatasetError
 
 from chest_xray.core.files import atomic_path
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Figure, Model
 from chest_xray.models.contract import CONTRACT, OOD_DETECTOR, PackagedModel
 from chest_xray.models.network import is_float32
@@ -243,8 +244,6 @@ class EvidenceDataset(TextDataset):
 
 
 def _encode(value: Any) -> tuple[str, Any]:
-    import pandas as pd
-
     if isinstance(value, bytes):
         return "bytes", base64.b64encode(value).decode("ascii")
     if isinstance(value, dict) and any(isinstance(item, bytes | pd.DataFrame) for item in value.values()):
@@ -256,8 +255,6 @@ def _encode(value: Any) -> tuple[str, Any]:
 
 
 def _decode(kind: str, value: Any) -> Any:
-    import pandas as pd
-
     if kind == "bytes":
         return base64.b64decode(value)
     if kind == "dict":
@@ -337,8 +334,6 @@ class PackagedModelDataset(FileDataset):
         Raises:
             DatasetError: The converter is not installed.
         """
-        import numpy as np
-
         if not self._filepath.endswith(".keras") and not is_float32(data.model):
             Path(self._filepath).unlink(missing_ok=True)
             logger.warning("%s is not written: it would compute in float32, and the network does not.", self._filepath)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Options, Result, Series
 from chest_xray.images.kermany import FEATURES, Published, find_unknown_patients, read_feature, select_class
 
@@ -23,8 +24,6 @@ def find_close_pairs(codes: Array, max_distance: int) -> Array:
     Such codes agree in at least one of `max_distance` + 1 segments (pigeonhole principle), so only rows that agree in a
     segment are compared.
     """
-    import numpy as np
-
     close_pairs = [np.empty((0, 2), np.int64)]
     for segment in np.array_split(np.unpackbits(codes, axis=1), max_distance + 1, axis=1):
         order = np.lexsort(segment.T)
@@ -41,8 +40,6 @@ def find_close_pairs(codes: Array, max_distance: int) -> Array:
 
 def join_patients(images: DataFrame, duplicates: DataFrame) -> Series:
     """Return the patient of each image, where patients who share an image count as one."""
-    import numpy as np
-    import pandas as pd
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from chest_xray.core.files import StoredArray, compute_rows
+from chest_xray.core.libraries import np, pd, pillow
 from chest_xray.core.types import Array, DataFrame, Generator, Options, Seed, UnitInterval
 from chest_xray.images.decoding import Geometry, fit_grey, read_pixels
 from chest_xray.images.preprocessing import Preparation, fingerprint_files
@@ -52,7 +53,6 @@ def corrupt(image: Array, kind: str, strength: float, rng: Generator) -> Array:
     Raises:
         ValueError: The kind is unknown.
     """
-    import numpy as np
     import simplejpeg
     from scipy import ndimage
 
@@ -95,10 +95,7 @@ def _to_grey_values(image: Array) -> Array:
 
 def fit(image: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Convert grey values in [0, 1] of shape (height, width) to uint8 of `size` (width, height), as `decode_grey`."""
-    import numpy as np
-    from PIL.Image import fromarray
-
-    return np.asarray(fit_grey(fromarray(_to_grey_values(image)), size, geometry))
+    return np.asarray(fit_grey(pillow.fromarray(_to_grey_values(image)), size, geometry))
 
 
 def read_working_image(path: str) -> Array:
@@ -190,8 +187,6 @@ class Robustness(Options):
 
 def list_corrupted(image_split: DataFrame, subset: str, corruptions: ValidationCorruptions | Robustness) -> DataFrame:
     """Repeat each row of a subset for every condition, with `kind`, `strength`, and "corrupted_" before `subset`."""
-    import pandas as pd
-
     rows = image_split[image_split["subset"] == subset].assign(subset=f"corrupted_{subset}")
     return rows.merge(pd.DataFrame(corruptions.conditions(), columns=["kind", "strength"]), how="cross")
 
@@ -206,8 +201,6 @@ class Occlusion(Options):
 
 def central_region(size: tuple[int, int], occlusion: Occlusion) -> Array:
     """Return whether the middle of each pixel lies in the central region: bool of `size` (height, width)."""
-    import numpy as np
-
     down, across = (np.abs((np.arange(side) + 0.5) / side - 0.5) * 2 for side in size)
     down, across = down[:, None] / occlusion.height, across[None] / occlusion.width
     return (np.maximum(down, across) if occlusion.shape == "box" else np.hypot(down, across)) <= 1
@@ -219,8 +212,6 @@ def cover(pixels: Array, hidden: Array) -> Array:
     Black or white would be an edge that no radiograph has; the mean of the whole image would reveal how opaque the
     lungs are.
     """
-    import numpy as np
-
     means = pixels[:, ~hidden].mean(axis=1).round().astype(np.uint8)
     return np.where(hidden, means[:, None, None], pixels)
 
@@ -256,8 +247,6 @@ def locate_evidence(compute_logits: Callable[[Array], Array], pixels: Array) -> 
         float32 of shape (height, width), in log odds: the mean fall over the windows that cover a pixel, above 0 for
         evidence for PNEUMONIA, below 0 for evidence against it.
     """
-    import numpy as np
-
     hidden = np.stack(
         [down[:, None] & across for down in _windows(pixels.shape[0]) for across in _windows(pixels.shape[1])]
     )
@@ -269,15 +258,11 @@ def locate_evidence(compute_logits: Callable[[Array], Array], pixels: Array) -> 
 
 def scale_evidence(falls: Array) -> Array:
     """Scale the falls of `locate_evidence` to [0, 1]: 1 is the largest of this image, or `PALE` if that is more."""
-    import numpy as np
-
     return np.clip(falls / max(float(falls.max()), PALE), 0, 1)
 
 
 def _windows(side: int) -> Array:
     """Return which pixels of a side each window covers: bool of shape (windows, side)."""
-    import numpy as np
-
     width = max(1, side // WINDOWS_A_SIDE)
     starts = np.unique(np.append(np.arange(0, side - width, max(1, width // 2)), side - width))
     return (np.arange(side) >= starts[:, None]) & (np.arange(side) < starts[:, None] + width)

@@ -5,6 +5,7 @@ from math import ceil
 from typing import Any, Literal
 
 from chest_xray.core.files import open_file
+from chest_xray.core.libraries import np, pillow
 from chest_xray.core.types import Array, Image, InputError
 from chest_xray.images import jpeg, png
 from chest_xray.images.header import QUARTER_TURNS, Header, ImageError, square_pixels
@@ -49,15 +50,11 @@ def decode_grey(data: bytes, size: tuple[int, int], geometry: Geometry = "stretc
     Raises:
         ImageError: The file is damaged or incomplete, or not a single JPEG or PNG image.
     """
-    import numpy as np
-
     return np.asarray(fit_grey(decode_upright(data, size, geometry), size, geometry))
 
 
 def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "stretch") -> Image:
     """Decode a file to grey as `decode_grey` does, at the scale that it chooses, without fitting it to the size."""
-    from PIL.Image import Transpose
-
     header = read_image_header(io.BytesIO(data))
     if data.startswith(jpeg.SIGNATURE):
         image = jpeg.decode(data, "L", _min_size(header, size, geometry))
@@ -65,7 +62,7 @@ def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "str
         image = _flatten(png.decode(data))
     if geometry != "stretch":  # Stretching gives the shape by itself.
         image = square_pixels(image, header.pixel_aspect)
-    return image.transpose(Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
+    return image.transpose(pillow.Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
 
 
 def read_image_header(file: Any) -> Header:
@@ -92,13 +89,10 @@ def decode_colours(data: bytes) -> Image:
 
 def _flatten(image: Image) -> Image:
     """Reduce an image to 8-bit grey, black where it is transparent."""
-    import numpy as np
-    from PIL.Image import alpha_composite, fromarray, new
-
     if image.mode == "I;16":
-        return fromarray(png.keep_upper_bits(np.asarray(image)))
+        return pillow.fromarray(png.keep_upper_bits(np.asarray(image)))
     if image.mode == "RGBA":
-        image = alpha_composite(new("RGBA", image.size, "black"), image)
+        image = pillow.alpha_composite(pillow.new("RGBA", image.size, "black"), image)
     return image.convert("L")
 
 
@@ -115,10 +109,9 @@ def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tupl
 def fit_grey(image: Image, size: tuple[int, int], geometry: Geometry) -> Image:
     """Resize a grey image to `size` (width, height); for `geometry` see `decode_grey`."""
     from PIL import ImageOps
-    from PIL.Image import Resampling
 
     if geometry == "crop":
-        return ImageOps.fit(image, size, Resampling.BILINEAR)
+        return ImageOps.fit(image, size, pillow.Resampling.BILINEAR)
     if geometry == "pad":
-        return ImageOps.pad(image, size, Resampling.BILINEAR, color="black")
-    return image.resize(size, Resampling.BILINEAR)
+        return ImageOps.pad(image, size, pillow.Resampling.BILINEAR, color="black")
+    return image.resize(size, pillow.Resampling.BILINEAR)

@@ -5,6 +5,7 @@ import struct
 from functools import lru_cache
 from typing import NamedTuple
 
+from chest_xray.core.libraries import np, pillow
 from chest_xray.core.types import Array, Image
 
 ORIENTATION = 0x0112  # Exif 2.32, section 4.6.4
@@ -68,10 +69,8 @@ def square_size(size: tuple[int, int], pixel_aspect: float) -> tuple[int, int]:
 
 def square_pixels(image: Image, pixel_aspect: float) -> Image:
     """Enlarge an image to `square_size`."""
-    from PIL.Image import Resampling
-
     size = square_size(image.size, pixel_aspect)
-    return image if size == image.size else image.resize(size, Resampling.BILINEAR)
+    return image if size == image.size else image.resize(size, pillow.Resampling.BILINEAR)
 
 
 def read_orientation(exif: bytes) -> int:
@@ -105,9 +104,7 @@ def read_field(block: bytes, tag: int) -> int | None:
 @lru_cache(maxsize=16)  # Files of one device have the same.
 def refuse_profile(profile: bytes) -> None:
     """Refuse an ICC profile that shows grey values much brighter or darker; one that cannot be read is ignored."""
-    import numpy as np
     from PIL import ImageCms
-    from PIL.Image import fromarray
 
     if not profile:
         return
@@ -116,7 +113,9 @@ def refuse_profile(profile: bytes) -> None:
         mode = "L" if profile[16:20] == b"GRAY" else "RGB"  # ICC.1, 7.2
         srgb, flags = ImageCms.createProfile("sRGB"), ImageCms.Flags.NOOPTIMIZE  # 256 values, no table for all colours
         transform = ImageCms.buildTransform(source, srgb, mode, "RGB", flags=flags)
-        displayed = ImageCms.applyTransform(fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform)
+        displayed = ImageCms.applyTransform(
+            pillow.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(mode), transform
+        )
     except (OSError, ImageCms.PyCMSError):
         return
     refuse_tones(np.asarray(displayed)[0].mean(axis=1))
@@ -124,8 +123,6 @@ def refuse_profile(profile: bytes) -> None:
 
 def refuse_tones(displayed: Array) -> None:
     """Refuse an image whose grey values 0 to 255 are displayed as others, float of shape (256,), too far from them."""
-    import numpy as np
-
     change = float(np.abs(displayed - np.arange(256)).max())
     if not change <= MAX_CHANGE:
         raise ImageError(

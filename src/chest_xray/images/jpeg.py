@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from chest_xray.core.libraries import pillow
 from chest_xray.core.types import Image
 from chest_xray.images.header import Header, ImageError, read_field, read_orientation, refuse_profile
 
@@ -165,8 +166,6 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
     Raises:
         ImageError: The compressed pixels are damaged or incomplete.
     """
-    from PIL.Image import fromarray
-
     segments = list(read_segments(io.BytesIO(data)))
     frame = _find_frame(segments)
     components = frame.content[5]
@@ -178,10 +177,10 @@ def decode(data: bytes, mode: str, min_size: tuple[int, int] = (0, 0)) -> Image:
     except ValueError as error:
         pixels = _decode_repaired(data, segments, str(error), (colours, min_size))
     if colours == "GRAY":
-        return fromarray(pixels[..., 0])
+        return pillow.fromarray(pixels[..., 0])
     if colours == "CMYK":
-        return fromarray(255 - pixels, "CMYK").convert(mode)
-    return fromarray(pixels)
+        return pillow.fromarray(255 - pixels, "CMYK").convert(mode)
+    return pillow.fromarray(pixels)
 
 
 def _decode_strictly(data: bytes, colours: str, min_size: tuple[int, int]) -> Any:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple, Self
 from pydantic import Field, model_validator
 
 from chest_xray.core.files import NUM_THREADS
+from chest_xray.core.libraries import pd
 from chest_xray.core.types import Array, DataFrame, InputError, Options, Result, Series
 from chest_xray.images.validation import ImageFacts, Refusal, is_junk, read_header
 
@@ -243,8 +244,6 @@ def read_file_facts(files: DataFrame, integrity: Integrity) -> list[dict[str, An
 
 def describe_images(images: DataFrame, patients: Patients, patient_table: DataFrame) -> DataFrame:
     """Add label, patient and aetiology, from the path or from a table of patients (no rows for none)."""
-    import pandas as pd
-
     labels = images["path"].str.rsplit("/", n=2).str[-2].str.upper().map({name: i for i, name in enumerate(CLASSES)})
     parsed = (parse_name(path, patients) for path in images["path"])
     names = pd.DataFrame(parsed, index=images.index, columns=ParsedName._fields)

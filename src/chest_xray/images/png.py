@@ -8,6 +8,7 @@ from contextlib import suppress
 from itertools import takewhile
 from typing import Any, NamedTuple
 
+from chest_xray.core.libraries import np, pillow
 from chest_xray.core.types import Array, Image
 from chest_xray.images.header import Header, ImageError, read_orientation, refuse_profile, refuse_tones
 
@@ -93,8 +94,6 @@ def read_header(file: Any) -> Header:
 
 def _refuse_tones(content: dict[bytes, bytes]) -> None:
     """Refuse grey values that are not those of sRGB, by the chunk that takes precedence (third edition, table 17)."""
-    import numpy as np
-
     coding = content.get(b"cICP", b"")
     _, _, profile = content.get(b"iCCP", b"").partition(b"\0")
     if len(coding) == 4 and not (coding[1] in SDR_TRANSFERS and coding[2:] == b"\0\1"):
@@ -169,8 +168,6 @@ def decode(data: bytes) -> Image:
     Raises:
         ImageError: A chunk that carries pixels is damaged or missing, or every pixel is transparent.
     """
-    import numpy as np
-
     file = io.BytesIO(data)
     chunks = list(_read_chunks(file))
     layout = _read_layout(file, chunks)
@@ -212,7 +209,6 @@ def _require_all_rows(packed: bytes, layout: Layout) -> None:
 
 def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: str | None = None) -> Image:
     """Decode a file that has only the chunks that carry pixels."""
-    import numpy as np
     from PIL.PngImagePlugin import PngImageFile
 
     chunks = [b"IHDR" + struct.pack(">IIBBBBB", *layout), b"IDAT" + packed, b"IEND"]
@@ -231,9 +227,6 @@ def _decode_by_pillow(layout: Layout, packed: bytes, palette: bytes, rawmode: st
 
 def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tuple[Image, Array | None]:
     """Decode grey with opacity, or colours, of 16 bits per sample, which Pillow reduces to their upper byte."""
-    import numpy as np
-    from PIL.Image import fromarray
-
     if layout.colour == GREY_ALPHA:  # Four bytes a pixel: filtered as 8-bit colours with opacity are.
         halved = _decode_by_pillow(layout._replace(depth=8, colour=COLOURS_ALPHA), packed, b"")
         values: Array = np.asarray(halved).reshape(layout.height, layout.width, 2, 2).astype(np.uint16)
@@ -248,20 +241,16 @@ def _decode_deep(layout: Layout, packed: bytes, transparent: bytes | None) -> tu
     colours = values[..., :-1] if has_alpha else values
     opacity = (values[..., -1] >> 8).astype(np.uint8) if has_alpha else _find_opacity(values, layout, transparent)
     reduced = keep_upper_bits(colours)
-    return fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opacity
+    return pillow.fromarray(reduced[..., 0] if layout.colour == GREY_ALPHA else reduced), opacity
 
 
 def keep_upper_bits(values: Array) -> Array:
     """Return the eight uppermost bits in use of non-negative integers, uint8."""
-    import numpy as np
-
     return (values >> (max(8, int(values.max()).bit_length()) - 8)).astype(np.uint8)
 
 
 def _find_opacity(pixels: Array, layout: Layout, transparent: bytes | None) -> Array | None:
     """Return the opacity, uint8 of shape (height, width), of a file that names transparent colours (tRNS)."""
-    import numpy as np
-
     if transparent is None:
         return None
     if layout.colour == PALETTE:
@@ -282,9 +271,6 @@ def _find_opacity(pixels: Array, layout: Layout, transparent: bytes | None) -> A
 
 
 def _apply_opacity(image: Image, opacity: Array | None) -> Image:
-    import numpy as np
-    from PIL.Image import fromarray
-
     if opacity is None and image.mode in ("LA", "RGBA"):
         opacity = np.asarray(image.getchannel("A"))
     if opacity is None:
@@ -294,7 +280,7 @@ def _apply_opacity(image: Image, opacity: Array | None) -> Image:
             "blank", "a transparent image: no pixel is more opaque than transparent; save it without transparency"
         )
     if image.mode == "I;16":
-        return fromarray(np.where(opacity, np.asarray(image), 0).astype(np.uint16))
+        return pillow.fromarray(np.where(opacity, np.asarray(image), 0).astype(np.uint16))
     image = image.convert("RGBA")
-    image.putalpha(fromarray(opacity))
+    image.putalpha(pillow.fromarray(opacity))
     return image

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from chest_xray.core.files import open_file
+from chest_xray.core.libraries import np, pd, pillow
 from chest_xray.core.types import Array, DataFrame, Image, Options
 from chest_xray.images.decoding import DECODERS, Geometry, decode_colours, decode_upright, fit_grey, read_image_header
 from chest_xray.images.header import ImageError, is_dicom
@@ -68,11 +69,8 @@ def find_content(image: Image, tolerance: float, min_border: float) -> Box | Non
     Returns:
         The box of the content; None if there is no border, or nothing else.
     """
-    import numpy as np
-    from PIL.Image import Resampling
-
     factor = min(1, SEARCH_SIDE / max(image.size))
-    small = image.resize((ceil(image.width * factor), ceil(image.height * factor)), Resampling.BOX)
+    small = image.resize((ceil(image.width * factor), ceil(image.height * factor)), pillow.Resampling.BOX)
     pixels = np.asarray(small, np.float32)
     height, width = pixels.shape
     left, top, right, bottom = 0, 0, width, height
@@ -222,8 +220,6 @@ def _fit(
     warnings: tuple[str, ...] = (),
 ) -> PreparedImage | Refusal:
     """Fit what is inside the border to the size of the network's input; `size` is that of the whole picture."""
-    import numpy as np
-
     if content.is_trimmed:
         warnings = (*warnings, TRIMMED)
         if refusal := check_header((round(size[0] * content.share[0]), round(size[1] * content.share[1])), limits):
@@ -238,8 +234,6 @@ def compute_aspects(images: DataFrame, preparation: Preparation) -> Array:
 
     A stretched image has that of its original (`width` and `height` of `images`), others that of their pixels.
     """
-    import numpy as np
-
     if preparation.geometry == "stretch":
         return (images["width"] / images["height"]).to_numpy(float)
     return np.full(len(images), preparation.width / preparation.height)
@@ -256,8 +250,6 @@ def measure_appearance(pixels: Array) -> dict[str, Array]:
         255); and `sharpness`, the deviation of the Laplacian over that of grey values (after Pech-Pacheco et al. 2000),
         0 for a blank image, about 4.5 for noise.
     """
-    import numpy as np
-
     grey = pixels.astype(np.float32)
     height, width = (np.diff(grey, n=2, axis=axis) for axis in (1, 2))
     laplacian = height[:, :, 1:-1] + width[:, 1:-1]
@@ -275,8 +267,6 @@ def fingerprint_files(files: DataFrame, *options: Options) -> str:
 
     `files` has one row for each row of the array, with `path`, `bytes`, `modified` and all else that determines it.
     """
-    import pandas as pd
-
     digest = hashlib.sha256(pd.util.hash_pandas_object(files, index=False).to_numpy().tobytes())
     for group in options:
         digest.update(group.model_dump_json().encode())

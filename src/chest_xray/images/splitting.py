@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chest_xray.core.libraries import np, pd
 from chest_xray.core.types import Array, DataFrame, Generator, InputError, Options, Seed, Series
 from chest_xray.images.audit import join_patients
 from chest_xray.images.kermany import NumberedName, short_path, split_at_number
@@ -30,8 +31,6 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     Raises:
         InputError: A class and aetiology has fewer than two patients, or none with few enough images.
     """
-    import numpy as np
-
     train = image_index[image_index["split"] == "train"]
     train = train.assign(patient=join_patients(train, duplicates))
     by_patient = train.groupby("patient")
@@ -57,8 +56,6 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
     patients are cut into blocks of about the same number of images, in the order of their numbers. A series with fewer
     patients than blocks is cut together with the others of its class and aetiology that are as short.
     """
-    import pandas as pd
-
     train = image_index[image_index["split"] == "train"]
     names = pd.DataFrame(map(split_at_number, train["group"]), train.index, columns=NumberedName._fields)
     images = train.assign(patient=join_patients(train, duplicates), number=names["number"])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 
 from chest_xray.core.files import open_file
+from chest_xray.core.libraries import np
 from chest_xray.core.types import Array, Image, InputError, Options
 from chest_xray.images.decoding import CHROMA_SIZE, NOT_AN_IMAGE, read_image_header
 from chest_xray.images.header import PREFIX_END, ImageError, is_dicom
@@ -139,8 +140,6 @@ def check_header(size: tuple[int, int], limits: InputChecks) -> Refusal | None:
 
 def check_colour(image: Image, limits: InputChecks) -> Refusal | None:
     """Refuse an image whose chroma (max - min of RGB, mean over the image, 0 to 255) is above `max_chroma`."""
-    import numpy as np
-
     if is_grey_mode(image.mode):
         return None
     colours = np.asarray(image.convert("RGB").resize(CHROMA_SIZE))
