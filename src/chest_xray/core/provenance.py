@@ -98,8 +98,19 @@ class Lineage:
         current |= {name: digest_value(value) for name, value in parameters.items()}
         for name in read:
             for child, parent, digest in self._ancestry(name):
-                if parent in current and current[parent] != digest:
-                    raise InputError(_describe_conflict(child, parent, makers[child]))
+                if current.get(parent, digest) == digest:
+                    continue
+                command = f"`kedro run --pipelines={makers[child]}`"
+                if is_parameter(parent):
+                    raise InputError(
+                        f"{child} was made with other values of {parent.removeprefix('params:')} than this run has; "
+                        f"expected the same. Run {command} again with these parameters, or this run with those."
+                    )
+                raise InputError(
+                    f"{child} was made from an earlier {parent}, which has been replaced since (by a run that did not "
+                    "finish, or by one with other options); expected both from one run. "
+                    f"Run {command} again, and what follows it."
+                )
 
     def list_stale(self, replaced: Collection[str]) -> list[str]:
         """List the outputs that depend on an earlier version of an output in `replaced`."""
@@ -130,19 +141,6 @@ class Lineage:
                 if parent not in seen:
                     seen.add(parent)
                     waiting.append(parent)
-
-
-def _describe_conflict(child: str, parent: str, maker: str) -> str:
-    command = f"`kedro run --pipelines={maker}`"
-    if is_parameter(parent):
-        return (
-            f"{child} was made with other values of {parent.removeprefix('params:')} than this run has; expected the "
-            f"same. Run {command} again with these parameters, or this run with those."
-        )
-    return (
-        f"{child} was made from an earlier {parent}, which has been replaced since (by a run that did not "
-        f"finish, or by one with other options); expected both from one run. Run {command} again, and what follows it."
-    )
 
 
 def is_parameter(name: str) -> bool:

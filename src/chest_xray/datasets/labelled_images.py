@@ -80,9 +80,8 @@ def read_label(text: str) -> int | None:
 def _read_folder(path: str) -> Iterator[tuple[Any, ...]]:
     root = fsspec.core.url_to_fs(path)[1]
     for file in list_new_files(path):
-        below = file.path.partition(root)[2].strip("/")
-        folders = below.split("/")[:-1][::-1]
-        label = next((label for label in map(read_label, folders) if label is not None), None)
+        folders = file.path.partition(root)[2].strip("/").split("/")[:-1]
+        label = next((label for label in map(read_label, reversed(folders)) if label is not None), None)
         yield *file, label, _find_patient(file.path, label)
 
 

@@ -72,18 +72,17 @@ class DuplicateSummary(Result):
 
 def summarise_duplicates(duplicates: DataFrame) -> DuplicateSummary:
     """Count exact and near duplicates, and how many of them cross splits, classes or patients."""
-    exact, near = (_count_pairs(duplicates[duplicates["kind"] == kind]) for kind in ("exact", "near"))
-    return DuplicateSummary(exact=exact, near=near)
-
-
-def _count_pairs(pairs: DataFrame) -> DuplicateCounts:
-    return DuplicateCounts(
-        pairs=len(pairs),
-        pictures=int(pairs["first"].nunique()),
-        across_splits=int((~pairs["same_split"]).sum()),
-        across_classes=int((~pairs["same_label"]).sum()),
-        across_groups=int((~pairs["same_group"]).sum()),
-    )
+    counts = {}
+    for kind in ("exact", "near"):
+        pairs = duplicates[duplicates["kind"] == kind]
+        counts[kind] = DuplicateCounts(
+            pairs=len(pairs),
+            pictures=int(pairs["first"].nunique()),
+            across_splits=int((~pairs["same_split"]).sum()),
+            across_classes=int((~pairs["same_label"]).sum()),
+            across_groups=int((~pairs["same_group"]).sum()),
+        )
+    return DuplicateSummary(**counts)
 
 
 class Audit(Options):
@@ -175,13 +174,10 @@ def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferen
     from scipy.stats import ks_2samp
 
     train, test = (select_class(images, split, label) for split in ("train", "test"))
-    distances = {
-        f"{feature}_distance": float(
-            ks_2samp(read_feature(train, feature), read_feature(test, feature), method="asymp").statistic
-        )
-        for feature in FEATURES
-    }
-    wide_train, wide_test = (
-        float((read_feature(rows, "aspect") >= audit.wide_aspect).mean()) for rows in (train, test)
-    )
-    return SplitDifferences(**distances, wide_train=wide_train, wide_test=wide_test)
+    differences = {}
+    for feature in FEATURES:
+        samples = (read_feature(rows, feature) for rows in (train, test))
+        differences[f"{feature}_distance"] = float(ks_2samp(*samples, method="asymp").statistic)
+    for split, rows in (("train", train), ("test", test)):
+        differences[f"wide_{split}"] = float((read_feature(rows, "aspect") >= audit.wide_aspect).mean())
+    return SplitDifferences(**differences)

@@ -57,9 +57,18 @@ def decode_upright(data: bytes, size: tuple[int, int], geometry: Geometry = "str
     """Decode a file to grey as `decode_grey` does, at the scale that it chooses, without fitting it to the size."""
     header = read_image_header(io.BytesIO(data))
     if data.startswith(jpeg.SIGNATURE):
-        image = jpeg.decode(data, "L", _min_size(header, size, geometry))
+        minimum = size  # below which decoding would lose detail of the result
+        if geometry != "stretch":
+            width, height = header.upright
+            ratio = (max if geometry == "crop" else min)(size[0] / width, size[1] / height)
+            minimum = ceil(width * ratio), ceil(height * ratio)
+        image = jpeg.decode(data, "L", minimum[::-1] if header.orientation in QUARTER_TURNS else minimum)
     else:
-        image = _flatten(png.decode(data))
+        image = png.decode(data)
+        if image.mode == "RGBA":
+            image = pillow.alpha_composite(pillow.new("RGBA", image.size, "black"), image)
+        deep = image.mode == "I;16"
+        image = pillow.fromarray(png.keep_upper_bits(np.asarray(image))) if deep else image.convert("L")
     if geometry != "stretch":  # Stretching gives the shape by itself.
         image = square_pixels(image, header.pixel_aspect)
     return image.transpose(pillow.Transpose[TURNS[header.orientation - 2]]) if header.orientation != 1 else image
@@ -85,25 +94,6 @@ def decode_colours(data: bytes) -> Image:
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.decode(data, "RGB", CHROMA_SIZE)
     return png.decode(data).convert("RGB")
-
-
-def _flatten(image: Image) -> Image:
-    """Reduce an image to 8-bit grey, black where it is transparent."""
-    if image.mode == "I;16":
-        return pillow.fromarray(png.keep_upper_bits(np.asarray(image)))
-    if image.mode == "RGBA":
-        image = pillow.alpha_composite(pillow.new("RGBA", image.size, "black"), image)
-    return image.convert("L")
-
-
-def _min_size(header: Header, size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """Return the stored width and height in pixels below which decoding would lose detail of the result."""
-    minimum = size
-    if geometry != "stretch":
-        width, height = header.upright
-        ratio = (max if geometry == "crop" else min)(size[0] / width, size[1] / height)
-        minimum = ceil(width * ratio), ceil(height * ratio)
-    return minimum[::-1] if header.orientation in QUARTER_TURNS else minimum
 
 
 def fit_grey(image: Image, size: tuple[int, int], geometry: Geometry) -> Image:

@@ -151,13 +151,9 @@ def find_padding(values: Array, dataset: Any) -> Array | None:
     signed = int(read_number(dataset, "PixelRepresentation", 0)) == 1
     # Some writers state the type of a negative value as unsigned, and the other way round.
     ends = (padding[0], limit if math.isfinite(limit) else padding[0])
-    low, high = sorted(_wrap(int(end), bits, signed=signed) for end in ends)
+    wrapped = [int(end) & (1 << bits) - 1 for end in ends]
+    low, high = sorted(end - (1 << bits) if signed and end >> bits - 1 else end for end in wrapped)
     return (values >= low) & (values <= high)
-
-
-def _wrap(value: int, bits: int, *, signed: bool) -> int:
-    value &= (1 << bits) - 1
-    return value - (1 << bits) if signed and value >> bits - 1 else value
 
 
 def render_grey(stored: Array, dataset: Any) -> Array:

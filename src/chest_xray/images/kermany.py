@@ -253,15 +253,13 @@ def describe_images(images: DataFrame, patients: Patients, patient_table: DataFr
     index = images.assign(label=labels).join(names).reset_index(drop=True)[columns]
     unknown = find_unknown_patients(index)
     if unknown.any():
-        logger.warning(
-            "%d of %d images (%.0f%%) have no known patient, such as %s: each counts as a patient of its own, and one "
+        message = (
+            "%d of %d images (%.0f%%) have no known patient, such as %r: each counts as a patient of its own, and one "
             "person may be in train and in validation. Set patients.pattern, or name a table with --params "
-            "patient_table=FILE.",
-            unknown.sum(),
-            len(index),
-            100 * unknown.mean(),
-            repr(index.loc[unknown, "path"].iloc[0]),
+            "patient_table=FILE."
         )
+        first = index.loc[unknown, "path"].iloc[0]
+        logger.warning(message, unknown.sum(), len(index), 100 * unknown.mean(), first)
     return index.astype({"label": "int8", "width": "int32", "height": "int32"})
 
 

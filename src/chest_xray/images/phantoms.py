@@ -29,14 +29,24 @@ def draw_phantom(rng: Random, aetiology: str) -> Array:
     """
     width = int(rng.integers(150, 261))
     height = int(width / rng.uniform(1.0, 1.5))
-    x, y = _posed_grid(rng, width, height)
+    # The chest spans about -1 to 1, in a random pose.
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    angle, scale = np.radians(rng.uniform(-6, 6)), rng.uniform(0.9, 1.15)
+    x, y = x * scale + rng.uniform(-0.08, 0.08), y * scale + rng.uniform(-0.08, 0.08)
+    x, y = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
     lungs = np.maximum(_blob(x, y, (-0.42, 0.0), (0.30, 0.62)), _blob(x, y, (0.42, 0.0), (0.28, 0.62)))
     lungs *= 1 / (1 + np.exp((y - 0.52 - 0.12 * np.cos(4 * x)) * 25))  # The diaphragm's two domes.
     ribs = np.clip(np.sin((y + 0.35 * x**2) * 24), 0, 1) ** 3
     heart = _blob(x, y, (0.14, 0.22), (0.26, 0.32))
     spine = np.exp(-((x / 0.09) ** 2))
     grey = 0.72 - 0.50 * lungs + 0.09 * ribs * lungs + 0.34 * heart * lungs + 0.14 * spine
-    grey += 0.45 * _opacities(rng, x, y, aetiology) * lungs
+    num_patches, radius, density = PATCHES[aetiology]
+    opacities = np.zeros_like(x)  # from 0 (clear) to 1 (dense)
+    for _ in range(num_patches):
+        centre_x, centre_y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.45)
+        squared = ((x - centre_x) ** 2 + (y - centre_y) ** 2) / (radius * rng.uniform(0.7, 1.3)) ** 2
+        opacities += density * rng.uniform(0.5, 1.0) * np.exp(-squared)
+    grey += 0.45 * np.clip(opacities, 0, 1) * lungs
     grey *= _blob(x, y, (0.0, 0.1), (1.05, 1.25))
     grey = rng.uniform(0.75, 1.1) * np.clip(grey, 0, 1) ** rng.uniform(0.8, 1.3) + rng.normal(0, 0.025, grey.shape)
     return (255 * np.clip(grey, 0, 1)).astype(np.uint8)
@@ -66,30 +76,10 @@ def draw_phantom_folder(folder: Path, num_images: dict[str, int], seed: int) -> 
         Path(part).rename(folder)
 
 
-def _posed_grid(rng: Random, width: int, height: int) -> tuple[Array, Array]:
-    """Return coordinates of every pixel in a chest that spans about -1 to 1, with a random pose."""
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    angle = np.radians(rng.uniform(-6, 6))
-    scale = rng.uniform(0.9, 1.15)
-    x, y = x * scale + rng.uniform(-0.08, 0.08), y * scale + rng.uniform(-0.08, 0.08)
-    return x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
-
-
 def _blob(x: Array, y: Array, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
     """Draw an ellipse with a soft edge, 1 inside and 0 outside."""
     distance = np.hypot((x - centre[0]) / radii[0], (y - centre[1]) / radii[1])
     return 1 / (1 + np.exp((distance - 1) * 14))
-
-
-def _opacities(rng: Random, x: Array, y: Array, aetiology: str) -> Array:
-    """Draw soft patches inside the lungs, 0 (clear) to 1 (dense)."""
-    num_patches, radius, density = PATCHES[aetiology]
-    patches = np.zeros_like(x)
-    for _ in range(num_patches):
-        centre_x, centre_y = rng.choice([-1, 1]) * rng.uniform(0.25, 0.6), rng.uniform(-0.4, 0.45)
-        squared = ((x - centre_x) ** 2 + (y - centre_y) ** 2) / (radius * rng.uniform(0.7, 1.3)) ** 2
-        patches += density * rng.uniform(0.5, 1.0) * np.exp(-squared)
-    return np.clip(patches, 0, 1)
 
 
 class Ellipsoid(NamedTuple):
@@ -161,15 +151,6 @@ def _build_ribs(rng: Random, sign: int, wide: float, deep: float) -> Iterator[El
             yield Ellipsoid(centre, (0.1, 0.06, 0.022), density, sign * 0.25)
 
 
-def _build_frontal_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
-    return _build_chest(rng), rng.uniform(-0.12, 0.12)
-
-
-def _build_lateral_chest(rng: Random) -> tuple[list[Ellipsoid], float]:
-    """Turn the chest by 60 to 120 degrees to either side."""
-    return _build_chest(rng), rng.choice([-1, 1]) * rng.uniform(1.05, 2.1)
-
-
 def _build_long_bone(rng: Random, middle: Point, half: float, flesh: float, tilt: float) -> Iterator[Ellipsoid]:
     """Build a limb of one shaft with thick ends; `half` is half its length, and a tilt of 0 is upright."""
     shaft = flesh * rng.uniform(0.2, 0.45)
@@ -190,7 +171,7 @@ def _build_limb(rng: Random) -> tuple[list[Ellipsoid], float]:
     if kind == 1:
         x, z = flesh * 0.4 * np.cos(tilt), flesh * 0.4 * np.sin(tilt)
         bones = [_build_long_bone(rng, (s * x, 0, s * z), rng.uniform(0.7, 1.2), flesh * 0.7, tilt) for s in (-1, 1)]
-        return [ellipsoid for bone in bones for ellipsoid in bone], 0.0
+        return [*bones[0], *bones[1]], 0.0
     joint = []
     for sign, turn in ((1, tilt), (-1, tilt + bend)):
         length = rng.uniform(0.5, 0.9)
@@ -259,8 +240,9 @@ def _build_skull(rng: Random) -> tuple[list[Ellipsoid], float]:
 
 
 PARTS: dict[str, Callable[[Random], tuple[list[Ellipsoid], float]]] = {
-    "chest": _build_frontal_chest,
-    "lateral chest": _build_lateral_chest,
+    "chest": lambda rng: (_build_chest(rng), rng.uniform(-0.12, 0.12)),
+    # turned by 60 to 120 degrees to either side
+    "lateral chest": lambda rng: (_build_chest(rng), rng.choice([-1, 1]) * rng.uniform(1.05, 2.1)),
     "limb": _build_limb,
     "hand": _build_hand,
     "abdomen": _build_abdomen,

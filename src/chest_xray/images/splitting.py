@@ -1,11 +1,11 @@
 """Assign whole patients to train, validation and test, stratified by aetiology, and no image to two subsets."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from chest_xray.core.libraries import np, pd
-from chest_xray.core.types import Array, DataFrame, Generator, InputError, Options, Seed, Series
+from chest_xray.core.types import DataFrame, InputError, Options, Seed, Series
 from chest_xray.images.audit import join_patients
 from chest_xray.images.kermany import NumberedName, short_path, split_at_number
 
@@ -21,7 +21,7 @@ class HoldOut(Options):
 
 
 def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: HoldOut) -> Series:
-    """Draw validation patients from train in each class and aetiology.
+    """Draw validation patients from train in random order, in each class and aetiology until the share is reached.
 
     Patients who share an image, by `duplicates` from `find_duplicates`, are drawn together.
 
@@ -36,9 +36,20 @@ def draw_validation(image_index: DataFrame, duplicates: DataFrame, hold_out: Hol
     by_patient = train.groupby("patient")
     patients = by_patient.agg(label=("label", "first"), aetiology=("aetiology", "first"), images=("path", "size"))
     rng = np.random.default_rng(hold_out.seed)
-    drawn = [_draw_patients(stratum, rng, hold_out) for _, stratum in patients.groupby(["label", "aetiology"])]
+    drawn: list[Any] = []
+    for (label, aetiology), stratum in patients.groupby(["label", "aetiology"]):
+        small = stratum[stratum["images"] <= hold_out.max_group_images]
+        if not len(small) or len(stratum) < 2:
+            raise InputError(
+                f"cannot hold out {hold_out.share:.0%} of class {label}, aetiology {aetiology!r}: train has "
+                f"{len(stratum)} patients of it, {len(small)} with at most {hold_out.max_group_images} images; "
+                "expected two or more. Add images, or raise hold_out.max_group_images."
+            )
+        shuffled = small.iloc[rng.permutation(len(small))]
+        number = int((shuffled["images"].cumsum() <= hold_out.share * stratum["images"].sum()).sum())
+        drawn.extend(shuffled.index[: max(number, 1)])
     subset = image_index["split"].copy()
-    subset[train.index[train["patient"].isin(np.concatenate(drawn))]] = "validation"
+    subset[train.index[train["patient"].isin(drawn)]] = "validation"
     return subset
 
 
@@ -72,20 +83,6 @@ def assign_blocks(image_index: DataFrame, duplicates: DataFrame, blocks: Blocks)
     middles = (in_series.cumsum() - patients["images"] / 2) / in_series.transform("sum")
     block_of = (middles * blocks.num_folds).astype(int)
     return images["patient"].map(block_of).reindex(image_index.index).fillna(-1).astype(int)
-
-
-def _draw_patients(stratum: DataFrame, rng: Generator, hold_out: HoldOut) -> Array:
-    """Draw patients of one class and aetiology in random order until their images reach the share."""
-    small = stratum[stratum["images"] <= hold_out.max_group_images]
-    if not len(small) or len(stratum) < 2:
-        raise InputError(
-            f"cannot hold out {hold_out.share:.0%} of class {stratum['label'].iloc[0]}, aetiology "
-            f"{stratum['aetiology'].iloc[0]!r}: train has {len(stratum)} patients of it, {len(small)} with at most "
-            f"{hold_out.max_group_images} images; expected two or more. Add images, or raise hold_out.max_group_images."
-        )
-    drawn = small.iloc[rng.permutation(len(small))]
-    num = int((drawn["images"].cumsum() <= hold_out.share * stratum["images"].sum()).sum())
-    return drawn.index.to_numpy()[: max(num, 1)]
 
 
 def apply_own_split(image_index: DataFrame, own_split: DataFrame) -> Series:

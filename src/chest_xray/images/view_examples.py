@@ -52,19 +52,14 @@ def _pose(image: Array, rng: Random) -> Array:
     width, height = rng.uniform(0.85, 1.2) * rng.uniform(0.92, 1.08, 2)
     x, y = 0.5 + rng.uniform(-0.06, 0.06, 2)
     if rng.random() < 0.35:  # A picture that is less wide, and shows more of neck and abdomen.
-        image, height, width = _extend(image, rng), height * rng.uniform(0.6, 0.85), min(width, 1)
+        # It continues above and below by its first and last rows, a little smoothed, to twice its height.
+        above, below = (
+            np.asarray(Image.fromarray(rows).resize((image.shape[1], len(image) // 2), Image.Resampling.BICUBIC))
+            for rows in (image[: rng.integers(2, 5)], image[-rng.integers(2, 8) :])
+        )
+        image, height, width = np.vstack([above, image, below]), height * rng.uniform(0.6, 0.85), min(width, 1)
     posed = _cut(image, (x, y), (width, height), rng, tilt=np.radians(rng.normal(0, 5)))
     return posed[:, ::-1] if rng.random() < 0.5 else posed
-
-
-def _extend(image: Array, rng: Random) -> Array:
-    """Continue an image above and below by its first and last rows, a little smoothed, to twice its height."""
-    half = len(image) // 2
-    above, below = (
-        np.asarray(Image.fromarray(rows).resize((image.shape[1], half), Image.Resampling.BICUBIC))
-        for rows in (image[: rng.integers(2, 5)], image[-rng.integers(2, 8) :])
-    )
-    return np.vstack([above, image, below])
 
 
 def _cut(image: Array, centre: tuple[float, float], size: tuple[float, float], rng: Random, tilt: float = 0.0) -> Array:
@@ -79,14 +74,6 @@ def _cut(image: Array, centre: tuple[float, float], size: tuple[float, float], r
         (side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill
     )
     return np.asarray(picture)
-
-
-def _turn_upside_down(image: Array, rng: Random) -> Array:
-    return _pose(image, rng)[::-1]
-
-
-def _lay_on_side(image: Array, rng: Random) -> Array:
-    return np.rot90(_pose(image, rng), int(rng.choice([1, 3])))
 
 
 def _crop(image: Array, rng: Random) -> Array:
@@ -131,28 +118,19 @@ def _imitate_lateral(image: Array, rng: Random) -> Array:
         other = _cut(image[:, ::-1], (left + width / 2 + rng.uniform(-0.05, 0.05), 0.5), (width, height), rng)
         half = ((half.astype(np.float32) + other) / 2).astype(np.uint8)
     if kind == 2:
-        half = _move_middle(_cut(image, (0.5, 0.5), (1 - 2 * left, height), rng), rng)
+        # One side is squeezed and the other stretched, beyond which a bright band stands for the spine.
+        whole = _cut(image, (0.5, 0.5), (1 - 2 * left, height), rng)
+        middle, places = rng.uniform(0.22, 0.38), np.linspace(0, 1, 2 * SIDE)
+        source = np.interp(places, [0, middle, 1], [0, 0.5, rng.uniform(0.85, 1)])
+        moved = whole[:, np.rint(source * (2 * SIDE - 1)).astype(int)].astype(np.float32)
+        band = np.exp(-np.square((places - rng.uniform(0.75, 1)) / rng.uniform(0.05, 0.15)))
+        half = np.asarray(np.clip(moved + rng.uniform(0, 120) * band, 0, 255), np.uint8)
     across = int(SIDE * rng.uniform(1.0, 2))
     picture = np.full_like(half, rng.integers(0, 40))
     start = rng.integers(0, 2 * SIDE - across + 1)
     picture[:, start : start + across] = Image.fromarray(half).resize((across, 2 * SIDE))
     picture = _cut(picture, (0.5, 0.5), (1.0, rng.uniform(0.8, 1.0)), rng, tilt=np.radians(rng.normal(0, 8)))
     return _turn_any_way(picture, rng) if rng.random() < 0.15 else picture[:, :: rng.choice([-1, 1])]
-
-
-def _move_middle(image: Array, rng: Random) -> Array:
-    """Squeeze one side of a chest and stretch the other, beyond which a bright band stands for the spine."""
-    middle, side = rng.uniform(0.22, 0.38), 2 * SIDE
-    source = np.interp(np.linspace(0, 1, side), [0, middle, 1], [0, 0.5, rng.uniform(0.85, 1)])
-    moved = image[:, np.rint(source * (side - 1)).astype(int)].astype(np.float32)
-    band = np.exp(-np.square((np.linspace(0, 1, side) - rng.uniform(0.75, 1)) / rng.uniform(0.05, 0.15)))
-    return np.asarray(np.clip(moved + rng.uniform(0, 120) * band, 0, 255), np.uint8)
-
-
-def _overlay_turned(image: Array, rng: Random) -> Array:
-    """Overlay a chest with itself after a quarter turn: dense and dark regions, but no chest."""
-    posed = _pose(image, rng).astype(np.float32)
-    return ((posed + np.rot90(posed, int(rng.choice([1, 3])))) / 2).astype(np.uint8)
 
 
 def _pose_other(image: Array, rng: Random) -> Array:
@@ -203,7 +181,11 @@ def _vary_acquisition(image: Array, rng: Random) -> Array:
     if rng.random() < 0.4:
         grey = grey + rng.normal(0, rng.uniform(0, 0.05), grey.shape)
     if rng.random() < 0.25:
-        _add_frame(grey, rng)
+        # what trimming leaves of a border or a collimator, on some sides
+        level = rng.choice([0, 0, 1, rng.random()])
+        for turned in (grey, grey[::-1], grey.T, grey.T[::-1]):
+            if rng.random() < 0.5:
+                turned[: rng.integers(0, 4)] = level
     return (255 * np.clip(grey, 0, 1)).astype(np.uint8)
 
 
@@ -219,12 +201,18 @@ def _burn_in_marks(picture: Image.Image, rng: Random) -> None:
             pen.line([(x, y), tuple(rng.integers(0, side, 2).tolist())], fill=grey, width=1)
 
 
-def _add_frame(grey: Array, rng: Random) -> None:
-    """Draw what trimming leaves of a border or a collimator, on some sides."""
-    level = rng.choice([0, 0, 1, rng.random()])
-    for turned in (grey, grey[::-1], grey.T, grey.T[::-1]):
-        if rng.random() < 0.5:
-            turned[: rng.integers(0, 4)] = level
+def _overlay_turned(image: Array, rng: Random) -> Array:
+    """Overlay a chest with itself after a quarter turn: dense and dark regions, but no chest."""
+    posed = _pose(image, rng).astype(np.float32)
+    return ((posed + np.rot90(posed, int(rng.choice([1, 3])))) / 2).astype(np.uint8)
+
+
+def _turn_upside_down(image: Array, rng: Random) -> Array:
+    return _pose(image, rng)[::-1]
+
+
+def _lay_on_side(image: Array, rng: Random) -> Array:
+    return np.rot90(_pose(image, rng), int(rng.choice([1, 3])))
 
 
 class Kind(NamedTuple):
