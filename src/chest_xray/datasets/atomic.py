@@ -35,7 +35,6 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         self._arguments = {name: arguments[name] for name in ("save_args", "fs_args") if name in arguments}
 
     def save(self, data: Any) -> None:
-        """Write the file whole or not at all."""
         with atomic_path(self._address) as part:
             try:
                 self.plain(filepath=str(part), **self._arguments).save(data)
@@ -66,15 +65,12 @@ class JSONDataset(TextDataset):
         self._save_args = save_args or {}
 
     def load(self) -> Any:
-        """Return the values."""
         return json.loads(super().load())
 
     def save(self, data: Any) -> None:
-        """Write the values whole or not at all."""
         super().save(json.dumps(data, **self._save_args))
 
     def preview(self) -> JSONPreview:
-        """Return the JSON."""
         return JSONPreview(TextDataset.load(self))
 
 
@@ -101,7 +97,6 @@ class ResultDataset(JSONDataset):
             ) from error
 
     def save(self, data: Any) -> None:
-        """Write the result whole or not at all."""
         super().save(data.model_dump(mode="json"))
 
 
@@ -194,7 +189,6 @@ class ShardedTableDataset(LocalDataset):
         self._retry = retry
 
     def load(self) -> DataFrame:
-        """Return all rows."""
         return pd.read_parquet(self._path / "all.parquet")
 
     def save(self, data: Shard | ShardOrder) -> None:
@@ -251,5 +245,4 @@ class FinishedShardsDataset(LocalDataset, ReadOnlyDataset):
     """Loads the keys of the shards that a `ShardedTableDataset` has stored in the same folder."""
 
     def load(self) -> frozenset[str]:
-        """Return the keys."""
         return frozenset(path.stem for path in (self._path / "shards").glob("*.parquet"))

@@ -93,7 +93,6 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Any]):
     """A dataset that nodes do not write."""
 
     def save(self, data: NoReturn) -> NoReturn:
-        """Refuse to save."""
         raise DatasetError(
             f"received {type(data).__name__} to save, but {type(self).__name__} is read-only. Remove it from "
             "the outputs of the node."
@@ -104,11 +103,9 @@ class TextDataset(FileDataset):
     """A text in UTF-8."""
 
     def load(self) -> Any:
-        """Return the text as it was saved."""
         return Path(self._local()).read_text("utf-8")
 
     def save(self, data: Any) -> None:
-        """Write the text whole or not at all."""
         with atomic_path(self._filepath) as path:
             path.write_text(data, "utf-8")
 
@@ -127,11 +124,9 @@ class PageDataset(FileDataset):
     """A page in each language, as HTML in UTF-8, at paths as in `FigureDataset`."""
 
     def load(self) -> dict[str, str]:
-        """Return the pages by language."""
         return {language: page.decode() for language, page in _read_languages(self._filepath).items()}
 
     def save(self, data: dict[str, str]) -> None:
-        """Write each page whole or not at all."""
         for language, text in data.items():
             TextDataset(filepath=_place(self._filepath, language)).save(text)
 
@@ -143,7 +138,6 @@ class FigureDataset(FileDataset):
     """
 
     def load(self) -> dict[str, bytes]:
-        """Return the PNG files by language."""
         return _read_languages(self._filepath)
 
     def save(self, data: dict[str, Figure]) -> None:
@@ -166,12 +160,10 @@ class FigureFolderDataset(FileDataset):
     """Figures by name, each in each language as in `FigureDataset`; other PNG files in the folder are removed."""
 
     def load(self) -> dict[str, dict[str, bytes]]:
-        """Return the PNG files by name and language."""
         names = sorted({Path(path).name.split(".")[0] for path in self._list()})
         return {name: FigureDataset(filepath=f"{self._filepath}/{name}.png").load() for name in names}
 
     def save(self, data: dict[str, dict[str, Figure]]) -> None:
-        """Draw each figure as `FigureDataset` does."""
         for name, figures in data.items():
             FigureDataset(filepath=f"{self._filepath}/{name}.png").save(figures)
         filesystem, _ = fsspec.core.url_to_fs(self._filepath)
@@ -214,17 +206,14 @@ class PlotlyDataset(TextDataset):
     """A figure of Plotly in a JSON file; the dataset of kedro-datasets takes a second to import."""
 
     def load(self) -> Any:
-        """Return the figure."""
         from plotly.io import from_json
 
         return from_json(super().load())
 
     def save(self, data: Any) -> None:
-        """Write the figure whole or not at all."""
         super().save(data.to_json())
 
     def preview(self) -> PlotlyPreview:
-        """Return the figure as plain values."""
         return PlotlyPreview(json.loads(super().load()))
 
 
@@ -235,11 +224,9 @@ class EvidenceDataset(TextDataset):
     """
 
     def load(self) -> dict[str, Any]:
-        """Return the dict."""
         return {name: _decode(kind, value) for name, (kind, value) in json.loads(super().load()).items()}
 
     def save(self, data: dict[str, Any]) -> None:
-        """Write the dict whole or not at all."""
         super().save(json.dumps({name: _encode(value) for name, value in data.items()}, ensure_ascii=False))
 
 
@@ -266,7 +253,6 @@ class CheckpointDataset(FileDataset, ReadOnlyDataset):
     """Loads the checkpoint at a local `.npz` path, whether or not it has been written; the node itself writes it."""
 
     def load(self) -> Checkpoint:
-        """Return the checkpoint."""
         return Checkpoint(self._filepath)
 
     def _exists(self) -> bool:
@@ -280,7 +266,6 @@ class FolderDataset(LocalDataset, ReadOnlyDataset):
         super().__init__(filepath=path, metadata=metadata)
 
     def load(self) -> Path:
-        """Return the path of the folder."""
         return self._path
 
     def _exists(self) -> bool:
@@ -302,7 +287,6 @@ class KerasModelDataset(FileDataset):
         return keras.saving.load_model(self._local(), safe_mode=True)
 
     def save(self, data: Model) -> None:
-        """Write the model whole or not at all."""
         with atomic_path(self._filepath) as path:
             data.save(path)
 
@@ -325,7 +309,6 @@ class PackagedModelDataset(FileDataset):
     suffixes = (".keras", ".onnx", ".tflite")
 
     def load(self) -> bytes:
-        """Return the bytes of the file."""
         return Path(self._local()).read_bytes()
 
     def save(self, data: PackagedModel) -> None:
