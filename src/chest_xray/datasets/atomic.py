@@ -195,17 +195,14 @@ class ShardedTableDataset(LocalDataset):
         """Store a shard, or join all of them."""
         import pyarrow.parquet as pq
 
-        if isinstance(data, ShardOrder):
-            self._complete(data.keys)
-        else:
+        if isinstance(data, Shard):
             with atomic_path(str(self._shard(data.key))) as path:
                 pq.write_table(data.rows, path)
-
-    def _complete(self, keys: list[str]) -> None:
-        state = sha256(" ".join(keys).encode()).hexdigest()
+            return
+        state = sha256(" ".join(data.keys).encode()).hexdigest()
         if self._exists() and (self._path / "current").read_text("utf-8") == state:
             return
-        counts = self._join([self._shard(key) for key in keys])
+        counts = self._join([self._shard(key) for key in data.keys])
         num_failed = sum(counts.values())
         replace_text(self._path / "current", "" if num_failed else state)
         if num_failed:

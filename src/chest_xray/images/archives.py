@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from kedro.io import DatasetError
 from pydantic import Field
 
+from chest_xray.core.libraries import pooch, requests
 from chest_xray.core.types import Options
 from chest_xray.images.validation import is_junk
 
@@ -68,8 +69,6 @@ def fetch_archive(download: Download, folder: Path) -> dict[str, str]:
     Raises:
         DatasetError: There is no such file, the download fails, or the file is no zip archive or has another checksum.
     """
-    import pooch
-
     if download.source.startswith(("http://", "https://")):
         path = _download(download, folder)
     else:
@@ -92,9 +91,6 @@ def fetch_archive(download: Download, folder: Path) -> dict[str, str]:
 
 
 def _download(download: Download, folder: Path) -> Path:
-    import pooch
-    import requests
-
     name = f"{hashlib.sha256(download.source.encode()).hexdigest()[:12]}.zip"
     expected_hash = f"sha256:{download.sha256.lower()}" if download.sha256 else None
     downloader = _ResumingDownloader(download, folder / f"{name}.part")
@@ -129,8 +125,6 @@ class _ResumingDownloader:
         self._validator = part.with_name(f"{part.name}.json")
 
     def __call__(self, url: str, output_file: str, _: Any) -> None:
-        import requests
-
         failures = 0
         while True:
             size_before = self._size()
@@ -152,8 +146,6 @@ class _ResumingDownloader:
         return self._part.stat().st_size if self._part.exists() else 0
 
     def _fetch_rest(self, url: str) -> None:
-        import requests
-
         headers = {"Accept-Encoding": "identity"}
         if self._size() and self._validator.exists():
             # The server sends the rest if the file is still the same, else the whole (RFC 9110, 13.1.5).
@@ -172,15 +164,17 @@ class _ResumingDownloader:
                     "login, fetch the file in a browser and name it with --params download.source=FILE."
                 )
             resumed = response.status_code == requests.codes.partial_content
-            if resumed and not self._continues(response):
-                self._part.unlink()
-                raise requests.ConnectionError("the server sent another part than the one requested; starting over")
+            if resumed:
+                tag, validator = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
+                is_same_version = not tag or not str(validator).startswith('"') or tag == validator
+                content_range = response.headers.get("Content-Range", "")
+                if not is_same_version or not content_range.startswith(f"bytes {self._size()}-"):
+                    self._part.unlink()
+                    raise requests.ConnectionError("the server sent another part than the one requested; starting over")
             self._append(response, resumed=resumed)
 
     def _find_address(self, url: str) -> str:
         """Return the address of the file behind a public link to Yandex Disk, or behind one to a file in its folder."""
-        import requests
-
         if not (link := YANDEX_LINK.match(url)):
             return url
         query = {"public_key": link[1]} | ({"path": unquote(link[2])} if link[2] else {})
@@ -189,12 +183,6 @@ class _ResumingDownloader:
             raise DatasetError(f"Yandex Disk has no public file or folder at {url}. Check the link in a browser.")
         response.raise_for_status()
         return str(response.json()["href"])
-
-    def _continues(self, response: Any) -> bool:
-        """Check whether a response is of the same version of the file, and begins where the stored part ends."""
-        tag, validator = response.headers.get("ETag"), json.loads(self._validator.read_text("utf-8"))
-        is_same_version = not tag or not str(validator).startswith('"') or tag == validator
-        return is_same_version and response.headers.get("Content-Range", "").startswith(f"bytes {self._size()}-")
 
     def _append(self, response: Any, *, resumed: bool) -> None:
         from tqdm import tqdm
