@@ -247,22 +247,19 @@ def _is_tar(path: Path) -> bool:
         return any(file.read(tarfile.BLOCKSIZE)) and tarfile.is_tarfile(path)
 
 
-def _glob(filesystem: Any, pattern: str) -> list[str]:
-    """List files by a pattern; [brackets] in the names of folders that exist are part of the name."""
-    parts = pattern.split("/")
-    num_existing = next(
-        number for number in range(len(parts) - 1, -1, -1) if filesystem.isdir("/".join(parts[:number]) or "/")
-    )
-    return list(filesystem.glob("/".join([glob.escape("/".join(parts[:num_existing])), *parts[num_existing:]])))
-
-
 def list_new_files(path: str) -> list[ListedFile]:
     """List a file, all files below a folder except junk, or those of a pattern."""
     filesystem, root = fsspec.core.url_to_fs(path)
     if filesystem.isdir(root):
         files = [file for file in list_files(filesystem, root) if not is_junk(file.path.removeprefix(root).lstrip("/"))]
     else:
-        paths = [root] if filesystem.exists(root) else _glob(filesystem, root)
+        paths = [root]
+        if not filesystem.exists(
+            root
+        ):  # A pattern; [brackets] in the names of folders that exist are part of the name.
+            parts = root.split("/")
+            number = next(n for n in range(len(parts) - 1, -1, -1) if filesystem.isdir("/".join(parts[:n]) or "/"))
+            paths = filesystem.glob("/".join([glob.escape("/".join(parts[:number])), *parts[number:]]))
         entries = [(file, filesystem.info(file)) for file in paths if not filesystem.isdir(file)]
         files = [ListedFile(file, file, each["size"] or 0, str(each.get("mtime") or ""), "") for file, each in entries]
     if "://" not in path:
