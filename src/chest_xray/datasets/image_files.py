@@ -254,9 +254,7 @@ def list_new_files(path: str) -> list[ListedFile]:
         files = [file for file in list_files(filesystem, root) if not is_junk(file.path.removeprefix(root).lstrip("/"))]
     else:
         paths = [root]
-        if not filesystem.exists(
-            root
-        ):  # A pattern; [brackets] in the names of folders that exist are part of the name.
+        if not filesystem.exists(root):  # A pattern; [brackets] of folders that exist are part of their names.
             parts = root.split("/")
             number = next(n for n in range(len(parts) - 1, -1, -1) if filesystem.isdir("/".join(parts[:n]) or "/"))
             paths = filesystem.glob("/".join([glob.escape("/".join(parts[:number])), *parts[number:]]))
