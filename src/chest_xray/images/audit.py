@@ -176,8 +176,8 @@ def compare_splits(images: DataFrame, label: int, audit: Audit) -> SplitDifferen
     train, test = (select_class(images, split, label) for split in ("train", "test"))
     differences = {}
     for feature in FEATURES:
-        samples = (read_feature(rows, feature) for rows in (train, test))
-        differences[f"{feature}_distance"] = float(ks_2samp(*samples, method="asymp").statistic)
+        first, second = (read_feature(rows, feature) for rows in (train, test))
+        differences[f"{feature}_distance"] = float(ks_2samp(first, second, method="asymp").statistic)
     for split, rows in (("train", train), ("test", test)):
         differences[f"wide_{split}"] = float((read_feature(rows, "aspect") >= audit.wide_aspect).mean())
     return SplitDifferences(**differences)
