@@ -9,6 +9,7 @@ Usage: `start([sys.executable, "-m", "kedro", ...])` in place of `subprocess.Pop
 
 import contextlib
 import gc
+import inspect
 import json
 import os
 import random
@@ -244,6 +245,7 @@ def _import_libraries() -> None:
     gc.disable()  # To search what stays for garbage takes a fifth of the time.
     for name in LIBRARIES:
         importlib.import_module(name)
+    inspect.stack()  # It looks up the file of every module once; Kedro's settings call it four times.
     assert not {"kedro", "chest_xray"} & set(sys.modules)
     gc.freeze()
     gc.enable()
