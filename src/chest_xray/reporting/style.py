@@ -93,6 +93,8 @@ def show_image(axes: Any, pixels: Array, title: str) -> None:
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255 if pixels.dtype == "uint8" else 1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_visible(False)  # Otherwise matplotlib makes ticks to lay them out, though none is drawn.
     axes.set_anchor("N")  # aligns the titles of images side by side
 
 
