@@ -50,6 +50,8 @@ MODULES = {
     "metrics/calibration_error": "metrics/test_calibration_error.py metrics/test_summary.py",
     "metrics/comparison": "metrics/test_comparison.py metrics/test_study.py",
     "metrics/summary": "metrics/test_summary.py pipelines/robustness/test_corruptions.py pipelines/evaluation",
+    "metrics/shift": "metrics/test_shift.py",
+    "metrics/results": "metrics/test_results.py reporting/test_tables.py",
     "metrics/subgroups": "metrics/test_subgroups.py metrics/test_recomputation.py",
     "metrics/abstention": "metrics/test_abstention.py metrics/test_recomputation.py",
     "metrics/metadata_baseline": "metrics/test_metadata_baseline.py metrics/test_shortcuts.py",
