@@ -20,7 +20,7 @@ from chest_xray.reporting.conclusions import (
 )
 from tests.builders import NONE, changed, counted, interval, make_metadata_metrics, make_run_metrics, make_stratum, sure
 
-FINE = {"train_accuracy": 0.9, "validation_accuracy": 0.9}
+FINE = {"accuracy": 0.9, "val_accuracy": 0.9}
 
 
 def keys(findings: Any) -> list[str]:
@@ -459,7 +459,7 @@ def test_another_threshold_is_suggested_if_the_rates_move_in_opposite_directions
 def test_regularisation_is_to_be_tried_where_training_is_above_the_interval_of_validation() -> None:
     # Wilson's interval of 90 in 100 is 0.8256 to 0.9448.
     for train, shown in ((0.945, True), (0.944, False), (0.85, False), (0.8, False)):
-        found = keys(suggest_next_steps(make_run_metrics(), {**FINE, "train_accuracy": train}))
+        found = keys(suggest_next_steps(make_run_metrics(), {**FINE, "accuracy": train}))
         assert ("try_regularisation" in found) == shown
 
 
@@ -467,7 +467,7 @@ def test_overfitting_is_not_concluded_from_a_gap_that_its_numbers_do_not_show() 
     # Wilson's interval of 177 in 178 ends at 0.99901: as far as it is written, where training is.
     metrics = changed(make_run_metrics(), "validation", num_images=178)
     for train, shown in ((1021 / 1022, False), (1.0, True)):
-        found = keys(suggest_next_steps(metrics, {"train_accuracy": train, "validation_accuracy": 177 / 178}))
+        found = keys(suggest_next_steps(metrics, {"accuracy": train, "val_accuracy": 177 / 178}))
         assert ("try_regularisation" in found) == shown
 
 

@@ -90,7 +90,7 @@ def all_of(metrics: Metrics, difference: Interval | None = None, train: float = 
     yield from conclusions.describe_intervals(metrics)
     yield from conclusions.describe_errors(metrics)
     yield from conclusions.compare_validation_and_test(metrics)
-    yield from conclusions.suggest_next_steps(metrics, {"train_accuracy": train, "validation_accuracy": 0.9})
+    yield from conclusions.suggest_next_steps(metrics, {"accuracy": train, "val_accuracy": 0.9})
 
 
 def of_one_run() -> Iterator[Finding]:

@@ -52,6 +52,6 @@ def test_overfitting_is_named(train: float, often: tuple[float, float]) -> None:
     rng, hits = np.random.default_rng(3), []
     metrics = changed(make_run_metrics(), "validation", num_images=781)
     for _ in range(NUM):
-        training = {"train_accuracy": train, "validation_accuracy": rng.binomial(781, 0.95) / 781}
+        training = {"accuracy": train, "val_accuracy": rng.binomial(781, 0.95) / 781}
         hits.append("try_regularisation" in {each.key for each in suggest_next_steps(metrics, training)})
     assert is_within(hits, often)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from chest_xray.core.types import DataFrame, Figure
-from chest_xray.metrics.abstention import Abstention, ConformalSets, treat_all
+from chest_xray.metrics.abstention import Abstention, treat_all
 from chest_xray.metrics.results import Metrics
 from chest_xray.reporting.conclusions import find_side
 from chest_xray.reporting.evaluation_figures import UNIT, plot_band
@@ -17,21 +17,30 @@ LOWEST = 0.2  # how far the vertical axis of a decision curve reaches below 0, a
 
 def find_abstention(abstention: Abstention, metrics: Metrics) -> dict[str, list[Finding]]:
     """Return what the results of `measure_abstention` and the likelihood ratios show, below their heading."""
-    findings = [
-        *_assess_risk_coverage(abstention),
-        *_assess_referral(abstention, metrics),
-        *_assess_conformal(abstention.conformal),
-        *_describe_likelihood_ratios(metrics),
-        *_assess_net_benefit(abstention),
-    ]
-    return {"abstention": findings}
+    return {"abstention": list(_list_findings(abstention, metrics))}
 
 
-def _assess_risk_coverage(abstention: Abstention) -> Iterator[Finding]:
-    curve = abstention.risk_coverage
+def _list_findings(abstention: Abstention, metrics: Metrics) -> Iterator[Finding]:
+    curve, num_images = abstention.risk_coverage, {"num_images": abstention.num_images}
     if curve.by_chance > 0:
         key = "order_informative" if find_side(curve.area, curve.by_chance) == "below" else "order_not_shown"
-        yield Finding(key, {**dict(curve), "num_images": abstention.num_images})
+        yield Finding(key, {**dict(curve), **num_images})
+    yield from _assess_referral(abstention, metrics)
+    conformal = abstention.conformal
+    promised = {"promised": conformal.promised}
+    yield Finding("conformal_sizes", {**promised, **conformal.sizes})
+    for name, reached in conformal.reached.items():
+        key = "conformal_broken" if find_side(reached, conformal.promised) == "below" else "conformal_holds"
+        yield Finding(key, {"label": name, **promised, "reached": reached})
+    yield from _describe_likelihood_ratios(metrics)
+    for benefit in abstention.useful:
+        values = {"prevalence": benefit.prevalence, **num_images}
+        if benefit.by_decision is None:
+            yield Finding("benefit_not_shown", values)
+        else:
+            low, high = benefit.by_decision
+            yield Finding("benefit_shown", {**values, "low": low, "high": high})
+    yield Finding("benefit_caveat", {})
 
 
 def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Finding]:
@@ -53,13 +62,6 @@ def _assess_referral(abstention: Abstention, metrics: Metrics) -> Iterator[Findi
         yield Finding("refer_more", values)
 
 
-def _assess_conformal(conformal: ConformalSets) -> Iterator[Finding]:
-    yield Finding("conformal_sizes", {"promised": conformal.promised, **conformal.sizes})
-    for name, reached in conformal.reached.items():
-        key = "conformal_broken" if find_side(reached, conformal.promised) == "below" else "conformal_holds"
-        yield Finding(key, {"label": name, "promised": conformal.promised, "reached": reached})
-
-
 def _describe_likelihood_ratios(metrics: Metrics) -> Iterator[Finding]:
     """Describe each likelihood ratio by the end of its interval that is nearer to 1."""
     point, prevalence = metrics.test.at_chosen, metrics.realistic_prevalence
@@ -78,17 +80,6 @@ def _describe_shift(key: str, ratio: float, values: dict[str, object]) -> Findin
     if strength is None:
         return Finding(f"{key.removesuffix('_open')}_not_shown", values)
     return Finding(key, {**values, "strength": Name(strength)})
-
-
-def _assess_net_benefit(abstention: Abstention) -> Iterator[Finding]:
-    for benefit in abstention.useful:
-        values = {"prevalence": benefit.prevalence, "num_images": abstention.num_images}
-        if benefit.by_decision is None:
-            yield Finding("benefit_not_shown", values)
-        else:
-            low, high = benefit.by_decision
-            yield Finding("benefit_shown", {**values, "low": low, "high": high})
-    yield Finding("benefit_caveat", {})
 
 
 def draw_risk_coverage(curves: DataFrame, abstention: Abstention, run: str, labels: Labels) -> Figure:

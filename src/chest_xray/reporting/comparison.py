@@ -8,7 +8,6 @@ from chest_xray.metrics.comparison import (
     METRICS,
     REFERENCE,
     RUNS,
-    ArmDifference,
     Bounds,
     ComparedMetric,
     Comparison,
@@ -179,11 +178,8 @@ def draw_paired_differences(comparison: Comparison, labels: Labels) -> Figure:
         values = (labels.number(value, ".3f") for value in (metric.baseline, metric.augmented))
         axes.text(1.02, height, " → ".join(values), **beside)
     axes.axvline(0, color=GREY, linestyle=":")
-    names = [
-        labels("subset", subset=labels.translate(name), num=comparison.count(name))
-        for name in reversed(comparison.metrics)
-    ]
-    axes.set_yticks(range(len(names)), names)
+    names = [labels("subset", subset=labels.translate(name), num=comparison.count(name)) for name in comparison.metrics]
+    axes.set_yticks(range(len(names)), names[::-1])
     axes.margins(x=0.1, y=0.2)
     label_axes(axes, labels("comparison_title", num=comparison.num_images), (labels("points_with_interval"), ""))
     return figure
@@ -195,7 +191,17 @@ def draw_arms(study: Study, labels: Labels) -> Figure:
     figure, axes = new_figure(labels, columns=len(METRICS), width=14, height=1.9 + 0.5 * len(arms))
     for panel, name in zip(axes, METRICS, strict=True):
         for height, arm in enumerate(arms):
-            _draw_difference(panel, height, study.differences[arm][name], labels)
+            difference = study.differences[arm][name]
+            points = _in_points(difference)
+            both = [100 * difference.both.low, 100 * difference.both.high]
+            panel.plot(both, [height] * 2, color=GREY, linewidth=1.2, label=labels("patients_and_seeds"))
+            style = {"linewidth": 4, "solid_capstyle": "butt", "label": labels("patients")}
+            panel.plot([points["low"], points["high"]], [height] * 2, color=BLUE, **style)
+            panel.plot(points["value"], height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
+            by_seed = [100 * value for value in difference.by_seed]
+            panel.plot(
+                by_seed, [height - 0.25] * len(by_seed), "o", color=ORANGE, markersize=4, label=labels("one_seed")
+            )
         panel.axvline(0, color=GREY, linestyle=":")
         names = [arm.replace("_", ", ") for arm in arms] if name == METRICS[0] else []
         panel.set_yticks(range(len(arms)), names)
@@ -206,14 +212,3 @@ def draw_arms(study: Study, labels: Labels) -> Figure:
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles[:4], names[:4], loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return figure
-
-
-def _draw_difference(panel: Any, height: int, difference: ArmDifference, labels: Labels) -> None:
-    points = _in_points(difference)
-    both = [100 * difference.both.low, 100 * difference.both.high]
-    panel.plot(both, [height] * 2, color=GREY, linewidth=1.2, label=labels("patients_and_seeds"))
-    patients = [points["low"], points["high"]]
-    panel.plot(patients, [height] * 2, color=BLUE, linewidth=4, solid_capstyle="butt", label=labels("patients"))
-    panel.plot(points["value"], height, "D", color=BLUE, markersize=7, label=labels("mean_of_seeds"))
-    by_seed = [100 * value for value in difference.by_seed]
-    panel.plot(by_seed, [height - 0.25] * len(by_seed), "o", color=ORANGE, markersize=4, label=labels("one_seed"))

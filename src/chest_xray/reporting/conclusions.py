@@ -13,7 +13,6 @@ from chest_xray.metrics.results import (
     Measured,
     MetadataMetrics,
     Metrics,
-    Rates,
     Stratum,
     SubsetMetrics,
 )
@@ -62,20 +61,16 @@ def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, S
     uneven = {}
     for name in STRATUM_METRICS:
         strata = _list_comparable_strata(metrics, by, name)
-        strata.sort(key=lambda stratum: _get_estimate(stratum, name).finite_value)
-        if strata and is_above(_get_estimate(strata[-1], name), _get_estimate(strata[0], name)):
+        if strata and is_above(getattr(strata[-1], name), getattr(strata[0], name)):
             uneven[name] = strata[0], strata[-1]
     return uneven
 
 
 def _list_comparable_strata(metrics: Metrics, by: str, name: str) -> list[Stratum]:
-    pairs = [(stratum, _get_estimate(stratum, name)) for stratum in metrics.test.strata if stratum.by == by]
-    return [stratum for stratum, estimate in pairs if estimate.low is not None and estimate.n >= MIN_CLASS_IMAGES]
-
-
-def _get_estimate(metrics: Stratum | Rates[Estimate], name: str) -> Estimate:
-    estimate: Estimate = getattr(metrics, name)
-    return estimate
+    """Return the strata of enough images in the order of a metric."""
+    pairs = [(stratum, getattr(stratum, name)) for stratum in metrics.test.strata if stratum.by == by]
+    pairs = [(stratum, found) for stratum, found in pairs if found.low is not None and found.n >= MIN_CLASS_IMAGES]
+    return [stratum for stratum, _ in sorted(pairs, key=lambda pair: pair[1].value)]
 
 
 def in_points(difference: Measured) -> Measured:
@@ -177,7 +172,7 @@ def _bound_predictive_values(point: Decisions, prevalence: float) -> tuple[Estim
 
 
 def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
-    """Assess the calibrated probabilities, moved to the prevalence of test."""
+    """Assess the calibrated probabilities, adjusted to the prevalence of test."""
     test, calibration = metrics.test, metrics.test.calibration
     expected = metrics.operating_point.calibration.expected_prevalence
     values = {**dict(calibration), "prevalence": test.prevalence, "expected": expected}
@@ -198,7 +193,7 @@ def assess_calibration(metrics: Metrics) -> Iterator[Finding]:
 
 
 def classify_errors(point: Decisions) -> tuple[str, dict[str, Any]]:
-    """Return the class that is misclassified at the higher rate at a threshold, with metrics and counts.
+    """Return the class with the higher rate of errors, and metrics and counts.
 
     It is "normal" or "pneumonia", "balanced" if neither is shown, or "none" if there is no error.
     """
@@ -247,14 +242,14 @@ def _compare_strata(metrics: Metrics, by: str) -> Iterator[Finding]:
     uneven = _find_uneven_strata(metrics, by)
     for name, (worse, better) in uneven.items():
         values = {"worse_range": worse.name, "better_range": better.name, "metric": Name(name)}
-        pair = {"worse": _get_estimate(worse, name), "better": _get_estimate(better, name)}
+        pair = {"worse": getattr(worse, name), "better": getattr(better, name)}
         num = len(_list_comparable_strata(metrics, by, name))
         yield Finding("stratum_weaker", {"by": Name(by), "num": num, **values, **pair})
     compared = [name for name in STRATUM_METRICS if len(_list_comparable_strata(metrics, by, name)) > 1]
     if compared and not uneven:
         yield Finding("strata_alike", {"by": Name(by), "metrics": tuple(map(Name, compared))})
     for stratum in metrics.test.strata:
-        lacking = tuple(Name(name) for name in STRATUM_METRICS if _get_estimate(stratum, name).value is None)
+        lacking = tuple(Name(name) for name in STRATUM_METRICS if getattr(stratum, name).value is None)
         if stratum.by == by and lacking:
             yield Finding("stratum_undefined", {**dict(stratum), "by": Name(by), "lacking": lacking})
 
@@ -263,7 +258,7 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
     """Compare validation and test by metrics that do not depend on the prevalence, because it differs."""
 
     def compare(metric: str) -> dict[str, Interval]:
-        estimates = {name: _get_estimate(subset.at_chosen, metric) for name, subset in metrics.subsets.items()}
+        estimates = {name: getattr(subset.at_chosen, metric) for name, subset in metrics.subsets.items()}
         return {**estimates, "gap": in_points(getattr(metrics.gap.at_chosen, metric))}
 
     keys = {"above": "validation_strict", "around": "validation_agrees", "below": "validation_flatters"}
@@ -275,11 +270,8 @@ def compare_validation_and_test(metrics: Metrics) -> Iterator[Finding]:
             yield Finding(f"{name}_gap", compare(name))
 
 
-def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[Finding]:
-    """Suggest what to try next.
-
-    `training` has `train_accuracy` and `validation_accuracy` of the epoch whose weights were kept.
-    """
+def suggest_next_steps(metrics: Metrics, kept: Any) -> Iterator[Finding]:
+    """Suggest what to try next; `kept` is the row of `history` of the epoch whose weights were kept."""
     test, point, gap = metrics.test, metrics.test.at_chosen, metrics.gap.at_chosen
     if is_lower_on_test(metrics, "balanced_accuracy") or is_lower_on_test(metrics, "specificity"):
         yield Finding("try_other_validation", {})
@@ -300,18 +292,15 @@ def suggest_next_steps(metrics: Metrics, training: dict[str, Any]) -> Iterator[F
         yield Finding(key, test.sensitivity_by_aetiology)
     for by in SHAPE_PROPERTIES:
         if uneven := _find_uneven_strata(metrics, by):
-            gaps = {
-                name: _get_estimate(better, name).finite_value - _get_estimate(worse, name).finite_value
-                for name, (worse, better) in uneven.items()
-            }
+            gaps = {name: getattr(pair[1], name).value - getattr(pair[0], name).value for name, pair in uneven.items()}
             name = max(gaps, key=gaps.__getitem__)
-            values = {"range": uneven[name][0].name, "found": _get_estimate(uneven[name][0], name)}
+            values = {"range": uneven[name][0].name, "found": getattr(uneven[name][0], name)}
             yield Finding("try_strata", {"by": Name(by), "metric": Name(name), **values})
     num = metrics.validation.num_images
-    validation = proportion(round(training["validation_accuracy"] * num), num)
+    validation = proportion(round(float(kept["val_accuracy"]) * num), num)
     # Without an interval: the train images are all that the network has learnt from, not a sample of them. Rounded as
     # it is written, so that no sentence contradicts its numbers.
-    train = round(training["train_accuracy"], 3)
+    train = round(float(kept["accuracy"]), 3)
     if find_side(validation, train) == "below":
         yield Finding("try_regularisation", {"train": train, "validation": validation})
     yield Finding("try_other_hospital", {})
@@ -321,8 +310,6 @@ def find_conclusions(
     metrics: Metrics, history: DataFrame, metadata_metrics: MetadataMetrics
 ) -> dict[str, list[Finding]]:
     """Return what the results of `compute_metrics`, `train_model` and `measure_metadata_baseline` show, by heading."""
-    kept = history[history["kept"]].iloc[0]
-    training = {"train_accuracy": float(kept["accuracy"]), "validation_accuracy": float(kept["val_accuracy"])}
     return {
         "how_well": [*assess_performance(metrics, metadata_metrics), *describe_intervals(metrics)],
         "lungs_or_shape": list(assess_shortcuts(metrics, metadata_metrics)),
@@ -330,17 +317,13 @@ def find_conclusions(
         "what_a_probability_is_worth": list(assess_calibration(metrics)),
         "where_it_fails": list(describe_errors(metrics)),
         "validation_and_test": list(compare_validation_and_test(metrics)),
-        "what_to_try": list(suggest_next_steps(metrics, training)),
+        "what_to_try": list(suggest_next_steps(metrics, history[history["kept"]].iloc[0])),
     }
 
 
-def _read_metric(row: Any, name: str) -> Estimate:
-    return Estimate(value=row[name], low=row[f"{name}_low"], high=row[f"{name}_high"], n=int(row["n"]))
-
-
-def _read_change(row: Any, name: str) -> Interval:
-    value, low, high = (float(row[f"{name}_change{bound}"]) for bound in ("", "_low", "_high"))
-    return Interval(value=value, low=low, high=high)
+def _read_interval(row: Any, name: str) -> Estimate:
+    value, low, high = (float(row[f"{name}{bound}"]) for bound in ("", "_low", "_high"))
+    return Estimate(value=value, low=low, high=high, n=int(row["n"]))
 
 
 def _is_worse(row: Any, name: str) -> bool:
@@ -357,10 +340,10 @@ def assess_maps(map_sanity: MapComparison) -> Iterator[Finding]:
 def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
     """Report whether the border alone ranks better than chance, and the centre alone worse than the whole image."""
     rows = {row["shown"]: row for row in occlusion_table.to_dict("records")}
-    auc = {view: _read_metric(row, "auc") for view, row in rows.items()}
+    auc = {view: _read_interval(row, "auc") for view, row in rows.items()}
     keys = {"above": "border_informative", "around": "border_uninformative", "below": "border_reversed"}
     yield Finding(keys[find_side(auc["border"], CHANCE) or "around"], auc)
-    change = _read_change(rows["centre"], "auc")
+    change = _read_interval(rows["centre"], "auc_change")
     key = "centre_worse" if _is_worse(rows["centre"], "auc") else "centre_alike"
     key = "centre_same" if change.is_point else key
     yield Finding(key, {**auc, "change": change, "p": rows["centre"]["auc_p"]})
@@ -369,8 +352,7 @@ def assess_occlusion(occlusion_table: DataFrame) -> Iterator[Finding]:
 def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
     """Report the first strength of each corruption at which accuracy is shown to drop, in paired comparisons."""
     is_unaltered = robustness_table["kind"] == UNALTERED
-    unaltered = _read_metric(robustness_table[is_unaltered].iloc[0], "accuracy")
-    yield Finding("unaltered", {"accuracy": unaltered})
+    yield Finding("unaltered", {"accuracy": _read_interval(robustness_table[is_unaltered].iloc[0], "accuracy")})
     tolerated = []
     for kind, rows in robustness_table[~is_unaltered].groupby("kind", sort=False):
         first_loss = next((row for _, row in rows.iterrows() if _is_worse(row, "accuracy")), None)
@@ -378,7 +360,10 @@ def assess_robustness(robustness_table: DataFrame) -> Iterator[Finding]:
             tolerated.append(Name(kind))
         else:
             values = {**first_loss, "p": first_loss["accuracy_p"], "num_images": int(first_loss["n"])}
-            values |= {"change": in_points(_read_change(first_loss, "accuracy")), "worst": rows["accuracy"].min()}
+            values |= {
+                "change": in_points(_read_interval(first_loss, "accuracy_change")),
+                "worst": rows["accuracy"].min(),
+            }
             yield Finding("kind_loses", {**values, "kind": Name(kind)})
     if tolerated:
         yield Finding("kinds_tolerated", {"kinds": tuple(tolerated)})

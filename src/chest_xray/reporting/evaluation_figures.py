@@ -13,7 +13,7 @@ from chest_xray.images.kermany import CLASSES
 from chest_xray.metrics.binary import proportion
 from chest_xray.metrics.calibration_error import NUM_BINS, calibration_errors
 from chest_xray.metrics.operating_point import format_probability
-from chest_xray.metrics.results import AT_HALF, Metrics, SubsetMetrics
+from chest_xray.metrics.results import AT_HALF, Metrics
 from chest_xray.metrics.summary import adjust_to_prevalence
 from chest_xray.reporting.style import (
     BLUE,
@@ -37,10 +37,7 @@ AETIOLOGIES = ("none", "bacterial", "viral", "unknown")
 HOVER_COLUMNS = ["threshold", "sensitivity", "specificity", "tp", "fn", "tn", "fp"]
 # Placeholders that Plotly replaces by these columns.
 HOVER = {name: f"%{{customdata[{i}]{':.3f' if 0 < i < 3 else ''}}}" for i, name in enumerate(HOVER_COLUMNS)}
-MID_GREY, FAINT_GREY = (
-    "#8C8C8C",
-    "rgba(128, 128, 128, 0.25)",
-)  # visible on white and on Kedro-Viz's dark background
+MID_GREY, FAINT_GREY = "#8C8C8C", "rgba(128, 128, 128, 0.25)"  # visible on white and on Kedro-Viz's dark background
 SYMBOLS = {"at_half": "circle", "balanced": "diamond", "sensitivity": "square", "specificity": "triangle-up"}
 DASHES = {"at_half": "dot", "balanced": "solid", "sensitivity": "dash", "specificity": "dashdot"}
 CORNERS = (0.1, 0.2, 0.3, 0.5)  # sides of the enlarged part of a ROC plot
@@ -69,7 +66,9 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
     _explain_markers(axes, metrics, labels, marked)
     label_axes(axes, labels("roc_title", run=metrics.run), (labels("false_positive_rate"), labels("sensitivity")))
     axes.set(xlim=UNIT, ylim=UNIT, aspect="equal")
-    side = _find_corner(metrics.test)
+    chosen = metrics.test.at_chosen  # within the enlarged corner
+    farthest = 1 - min(chosen.sensitivity.finite_value, chosen.specificity.finite_value)
+    side = next((side for side in CORNERS if farthest < 0.95 * side), 1.0)
     corner.set(xlim=(-side / 50, side), ylim=(1 - side, 1 + side / 50))
     corner.tick_params(labelsize=8)
     if labels.mark != ".":
@@ -78,12 +77,6 @@ def draw_roc_curve(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figur
     axes.indicate_inset_zoom(corner, edgecolor=GREY)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", fontsize=8, frameon=False)
     return figure
-
-
-def _find_corner(test: SubsetMetrics) -> float:
-    """Return the side of the upper left square of the ROC plot that contains the chosen operating point of test."""
-    farthest = 1 - min(test.at_chosen.sensitivity.finite_value, test.at_chosen.specificity.finite_value)
-    return next((side for side in CORNERS if farthest < 0.95 * side), 1.0)
 
 
 def draw_precision_recall(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
@@ -169,7 +162,7 @@ def draw_confusion_matrices(metrics: Metrics, labels: Labels) -> Figure:
 
 
 def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labels) -> Figure:
-    """Draw reliability diagrams of test: uncalibrated, and calibrated and moved to the prevalence of test.
+    """Draw reliability diagrams of test: uncalibrated, and calibrated and adjusted to the prevalence of test.
 
     Each has the share of PNEUMONIA in the bins of the expected calibration error (ECE), with Wilson's 95% interval, and
     below it the number of images in each bin.
@@ -178,10 +171,9 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
     figure, axes = new_figure(labels, columns=2, rows=2, width=PAGE_WIDTH, height=5.8, **layout)
     label = test_predictions["label"].to_numpy()
     prevalence, calibration = metrics.test.prevalence, metrics.operating_point.calibration
-    moved = adjust_to_prevalence(test_predictions, calibration)
     scales = {
         labels("uncalibrated"): (test_predictions["sigmoid"].to_numpy(), ORANGE),
-        labels("moved", prevalence=prevalence): (moved, BLUE),
+        labels("moved", prevalence=prevalence): (adjust_to_prevalence(test_predictions, calibration), BLUE),
     }
     for (above, below), (title, (probability, colour)) in zip(axes.T, scales.items(), strict=True):
         (error,) = calibration_errors(label, probability, np.ones((1, len(label))))
@@ -202,15 +194,10 @@ def draw_reliability(test_predictions: DataFrame, metrics: Metrics, labels: Labe
 
 
 def tabulate_bins(label: Array, probability: Array) -> DataFrame:
-    """Tabulate the bins of the expected calibration error.
+    """Tabulate the bins of `calibration_errors` that are not empty.
 
-    Args:
-        label: 0 or 1, shape (images,).
-        probability: Of 1, in [0, 1], shape (images,).
-
-    Returns:
-        One row per bin that is not empty: `middle`; number of `images`; `predicted`, the mean probability; share of 1,
-        as `value`, `low` and `high` (Wilson's 95% interval).
+    With `middle`; number of `images`; `predicted`, the mean probability; share of 1, as `value`, `low` and `high`
+    (Wilson's 95% interval).
     """
     table = pd.DataFrame({"label": label, "predicted": probability})
     bins = np.minimum((probability * NUM_BINS).astype(int), NUM_BINS - 1)
@@ -269,14 +256,10 @@ def draw_thresholds(curves: DataFrame, metrics: Metrics, labels: Labels) -> Figu
 
 
 def tabulate_thresholds(predictions: DataFrame) -> DataFrame:
-    """Count correct and wrong decisions at every threshold at which a decision changes.
+    """Count correct and wrong decisions at every threshold at which a decision changes, for images of both classes.
 
-    Args:
-        predictions: `label` and `log_odds` of each image; both classes occur.
-
-    Returns:
-        One row per threshold, from above the highest score ("") to the lowest score: `threshold` as text; `log_odds`;
-        `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
+    One row per threshold, from above the highest score ("") to the lowest score: `threshold` as text; `log_odds`;
+    `sensitivity` and `specificity` in [0, 1]; `tp`, `fn`, `tn`, `fp` (images).
     """
     from scipy.special import expit
     from sklearn.metrics import roc_curve

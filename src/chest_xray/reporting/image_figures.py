@@ -194,10 +194,7 @@ def draw_occlusion(occluded_examples: Array, occlusion_table: DataFrame, labels:
 
 
 def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
-    """Draw the change of accuracy and AUC against the strength of each corruption, with paired 95% intervals.
-
-    `robustness_table` is from `measure_robustness`.
-    """
+    """Draw the change of accuracy and AUC against the strength of each corruption, with paired 95% intervals."""
     is_unaltered = robustness_table["kind"] == UNALTERED
     altered, unaltered = robustness_table[~is_unaltered], robustness_table[is_unaltered].iloc[0]
     num_rows = -(-max(altered["kind"].nunique(), 1) // NUM_COLUMNS)
@@ -207,7 +204,15 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
         panel.set_visible(False)
     for panel, (kind, rows) in zip(axes.flat, altered.groupby("kind", sort=False), strict=False):
         panel.set_visible(True)
-        _draw_corruption(panel, rows, unaltered, labels)
+        panel.axhline(0, color=GREY, linestyle=":", linewidth=1)
+        for name, colour, marker, offset in (("accuracy", BLUE, "o", -0.08), ("auc", ORANGE, "s", 0.08)):
+            value, low, high = (100 * rows[f"{name}_change{bound}"] for bound in ("", "_low", "_high"))
+            x = [step + offset for step in range(len(rows))]
+            label = labels(f"{name}_unaltered", value=unaltered[name])
+            style = {"marker": marker, "markersize": 4, "color": colour, "elinewidth": 1}
+            panel.errorbar(x, value, [value - low, high - value], label=label, **style)
+        panel.set_xticks(range(len(rows)), [labels.number(strength, "g") for strength in rows["strength"]])
+        panel.margins(x=0.15)
         label_axes(panel, labels.translate(str(kind)), (labels(f"strength_{kind}"), ""))
         panel.tick_params(labelsize=8)
         panel.xaxis.label.set_size(8)
@@ -216,18 +221,6 @@ def draw_robustness(robustness_table: DataFrame, labels: Labels) -> Figure:
     handles, names = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, title=title, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
-
-
-def _draw_corruption(panel: Any, rows: DataFrame, unaltered: Any, labels: Labels) -> None:
-    panel.axhline(0, color=GREY, linestyle=":", linewidth=1)
-    for name, colour, marker, offset in (("accuracy", BLUE, "o", -0.08), ("auc", ORANGE, "s", 0.08)):
-        value, low, high = (100 * rows[f"{name}_change{bound}"] for bound in ("", "_low", "_high"))
-        x = [step + offset for step in range(len(rows))]
-        label = labels(f"{name}_unaltered", value=unaltered[name])
-        style = {"marker": marker, "markersize": 4, "color": colour, "elinewidth": 1}
-        panel.errorbar(x, value, [value - low, high - value], label=label, **style)
-    panel.set_xticks(range(len(rows)), [labels.number(strength, "g") for strength in rows["strength"]])
-    panel.margins(x=0.15)
 
 
 def draw_pair(case: Mapping[Hashable, Any], evidence: Array, preparation: Preparation) -> tuple[bytes, bytes]:

@@ -71,18 +71,11 @@ class Gallery(NamedTuple):
     kind: str = "gallery"
 
 
-class Row(NamedTuple):
-    """Blocks side by side; on a narrow screen, one below the other."""
+class Group(NamedTuple):
+    """Blocks side by side, on a narrow screen one below the other; or as one column of such a row."""
 
     blocks: list[Any]
-    kind: str = "row"
-
-
-class Column(NamedTuple):
-    """Blocks one below the other, as one block of a row."""
-
-    blocks: list[Any]
-    kind: str = "column"
+    kind: Literal["row", "column"]
 
 
 class Section(NamedTuple):
@@ -106,9 +99,8 @@ def make_figure(png: bytes, name: str, run: str, messages: Mapping[str, Any], *,
             webp = io.BytesIO()
             picture.convert("RGB").save(webp, "WEBP", quality=QUALITY, method=6)
             kind, png = "webp", min(webp.getvalue(), png, key=len)
-    source = _to_data_url(png, kind)
     title = f"{texts['title']}: {run}" if run else texts["title"]
-    return Figure(title, texts["caption"], texts["alt"], source, *size, folded)
+    return Figure(title, texts["caption"], texts["alt"], _to_data_url(png, kind), *size, folded)
 
 
 def _to_data_url(picture: bytes, kind: str) -> str:
@@ -177,13 +169,12 @@ def make_confusion_matrix(point: Decisions, messages: Mapping[str, Any]) -> Tabl
 def format_tile(name: str, estimate: Estimate, messages: Mapping[str, Any]) -> tuple[str, str]:
     """Return the two texts of a tile: a metric, shares in percent, and its interval with n."""
     form = ".3f" if name == "auc" else ".1%"
-    if estimate.is_point:
-        value = format_number(estimate.finite_value, form, messages)
-        return value, messages["tile_without_interval"].format(estimate.n)
     value, *bounds = (
         MISSING if number is None else format_number(number, form, messages)
         for number in (estimate.value, estimate.low, estimate.high)
     )
+    if estimate.is_point:
+        return value, messages["tile_without_interval"].format(estimate.n)
     return value, messages["tile"].format(*bounds, estimate.n)
 
 

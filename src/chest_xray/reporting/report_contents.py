@@ -6,6 +6,7 @@ for the contents of tables below `columns` and `cells`.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field
@@ -41,14 +42,10 @@ FOLDERS = {
 }
 
 
-def _return_unchanged(table: DataFrame) -> DataFrame:
-    return table
-
-
 def select_overall_metrics(metrics_table: DataFrame) -> DataFrame:
     """Select the metrics over all test images from the table of `chest_xray.reporting.tables.build_metrics_table`.
 
-    `test` and `gap` are dicts of `value`, `low` and `high`; `note` is dropped if it is empty throughout.
+    `note` is dropped if it is empty throughout.
     """
     table = _select_test(metrics_table)
     table = table[table["stratum"] == "all"]
@@ -95,21 +92,15 @@ def list_cells(comparison: Comparison) -> DataFrame:
     return pd.DataFrame(cell.model_dump(exclude=excluded) for cell in comparison.cells)
 
 
-def join_intervals(table: DataFrame) -> DataFrame:
-    """Join each column `x` with the bounds `x_low` and `x_high`, and drop `run`, which is constant."""
-    joined = table.drop(columns=["run"], errors="ignore")
+def omit_p_values(table: DataFrame) -> DataFrame:
+    """Join each column `x` with `x_low` and `x_high`; drop `run`, which is constant, and p-values, to fit the page."""
+    joined = table.drop(columns=[name for name in table if name == "run" or str(name).endswith("_p")])
     for name in table.columns:
         low, high = f"{name}_low", f"{name}_high"
         if low in table.columns:
             interval = _join_columns(table, {"value": name, "low": low, "high": high})
             joined = joined.assign(**{name: interval}).drop(columns=[low, high])
     return joined
-
-
-def omit_p_values(table: DataFrame) -> DataFrame:
-    """Return the table of `join_intervals` without p-values, to fit the page; the stored table has them."""
-    joined = join_intervals(table)
-    return joined[[name for name in joined if not str(name).endswith("_p")]]
 
 
 def _join_columns(table: DataFrame, columns: dict[str, str]) -> Series:
@@ -137,7 +128,7 @@ class TableEntry(NamedTuple):
     """A dataset of the catalog, the function that makes a table of it, and the key of the caption (default: `name`)."""
 
     name: str
-    tabulate: Callable[[Any], DataFrame] = _return_unchanged
+    tabulate: Callable[[Any], DataFrame] = lambda table: table
     folded: bool = False
     key: str = ""
 
@@ -213,7 +204,9 @@ PARAMETERS: dict[str, type[Options]] = {
     "training": Training,
     "augmented": Run,
 }
-RESULTS: dict[str, type[Result]] = {
+MODELS: dict[str, type[Options | Result]] = {
+    **{f"params_{name}": kind for name, kind in PARAMETERS.items()},
+    "params_run": Run,
     "metrics": Metrics,
     "metadata_baseline": MetadataBaseline,
     "metadata_metrics": MetadataMetrics,
@@ -231,9 +224,7 @@ def read_options(evidence: Mapping[str, Any]) -> dict[str, Any]:
 
     Kedro validates only parameters of nodes in the pipelines that run.
     """
-    options = {f"params_{name}": kind for name, kind in PARAMETERS.items()} | {"params_run": Run}
-    models: dict[str, type[Options] | type[Result]] = {**options, **RESULTS}
-    return {name: models[name].model_validate(value) if name in models else value for name, value in evidence.items()}
+    return {name: MODELS[name].model_validate(value) if name in MODELS else value for name, value in evidence.items()}
 
 
 def check_evidence(name: str, run: Mapping[str, Any]) -> None:
@@ -242,9 +233,11 @@ def check_evidence(name: str, run: Mapping[str, Any]) -> None:
     Raises:
         InputError: Something is missing, because an earlier version wrote the evidence.
     """
-    entries = [entry for part in RUN_PARTS.values() for entry in part]
-    names = dict.fromkeys(GALLERY if isinstance(entry, GalleryEntry) else entry.name for entry in entries)
-    if missing := [dataset for dataset in names if dataset not in run]:
+    if missing := [
+        dataset
+        for dataset in dict.fromkeys(_list_datasets(chain.from_iterable(RUN_PARTS.values()), {}))
+        if dataset not in run
+    ]:
         raise InputError(
             f"the evidence of the run {name} lacks {', '.join(missing)}; expected all that this version of the report "
             "shows. Gather it again: `kedro run --pipelines=evaluation,augmentation`."
@@ -261,8 +254,7 @@ def list_run_datasets(*, is_trained: bool = True) -> list[str]:
 
     With `is_trained`, the run is a single training, which has learning curves and settings.
     """
-    entries = [entry for part in RUN_PARTS.values() for entry in part]
-    names = [*RUN_INPUTS, *_list_datasets(entries, RUN_FOLDERS), *RUN_PAGES]
+    names = [*RUN_INPUTS, *_list_datasets(chain.from_iterable(RUN_PARTS.values()), RUN_FOLDERS), *RUN_PAGES]
     return [name for name in dict.fromkeys(names) if is_trained or name not in ("learning_curves", "settings")]
 
 
@@ -283,15 +275,10 @@ def _list_datasets(entries: Iterable[Entry], folders: Mapping[str, set[str]]) ->
 
 
 def make_storable(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the evidence of a run, of the data or of the comparison, as `EvidenceDataset` stores it.
+    """Return datasets and parameters by name, as `EvidenceDataset` stores them.
 
-    Args:
-        outputs: Datasets and parameters by name: tables, texts, figures as PNG by language, plain values, options,
-            results, figures of Plotly, and the folders of figures in `FOLDERS` and `RUN_FOLDERS`, by name.
-
-    Returns:
-        The same by name, with options, results and figures of Plotly as plain values; each figure of a folder under
-        its own name; and `own_split`, the user's split table, instead of `own_tables`.
+    Options, results and figures of Plotly become plain values; each figure of a folder in `FOLDERS` and `RUN_FOLDERS`
+    gets its own name; and `own_split`, the user's split table, replaces `own_tables`.
     """
     evidence: dict[str, Any] = {}
     for name, value in outputs.items():

@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
     finding: Finding
 
 
-def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verdict]:
+def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> Iterator[Verdict]:
     """Return the overall verdict on a run, followed by the verdicts that justify it.
 
     The network is compared with the metadata baseline by the interval of their difference on the same images.
@@ -48,33 +48,27 @@ def assess_run(metrics: Metrics, metadata_metrics: MetadataMetrics) -> list[Verd
         "feature": Name(metadata_metrics.feature),
         "difference": in_points(difference),
     }
-    return [
-        Verdict("whole", tone, Finding(f"verdict_{tone}", {})),
-        Verdict("asked", requirement, Finding(f"asked_{requirement}", required)),
-        Verdict("baseline", baseline, Finding(f"baseline_{baseline}", values)),
-        *_list_weaknesses(metrics),
-    ]
+    yield Verdict("whole", tone, Finding(f"verdict_{tone}", {}))
+    yield Verdict("asked", requirement, Finding(f"asked_{requirement}", required))
+    yield Verdict("baseline", baseline, Finding(f"baseline_{baseline}", values))
+    kind, counts = classify_errors(metrics.test.at_chosen)
+    weaknesses: dict[str, tuple[Tone, str]] = {
+        "none": ("good", "no_errors"),
+        "balanced": ("unsure", "weak_on_neither"),
+        "normal": ("bad", "weak_on_normal"),
+        "pneumonia": ("bad", "weak_on_pneumonia"),
+    }
+    tone, key = weaknesses[kind]
+    yield Verdict("errors", tone, Finding(key, counts))
+    if is_lower_on_test(metrics, "balanced_accuracy"):
+        pair = {name: subset.at_chosen.balanced_accuracy for name, subset in metrics.subsets.items()}
+        yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
 
 
 def _rate(interval: Interval, reference: float) -> Tone:
     """Return "good" if the interval is above a reference value, "bad" if it is below, and otherwise "unsure"."""
     tones: dict[str | None, Tone] = {"above": "good", "below": "bad"}
     return tones.get(find_side(interval, reference), "unsure")
-
-
-def _list_weaknesses(metrics: Metrics) -> Iterator[Verdict]:
-    kind, counts = classify_errors(metrics.test.at_chosen)
-    tones: dict[str, tuple[Tone, str]] = {
-        "none": ("good", "no_errors"),
-        "balanced": ("unsure", "weak_on_neither"),
-        "normal": ("bad", "weak_on_normal"),
-        "pneumonia": ("bad", "weak_on_pneumonia"),
-    }
-    tone, key = tones[kind]
-    yield Verdict("errors", tone, Finding(key, counts))
-    if is_lower_on_test(metrics, "balanced_accuracy"):
-        pair = {name: subset.at_chosen.balanced_accuracy for name, subset in metrics.subsets.items()}
-        yield Verdict("validation", "bad", Finding("verdict_flatters", pair))
 
 
 def assess_augmentation(answer: Finding) -> Verdict:
@@ -167,14 +161,12 @@ def describe_data(evidence: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _count_flow(audit: AuditSummary) -> dict[str, int]:
     """Count the files found and excluded, and the images of each subset, as a STARD diagram does."""
-    counts: Counter[str] = Counter()
+    counts = dict.fromkeys(("train", "validation", "test", "test_normal", "test_pneumonia"), 0)
     for row in audit.counts:
-        counts[row.subset] += row.images
-        counts[f"{row.subset}_{row.class_.lower()}"] += row.images
-    names = ("train", "validation", "test", "test_normal", "test_pneumonia")
-    excluded = audit.quarantine.files
-    total = sum(counts[name] for name in names[:3])
-    return {"found": total + excluded, "excluded": excluded, **{name: counts[name] for name in names}}
+        for name in {row.subset, f"{row.subset}_{row.class_.lower()}"} & set(counts):
+            counts[name] += row.images
+    excluded, total = audit.quarantine.files, sum(counts[name] for name in ("train", "validation", "test"))
+    return {"found": total + excluded, "excluded": excluded, **counts}
 
 
 def _test_separation(scores: RuleScores, classes: Mapping[str, int]) -> float:
@@ -183,5 +175,4 @@ def _test_separation(scores: RuleScores, classes: Mapping[str, int]) -> float:
 
     num_normal, num_pneumonia = (classes[name] for name in CLASSES)
     tn, tp = round(scores.specificity * num_normal), round(scores.sensitivity * num_pneumonia)
-    table = [[tn, num_normal - tn], [num_pneumonia - tp, tp]]
-    return float(fisher_exact(np.array(table)).pvalue)
+    return float(fisher_exact(np.array([[tn, num_normal - tn], [num_pneumonia - tp, tp]])).pvalue)

@@ -17,9 +17,8 @@ from chest_xray.reporting.comparison import find_comparison
 from chest_xray.reporting.conclusions import find_conclusions, find_robustness_conclusions
 from chest_xray.reporting.i18n import Finding, Name, read_messages, translate, translate_text
 from chest_xray.reporting.report_blocks import (
-    Column,
+    Group,
     Listing,
-    Row,
     Section,
     format_cell,
     format_tile,
@@ -133,7 +132,7 @@ def _summarise(answer: Any, runs: Mapping[str, Evidence], messages: Messages) ->
     return [
         Listing(items[:1], "verdicts"),
         Listing(tiles, "tiles"),
-        Row([figure, Column([make_confusion_matrix(metrics.test.at_chosen, messages), pictures])]),
+        Group([figure, Group([make_confusion_matrix(metrics.test.at_chosen, messages), pictures], "column")], "row"),
         Listing(items[1:], "verdicts"),
         make_table(summarise_runs(runs, messages), "summary", "", messages, folded=True),
     ]
@@ -215,16 +214,11 @@ def tabulate_record(run_record: dict[str, Any]) -> DataFrame:
 
 def tabulate_seeds(runs: Mapping[str, Evidence]) -> DataFrame:
     """Tabulate the `seed` of each run, and the `epochs`, optimiser `steps` and `seconds` of its training."""
-    rows = [
-        {
-            "run": name,
-            "seed": run["params_run"].seed,
-            "epochs": len(run["history"]),
-            "steps": int(run["history"]["steps"].max()),
-            "seconds": float(run["history"]["seconds"].sum()),
-        }
-        for name, run in runs.items()
-    ]
+    rows = []
+    for name, run in runs.items():
+        history = run["history"]
+        row = {"run": name, "seed": run["params_run"].seed, "epochs": len(history)}
+        rows.append(row | {"steps": int(history["steps"].max()), "seconds": float(history["seconds"].sum())})
     return pd.DataFrame(rows)
 
 
@@ -236,10 +230,7 @@ def read_page_messages(language: str) -> dict[str, Any]:
 
 
 def write_card(evidence: Evidence, run: Evidence, described_model: dict[str, Any], messages: Messages) -> str:
-    """Return the model card of a run in the format of the Hugging Face hub: Markdown below a YAML header.
-
-    `evidence` has the datasets that do not belong to a single run, by name, and `run` those of the run.
-    """
+    """Return the model card of a run in the format of the Hugging Face hub: Markdown below a YAML header."""
     from huggingface_hub import ModelCard, ModelCardData
 
     report, test = evidence["params_report"], run["metrics"].test
@@ -251,7 +242,17 @@ def write_card(evidence: Evidence, run: Evidence, described_model: dict[str, Any
         tags=["medical", "radiology", "chest-x-ray", "pneumonia", *(["synthetic"] if report.synthetic else [])],
         eval_results=list(_list_results(evidence["params_data_source"], test)),
     )
-    findings = [*_describe_model(evidence, described_model, messages), *describe_test_looks(run["metrics"], report)]
+    preparation = evidence["params_preparation"]
+    train = evidence["class_counts"].query("subset == 'train'")
+    counts = {name: int(train[name].sum()) for name in ("images", "groups")}
+    source = translate_text(evidence["params_data_source"], messages)
+    findings = [
+        Finding("card_model", {"parameters": described_model["parameters"]}),
+        *describe_network(evidence["params_model"]),
+        Finding("protocol_preparation", {**dict(preparation), "geometry": Name(f"geometry_{preparation.geometry}")}),
+        Finding("card_data", {**counts, "data_source": source, "licence": report.data_licence}),
+        *describe_test_looks(run["metrics"], report),
+    ]
     card = ModelCard.from_template(
         metadata,
         template_str=resources.files(__package__).joinpath("templates/model_card.md.j2").read_text(encoding="utf-8"),
@@ -261,7 +262,7 @@ def write_card(evidence: Evidence, run: Evidence, described_model: dict[str, Any
         description=[translate(finding, messages) for finding in findings],
         model=described_model,
         labels=list(CLASSES),
-        preparation=evidence["params_preparation"],
+        preparation=preparation,
         point=run["operating_point"],
         table=make_table(contents.select_overall_metrics(run["metrics_table"]), "metrics_table", "", messages),
         aetiologies=[
@@ -289,15 +290,3 @@ def _list_results(data_source: str, test: SubsetMetrics) -> Iterator[Any]:
                 metric_name=f"{name} (95% interval {estimate.low:.3f} to {estimate.high:.3f})",
                 metric_value=round(estimate.value, 4),
             )
-
-
-def _describe_model(evidence: Evidence, model: dict[str, Any], messages: Messages) -> Iterator[Finding]:
-    preparation = evidence["params_preparation"]
-    yield Finding("card_model", {"parameters": model["parameters"]})
-    yield from describe_network(evidence["params_model"])
-    geometry = Name(f"geometry_{preparation.geometry}")
-    yield Finding("protocol_preparation", {**preparation.model_dump(), "geometry": geometry})
-    train = evidence["class_counts"].query("subset == 'train'")
-    counts = {name: int(train[name].sum()) for name in ("images", "groups")}
-    source = translate_text(evidence["params_data_source"], messages)
-    yield Finding("card_data", {**counts, "data_source": source, "licence": evidence["params_report"].data_licence})

@@ -61,8 +61,7 @@ def _list_rows(subset: SubsetMetrics) -> Iterator[Row]:
     for name, metric in {**ranking, **dict(subset.calibration)}.items():
         values = dict(metric) if isinstance(metric, Interval) else {"value": metric}
         yield {"stratum": "all", "n": subset.num_images, "metric": name, **values}
-    for name, decisions in subset.by_name.items():
-        yield from _list_decisions(decisions, name, subset.rule)
+    yield from _list_decisions(subset.by_name, subset)
     yield from _list_strata(subset.strata, subset)
 
 
@@ -70,16 +69,16 @@ def _list_baseline_rows(metadata_metrics: MetadataMetrics, test: SubsetMetrics) 
     """List the metadata baseline, whose single threshold is repeated for every operating point."""
     for name, estimate in (("auc", metadata_metrics.auc), ("pr_auc", metadata_metrics.pr_auc)):
         yield {"metric": name, "stratum": "all", **dict(estimate)}
-    for point in test.by_name:
-        yield from _list_decisions(metadata_metrics.at_rule, point, test.rule)
+    yield from _list_decisions(dict.fromkeys(test.by_name, metadata_metrics.at_rule), test)
     yield from _list_strata(metadata_metrics.strata, test)
 
 
-def _list_decisions(decisions: Decisions, point: str, rule: str) -> Iterator[Row]:
-    columns = {"point": point, "decides": point == rule, "threshold": decisions.threshold, "stratum": "all"}
-    for name, metric in decisions:
-        if isinstance(metric, Interval):
-            yield {"metric": name, **columns, **dict(metric)}
+def _list_decisions(points: dict[str, Decisions], subset: SubsetMetrics) -> Iterator[Row]:
+    for point, decisions in points.items():
+        columns = {"point": point, "decides": point == subset.rule, "threshold": decisions.threshold, "stratum": "all"}
+        for name, metric in decisions:
+            if isinstance(metric, Interval):
+                yield {"metric": name, **columns, **dict(metric)}
 
 
 def _list_strata(strata: list[Stratum], subset: SubsetMetrics) -> Iterator[Row]:
@@ -97,25 +96,20 @@ def _find_gap(gap: Gap, row: Row) -> Interval:
     if row["stratum"] != "all":
         return UNKNOWN
     gaps: Any = gap.by_name[row["point"]] if "point" in row else gap.calibration
-    name = row["metric"]
-    interval: Interval = getattr(gap if name in ("auc", "pr_auc") else gaps, name, UNKNOWN)
+    interval: Interval = getattr(gap if row["metric"] in ("auc", "pr_auc") else gaps, row["metric"], UNKNOWN)
     return interval
 
 
 def tabulate_abstention(abstention: Abstention) -> DataFrame:
-    """Tabulate what abstention gains on test, and the coverage of conformal sets.
+    """Tabulate what abstention gains on test, and the coverage of conformal sets: `metric`, `test`, `expected`.
 
-    Returns:
-        One row per metric: `metric`; `test`, a dict of `value`, `low`, `high` and `n`; and `expected`: what was
-        promised, or the result if images were left out at random; None if there is no such value.
+    `expected` is what was promised, or the result if images were left out at random; None if there is no such value.
     """
     order, referral, conformal = abstention.risk_coverage, abstention.referral, abstention.conformal
     rows: list[tuple[str, Estimate, float | None]] = [("risk_coverage_area", order.area, order.by_chance)]
     if referral:
-        rows += [
-            ("referred", referral.referred, None),
-            ("errors_referred", referral.errors_referred, referral.referred.value),
-        ]
+        rows.append(("referred", referral.referred, None))
+        rows.append(("errors_referred", referral.errors_referred, referral.referred.value))
     if referral and referral.answered:
         by_chance = {"accuracy": 1 - order.by_chance}
         for name in ("accuracy", "sensitivity", "specificity"):
@@ -138,8 +132,8 @@ def tabulate_arms(study: Study) -> DataFrame:
     rows = []
     for arm, metrics in study.arms.items():
         for name, metric in metrics.items():
-            row: Row = {"arm": arm, "metric": name, "n": study.count(name), "mean": metric.mean}
-            row["deviation"] = metric.deviation
+            row: Row = {"arm": arm, "metric": name, "n": study.count(name)}
+            row |= {"mean": metric.mean, "deviation": metric.deviation}
             if difference := study.differences.get(arm, {}).get(name):
                 row |= {"difference": difference.value, "difference_deviation": difference.deviation}
                 row |= difference.model_dump(include=set(bounds))
