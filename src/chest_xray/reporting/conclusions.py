@@ -69,7 +69,7 @@ def _find_uneven_strata(metrics: Metrics, by: str) -> dict[str, tuple[Stratum, S
 def _list_comparable_strata(metrics: Metrics, by: str, name: str) -> list[Stratum]:
     """Return the strata of enough images in the order of a metric."""
     pairs = [(stratum, getattr(stratum, name)) for stratum in metrics.test.strata if stratum.by == by]
-    pairs = [(stratum, found) for stratum, found in pairs if found.low is not None and found.n >= MIN_CLASS_IMAGES]
+    pairs = [pair for pair in pairs if pair[1].low is not None and pair[1].n >= MIN_CLASS_IMAGES]
     return [stratum for stratum, _ in sorted(pairs, key=lambda pair: pair[1].value)]
 
 
