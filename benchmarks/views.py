@@ -27,7 +27,7 @@ from chest_xray.models.contract import CONTRACT, OOD_DETECTOR
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.models.shipping import SHIPPED
 from chest_xray.models.views import ViewTraining, fit_view_classifier
-from chest_xray.serving.pictures import encode_png
+from chest_xray.serving.page_contents import encode_png
 
 SHARE_OUT, SHARE_MEASURED, SEED = 0.3, 0.15, 7  # fractions of the patients
 NUM_CHANGED = 300  # radiographs for each change

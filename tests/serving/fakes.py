@@ -12,9 +12,8 @@ from fastapi import FastAPI
 
 from chest_xray.core.types import Array
 from chest_xray.models.inference import Prediction, Predictor
-from chest_xray.serving.messages import Background
 from chest_xray.serving.options import Serving
-from chest_xray.serving.pictures import Samples
+from chest_xray.serving.page_contents import Background, Samples
 from chest_xray.serving.starting import configure
 from tests.builders import make_contract
 

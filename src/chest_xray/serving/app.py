@@ -20,8 +20,8 @@ from chest_xray.models.batch import BatchSummary, summarise_batch
 from chest_xray.models.contract import Contract
 from chest_xray.models.inference import Prediction, Predictor
 from chest_xray.serving.guard import HEADERS, Guard
-from chest_xray.serving.messages import PACKAGE, choose_language, describe_reason, read_style
 from chest_xray.serving.options import Serving
+from chest_xray.serving.page_contents import PACKAGE, choose_language, describe_reason, read_style
 from chest_xray.serving.service import Service
 
 # Refusals of files that contain no readable image. Other refusals are regular answers.

@@ -144,7 +144,7 @@ def _draw_overlay(predictor: Predictor, path: str, target: Path) -> str:
     """
     from chest_xray.images.corruptions import locate_evidence, scale_evidence
     from chest_xray.models.gradcam import overlay_evidence
-    from chest_xray.serving.pictures import draw_picture, encode_png
+    from chest_xray.serving.page_contents import draw_picture, encode_png
 
     picture = draw_picture(Path(path).read_bytes(), predictor.preparation, predictor.limits)
     image = predictor.read(path)

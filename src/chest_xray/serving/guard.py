@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from chest_xray.serving.messages import choose_language, describe_reason
 from chest_xray.serving.options import LOOPBACK, Serving
+from chest_xray.serving.page_contents import choose_language, describe_reason
 
 RETRY_AFTER = 1  # seconds
 # The page's own images are data URLs; scripts and styles are files of this server.

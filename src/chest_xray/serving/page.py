@@ -10,8 +10,17 @@ from fastapi.responses import HTMLResponse, Response
 from chest_xray.core.types import InputError
 from chest_xray.images.corruptions import locate_evidence, scale_evidence
 from chest_xray.models.inference import TURNED, Prediction
-from chest_xray.serving.messages import LANGUAGES, PACKAGE, Background, Renderer
-from chest_xray.serving.pictures import Label, Picture, Samples, draw_heat, show_picture
+from chest_xray.serving.page_contents import (
+    LANGUAGES,
+    PACKAGE,
+    Background,
+    Label,
+    Picture,
+    Renderer,
+    Samples,
+    draw_heat,
+    show_picture,
+)
 from chest_xray.serving.service import Service
 
 logger = logging.getLogger(__name__)

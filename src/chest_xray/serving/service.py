@@ -87,7 +87,7 @@ def _prepare_process(megabytes: int) -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The server handles Ctrl+C and stops its processes.
-    import chest_xray.serving.pictures  # noqa: F401  before the memory limit is set
+    import chest_xray.serving.page_contents  # noqa: F401  before the memory limit is set
 
     try:
         import resource

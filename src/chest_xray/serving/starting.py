@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 
 from chest_xray.core.types import InputError
 from chest_xray.models import shipping
-from chest_xray.serving.messages import Background
 from chest_xray.serving.options import LOOPBACK, Serving
-from chest_xray.serving.pictures import Samples
+from chest_xray.serving.page_contents import Background, Samples
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from chest_xray.images.preprocessing import Preparation
 from chest_xray.images.view_examples import VIEWS
 from chest_xray.models.inference import Prediction
 from chest_xray.serving.app import STATUS
-from chest_xray.serving.messages import Renderer, read_messages
-from chest_xray.serving.pictures import Samples, draw_heat, show_picture
+from chest_xray.serving.page_contents import Renderer, Samples, draw_heat, read_messages, show_picture
 from tests.builders import (
     encode,
     interval,
