@@ -181,7 +181,9 @@ def test_the_shift_is_the_largest_distance_of_the_cumulative_shares(audit: Audit
     assert normal.width_distance == pytest.approx(0.5)  # At 100: 1/2 of train, none of test.
     assert normal.height_distance == 0
     assert (normal.wide_train, normal.wide_test) == (0, 0.5)
-    assert audit.shift["PNEUMONIA"].width_distance == 1
+    pneumonia = audit.shift["PNEUMONIA"]
+    assert pneumonia.width_distance == 1
+    assert (pneumonia.wide_train, pneumonia.wide_test) == (0.5, 1)  # 150 x 100 is as wide as the limit, and counts
 
 
 def test_the_header_table_has_a_row_a_feature_split_and_class() -> None:

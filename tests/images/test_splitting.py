@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from chest_xray.core.types import DataFrame, InputError
-from chest_xray.images.audit import DuplicateSearch
+from chest_xray.images.audit import Audit, DuplicateSearch
 from chest_xray.images.splitting import Blocks, HoldOut, assign_blocks
 from chest_xray.pipelines.data_processing.nodes import assign_subsets
 
@@ -177,6 +177,7 @@ def test_a_patient_is_in_the_block_of_the_middle_of_their_images() -> None:
         (Blocks, "max_group_images", (1, 2), (0,)),
         (DuplicateSearch, "hash_size", (8, 16, 32), (0, 9, 40)),
         (DuplicateSearch, "max_distance", (0, 255), (-1, 256)),
+        (Audit, "wide_aspect", (0.001, 1), (-0.001, 0)),
     ],
 )
 def test_an_option_takes_what_lies_within_its_limits(
@@ -186,6 +187,7 @@ def test_an_option_takes_what_lies_within_its_limits(
         HoldOut: OPTIONS,
         Blocks: {"num_folds": 5, "max_group_images": 5},
         DuplicateSearch: {"hash_size": 16, "max_distance": 20},
+        Audit: {},
     }
     for value in allowed:
         assert getattr(options.model_validate({**sound[options], name: value}), name) == value
