@@ -229,6 +229,22 @@ def test_the_header_of_a_stream_that_is_cut_anywhere_is_read_or_unknown(kind: st
             assert read_stream_header(stream[:length]) in (None, (60, 40, 1, 8))
 
 
+def test_pixels_that_are_not_even_announced_may_be_none() -> None:
+    whole = write(make_dataset(ramp(np.uint8, 0, 255)))
+    with pytest.raises(ImageError, match="ends before its pixels do; "):
+        read_dicom(whole[:-1], 10)
+    pixels_and_length = 40 * 60 + 12
+    with pytest.raises(ImageError, match="ends before its pixels do, or has none; "):
+        read_dicom(whole[:-pixels_and_length], 10)
+
+
+def test_colours_without_a_statement_of_their_sign_have_none() -> None:
+    dataset = dcmread(io.BytesIO(pack_stream(encode(GREY_RAMP, "JPEG"), 40, 60, JPEGBaseline8Bit)))
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, "YBR_FULL_422"
+    del dataset.PixelRepresentation
+    assert np.abs(np.asarray(read_dicom(write(dataset), 10)).astype(int) - GREY_RAMP).max() < 12
+
+
 def zlib_start(whole: bytes) -> bytes:
     """What follows the file's meta information, the length of which is its first element."""
     length = int.from_bytes(whole[140:144], "little")
