@@ -99,7 +99,7 @@ def test_strata_are_separated_by_what_they_are_cut_by() -> None:
 
 
 def test_a_figure_and_its_interval_go_into_one_column() -> None:
-    joined = layouts.omit_p_values(TABLES["occlusion_table"])
+    joined = layouts.join_intervals(TABLES["occlusion_table"])
     assert joined.columns.tolist() == ["shown", "n", "accuracy", "auc", "accuracy_change", "auc_change"]
     assert joined.loc[1, "auc"] == {"value": 0.8, "low": pytest.approx(0.78), "high": pytest.approx(0.82)}
 

@@ -49,7 +49,7 @@ class Result(BaseModel):
 
     @classmethod
     def model_rebuild(cls, **settings: Any) -> bool | None:
-        """Compile the validator, but not that of a generic type, which pydantic would compile on import for nobody."""
+        """Compile the validator, except of generic types: pydantic would do so on import, though none has instances."""
         if cls.__pydantic_generic_metadata__["parameters"]:
             return None
         return super().model_rebuild(**settings)

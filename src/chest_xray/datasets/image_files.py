@@ -273,7 +273,11 @@ class UserTablesDataset(ReadOnlyDataset):
     """
 
     def __init__(
-        self, *, split: dict[str, Any] | None = None, patients: dict[str, Any] | None = None, metadata: Any = None
+        self,
+        *,
+        split: dict[str, str | None] | None = None,
+        patients: dict[str, str | None] | None = None,
+        metadata: dict[str, Any] | None = None,
     ):
         tables = {"split": split, "patients": patients}
         self._paths = {name: table["path"] if table else None for name, table in tables.items()}

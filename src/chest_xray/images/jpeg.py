@@ -132,7 +132,7 @@ def read_scans(data: bytes, segments: list[Segment]) -> Scans:
     """
     frame, number, position, end = _find_frame(segments), 0, segments[-1].start, None
     # low bits that are missing of each coefficient of a component; None: all
-    missing: dict[int, list[int | None]] = {each: [None] * NUM_COEFFICIENTS for each in frame.content[6:-2:3]}
+    missing: dict[int, list[int | None]] = {component: [None] * NUM_COEFFICIENTS for component in frame.content[6:-2:3]}
     while match := MARKER.search(data, position):
         marker, position = match[1][0], match.end()
         if marker == EOI:

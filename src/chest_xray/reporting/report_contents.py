@@ -92,8 +92,8 @@ def list_cells(comparison: Comparison) -> DataFrame:
     return pd.DataFrame(cell.model_dump(exclude=excluded) for cell in comparison.cells)
 
 
-def omit_p_values(table: DataFrame) -> DataFrame:
-    """Join each column `x` with `x_low` and `x_high`; drop `run`, which is constant, and p-values, to fit the page."""
+def join_intervals(table: DataFrame) -> DataFrame:
+    """Join each column `x` with `x_low` and `x_high`; drop p-values and the constant `run`, to fit the page."""
     joined = table.drop(columns=[name for name in table if name == "run" or str(name).endswith("_p")])
     for name in table.columns:
         low, high = f"{name}_low", f"{name}_high"
@@ -157,10 +157,10 @@ RUN_PARTS: dict[str, tuple[Entry, ...]] = {
         GalleryEntry("typical_decisions", ("true_positive", "true_negative"), 0),
     ),
     "lungs_or_shape": (),
-    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", omit_p_values, folded=True)),
+    "occlusion": (FigureEntry("occlusion_figure"), TableEntry("occlusion_table", join_intervals, folded=True)),
     "robustness": (
         FigureEntry("robustness_figure"),
-        TableEntry("robustness_table", omit_p_values, folded=True),
+        TableEntry("robustness_table", join_intervals, folded=True),
         TableEntry("corruption_metrics", list_conditions, folded=True),
     ),
     "what_an_answer_is_worth": (),
